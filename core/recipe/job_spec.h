@@ -1,0 +1,135 @@
+// The job file as a value: every field with its default. Parsed from YAML (parse.h), written and read as JSON
+// (json.h), used by ftctl, coordinator, agent and rank alike. docs/job-file.md is the same list for people.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace ft::recipe {
+
+struct ModelSpec {
+  std::string source;          // hf://, modelscope:// or a path: folder in Hugging Face layout, or a .gguf file.
+  std::string dtype = "auto";  // auto | bf16 | fp16 | fp32
+};
+
+// Which columns of a record play which part; an empty name = not there.
+struct ColumnMap {
+  std::string system;  // Literal text unless it names a column of the data.
+  std::string input;
+  std::string output;
+};
+
+struct DataSource {
+  std::string source;              // Path, hf://, modelscope:// or upload://.
+  std::string format = "auto";     // auto | tokens | text | chat | alpaca | conversation | sharegpt | openai | table
+  std::string template_name = "model";  // The tokenizer's own, or a named one.
+  std::string column = "text";     // For format: text.
+  std::string sheet;               // For .xlsx; empty = the first.
+  std::optional<ColumnMap> map;
+  int64_t max_records = 0;         // 0 = all.
+};
+
+struct MethodSpec {
+  std::string kind = "qlora";      // qlora | int8_lora | lora | full
+  int rank = 64;                   // 1..1024
+  double alpha = 16;
+  double dropout = 0.1;            // 0..1, on the adapter's input.
+  std::vector<std::string> targets = {"all_linear"};
+  std::string adapter_compute = "auto";  // auto = the job's compute type | fp32 (PEFT's products)
+};
+
+struct OptimizerSpec {
+  std::string kind = "adamw";      // adamw | paged_adamw
+  double lr = 2e-4;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+  double weight_decay = 0.0;
+};
+
+struct ScheduleSpec {
+  std::string kind = "cosine";     // cosine | linear | constant
+  double warmup = 0.03;            // A share of all steps when below 1, else a number of steps.
+};
+
+struct CheckpointSpec {
+  int64_t every_steps = 500;
+  int keep_last = 2;
+};
+
+struct EvaluateSpec {
+  int64_t every_steps = 0;         // 0 = only at the end.
+  std::vector<std::string> prompts;
+  std::vector<std::string> sets;
+  int max_new_tokens = 64;
+};
+
+struct TrainSpec {
+  int64_t epochs = 3;
+  int64_t max_steps = 0;           // 0 = by epochs.
+  int64_t max_length = 2048;
+  bool packing = false;
+  int64_t micro_batch = 1;
+  int64_t accumulation = 16;
+  OptimizerSpec optimizer;
+  ScheduleSpec schedule;
+  double max_grad_norm = 1.0;      // 0 = no clipping.
+  uint64_t seed = 42;
+  bool shuffle = true;
+  bool activation_checkpointing = true;
+  std::string loss = "token_mean";      // token_mean | microbatch_mean
+  std::string tokenize = "whole";       // whole | pieces
+  std::string on_nonfinite = "stop";    // stop | skip
+  CheckpointSpec checkpoint;
+  EvaluateSpec evaluate;
+};
+
+struct OffloadSpec {
+  std::string optimizer = "none";  // none | cpu | disk
+  std::string parameters = "none";
+};
+
+struct ParallelSpec {
+  int ranks = 1;
+  int max_ranks = 0;               // 0 = ranks.
+  int zero = 0;                    // 0..3
+  OffloadSpec offload;
+};
+
+struct ResourceSpec {
+  std::string queue = "default";
+  int priority = 0;
+  std::string device = "auto";     // auto | cpu | gpu
+  int threads = 0;                 // Of a rank on CPU; 0 = the node's cores divided by the ranks on it.
+  int64_t device_memory_bytes = 0;
+  std::string arch;
+};
+
+struct GateSpec {
+  bool allow_unsupervised = false;     // Samples without a supervised token are dropped, not refused.
+  bool allow_truncation = false;       // More than max_truncated of the samples may be cut.
+  double max_truncated = 0.2;
+  bool allow_empty_output = false;
+};
+
+struct JobSpec {
+  std::string name;
+  std::string recipe;
+  ModelSpec model;
+  std::vector<DataSource> data;
+  double holdout = 0;                  // A share of the records, 0..0.5, kept for evaluation loss.
+  MethodSpec method;
+  TrainSpec train;
+  ParallelSpec parallel;
+  ResourceSpec resources;
+  GateSpec gate;
+  std::string fit = "auto";            // auto | off
+  bool strict_exclusive = false;
+  bool allow_numeric_change = false;
+  std::map<std::string, std::string> labels;
+};
+
+}  // namespace ft::recipe
