@@ -8,8 +8,14 @@
 namespace ft::prepare {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
+
+template <typename Span>
+std::vector<int> Numbers(Span span) {
+  return {span.begin(), span.end()};
+}
 
 class PrepareTokensTest : public ::testing::Test {
  protected:
@@ -50,9 +56,9 @@ TEST_F(PrepareTokensTest, LinesBecomeTheCache) {
   ASSERT_TRUE(cache.ok()) << cache.status();
   EXPECT_EQ(cache->digest(), report->cache_digest);
   ASSERT_EQ(cache->samples(), 2);
-  EXPECT_THAT(cache->at(0).ids, ::testing::ElementsAre(1, 2, 3));
-  EXPECT_THAT(cache->at(0).loss, ::testing::ElementsAre(0, 0, 1));
-  EXPECT_THAT(cache->at(1).loss, ::testing::ElementsAre(1, 1));
+  EXPECT_THAT(Numbers(cache->at(0).ids), ElementsAre(1, 2, 3));
+  EXPECT_THAT(Numbers(cache->at(0).loss), ElementsAre(0, 0, 1));
+  EXPECT_THAT(Numbers(cache->at(1).loss), ElementsAre(1, 1));
 }
 
 TEST_F(PrepareTokensTest, AnArrayGivesTheSameCacheAsLines) {
