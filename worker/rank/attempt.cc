@@ -54,6 +54,16 @@ StatusOr<Attempt> ReadAttempt(const std::filesystem::path& dir) {
   attempt.prepared_cache = prepared_cache;
   attempt.run_dir = run_dir;
   attempt.cache_dir = cache_dir;
+  std::string uploads_dir;
+  if (Take(run, "uploads_dir", uploads_dir)) attempt.uploads_dir = uploads_dir;
+  if (run.contains("roots")) {
+    attempt.roots.clear();
+    if (!run["roots"].is_array()) return broken("run.roots");
+    for (const Json& root : run["roots"]) {
+      if (!root.is_string()) return broken("run.roots");
+      attempt.roots.emplace_back(root.get<std::string>());
+    }
+  }
   return attempt;
 }
 

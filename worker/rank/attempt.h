@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "core/base/status.h"
 #include "core/recipe/job_spec.h"
@@ -25,6 +26,8 @@ struct Attempt {
   std::string prepared_sha256;
   std::filesystem::path run_dir;
   std::filesystem::path cache_dir;
+  std::vector<std::filesystem::path> roots = {"/"};  // What sources may be read from.
+  std::filesystem::path uploads_dir;  // Files that clients sent; empty = none.
 };
 
 // INVALID_ARGUMENT names file and key.
