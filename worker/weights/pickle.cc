@@ -1,5 +1,6 @@
 #include "worker/weights/pickle.h"
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 #include <utility>
@@ -24,9 +25,9 @@ Status CheckKind(const std::filesystem::path& path) {
 }
 
 bool IsRowMajor(const std::vector<int64_t>& shape, const std::vector<int64_t>& strides) {
+  if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return true;
   int64_t expected = 1;
   for (size_t i = shape.size(); i-- > 0;) {
-    if (shape[i] == 0) return true;
     if (shape[i] != 1 && strides[i] != expected) return false;
     expected *= shape[i];
   }
@@ -50,31 +51,29 @@ StatusOr<std::unique_ptr<TorchFile>> TorchFile::Open(const std::filesystem::path
   RETURN_IF_ERROR(CheckKind(path));
   ASSIGN_OR_RETURN(StoredZip zip, StoredZip::Open(path));
   std::unique_ptr<TorchFile> opened(new TorchFile(std::move(zip)));
-  RETURN_IF_ERROR(opened->ReadDictionary());
+  RETURN_IF_ERROR(WithContext(opened->ReadDictionary(), path.string()));
   return opened;
 }
 
 Status TorchFile::ReadDictionary() {
-  const std::string file = zip_.file().path().string();
   ASSIGN_OR_RETURN(const std::string pickle_name, zip_.FindInFolder("data.pkl"));
   const std::string folder = pickle_name.substr(0, pickle_name.find('/') + 1);
   if (zip_.Contains(folder + "byteorder")) {
     ASSIGN_OR_RETURN(const std::string order, zip_.Read(folder + "byteorder", 16));
     if (order != "little") {
-      return absl::InvalidArgumentError(StrCat(file, ": its byte order is '", order, "', only little is read"));
+      return absl::InvalidArgumentError(StrCat("its byte order is '", order, "', only little is read"));
     }
   }
   ASSIGN_OR_RETURN(const std::string pickle, zip_.Read(pickle_name, kMaxPickleBytes));
-  StatusOr<std::vector<PickledTensor>> tensors = UnpickleStateDict(pickle);
-  RETURN_IF_ERROR(WithContext(tensors.status(), file));
-  for (PickledTensor& tensor : *tensors) {
+  ASSIGN_OR_RETURN(std::vector<PickledTensor> tensors, UnpickleStateDict(pickle));
+  for (PickledTensor& tensor : tensors) {
     const StatusOr<uint64_t> storage = StorageOffset(zip_, folder + "data/" + tensor.storage, tensor);
-    RETURN_IF_ERROR(WithContext(storage.status(), StrCat(file, ": tensor '", tensor.info.name, "'")));
+    RETURN_IF_ERROR(WithContext(storage.status(), StrCat("tensor '", tensor.info.name, "'")));
     ASSIGN_OR_RETURN(const uint64_t skipped, StoredBytes(tensor.info.dtype, tensor.offset));
     View view{*storage + skipped, {}};
     if (!IsRowMajor(tensor.info.shape, tensor.strides)) view.strides = std::move(tensor.strides);
     views_.push_back(std::move(view));
-    RETURN_IF_ERROR(WithContext(table_.Add(std::move(tensor.info)), file));
+    RETURN_IF_ERROR(table_.Add(std::move(tensor.info)));
   }
   return absl::OkStatus();
 }

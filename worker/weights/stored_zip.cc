@@ -137,17 +137,17 @@ StatusOr<std::string> StoredZip::FindInFolder(std::string_view base) const {
     const size_t slash = name.find('/');
     if (slash == std::string::npos || std::string_view(name).substr(slash + 1) != base) continue;
     if (!found.empty()) {
-      return absl::InvalidArgumentError(StrCat(file_.path().string(), ": both ", found, " and ", name, " are there"));
+      return absl::InvalidArgumentError(StrCat("the archive has both ", found, " and ", name));
     }
     found = name;
   }
-  if (found.empty()) return absl::InvalidArgumentError(StrCat(file_.path().string(), ": the archive has no ", base));
+  if (found.empty()) return absl::InvalidArgumentError(StrCat("the archive has no ", base));
   return found;
 }
 
 StatusOr<StoredZip::Place> StoredZip::Locate(std::string_view name) const {
   const auto broken = [&](std::string_view why) {
-    return absl::InvalidArgumentError(StrCat(file_.path().string(), ": the entry '", name, "' ", why));
+    return absl::InvalidArgumentError(StrCat("the entry '", name, "' ", why));
   };
   const auto found = entries_.find(name);
   if (found == entries_.end()) return broken("is missing");
@@ -167,8 +167,8 @@ StatusOr<StoredZip::Place> StoredZip::Locate(std::string_view name) const {
 StatusOr<std::string> StoredZip::Read(std::string_view name, uint64_t max_bytes) const {
   ASSIGN_OR_RETURN(const Place place, Locate(name));
   if (place.size > max_bytes) {
-    return absl::InvalidArgumentError(StrCat(file_.path().string(), ": the entry '", name, "' has ", place.size,
-                                             " bytes, more than the ", max_bytes, " allowed"));
+    return absl::InvalidArgumentError(
+        StrCat("the entry '", name, "' has ", place.size, " bytes, more than the ", max_bytes, " allowed"));
   }
   return ReadPart(file_, place.offset, static_cast<size_t>(place.size));
 }

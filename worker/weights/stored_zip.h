@@ -12,7 +12,7 @@
 
 namespace ft::weights {
 
-// Immutable and thread-safe. Errors are INVALID_ARGUMENT and name the file and the entry.
+// Immutable and thread-safe. Errors are INVALID_ARGUMENT; Open names the file, the others the entry only.
 class StoredZip {
  public:
   struct Place {

@@ -1,7 +1,6 @@
 #include "worker/weights/unpickler.h"
 
 #include <cstring>
-#include <optional>
 #include <set>
 #include <span>
 #include <unordered_map>
@@ -13,7 +12,7 @@
 namespace ft::weights {
 namespace {
 
-constexpr size_t kMaxValues = 2'000'000;
+constexpr size_t kMaxValues = 1'000'000;  // Also of the memo. A dictionary of tensors makes some 15 values a tensor.
 constexpr size_t kMaxStack = 1'000'000;
 constexpr size_t kMaxMarks = 1000;
 constexpr size_t kMaxNameBytes = 1024;
@@ -282,6 +281,7 @@ Status Unpickler::TupleToMark() {
 }
 
 Status Unpickler::Put(uint64_t key) {
+  if (memo_.size() == kMaxValues) return Refused(StrCat("it stores more than ", kMaxValues, " values"));
   ASSIGN_OR_RETURN(const Ref ref, Pop());
   memo_[key] = ref;
   return PushRef(ref);

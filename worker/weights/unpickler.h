@@ -25,8 +25,8 @@ struct PickledTensor {
 
 constexpr size_t kMaxPickleBytes = 32 << 20;
 
-// The dictionary's tensors in its order. INVALID_ARGUMENT for anything but a dictionary of tensors; memory stays within a
-// small multiple of the pickle's size, which must not exceed kMaxPickleBytes.
+// The dictionary's tensors in its order. INVALID_ARGUMENT for anything but a dictionary of tensors; pickles
+// longer than kMaxPickleBytes and those that make, store or stack more than a million values are refused.
 StatusOr<std::vector<PickledTensor>> UnpickleStateDict(std::string_view pickle);
 
 }  // namespace ft::weights
