@@ -1,0 +1,62 @@
+#include "core/recipe/json.h"
+
+#include "core/recipe/parse.h"
+#include "core/recipe/schema.h"
+
+namespace ft::recipe {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+class Writer {
+ public:
+  template <typename T, typename Check>
+  void operator()(const char* key, T& field, const Check&) { out_[key] = field; }
+  void Pair(const char* key, double a, double b, const Range&) { out_[key] = {a, b}; }
+  template <typename T>
+  void Object(const char* key, T& member) {
+    Writer inner;
+    Visit(inner, member);
+    out_[key] = std::move(inner.out_);
+  }
+  void Model(const char* key, ModelSpec& model) { Object(key, model); }
+  void Data(const char* key, std::vector<DataSource>& sources) {
+    out_[key] = Json::array();
+    for (DataSource& source : sources) {
+      Writer inner;
+      Visit(inner, source);
+      out_[key].push_back(std::move(inner.out_));
+    }
+  }
+  void Columns(const char* key, std::optional<ColumnMap>& map) {
+    if (map) out_[key] = {{"system", map->system}, {"input", map->input}, {"output", map->output}};
+  }
+  void Bytes(const char* key, int64_t bytes) { out_[key] = bytes; }
+
+  Json out_ = Json::object();
+};
+
+}  // namespace
+
+std::string ToJson(const JobSpec& spec) {
+  JobSpec copy = spec;  // The schema visits mutable fields.
+  Writer writer;
+  Visit(writer, copy);
+  return writer.out_.dump(2, ' ', false, Json::error_handler_t::replace);
+}
+
+StatusOr<JobSpec> FromJson(std::string_view json) {
+  const Json root = Json::parse(json, nullptr, /*allow_exceptions=*/false);
+  if (root.is_discarded()) return absl::InvalidArgumentError("the resolved job is not JSON");
+  JobSpec spec;
+  std::vector<Problem> problems;
+  ReadTree(root, spec, problems);
+  if (problems.empty()) return spec;
+  std::string text;
+  for (const Problem& problem : problems) {
+    StrAppend(&text, text.empty() ? "" : "\n", problem.path, ": ", problem.message);
+  }
+  return absl::InvalidArgumentError(text);
+}
+
+}  // namespace ft::recipe

@@ -1,0 +1,17 @@
+// The resolved job as JSON: every key, defaults included. What the coordinator stores and the rank reads.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/base/status.h"
+#include "core/recipe/job_spec.h"
+
+namespace ft::recipe {
+
+std::string ToJson(const JobSpec& spec);
+
+// As strict as the job file; INVALID_ARGUMENT names every wrong path.
+StatusOr<JobSpec> FromJson(std::string_view json);
+
+}  // namespace ft::recipe

@@ -1,0 +1,368 @@
+#include "core/recipe/parse.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <set>
+
+#include "core/recipe/schema.h"
+
+namespace ft::recipe {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Edits (insert, delete, replace) between two short words; for "did you mean".
+size_t EditDistance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t replace = diagonal + (a[i - 1] != b[j - 1]);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replace});
+    }
+  }
+  return row[b.size()];
+}
+
+std::string Nearest(std::string_view word, const std::set<std::string>& known) {
+  std::string best;
+  size_t best_distance = std::max<size_t>(2, word.size() / 3) + 1;
+  for (const std::string& candidate : known) {
+    const size_t distance = EditDistance(word, candidate);
+    if (distance < best_distance) {
+      best = candidate;
+      best_distance = distance;
+    }
+  }
+  return best;
+}
+
+std::string Shown(const Json& value) {
+  std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  if (text.size() > 60) text = text.substr(0, 57) + "...";
+  return text;
+}
+
+// Fills one object's fields; remembers which keys it knows.
+class Reader {
+ public:
+  Reader(const Json& object, std::string path, std::vector<Problem>& problems)
+      : object_(object), path_(std::move(path)), problems_(problems) {}
+
+  template <typename T, typename Check>
+  void operator()(const char* key, T& field, const Check& check) {
+    const Json* value = Take(key);
+    if (value == nullptr) return;
+    T read{};
+    if (!Convert(*value, read)) {
+      return Complain(key, StrCat("expects ", Expected(field), ", got ", Shown(*value)));
+    }
+    if (Verify(key, read, check)) field = std::move(read);
+  }
+
+  void Pair(const char* key, double& first, double& second, const Range& range) {
+    const Json* value = Take(key);
+    if (value == nullptr) return;
+    double a = 0, b = 0;
+    if (!value->is_array() || value->size() != 2 || !Convert((*value)[0], a) || !Convert((*value)[1], b)) {
+      return Complain(key, StrCat("expects a list of two numbers, got ", Shown(*value)));
+    }
+    if (Verify(key, a, range) && Verify(key, b, range)) {
+      first = a;
+      second = b;
+    }
+  }
+
+  template <typename T>
+  void Object(const char* key, T& member) {
+    if (const Json* value = Take(key)) ReadObject(*value, Path(key), member);
+  }
+
+  void Model(const char* key, ModelSpec& model) {
+    const Json* value = Take(key);
+    if (value == nullptr) return;
+    if (value->is_string()) {
+      model.source = value->get<std::string>();
+    } else {
+      ReadObject(*value, Path(key), model);
+    }
+  }
+
+  void Data(const char* key, std::vector<DataSource>& sources) {
+    const Json* value = Take(key);
+    if (value == nullptr) return;
+    const Json list = value->is_array() ? *value : Json::array({*value});
+    sources.clear();
+    for (size_t i = 0; i < list.size(); ++i) {
+      const std::string path = value->is_array() ? StrCat(Path(key), "[", i, "]") : Path(key);
+      DataSource& source = sources.emplace_back();
+      if (list[i].is_string()) {
+        source.source = list[i].get<std::string>();
+      } else {
+        ReadObject(list[i], path, source);
+      }
+      if (source.source.empty()) problems_.push_back({0, path, "has no 'source': give the path of the data"});
+    }
+  }
+
+  void Columns(const char* key, std::optional<ColumnMap>& map) {
+    const Json* value = Take(key);
+    if (value == nullptr) return;
+    map.emplace();
+    if (!value->is_object()) return Complain(key, StrCat("expects {system, input, output}, got ", Shown(*value)));
+    Reader inner(*value, Path(key), problems_);
+    inner("system", map->system, Anything{});
+    inner("input", map->input, Anything{});
+    inner("output", map->output, Anything{});
+    inner.Finish();
+  }
+
+  void Bytes(const char* key, int64_t& bytes) {
+    const Json* value = Take(key);
+    if (value == nullptr) return;
+    if (value->is_number_integer() && value->get<int64_t>() >= 0) {
+      bytes = value->get<int64_t>();
+    } else if (!value->is_string() || !ParseBytes(value->get<std::string>(), bytes)) {
+      Complain(key, StrCat("expects a size such as 20GiB or a number of bytes, got ", Shown(*value)));
+    }
+  }
+
+  // Reports keys that nothing took.
+  void Finish() {
+    for (const auto& [key, value] : object_.items()) {
+      if (known_.contains(key)) continue;
+      const std::string near = Nearest(key, known_);
+      Complain(key, near.empty() ? std::string("unknown key") : StrCat("unknown key, did you mean '", near, "'?"));
+    }
+  }
+
+ private:
+  static bool ParseBytes(const std::string& text, int64_t& bytes) {
+    double number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc() || number < 0) return false;
+    const std::string_view unit(end, text.data() + text.size() - end);
+    static constexpr std::pair<std::string_view, double> kUnits[] = {
+        {"B", 1}, {"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0}, {"TiB", 1099511627776.0},
+        {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}};
+    for (const auto& [name, scale] : kUnits) {
+      if (unit == name && number * scale < 9e18) {
+        bytes = static_cast<int64_t>(number * scale);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  template <typename T>
+  void ReadObject(const Json& value, const std::string& path, T& member) {
+    if (!value.is_object()) {
+      problems_.push_back({0, path, StrCat("expects a mapping of keys, got ", Shown(value))});
+      return;
+    }
+    Reader inner(value, path, problems_);
+    Visit(inner, member);
+    inner.Finish();
+  }
+
+  const Json* Take(const char* key) {
+    known_.insert(key);
+    const auto found = object_.find(key);
+    return found == object_.end() || found->is_null() ? nullptr : &*found;
+  }
+
+  std::string Path(std::string_view key) const { return path_.empty() ? std::string(key) : StrCat(path_, ".", key); }
+  void Complain(std::string_view key, std::string message) { problems_.push_back({0, Path(key), std::move(message)}); }
+
+  static bool Convert(const Json& value, std::string& out) {
+    if (value.is_string()) out = value.get<std::string>();
+    else if (value.is_number() || value.is_boolean()) out = value.dump();
+    else return false;
+    return true;
+  }
+  static bool Convert(const Json& value, bool& out) {
+    if (!value.is_boolean()) return false;
+    out = value.get<bool>();
+    return true;
+  }
+  static bool Convert(const Json& value, double& out) {
+    if (!value.is_number()) return false;
+    out = value.get<double>();
+    return std::isfinite(out);
+  }
+  template <std::integral T>
+  static bool Convert(const Json& value, T& out) {
+    if (value.is_number_float()) {
+      const double number = value.get<double>();
+      if (number != std::floor(number) || std::abs(number) > 9e15) return false;
+      out = static_cast<T>(number);
+      return static_cast<double>(out) == number;
+    }
+    if (value.is_number_unsigned()) {
+      const uint64_t number = value.get<uint64_t>();
+      out = static_cast<T>(number);
+      return static_cast<uint64_t>(out) == number && out >= 0;
+    }
+    if (!value.is_number_integer()) return false;
+    const int64_t number = value.get<int64_t>();
+    if (std::is_unsigned_v<T> && number < 0) return false;
+    out = static_cast<T>(number);
+    return static_cast<int64_t>(out) == number;
+  }
+  static bool Convert(const Json& value, std::vector<std::string>& out) {
+    if (value.is_string()) {
+      out = {value.get<std::string>()};
+      return true;
+    }
+    if (!value.is_array()) return false;
+    for (const Json& item : value) {
+      if (!Convert(item, out.emplace_back())) return false;
+    }
+    return true;
+  }
+  static bool Convert(const Json& value, std::map<std::string, std::string>& out) {
+    if (!value.is_object()) return false;
+    for (const auto& [key, item] : value.items()) {
+      if (!Convert(item, out[key])) return false;
+    }
+    return true;
+  }
+
+  static std::string_view Expected(const std::string&) { return "text"; }
+  static std::string_view Expected(bool) { return "true or false"; }
+  static std::string_view Expected(double) { return "a number"; }
+  static std::string_view Expected(int) { return "a whole number"; }
+  static std::string_view Expected(int64_t) { return "a whole number"; }
+  static std::string_view Expected(uint64_t) { return "a whole number from 0 on"; }
+  static std::string_view Expected(const std::vector<std::string>&) { return "a list of texts"; }
+  static std::string_view Expected(const std::map<std::string, std::string>&) { return "a mapping of texts"; }
+
+  template <typename T>
+  bool Verify(const char*, const T&, const Anything&) { return true; }
+  template <typename T>
+  bool Verify(const char* key, const T& value, const Range& range) {
+    if (value >= range.low && value <= range.high) return true;
+    Complain(key, StrCat(value, " is not between ", range.low, " and ", range.high));
+    return false;
+  }
+  bool Verify(const char* key, const std::string& value, const OneOf& allowed) {
+    if (std::find(allowed.words.begin(), allowed.words.end(), value) != allowed.words.end()) return true;
+    std::string list;
+    for (std::string_view word : allowed.words) StrAppend(&list, list.empty() ? "" : ", ", word);
+    Complain(key, StrCat("'", value, "' is none of: ", list));
+    return false;
+  }
+
+  const Json& object_;
+  std::string path_;
+  std::vector<Problem>& problems_;
+  std::set<std::string> known_;
+};
+
+// The line of a path, or of the nearest parent that has one.
+int LineOf(const YamlTree& tree, std::string path) {
+  while (true) {
+    if (const auto found = tree.lines.find(path); found != tree.lines.end()) return found->second;
+    const size_t cut = path.find_last_of(".[");
+    if (cut == std::string::npos) return 0;
+    path.resize(cut);
+  }
+}
+
+Status ProblemsStatus(std::vector<Problem> problems, std::string_view file_name) {
+  std::stable_sort(problems.begin(), problems.end(),
+                   [](const Problem& a, const Problem& b) { return a.line < b.line; });
+  std::string text;
+  for (const Problem& problem : problems) {
+    StrAppend(&text, text.empty() ? "" : "\n", file_name);
+    if (problem.line > 0) StrAppend(&text, ":", problem.line);
+    StrAppend(&text, ": ");
+    if (!problem.path.empty()) StrAppend(&text, problem.path, ": ");
+    StrAppend(&text, problem.message);
+  }
+  return absl::InvalidArgumentError(text);
+}
+
+// Puts `value` at a dotted path, making mappings on the way.
+Status Assign(Json& root, const std::string& path, const Json& value) {
+  Json* node = &root;
+  size_t begin = 0;
+  while (true) {
+    const size_t dot = path.find('.', begin);
+    const std::string key = path.substr(begin, dot - begin);
+    if (key.empty() || !(node->is_object() || node->is_null())) {
+      return absl::InvalidArgumentError(StrCat("--set ", path, ": '", path.substr(0, begin), "' holds no keys"));
+    }
+    node = &(*node)[key];
+    if (dot == std::string::npos) break;
+    begin = dot + 1;
+  }
+  *node = value;
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void ReadTree(const Json& root, JobSpec& spec, std::vector<Problem>& problems) {
+  if (!root.is_object()) {
+    problems.push_back({0, "", "a job file is a mapping of keys such as 'model:' and 'data:'"});
+    return;
+  }
+  Reader reader(root, "", problems);
+  Visit(reader, spec);
+  reader.Finish();
+}
+
+void CheckWhole(const JobSpec& spec, std::vector<Problem>& problems) {
+  const auto complain = [&](std::string path, std::string message) {
+    problems.push_back({0, std::move(path), std::move(message)});
+  };
+  if (spec.model.source.empty()) complain("model", "is missing: give a model folder or a .gguf file");
+  if (spec.data.empty()) complain("data", "is missing: give a file with training data");
+  if (spec.method.targets.empty()) complain("method.targets", "is empty: name layers or 'all_linear'");
+  const int max_ranks = spec.parallel.max_ranks == 0 ? spec.parallel.ranks : spec.parallel.max_ranks;
+  const auto power_of_two = [](int n) { return (n & (n - 1)) == 0; };
+  if (!power_of_two(spec.parallel.ranks) || !power_of_two(max_ranks) || spec.parallel.ranks > max_ranks) {
+    complain("parallel.ranks", StrCat("ranks(", spec.parallel.ranks, ") and max_ranks(", max_ranks,
+                                      ") must be powers of two, ranks at most max_ranks"));
+  }
+  if (spec.method.kind == "full" && spec.method.adapter_compute != "auto") {
+    complain("method.adapter_compute", "has no meaning for method full");
+  }
+}
+
+StatusOr<JobSpec> ParseJob(std::string_view yaml, std::string_view file_name) {
+  YamlTree tree = ReadYaml(yaml);
+  JobSpec spec;
+  if (tree.problems.empty()) {
+    ReadTree(tree.root, spec, tree.problems);
+    if (tree.root.is_object()) CheckWhole(spec, tree.problems);
+    for (Problem& problem : tree.problems) problem.line = LineOf(tree, problem.path);
+  }
+  if (!tree.problems.empty()) return ProblemsStatus(std::move(tree.problems), file_name);
+  return spec;
+}
+
+StatusOr<std::string> WithOverrides(std::string_view yaml, const std::vector<std::string>& assignments) {
+  if (assignments.empty()) return std::string(yaml);
+  YamlTree tree = ReadYaml(yaml);
+  if (!tree.problems.empty()) return ProblemsStatus(std::move(tree.problems), "job file");
+  for (const std::string& assignment : assignments) {
+    const size_t equals = assignment.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return absl::InvalidArgumentError(StrCat("--set ", assignment, ": write KEY=VALUE, e.g. train.epochs=2"));
+    }
+    YamlTree value = ReadYaml(assignment.substr(equals + 1));
+    if (!value.problems.empty()) {
+      return absl::InvalidArgumentError(StrCat("--set ", assignment, ": ", value.problems[0].message));
+    }
+    RETURN_IF_ERROR(Assign(tree.root, assignment.substr(0, equals), value.root));
+  }
+  return tree.root.dump(2);
+}
+
+}  // namespace ft::recipe

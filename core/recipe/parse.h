@@ -1,0 +1,26 @@
+// Reads a job file. Everything wrong with it is reported at once, each line with file, line, path, and the nearest key.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "core/base/status.h"
+#include "core/recipe/job_spec.h"
+#include "core/recipe/yaml_tree.h"
+
+namespace ft::recipe {
+
+// INVALID_ARGUMENT whose message has one line a problem: "job.yaml:7: train.lrx: unknown key, did you mean 'lr'?".
+StatusOr<JobSpec> ParseJob(std::string_view yaml, std::string_view file_name);
+
+// Fills `spec` from a JSON tree and adds what is wrong to `problems` (without lines). Keys that are absent keep their
+// value.
+void ReadTree(const nlohmann::ordered_json& root, JobSpec& spec, std::vector<Problem>& problems);
+
+// What no single key shows: missing model or data, combinations that cannot be.
+void CheckWhole(const JobSpec& spec, std::vector<Problem>& problems);
+
+// "train.optimizer.lr=1e-4" applied to a YAML job file's text, for `--set`; the value is read as YAML.
+StatusOr<std::string> WithOverrides(std::string_view yaml, const std::vector<std::string>& assignments);
+
+}  // namespace ft::recipe

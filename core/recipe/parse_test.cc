@@ -1,0 +1,107 @@
+#include "core/recipe/parse.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/recipe/json.h"
+#include "core/recipe/supported.h"
+
+namespace ft::recipe {
+namespace {
+
+using testing::HasSubstr;
+
+std::string ErrorOf(std::string_view yaml) {
+  const Status status = ParseJob(yaml, "job.yaml").status();
+  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+  return std::string(Message(status));
+}
+
+TEST(ParseJobTest, ShortestJobTakesDefaults) {
+  auto spec = ParseJob("model: ./m\ndata: qa.xlsx\n", "job.yaml");
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->model.source, "./m");
+  ASSERT_EQ(spec->data.size(), 1u);
+  EXPECT_EQ(spec->data[0].source, "qa.xlsx");
+  EXPECT_EQ(spec->method.kind, "qlora");
+}
+
+TEST(ParseJobTest, WholeJobIsRead) {
+  auto spec = ParseJob(R"(name: 医疗问答
+model: {source: ./internlm-7b, dtype: bf16}
+data:
+  - source: data/qa.xlsx
+    map: {system: "You are a doctor.", input: Question, output: Answer}
+method: {kind: lora, rank: 8, targets: [q_proj, v_proj]}
+train:
+  optimizer: {lr: 2.0e-4, betas: [0.9, 0.95]}
+  evaluate: {prompts: ["你好"]}
+resources: {device_memory: 20GiB, threads: 2}
+labels: {team: a}
+)", "job.yaml");
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->name, "医疗问答");
+  EXPECT_EQ(spec->data[0].map->output, "Answer");
+  EXPECT_EQ(spec->train.optimizer.beta2, 0.95);
+  EXPECT_EQ(spec->resources.device_memory_bytes, int64_t{20} << 30);
+  EXPECT_EQ(spec->labels.at("team"), "a");
+  auto again = FromJson(ToJson(*spec));
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(ToJson(*again), ToJson(*spec));
+}
+
+TEST(ParseJobTest, EveryProblemIsReportedWithLineAndNearestKey) {
+  const std::string error = ErrorOf("model: m\ndata: d\ntrain:\n  epocs: 2\n  micro_batch: none\nmethod: {rank: 0}\n");
+  EXPECT_THAT(error, HasSubstr("job.yaml:4: train.epocs: unknown key, did you mean 'epochs'?"));
+  EXPECT_THAT(error, HasSubstr("job.yaml:5: train.micro_batch: expects a whole number, got \"none\""));
+  EXPECT_THAT(error, HasSubstr("job.yaml:6: method.rank: 0 is not between 1 and 1024"));
+}
+
+TEST(ParseJobTest, DuplicateKeyIsRefused) {
+  EXPECT_THAT(ErrorOf("model: m\ndata: d\nmodel: n\n"), HasSubstr("job.yaml:3: key 'model' appears twice"));
+}
+
+TEST(ParseJobTest, AliasBombIsRefused) {
+  EXPECT_THAT(ErrorOf("a: &a [x,x]\nb: &b [*a,*a]\nmodel: m\ndata: d\n"), HasSubstr("anchors (&name)"));
+}
+
+TEST(ParseJobTest, BrokenYamlNamesLine) { EXPECT_THAT(ErrorOf("model: m\n  data: [\n"), HasSubstr("job.yaml:")); }
+
+TEST(ParseJobTest, TooDeepAndTooLongAreRefused) {
+  EXPECT_THAT(ErrorOf(std::string(200, '[') + std::string(200, ']')), HasSubstr("levels"));
+  EXPECT_THAT(ErrorOf(std::string(2 << 20, 'x')), HasSubstr("bytes"));
+}
+
+TEST(ParseJobTest, MissingModelAndDataAreNamedTogether) {
+  const std::string error = ErrorOf("name: x\n");
+  EXPECT_THAT(error, HasSubstr("model: is missing"));
+  EXPECT_THAT(error, HasSubstr("data: is missing"));
+}
+
+TEST(ParseJobTest, RanksMustBePowersOfTwo) {
+  EXPECT_THAT(ErrorOf("model: m\ndata: d\nparallel: {ranks: 3}\n"), HasSubstr("ranks(3) and max_ranks(3)"));
+}
+
+TEST(WithOverridesTest, SetsNestedKeysAndRefusesNonsense) {
+  auto text = WithOverrides("model: m\ndata: d\n", {"train.optimizer.lr=1e-3", "name=a b"});
+  ASSERT_TRUE(text.ok());
+  auto spec = ParseJob(*text, "job.yaml");
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->train.optimizer.lr, 1e-3);
+  EXPECT_EQ(spec->name, "a b");
+  EXPECT_FALSE(WithOverrides("model: m\n", {"nonsense"}).ok());
+  EXPECT_FALSE(WithOverrides("model: m\n", {"model.source.x=1"}).ok());
+}
+
+TEST(CheckSupportedTest, RefusesByName) {
+  JobSpec spec;
+  EXPECT_TRUE(CheckSupported(spec).ok());
+  spec.train.packing = true;
+  spec.parallel.ranks = 2;
+  const Status status = CheckSupported(spec);
+  EXPECT_THAT(std::string(Message(status)), HasSubstr("train.packing: true"));
+  EXPECT_THAT(std::string(Message(status)), HasSubstr("parallel.ranks above 1"));
+}
+
+}  // namespace
+}  // namespace ft::recipe

@@ -1,0 +1,151 @@
+// The keys of the job file, once: which field each fills and which values it takes. Readers and writers visit it.
+//
+// A visitor V has:  v(key, field, check)  for scalars, lists of text and label maps;  v.Pair(key, a, b, check);
+// v.Object(key, member);  v.Bytes(key, field);  v.Columns(key, optional map).
+#pragma once
+
+#include <initializer_list>
+#include <string_view>
+#include <vector>
+
+#include "core/recipe/job_spec.h"
+
+namespace ft::recipe {
+
+struct Anything {};
+struct Range {
+  double low, high;
+};
+struct OneOf {
+  std::vector<std::string_view> words;
+};
+
+template <typename V>
+void Visit(V& v, ModelSpec& s) {
+  v("source", s.source, Anything{});
+  v("dtype", s.dtype, OneOf{{"auto", "bf16", "fp16", "fp32"}});
+}
+
+template <typename V>
+void Visit(V& v, DataSource& s) {
+  v("source", s.source, Anything{});
+  v("format", s.format,
+    OneOf{{"auto", "tokens", "text", "chat", "alpaca", "conversation", "sharegpt", "openai", "table"}});
+  v("template", s.template_name, Anything{});
+  v("column", s.column, Anything{});
+  v("sheet", s.sheet, Anything{});
+  v.Columns("map", s.map);
+  v("max_records", s.max_records, Range{0, 1e12});
+}
+
+template <typename V>
+void Visit(V& v, MethodSpec& s) {
+  v("kind", s.kind, OneOf{{"qlora", "int8_lora", "lora", "full"}});
+  v("rank", s.rank, Range{1, 1024});
+  v("alpha", s.alpha, Range{0.001, 65536});
+  v("dropout", s.dropout, Range{0, 0.99});
+  v("targets", s.targets, Anything{});
+  v("adapter_compute", s.adapter_compute, OneOf{{"auto", "fp32"}});
+}
+
+template <typename V>
+void Visit(V& v, OptimizerSpec& s) {
+  v("kind", s.kind, OneOf{{"adamw", "paged_adamw"}});
+  v("lr", s.lr, Range{0, 10});
+  v.Pair("betas", s.beta1, s.beta2, Range{0, 0.999999});
+  v("eps", s.eps, Range{0, 1});
+  v("weight_decay", s.weight_decay, Range{0, 10});
+}
+
+template <typename V>
+void Visit(V& v, ScheduleSpec& s) {
+  v("kind", s.kind, OneOf{{"cosine", "linear", "constant"}});
+  v("warmup", s.warmup, Range{0, 1e9});
+}
+
+template <typename V>
+void Visit(V& v, CheckpointSpec& s) {
+  v("every_steps", s.every_steps, Range{1, 1e9});
+  v("keep_last", s.keep_last, Range{1, 1000});
+}
+
+template <typename V>
+void Visit(V& v, EvaluateSpec& s) {
+  v("every_steps", s.every_steps, Range{0, 1e9});
+  v("prompts", s.prompts, Anything{});
+  v("sets", s.sets, Anything{});
+  v("max_new_tokens", s.max_new_tokens, Range{1, 65536});
+}
+
+template <typename V>
+void Visit(V& v, TrainSpec& s) {
+  v("epochs", s.epochs, Range{1, 100000});
+  v("max_steps", s.max_steps, Range{0, 1e12});
+  v("max_length", s.max_length, Range{2, 1 << 20});
+  v("packing", s.packing, Anything{});
+  v("micro_batch", s.micro_batch, Range{1, 4096});
+  v("accumulation", s.accumulation, Range{1, 65536});
+  v.Object("optimizer", s.optimizer);
+  v.Object("schedule", s.schedule);
+  v("max_grad_norm", s.max_grad_norm, Range{0, 1e9});
+  v("seed", s.seed, Anything{});
+  v("shuffle", s.shuffle, Anything{});
+  v("activation_checkpointing", s.activation_checkpointing, Anything{});
+  v("loss", s.loss, OneOf{{"token_mean", "microbatch_mean"}});
+  v("tokenize", s.tokenize, OneOf{{"whole", "pieces"}});
+  v("on_nonfinite", s.on_nonfinite, OneOf{{"stop", "skip"}});
+  v.Object("checkpoint", s.checkpoint);
+  v.Object("evaluate", s.evaluate);
+}
+
+template <typename V>
+void Visit(V& v, OffloadSpec& s) {
+  v("optimizer", s.optimizer, OneOf{{"none", "cpu", "disk"}});
+  v("parameters", s.parameters, OneOf{{"none", "cpu", "disk"}});
+}
+
+template <typename V>
+void Visit(V& v, ParallelSpec& s) {
+  v("ranks", s.ranks, Range{1, 65536});
+  v("max_ranks", s.max_ranks, Range{0, 65536});
+  v("zero", s.zero, Range{0, 3});
+  v.Object("offload", s.offload);
+}
+
+template <typename V>
+void Visit(V& v, ResourceSpec& s) {
+  v("queue", s.queue, Anything{});
+  v("priority", s.priority, Range{-1000, 1000});
+  v("device", s.device, OneOf{{"auto", "cpu", "gpu"}});
+  v("threads", s.threads, Range{0, 4096});
+  v.Bytes("device_memory", s.device_memory_bytes);
+  v("arch", s.arch, Anything{});
+}
+
+template <typename V>
+void Visit(V& v, GateSpec& s) {
+  v("allow_unsupervised", s.allow_unsupervised, Anything{});
+  v("allow_truncation", s.allow_truncation, Anything{});
+  v("max_truncated", s.max_truncated, Range{0, 1});
+  v("allow_empty_output", s.allow_empty_output, Anything{});
+}
+
+template <typename V>
+void Visit(V& v, JobSpec& s) {
+  v("name", s.name, Anything{});
+  v("recipe", s.recipe, Anything{});
+  v.Model("model", s.model);
+  v.Data("data", s.data);
+  v("holdout", s.holdout, Range{0, 0.5});
+  v.Object("method", s.method);
+  v.Object("train", s.train);
+  v.Object("parallel", s.parallel);
+  v.Object("resources", s.resources);
+  v.Object("gate", s.gate);
+  v("fit", s.fit, OneOf{{"auto", "off"}});
+  v("strict_exclusive", s.strict_exclusive, Anything{});
+  v("allow_numeric_change", s.allow_numeric_change, Anything{});
+  v("labels", s.labels, Anything{});
+}
+
+}  // namespace ft::recipe
