@@ -1,6 +1,6 @@
 #include "worker/ops/linear.h"
 
-#include <algorithm>
+#include <utility>
 
 #include "kernels/philox/philox.h"
 #include "kernels/rms_norm/rms_norm.h"
@@ -132,6 +132,12 @@ struct LoraFunction : torch::autograd::Function<LoraFunction> {
 Tensor Linear(const Tensor& x_NI, const WeightSlot& weight, const WeightSlot* bias) {
   const Tensor no_bias = bias == nullptr ? torch::empty({0}) : bias->handle();
   return LinearFunction::apply(x_NI, weight.handle(), no_bias, LinearWeights{&weight, bias});
+}
+
+std::shared_ptr<const DropoutRows> MakeDropoutRows(uint64_t seed, uint64_t step, std::vector<uint64_t> sample,
+                                                   std::vector<int64_t> position) {
+  return std::make_shared<const DropoutRows>(
+      DropoutRows{kernels::PhiloxKey(seed, step), std::move(sample), std::move(position)});
 }
 
 Tensor Dropout(const Tensor& x_NC, const DropoutPlace& place) {

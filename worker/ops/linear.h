@@ -23,6 +23,9 @@ struct DropoutRows {
   std::vector<int64_t> position;     // Of each row, in its sample.
 };
 
+std::shared_ptr<const DropoutRows> MakeDropoutRows(uint64_t seed, uint64_t step, std::vector<uint64_t> sample,
+                                                   std::vector<int64_t> position);
+
 // One layer's dropout; none while `rows` is null or the probability 0.
 struct DropoutPlace {
   std::shared_ptr<const DropoutRows> rows;

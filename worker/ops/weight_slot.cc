@@ -26,6 +26,10 @@ ResidentSlot::ResidentSlot(std::string name, torch::Tensor value, bool trainable
   FT_CHECK(value_.is_contiguous() && !value_.requires_grad());
 }
 
-torch::Tensor ResidentSlot::Load(at::ScalarType type) const { return value_.to(type); }
+torch::Tensor ResidentSlot::Load(at::ScalarType type) const {
+  if (!trainable() || value_.scalar_type() == type) return value_.to(type);
+  if (!copy_.defined() || copy_.scalar_type() != type) copy_ = value_.to(type);
+  return copy_;
+}
 
 }  // namespace ft::ops

@@ -2,7 +2,7 @@
 // lies behind it (a resident tensor, packed 4-bit codes, a shard to be gathered) is the slot's own affair.
 //
 // Operations save the slot for backward, never the tensor: they materialise again. Slots outlive every graph built
-// over them. Materialise is thread-safe as long as nobody updates the weight at the same time.
+// over them. One thread at a time.
 #pragma once
 
 #include <torch/torch.h>
@@ -44,10 +44,13 @@ class ResidentSlot final : public WeightSlot {
   // `value` is kept as it is and updated in place by its optimizer.
   ResidentSlot(std::string name, torch::Tensor value, bool trainable);
   const torch::Tensor& value() const { return value_; }
+  // After the value was updated: forgets the copy in another type that a trainable slot keeps between updates.
+  void ValueChanged() { copy_.reset(); }
 
  private:
   torch::Tensor Load(at::ScalarType type) const override;
-  torch::Tensor value_;
+  const torch::Tensor value_;
+  mutable torch::Tensor copy_;
 };
 
 }  // namespace ft::ops
