@@ -79,7 +79,7 @@ Status ConfigBuilder::AddSizes() {
   ASSIGN_OR_RETURN(head_dim_, CountOr("llama.attention.key_length", hidden / heads));
   ASSIGN_OR_RETURN(const uint64_t value_dim, CountOr("llama.attention.value_length", head_dim_));
   if (value_dim != head_dim_) return absl::InvalidArgumentError("keys and values of different length are not supported");
-  config_["architectures"] = {"LlamaForCausalLM"};
+  config_["architectures"] = nlohmann::ordered_json::array({"LlamaForCausalLM"});
   config_["model_type"] = "llama";
   config_["hidden_act"] = "silu";
   config_["hidden_size"] = hidden;
