@@ -22,8 +22,8 @@ struct WordRule {
   Normalization normalization = Normalization::kNone;
 };
 
-const std::vector<WordRule>& WordRules() {
-  static const auto* const kRules = new std::vector<WordRule>{
+std::vector<WordRule> WordRules() {
+  return {
       {"default", {kGpt2Pattern}},
       {"gpt-2", {kGpt2Pattern}},
       {"smollm", {kDigitPattern, kGpt2Pattern}},
@@ -36,7 +36,6 @@ const std::vector<WordRule>& WordRules() {
       {"qwen2", {kQwenPattern}, /*whole_words_first=*/false, Normalization::kNfc},
       {"deepseek-r1-qwen", {kQwenPattern}, /*whole_words_first=*/false, Normalization::kNfc},
   };
-  return *kRules;
 }
 
 StatusOr<WordRule> RuleFor(const GgufVocabulary& vocabulary) {
@@ -74,7 +73,7 @@ Status AddTokens(const GgufVocabulary& vocabulary, VocabularyBuilder* builder) {
     const int32_t type = vocabulary.token_types.empty() ? 1 : vocabulary.token_types[i];
     const auto id = static_cast<int32_t>(i);
     std::optional<std::string> bytes = ByteLevelToBytes(content);
-    const bool in_model = bytes.has_value() && !bytes->empty();
+    const bool in_model = type != kControl && bytes.has_value() && !bytes->empty();
     RETURN_IF_ERROR(builder->AddPiece(id, content, std::move(bytes).value_or(content), in_model));
     if (type == kControl || type == kUserDefined) {
       RETURN_IF_ERROR(builder->AddAdded({.id = id, .content = content, .special = type == kControl}, content));
@@ -128,8 +127,10 @@ StatusOr<std::unique_ptr<Tokenizer>> MakeGgufTokenizer(const GgufVocabulary& voc
   ASSIGN_OR_RETURN(TokenizerTraits traits, ReadTraits(vocabulary));
   VocabularyBuilder builder(vocabulary.file, vocabulary.tokens.size());
   RETURN_IF_ERROR(AddTokens(vocabulary, &builder));
-  for (const int32_t id : {traits.bos_id, traits.eos_id, traits.pad_id, traits.unk_id}) {
-    if (id >= 0) RETURN_IF_ERROR(builder.MarkSpecial(vocabulary.tokens[static_cast<size_t>(id)]));
+  if (vocabulary.token_types.empty()) {
+    for (const int32_t id : {traits.bos_id, traits.eos_id}) {
+      if (id >= 0) RETURN_IF_ERROR(builder.MarkSpecial(vocabulary.tokens[static_cast<size_t>(id)]));
+    }
   }
   ASSIGN_OR_RETURN(const std::vector<BpeModel::Rule> merges, ReadMerges(vocabulary, builder));
   PreTokenizer pre_tokenizer;

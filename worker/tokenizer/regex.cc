@@ -3,14 +3,18 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include <algorithm>
 #include <array>
+#include <cstdint>
 #include <string>
 
 namespace ft::tokenizer {
 namespace {
 
 constexpr size_t kMaxPatternBytes = 1 << 16;
-constexpr uint32_t kMatchLimit = 50'000'000;  // Backtracking steps for one match.
+// Backtracking steps for one match: harmless patterns need about one for each byte, hostile ones exponentially many.
+constexpr uint64_t kMatchLimit = 10'000'000;
+constexpr uint64_t kMatchLimitPerByte = 16;
 constexpr uint32_t kHeapLimitKib = 256 * 1024;
 constexpr std::string_view kWhiteSpace =
     R"(\t-\r\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
@@ -103,7 +107,8 @@ Status Regex::FindAll(std::string_view text, std::vector<Match>* matches) const 
   const std::unique_ptr<pcre2_match_data, MatchDataDeleter> data(pcre2_match_data_create(1, nullptr));
   const std::unique_ptr<pcre2_match_context, MatchContextDeleter> context(pcre2_match_context_create(nullptr));
   if (data == nullptr || context == nullptr) return absl::ResourceExhaustedError("out of memory while matching a pattern");
-  pcre2_set_match_limit(context.get(), kMatchLimit);
+  const uint64_t limit = std::min<uint64_t>(kMatchLimit + kMatchLimitPerByte * text.size(), UINT32_MAX);
+  pcre2_set_match_limit(context.get(), static_cast<uint32_t>(limit));
   pcre2_set_heap_limit(context.get(), kHeapLimitKib);
   const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
   size_t from = 0;
