@@ -22,7 +22,7 @@ struct Case {
   const char* vocabulary;  // The file without which the case cannot run.
 };
 
-class TokenizerGoldenTest : public testing::TestWithParam<Case> {};
+class TokenizerGoldenTest : public ::testing::TestWithParam<Case> {};
 
 TEST_P(TokenizerGoldenTest, IdsAndTextEqualTheOriginals) {
   const auto shared = ft::testing::SharedDir();
@@ -61,11 +61,11 @@ TEST_P(TokenizerGoldenTest, IdsAndTextEqualTheOriginals) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, TokenizerGoldenTest,
-                         testing::Values(Case{"smollm2", "tokenizers.jsonl", "tokenizer.json"},
+                         ::testing::Values(Case{"smollm2", "tokenizers.jsonl", "tokenizer.json"},
                                          Case{"starcoder", "tokenizers.jsonl", "tokenizer.json"},
                                          Case{"qwen", "tiktoken.jsonl", "qwen.tiktoken"},
                                          Case{"llama3", "tiktoken.jsonl", "tokenizer.model"}),
-                         [](const testing::TestParamInfo<Case>& info) { return std::string(info.param.folder); });
+                         [](const ::testing::TestParamInfo<Case>& info) { return std::string(info.param.folder); });
 
 }  // namespace
 }  // namespace ft::tokenizer

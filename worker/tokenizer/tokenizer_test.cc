@@ -13,7 +13,7 @@ namespace {
 using nlohmann::json;
 using Ids = std::vector<int32_t>;
 
-class TinyTokenizerTest : public testing::Test {
+class TinyTokenizerTest : public ::testing::Test {
  protected:
   TinyTokenizerTest() : json_(TinyTokenizerJson()), config_(TinyTokenizerConfig()) {}
 
@@ -76,9 +76,9 @@ TEST_F(TinyTokenizerTest, BosComesFromConfigAndOnlyOnRequest) {
 }
 
 TEST_F(TinyTokenizerTest, PostProcessorNamesBos) {
-  json_["post_processor"] = {{"type", "TemplateProcessing"},
-                             {"single", {{{"SpecialToken", {{"id", "<|im_start|>"}, {"type_id", 0}}}},
-                                         {{"Sequence", {{"id", "A"}, {"type_id", 0}}}}}}};
+  const json in_front = {{"SpecialToken", {{"id", "<|im_start|>"}, {"type_id", 0}}}};
+  const json text = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
+  json_["post_processor"] = {{"type", "TemplateProcessing"}, {"single", json::array({in_front, text})}};
   config_.erase("bos_token");
   const auto tokenizer = Open();
   EXPECT_EQ(tokenizer->bos_id(), kTinyImStart);
@@ -128,7 +128,9 @@ TEST_F(TinyTokenizerTest, MergesMayBePairs) {
 TEST_F(TinyTokenizerTest, ChatTemplateFileWinsOverConfig) {
   config_["chat_template"] = "from config";
   EXPECT_EQ(Open()->chat_template(), "from config");
-  config_["chat_template"] = {{{"name", "tool_use"}, {"template", "x"}}, {{"name", "default"}, {"template", "listed"}}};
+  const json for_tools = {{"name", "tool_use"}, {"template", "x"}};
+  const json for_chats = {{"name", "default"}, {"template", "listed"}};
+  config_["chat_template"] = json::array({for_tools, for_chats});
   EXPECT_EQ(Open()->chat_template(), "listed");
   ASSERT_TRUE(WriteFileDurably(dir_ / "chat_template.jinja", "from file").ok());
   EXPECT_EQ(Open()->chat_template(), "from file");
@@ -145,7 +147,8 @@ TEST_F(TinyTokenizerTest, UnsupportedComponentsAreNamed) {
   json_["model"]["type"] = "Unigram";
   ExpectRefused({"tokenizer.json", "model.type", "Unigram"});
   json_ = good;
-  json_["normalizer"] = {{"type", "Sequence"}, {"normalizers", {{{"type", "Lowercase"}}}}};
+  const json lowercase = {{"type", "Lowercase"}};
+  json_["normalizer"] = {{"type", "Sequence"}, {"normalizers", json::array({lowercase})}};
   ExpectRefused({"tokenizer.json", "normalizer.normalizers[0].type", "Lowercase"});
   json_ = good;
   json_["pre_tokenizer"] = {{"type", "Metaspace"}};
