@@ -82,6 +82,22 @@ void AddVerbs(CLI::App& root, Session& session) {
   AddVersion(root, session);
 }
 
+// `ftctl help [VERB]`. CLI11's own help() would answer for the verb `help` itself.
+StatusOr<int> Help(CLI::App& root, const std::string& verb) {
+  const auto formatter = root.get_formatter();
+  if (verb.empty()) {
+    Print(formatter->make_help(&root, "ftctl", CLI::AppFormatMode::Normal));
+    return kExitOk;
+  }
+  const auto all = [](CLI::App*) { return true; };
+  for (const CLI::App* candidate : root.get_subcommands(all)) {
+    if (candidate->get_name() != verb) continue;
+    Print(formatter->make_help(candidate, "ftctl " + verb, CLI::AppFormatMode::Normal));
+    return kExitOk;
+  }
+  return absl::InvalidArgumentError(StrCat("there is no verb '", verb, "': `ftctl --help` lists them"));
+}
+
 void Declare(CLI::App& root, Session& session) {
   root.name("ftctl");
   root.footer(kFooter);
@@ -95,23 +111,11 @@ void Declare(CLI::App& root, Session& session) {
       ->type_name("FORMAT")
       ->check(CLI::IsMember({"table", "json"}));
   AddVerbs(root, session);
-  // `ftctl help VERB` reads as people type it; it takes any word and is answered before the others run.
   CLI::App* help = root.add_subcommand("help", "This list, or one verb's options")->group(kGroupMachine);
   auto verb = std::make_shared<std::string>();
   help->add_option("VERB", *verb, "A verb")->type_name("");
   help->callback([&root, &session, verb] {
-    session.action = [&root, verb]() -> StatusOr<int> {
-      if (verb->empty()) {
-        Print(root.help("ftctl"));
-        return kExitOk;
-      }
-      for (const CLI::App* candidate : root.get_subcommands([](const CLI::App*) { return true; })) {
-        if (candidate->get_name() != *verb) continue;
-        Print(candidate->help("ftctl"));
-        return kExitOk;
-      }
-      return absl::InvalidArgumentError(StrCat("there is no verb '", *verb, "': `ftctl --help` lists them"));
-    };
+    session.action = [&root, verb] { return Help(root, *verb); };
   });
 }
 
@@ -126,6 +130,10 @@ int Main(int argc, char** argv) {
   ReadEnvironment(session);
   CLI::App root(kDescription);
   Declare(root, session);
+  if (argc == 1) {
+    Print(root.help());
+    return kExitUsage;
+  }
   try {
     root.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {

@@ -45,8 +45,7 @@ void AddSubmit(CLI::App& root, Session& session) {
   verb->add_option("FILE", options->file, "Job file, or - for standard input")->required()->type_name("");
   verb->add_option("--set", options->submission.sets, "Change one setting; may be repeated")
       ->type_name("KEY=VALUE")
-      ->expected(1)
-      ->take_all();
+      ->allow_extra_args(false);
   verb->add_flag("--wait", options->wait, "Follow it; the exit status is the job's");
   verb->add_flag("--validate", options->submission.validate_only, "Check and print all settings, start nothing");
   verb->add_option("--request-id", options->submission.request_id, "Repeat an attempt whose answer was lost")
