@@ -74,6 +74,11 @@ void AddVerbs(CLI::App& root, Session& session) {
   AddGet(root, session);
   AddWatch(root, session);
   AddLogs(root, session);
+  AddEvents(root, session);
+  AddMetrics(root, session);
+  AddExplain(root, session);
+  AddCheckpoints(root, session);
+  AddDiff(root, session);
   AddCancel(root, session);
   AddPause(root, session);
   AddResume(root, session);
