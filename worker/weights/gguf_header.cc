@@ -49,7 +49,9 @@ class Cursor {
   uint64_t remaining() const { return file_.size() - position(); }
 
   Status Fill(std::span<std::byte> out) {
-    if (out.size() > remaining()) return absl::InvalidArgumentError("the file ends within its header; fetch it again");
+    if (out.size() > remaining()) {
+      return absl::InvalidArgumentError("the file ends within its header; fetch it again");
+    }
     if (position() + out.size() > kMaxHeaderBytes) {
       return absl::InvalidArgumentError("its header is too long");
     }
