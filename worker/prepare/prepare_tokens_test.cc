@@ -134,7 +134,7 @@ TEST_F(PrepareTokensTest, UnknownDuplicateAndMissingKeysAreRefused) {
 
 TEST_F(PrepareTokensTest, SampleWithoutASupervisedTokenIsRefusedOrDropped) {
   const std::string content = "{\"input_ids\": [1, 2], \"labels\": [1, -100]}\n{\"input_ids\": [3, 4]}\n";
-  EXPECT_THAT(ErrorOf(content), HasSubstr("1 of 2 samples is refused"));
+  EXPECT_THAT(ErrorOf(content), HasSubstr("1 of 2 samples are refused"));
   EXPECT_THAT(ErrorOf(content), HasSubstr("bad.jsonl line 1: no token carries loss"));
   request_.spec.gate.allow_unsupervised = true;
   auto report = Prepare(request_);

@@ -1,0 +1,18 @@
+// The learning rate as a pure function of the step.
+#pragma once
+
+#include <cstdint>
+
+#include "core/recipe/job_spec.h"
+
+namespace ft::train {
+
+// Warm-up steps of a run: a share of all steps (rounded up) when `warmup` is below 1, else a number of steps.
+int64_t WarmupSteps(const recipe::ScheduleSpec& schedule, int64_t total_steps);
+
+// The rate of optimizer step `step` (1..total_steps). Warm-up rises linearly and reaches `peak` at its last step. After
+// it: cosine peak/2 (1 + cos(pi t)), linear peak (1 - t), or constant, with t = (step - 1 - warmup) / (total - warmup),
+// so the first step after warm-up has the full rate and the rate would be 0 one step after the end.
+double LearningRate(const recipe::ScheduleSpec& schedule, double peak, int64_t step, int64_t total_steps);
+
+}  // namespace ft::train

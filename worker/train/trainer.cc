@@ -1,0 +1,122 @@
+#include "worker/train/trainer.h"
+
+#include <chrono>
+#include <cmath>
+
+#include "worker/optim/clip.h"
+#include "worker/train/batch.h"
+#include "worker/train/digest.h"
+#include "worker/train/schedule.h"
+
+namespace ft::train {
+namespace {
+
+using MicroBatches = std::vector<std::vector<data::OrderedSample>>;
+
+data::OrderConfig OrderOf(const recipe::TrainSpec& spec, const data::TokenCache& cache) {
+  return {.seed = spec.seed, .shuffle = spec.shuffle, .samples = cache.train_samples(), .epochs = spec.epochs,
+          .max_steps = spec.max_steps, .micro_batch = spec.micro_batch, .accumulation = spec.accumulation};
+}
+
+double SecondsSince(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+Trainer::Trainer(const recipe::TrainSpec& spec, const data::TokenCache& cache, run::LanguageModel& model,
+                 std::function<void(std::string_view)> beat)
+    : spec_(spec),
+      cache_(cache),
+      model_(model),
+      beat_(std::move(beat)),
+      order_(OrderOf(spec, cache)),
+      total_steps_(data::TotalSteps(order_)) {
+  const recipe::OptimizerSpec& o = spec.optimizer;
+  optimizer_ = std::make_unique<optim::AdamW>(
+      optim::AdamWConfig{.beta1 = o.beta1, .beta2 = o.beta2, .eps = o.eps, .weight_decay = o.weight_decay},
+      model.parameters());
+}
+
+StatusOr<double> Trainer::AccumulateGradients(const MicroBatches& micro_batches, int64_t step, int64_t supervised) {
+  model_.ZeroGradients();
+  double loss_sum = 0;
+  for (const auto& samples : micro_batches) {
+    const run::MicroBatch batch = MakeMicroBatch(cache_, samples, spec_.seed, static_cast<uint64_t>(step));
+    loss_sum += model_.ForwardBackward(batch, 1.0 / static_cast<double>(supervised));
+    beat_("train");
+  }
+  return loss_sum / static_cast<double>(supervised);
+}
+
+StatusOr<StepOutcome> Trainer::RunStep(int64_t step) {
+  const auto start = std::chrono::steady_clock::now();
+  const MicroBatches micro_batches = data::StepSamples(order_, step);
+  StepOutcome outcome;
+  records::Step& record = outcome.record;
+  record.step = step;
+  CountTokens(micro_batches, record);
+  if (record.supervised_tokens == 0) {
+    return absl::FailedPreconditionError(StrCat("step ", step, " has no token that carries loss: check the data's labels"));
+  }
+  ASSIGN_OR_RETURN(record.loss, AccumulateGradients(micro_batches, step, record.supervised_tokens));
+  const double backward_seconds = SecondsSince(start);
+  const auto& parameters = optimizer_->parameters();
+  record.gradient_norm = optim::GlobalNorm(parameters);
+  record.learning_rate = LearningRate(spec_.schedule, spec_.optimizer.lr, step, total_steps_);
+  record.skipped = !std::isfinite(record.loss) || !std::isfinite(record.gradient_norm);
+  if (record.skipped && spec_.on_nonfinite == "stop") {
+    const std::string tensor = optim::FirstNonFinite(parameters);
+    return NonFinite(tensor.empty() ? "the loss" : StrCat("the gradient of ", tensor), step, micro_batches);
+  }
+  BeginEntry(step, micro_batches, parameters, outcome.ledger);
+  if (!record.skipped) {
+    optim::ClipByNorm(parameters, record.gradient_norm, spec_.max_grad_norm);
+    optimizer_->Step(record.learning_rate);
+    model_.ParametersChanged();
+  }
+  FinishEntry(parameters, outcome.ledger);
+  record.samples_seen = std::min(step * spec_.micro_batch * spec_.accumulation,
+                                 order_.max_steps > 0 ? INT64_MAX : order_.epochs * order_.samples);
+  record.epoch = static_cast<double>(record.samples_seen) / static_cast<double>(order_.samples);
+  record.seconds = SecondsSince(start);
+  record.phase_seconds = {{"forward_backward", backward_seconds}, {"optimizer", record.seconds - backward_seconds}};
+  record.peak_memory_bytes = PeakMemoryBytes();
+  return outcome;
+}
+
+StatusOr<records::Eval> Trainer::EvaluateHoldout(int64_t step) {
+  records::Eval eval{.step = step, .name = "holdout"};
+  double loss_sum = 0;
+  for (int64_t index = cache_.train_samples(); index < cache_.samples(); ++index) {
+    const std::vector<data::OrderedSample> one = {{index, static_cast<uint64_t>(index)}};
+    const int64_t supervised = SupervisedTokens(cache_, one);
+    if (supervised == 0) continue;
+    loss_sum += model_.Loss(MakeMicroBatch(cache_, one, spec_.seed, static_cast<uint64_t>(step)));
+    eval.supervised_tokens += supervised;
+    beat_("evaluate");
+  }
+  if (eval.supervised_tokens == 0) return absl::NotFoundError("no held-out samples");
+  eval.loss = loss_sum / static_cast<double>(eval.supervised_tokens);
+  return eval;
+}
+
+Status Trainer::NonFinite(std::string_view what, int64_t step, const MicroBatches& micro_batches) const {
+  std::string samples;
+  for (const auto& micro_batch : micro_batches) {
+    for (const data::OrderedSample& sample : micro_batch) StrAppend(&samples, samples.empty() ? "" : ", ", sample.index);
+  }
+  return absl::FailedPreconditionError(StrCat("step ", step, ": ", what, " is not finite (samples ", samples,
+                                              "): lower the learning rate, or set train.on_nonfinite: skip"));
+}
+
+void Trainer::CountTokens(const MicroBatches& micro_batches, records::Step& record) const {
+  for (const auto& micro_batch : micro_batches) {
+    record.supervised_tokens += SupervisedTokens(cache_, micro_batch);
+    for (const data::OrderedSample& sample : micro_batch) {
+      record.tokens += static_cast<int64_t>(cache_.at(sample.index).ids.size());
+    }
+  }
+}
+
+}  // namespace ft::train
