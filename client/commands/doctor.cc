@@ -143,8 +143,8 @@ std::vector<Check> Coordinator(Session& session) {
   std::vector<Check> checks = {{Verdict::kOk, "coordinator", StrCat(info->version(), " at ", shown), ""}};
   const auto nodes = session.Call(&v1::NodeService::Stub::ListNodes, v1::ListNodesRequest());
   int ready = 0;
-  for (const v1::Node& node : nodes.ok() ? nodes->nodes() : v1::ListNodesResponse().nodes()) {
-    if (node.state() == v1::READY) ++ready;
+  for (int i = 0; nodes.ok() && i < nodes->nodes_size(); ++i) {
+    if (nodes->nodes(i).state() == v1::READY) ++ready;
   }
   if (ready > 0) {
     checks.push_back({Verdict::kOk, "nodes", StrCat(ready, " ready"), ""});

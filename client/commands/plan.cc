@@ -18,7 +18,6 @@ struct PlanOptions {
   std::string file;
   QuickJob quick;
   std::vector<std::string> sets;
-  CLI::App* verb = nullptr;
 };
 
 StatusOr<JobText> TextOf(const PlanOptions& options) {

@@ -79,7 +79,8 @@ StatusOr<v1::Job> Resume(Session& session, v1::Job job) {
 // The unfinished job that an earlier run of the same command left, or a new one.
 StatusOr<v1::Job> FindOrSubmit(const RunOptions& options, Session& session, const JobText& text,
                                const recipe::JobSpec& spec) {
-  const StatusOr<v1::Job> found = spec.name.empty() ? absl::NotFoundError("no name") : session.GetJob(spec.name);
+  StatusOr<v1::Job> found = absl::NotFoundError("a job without a name is always new");
+  if (!spec.name.empty()) found = session.GetJob(spec.name);
   if (!found.ok() && !absl::IsNotFound(found.status())) return found.status();
   if (found.ok() && !HasEnded(found->state())) {
     ASSIGN_OR_RETURN(const std::string yaml, FindablePaths(session, text));
