@@ -27,12 +27,12 @@ struct Origin {
 // "data/qa.xlsx sheet DrugQA row 12" or "data/qa.jsonl line 12".
 std::string Describe(const Origin& origin);
 
-enum class FieldKind { kText, kNumber, kBool, kNull, kNested };
+enum class FieldKind { kText, kNumber, kBool, kNull, kNested, kError };
 
 struct Field {
   std::string name;
   FieldKind kind = FieldKind::kText;
-  std::string text;        // The value as text; JSON's own spelling for kNested, empty for kNull.
+  std::string text;        // The value as text; JSON's own spelling for kNested, empty for kNull, the cause for kError.
   nlohmann::json nested;   // Only for kNested: an array or an object, at most 64 levels deep.
 };
 

@@ -3,9 +3,11 @@
 #include <memory>
 #include <set>
 
+#include "core/base/sha256.h"
 #include "core/records/record_file.h"
 #include "worker/checkpoint/adapter.h"
 #include "worker/checkpoint/checkpoint.h"
+#include "worker/rank/load_model.h"
 #include "worker/rank/settings.h"
 #include "worker/train/trainer.h"
 #include "worker/weights/model_digest.h"
@@ -57,17 +59,15 @@ class TrainRun {
 };
 
 run::ModelOptions OptionsOf(const recipe::JobSpec& spec) {
-  run::ModelOptions options;
-  options.dtype = ResolvedDtype(spec.model);
-  options.method = spec.method.kind;
-  options.lora_rank = spec.method.rank;
-  options.lora_alpha = spec.method.alpha;
-  options.lora_dropout = spec.method.dropout;
-  options.lora_targets = spec.method.targets;
-  options.adapter_compute = spec.method.adapter_compute;
-  options.activation_checkpointing = spec.train.activation_checkpointing;
-  options.seed = spec.train.seed;
-  return options;
+  return {.dtype = ResolvedDtype(spec.model),
+          .method = spec.method.kind,
+          .rank = spec.method.rank,
+          .alpha = spec.method.alpha,
+          .dropout = spec.method.dropout,
+          .targets = spec.method.targets,
+          .adapter_compute = spec.method.adapter_compute,
+          .checkpointing = spec.train.activation_checkpointing,
+          .seed = spec.train.seed};
 }
 
 std::optional<Trouble> TrainRun::Load() {
@@ -82,7 +82,7 @@ std::optional<Trouble> TrainRun::Load() {
   cache_ = *std::move(cache);
   StatusOr<std::string> base = weights::ModelDigest(spec_.model.source, attempt_.cache_dir);
   if (!base.ok()) return Trouble{"CONFIG", base.status()};
-  auto model = run::LanguageModel::Load(spec_.model.source, OptionsOf(spec_));
+  auto model = LoadModel(spec_.model.source, OptionsOf(spec_));
   if (!model.ok()) return Trouble{"CONFIG", model.status()};
   model_ = *std::move(model);
   trainer_ = std::make_unique<train::Trainer>(spec_.train, *cache_, *model_,

@@ -2,6 +2,7 @@
 #include <system_error>
 #include <utility>
 
+#include "worker/weights/gguf.h"
 #include "worker/weights/pickle.h"
 #include "worker/weights/safetensors.h"
 #include "worker/weights/tensor_source.h"
@@ -46,8 +47,9 @@ StatusOr<std::unique_ptr<TensorSource>> OpenFile(const fs::path& path) {
   const std::string extension = path.extension().string();
   if (extension == ".safetensors") return SafetensorsFile::Open(path);
   if (extension == ".bin") return TorchFile::Open(path);
+  if (extension == ".gguf") return GgufFile::Open(path);
   return absl::InvalidArgumentError(
-      StrCat(path.string(), " is no weight file: give a model folder, a .safetensors or a .bin file"));
+      StrCat(path.string(), " is no weight file: give a model folder, a .safetensors, .bin or .gguf file"));
 }
 
 StatusOr<std::unique_ptr<TensorSource>> OpenIndex(const fs::path& index_file) {
