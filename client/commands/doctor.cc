@@ -115,7 +115,8 @@ Check Rank(const Session& session) {
   if (!program.ok()) return Program(session, "ft-rank");
   const StatusOr<Output> output = OutputOf(*program, {"version"}, kProgramTimeout);
   if (!output.ok()) {
-    return {Verdict::kProblem, "ft-rank", std::string(Message(output.status())), "see whether the machine is overloaded"};
+    return {Verdict::kProblem, "ft-rank", std::string(Message(output.status())),
+            "see whether the machine is overloaded"};
   }
   const std::string first = Printable(output->text.substr(0, output->text.find('\n')));
   if (output->exit_status == 0) return {Verdict::kOk, "ft-rank", first, ""};

@@ -56,7 +56,8 @@ StatusOr<pid_t> Spawn(const fs::path& program, const std::vector<std::string>& a
 bool ReadUntil(int fd, std::chrono::steady_clock::time_point deadline, std::string& text) {
   char buffer[4096];
   while (true) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0) return false;
     pollfd waiting{.fd = fd, .events = POLLIN, .revents = 0};
     if (::poll(&waiting, 1, static_cast<int>(left.count())) <= 0) continue;

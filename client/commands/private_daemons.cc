@@ -70,7 +70,9 @@ StatusOr<UniqueFd> Lock(const fs::path& dir) {
   if (!fd.valid()) return ErrnoStatus("open", path, errno);
   const bool locked = WaitUntil(kCoordinatorTimeout + kWorkerTimeout,
                                 [&fd] { return ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0; });
-  if (!locked) return absl::UnavailableError(StrCat("another ftctl holds ", path.string(), ": try again when it is done"));
+  if (!locked) {
+    return absl::UnavailableError(StrCat("another ftctl holds ", path.string(), ": try again when it is done"));
+  }
   return fd;
 }
 

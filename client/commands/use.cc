@@ -35,8 +35,8 @@ std::vector<std::string> Sources(const RunFolder& folder) {
 StatusOr<RunFolder> FolderWithAdapter(Session& session, const std::string& argument) {
   ASSIGN_OR_RETURN(RunFolder folder, ResolveRunFolder(session, argument));
   if (!folder.adapter.empty()) return folder;
-  return absl::FailedPreconditionError(
-      StrCat(argument, " has no adapter: it appears when the job has succeeded; `ftctl get ", argument, "` shows its state"));
+  return absl::FailedPreconditionError(StrCat(argument, " has no adapter: it appears when the job has succeeded; `ftctl get ",
+                                              argument, "` shows its state"));
 }
 
 StatusOr<int> Become(const UseOptions& options, Session& session, std::vector<std::string> arguments) {
