@@ -2,6 +2,8 @@
 #include <system_error>
 #include <utility>
 
+#include "worker/weights/gguf.h"
+#include "worker/weights/pickle.h"
 #include "worker/weights/safetensors.h"
 #include "worker/weights/tensor_source.h"
 #include "worker/weights/tensor_table.h"
@@ -44,8 +46,10 @@ class ShardedSource final : public TensorSource {
 StatusOr<std::unique_ptr<TensorSource>> OpenFile(const fs::path& path) {
   const std::string extension = path.extension().string();
   if (extension == ".safetensors") return SafetensorsFile::Open(path);
+  if (extension == ".bin") return TorchFile::Open(path);
+  if (extension == ".gguf") return GgufFile::Open(path);
   return absl::InvalidArgumentError(
-      StrCat(path.string(), " is no weight file: give a model folder or a .safetensors file"));
+      StrCat(path.string(), " is no weight file: give a model folder, a .safetensors, .bin or .gguf file"));
 }
 
 StatusOr<std::unique_ptr<TensorSource>> OpenIndex(const fs::path& index_file) {
@@ -77,11 +81,13 @@ StatusOr<std::unique_ptr<TensorSource>> OpenWeights(const fs::path& path) {
   std::error_code error;
   if (!fs::exists(path, error)) return absl::NotFoundError(StrCat(path.string(), " does not exist"));
   if (!fs::is_directory(path, error)) return OpenFile(path);
-  for (const std::string name : {"model.safetensors", "model.safetensors.index.json"}) {
+  for (const std::string name : {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+                                 "pytorch_model.bin.index.json"}) {
     if (!fs::exists(path / name, error)) continue;
     return name.ends_with(".json") ? OpenIndex(path / name) : OpenFile(path / name);
   }
-  return absl::NotFoundError(StrCat(path.string(), " holds no weights: no model.safetensors and no index of shards"));
+  return absl::NotFoundError(
+      StrCat(path.string(), " holds no weights: no model.safetensors, pytorch_model.bin or index of shards"));
 }
 
 }  // namespace ft::weights

@@ -1,0 +1,40 @@
+// ft-rank: one device's share of a job, and everything else that needs the model itself. Each verb is a function that
+// takes the arguments behind its name and returns the exit status.
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "worker/rank/environment.h"
+#include "worker/rank/golden.h"
+
+namespace {
+
+struct Verb {
+  const char* name;
+  const char* purpose;
+  int (*run)(const std::vector<std::string>& arguments);
+};
+
+constexpr Verb kVerbs[] = {
+    {"golden", "compare with reference results: golden DIR [--cases GLOB] [--dtype fp32|bf16]", ft::rank::GoldenVerb},
+};
+
+int Usage(std::FILE* to) {
+  std::fprintf(to, "usage: ft-rank VERB ...\n");
+  for (const Verb& verb : kVerbs) std::fprintf(to, "  %-8s %s\n", verb.name, verb.purpose);
+  return to == stdout ? 0 : 2;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  ft::rank::FixNumericEnvironment(argv);
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (arguments.empty()) return Usage(stderr);
+  if (arguments[0] == "--help" || arguments[0] == "help") return Usage(stdout);
+  for (const Verb& verb : kVerbs) {
+    if (arguments[0] == verb.name) return verb.run({arguments.begin() + 1, arguments.end()});
+  }
+  std::fprintf(stderr, "ft-rank: unknown verb \"%s\"\n", arguments[0].c_str());
+  return Usage(stderr);
+}
