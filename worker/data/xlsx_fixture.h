@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "core/base/check.h"
 
@@ -54,6 +55,24 @@ inline void WriteZip(const std::filesystem::path& path, const std::map<std::stri
     FT_CHECK(source != nullptr && zip_file_add(archive, name.c_str(), source, ZIP_FL_ENC_UTF_8) >= 0) << name;
   }
   FT_CHECK(zip_close(archive) == 0) << path;  // Reads the buffers, which live until here.
+}
+
+// All parts of a zip file, for tests that change one of them.
+inline void ReadZip(const std::filesystem::path& path, std::map<std::string, std::string>* parts) {
+  int error = 0;
+  zip_t* archive = zip_open(path.c_str(), ZIP_RDONLY, &error);
+  FT_CHECK(archive != nullptr) << path << " " << error;
+  for (zip_int64_t i = 0; i < zip_get_num_entries(archive, 0); ++i) {
+    zip_stat_t info;
+    FT_CHECK(zip_stat_index(archive, static_cast<zip_uint64_t>(i), 0, &info) == 0);
+    zip_file_t* file = zip_fopen_index(archive, static_cast<zip_uint64_t>(i), 0);
+    FT_CHECK(file != nullptr) << info.name;
+    std::string content(info.size, '\0');
+    FT_CHECK(zip_fread(file, content.data(), content.size()) == static_cast<zip_int64_t>(content.size())) << info.name;
+    zip_fclose(file);
+    (*parts)[info.name] = std::move(content);
+  }
+  zip_discard(archive);
 }
 
 }  // namespace ft::data
