@@ -18,12 +18,14 @@ using tokenizer::kTinyImStart;
 class PreviewTest : public ::testing::Test {
  protected:
   PreviewTest() {
-    tokenizer::WriteTinyTokenizer(dir_.path(), tokenizer::TinyTokenizerJson(), tokenizer::TinyTokenizerConfig());
+    tokenizer::WriteTinyTokenizer(dir_.path(), tokenizer::TinyTokenizerJson(),
+                                  tokenizer::TinyTokenizerConfig());
     auto opened = tokenizer::OpenTokenizer(dir_.path());
     FT_CHECK(opened.ok()) << opened.status();
     tokenizer_ = *std::move(opened);
   }
-  std::string Render(const std::vector<int32_t>& ids, const std::vector<uint8_t>& loss, const PreviewOptions& options = {}) {
+  std::string Render(const std::vector<int32_t>& ids, const std::vector<uint8_t>& loss,
+                     const PreviewOptions& options = {}) {
     return RenderSample(*tokenizer_, {ids, loss}, options);
   }
   ft::testing::TempDir dir_;
@@ -47,7 +49,8 @@ TEST_F(PreviewTest, ControlCharactersCannotDriveTheTerminal) {
 }
 
 TEST_F(PreviewTest, AnsiMarksEndWithEachLine) {
-  EXPECT_EQ(Render({'x', 'a', '\n', 'b'}, {0, 1, 1, 1}, {.ansi = true}), "x\x1b[1;4ma\x1b[0m\n\x1b[1;4mb\x1b[0m");
+  EXPECT_EQ(Render({'x', 'a', '\n', 'b'}, {0, 1, 1, 1}, {.ansi = true}),
+            "x\x1b[1;4ma\x1b[0m\n\x1b[1;4mb\x1b[0m");
 }
 
 TEST_F(PreviewTest, TheMiddleOfLongSamplesIsLeftOutAndCounted) {

@@ -30,7 +30,8 @@ bool HasDoubledBos(const Sample& sample, const tokenizer::Tokenizer& tokenizer) 
 bool HasUnsupervisedStop(const Sample& sample, const tokenizer::Tokenizer& tokenizer) {
   for (size_t t = 1; t < sample.ids.size(); ++t) {
     const bool answer_ended = sample.loss[t - 1] != 0 && sample.loss[t] == 0;
-    if (answer_ended && tokenizer.is_special(sample.ids[t]) && !EndsWithSpecial(sample, t, tokenizer)) return true;
+    if (answer_ended && tokenizer.is_special(sample.ids[t]) && !EndsWithSpecial(sample, t, tokenizer))
+      return true;
   }
   return false;
 }
