@@ -68,8 +68,12 @@ void ReadEnvironment(Session& session) {
   session.program_dir = ProgramDir();
 }
 
+// In the order of `ftctl --help`.
 void AddVerbs(CLI::App& root, Session& session) {
+  AddRun(root, session);
   AddSubmit(root, session);
+  AddPlan(root, session);
+  AddPreview(root, session);
   AddList(root, session);
   AddGet(root, session);
   AddWatch(root, session);
@@ -83,8 +87,17 @@ void AddVerbs(CLI::App& root, Session& session) {
   AddPause(root, session);
   AddResume(root, session);
   AddDelete(root, session);
+  AddChat(root, session);
+  AddMerge(root, session);
+  AddExport(root, session);
+  AddConvert(root, session);
+  AddUp(root, session);
+  AddDown(root, session);
   AddNodes(root, session);
+  AddDoctor(root, session);
+  AddCapabilities(root, session);
   AddVersion(root, session);
+  AddCompletion(root, session);
 }
 
 // `ftctl help [VERB]`. CLI11's own help() would answer for the verb `help` itself.

@@ -31,7 +31,8 @@ StatusOr<std::vector<ledger::LedgerEntry>> LedgerOf(Session& session, const std:
   return entries;
 }
 
-std::string WhatDiffers(const DiffOptions& options, const Session& session, const ledger::LedgerDifference& difference) {
+std::string WhatDiffers(const DiffOptions& options, const Session& session,
+                        const ledger::LedgerDifference& difference) {
   const std::string part = difference.tensor.empty() ? "*" : difference.tensor;
   switch (difference.kind) {
     case ledger::DifferenceKind::kMissingInFirst: return session.Say(Text::kDifferMissing, options.second);
@@ -94,7 +95,9 @@ void AddDiff(CLI::App& root, Session& session) {
   CLI::App* verb = root.add_subcommand("diff", "First step and tensor in which two runs differ")->group(kGroupLook);
   verb->add_option("A", options->first, "Job or run folder")->required()->type_name("");
   verb->add_option("B", options->second, "Job or run folder")->required()->type_name("");
-  verb->footer("Compares the digests of samples, gradients and weights of every step.\nExit status: 0 equal, 1 different.");
+  verb->footer(
+      "Compares the digests of samples, gradients and weights of every step.\n"
+      "Exit status: 0 equal, 1 different.");
   SetAction(verb, options, session, Diff);
 }
 

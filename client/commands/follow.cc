@@ -78,10 +78,18 @@ class Follower {
     fetched_at_ = now;
     v1::QueryMetricsRequest request;
     request.set_job(followed_.job.name());
-    request.set_first_step(view_.last_step());
+    const bool same_attempt = followed_.job.epoch() == view_.epoch();
+    request.set_first_step(same_attempt ? view_.last_step() : 0);
     const auto points = connection_.Call(&v1::MetricService::Stub::QueryMetrics, request, kMetricsTimeout);
-    if (points.ok()) view_.Add(*points);
-    if (points.ok() && !at_end) view_.Show(followed_.job);
+    if (!points.ok()) return;
+    view_.Add(*points);
+    // The series is fresher than the job's row, which the coordinator need not write for every step.
+    v1::JobProgress& progress = *followed_.job.mutable_progress();
+    if (followed_.job.epoch() == view_.epoch() && view_.last_step() > progress.step()) {
+      progress.set_step(view_.last_step());
+      progress.set_loss(view_.last_loss());
+    }
+    if (!at_end) view_.Show(followed_.job);
   }
 
   // True when following ends here.

@@ -101,8 +101,9 @@ StatusOr<RunFolder> FromJob(const v1::Job& job, const std::string& argument) {
         StrCat(argument, " has no files yet: it has not started to run; `ftctl explain ", argument, "` says why"));
   }
   if (!fs::is_directory(job.run_dir(), error)) {
-    return absl::FailedPreconditionError(StrCat("the files of ", argument, " are on another machine, at ", job.run_dir(),
-                                                ": `ftctl export ", argument, " DIR` fetches the adapter"));
+    return absl::FailedPreconditionError(StrCat("the files of ", argument, " are on another machine, at ",
+                                                job.run_dir(), ": `ftctl export ", argument,
+                                                " DIR` fetches the adapter"));
   }
   RunFolder folder = FromRunDir(job.run_dir());
   folder.name = job.display_name().empty() ? argument : job.display_name();

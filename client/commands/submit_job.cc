@@ -13,10 +13,15 @@ namespace fs = std::filesystem;
 
 constexpr std::chrono::seconds kCreateTimeout{30};
 
-// Files that lie here are sent; anything else names a place on the coordinator's machine.
+// Data files that lie here are sent; anything else names a place on the coordinator's machine.
 StatusOr<std::string> UploadSource(Session& session, const JobText& text, const Source& source) {
   if (IsRemoteSource(source.value)) return source.value;
   const fs::path path = LocalPath(text.base, source.value);
+  if (source.kind == SourceKind::kModel) {
+    if (fs::path(source.value).is_absolute()) return source.value;
+    return absl::InvalidArgumentError(StrCat(text.file_name, ": ", source.key, ": models are not uploaded: give the "
+                                             "absolute path of '", source.value, "' on the coordinator's machine"));
+  }
   std::error_code error;
   if (!fs::exists(path, error)) {
     if (fs::path(source.value).is_absolute()) return source.value;
@@ -49,13 +54,11 @@ StatusOr<std::string> FindablePaths(Session& session, const JobText& text) {
 }
 
 StatusOr<v1::Job> SubmitJob(Session& session, JobText text, const Submission& submission) {
-  ASSIGN_OR_RETURN(const recipe::JobSpec spec, CheckJob(text, submission.sets));
+  RETURN_IF_ERROR(CheckJob(text, submission.sets).status());
   ASSIGN_OR_RETURN(const Connection* connection, session.Connect());
   ASSIGN_OR_RETURN(std::string yaml, FindablePaths(session, text));
   v1::CreateJobRequest request;
   request.mutable_job()->set_config_yaml(std::move(yaml));
-  request.mutable_job()->set_display_name(spec.name);
-  for (const auto& [key, value] : spec.labels) (*request.mutable_job()->mutable_labels())[key] = value;
   request.set_request_id(submission.request_id.empty() ? NewRequestId() : submission.request_id);
   request.set_validate_only(submission.validate_only);
   StatusOr<v1::Job> job = connection->Call(&v1::JobService::Stub::CreateJob, request, kCreateTimeout);

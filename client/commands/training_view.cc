@@ -49,7 +49,8 @@ void TrainingView::AddRecord(const finetune::worker::v1::RankRecord& record) {
     if (index < 0 || index >= kMaxCurve) return;
     losses_.resize(std::max(losses_.size(), static_cast<size_t>(index) + 1), std::numeric_limits<double>::quiet_NaN());
     losses_[static_cast<size_t>(index)] = record.step().loss();
-    last_step_ = std::max(last_step_, step);
+    last_step_ = step;  // A new attempt may start before the last one ended.
+    last_loss_ = record.step().loss();
   } else if (record.has_eval()) {
     Say(fmt::format("  [{}] {}: {} {}", record.eval().step(), record.eval().name(), session_.Say(Text::kLoss),
                     FormatLoss(record.eval().loss())));

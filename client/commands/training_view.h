@@ -26,6 +26,8 @@ class TrainingView {
   void Close();
 
   int64_t last_step() const { return last_step_; }
+  double last_loss() const { return last_loss_; }
+  int64_t epoch() const { return seen_epoch_; }  // The attempt that the newest point is of.
 
  private:
   void Erase();
@@ -37,6 +39,7 @@ class TrainingView {
   std::vector<double> losses_;  // By step; a step that ran twice keeps its newest loss.
   int64_t first_step_ = 0;
   int64_t last_step_ = 0;
+  double last_loss_ = 0;
   int64_t seen_epoch_ = 0;
   uint64_t seen_sequence_ = 0;
   v1::JobState shown_state_ = v1::JOB_STATE_UNSPECIFIED;

@@ -79,8 +79,10 @@ StatusOr<std::string> UploadFile(const Connection& connection, const std::filesy
     const auto offset = static_cast<uint64_t>(std::max<int64_t>(0, state.received()));
     const StatusOr<v1::UploadStatus> sent = Send(connection, upload, std::min(offset, file.size()));
     if (sent.ok() && !sent->source().empty()) return sent->source();
-    last = sent.ok() ? absl::DataLossError(StrCat("the coordinator has ", sent->received(), " of ", file.size(), " bytes"))
-                     : sent.status();
+    last = sent.status();
+    if (sent.ok()) {
+      last = absl::DataLossError(StrCat("the coordinator has ", sent->received(), " of ", file.size(), " bytes"));
+    }
     if (!sent.ok() && !absl::IsUnavailable(last)) break;
   }
   return WithContext(last, StrCat("upload of ", path.string()));

@@ -65,8 +65,8 @@ StatusOr<JobText> ReadJobText(const std::string& argument) {
     return absl::InvalidArgumentError(StrCat(argument, " is a folder: give the job file inside it"));
   }
   if (!fs::exists(path, error)) {
-    return absl::InvalidArgumentError(
-        StrCat("there is no file ", argument, ": give the path of a job file (built-in recipes are not in this version)"));
+    return absl::InvalidArgumentError(StrCat("there is no file ", argument,
+                                             ": give the path of a job file (built-in recipes are not in this version)"));
   }
   StatusOr<std::string> text = ReadFile(path, kMaxJobFileBytes);
   if (!text.ok()) return absl::InvalidArgumentError(std::string(Message(text.status())));
@@ -124,8 +124,9 @@ StatusOr<std::string> WithAbsolutePaths(const JobText& text) {
     const fs::path path = LocalPath(text.base, source.value);
     std::error_code error;
     if (!fs::exists(path, error)) {
-      return absl::InvalidArgumentError(StrCat(text.file_name, ": ", source.key, ": there is nothing at ", path.string(),
-                                               ": correct the path, which is relative to ", text.base.string()));
+      return absl::InvalidArgumentError(StrCat(text.file_name, ": ", source.key, ": there is nothing at ",
+                                               path.string(), ": correct the path, which is relative to ",
+                                               text.base.string()));
     }
     return path.string();
   });
