@@ -1,7 +1,7 @@
 // The shapes that hold a list of messages: XTuner's `conversation`, ShareGPT's `conversations`, OpenAI's `messages`.
 #pragma once
 
-#include "worker/data/chat_template.h"
+#include "worker/data/conversation.h"
 #include "worker/data/record.h"
 
 namespace ft::data {

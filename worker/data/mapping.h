@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "core/recipe/job_spec.h"
-#include "worker/data/chat_template.h"
+#include "worker/data/conversation.h"
 #include "worker/data/record.h"
 
 namespace ft::data {

@@ -121,7 +121,7 @@ bool Place(const DecoderConfig& config, SlotPtr slot, DecoderWeights& weights) {
 Tensor BlockForward(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC, const Pass& pass,
                     int64_t layer) {
   const auto norm = [&](const Tensor& x, const SlotPtr& weight) {
-    return ops::RmsNorm(x, *weight, config.norm_epsilon);
+    return ops::RmsNorm(x, *weight, {config.norm_epsilon, pass.compute});
   };
   const Tensor h_NC = at::add(x_NC, Attention(config, weights, norm(x_NC, weights.attention_norm), pass, layer));
   return at::add(h_NC, Mlp(weights, norm(h_NC, weights.mlp_norm), pass, layer));

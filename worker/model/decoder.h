@@ -69,13 +69,15 @@ struct LayerCache {
 
 // What all blocks of one pass share.
 struct Pass {
+  at::ScalarType compute = at::kFloat;              // Of the linear layers and of attention.
   ops::RopeTable rope;
   ops::AttentionShape attention;
   std::shared_ptr<const ops::DropoutRows> dropout;  // Null outside training.
   std::vector<LayerCache>* cache = nullptr;         // Null without generation; one a layer.
 };
 
-// h = x + attention(norm(x)); h + mlp(norm(h)).
+// h = x + attention(norm(x)); h + mlp(norm(h)). The residual stream x is float32 whatever the compute type, so that only
+// products round.
 torch::Tensor BlockForward(const DecoderConfig& config, const BlockWeights& weights, const torch::Tensor& x_NC,
                            const Pass& pass, int64_t layer);
 

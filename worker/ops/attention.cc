@@ -31,13 +31,14 @@ std::vector<Tile> Tiles(const AttentionSegment& segment) {
   return tiles;
 }
 
-// Rows of one tile with the query heads of a key head side by side: [K, G*count, D].
+// Rows of one tile with the query heads of a key head side by side, in float32: [K, G*count, D].
 Tensor FoldGroups(const Tensor& rows_NHD, const Tile& tile, int64_t key_heads) {
   const int64_t groups = rows_NHD.size(1) / key_heads, size = rows_NHD.size(2);
   return rows_NHD.narrow(0, tile.query, tile.count)
       .view({tile.count, key_heads, groups, size})
       .permute({1, 2, 0, 3})
-      .reshape({key_heads, groups * tile.count, size});
+      .reshape({key_heads, groups * tile.count, size})
+      .to(torch::kFloat);
 }
 
 // The way back, as [count, H, D].
@@ -48,13 +49,14 @@ Tensor UnfoldGroups(const Tensor& folded, const Tile& tile, int64_t heads) {
       .reshape({tile.count, heads, size});
 }
 
+// A view of the keys (or values) that a tile sees: [K, keys, D].
 Tensor KeyRows(const Tensor& rows_MKD, const Tile& tile) {
-  return rows_MKD.narrow(0, tile.key, tile.keys).transpose(0, 1);  // [K, keys, D]
+  return rows_MKD.narrow(0, tile.key, tile.keys).transpose(0, 1);
 }
 
-// Probabilities in float32, [K, G*count, keys].
+// [K, G*count, keys].
 Tensor Probabilities(const Tensor& q_folded, const Tensor& k_KMD, const Tile& tile, double scale) {
-  Tensor scores = at::bmm(q_folded, k_KMD.transpose(1, 2)).to(torch::kFloat).mul_(scale);
+  Tensor scores = at::bmm(q_folded, k_KMD.transpose(1, 2)).mul_(scale);
   if (tile.count > 1) {
     const int64_t seen = tile.keys - tile.count;  // Keys that all rows of the tile see.
     const Tensor future = torch::ones({tile.count, tile.count}, torch::kBool).triu_(1);
@@ -69,11 +71,12 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
   static Tensor forward(AutogradContext* context, const Tensor& q_NHD, const Tensor& k_MKD, const Tensor& v_MKD,
                         AttentionShape shape) {
     Tensor out_NHD = torch::empty_like(q_NHD);
+    const Tensor k_float = k_MKD.to(torch::kFloat), v_float = v_MKD.to(torch::kFloat);
     for (const AttentionSegment& segment : *shape.segments) {
       for (const Tile& tile : Tiles(segment)) {
         const Tensor p =
-            Probabilities(FoldGroups(q_NHD, tile, k_MKD.size(1)), KeyRows(k_MKD, tile), tile, shape.scale);
-        const Tensor out = at::bmm(p.to(q_NHD.scalar_type()), KeyRows(v_MKD, tile));
+            Probabilities(FoldGroups(q_NHD, tile, k_MKD.size(1)), KeyRows(k_float, tile), tile, shape.scale);
+        const Tensor out = at::bmm(p, KeyRows(v_float, tile));
         out_NHD.narrow(0, tile.query, tile.count).copy_(UnfoldGroups(out, tile, q_NHD.size(1)));
       }
     }
@@ -89,16 +92,17 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     const Tensor dout_NHD = gradients[0].contiguous();
     const at::ScalarType type = q_NHD.scalar_type();
     Tensor dq_NHD = torch::empty_like(q_NHD);
-    // Several tiles add to the same keys: in float32, in tile order.
+    const Tensor k_float = k_MKD.to(torch::kFloat), v_float = v_MKD.to(torch::kFloat);
+    // Several tiles add to the same keys, in tile order.
     Tensor dk_MKD = torch::zeros(k_MKD.sizes(), torch::kFloat), dv_MKD = torch::zeros(v_MKD.sizes(), torch::kFloat);
     for (const AttentionSegment& segment : *shape.segments) {
       for (const Tile& tile : Tiles(segment)) {
         const Tensor q = FoldGroups(q_NHD, tile, k_MKD.size(1)), dout = FoldGroups(dout_NHD, tile, k_MKD.size(1));
-        const Tensor k = KeyRows(k_MKD, tile), v = KeyRows(v_MKD, tile);
+        const Tensor k = KeyRows(k_float, tile), v = KeyRows(v_float, tile);
         const Tensor p = Probabilities(q, k, tile, shape.scale);
-        KeyRows(dv_MKD, tile).add_(at::bmm(p.to(type).transpose(1, 2), dout));
-        const Tensor dp = at::bmm(dout, v.transpose(1, 2)).to(torch::kFloat);
-        const Tensor ds = at::_softmax_backward_data(dp, p, -1, torch::kFloat).mul_(shape.scale).to(type);
+        KeyRows(dv_MKD, tile).add_(at::bmm(p.transpose(1, 2), dout));
+        const Tensor dp = at::bmm(dout, v.transpose(1, 2));
+        const Tensor ds = at::_softmax_backward_data(dp, p, -1, torch::kFloat).mul_(shape.scale);
         KeyRows(dk_MKD, tile).add_(at::bmm(ds.transpose(1, 2), q));
         dq_NHD.narrow(0, tile.query, tile.count).copy_(UnfoldGroups(at::bmm(ds, k), tile, q_NHD.size(1)));
       }

@@ -25,7 +25,8 @@ struct AttentionShape {
   double scale = 1;                                               // Of the scores; usually 1 / sqrt(D).
 };
 
-// Softmax(scale * q k^T) v in float32 between products in q's type. Query head h reads key head h * K / H.
+// Softmax(scale * q k^T) v, computed in float32 whatever the type of q, k and v: rounded scores would cost more accuracy
+// than all the linear layers together. Query head h reads key head h * K / H.
 torch::Tensor CausalAttention(const torch::Tensor& q_NHD, const torch::Tensor& k_MKD, const torch::Tensor& v_MKD,
                               const AttentionShape& shape);
 

@@ -29,7 +29,7 @@ Tensor ChunkLoss(const Tensor& log_p_SV, const int64_t* targets, const LossReque
 
 Tensor Embed(const WeightSlot& embedding_VC, const Tensor& ids_N, at::ScalarType type) {
   torch::NoGradGuard no_grad;
-  return at::index_select(embedding_VC.Materialise(type), 0, ids_N);
+  return at::index_select(embedding_VC.Materialise(type), 0, ids_N).to(torch::kFloat);
 }
 
 void AddEmbeddingGradient(const Tensor& ids_N, const Tensor& dx_NC, Tensor& gradient_VC) {

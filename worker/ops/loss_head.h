@@ -12,7 +12,7 @@
 
 namespace ft::ops {
 
-// Rows of the embedding in `type`, without gradient.
+// Rows of the embedding, rounded to `type`, as the float32 residual stream. Without gradient.
 torch::Tensor Embed(const WeightSlot& embedding_VC, const torch::Tensor& ids_N, at::ScalarType type);
 
 // gradient_VC[id of row n] += dx[n], rows in order: the same bits for any number of threads.

@@ -14,7 +14,9 @@ using torch::autograd::variable_list;
 
 struct NormCall {
   const WeightSlot* weight;
-  float epsilon;
+  NormOptions options;
+
+  kernels::RmsNormShape Shape(const Tensor& x) const { return {x.size(1), static_cast<float>(options.epsilon)}; }
 };
 
 struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
@@ -23,43 +25,37 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
     const Tensor weight = call.weight->Materialise(torch::kFloat);
     Tensor y = torch::empty_like(x);
     Tensor scale = torch::empty({x.size(0)}, torch::kFloat);
-    const kernels::RmsNormShape shape{x.size(1), call.epsilon};
-    WithType(x.scalar_type(), [&](auto type) {
-      using T = decltype(type);
-      OverRows(x.size(0), x.size(1), [&](int64_t first, int64_t last) {
-        kernels::RmsNormForward<T>(shape, first, last, Data<T>(x), Data<float>(weight), MutableData<T>(y),
-                                   MutableData<float>(scale));
-      });
+    OverRows(x.size(0), x.size(1), [&](int64_t first, int64_t last) {
+      kernels::RmsNormForward<float>(call.Shape(x), first, last, Data<float>(x), Data<float>(weight),
+                                     MutableData<float>(y), MutableData<float>(scale));
     });
     context->save_for_backward({x, scale});
     Hold(context, call);
-    return y;
+    return y.to(call.options.output);
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const NormCall& call = GetHeld<NormCall>(context);
     const variable_list saved = context->get_saved_variables();
     const Tensor& x = saved[0];
-    const Tensor dy = gradients[0].contiguous();
+    const Tensor dy = gradients[0].to(torch::kFloat).contiguous();
     const Tensor weight = call.weight->Materialise(torch::kFloat);
-    const kernels::RmsNormShape shape{x.size(1), call.epsilon};
+    const kernels::RmsNormGradient<float> in{Data<float>(x), Data<float>(dy), Data<float>(weight),
+                                             Data<float>(saved[1])};
     variable_list result(3);
-    if (context->needs_input_grad(0)) result[0] = torch::empty_like(x);
-    if (context->needs_input_grad(1)) result[1] = torch::empty({x.size(1)}, torch::kFloat);
-    WithType(x.scalar_type(), [&](auto type) {
-      using T = decltype(type);
-      const kernels::RmsNormGradient<T> in{Data<T>(x), Data<T>(dy), Data<float>(weight), Data<float>(saved[1])};
-      if (result[0].defined()) {
-        OverRows(x.size(0), x.size(1), [&](int64_t first, int64_t last) {
-          kernels::RmsNormBackward<T>(shape, first, last, in, MutableData<T>(result[0]));
-        });
-      }
-      if (result[1].defined()) {
-        OverRows(x.size(1), x.size(0), [&](int64_t first, int64_t last) {
-          kernels::RmsNormWeightGradient<T>(shape, x.size(0), first, last, in, MutableData<float>(result[1]));
-        });
-      }
-    });
+    if (context->needs_input_grad(0)) {
+      result[0] = torch::empty_like(x);
+      OverRows(x.size(0), x.size(1), [&](int64_t first, int64_t last) {
+        kernels::RmsNormBackward<float>(call.Shape(x), first, last, in, MutableData<float>(result[0]));
+      });
+    }
+    if (context->needs_input_grad(1)) {
+      result[1] = torch::empty({x.size(1)}, torch::kFloat);
+      OverRows(x.size(1), x.size(0), [&](int64_t first, int64_t last) {
+        kernels::RmsNormWeightGradient<float>(call.Shape(x), x.size(0), first, last, in,
+                                              MutableData<float>(result[1]));
+      });
+    }
     return result;
   }
 };
@@ -102,8 +98,9 @@ struct SiluGateFunction : torch::autograd::Function<SiluGateFunction> {
 
 }  // namespace
 
-Tensor RmsNorm(const Tensor& x_NC, const WeightSlot& weight_C, double epsilon) {
-  return RmsNormFunction::apply(x_NC, weight_C.handle(), NormCall{&weight_C, static_cast<float>(epsilon)});
+Tensor RmsNorm(const Tensor& x_NC, const WeightSlot& weight_C, const NormOptions& options) {
+  FT_CHECK(x_NC.scalar_type() == torch::kFloat);
+  return RmsNormFunction::apply(x_NC, weight_C.handle(), NormCall{&weight_C, options});
 }
 
 Tensor Rope(const Tensor& x_NHD, const RopeTable& table) { return RopeFunction::apply(x_NHD, table); }

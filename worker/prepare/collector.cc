@@ -11,14 +11,16 @@ namespace ft::prepare {
 namespace {
 
 constexpr size_t kPlacesListed = 10;
+constexpr size_t kSamplesShown = 3;
 
 // What is wrong with a sample, and what to do about all of its kind. Indexed by Collector::Kind.
 struct Wording {
   std::string_view what;
   std::string_view advice;
 };
-constexpr std::array<Wording, 5> kWordings = {{
-    {"the answer is empty", "fill in the empty answers, or allow them with gate: {allow_empty_output: true}"},
+constexpr std::array<Wording, 6> kWordings = {{
+    {"the question is empty", "fill in the empty questions, or delete their records"},
+    {"the answer or text is empty", "fill in the empty answers, or allow them with gate: {allow_empty_output: true}"},
     {"no token carries loss", "give every record an answer, or drop such records with gate: {allow_unsupervised: true}"},
     {"no token carries loss once the sample is cut to train.max_length, because the question alone fills it",
      "raise train.max_length, or drop such records with gate: {allow_unsupervised: true}"},
@@ -73,6 +75,7 @@ void Collector::Add(Sample sample, const SampleFacts& facts) {
   FT_CHECK(records_ > 0);
   ++added_;
   // One violation a sample is listed, the one nearest to the cause.
+  if (facts.empty_input) return Refuse(kEmptyInput);
   if (facts.empty_output && !gate_.allow_empty_output) return Refuse(kEmptyOutput);
   if (facts.doubled_bos) return Refuse(kDoubledBos);
   if (facts.unsupervised_stop) return Refuse(kUnsupervisedStop);
@@ -93,6 +96,7 @@ void Collector::Add(Sample sample, const SampleFacts& facts) {
   longest_ = std::max(longest_, static_cast<int64_t>(sample.ids.size()));
   tokens_ += static_cast<int64_t>(sample.ids.size());
   supervised_ += supervised;
+  if (shown_.size() < kSamplesShown) shown_.push_back({data::Describe(origin_), sample});
   kept_.push_back({std::move(sample), records_ - 1});
 }
 

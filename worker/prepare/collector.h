@@ -20,9 +20,16 @@ struct Sample {
 
 // What the source of a sample found in it, before cutting.
 struct SampleFacts {
-  bool empty_output = false;       // An answer of white space only.
+  bool empty_input = false;        // A question of white space only.
+  bool empty_output = false;       // An answer, or a text to learn whole, of white space only.
   bool unsupervised_stop = false;  // The token that ends an answer carries no loss.
   bool doubled_bos = false;        // Two beginning-of-sequence tokens side by side.
+};
+
+// A sample as it will be trained, kept aside to be shown.
+struct Shown {
+  std::string place;  // Of its record.
+  Sample sample;
 };
 
 class Collector {
@@ -42,6 +49,8 @@ class Collector {
   // samples to `writer` in order. Returns how many samples are held out. Call once, last; the samples are gone then.
   int64_t Drain(double share, uint64_t seed, data::TokenCacheWriter* writer);
 
+  // The first three samples that were kept.
+  const std::vector<Shown>& shown() const { return shown_; }
   int64_t records() const { return records_; }
   int64_t dropped_records() const { return dropped_records_; }
   int64_t dropped_samples() const { return dropped_; }
@@ -52,7 +61,7 @@ class Collector {
   int64_t supervised() const { return supervised_; }
 
  private:
-  enum Kind { kEmptyOutput, kUnsupervised, kCutUnsupervised, kUnsupervisedStop, kDoubledBos, kKinds };
+  enum Kind { kEmptyInput, kEmptyOutput, kUnsupervised, kCutUnsupervised, kUnsupervisedStop, kDoubledBos, kKinds };
   struct Kept {
     Sample sample;
     int64_t record = 0;
@@ -68,6 +77,7 @@ class Collector {
   std::array<int64_t, kKinds> refused_ = {};
   std::vector<std::string> places_;  // The first ten violations.
   std::vector<Kept> kept_;
+  std::vector<Shown> shown_;
 };
 
 }  // namespace ft::prepare

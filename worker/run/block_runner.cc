@@ -28,8 +28,9 @@ std::vector<const ops::WeightSlot*> TrainableSlots(const model::BlockWeights& bl
   return slots;
 }
 
-model::Pass MakePass(const model::DecoderConfig& config, const PackedRows& rows) {
+model::Pass MakePass(const model::DecoderConfig& config, const PackedRows& rows, at::ScalarType compute) {
   return model::Pass{
+      .compute = compute,
       .rope = model::MakeRopeTable(config, rows.position_N, rows.padded_length),
       .attention = {std::make_shared<const std::vector<ops::AttentionSegment>>(rows.segments),
                     1.0 / std::sqrt(static_cast<double>(config.head_size))}};
@@ -63,12 +64,12 @@ Tensor BlockRunner::Block(int64_t layer, const Tensor& x_NC, const model::Pass& 
 }
 
 Tensor BlockRunner::FinalNorm(const Tensor& x_NC) const {
-  return ops::RmsNorm(x_NC, *weights_.final_norm, config_.norm_epsilon);
+  return ops::RmsNorm(x_NC, *weights_.final_norm, {config_.norm_epsilon, options_.compute});
 }
 
 Tensor BlockRunner::Hidden(const PackedRows& rows, std::vector<model::LayerCache>* cache) const {
   torch::NoGradGuard no_grad;
-  model::Pass pass = MakePass(config_, rows);
+  model::Pass pass = MakePass(config_, rows, options_.compute);
   pass.cache = cache;
   Tensor x_NC = ops::Embed(*weights_.embedding_VC, rows.ids_N, options_.compute);
   for (int64_t layer = 0; layer < config_.layers; ++layer) x_NC = Block(layer, x_NC, pass);
@@ -111,7 +112,7 @@ std::vector<Tensor> BlockRunner::BlockBackward(int64_t layer, const BlockRun& ru
 double BlockRunner::ForwardBackward(const PackedRows& rows, std::shared_ptr<const ops::DropoutRows> dropout,
                                     double gradient_scale, const GradientSink& sink) const {
   if (rows.targets.empty()) return 0;
-  model::Pass pass = MakePass(config_, rows);
+  model::Pass pass = MakePass(config_, rows, options_.compute);
   pass.dropout = std::move(dropout);
   const auto run_block = [&](int64_t layer, const Tensor& x_NC) {
     BlockRun run;

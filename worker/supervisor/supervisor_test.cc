@@ -121,6 +121,7 @@ TEST_F(SupervisorTest, ProgramThatIsMissingIsNamed) {
 TEST_F(SupervisorTest, NextSupervisorReportsRanksOfTheOneThatWasKilled) {
   StartSupervisor();
   Request(Sleeper(0, "echo $$ > pid; exec sleep 60"));
+  ASSERT_TRUE(Logged("\"started\""));  // From here on it is written down.
   ASSERT_TRUE(WaitFor([&] { return ReadFile(dir_ / "pid").value_or("").find('\n') != std::string::npos; }));
   const pid_t rank = std::stoi(*ReadFile(dir_ / "pid"));
   ::kill(supervisor_, SIGKILL);

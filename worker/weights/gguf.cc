@@ -30,10 +30,11 @@ std::string TypeText(uint32_t type) {
     std::string_view name;
   };
   static constexpr Known kKnown[] = {
-      {6, "Q5_0"},     {7, "Q5_1"},   {9, "Q8_1"},    {10, "Q2_K"},  {11, "Q3_K"},   {12, "Q4_K"},   {13, "Q5_K"},
-      {14, "Q6_K"},    {15, "Q8_K"},  {16, "IQ2_XXS"}, {17, "IQ2_XS"}, {18, "IQ3_XXS"}, {19, "IQ1_S"}, {20, "IQ4_NL"},
-      {21, "IQ3_S"},   {22, "IQ2_S"}, {23, "IQ4_XS"}, {24, "I8"},    {25, "I16"},    {26, "I32"},    {27, "I64"},
-      {28, "F64"},     {29, "IQ1_M"}, {34, "TQ1_0"},  {35, "TQ2_0"}, {39, "MXFP4"}};
+      {6, "Q5_0"},   {7, "Q5_1"},    {9, "Q8_1"},   {10, "Q2_K"},    {11, "Q3_K"},   {12, "Q4_K"},
+      {13, "Q5_K"},  {14, "Q6_K"},   {15, "Q8_K"},  {16, "IQ2_XXS"}, {17, "IQ2_XS"}, {18, "IQ3_XXS"},
+      {19, "IQ1_S"}, {20, "IQ4_NL"}, {21, "IQ3_S"}, {22, "IQ2_S"},   {23, "IQ4_XS"}, {24, "I8"},
+      {25, "I16"},   {26, "I32"},    {27, "I64"},   {28, "F64"},     {29, "IQ1_M"},  {34, "TQ1_0"},
+      {35, "TQ2_0"}, {39, "MXFP4"}};
   for (const Known& known : kKnown) {
     if (known.type == type) return std::string(known.name);
   }
@@ -48,11 +49,12 @@ struct NamePair {
 constexpr NamePair kModelNames[] = {{"token_embd.weight", "model.embed_tokens.weight"},
                                     {"output_norm.weight", "model.norm.weight"},
                                     {"output.weight", "lm_head.weight"}};
-constexpr NamePair kLayerNames[] = {{"attn_norm", "input_layernorm"},   {"ffn_norm", "post_attention_layernorm"},
-                                    {"attn_q", "self_attn.q_proj"},     {"attn_k", "self_attn.k_proj"},
-                                    {"attn_v", "self_attn.v_proj"},     {"attn_output", "self_attn.o_proj"},
-                                    {"ffn_gate", "mlp.gate_proj"},      {"ffn_up", "mlp.up_proj"},
-                                    {"ffn_down", "mlp.down_proj"}};
+constexpr NamePair kLayerNames[] = {
+    {"attn_norm", "input_layernorm"}, {"ffn_norm", "post_attention_layernorm"},
+    {"attn_q", "self_attn.q_proj"},   {"attn_k", "self_attn.k_proj"},
+    {"attn_v", "self_attn.v_proj"},   {"attn_output", "self_attn.o_proj"},
+    {"ffn_gate", "mlp.gate_proj"},    {"ffn_up", "mlp.up_proj"},
+    {"ffn_down", "mlp.down_proj"}};
 
 // The rotary frequencies' factors are no weight; GgufConfigJson deals with them.
 constexpr std::string_view kRopeFactors = "rope_freqs.weight";
@@ -76,7 +78,9 @@ std::optional<std::string> HuggingFaceName(std::string_view stored_name) {
   const std::string_view kind = rest.substr(dot);
   if (kind != ".weight" && kind != ".bias") return std::nullopt;
   for (const NamePair& pair : kLayerNames) {
-    if (pair.stored == part) return StrCat("model.layers.", rest.substr(0, digits), ".", pair.hugging_face, kind);
+    if (pair.stored == part) {
+      return StrCat("model.layers.", rest.substr(0, digits), ".", pair.hugging_face, kind);
+    }
   }
   return std::nullopt;
 }
@@ -94,8 +98,9 @@ Status GgufFile::ReadHeader() {
   const std::string* architecture = metadata_.Get<std::string>("general.architecture");
   if (architecture == nullptr) return absl::InvalidArgumentError("the metadata has no general.architecture");
   if (*architecture != kArchitecture) {
-    return absl::InvalidArgumentError(StrCat("architecture '", *architecture,
-                                             "' is not read from GGUF, only llama is; take the model's Hugging Face files"));
+    return absl::InvalidArgumentError(
+        StrCat("architecture '", *architecture,
+               "' is not read from GGUF, only llama is; take the model's Hugging Face files"));
   }
   for (const GgufTensor& tensor : header.tensors) {
     RETURN_IF_ERROR(WithContext(AddTensor(tensor, header.data_offset, header.alignment),
@@ -107,7 +112,8 @@ Status GgufFile::ReadHeader() {
 Status GgufFile::AddTensor(const GgufTensor& tensor, uint64_t data_offset, uint64_t alignment) {
   const std::optional<DType> dtype = DTypeOf(tensor.type);
   if (!dtype) {
-    return absl::InvalidArgumentError(StrCat("type ", TypeText(tensor.type), " is not supported; take a file in F32, F16, ",
+    return absl::InvalidArgumentError(StrCat("type ", TypeText(tensor.type),
+                                             " is not supported; take a file in F32, F16, ",
                                              "BF16, Q8_0, Q4_0 or Q4_1"));
   }
   std::optional<std::string> name = HuggingFaceName(tensor.name);
@@ -118,12 +124,14 @@ Status GgufFile::AddTensor(const GgufTensor& tensor, uint64_t data_offset, uint6
   RETURN_IF_ERROR(StoredBytes(*dtype, tensor.sizes[0]).status());  // A block never reaches into the next row.
   ASSIGN_OR_RETURN(const uint64_t bytes, StoredBytes(*dtype, elements));
   if (tensor.offset % alignment != 0) {
-    return absl::InvalidArgumentError(StrCat("its offset ", tensor.offset, " is not a multiple of ", alignment));
+    return absl::InvalidArgumentError(
+        StrCat("its offset ", tensor.offset, " is not a multiple of ", alignment));
   }
   if (data_offset > file_.size() || tensor.offset > file_.size() - data_offset ||
       bytes > file_.size() - data_offset - tensor.offset) {
-    return absl::InvalidArgumentError(StrCat("its ", bytes, " bytes at offset ", tensor.offset,
-                                             " reach past the end of the file; it is damaged or incomplete"));
+    return absl::InvalidArgumentError(
+        StrCat("its ", bytes, " bytes at offset ", tensor.offset,
+               " reach past the end of the file; it is damaged or incomplete; fetch it again"));
   }
   ASSIGN_OR_RETURN(const uint64_t heads, PermutedHeads(tensor.name, info));
   RETURN_IF_ERROR(table_.Add(std::move(info)));
@@ -154,12 +162,13 @@ StatusOr<uint64_t> GgufFile::PermutedHeads(const std::string& stored_name, const
 Status GgufFile::CheckOverlaps() const {
   std::vector<size_t> order(places_.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::sort(order.begin(), order.end(), [this](size_t a, size_t b) { return places_[a].offset < places_[b].offset; });
+  std::sort(order.begin(), order.end(),
+            [this](size_t a, size_t b) { return places_[a].offset < places_[b].offset; });
   for (size_t i = 1; i < order.size(); ++i) {
     const Place& before = places_[order[i - 1]];
     if (before.offset + before.bytes <= places_[order[i]].offset) continue;
-    return absl::InvalidArgumentError(StrCat("tensors '", tensors()[order[i - 1]].name, "' and '",
-                                             tensors()[order[i]].name, "' overlap"));
+    return absl::InvalidArgumentError(
+        StrCat("tensors '", tensors()[order[i - 1]].name, "' and '", tensors()[order[i]].name, "' overlap"));
   }
   return absl::OkStatus();
 }
@@ -174,7 +183,8 @@ Status GgufFile::ReadBytes(const TensorInfo& info, std::span<std::byte> out) con
   return WithContext(status, StrCat("tensor '", info.name, "'"));
 }
 
-// The file's row 2i + j of a head is Hugging Face's row i + j * (half of the head), j = 0 or 1. One head at a time.
+// The file's row 2i + j of a head is Hugging Face's row i + j * (half of the head), j = 0 or 1. One head at a
+// time.
 Status GgufFile::ReadPermuted(const TensorInfo& info, const Place& place, std::span<std::byte> out) const {
   const auto rows = static_cast<uint64_t>(info.shape[0]);
   const uint64_t row_bytes = place.bytes / rows;

@@ -9,7 +9,8 @@
 namespace ft::weights {
 namespace {
 
-// The metadata's numbers are 32-bit; published configs write the short decimal (1e-05), which is not that number's double.
+// The metadata's numbers are 32-bit; published configs write the short decimal (1e-05), which is not that
+// number's double.
 double ShortDecimal(double value) {
   const auto narrow = static_cast<float>(value);
   if (static_cast<double>(narrow) != value) return value;
@@ -43,7 +44,9 @@ class ConfigBuilder {
 StatusOr<uint64_t> ConfigBuilder::Count(const std::string& key) const {
   const std::optional<uint64_t> count = metadata_.Count(key);
   if (count && *count > 0 && *count <= INT32_MAX) return *count;
-  if (count) return absl::InvalidArgumentError(StrCat("metadata '", key, "' is ", *count, ", which no Llama model has"));
+  if (count)
+    return absl::InvalidArgumentError(
+        StrCat("metadata '", key, "' is ", *count, ", which no Llama model has"));
   return absl::InvalidArgumentError(StrCat("the metadata has no whole number '", key, "'"));
 }
 
@@ -74,11 +77,14 @@ Status ConfigBuilder::AddSizes() {
   ASSIGN_OR_RETURN(const uint64_t context, Count("llama.context_length"));
   ASSIGN_OR_RETURN(const double epsilon, NumberOr("llama.attention.layer_norm_rms_epsilon", 1e-6));
   if (heads % key_heads != 0) {
-    return absl::InvalidArgumentError(StrCat("its ", heads, " heads do not share ", key_heads, " key heads evenly"));
+    return absl::InvalidArgumentError(
+        StrCat("its ", heads, " heads do not share ", key_heads, " key heads evenly"));
   }
   ASSIGN_OR_RETURN(head_dim_, CountOr("llama.attention.key_length", hidden / heads));
   ASSIGN_OR_RETURN(const uint64_t value_dim, CountOr("llama.attention.value_length", head_dim_));
-  if (value_dim != head_dim_) return absl::InvalidArgumentError("keys and values of different length are not supported");
+  if (value_dim != head_dim_) {
+    return absl::InvalidArgumentError("keys and values of different length are not supported");
+  }
   config_["architectures"] = nlohmann::ordered_json::array({"LlamaForCausalLM"});
   config_["model_type"] = "llama";
   config_["hidden_act"] = "silu";
@@ -107,12 +113,14 @@ Status ConfigBuilder::AddRotary() {
   }
   if (file_.Find("rope_freqs.weight") != nullptr) {
     return absl::InvalidArgumentError(
-        "its rotary frequencies are scaled by the tensor 'rope_freqs.weight', whose settings GGUF does not keep; take the "
+        "its rotary frequencies are scaled by the tensor 'rope_freqs.weight', whose settings GGUF does not "
+        "keep; take the "
         "model's Hugging Face files");
   }
   ASSIGN_OR_RETURN(const uint64_t window, CountOr("llama.attention.sliding_window", 0));
   if (window != 0) {
-    return absl::InvalidArgumentError("metadata 'llama.attention.sliding_window' is set, which a Llama config cannot say");
+    return absl::InvalidArgumentError(
+        "metadata 'llama.attention.sliding_window' is set, which a Llama config cannot say");
   }
   const std::string* scaling = metadata_.Get<std::string>("llama.rope.scaling.type");
   if (scaling == nullptr || *scaling == "none") {

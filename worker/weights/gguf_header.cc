@@ -26,7 +26,19 @@ constexpr uint64_t kSmallestTensor = 8 + 4 + 8 + 4 + 8;  // Name's length, dimen
 
 // The format's numbers of value types.
 enum class Type : uint32_t {
-  kUint8 = 0, kInt8, kUint16, kInt16, kUint32, kInt32, kFloat32, kBool, kString, kArray, kUint64, kInt64, kFloat64
+  kUint8 = 0,
+  kInt8,
+  kUint16,
+  kInt16,
+  kUint32,
+  kInt32,
+  kFloat32,
+  kBool,
+  kString,
+  kArray,
+  kUint64,
+  kInt64,
+  kFloat64
 };
 
 // Reads the header front to back through a small buffer.
@@ -37,8 +49,12 @@ class Cursor {
   uint64_t remaining() const { return file_.size() - position(); }
 
   Status Fill(std::span<std::byte> out) {
-    if (out.size() > remaining()) return absl::InvalidArgumentError("the file ends within its header");
-    if (position() + out.size() > kMaxHeaderBytes) return absl::InvalidArgumentError("its header is too long");
+    if (out.size() > remaining()) {
+      return absl::InvalidArgumentError("the file ends within its header; fetch it again");
+    }
+    if (position() + out.size() > kMaxHeaderBytes) {
+      return absl::InvalidArgumentError("its header is too long");
+    }
     while (!out.empty()) {
       if (used_ == filled_) {
         filled_ = static_cast<size_t>(std::min<uint64_t>(buffer_.size(), file_.size() - next_));
@@ -86,7 +102,9 @@ StatusOr<GgufValue> ReadNumbers(Cursor& cursor, std::optional<uint64_t> length) 
     ASSIGN_OR_RETURN(const Stored value, cursor.Number<Stored>());
     return GgufValue(static_cast<Wide>(value));
   }
-  if (*length > cursor.remaining() / sizeof(Stored)) return absl::InvalidArgumentError("the array reaches past the file");
+  if (*length > cursor.remaining() / sizeof(Stored)) {
+    return absl::InvalidArgumentError("the array reaches past the file");
+  }
   std::vector<Stored> stored(static_cast<size_t>(*length));
   RETURN_IF_ERROR(cursor.Fill(std::as_writable_bytes(std::span(stored))));
   return GgufValue(std::vector<Wide>(stored.begin(), stored.end()));
@@ -157,12 +175,14 @@ StatusOr<GgufTensor> ReadTensor(Cursor& cursor) {
   ASSIGN_OR_RETURN(tensor.name, cursor.Text(kMaxNameBytes));
   ASSIGN_OR_RETURN(const uint32_t dimensions, cursor.Number<uint32_t>());
   if (dimensions == 0 || dimensions > kMaxSizes) {
-    return absl::InvalidArgumentError(StrCat("tensor '", tensor.name, "' has ", dimensions, " dimensions, not 1 to 4"));
+    return absl::InvalidArgumentError(
+        StrCat("tensor '", tensor.name, "' has ", dimensions, " dimensions, not 1 to 4"));
   }
   for (uint32_t i = 0; i < dimensions; ++i) {
     ASSIGN_OR_RETURN(const uint64_t size, cursor.Number<uint64_t>());
     if (size == 0 || size >= uint64_t{1} << 62) {
-      return absl::InvalidArgumentError(StrCat("tensor '", tensor.name, "' has an impossible size of ", size));
+      return absl::InvalidArgumentError(
+          StrCat("tensor '", tensor.name, "' has an impossible size of ", size));
     }
     tensor.sizes.push_back(size);
   }
@@ -193,7 +213,9 @@ Status ReadAlignment(GgufHeader& header) {
 }  // namespace
 
 Status GgufMetadata::Add(std::string key, GgufValue value) {
-  if (values_.contains(key)) return absl::InvalidArgumentError(StrCat("the metadata key '", key, "' is there twice"));
+  if (values_.contains(key)) {
+    return absl::InvalidArgumentError(StrCat("the metadata key '", key, "' is there twice"));
+  }
   values_.emplace(std::move(key), std::move(value));
   return absl::OkStatus();
 }
@@ -208,7 +230,9 @@ std::optional<uint64_t> GgufMetadata::Count(std::string_view key) const {
 StatusOr<GgufHeader> ReadGgufHeader(const RandomAccessFile& file) {
   Cursor cursor(file);
   std::array<char, kMagic.size()> magic{};
-  if (cursor.remaining() >= magic.size()) RETURN_IF_ERROR(cursor.Fill(std::as_writable_bytes(std::span(magic))));
+  if (cursor.remaining() >= magic.size()) {
+    RETURN_IF_ERROR(cursor.Fill(std::as_writable_bytes(std::span(magic))));
+  }
   if (std::string_view(magic.data(), magic.size()) != kMagic) {
     return absl::InvalidArgumentError("not a GGUF file: it does not begin with the letters GGUF");
   }
@@ -217,10 +241,12 @@ StatusOr<GgufHeader> ReadGgufHeader(const RandomAccessFile& file) {
   ASSIGN_OR_RETURN(const uint64_t tensors, cursor.Number<uint64_t>());
   ASSIGN_OR_RETURN(const uint64_t entries, cursor.Number<uint64_t>());
   if (tensors > kMaxTensors || tensors > cursor.remaining() / kSmallestTensor) {
-    return absl::InvalidArgumentError(StrCat("its header promises ", tensors, " tensors, more than it can hold"));
+    return absl::InvalidArgumentError(
+        StrCat("its header promises ", tensors, " tensors, more than it can hold"));
   }
   if (entries > cursor.remaining() / kSmallestEntry) {
-    return absl::InvalidArgumentError(StrCat("its header promises ", entries, " metadata entries, more than it can hold"));
+    return absl::InvalidArgumentError(
+        StrCat("its header promises ", entries, " metadata entries, more than it can hold"));
   }
   GgufHeader header;
   RETURN_IF_ERROR(ReadMetadata(cursor, entries, header.metadata));

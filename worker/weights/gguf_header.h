@@ -1,5 +1,5 @@
-// The header of a GGUF file: typed metadata, and the name, shape, type and place of each tensor. Little-endian versions 2
-// and 3. Source: the GGUF description in the ggml project's documentation.
+// The header of a GGUF file: typed metadata, and the name, shape, type and place of each tensor.
+// Little-endian versions 2 and 3. Source: the GGUF description in the ggml project's documentation.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,9 @@
 namespace ft::weights {
 
 // Numbers of every width are widened; an array's elements all have one type. Arrays of arrays are refused.
-using GgufValue = std::variant<bool, uint64_t, int64_t, double, std::string, std::vector<bool>, std::vector<uint64_t>,
-                               std::vector<int64_t>, std::vector<double>, std::vector<std::string>>;
+using GgufValue =
+    std::variant<bool, uint64_t, int64_t, double, std::string, std::vector<bool>, std::vector<uint64_t>,
+                 std::vector<int64_t>, std::vector<double>, std::vector<std::string>>;
 
 // The metadata by key, such as "general.architecture" or "tokenizer.ggml.tokens".
 class GgufMetadata {
@@ -25,7 +26,8 @@ class GgufMetadata {
   Status Add(std::string key, GgufValue value);
   const std::map<std::string, GgufValue, std::less<>>& values() const { return values_; }
 
-  // The value when the key is there and has just this type, else null: Get<std::string>, Get<std::vector<std::string>>.
+  // The value when the key is there and has just this type, else null: Get<std::string>,
+  // Get<std::vector<std::string>>.
   template <typename T>
   const T* Get(std::string_view key) const {
     const auto found = values_.find(key);
@@ -52,8 +54,8 @@ struct GgufHeader {
   uint64_t alignment = 32;
 };
 
-// Every count and length is checked against the file's size before it is believed. INVALID_ARGUMENT; the message names the
-// key or tensor, the caller adds the file.
+// Every count and length is checked against the file's size before it is believed. INVALID_ARGUMENT; the
+// message names the key or tensor, the caller adds the file.
 StatusOr<GgufHeader> ReadGgufHeader(const RandomAccessFile& file);
 
 }  // namespace ft::weights

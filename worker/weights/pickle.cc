@@ -18,10 +18,12 @@ Status CheckKind(const std::filesystem::path& path) {
   if (file.size() >= sizeof(start)) RETURN_IF_ERROR(file.ReadAt(0, std::as_writable_bytes(std::span(start))));
   if (start[0] == 'P' && start[1] == 'K') return absl::OkStatus();
   if (static_cast<unsigned char>(start[0]) == 0x80) {
-    return absl::InvalidArgumentError(StrCat(path.string(), " is in the format that torch.save used before PyTorch 1.6; ",
-                                             "load it with PyTorch and save it again, best as model.safetensors"));
+    return absl::InvalidArgumentError(
+        StrCat(path.string(), " is in the format that torch.save used before PyTorch 1.6; ",
+               "load it with PyTorch and save it again, best as model.safetensors"));
   }
-  return absl::InvalidArgumentError(StrCat(path.string(), " is no file of torch.save: it does not begin as a zip archive"));
+  return absl::InvalidArgumentError(
+      StrCat(path.string(), " is no file of torch.save: it does not begin as a zip archive"));
 }
 
 bool IsRowMajor(const std::vector<int64_t>& shape, const std::vector<int64_t>& strides) {
@@ -35,7 +37,8 @@ bool IsRowMajor(const std::vector<int64_t>& shape, const std::vector<int64_t>& s
 }
 
 // The place of a storage, whose entry must have exactly the bytes that the dictionary declares.
-StatusOr<uint64_t> StorageOffset(const StoredZip& zip, const std::string& entry, const PickledTensor& tensor) {
+StatusOr<uint64_t> StorageOffset(const StoredZip& zip, const std::string& entry,
+                                 const PickledTensor& tensor) {
   ASSIGN_OR_RETURN(const StoredZip::Place place, zip.Locate(entry));
   ASSIGN_OR_RETURN(const uint64_t bytes, StoredBytes(tensor.info.dtype, tensor.storage_elements));
   if (place.size != bytes) {
@@ -80,7 +83,9 @@ Status TorchFile::ReadDictionary() {
 
 Status TorchFile::ReadBytes(const TensorInfo& info, std::span<std::byte> out) const {
   const std::optional<size_t> index = table_.IndexOf(info.name);
-  if (!index) return absl::NotFoundError(StrCat(zip_.file().path().string(), ": no tensor '", info.name, "'"));
+  if (!index) {
+    return absl::NotFoundError(StrCat(zip_.file().path().string(), ": no tensor '", info.name, "'"));
+  }
   const TensorInfo& own = table_.tensors()[*index];
   const View& view = views_[*index];
   ASSIGN_OR_RETURN(const uint64_t bytes, StoredBytes(own.dtype, own.elements()));
@@ -90,11 +95,14 @@ Status TorchFile::ReadBytes(const TensorInfo& info, std::span<std::byte> out) co
   return WithContext(status, StrCat("tensor '", info.name, "'"));
 }
 
-// Reads the stretch of the storage that the view covers (Open has checked that it lies within), then picks the elements.
+// Reads the stretch of the storage that the view covers (Open has checked that it lies within), then picks
+// the elements.
 Status TorchFile::Gather(const TensorInfo& info, const View& view, std::span<std::byte> out) const {
   ASSIGN_OR_RETURN(const uint64_t element_bytes, StoredBytes(info.dtype, 1));
   uint64_t last = 0;
-  for (size_t i = 0; i < info.shape.size(); ++i) last += static_cast<uint64_t>((info.shape[i] - 1) * view.strides[i]);
+  for (size_t i = 0; i < info.shape.size(); ++i) {
+    last += static_cast<uint64_t>((info.shape[i] - 1) * view.strides[i]);
+  }
   std::vector<std::byte> stretch((last + 1) * element_bytes);
   RETURN_IF_ERROR(zip_.file().ReadAt(view.offset, stretch));
   std::vector<int64_t> position(info.shape.size(), 0);

@@ -1,5 +1,6 @@
-// pytorch_model.bin: a zip archive of torch.save (PyTorch 1.6 and later) that holds a state dict. Entries: <folder>/data.pkl,
-// the dictionary as a pickle (see unpickler.h), and <folder>/data/<key>, one storage each, stored without compression.
+// pytorch_model.bin: a zip archive of torch.save (PyTorch 1.6 and later) that holds a state dict. Entries:
+// <folder>/data.pkl, the dictionary as a pickle (see unpickler.h), and <folder>/data/<key>, one storage each,
+// stored without compression.
 #pragma once
 
 #include <filesystem>
@@ -12,9 +13,9 @@
 
 namespace ft::weights {
 
-// One file, open for reading. Immutable and thread-safe. Open reads and checks the dictionary and the place and size of
-// each storage; the weights are read with pread when asked for. Views with other strides than row-major are gathered.
-// Errors are INVALID_ARGUMENT and name the file and the tensor.
+// One file, open for reading. Immutable and thread-safe. Open reads and checks the dictionary and the place
+// and size of each storage; the weights are read with pread when asked for. Views with other strides than
+// row-major are gathered. Errors are INVALID_ARGUMENT and name the file and the tensor.
 class TorchFile final : public TensorSource {
  public:
   static StatusOr<std::unique_ptr<TorchFile>> Open(const std::filesystem::path& path);

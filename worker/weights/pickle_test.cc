@@ -26,9 +26,13 @@ std::string Little(T value) {
 }
 
 // Pickles written instruction by instruction.
-std::string Text(std::string_view text) { return "X" + Little(static_cast<uint32_t>(text.size())) + std::string(text); }
+std::string Text(std::string_view text) {
+  return "X" + Little(static_cast<uint32_t>(text.size())) + std::string(text);
+}
 std::string Int(int32_t value) { return "J" + Little(value); }
-std::string Global(const std::string& module, const std::string& name) { return "c" + module + "\n" + name + "\n"; }
+std::string Global(const std::string& module, const std::string& name) {
+  return "c" + module + "\n" + name + "\n";
+}
 std::string Counts(const std::vector<int32_t>& values) {
   std::string text = "(";
   for (const int32_t value : values) text += Int(value);
@@ -40,8 +44,8 @@ std::string Storage(const std::string& type, const std::string& key, int32_t ele
 constexpr char kNoHooks[] = "ccollections\nOrderedDict\n)R";
 std::string TensorOf(const std::string& storage, int32_t offset, const std::vector<int32_t>& shape,
                      const std::vector<int32_t>& strides) {
-  return Global("torch._utils", "_rebuild_tensor_v2") + "(" + storage + Int(offset) + Counts(shape) + Counts(strides) +
-         "\x89" + kNoHooks + "tR";
+  return Global("torch._utils", "_rebuild_tensor_v2") + "(" + storage + Int(offset) + Counts(shape) +
+         Counts(strides) + "\x89" + kNoHooks + "tR";
 }
 std::string Floats(int32_t elements, int32_t offset, const std::vector<int32_t>& shape,
                    const std::vector<int32_t>& strides) {
@@ -73,11 +77,13 @@ TEST(Unpickler, ReadsATensor) {
 }
 
 TEST(Unpickler, ReadsProtocolFourOrderedDictsWithStateAndParameters) {
-  const std::string short_text = "\x8c\x0b"s + "collections" + "\x94\x8c\x0b" + "OrderedDict" + "\x93\x94)R\x94";
-  const std::string parameter = Global("torch._utils", "_rebuild_parameter") + "(" + Floats(4, 0, {4}, {1}) + "\x88" +
-                                kNoHooks + "tR";
+  const std::string short_text =
+      "\x8c\x0b"s + "collections" + "\x94\x8c\x0b" + "OrderedDict" + "\x93\x94)R\x94";
+  const std::string parameter =
+      Global("torch._utils", "_rebuild_parameter") + "(" + Floats(4, 0, {4}, {1}) + "\x88" + kNoHooks + "tR";
   const std::string state = "}" + Text("_metadata") + "j"s + Little(uint32_t{2}) + "s";
-  const std::string pickle = "\x80\x04\x95"s + Little(uint64_t{99}) + short_text + Text("p") + parameter + "s" + state + "b.";
+  const std::string pickle =
+      "\x80\x04\x95"s + Little(uint64_t{99}) + short_text + Text("p") + parameter + "s" + state + "b.";
   const auto tensors = UnpickleStateDict(pickle);
   ASSERT_TRUE(tensors.ok()) << tensors.status();
   ASSERT_EQ(tensors->size(), 1u);
@@ -88,8 +94,9 @@ TEST(Unpickler, NumbersOfEveryWidth) {
   const std::string wide = "\x8a\x08"s + Little(int64_t{12});
   const std::string narrow = "\x8a\x01\x0c"s;
   for (const std::string& twelve : {wide, narrow, "K\x0c"s, "M\x0c\x00"s, "\x8b\x01\x00\x00\x00\x0c"s}) {
-    const std::string tensor = Global("torch._utils", "_rebuild_tensor_v2") + "(" + Storage("HalfStorage", "k", 12) +
-                               "K\x00"s + twelve + "\x85" + "K\x01\x85\x89" + kNoHooks + "tR";
+    const std::string tensor = Global("torch._utils", "_rebuild_tensor_v2") + "(" +
+                               Storage("HalfStorage", "k", 12) + "K\x00"s + twelve + "\x85" +
+                               "K\x01\x85\x89" + kNoHooks + "tR";
     const auto tensors = UnpickleStateDict(OneTensor(tensor));
     ASSERT_TRUE(tensors.ok()) << tensors.status();
     EXPECT_THAT(tensors->front().info.shape, ElementsAre(12));
@@ -103,7 +110,10 @@ TEST(Unpickler, RefusesGlobalsByName) {
   EXPECT_THAT(Refusal("\x80\x02" + Global("builtins", "eval") + "."), HasSubstr("builtins.eval"));
   EXPECT_THAT(Refusal("\x80\x02" + Global("torch", "load") + "."), HasSubstr("torch.load"));
   EXPECT_THAT(Refusal("\x80\x04\x8c\x02os\x8c\x06system\x93."s), HasSubstr("os.system"));
-  EXPECT_NE(Refusal("\x80\x02" "c" + std::string(100000, 'a')), "");
+  EXPECT_NE(Refusal("\x80\x02"
+                    "c" +
+                    std::string(100000, 'a')),
+            "");
 }
 
 TEST(Unpickler, RefusesInstructionsByName) {
@@ -119,9 +129,12 @@ TEST(Unpickler, RefusesCallsOfAnythingElse) {
   EXPECT_THAT(Refusal("\x80\x02" + Text("os.system") + ")R."), HasSubstr("no function"));
   EXPECT_THAT(Refusal("\x80\x02" + Global("torch", "FloatStorage") + ")R."), HasSubstr("no function"));
   EXPECT_THAT(Refusal("\x80\x02" + Global("collections", "OrderedDict") + "}R."), HasSubstr("no function"));
-  EXPECT_THAT(Refusal("\x80\x02" + Global("collections", "OrderedDict") + "}\x85R."), HasSubstr("OrderedDict"));
-  EXPECT_THAT(Refusal("\x80\x02" + Global("torch._utils", "_rebuild_tensor_v2") + ")R."), HasSubstr("made of 0 values"));
-  EXPECT_THAT(Refusal("\x80\x02" + Global("torch._utils", "_rebuild_parameter") + "}\x85R."), HasSubstr("without a tensor"));
+  EXPECT_THAT(Refusal("\x80\x02" + Global("collections", "OrderedDict") + "}\x85R."),
+              HasSubstr("OrderedDict"));
+  EXPECT_THAT(Refusal("\x80\x02" + Global("torch._utils", "_rebuild_tensor_v2") + ")R."),
+              HasSubstr("made of 0 values"));
+  EXPECT_THAT(Refusal("\x80\x02" + Global("torch._utils", "_rebuild_parameter") + "}\x85R."),
+              HasSubstr("without a tensor"));
   EXPECT_THAT(Refusal("\x80\x02" + Text("x") + "}b."), HasSubstr("sets the state"));
   EXPECT_THAT(Refusal("\x80\x02" + Text("x") + "Q."), HasSubstr("five values"));
 }
@@ -138,10 +151,12 @@ TEST(Unpickler, RefusesViewsOutsideTheirStorage) {
   EXPECT_THAT(Refusal(OneTensor(Floats(6, 5, {2}, {-1}))), HasSubstr("no count"));
   EXPECT_THAT(Refusal(OneTensor(Floats(6, 0, {2, 3}, {1}))), HasSubstr("differ in length"));
   EXPECT_THAT(Refusal(OneTensor(Floats(-1, 0, {1}, {1}))), HasSubstr("impossible size"));
-  EXPECT_THAT(Refusal(OneTensor(Floats(6, 0, std::vector<int32_t>(4, 1 << 30), {1, 1, 1, 1}))), HasSubstr("elements"));
+  EXPECT_THAT(Refusal(OneTensor(Floats(6, 0, std::vector<int32_t>(4, 1 << 30), {1, 1, 1, 1}))),
+              HasSubstr("elements"));
   const std::string big = "\x8a\x08"s + Little(int64_t{1} << 62);
-  const std::string overflowing = Global("torch._utils", "_rebuild_tensor_v2") + "(" + Storage("FloatStorage", "0", 6) +
-                                  Int(0) + Counts({5}) + "(" + big + "t\x89" + kNoHooks + "tR";
+  const std::string overflowing = Global("torch._utils", "_rebuild_tensor_v2") + "(" +
+                                  Storage("FloatStorage", "0", 6) + Int(0) + Counts({5}) + "(" + big +
+                                  "t\x89" + kNoHooks + "tR";
   EXPECT_THAT(Refusal(OneTensor(overflowing)), HasSubstr("overflow"));
 }
 
@@ -159,11 +174,13 @@ TEST(Unpickler, RefusesWhatIsNoDictionaryOfTensors) {
 }
 
 TEST(Unpickler, RefusesBombs) {
-  EXPECT_THAT(Refusal("\x80\x02\x8b" + Little(uint32_t{0xffffffff}) + "x."), HasSubstr("number of 4294967295 bytes"));
+  EXPECT_THAT(Refusal("\x80\x02\x8b" + Little(uint32_t{0xffffffff}) + "x."),
+              HasSubstr("number of 4294967295 bytes"));
   EXPECT_THAT(Refusal("\x80\x02X" + Little(uint32_t{0xffffffff}) + "x."), HasSubstr("ends in the middle"));
   EXPECT_THAT(Refusal("\x80\x02" + std::string(5000, '(') + "."), HasSubstr("nests deeper"));
   EXPECT_THAT(Refusal("\x80\x02" + std::string(1'500'000, 'N') + "."), HasSubstr("more than 1000000 values"));
-  EXPECT_THAT(Refusal("\x80\x02N" + std::string(1'500'000, '\x94') + "."), HasSubstr("stores more than 1000000 values"));
+  EXPECT_THAT(Refusal("\x80\x02N" + std::string(1'500'000, '\x94') + "."),
+              HasSubstr("stores more than 1000000 values"));
   std::string recalls = "\x80\x02Nq\x01"s;
   for (int i = 0; i < 1'200'000; ++i) recalls += "h\x01";
   EXPECT_THAT(Refusal(recalls + "."), HasSubstr("stack grows"));
@@ -182,7 +199,8 @@ TEST(Unpickler, ADictionaryMayHoldItself) {
 }
 
 TEST(Unpickler, StackUnderflowIsRefused) {
-  for (const char* body : {"R.", "s.", "u.", "t.", "Q.", "b.", "\x85.", "\x87.", "q\x01.", "h\x01.", "\x93.", "(R.", "}(s."}) {
+  for (const char* body :
+       {"R.", "s.", "u.", "t.", "Q.", "b.", "\x85.", "\x87.", "q\x01.", "h\x01.", "\x93.", "(R.", "}(s."}) {
     EXPECT_NE(Refusal("\x80\x02"s + body), "") << body;
   }
 }
@@ -205,15 +223,16 @@ TEST(Unpickler, EveryTruncationAndFlipIsHandled) {
 class Archive {
  public:
   void Add(const std::string& name, const std::string& data, uint16_t method = 0, uint16_t flags = 0) {
-    const std::string sizes = Little(static_cast<uint32_t>(data.size())) + Little(static_cast<uint32_t>(data.size()));
-    const std::string fixed = Little(flags) + Little(method) + Little(uint32_t{0}) + Little(uint32_t{0}) + sizes +
-                              Little(static_cast<uint16_t>(name.size()));
+    const std::string sizes =
+        Little(static_cast<uint32_t>(data.size())) + Little(static_cast<uint32_t>(data.size()));
+    const std::string fixed = Little(flags) + Little(method) + Little(uint32_t{0}) + Little(uint32_t{0}) +
+                              sizes + Little(static_cast<uint16_t>(name.size()));
     directory_ += "PK\x01\x02"s + Little(uint16_t{0}) + Little(uint16_t{0}) + fixed + Little(uint16_t{0}) +
                   Little(uint16_t{0}) + Little(uint16_t{0}) + Little(uint16_t{0}) + Little(uint32_t{0}) +
                   Little(static_cast<uint32_t>(data_.size())) + name;
     const std::string padding = "FB\x05\x00zzzzz"s;
-    data_ += "PK\x03\x04"s + Little(uint16_t{0}) + fixed + Little(static_cast<uint16_t>(padding.size())) + name + padding +
-             data;
+    data_ += "PK\x03\x04"s + Little(uint16_t{0}) + fixed + Little(static_cast<uint16_t>(padding.size())) +
+             name + padding + data;
     ++entries_;
   }
   std::string Bytes() const {
@@ -226,10 +245,11 @@ class Archive {
     const uint64_t entries = entries_;
     const uint64_t size = directory_.size();
     const uint64_t offset = data_.size();
-    return data_ + directory_ + "PK\x06\x06"s + Little(uint64_t{44}) + Little(uint32_t{0}) + Little(uint64_t{0}) +
-           Little(entries) + Little(entries) + Little(size) + Little(offset) + "PK\x06\x07"s + Little(uint32_t{0}) +
-           Little(offset + size) + Little(uint32_t{1}) + "PK\x05\x06"s + Little(uint32_t{0}) + Little(uint16_t{0xffff}) +
-           Little(uint16_t{0xffff}) + Little(uint32_t{0xffffffff}) + Little(uint32_t{0xffffffff}) + Little(uint16_t{0});
+    return data_ + directory_ + "PK\x06\x06"s + Little(uint64_t{44}) + Little(uint32_t{0}) +
+           Little(uint64_t{0}) + Little(entries) + Little(entries) + Little(size) + Little(offset) +
+           "PK\x06\x07"s + Little(uint32_t{0}) + Little(offset + size) + Little(uint32_t{1}) + "PK\x05\x06"s +
+           Little(uint32_t{0}) + Little(uint16_t{0xffff}) + Little(uint16_t{0xffff}) +
+           Little(uint32_t{0xffffffff}) + Little(uint32_t{0xffffffff}) + Little(uint16_t{0});
   }
 
  private:
@@ -257,8 +277,8 @@ class TorchFileTest : public ::testing::Test {
   // An archive of a 2 x 3 view, its transpose, and a column, over one storage of 0..5.
   Archive Good() const {
     Archive archive;
-    archive.Add("m/data.pkl", DictOf(Text("w") + Floats(6, 0, {2, 3}, {3, 1}) + Text("t") + Floats(6, 0, {3, 2}, {1, 3}) +
-                                     Text("c") + Floats(6, 1, {2}, {3})));
+    archive.Add("m/data.pkl", DictOf(Text("w") + Floats(6, 0, {2, 3}, {3, 1}) + Text("t") +
+                                     Floats(6, 0, {3, 2}, {1, 3}) + Text("c") + Floats(6, 1, {2}, {3})));
     archive.Add("m/byteorder", "little");
     archive.Add("m/data/0", FloatBytes({0, 1, 2, 3, 4, 5}));
     return archive;
@@ -349,7 +369,8 @@ TEST(GoldenPickle, FilesOfPyTorchAreRead) {
       {"llama_attention_bias", "model.layers.1.self_attn.q_proj.weight", 29, 64.877399717957},
       {"internlm_7b", "model.layers.1.self_attn.q_proj.weight", 31, 63.8683454105075},
       {"gpt_bigcode_mqa", "transformer.h.0.mlp.c_proj.weight", 29, 62.84694292578758},
-      {"chatglm2", "transformer.encoder.layers.1.self_attention.query_key_value.weight", 18, 129.6747505520489},
+      {"chatglm2", "transformer.encoder.layers.1.self_attention.query_key_value.weight", 18,
+       129.6747505520489},
       {"baichuan2_13b_alibi_normhead", "model.layers.1.self_attn.W_pack.weight", 17, 239.07179407751534},
   };
   for (const Case& expected : cases) {
@@ -360,8 +381,9 @@ TEST(GoldenPickle, FilesOfPyTorchAreRead) {
     ASSERT_NE(tensor, nullptr) << expected.name;
     std::vector<float> values(tensor->elements());
     ASSERT_TRUE(ReadFloat32(**source, *tensor, values).ok());
-    const double squares = std::inner_product(values.begin(), values.end(), values.begin(), 0.0, std::plus<>(),
-                                              [](float a, float b) { return static_cast<double>(a) * b; });
+    const double squares =
+        std::inner_product(values.begin(), values.end(), values.begin(), 0.0, std::plus<>(),
+                           [](float a, float b) { return static_cast<double>(a) * b; });
     EXPECT_NEAR(squares, expected.sum_of_squares, 1e-9) << expected.name;
   }
 }

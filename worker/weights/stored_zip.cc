@@ -91,7 +91,9 @@ StatusOr<StoredZip::Directory> StoredZip::FindDirectory64(uint64_t end_offset) c
   ASSIGN_OR_RETURN(const std::string locator, ReadPart(file_, end_offset - kLocator64Bytes, kLocator64Bytes));
   if (!locator.starts_with("PK\6\7")) return Broken("its zip64 end is missing");
   const uint64_t end64_offset = At<uint64_t>(locator, 8);
-  if (end64_offset > end_offset || end_offset - end64_offset < kEnd64Bytes) return Broken("its zip64 end is misplaced");
+  if (end64_offset > end_offset || end_offset - end64_offset < kEnd64Bytes) {
+    return Broken("its zip64 end is misplaced");
+  }
   ASSIGN_OR_RETURN(const std::string end64, ReadPart(file_, end64_offset, kEnd64Bytes));
   if (!end64.starts_with("PK\6\6")) return Broken("its zip64 end is misplaced");
   const Directory directory{At<uint64_t>(end64, 32), At<uint64_t>(end64, 40), At<uint64_t>(end64, 48)};
@@ -107,10 +109,13 @@ Status StoredZip::ReadDirectory(const Directory& directory) {
   }
   if (directory.entries > directory.size / kDirectoryEntryBytes) return Broken("its directory is too short");
   data_end_ = directory.offset;
-  ASSIGN_OR_RETURN(const std::string bytes, ReadPart(file_, directory.offset, static_cast<size_t>(directory.size)));
+  ASSIGN_OR_RETURN(const std::string bytes,
+                   ReadPart(file_, directory.offset, static_cast<size_t>(directory.size)));
   std::string_view rest = bytes;
   for (uint64_t i = 0; i < directory.entries; ++i) {
-    if (rest.size() < kDirectoryEntryBytes || !rest.starts_with("PK\1\2")) return Broken("its directory is damaged");
+    if (rest.size() < kDirectoryEntryBytes || !rest.starts_with("PK\1\2")) {
+      return Broken("its directory is damaged");
+    }
     const size_t name_bytes = At<uint16_t>(rest, 28);
     const size_t extra_bytes = At<uint16_t>(rest, 30);
     const size_t comment_bytes = At<uint16_t>(rest, 32);
@@ -153,13 +158,16 @@ StatusOr<StoredZip::Place> StoredZip::Locate(std::string_view name) const {
   if (found == entries_.end()) return broken("is missing");
   const Entry& entry = found->second;
   if ((entry.flags & kEncryptedFlag) != 0) return broken("is encrypted");
-  if (entry.method != 0 || entry.stored_size != entry.size) return broken("is compressed, which PyTorch never does");
+  if (entry.method != 0 || entry.stored_size != entry.size) {
+    return broken("is compressed, which PyTorch never does");
+  }
   if (entry.header_offset > data_end_ || data_end_ - entry.header_offset < kLocalHeaderBytes) {
     return broken("lies outside the file");
   }
   ASSIGN_OR_RETURN(const std::string header, ReadPart(file_, entry.header_offset, kLocalHeaderBytes));
   if (!header.starts_with("PK\3\4")) return broken("has no header where the directory says");
-  const uint64_t offset = entry.header_offset + kLocalHeaderBytes + At<uint16_t>(header, 26) + At<uint16_t>(header, 28);
+  const uint64_t offset =
+      entry.header_offset + kLocalHeaderBytes + At<uint16_t>(header, 26) + At<uint16_t>(header, 28);
   if (offset > data_end_ || entry.size > data_end_ - offset) return broken("reaches past the archive's data");
   return Place{offset, entry.size};
 }

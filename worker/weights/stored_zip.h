@@ -1,6 +1,7 @@
-// The part of the zip format that PyTorch's archives use: entries stored without compression, found through the central
-// directory (with the zip64 extension), so that their bytes can be read in place with pread. Source: PKWARE's APPNOTE.
-// libzip does not give away where an entry's bytes lie, and its handles are not thread-safe; hence a reader of our own.
+// The part of the zip format that PyTorch's archives use: entries stored without compression, found through
+// the central directory (with the zip64 extension), so that their bytes can be read in place with pread.
+// Source: PKWARE's APPNOTE. libzip does not give away where an entry's bytes lie, and its handles are not
+// thread-safe; hence a reader of our own.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,8 @@ class StoredZip {
   bool Contains(std::string_view name) const { return entries_.find(name) != entries_.end(); }
   // The name of the one entry "<folder>/<base>". INVALID_ARGUMENT when there is none or more than one.
   StatusOr<std::string> FindInFolder(std::string_view base) const;
-  // Where the entry's bytes lie: checked to be within the file. INVALID_ARGUMENT for a compressed or encrypted entry.
+  // Where the entry's bytes lie: checked to be within the file. INVALID_ARGUMENT for a compressed or
+  // encrypted entry.
   StatusOr<Place> Locate(std::string_view name) const;
   // The entry's bytes. INVALID_ARGUMENT when there are more than max_bytes.
   StatusOr<std::string> Read(std::string_view name, uint64_t max_bytes) const;

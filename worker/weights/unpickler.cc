@@ -12,7 +12,8 @@
 namespace ft::weights {
 namespace {
 
-constexpr size_t kMaxValues = 1'000'000;  // Also of the memo. A dictionary of tensors makes some 15 values a tensor.
+// Also of the memo. A dictionary of tensors makes some 15 values a tensor.
+constexpr size_t kMaxValues = 1'000'000;
 constexpr size_t kMaxStack = 1'000'000;
 constexpr size_t kMaxMarks = 1000;
 constexpr size_t kMaxNameBytes = 1024;
@@ -21,12 +22,23 @@ using Ref = uint32_t;  // Index of a value. Values refer to each other by it, so
 
 enum class Callable { kOrderedDict, kRebuildTensor, kRebuildParameter };
 struct None {};
-struct StorageType { DType dtype; };
-struct Storage { size_t index; };  // In storages_.
-struct Tensor { size_t index; };   // In tensors_.
-struct Tuple { std::vector<Ref> items; };
-struct Dict { std::vector<std::pair<Ref, Ref>> items; };
-using Value = std::variant<None, bool, int64_t, std::string, Callable, StorageType, Storage, Tensor, Tuple, Dict>;
+struct StorageType {
+  DType dtype;
+};
+struct Storage {
+  size_t index;  // In storages_.
+};
+struct Tensor {
+  size_t index;  // In tensors_.
+};
+struct Tuple {
+  std::vector<Ref> items;
+};
+struct Dict {
+  std::vector<std::pair<Ref, Ref>> items;
+};
+using Value =
+    std::variant<None, bool, int64_t, std::string, Callable, StorageType, Storage, Tensor, Tuple, Dict>;
 
 struct StorageInfo {
   DType dtype = DType::kF32;
@@ -63,12 +75,35 @@ std::string OpcodeText(uint8_t opcode) {
     uint8_t opcode;
     std::string_view name;
   };
-  static constexpr Known kKnown[] = {
-      {'i', "INST"},       {'o', "OBJ"},      {0x81, "NEWOBJ"}, {0x92, "NEWOBJ_EX"}, {0x82, "EXT1"},   {0x83, "EXT2"},
-      {0x84, "EXT4"},      {'P', "PERSID"},   {'2', "DUP"},     {'0', "POP"},        {'1', "POP_MARK"}, {'l', "LIST"},
-      {']', "EMPTY_LIST"}, {'a', "APPEND"},   {'e', "APPENDS"}, {'d', "DICT"},       {'G', "BINFLOAT"}, {'F', "FLOAT"},
-      {'I', "INT"},        {'L', "LONG"},     {'S', "STRING"},  {'T', "BINSTRING"},  {'V', "UNICODE"},  {'B', "BINBYTES"},
-      {'C', "SHORT_BINBYTES"}, {'g', "GET"},  {'p', "PUT"},     {0x8f, "EMPTY_SET"}, {0x96, "BYTEARRAY8"}};
+  static constexpr Known kKnown[] = {{'i', "INST"},
+                                     {'o', "OBJ"},
+                                     {0x81, "NEWOBJ"},
+                                     {0x92, "NEWOBJ_EX"},
+                                     {0x82, "EXT1"},
+                                     {0x83, "EXT2"},
+                                     {0x84, "EXT4"},
+                                     {'P', "PERSID"},
+                                     {'2', "DUP"},
+                                     {'0', "POP"},
+                                     {'1', "POP_MARK"},
+                                     {'l', "LIST"},
+                                     {']', "EMPTY_LIST"},
+                                     {'a', "APPEND"},
+                                     {'e', "APPENDS"},
+                                     {'d', "DICT"},
+                                     {'G', "BINFLOAT"},
+                                     {'F', "FLOAT"},
+                                     {'I', "INT"},
+                                     {'L', "LONG"},
+                                     {'S', "STRING"},
+                                     {'T', "BINSTRING"},
+                                     {'V', "UNICODE"},
+                                     {'B', "BINBYTES"},
+                                     {'C', "SHORT_BINBYTES"},
+                                     {'g', "GET"},
+                                     {'p', "PUT"},
+                                     {0x8f, "EMPTY_SET"},
+                                     {0x96, "BYTEARRAY8"}};
   constexpr char kDigits[] = "0123456789abcdef";
   std::string text = StrCat("0x", std::string(1, kDigits[opcode >> 4]), std::string(1, kDigits[opcode & 15]));
   for (const Known& known : kKnown) {
@@ -220,7 +255,9 @@ Status Unpickler::PushRef(Ref ref) {
 }
 
 StatusOr<Ref> Unpickler::Pop() {
-  if (stack_.size() <= (marks_.empty() ? 0 : marks_.back())) return Refused("it takes a value from an empty stack");
+  if (stack_.size() <= (marks_.empty() ? 0 : marks_.back())) {
+    return Refused("it takes a value from an empty stack");
+  }
   const Ref ref = stack_.back();
   stack_.pop_back();
   return ref;
@@ -254,7 +291,8 @@ Status Unpickler::Text(size_t length_bytes) {
 
 Status Unpickler::Integer(size_t size, bool is_signed) {
   ASSIGN_OR_RETURN(const uint64_t value, TakeNumber(size));
-  return Push(is_signed ? int64_t{static_cast<int32_t>(static_cast<uint32_t>(value))} : static_cast<int64_t>(value));
+  return Push(is_signed ? int64_t{static_cast<int32_t>(static_cast<uint32_t>(value))}
+                        : static_cast<int64_t>(value));
 }
 
 // Two's complement in as many bytes as given.
@@ -262,7 +300,8 @@ Status Unpickler::Long(size_t length_bytes) {
   ASSIGN_OR_RETURN(const uint64_t length, TakeNumber(length_bytes));
   if (length > sizeof(int64_t)) return Refused(StrCat("a whole number of ", length, " bytes"));
   ASSIGN_OR_RETURN(uint64_t value, TakeNumber(length));
-  if (length > 0 && length < sizeof(int64_t) && (value >> (8 * length - 1)) != 0) value |= ~uint64_t{0} << (8 * length);
+  if (length > 0 && length < sizeof(int64_t) && (value >> (8 * length - 1)) != 0)
+    value |= ~uint64_t{0} << (8 * length);
   return Push(static_cast<int64_t>(value));
 }
 
@@ -346,7 +385,9 @@ Status Unpickler::Reduce() {
 Status Unpickler::PersistentId() {
   ASSIGN_OR_RETURN(const Ref ref, Pop());
   const Tuple* tuple = As<Tuple>(ref);
-  if (tuple == nullptr || tuple->items.size() != 5) return Refused("a storage is not described by five values");
+  if (tuple == nullptr || tuple->items.size() != 5) {
+    return Refused("a storage is not described by five values");
+  }
   const std::vector<Ref>& items = tuple->items;
   const std::string* kind = As<std::string>(items[0]);
   const StorageType* type = As<StorageType>(items[1]);
@@ -403,8 +444,8 @@ StatusOr<std::vector<int64_t>> Unpickler::Numbers(Ref ref) const {
   return numbers;
 }
 
-// Every element must lie within the storage, and a view may not repeat elements: a one-element storage could otherwise
-// stand for a tensor of any size.
+// Every element must lie within the storage, and a view may not repeat elements: a one-element storage could
+// otherwise stand for a tensor of any size.
 Status CheckView(const PickledTensor& tensor) {
   ASSIGN_OR_RETURN(const uint64_t elements, CheckedElements(tensor.info.shape));
   if (elements == 0) return absl::OkStatus();
@@ -426,14 +467,20 @@ Status CheckView(const PickledTensor& tensor) {
 
 // (storage, offset, shape, strides, requires_grad, backward_hooks[, metadata])
 Status Unpickler::RebuildTensor(std::span<const Ref> args) {
-  if (args.size() != 6 && args.size() != 7) return Refused(StrCat("a tensor made of ", args.size(), " values"));
+  if (args.size() != 6 && args.size() != 7) {
+    return Refused(StrCat("a tensor made of ", args.size(), " values"));
+  }
   const Storage* storage = As<Storage>(args[0]);
   const int64_t* offset = As<int64_t>(args[1]);
-  if (storage == nullptr || offset == nullptr || *offset < 0) return Refused("a tensor without a storage or offset");
+  if (storage == nullptr || offset == nullptr || *offset < 0) {
+    return Refused("a tensor without a storage or offset");
+  }
   PickledTensor tensor;
   ASSIGN_OR_RETURN(tensor.info.shape, Numbers(args[2]));
   ASSIGN_OR_RETURN(tensor.strides, Numbers(args[3]));
-  if (tensor.strides.size() != tensor.info.shape.size()) return Refused("a tensor's shape and strides differ in length");
+  if (tensor.strides.size() != tensor.info.shape.size()) {
+    return Refused("a tensor's shape and strides differ in length");
+  }
   const StorageInfo& info = storages_[storage->index];
   tensor.info.dtype = info.dtype;
   tensor.storage = info.key;

@@ -1,0 +1,15 @@
+// A model from wherever it lies: a folder in Hugging Face layout, or a .gguf file.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "worker/run/language_model.h"
+
+namespace ft::rank {
+
+StatusOr<model::DecoderConfig> ReadModelConfig(const std::filesystem::path& model);
+StatusOr<std::unique_ptr<run::LanguageModel>> LoadModel(const std::filesystem::path& model,
+                                                        const run::ModelOptions& options);
+
+}  // namespace ft::rank
