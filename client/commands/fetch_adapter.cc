@@ -21,11 +21,14 @@ class IncomingFile {
  public:
   static StatusOr<IncomingFile> Start(const fs::path& dir, const v1::FileChunk& chunk) {
     IncomingFile file;
-    file.path_ = dir / fs::path(chunk.path()).filename();
-    // Names come from the network: one plain name, nothing that leads out of the folder.
-    const bool is_plain = !chunk.path().empty() && chunk.path() == file.path_.filename().string() &&
-                          chunk.path() != "." && chunk.path() != "..";
-    if (!is_plain) return absl::DataLossError(StrCat("the coordinator sent a file called '", chunk.path(), "'"));
+    // Names come from the network: nothing that leads out of the folder.
+    const fs::path relative = fs::path(chunk.path()).lexically_normal();
+    const bool is_inside = relative.is_relative() && relative.has_filename() && *relative.begin() != ".." &&
+                           relative != "." && relative.string() == chunk.path();
+    if (!is_inside) return absl::DataLossError(StrCat("the coordinator sent a file called '", chunk.path(), "'"));
+    file.name_ = chunk.path();
+    file.path_ = dir / relative;
+    RETURN_IF_ERROR(MakeDirectories(file.path_.parent_path()));
     file.fd_ = UniqueFd(::open(file.path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
     if (!file.fd_.valid()) return ErrnoStatus("create", file.path_, errno);
     file.size_ = chunk.size();
@@ -55,9 +58,10 @@ class IncomingFile {
     return absl::OkStatus();
   }
 
-  std::string name() const { return path_.filename().string(); }
+  const std::string& name() const { return name_; }
 
  private:
+  std::string name_;
   fs::path path_;
   UniqueFd fd_;
   Sha256 hash_;

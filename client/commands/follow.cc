@@ -1,22 +1,21 @@
 #include "client/commands/follow.h"
 
-#include <algorithm>
+#include <vector>
 
 #include "client/commands/interrupts.h"
 #include "client/commands/job_watch.h"
+#include "client/commands/metrics_tail.h"
 #include "client/commands/output.h"
 #include "client/commands/training_view.h"
 #include "client/render/table.h"
 #include "client/render/units.h"
 #include "client/render/width.h"
-#include "finetune/v1/metrics.grpc.pb.h"
 
 namespace ft::client {
 namespace {
 
 constexpr std::chrono::milliseconds kTick{200};
-constexpr std::chrono::seconds kMetricsPause{1};
-constexpr std::chrono::seconds kMetricsTimeout{5};
+constexpr std::chrono::seconds kLastPointsTimeout{2};
 
 bool IsOver(v1::JobState state) { return HasEnded(state) || state == v1::PAUSED; }
 
@@ -25,10 +24,10 @@ class Follower {
  public:
   Follower(Session& session, const Connection& connection, const v1::Job& job, const FollowOptions& options)
       : session_(session),
-        connection_(connection),
         options_(options),
         view_(session),
         watch_(connection, job.name()),
+        metrics_(connection, job.name()),
         followed_{.job = job} {}
 
   StatusOr<Followed> Run() {
@@ -38,12 +37,17 @@ class Follower {
       if (!update.refused.ok()) return update.refused;
       TellContact(update.contact);
       followed_.deleted = update.deleted;
-      if (update.job.has_value()) followed_.job = *update.job;
-      FetchMetrics(/*at_end=*/false);
-      if (update.job.has_value()) Show();
+      if (update.job.has_value()) {
+        followed_.job = *update.job;
+        Freshen();
+        Show();
+      }
+      TakeMetrics();
       if (interrupts_.count() > handled_interrupts_ && LeavesOnInterrupt()) break;
     }
-    FetchMetrics(/*at_end=*/true);
+    // The last samples and evaluations arrive with the end.
+    if (HasEnded(followed_.job.state())) metrics_.WaitForEnd(kLastPointsTimeout);
+    TakeMetrics();
     view_.Close();
     return followed_;
   }
@@ -70,26 +74,20 @@ class Follower {
     Remark(in_contact_ ? session_.Say(Text::kContactBack) : session_.Say(Text::kContactLost, Message(contact)));
   }
 
-  // A failure is no news here: the curve waits, and the watch tells when contact is lost.
-  void FetchMetrics(bool at_end) {
-    const auto now = std::chrono::steady_clock::now();
-    const bool is_due = at_end || now - fetched_at_ >= kMetricsPause;
-    if (session_.json() || !in_contact_ || !is_due || followed_.job.epoch() == 0) return;
-    fetched_at_ = now;
-    v1::QueryMetricsRequest request;
-    request.set_job(followed_.job.name());
-    const bool same_attempt = followed_.job.epoch() == view_.epoch();
-    request.set_first_step(same_attempt ? view_.last_step() : 0);
-    const auto points = connection_.Call(&v1::MetricService::Stub::QueryMetrics, request, kMetricsTimeout);
-    if (!points.ok()) return;
-    view_.Add(*points);
-    // The series is fresher than the job's row, which the coordinator need not write for every step.
+  void TakeMetrics() {
+    const std::vector<v1::MetricPoint> points = metrics_.Take();
+    if (points.empty() || session_.json()) return;
+    view_.Add(points);
+    Freshen();
+    view_.Show(followed_.job);
+  }
+
+  // The series is ahead of the job's row, which the coordinator need not write for every step.
+  void Freshen() {
     v1::JobProgress& progress = *followed_.job.mutable_progress();
-    if (followed_.job.epoch() == view_.epoch() && view_.last_step() > progress.step()) {
-      progress.set_step(view_.last_step());
-      progress.set_loss(view_.last_loss());
-    }
-    if (!at_end) view_.Show(followed_.job);
+    if (followed_.job.epoch() != view_.epoch() || view_.last_step() <= progress.step()) return;
+    progress.set_step(view_.last_step());
+    progress.set_loss(view_.last_loss());
   }
 
   // True when following ends here.
@@ -112,16 +110,15 @@ class Follower {
   }
 
   Session& session_;
-  const Connection& connection_;
   const FollowOptions options_;
   Interrupts interrupts_;
   TrainingView view_;
   JobWatch watch_;
+  MetricsTail metrics_;
   Followed followed_;
   int handled_interrupts_ = 0;
   bool in_contact_ = true;
   bool shown_report_ = false;
-  std::chrono::steady_clock::time_point fetched_at_{};
 };
 
 double RunSeconds(const v1::Job& job) {

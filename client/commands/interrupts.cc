@@ -13,8 +13,7 @@ void Count(int) { interrupt_count.fetch_add(1); }
 
 }  // namespace
 
-Interrupts::Interrupts() {
-  interrupt_count = 0;
+Interrupts::Interrupts() : base_(interrupt_count.load()) {
   struct sigaction action {};
   action.sa_handler = Count;
   sigemptyset(&action.sa_mask);
@@ -28,6 +27,6 @@ Interrupts::~Interrupts() {
   ::sigaction(SIGTERM, &previous_term_, nullptr);
 }
 
-int Interrupts::count() const { return interrupt_count.load(); }
+int Interrupts::count() const { return interrupt_count.load() - base_; }
 
 }  // namespace ft::client

@@ -5,7 +5,7 @@
 
 namespace ft::client {
 
-// While one lives, SIGINT and SIGTERM only count. At most one at a time; the earlier handlers come back at its end.
+// While one lives, SIGINT and SIGTERM only count. They nest like scopes; the earlier handlers come back at the end.
 class Interrupts {
  public:
   Interrupts();
@@ -16,6 +16,7 @@ class Interrupts {
   int count() const;
 
  private:
+  int base_ = 0;
   struct sigaction previous_int_ {};
   struct sigaction previous_term_ {};
 };

@@ -5,6 +5,7 @@
 
 #include "client/commands/commands.h"
 #include "client/commands/follow.h"
+#include "client/commands/interrupts.h"
 #include "client/commands/launch.h"
 #include "client/commands/output.h"
 #include "client/commands/private_daemons.h"
@@ -97,8 +98,8 @@ StatusOr<v1::Job> FindOrSubmit(const RunOptions& options, Session& session, cons
   return job;
 }
 
-StatusOr<int> FollowToEnd(const RunOptions& options, Session& session, const JobText& text,
-                          const recipe::JobSpec& spec) {
+StatusOr<int> FollowToEnd(const RunOptions& options, Session& session, const JobText& text) {
+  ASSIGN_OR_RETURN(const recipe::JobSpec spec, recipe::ParseJob(text.yaml, text.file_name));
   ASSIGN_OR_RETURN(const v1::Job job, FindOrSubmit(options, session, text, spec));
   ASSIGN_OR_RETURN(const Followed followed, Follow(session, job, {.pause_on_interrupt = true}));
   if (followed.interrupted && !HasEnded(followed.job.state())) {
@@ -116,6 +117,8 @@ StatusOr<int> FollowToEnd(const RunOptions& options, Session& session, const Job
 StatusOr<int> Run(const RunOptions& options, Session& session) {
   ASSIGN_OR_RETURN(JobText text, TextOf(options));
   RETURN_IF_ERROR(CheckJob(text, options.submission.sets).status());
+  // From here on Ctrl-C must not leave behind what is started.
+  const Interrupts interrupts;
   bool started = false;
   if (session.server.empty()) {
     // Before anything starts: a wrong path shall not cost a start.
@@ -123,8 +126,8 @@ StatusOr<int> Run(const RunOptions& options, Session& session) {
     Remark(session.Say(Text::kStarting, session.data_dir.string()));
     ASSIGN_OR_RETURN(started, StartPrivateDaemons(session));
   }
-  ASSIGN_OR_RETURN(const recipe::JobSpec spec, recipe::ParseJob(text.yaml, text.file_name));
-  const StatusOr<int> outcome = FollowToEnd(options, session, text, spec);
+  StatusOr<int> outcome = kExitFailed;
+  if (interrupts.count() == 0) outcome = FollowToEnd(options, session, text);
   if (started) {
     const StatusOr<std::vector<std::string>> stopped = StopPrivateDaemons(session);
     if (!stopped.ok()) Remark(Message(stopped.status()));

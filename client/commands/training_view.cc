@@ -29,14 +29,9 @@ bool ShowsProgress(const v1::Job& job) {
 
 }  // namespace
 
-void TrainingView::Add(const v1::QueryMetricsResponse& points) {
-  for (const v1::MetricPoint& point : points.points()) {
-    if (point.rank() != 0) continue;
-    const bool seen = point.epoch() < seen_epoch_ ||
-                      (point.epoch() == seen_epoch_ && point.record().sequence() <= seen_sequence_);
-    if (seen) continue;
-    seen_epoch_ = point.epoch();
-    seen_sequence_ = point.record().sequence();
+void TrainingView::Add(const std::vector<v1::MetricPoint>& points) {
+  for (const v1::MetricPoint& point : points) {
+    epoch_ = point.epoch();
     AddRecord(point.record());
   }
 }

@@ -16,8 +16,8 @@ class TrainingView {
  public:
   explicit TrainingView(const Session& session) : session_(session) {}
 
-  // Takes points that were not taken before: losses, evaluations, samples and notes. Texts are printed at once.
-  void Add(const v1::QueryMetricsResponse& points);
+  // Takes the next points of the series: losses, evaluations, samples and notes. Texts are printed at once.
+  void Add(const std::vector<v1::MetricPoint>& points);
   // Shows the job's state if it changed, and its progress.
   void Show(const v1::Job& job);
   // A line above the block.
@@ -27,7 +27,7 @@ class TrainingView {
 
   int64_t last_step() const { return last_step_; }
   double last_loss() const { return last_loss_; }
-  int64_t epoch() const { return seen_epoch_; }  // The attempt that the newest point is of.
+  int64_t epoch() const { return epoch_; }  // The attempt that the newest point is of.
 
  private:
   void Erase();
@@ -40,8 +40,7 @@ class TrainingView {
   int64_t first_step_ = 0;
   int64_t last_step_ = 0;
   double last_loss_ = 0;
-  int64_t seen_epoch_ = 0;
-  uint64_t seen_sequence_ = 0;
+  int64_t epoch_ = 0;
   v1::JobState shown_state_ = v1::JOB_STATE_UNSPECIFIED;
   std::string shown_message_;
   int64_t shown_step_ = 0;

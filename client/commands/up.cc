@@ -31,7 +31,7 @@ StatusOr<int> Down(const UpOptions&, Session& session) {
 void AddUp(CLI::App& root, Session& session) {
   auto options = std::make_shared<UpOptions>();
   CLI::App* verb = root.add_subcommand("up", "Start a private coordinator and worker")->group(kGroupMachine);
-  verb->footer("They keep running until `ftctl down`; jobs, logs and results stay in the data folder.");
+  verb->footer("They keep running until `ftctl down`; jobs, logs and results stay on disk.");
   SetAction(verb, options, session, Up);
 }
 
