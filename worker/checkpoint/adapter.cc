@@ -63,7 +63,8 @@ StatusOr<WrittenAdapter> WriteAdapter(const fs::path& dir, const AdapterConfig& 
   ASSIGN_OR_RETURN(written.sha256,
                    weights::WriteSafetensors(beside / "adapter_model.safetensors", tensors, {{"format", "pt"}}));
   RETURN_IF_ERROR(WriteFileDurably(beside / kConfigFile, ConfigJson(config).dump(2) + "\n"));
-  const Json text_json = {{"format", 1}, {"template", text.template_name}, {"tokenize", text.tokenize}, {"system", text.system}};
+  const Json text_json = {{"format", 1}, {"template", text.template_name}, {"tokenize", text.tokenize},
+                          {"method", text.method}, {"system", text.system}};
   RETURN_IF_ERROR(WriteFileDurably(beside / kTextFile, text_json.dump(2) + "\n"));
   fs::remove_all(dir, ignored);
   if (::rename(beside.c_str(), dir.c_str()) != 0) return ErrnoStatus("rename to", dir, errno);
@@ -111,6 +112,7 @@ StatusOr<TextConfig> ReadTextConfig(const fs::path& dir) {
   };
   take("template", text.template_name);
   take("tokenize", text.tokenize);
+  take("method", text.method);
   take("system", text.system);
   return text;
 }

@@ -23,6 +23,7 @@ struct AdapterConfig {
 struct TextConfig {
   std::string template_name = "model";
   std::string tokenize = "whole";
+  std::string method;                   // qlora: the base went through NF4, and does in chat.
   std::string system;                   // The one system text of the data; empty when there was none or several.
 };
 

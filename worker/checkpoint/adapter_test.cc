@@ -22,7 +22,7 @@ std::vector<optim::ParamRef> Parameters() {
 TEST(AdapterTest, ComesBackWithConfigTextAndWeights) {
   ft::testing::TempDir dir;
   const auto parameters = Parameters();
-  auto written = WriteAdapter(dir / "adapter", {"base", 2, 8, 0.1, {"q_proj"}}, {"chatml", "pieces", "你好"}, parameters);
+  auto written = WriteAdapter(dir / "adapter", {"base", 2, 8, 0.1, {"q_proj"}}, {"chatml", "pieces", "qlora", "你好"}, parameters);
   ASSERT_TRUE(written.ok()) << written.status();
   auto config = ReadAdapterConfig(dir / "adapter");
   ASSERT_TRUE(config.ok()) << config.status();

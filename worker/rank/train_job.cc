@@ -183,7 +183,8 @@ records::Result TrainRun::Finish() {
   const checkpoint::AdapterConfig config{spec_.model.source, spec_.method.rank, spec_.method.alpha,
                                          spec_.method.dropout, TargetsOf(parameters)};
   const checkpoint::TextConfig text{.template_name = spec_.data.empty() ? "model" : spec_.data[0].template_name,
-                                    .tokenize = spec_.train.tokenize};
+                                    .tokenize = spec_.train.tokenize,
+                                    .method = spec_.method.kind};
   const StatusOr<checkpoint::WrittenAdapter> written =
       checkpoint::WriteAdapter(attempt_.dir / "adapter", config, text, parameters);
   if (!written.ok()) return Failed("CHECKPOINT_IO", written.status(), step_);
