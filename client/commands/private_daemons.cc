@@ -99,9 +99,11 @@ StatusOr<int> StartDaemon(const Session& session, const DaemonFiles& files, std:
   ::posix_spawnattr_destroy(&attributes);
   ::posix_spawn_file_actions_destroy(&actions);
   if (error != 0) return ErrnoStatus("start", program, error);
-  const std::string start_time = StartTime(pid);
-  RETURN_IF_ERROR(WriteFileDurably(files.pid_file, StrCat(pid, " ", start_time, "\n")));
-  return pid;
+  const Status noted = WriteFileDurably(files.pid_file, StrCat(pid, " ", StartTime(pid), "\n"));
+  if (noted.ok()) return pid;
+  // Nobody could find it again to stop it.
+  ::kill(pid, SIGTERM);
+  return noted;
 }
 
 // The last line that a daemon wrote, for the message about its end.
