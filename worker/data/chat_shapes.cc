@@ -31,7 +31,8 @@ StatusOr<std::string> TextOf(const json& message, const char* key, bool optional
   return found->get<std::string>();
 }
 
-// Whether the message carries loss: `key` as a boolean or as the text "true" or "false"; absent or null = yes.
+// Whether the message carries loss: `key` as a boolean or as the text "true" or "false"; absent or null =
+// yes.
 StatusOr<bool> LossOf(const json& message, const char* key, const Origin& origin) {
   const auto found = message.find(key);
   if (found == message.end() || found->is_null()) return true;
@@ -41,7 +42,8 @@ StatusOr<bool> LossOf(const json& message, const char* key, const Origin& origin
   return Error(origin, StrCat("\"", key, "\" of a message must be true or false"));
 }
 
-// Joins messages into turns: what came since the last answer is the system text and the question of the next one.
+// Joins messages into turns: what came since the last answer is the system text and the question of the next
+// one.
 class TurnBuilder {
  public:
   void System(std::string text) {
@@ -155,11 +157,14 @@ StatusOr<Conversation> FromOpenAi(const Field& list, const Origin& origin) {
     ASSIGN_OR_RETURN(const std::string role, TextOf(message, "role", /*optional=*/false, origin));
     const Role part = OpenAiRole(role);
     if (part == Role::kUnknown) {
-      return Error(origin, StrCat("a message has the role \"", role, "\"; known are system, user and assistant"));
+      return Error(origin,
+                   StrCat("a message has the role \"", role, "\"; known are system, user and assistant"));
     }
     if (message.contains("tool_calls") && !message["tool_calls"].is_null()) {
-      return Error(origin, "a message has \"tool_calls\", which is not read; write calls as text in \"content\", or use "
-                           "ShareGPT's function_call and observation");
+      return Error(
+          origin,
+          "a message has \"tool_calls\", which is not read; write calls as text in \"content\", or use "
+          "ShareGPT's function_call and observation");
     }
     ASSIGN_OR_RETURN(std::string content, TextOf(message, "content", /*optional=*/false, origin));
     if (part == Role::kSystem) turns.System(std::move(content));

@@ -6,7 +6,8 @@
 namespace ft::data {
 namespace {
 
-constexpr std::array<std::string_view, 8> kSpaces = {" ", "\t", "\r", "\n", "\v", "\f", "\xC2\xA0", "\xE3\x80\x80"};
+constexpr std::array<std::string_view, 8> kSpaces = {" ",  "\t", "\r",       "\n",
+                                                     "\v", "\f", "\xC2\xA0", "\xE3\x80\x80"};
 
 }  // namespace
 
@@ -31,7 +32,8 @@ Status CheckColumns(const std::string& place, std::vector<std::string>* names) {
   for (std::string& name : *names) name = Trimmed(name);
   while (!names->empty() && names->back().empty()) names->pop_back();
   if (names->empty()) {
-    return absl::InvalidArgumentError(StrCat(place, ": the header row is empty; name the columns in the first row"));
+    return absl::InvalidArgumentError(
+        StrCat(place, ": the header row is empty; name the columns in the first row"));
   }
   for (size_t i = 0; i < names->size(); ++i) {
     if ((*names)[i].empty()) continue;

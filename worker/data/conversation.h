@@ -11,7 +11,7 @@ struct Turn {
   std::string system;  // Usually only in the first turn.
   std::string input;   // Empty = the answer stands alone.
   std::string output;
-  bool loss = true;    // Whether the answer is learnt.
+  bool loss = true;  // Whether the answer is learnt.
 };
 
 using Conversation = std::vector<Turn>;

@@ -54,7 +54,8 @@ Status CsvReader::GuessDelimiter() {
     }
     for (size_t i = 0; i < kDelimiters.size(); ++i) counts[i] += c == kDelimiters[i];
   }
-  delimiter_ = kDelimiters[static_cast<size_t>(std::max_element(counts.begin(), counts.end()) - counts.begin())];
+  delimiter_ =
+      kDelimiters[static_cast<size_t>(std::max_element(counts.begin(), counts.end()) - counts.begin())];
   return absl::OkStatus();
 }
 
@@ -133,8 +134,8 @@ StatusOr<bool> CsvReader::NextRow(std::vector<std::string>* fields) {
   for (;;) {
     ASSIGN_OR_RETURN(const bool any, ReadRow(fields));
     if (!any) return false;
-    const bool blank =
-        std::all_of(fields->begin(), fields->end(), [](const std::string& field) { return Trimmed(field).empty(); });
+    const bool blank = std::all_of(fields->begin(), fields->end(),
+                                   [](const std::string& field) { return Trimmed(field).empty(); });
     if (!blank) return true;
   }
 }
@@ -146,8 +147,8 @@ StatusOr<std::optional<Record>> CsvReader::Next() {
   // A delimiter at the end of every row but not of the header is a common habit of exporters.
   while (fields.size() > columns_.size() && fields.back().empty()) fields.pop_back();
   if (fields.size() != columns_.size()) {
-    return Error(row_line_, StrCat("this row has ", fields.size(), " fields, the header has ", columns_.size(),
-                                   "; put quotes around text that holds the delimiter"));
+    return Error(row_line_, StrCat("this row has ", fields.size(), " fields, the header has ",
+                                   columns_.size(), "; put quotes around text that holds the delimiter"));
   }
   Record record;
   record.origin = {.file = stream_.path().string(), .row = row_line_, .index = index_++};

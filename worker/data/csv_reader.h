@@ -1,6 +1,6 @@
-// Records of .csv and .tsv files by RFC 4180: a header row, fields in quotes may hold delimiters, line breaks and doubled
-// quotes. The delimiter (comma, semicolon or tab) is the one that stands most often in the header row outside quotes.
-// Bounds: 1 MiB a field, 1,024 columns.
+// Records of .csv and .tsv files by RFC 4180: a header row, fields in quotes may hold delimiters, line breaks
+// and doubled quotes. The delimiter (comma, semicolon or tab) is the one that stands most often in the header
+// row outside quotes. Bounds: 1 MiB a field, 1,024 columns.
 #pragma once
 
 #include <string>
@@ -24,9 +24,9 @@ class CsvReader : public RecordReader {
   // The next row that is not blank; false at the end of the file. Sets row_line_.
   StatusOr<bool> NextRow(std::vector<std::string>* fields);
   StatusOr<bool> ReadRow(std::vector<std::string>* fields);
-  StatusOr<std::string> ReadField();     // Stops before the delimiter, line break or end that follows.
+  StatusOr<std::string> ReadField();      // Stops before the delimiter, line break or end that follows.
   Status ReadQuoted(std::string* field);  // After the opening quote, past the closing one.
-  StatusOr<bool> Peek(char* c);          // False at the end of the file.
+  StatusOr<bool> Peek(char* c);           // False at the end of the file.
   Status TakeHeader();
   Status GuessDelimiter();
   Status Error(int64_t line, std::string_view why) const;

@@ -462,7 +462,7 @@ StatusOr<Value> ApplyFilter(std::string_view name, const Value& value, const Arg
   if (name == "last") return GetItem(value, Value::Int(-1));
   if (name == "reverse") return Reversed(value);
   if (name == "list") return AsList(value);
-  if (name == "items") return value.is(Kind::kDict) ? Pairs(value) : WrongType("taking the items of", value);
+  if (name == "items" && value.is(Kind::kDict)) return Pairs(value);
   if (name == "int") return ToInteger(value, arguments);
   if (name == "map") return MapItems(value, arguments);
   if (name == "selectattr" || name == "rejectattr") return SelectByAttribute(value, arguments, name == "selectattr");

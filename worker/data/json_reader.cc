@@ -42,7 +42,8 @@ StatusOr<Field> JsonReader::ToField(std::string_view name, const simdjson::dom::
       field.kind = FieldKind::kNested;
       field.text = simdjson::minify(value);
       field.nested = ParseJson(field.text);
-      if (field.nested.is_discarded()) return Error(origin, StrCat("the value of \"", name, "\" cannot be read"));
+      if (field.nested.is_discarded())
+        return Error(origin, StrCat("the value of \"", name, "\" cannot be read"));
       return field;
     case simdjson::dom::element_type::BOOL:
       field.kind = FieldKind::kBool;
@@ -68,7 +69,8 @@ StatusOr<std::optional<Record>> JsonReader::Next() {
     if (record.Find(pair.key) != nullptr) {
       return Error(record.origin, StrCat("key \"", pair.key, "\" stands twice; keep one"));
     }
-    if (record.fields.size() == kMaxFields) return Error(record.origin, "this record has more than 1,024 keys");
+    if (record.fields.size() == kMaxFields)
+      return Error(record.origin, "this record has more than 1,024 keys");
     ASSIGN_OR_RETURN(Field field, ToField(pair.key, pair.value, record.origin));
     record.fields.push_back(std::move(field));
   }

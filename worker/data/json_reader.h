@@ -12,13 +12,15 @@ namespace ft::data {
 
 class JsonReader : public RecordReader {
  public:
-  explicit JsonReader(JsonValues values, std::string file) : values_(std::move(values)), file_(std::move(file)) {}
+  explicit JsonReader(JsonValues values, std::string file)
+      : values_(std::move(values)), file_(std::move(file)) {}
   StatusOr<std::optional<Record>> Next() override;
   const std::vector<std::string>& columns() const override { return columns_; }
   std::vector<std::string> notes() const override;
 
  private:
-  StatusOr<Field> ToField(std::string_view name, const simdjson::dom::element& value, const Origin& origin) const;
+  StatusOr<Field> ToField(std::string_view name, const simdjson::dom::element& value,
+                          const Origin& origin) const;
 
   JsonValues values_;
   std::string file_;

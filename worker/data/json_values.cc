@@ -53,14 +53,16 @@ StatusOr<bool> JsonValues::FindStart() {
     if (more && buffer_[pos_] == ']') return Error(line_, "a comma stands before the closing ]; remove it");
   }
   if (in_array_ && !ended_) {
-    if (!more) return Error(line_, "the file ends before the closing ]; it was probably cut off, copy it again");
+    if (!more)
+      return Error(line_, "the file ends before the closing ]; it was probably cut off, copy it again");
     if (buffer_[pos_] == ']') {
       ended_ = true;
       ++pos_;
       ASSIGN_OR_RETURN(more, SkipSpace());
     }
   }
-  if (ended_ && more) return Error(line_, "text follows the closing ]; keep one array in the file, or one record a line");
+  if (ended_ && more)
+    return Error(line_, "text follows the closing ]; keep one array in the file, or one record a line");
   return more;
 }
 
@@ -72,7 +74,8 @@ StatusOr<size_t> JsonValues::FindEnd() {
     if (i - pos_ > kMaxRecordBytes) return Error(line_, "this record is longer than 16 MiB; split it");
     if (i == buffer_.size()) {
       ASSIGN_OR_RETURN(const bool more, More());
-      if (!more) return Error(line_, "this record is not closed before the end of the file; it was probably cut off");
+      if (!more)
+        return Error(line_, "this record is not closed before the end of the file; it was probably cut off");
     }
     const char c = buffer_[i];
     if (c == '\n') ++line;

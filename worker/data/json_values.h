@@ -1,6 +1,6 @@
-// Cuts a JSON file into its records without holding more than one of them: the elements of a top-level array, or
-// values one after another (JSON Lines, whatever the file is called). Only the structure is looked at here; the text of
-// a record still has to be parsed. Bounds: 16 MiB and 64 levels a record.
+// Cuts a JSON file into its records without holding more than one of them: the elements of a top-level array,
+// or values one after another (JSON Lines, whatever the file is called). Only the structure is looked at
+// here; the text of a record still has to be parsed. Bounds: 16 MiB and 64 levels a record.
 #pragma once
 
 #include <cstdint>
@@ -31,10 +31,10 @@ class JsonValues {
   std::string note() const { return stream_.note(); }
 
  private:
-  StatusOr<bool> More();             // Appends to buffer_.
-  StatusOr<bool> SkipSpace();        // To the next byte that is not white space; false at the end of the file.
-  StatusOr<bool> FindStart();        // To the next record's first byte; false when there is none.
-  StatusOr<size_t> FindEnd();        // One past the record that begins at pos_.
+  StatusOr<bool> More();       // Appends to buffer_.
+  StatusOr<bool> SkipSpace();  // To the next byte that is not white space; false at the end of the file.
+  StatusOr<bool> FindStart();  // To the next record's first byte; false when there is none.
+  StatusOr<size_t> FindEnd();  // One past the record that begins at pos_.
   Status Error(int64_t line, std::string_view why) const;
 
   TextStream stream_;

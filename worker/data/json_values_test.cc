@@ -46,7 +46,8 @@ TEST_F(JsonValuesTest, ArraysAndLinesGiveTheSameRecords) {
 }
 
 TEST_F(JsonValuesTest, BracesInStringsDoNotCount) {
-  EXPECT_THAT(Read("{\"a\":\"}\\\"{\\\\\"}\n{\"b\":\"]\"}"), ElementsAre("1:{\"a\":\"}\\\"{\\\\\"}", "2:{\"b\":\"]\"}"));
+  EXPECT_THAT(Read("{\"a\":\"}\\\"{\\\\\"}\n{\"b\":\"]\"}"),
+              ElementsAre("1:{\"a\":\"}\\\"{\\\\\"}", "2:{\"b\":\"]\"}"));
 }
 
 TEST_F(JsonValuesTest, RecordsLongerThanAPieceAreWhole) {
@@ -61,7 +62,8 @@ TEST_F(JsonValuesTest, CutOffFilesAreRefused) {
 }
 
 TEST_F(JsonValuesTest, OpenStringIsNamedByItsLine) {
-  EXPECT_THAT(Last("{\"a\":1}\n{\"b\": \"x\n{\"c\":1}\n"), HasSubstr("f.json line 2: a string is not closed on its line"));
+  EXPECT_THAT(Last("{\"a\":1}\n{\"b\": \"x\n{\"c\":1}\n"),
+              HasSubstr("f.json line 2: a string is not closed on its line"));
 }
 
 TEST_F(JsonValuesTest, WrongSeparatorsAreRefused) {
@@ -75,7 +77,8 @@ TEST_F(JsonValuesTest, WrongSeparatorsAreRefused) {
 TEST_F(JsonValuesTest, DepthAndLengthAreBounded) {
   const std::string deep = "{\"a\":" + std::string(100, '[') + std::string(100, ']') + "}";
   EXPECT_THAT(Last(deep), HasSubstr("nested more than 64 levels"));
-  EXPECT_THAT(Last("{\"a\":\"" + std::string(kMaxRecordBytes + 1, 'x') + "\"}"), HasSubstr("longer than 16 MiB"));
+  EXPECT_THAT(Last("{\"a\":\"" + std::string(kMaxRecordBytes + 1, 'x') + "\"}"),
+              HasSubstr("longer than 16 MiB"));
 }
 
 }  // namespace

@@ -12,7 +12,8 @@ namespace ft::data {
 namespace {
 
 constexpr std::string_view kAlpacaSystem =
-    "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n";
+    "Below is an instruction that describes a task. Write a response that appropriately completes the "
+    "request.\n";
 constexpr std::string_view kNoOutput = "<nooutput>";
 
 Status Error(const Origin& origin, std::string_view why) {
@@ -22,8 +23,10 @@ Status Error(const Origin& origin, std::string_view why) {
 // A field as text. Null gives an empty text.
 StatusOr<std::string> TextOf(const Record& record, const std::string& name) {
   const Field* field = record.Find(name);
-  if (field == nullptr) return Error(record.origin, StrCat("\"", name, "\" is missing; give every record this field"));
-  if (field->kind == FieldKind::kError) return Error(record.origin, StrCat("\"", name, "\" holds ", field->text));
+  if (field == nullptr)
+    return Error(record.origin, StrCat("\"", name, "\" is missing; give every record this field"));
+  if (field->kind == FieldKind::kError)
+    return Error(record.origin, StrCat("\"", name, "\" holds ", field->text));
   if (field->kind == FieldKind::kNested) {
     return Error(record.origin, StrCat("\"", name, "\" holds a list or an object where text belongs"));
   }
@@ -69,7 +72,8 @@ StatusOr<MappedRecord> Mapping::Map(const Record& record) const {
   } else {
     FT_CHECK(shape_ != Shape::kText);
     const Field* list = record.Find(output_);
-    if (list == nullptr) return Error(record.origin, StrCat("\"", output_, "\" is missing; give every record this field"));
+    if (list == nullptr)
+      return Error(record.origin, StrCat("\"", output_, "\" is missing; give every record this field"));
     if (shape_ == Shape::kConversation) {
       ASSIGN_OR_RETURN(mapped.turns, FromXtuner(*list, record.origin));
     } else if (shape_ == Shape::kShareGpt) {
@@ -95,7 +99,8 @@ StatusOr<std::string> Mapping::Text(const Record& record) const {
 // The decisions of Mapping::Choose, one function each.
 class MappingChooser {
  public:
-  MappingChooser(const MappingOptions& options, std::span<const Record> first, const std::vector<std::string>& columns)
+  MappingChooser(const MappingOptions& options, std::span<const Record> first,
+                 const std::vector<std::string>& columns)
       : options_(options), first_(first) {
     fields_ = columns;
     for (const Record& record : first) {
@@ -127,7 +132,9 @@ class MappingChooser {
   }
 
  private:
-  bool Has(std::string_view name) const { return std::find(fields_.begin(), fields_.end(), name) != fields_.end(); }
+  bool Has(std::string_view name) const {
+    return std::find(fields_.begin(), fields_.end(), name) != fields_.end();
+  }
 
   Status Refuse(std::string_view why) const {
     std::string listed;
@@ -138,8 +145,8 @@ class MappingChooser {
   Status RefuseForMap(std::string_view why) const {
     const std::string& input = fields_.empty() ? std::string("QUESTION") : fields_.front();
     const std::string& output = fields_.size() < 2 ? std::string("ANSWER") : fields_[1];
-    return Refuse(StrCat(why, "; name them in the job file, for example map: {input: \"", input, "\", output: \"", output,
-                         "\"}, or write format: text for plain text"));
+    return Refuse(StrCat(why, "; name them in the job file, for example map: {input: \"", input,
+                         "\", output: \"", output, "\"}, or write format: text for plain text"));
   }
 
   // A name that is a column, otherwise the text itself.
@@ -159,15 +166,16 @@ class MappingChooser {
   std::string UnusedSentence() const {
     std::string listed;
     for (const std::string& field : fields_) {
-      const bool used = field == chosen_.input_ || field == chosen_.output_ || field == chosen_.extra_input_ ||
-                        chosen_.system_column_ == field;
+      const bool used = field == chosen_.input_ || field == chosen_.output_ ||
+                        field == chosen_.extra_input_ || chosen_.system_column_ == field;
       if (!used) StrAppend(&listed, listed.empty() ? "; not used: " : ", ", field);
     }
     return listed;
   }
 
   StatusOr<Mapping> Explain(std::string_view what, std::string_view why) {
-    chosen_.explanation_ = StrCat(options_.source, ": ", what, SystemSentence(), " (", why, ")", UnusedSentence());
+    chosen_.explanation_ =
+        StrCat(options_.source, ": ", what, SystemSentence(), " (", why, ")", UnusedSentence());
     return std::move(chosen_);
   }
 
@@ -181,7 +189,8 @@ class MappingChooser {
     chosen_.shape_ = Shape::kTable;
     chosen_.input_ = map.input;
     chosen_.output_ = map.output;
-    const std::string question = map.input.empty() ? "there is no question" : StrCat(map.input, " is the question");
+    const std::string question =
+        map.input.empty() ? "there is no question" : StrCat(map.input, " is the question");
     return Explain(StrCat(question, ", ", map.output, " is the answer"), "as map: says");
   }
 
@@ -197,7 +206,8 @@ class MappingChooser {
 
   StatusOr<Mapping> ByAlpaca(std::string_view why) {
     for (const char* name : {"instruction", "output"}) {
-      if (!Has(name)) return Refuse(StrCat("format: alpaca needs the field \"", name, "\", which is not there"));
+      if (!Has(name))
+        return Refuse(StrCat("format: alpaca needs the field \"", name, "\", which is not there"));
     }
     chosen_.shape_ = Shape::kAlpaca;
     chosen_.input_ = "instruction";
@@ -216,14 +226,17 @@ class MappingChooser {
     const char* name = shape == Shape::kConversation ? "conversation"
                        : shape == Shape::kShareGpt   ? "conversations"
                                                      : "messages";
-    if (!Has(name)) return Refuse(StrCat("format: ", options_.format, " needs the field \"", name, "\", which is not there"));
+    if (!Has(name))
+      return Refuse(
+          StrCat("format: ", options_.format, " needs the field \"", name, "\", which is not there"));
     chosen_.shape_ = shape;
     chosen_.output_ = name;
     const bool tools = shape == Shape::kShareGpt && Has("tools");
     if (tools) chosen_.extra_input_ = "tools";
-    return Explain(StrCat(name, " holds the messages; answers carry loss, questions do not",
-                          tools ? ", tools go into the system text, and function calls count as answers" : ""),
-                   why);
+    return Explain(
+        StrCat(name, " holds the messages; answers carry loss, questions do not",
+               tools ? ", tools go into the system text, and function calls count as answers" : ""),
+        why);
   }
 
   bool IsList(std::string_view name) const {
@@ -239,8 +252,9 @@ class MappingChooser {
     if (IsList("conversations")) possible.push_back(Shape::kShareGpt);
     if (IsList("messages")) possible.push_back(Shape::kOpenAi);
     if (possible.size() == 1) return ByList(possible[0], "guessed by its name");
-    return Refuse(possible.empty() ? "no field is a list called conversation, conversations or messages"
-                                   : "several fields hold messages; write format: conversation, sharegpt or openai");
+    return Refuse(possible.empty()
+                      ? "no field is a list called conversation, conversations or messages"
+                      : "several fields hold messages; write format: conversation, sharegpt or openai");
   }
 
   // The fields whose name is one of `names`.
@@ -263,8 +277,8 @@ class MappingChooser {
 
   StatusOr<Mapping> ByHeader() {
     constexpr std::array<std::string_view, 17> kQuestions = {
-        "question", "questions", "q", "instruction", "prompt", "input", "query", "user", "human",
-        "问题",     "问",        "提问", "问句",      "指令",   "输入",  "用户",  "题目"};
+        "question", "questions", "q",    "instruction", "prompt", "input", "query", "user", "human",
+        "问题",     "问",        "提问", "问句",        "指令",   "输入",  "用户",  "题目"};
     constexpr std::array<std::string_view, 17> kAnswers = {
         "answer", "answers", "a",    "output", "completion", "response", "reply", "assistant", "bot",
         "回答",   "答",      "答案", "答复",   "输出",       "回复",     "助手",  "解答"};
@@ -273,14 +287,16 @@ class MappingChooser {
       return RefuseForMap("no fields look like question and answer");
     }
     if (questions.size() > 1 || answers.size() > 1) {
-      return RefuseForMap(questions.size() > 1 ? StrCat("both ", questions[0], " and ", questions[1], " may be the question")
-                                               : StrCat("both ", answers[0], " and ", answers[1], " may be the answer"));
+      return RefuseForMap(questions.size() > 1
+                              ? StrCat("both ", questions[0], " and ", questions[1], " may be the question")
+                              : StrCat("both ", answers[0], " and ", answers[1], " may be the answer"));
     }
     chosen_.shape_ = Shape::kTable;
     chosen_.input_ = questions[0];
     chosen_.output_ = answers[0];
     if (!options_.map) UseGuessedSystem();
-    return Explain(StrCat(questions[0], " is the question, ", answers[0], " is the answer"), "guessed by their names");
+    return Explain(StrCat(questions[0], " is the question, ", answers[0], " is the answer"),
+                   "guessed by their names");
   }
 
   StatusOr<Mapping> ByGuess() {

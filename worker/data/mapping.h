@@ -1,5 +1,5 @@
-// From a record to a conversation: which shape the data has, which fields play which part, and the sentence that tells a
-// person so. docs/formats/records.md lists the shapes.
+// From a record to a conversation: which shape the data has, which fields play which part, and the sentence
+// that tells a person so. docs/formats/records.md lists the shapes.
 //
 //   ASSIGN_OR_RETURN(Mapping mapping, Mapping::Choose(options, first_records, reader->columns()));
 //   ASSIGN_OR_RETURN(MappedRecord mapped, mapping.Map(record));
@@ -26,24 +26,26 @@ enum class Shape {
 };
 
 struct MappingOptions {
-  std::string source;             // As the job file names it; for messages.
-  std::string format = "auto";    // recipe::DataSource::format, except tokens.
+  std::string source;           // As the job file names it; for messages.
+  std::string format = "auto";  // recipe::DataSource::format, except tokens.
   std::optional<recipe::ColumnMap> map;
   std::string text_column = "text";
-  bool xtuner_alpaca = false;     // XTuner 0.1.9's alpaca: its system text, and a line break after every instruction.
+  bool xtuner_alpaca =
+      false;  // XTuner 0.1.9's alpaca: its system text, and a line break after every instruction.
 };
 
 struct MappedRecord {
-  Conversation turns;          // Empty = a record that its format says to leave out.
-  bool empty_input = false;    // The question's field is there by the shape and holds white space only.
-  bool empty_output = false;   // An answer that carries loss holds white space only.
+  Conversation turns;         // Empty = a record that its format says to leave out.
+  bool empty_input = false;   // The question's field is there by the shape and holds white space only.
+  bool empty_output = false;  // An answer that carries loss holds white space only.
 };
 
 // Immutable once chosen; thread-safe.
 class Mapping {
  public:
-  // Decides by the job file, else by the first records. INVALID_ARGUMENT where that is ambiguous or the fields named are
-  // not there: it lists the fields and shows the `map:` to write. REQUIRES: first is not empty.
+  // Decides by the job file, else by the first records. INVALID_ARGUMENT where that is ambiguous or the
+  // fields named are not there: it lists the fields and shows the `map:` to write. REQUIRES: first is not
+  // empty.
   static StatusOr<Mapping> Choose(const MappingOptions& options, std::span<const Record> first,
                                   const std::vector<std::string>& columns);
 
@@ -62,10 +64,10 @@ class Mapping {
   StatusOr<std::string> System(const Record& record) const;
 
   Shape shape_ = Shape::kTable;
-  std::string input_, output_;            // Field names; an empty input = there is none. kText: output_ is the text.
-  std::string extra_input_;               // Alpaca's second part of the question.
+  std::string input_, output_;  // Field names; an empty input = there is none. kText: output_ is the text.
+  std::string extra_input_;     // Alpaca's second part of the question.
   std::optional<std::string> system_column_;
-  std::string system_text_;               // Used where the record has no system text of its own.
+  std::string system_text_;  // Used where the record has no system text of its own.
   bool xtuner_alpaca_ = false;
   std::string explanation_;
 };

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -16,7 +17,7 @@ namespace {
 
 enum class Part {
   kLiteral,
-  kDigit,     // 0, # or ?
+  kDigit,  // 0, # or ?
   kPoint,
   kComma,
   kPercent,
@@ -43,19 +44,20 @@ bool IsDateLetter(char c) { return std::string_view("ymdhsYMDHS").find(c) != std
 
 char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-// What stands in brackets: a currency, elapsed time, a colour. False for a condition, which is not interpreted.
+// What stands in brackets: a currency, elapsed time, a colour. False for a condition, which is not
+// interpreted.
 bool TakeBracket(std::string_view inside, std::vector<Token>* tokens) {
   if (inside.empty()) return true;
   if (inside[0] == '<' || inside[0] == '>' || inside[0] == '=') return false;
   if (inside[0] == '$') {
-    const std::string_view symbol = inside.substr(1, inside.find('-') == std::string_view::npos
-                                                          ? std::string_view::npos
-                                                          : inside.find('-') - 1);
+    const std::string_view symbol = inside.substr(
+        1, inside.find('-') == std::string_view::npos ? std::string_view::npos : inside.find('-') - 1);
     if (!symbol.empty()) tokens->push_back({Part::kLiteral, std::string(symbol)});
     return true;
   }
   const char first = Lower(inside[0]);
-  const bool one_letter = std::all_of(inside.begin(), inside.end(), [&](char c) { return Lower(c) == first; });
+  const bool one_letter =
+      std::all_of(inside.begin(), inside.end(), [&](char c) { return Lower(c) == first; });
   if (one_letter && (first == 'h' || first == 'm' || first == 's')) {
     tokens->push_back({Part::kElapsed, std::string(inside.size(), first)});
   }
@@ -139,7 +141,8 @@ struct Moment {
 // Nothing for numbers that are no date in a spreadsheet: negative, or after the year 9999.
 std::optional<Moment> ToMoment(double serial, bool with_fraction, DateSystem dates) {
   if (!(serial >= 0) || serial >= 2958466) return std::nullopt;
-  const int64_t unit = with_fraction ? 1 : 1000;  // Rounded to what is shown, so that 23:59:59.9 becomes midnight.
+  const int64_t unit =
+      with_fraction ? 1 : 1000;  // Rounded to what is shown, so that 23:59:59.9 becomes midnight.
   const int64_t milliseconds = std::llround(serial * 86400000.0 / static_cast<double>(unit)) * unit;
   const int64_t days = milliseconds / 86400000;
   const int64_t rest = milliseconds % 86400000;
@@ -162,22 +165,29 @@ std::optional<Moment> ToMoment(double serial, bool with_fraction, DateSystem dat
                 .total_seconds = milliseconds / 1000};
 }
 
-constexpr std::array<std::string_view, 12> kMonths = {"January", "February", "March",     "April",   "May",      "June",
-                                                      "July",    "August",   "September", "October", "November", "December"};
+constexpr std::array<std::string_view, 12> kMonths = {"January",   "February", "March",    "April",
+                                                      "May",       "June",     "July",     "August",
+                                                      "September", "October",  "November", "December"};
 constexpr std::array<std::string_view, 7> kDays = {"Sunday",   "Monday", "Tuesday", "Wednesday",
                                                    "Thursday", "Friday", "Saturday"};
 
 std::string DateText(const std::string& run, const Moment& at, bool minutes, bool half_day) {
   const bool two = run.size() >= 2;
-  const auto number = [&](int64_t value) { return two ? fmt::format("{:02}", value) : fmt::format("{}", value); };
+  const auto number = [&](int64_t value) {
+    return two ? fmt::format("{:02}", value) : fmt::format("{}", value);
+  };
   switch (run[0]) {
-    case 'y': return run.size() <= 2 ? fmt::format("{:02}", at.year % 100) : fmt::format("{:04}", at.year);
+    case 'y':
+      return run.size() <= 2 ? fmt::format("{:02}", at.year % 100) : fmt::format("{:04}", at.year);
     case 'd':
       if (run.size() == 3) return std::string(kDays[at.weekday].substr(0, 3));
       return run.size() >= 4 ? std::string(kDays[at.weekday]) : number(at.day);
-    case 'h': return number(half_day ? (at.hour + 11) % 12 + 1 : at.hour);
-    case 's': return number(at.second);
-    default: break;
+    case 'h':
+      return number(half_day ? (at.hour + 11) % 12 + 1 : at.hour);
+    case 's':
+      return number(at.second);
+    default:
+      break;
   }
   if (minutes) return number(at.minute);
   const std::string_view month = kMonths[at.month - 1];
@@ -187,7 +197,8 @@ std::string DateText(const std::string& run, const Moment& at, bool minutes, boo
   return number(at.month);
 }
 
-// Whether the m's at `index` are minutes: hours stand before them or seconds after, with no other date part between.
+// Whether the m's at `index` are minutes: hours stand before them or seconds after, with no other date part
+// between.
 bool AreMinutes(const std::vector<Token>& tokens, size_t index) {
   for (size_t i = index; i-- > 0;) {
     if (tokens[i].part == Part::kDate || tokens[i].part == Part::kElapsed) {
@@ -226,11 +237,21 @@ std::optional<std::string> FormatDate(double value, const std::vector<Token>& to
   for (size_t i = 0; i < tokens.size(); ++i) {
     const Token& token = tokens[i];
     switch (token.part) {
-      case Part::kDate: text += DateText(token.text, *at, token.text[0] == 'm' && AreMinutes(tokens, i), half_day); break;
-      case Part::kElapsed: text += ElapsedText(token.text, *at); break;
-      case Part::kHalfDay: text += HalfDayText(token.text, at->hour >= 12); break;
-      case Part::kDigit: text += fraction_digits < 3 ? fraction[fraction_digits++] : '0'; break;
-      default: text += token.text; break;
+      case Part::kDate:
+        text += DateText(token.text, *at, token.text[0] == 'm' && AreMinutes(tokens, i), half_day);
+        break;
+      case Part::kElapsed:
+        text += ElapsedText(token.text, *at);
+        break;
+      case Part::kHalfDay:
+        text += HalfDayText(token.text, at->hour >= 12);
+        break;
+      case Part::kDigit:
+        text += fraction_digits < 3 ? fraction[fraction_digits++] : '0';
+        break;
+      default:
+        text += token.text;
+        break;
     }
   }
   return text;
@@ -267,7 +288,9 @@ std::optional<Layout> LayOut(const std::vector<Token>& tokens) {
           if (token.text == "0") ++layout.integer_zeros;
         }
         break;
-      case Part::kComma: ++commas; break;
+      case Part::kComma:
+        ++commas;
+        break;
       case Part::kPoint:
         if (in_fraction || ended) return std::nullopt;
         in_digits = in_fraction = layout.has_point = true;
@@ -320,7 +343,8 @@ std::string FormatLaidOut(double value, const Layout& layout) {
   const size_t point = fixed.find('.');
   std::string integer = fixed.substr(0, point);
   std::string fraction = point == std::string::npos ? "" : fixed.substr(point + 1);
-  while (static_cast<int>(fraction.size()) > layout.fraction_zeros && fraction.ends_with('0')) fraction.pop_back();
+  while (static_cast<int>(fraction.size()) > layout.fraction_zeros && fraction.ends_with('0'))
+    fraction.pop_back();
   if (integer == "0" && layout.integer_zeros == 0) integer.clear();
   const auto zeros = static_cast<size_t>(std::clamp(layout.integer_zeros, 0, 30));
   if (integer.size() < zeros) integer.insert(0, zeros - integer.size(), '0');
@@ -332,40 +356,71 @@ std::string FormatLaidOut(double value, const Layout& layout) {
 
 std::string_view BuiltInFormat(int id) {
   switch (id) {
-    case 1: return "0";
-    case 2: return "0.00";
-    case 3: return "#,##0";
-    case 4: return "#,##0.00";
-    case 9: return "0%";
-    case 10: return "0.00%";
-    case 11: return "0.00E+00";
-    case 14: return "yyyy-mm-dd";
-    case 15: return "d-mmm-yy";
-    case 16: return "d-mmm";
-    case 17: return "mmm-yy";
-    case 18: return "h:mm AM/PM";
-    case 19: return "h:mm:ss AM/PM";
-    case 20: return "h:mm";
-    case 21: return "h:mm:ss";
-    case 22: return "yyyy-mm-dd hh:mm";
+    case 1:
+      return "0";
+    case 2:
+      return "0.00";
+    case 3:
+      return "#,##0";
+    case 4:
+      return "#,##0.00";
+    case 9:
+      return "0%";
+    case 10:
+      return "0.00%";
+    case 11:
+      return "0.00E+00";
+    case 14:
+      return "yyyy-mm-dd";
+    case 15:
+      return "d-mmm-yy";
+    case 16:
+      return "d-mmm";
+    case 17:
+      return "mmm-yy";
+    case 18:
+      return "h:mm AM/PM";
+    case 19:
+      return "h:mm:ss AM/PM";
+    case 20:
+      return "h:mm";
+    case 21:
+      return "h:mm:ss";
+    case 22:
+      return "yyyy-mm-dd hh:mm";
     case 27:
-    case 57: return "yyyy\"年\"m\"月\"";
+    case 57:
+      return "yyyy\"年\"m\"月\"";
     case 28:
-    case 29: return "m\"月\"d\"日\"";
-    case 30: return "m-d-yy";
-    case 31: return "yyyy\"年\"m\"月\"d\"日\"";
-    case 32: return "h\"时\"mm\"分\"";
-    case 33: return "h\"时\"mm\"分\"ss\"秒\"";
-    case 37: return "#,##0;(#,##0)";
-    case 38: return "#,##0;(#,##0)";
+    case 29:
+      return "m\"月\"d\"日\"";
+    case 30:
+      return "m-d-yy";
+    case 31:
+      return "yyyy\"年\"m\"月\"d\"日\"";
+    case 32:
+      return "h\"时\"mm\"分\"";
+    case 33:
+      return "h\"时\"mm\"分\"ss\"秒\"";
+    case 37:
+      return "#,##0;(#,##0)";
+    case 38:
+      return "#,##0;(#,##0)";
     case 39:
-    case 40: return "#,##0.00;(#,##0.00)";
-    case 45: return "mm:ss";
-    case 46: return "[h]:mm:ss";
-    case 47: return "mm:ss.0";
-    case 48: return "##0.0E+0";
-    case 58: return "m\"月\"d\"日\"";
-    default: return "General";
+    case 40:
+      return "#,##0.00;(#,##0.00)";
+    case 45:
+      return "mm:ss";
+    case 46:
+      return "[h]:mm:ss";
+    case 47:
+      return "mm:ss.0";
+    case 48:
+      return "##0.0E+0";
+    case 58:
+      return "m\"月\"d\"日\"";
+    default:
+      return "General";
   }
 }
 

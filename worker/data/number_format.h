@@ -1,8 +1,9 @@
-// A spreadsheet number as its cell shows it: general, fixed and grouped numbers, percentages, exponents, currencies,
-// dates and times. Format codes as ECMA-376 part 1, 18.8.30 and 18.8.31 describe them.
+// A spreadsheet number as its cell shows it: general, fixed and grouped numbers, percentages, exponents,
+// currencies, dates and times. Format codes as ECMA-376 part 1, 18.8.30 and 18.8.31 describe them.
 //
 // Dates whose look depends on the reader's country (built-in formats 14 and 22) are written as 2023-11-05 and
-// 2023-11-05 14:30. Conditions, fractions and text between digits are not interpreted: such numbers are written plainly.
+// 2023-11-05 14:30. Conditions, fractions and text between digits are not interpreted: such numbers are
+// written plainly.
 #pragma once
 
 #include <string>

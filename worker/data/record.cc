@@ -38,7 +38,8 @@ StatusOr<std::unique_ptr<RecordReader>> AsReader(StatusOr<std::unique_ptr<Reader
 
 }  // namespace
 
-StatusOr<std::unique_ptr<RecordReader>> OpenRecords(const std::filesystem::path& path, const ReaderOptions& options) {
+StatusOr<std::unique_ptr<RecordReader>> OpenRecords(const std::filesystem::path& path,
+                                                    const ReaderOptions& options) {
   ASSIGN_OR_RETURN(const std::string head, FirstBytes(path));
   const std::string extension = LowerExtension(path);
   if (head.starts_with("\xD0\xCF\x11\xE0")) {
@@ -50,14 +51,16 @@ StatusOr<std::unique_ptr<RecordReader>> OpenRecords(const std::filesystem::path&
     return Refuse(path, "is a zip file; unpack it, or call it .xlsx if it is a workbook");
   }
   if (head.starts_with("\x1F\x8B")) return Refuse(path, "is compressed; unpack it with gunzip");
-  if (head.starts_with("PAR1")) return Refuse(path, "is a parquet file, which this version cannot read; save it as .jsonl");
+  if (head.starts_with("PAR1"))
+    return Refuse(path, "is a parquet file, which this version cannot read; save it as .jsonl");
   if (extension == ".csv" || extension == ".tsv") return AsReader(CsvReader::Open(path));
   if (extension == ".txt" || extension == ".md") return AsReader(TxtReader::Open(path, options.text_field));
   if (extension == ".json" || extension == ".jsonl" || extension == ".ndjson") {
     ASSIGN_OR_RETURN(JsonValues values, JsonValues::Open(path));
     return std::unique_ptr<RecordReader>(std::make_unique<JsonReader>(std::move(values), path.string()));
   }
-  return Refuse(path, "is of no kind this version reads; give it as .json, .jsonl, .csv, .tsv, .txt or .xlsx");
+  return Refuse(path,
+                "is of no kind this version reads; give it as .json, .jsonl, .csv, .tsv, .txt or .xlsx");
 }
 
 std::string Describe(const Origin& origin) {

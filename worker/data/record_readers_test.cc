@@ -31,7 +31,8 @@ class RecordReadersTest : public ::testing::Test {
       }
       if (!record->has_value()) break;
       std::string text = StrCat((*record)->origin.row, ":");
-      for (const Field& field : (*record)->fields) StrAppend(&text, text.ends_with(':') ? " " : "|", field.name, "=", field.text);
+      for (const Field& field : (*record)->fields)
+        StrAppend(&text, text.ends_with(':') ? " " : "|", field.name, "=", field.text);
       found.push_back(text);
     }
     notes_ = (*reader)->notes();
@@ -46,8 +47,9 @@ class RecordReadersTest : public ::testing::Test {
 };
 
 TEST_F(RecordReadersTest, JsonFieldsKeepOrderKindAndNesting) {
-  EXPECT_THAT(Read("a.json", "[{\"b\": \"x\\n\", \"a\": 1, \"c\": null, \"d\": true, \"e\": [{\"f\": 1.5}]}]"),
-              ElementsAre("1: b=x\n|a=1|c=|d=true|e=[{\"f\":1.5}]"));
+  EXPECT_THAT(
+      Read("a.json", "[{\"b\": \"x\\n\", \"a\": 1, \"c\": null, \"d\": true, \"e\": [{\"f\": 1.5}]}]"),
+      ElementsAre("1: b=x\n|a=1|c=|d=true|e=[{\"f\":1.5}]"));
 }
 
 TEST_F(RecordReadersTest, ArraysMayBeCalledJsonl) {
@@ -56,7 +58,8 @@ TEST_F(RecordReadersTest, ArraysMayBeCalledJsonl) {
 
 TEST_F(RecordReadersTest, BrokenJsonIsNamedByLine) {
   EXPECT_THAT(Last("a.jsonl", "{\"a\":\"1\"}\n{\"a\": nope}\n"), HasSubstr("a.jsonl line 2: broken JSON"));
-  EXPECT_THAT(Last("a.jsonl", "{\"a\":\"1\",\"a\":\"2\"}\n"), HasSubstr("a.jsonl line 1: key \"a\" stands twice"));
+  EXPECT_THAT(Last("a.jsonl", "{\"a\":\"1\",\"a\":\"2\"}\n"),
+              HasSubstr("a.jsonl line 1: key \"a\" stands twice"));
 }
 
 TEST_F(RecordReadersTest, CsvQuotesDelimitersAndLineBreaks) {
@@ -75,15 +78,19 @@ TEST_F(RecordReadersTest, CsvInGb18030IsConvertedAndSaid) {
 }
 
 TEST_F(RecordReadersTest, BrokenCsvIsNamedByLine) {
-  EXPECT_THAT(Last("a.csv", "q,a\n1,2\n1,2,3\n"), HasSubstr("a.csv line 3: this row has 3 fields, the header has 2"));
-  EXPECT_THAT(Last("a.csv", "q,a\n\"1,2\n3,4\n"), HasSubstr("a.csv line 2: a quote opens here and is not closed"));
+  EXPECT_THAT(Last("a.csv", "q,a\n1,2\n1,2,3\n"),
+              HasSubstr("a.csv line 3: this row has 3 fields, the header has 2"));
+  EXPECT_THAT(Last("a.csv", "q,a\n\"1,2\n3,4\n"),
+              HasSubstr("a.csv line 2: a quote opens here and is not closed"));
   EXPECT_THAT(Last("a.csv", "q,a\n\"1\"x,2\n"), HasSubstr("a.csv line 2: text follows a closing quote"));
   EXPECT_THAT(Last("a.csv", "q,q\n1,2\n"), HasSubstr("a.csv line 1: two columns are called \"q\""));
-  EXPECT_THAT(Last("a.csv", "q,a\n\"" + std::string((1 << 20) + 1, 'x') + "\",2\n"), HasSubstr("a field is longer than 1 MiB"));
+  EXPECT_THAT(Last("a.csv", "q,a\n\"" + std::string((1 << 20) + 1, 'x') + "\",2\n"),
+              HasSubstr("a field is longer than 1 MiB"));
 }
 
 TEST_F(RecordReadersTest, TextIsCutAtBlankLinesOrElseAtLines) {
-  EXPECT_THAT(Read("a.txt", "\none\ntwo\r\n\n \nthree\n\n"), ElementsAre("2: text=one\ntwo", "6: text=three"));
+  EXPECT_THAT(Read("a.txt", "\none\ntwo\r\n\n \nthree\n\n"),
+              ElementsAre("2: text=one\ntwo", "6: text=three"));
   EXPECT_THAT(notes_, ElementsAre("a.txt: documents are separated by blank lines"));
   EXPECT_THAT(Read("a.txt", "one\ntwo"), ElementsAre("1: text=one", "2: text=two"));
   EXPECT_THAT(notes_, ElementsAre("a.txt: every line is one document"));
@@ -95,7 +102,8 @@ TEST_F(RecordReadersTest, UnknownKindsAreRefusedWithWhatToDo) {
   EXPECT_THAT(Last("a.parquet", "PAR1...."), HasSubstr("is a parquet file, which this version cannot read"));
   EXPECT_THAT(Last("a.csv", "PK\x03\x04...."), HasSubstr("is a zip file"));
   ASSERT_TRUE(WriteFileDurably(dir_ / "b.csv", "q,a\n").ok());
-  EXPECT_THAT(std::string(Message(OpenRecords(dir_ / "b.csv", {.sheet = "S"}).status())), HasSubstr("has no sheets"));
+  EXPECT_THAT(std::string(Message(OpenRecords(dir_ / "b.csv", {.sheet = "S"}).status())),
+              HasSubstr("has no sheets"));
 }
 
 TEST_F(RecordReadersTest, SharedDataSetsLoadWhole) {

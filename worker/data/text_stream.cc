@@ -50,8 +50,8 @@ class Utf8Rules {
   bool began_long_ = false;
 };
 
-// Follows GB18030's rules: single bytes below 0x80; two bytes 81-FE, 40-7E or 80-FE; four bytes 81-FE, 30-39, 81-FE,
-// 30-39.
+// Follows GB18030's rules: single bytes below 0x80; two bytes 81-FE, 40-7E or 80-FE; four bytes 81-FE, 30-39,
+// 81-FE, 30-39.
 class Gb18030Rules {
  public:
   bool Accept(unsigned char byte) {
@@ -68,7 +68,8 @@ class Gb18030Rules {
         place_ = 0;
         if (byte < 0x40 || byte == 0x7F || byte == 0xFF) return false;
         ++characters_;
-        // Rows 0xA1 to 0xF7 with trail bytes from 0xA1 hold GB 2312: what Chinese text is mostly written with.
+        // Rows 0xA1 to 0xF7 with trail bytes from 0xA1 hold GB 2312: what Chinese text is mostly written
+        // with.
         if (first_ >= 0xA1 && first_ <= 0xF7 && byte >= 0xA1) ++common_;
         return true;
       case 2:
@@ -176,19 +177,20 @@ StatusOr<Survey> SurveyFile(const RandomAccessFile& file) {
 StatusOr<Encoding> Judge(const Survey& found, const std::filesystem::path& path) {
   const std::string file = path.string();
   if (found.zero_line > 0) {
-    return absl::InvalidArgumentError(
-        StrCat(file, " line ", found.zero_line, " holds a zero byte, so it is not text; save it as UTF-8 text"));
+    return absl::InvalidArgumentError(StrCat(file, " line ", found.zero_line,
+                                             " holds a zero byte, so it is not text; save it as UTF-8 text"));
   }
   if (found.bad_utf8_line == 0) return Encoding::kUtf8;
   // In GB18030 text about one stretch in 4,000 passes for UTF-8 by chance; more than one in 200 is a mixture.
   if (found.certain_utf8 || found.utf8_stretches * 200 > found.other_stretches) {
-    return absl::InvalidArgumentError(StrCat(file, " mixes encodings: line ", found.utf8_line, " is UTF-8, line ",
-                                             found.bad_utf8_line, " is not; save the whole file as UTF-8"));
+    return absl::InvalidArgumentError(StrCat(file, " mixes encodings: line ", found.utf8_line,
+                                             " is UTF-8, line ", found.bad_utf8_line,
+                                             " is not; save the whole file as UTF-8"));
   }
   if (found.bad_gb_line > 0 || !found.looks_chinese) {
-    return absl::InvalidArgumentError(
-        StrCat(file, " line ", found.bad_gb_line > 0 ? found.bad_gb_line : found.bad_utf8_line,
-               " is neither UTF-8 nor GB18030 text; save the file as UTF-8"));
+    return absl::InvalidArgumentError(StrCat(file, " line ",
+                                             found.bad_gb_line > 0 ? found.bad_gb_line : found.bad_utf8_line,
+                                             " is neither UTF-8 nor GB18030 text; save the file as UTF-8"));
   }
   return Encoding::kGb18030;
 }
@@ -277,13 +279,15 @@ Status TextStream::Convert(std::string_view raw, bool last, std::string* out) {
     char* target = buffer;
     UErrorCode error = U_ZERO_ERROR;
     ucnv_convertEx(c.to, c.from, &target, buffer + sizeof(buffer), &source, raw.data() + raw.size(), c.pivot,
-                   &c.pivot_source, &c.pivot_target, c.pivot + std::size(c.pivot), /*reset=*/false, last, &error);
+                   &c.pivot_source, &c.pivot_target, c.pivot + std::size(c.pivot), /*reset=*/false, last,
+                   &error);
     out->append(buffer, static_cast<size_t>(target - buffer));
     if (error == U_BUFFER_OVERFLOW_ERROR) continue;
     if (U_SUCCESS(error)) return absl::OkStatus();
-    return absl::InvalidArgumentError(StrCat(path().string(), " is broken near byte ",
-                                             offset_ - static_cast<uint64_t>(raw.data() + raw.size() - source), " (",
-                                             u_errorName(error), "); save the file as UTF-8"));
+    return absl::InvalidArgumentError(
+        StrCat(path().string(), " is broken near byte ",
+               offset_ - static_cast<uint64_t>(raw.data() + raw.size() - source), " (", u_errorName(error),
+               "); save the file as UTF-8"));
   }
 }
 
@@ -291,10 +295,13 @@ std::string TextStream::note() const {
   const std::string file = path().filename().string();
   switch (encoding_) {
     case Encoding::kUtf8:
-    case Encoding::kUtf8WithMark: return "";
-    case Encoding::kGb18030: return StrCat(file, ": read as GB18030 and converted to UTF-8");
+    case Encoding::kUtf8WithMark:
+      return "";
+    case Encoding::kGb18030:
+      return StrCat(file, ": read as GB18030 and converted to UTF-8");
     case Encoding::kUtf16LittleEndian:
-    case Encoding::kUtf16BigEndian: return StrCat(file, ": read as UTF-16 and converted to UTF-8");
+    case Encoding::kUtf16BigEndian:
+      return StrCat(file, ": read as UTF-16 and converted to UTF-8");
   }
   return "";
 }

@@ -1,11 +1,12 @@
-// A text file read as UTF-8 piece by piece, whatever it was saved in: UTF-8 with or without a byte order mark, GB18030
-// (which covers GBK and GB2312), or UTF-16 with a byte order mark. The whole file is looked at once before the first
-// piece is given, so a file that mixes encodings is refused before any of it is used.
+// A text file read as UTF-8 piece by piece, whatever it was saved in: UTF-8 with or without a byte order
+// mark, GB18030 (which covers GBK and GB2312), or UTF-16 with a byte order mark. The whole file is looked at
+// once before the first piece is given, so a file that mixes encodings is refused before any of it is used.
 //
-// How the encoding is told apart: a file without an invalid UTF-8 sequence is UTF-8. Otherwise every stretch between
-// line ends, quotes, commas and tabs is judged alone: stretches that can only be UTF-8 beside stretches that cannot be
-// make a mixed file; a file that follows GB18030's rules throughout, with most of its characters in the common Chinese
-// rows, is GB18030; all else is refused by line (Latin-1 follows the rules at times, but never has those characters).
+// How the encoding is told apart: a file without an invalid UTF-8 sequence is UTF-8. Otherwise every stretch
+// between line ends, quotes, commas and tabs is judged alone: stretches that can only be UTF-8 beside
+// stretches that cannot be make a mixed file; a file that follows GB18030's rules throughout, with most of
+// its characters in the common Chinese rows, is GB18030; all else is refused by line (Latin-1 follows the
+// rules at times, but never has those characters).
 #pragma once
 
 #include <cstdint>
@@ -22,7 +23,8 @@ enum class Encoding { kUtf8, kUtf8WithMark, kGb18030, kUtf16LittleEndian, kUtf16
 // One thread. Movable.
 class TextStream {
  public:
-  // INVALID_ARGUMENT names the file and the line of the first byte that is not text in any of the encodings above.
+  // INVALID_ARGUMENT names the file and the line of the first byte that is not text in any of the encodings
+  // above.
   static StatusOr<TextStream> Open(const std::filesystem::path& path);
   TextStream(TextStream&&) noexcept;
   TextStream& operator=(TextStream&&) noexcept;

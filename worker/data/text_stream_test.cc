@@ -63,13 +63,16 @@ TEST_F(TextStreamTest, Utf16WithAMarkIsConverted) {
 }
 
 TEST_F(TextStreamTest, MixedEncodingsAreRefusedWithBothLines) {
-  EXPECT_THAT(Read(StrCat("plain\n", kHello, "\n", kHelloGb, "\n")),
-              HasSubstr("f.txt mixes encodings: line 2 is UTF-8, line 3 is not; save the whole file as UTF-8"));
-  EXPECT_THAT(Read(StrCat("\"", kHelloGb, "\",\"", kHello, "\"\n")), HasSubstr("f.txt mixes encodings: line 1"));
+  EXPECT_THAT(
+      Read(StrCat("plain\n", kHello, "\n", kHelloGb, "\n")),
+      HasSubstr("f.txt mixes encodings: line 2 is UTF-8, line 3 is not; save the whole file as UTF-8"));
+  EXPECT_THAT(Read(StrCat("\"", kHelloGb, "\",\"", kHello, "\"\n")),
+              HasSubstr("f.txt mixes encodings: line 1"));
 }
 
 TEST_F(TextStreamTest, OtherEncodingsAreRefusedByLine) {
-  EXPECT_THAT(Read("one\ncaf\xE9s and na\xEFve\n"), HasSubstr("f.txt line 2 is neither UTF-8 nor GB18030 text"));
+  EXPECT_THAT(Read("one\ncaf\xE9s and na\xEFve\n"),
+              HasSubstr("f.txt line 2 is neither UTF-8 nor GB18030 text"));
   EXPECT_THAT(Read("\x80\x81 \xFF\n"), HasSubstr("f.txt line 1 is neither"));
 }
 

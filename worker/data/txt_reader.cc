@@ -41,7 +41,8 @@ StatusOr<bool> LineReader::Next(std::string* line) {
       break;
     }
     if (buffer_.size() - pos_ > kMaxRecordBytes) {
-      return absl::InvalidArgumentError(StrCat(file(), " line ", line_ + 1, " is longer than 16 MiB; split it"));
+      return absl::InvalidArgumentError(
+          StrCat(file(), " line ", line_ + 1, " is longer than 16 MiB; split it"));
     }
     buffer_.erase(0, pos_);
     pos_ = 0;
@@ -81,9 +82,9 @@ StatusOr<std::optional<Record>> TxtReader::Next() {
     }
     text += line;
     if (text.size() > kMaxRecordBytes) {
-      return absl::InvalidArgumentError(
-          StrCat(lines_.file(), " line ", first_line, ": the document that begins here is longer than 16 MiB; "
-                                                      "separate its parts by blank lines"));
+      return absl::InvalidArgumentError(StrCat(lines_.file(), " line ", first_line,
+                                               ": the document that begins here is longer than 16 MiB; "
+                                               "separate its parts by blank lines"));
     }
     if (!blocks_) break;
   }
@@ -101,8 +102,9 @@ std::vector<std::string> TxtReader::notes() const {
   std::vector<std::string> notes;
   const std::string note = lines_.note();
   if (!note.empty()) notes.push_back(note);
-  notes.push_back(StrCat(std::filesystem::path(lines_.file()).filename().string(),
-                         blocks_ ? ": documents are separated by blank lines" : ": every line is one document"));
+  notes.push_back(
+      StrCat(std::filesystem::path(lines_.file()).filename().string(),
+             blocks_ ? ": documents are separated by blank lines" : ": every line is one document"));
   return notes;
 }
 

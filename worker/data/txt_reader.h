@@ -1,5 +1,5 @@
-// Documents of a .txt file. Where the file has blank lines between its lines, what stands between two of them is one
-// document, its line breaks kept; otherwise every line is one. Bound: 16 MiB a document.
+// Documents of a .txt file. Where the file has blank lines between its lines, what stands between two of them
+// is one document, its line breaks kept; otherwise every line is one. Bound: 16 MiB a document.
 #pragma once
 
 #include <string>

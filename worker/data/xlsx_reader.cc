@@ -28,7 +28,8 @@ int64_t ColumnNumber(std::string_view reference) {
 
 std::string ColumnName(int64_t number) {
   std::string name;
-  for (int64_t n = number + 1; n > 0; n = (n - 1) / 26) name.insert(name.begin(), static_cast<char>('A' + (n - 1) % 26));
+  for (int64_t n = number + 1; n > 0; n = (n - 1) / 26)
+    name.insert(name.begin(), static_cast<char>('A' + (n - 1) % 26));
   return name;
 }
 
@@ -38,18 +39,21 @@ std::string ListSheets(const Workbook& workbook) {
   return text;
 }
 
-StatusOr<SheetEntry> ChooseSheet(const Workbook& workbook, const std::string& wanted, const std::string& file) {
+StatusOr<SheetEntry> ChooseSheet(const Workbook& workbook, const std::string& wanted,
+                                 const std::string& file) {
   if (workbook.sheets.empty()) return absl::InvalidArgumentError(StrCat(file, " has no sheet; add one"));
-  const auto found = wanted.empty() ? workbook.sheets.begin()
-                                    : std::find_if(workbook.sheets.begin(), workbook.sheets.end(),
-                                                   [&](const SheetEntry& sheet) { return sheet.name == wanted; });
+  const auto found = wanted.empty()
+                         ? workbook.sheets.begin()
+                         : std::find_if(workbook.sheets.begin(), workbook.sheets.end(),
+                                        [&](const SheetEntry& sheet) { return sheet.name == wanted; });
   if (found == workbook.sheets.end()) {
-    return absl::NotFoundError(StrCat(file, " has no sheet \"", wanted, "\"; its sheets are: ", ListSheets(workbook)));
+    return absl::NotFoundError(
+        StrCat(file, " has no sheet \"", wanted, "\"; its sheets are: ", ListSheets(workbook)));
   }
   if (found->part.empty()) {
     return absl::InvalidArgumentError(
-        StrCat(file, " sheet ", found->name, " is a chart and holds no rows; name another with sheet:, of: ",
-               ListSheets(workbook)));
+        StrCat(file, " sheet ", found->name,
+               " is a chart and holds no rows; name another with sheet:, of: ", ListSheets(workbook)));
   }
   return *found;
 }
@@ -83,20 +87,21 @@ struct XlsxReader::Sheet {
 Status XlsxReader::Sheet::RefuseMergedCells() const {
   const pugi::xml_node merged = Child(Child(Child(document, "worksheet"), "mergeCells"), "mergeCell");
   if (!merged) return absl::OkStatus();
-  return absl::InvalidArgumentError(StrCat(file, " sheet ", entry.name, " has merged cells at ",
-                                           merged.attribute("ref").value(),
-                                           "; unmerge them and fill in every row, since a merged value belongs to one"));
+  return absl::InvalidArgumentError(
+      StrCat(file, " sheet ", entry.name, " has merged cells at ", merged.attribute("ref").value(),
+             "; unmerge them and fill in every row, since a merged value belongs to one"));
 }
 
 Status XlsxReader::Sheet::ReadNumber(const pugi::xml_node& node, const std::string& value, Cell* cell) const {
   double number = 0;
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
   if (error != std::errc() || end != value.data() + value.size() || !std::isfinite(number)) {
-    return Error(StrCat("cell ", ColumnName(cell->column), row_number, " holds \"", value, "\" where a number belongs"));
+    return Error(StrCat("cell ", ColumnName(cell->column), row_number, " holds \"", value,
+                        "\" where a number belongs"));
   }
   const auto style = static_cast<size_t>(node.attribute("s").as_uint());
-  const std::string_view code =
-      style < workbook.formats.size() ? std::string_view(workbook.formats[style]) : std::string_view("General");
+  const std::string_view code = style < workbook.formats.size() ? std::string_view(workbook.formats[style])
+                                                                : std::string_view("General");
   cell->kind = FieldKind::kNumber;
   cell->text = FormatNumber(number, code, workbook.dates);
   return absl::OkStatus();
@@ -117,9 +122,10 @@ Status XlsxReader::Sheet::ReadCell(const pugi::xml_node& node, Cell* cell) const
   } else if (type == "s") {
     size_t index = 0;
     const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), index);
-    if (error != std::errc() || end != value.data() + value.size() || index >= workbook.shared_strings.size()) {
-      return Error(StrCat("cell ", ColumnName(cell->column), row_number, " points at shared string ", value, " of ",
-                          workbook.shared_strings.size(), "; save or copy the file again"));
+    if (error != std::errc() || end != value.data() + value.size() ||
+        index >= workbook.shared_strings.size()) {
+      return Error(StrCat("cell ", ColumnName(cell->column), row_number, " points at shared string ", value,
+                          " of ", workbook.shared_strings.size(), "; save or copy the file again"));
     }
     cell->text = workbook.shared_strings[index];
   } else if (type == "b") {
@@ -170,7 +176,8 @@ StatusOr<bool> XlsxReader::Sheet::NextRow(std::vector<Cell>* cells) {
 XlsxReader::XlsxReader(std::unique_ptr<Sheet> sheet) : sheet_(std::move(sheet)) {}
 XlsxReader::~XlsxReader() = default;
 
-StatusOr<std::unique_ptr<XlsxReader>> XlsxReader::Open(const std::filesystem::path& path, const std::string& sheet) {
+StatusOr<std::unique_ptr<XlsxReader>> XlsxReader::Open(const std::filesystem::path& path,
+                                                       const std::string& sheet) {
   ASSIGN_OR_RETURN(const ZipPackage package, ZipPackage::Open(path));
   auto parts = std::make_unique<Sheet>();
   parts->file = path.string();
@@ -196,8 +203,8 @@ Status XlsxReader::TakeHeader() {
     all_columns_.resize(static_cast<size_t>(cell.column) + 1);
     all_columns_.back() = std::move(cell.text);
   }
-  RETURN_IF_ERROR(CheckColumns(StrCat(sheet_->file, " sheet ", sheet_->entry.name, " row ", sheet_->row_number),
-                               &all_columns_));
+  RETURN_IF_ERROR(CheckColumns(
+      StrCat(sheet_->file, " sheet ", sheet_->entry.name, " row ", sheet_->row_number), &all_columns_));
   for (const std::string& name : all_columns_) {
     if (!name.empty()) columns_.push_back(name);
   }
@@ -209,7 +216,8 @@ StatusOr<std::optional<Record>> XlsxReader::Next() {
   ASSIGN_OR_RETURN(const bool any, sheet_->NextRow(&cells));
   if (!any) return std::optional<Record>();
   Record record;
-  record.origin = {.file = sheet_->file, .sheet = sheet_->entry.name, .row = sheet_->row_number, .index = index_++};
+  record.origin = {
+      .file = sheet_->file, .sheet = sheet_->entry.name, .row = sheet_->row_number, .index = index_++};
   auto cell = cells.begin();
   for (size_t column = 0; column < all_columns_.size(); ++column) {
     while (cell != cells.end() && cell->column < static_cast<int64_t>(column)) ++cell;

@@ -16,7 +16,8 @@ using ::testing::HasSubstr;
 
 class XlsxReaderTest : public ::testing::Test {
  protected:
-  StatusOr<std::vector<Record>> Read(const std::map<std::string, std::string>& parts, const std::string& sheet = "") {
+  StatusOr<std::vector<Record>> Read(const std::map<std::string, std::string>& parts,
+                                     const std::string& sheet = "") {
     WriteZip(dir_ / "t.xlsx", parts);
     ASSIGN_OR_RETURN(const auto reader, OpenRecords(dir_ / "t.xlsx", {.sheet = sheet}));
     std::vector<Record> records;
@@ -55,8 +56,10 @@ TEST_F(XlsxReaderTest, NumbersDatesAndBooleansAsShown) {
 }
 
 TEST_F(XlsxReaderTest, RowsKeepTheirNumbersAndEmptyOnesAreNoRecords) {
-  auto records = Read(WorkbookParts(WithHeader("<row r=\"3\"/><row r=\"5\">" + TextCell("B5", "only answer") + "</row>"
-                                               "<row r=\"6\">" + TextCell("A6", "q") + TextCell("D6", "extra") + "</row>")));
+  auto records = Read(WorkbookParts(WithHeader("<row r=\"3\"/><row r=\"5\">" + TextCell("B5", "only answer") +
+                                               "</row>"
+                                               "<row r=\"6\">" +
+                                               TextCell("A6", "q") + TextCell("D6", "extra") + "</row>")));
   ASSERT_TRUE(records.ok()) << records.status();
   ASSERT_EQ(records->size(), 2u);
   EXPECT_EQ(records->at(0).origin.row, 5);
@@ -72,26 +75,29 @@ TEST_F(XlsxReaderTest, SheetsAreChosenByName) {
 }
 
 TEST_F(XlsxReaderTest, MergedCellsAreRefusedBySheetAndRange) {
-  EXPECT_THAT(ErrorOf(WorkbookParts(WithHeader(""), "<mergeCells count=\"1\"><mergeCell ref=\"A2:A4\"/></mergeCells>")),
+  EXPECT_THAT(ErrorOf(WorkbookParts(WithHeader(""),
+                                    "<mergeCells count=\"1\"><mergeCell ref=\"A2:A4\"/></mergeCells>")),
               HasSubstr("t.xlsx sheet Data has merged cells at A2:A4"));
 }
 
 TEST_F(XlsxReaderTest, ErrorCellsAreMarked) {
-  auto records = Read(WorkbookParts(WithHeader(
-      "<row r=\"2\">" + TextCell("A2", "q") + "<c r=\"B2\" t=\"e\"><f>1/0</f><v>#DIV/0!</v></c></row>")));
+  auto records = Read(WorkbookParts(WithHeader("<row r=\"2\">" + TextCell("A2", "q") +
+                                               "<c r=\"B2\" t=\"e\"><f>1/0</f><v>#DIV/0!</v></c></row>")));
   ASSERT_TRUE(records.ok()) << records.status();
   EXPECT_EQ(records->at(0).fields[1].kind, FieldKind::kError);
   EXPECT_EQ(records->at(0).fields[1].text, "the error #DIV/0!");
 }
 
 TEST_F(XlsxReaderTest, DoubledColumnNamesAreRefused) {
-  EXPECT_THAT(ErrorOf(WorkbookParts("<row r=\"1\">" + TextCell("A1", "x") + TextCell("B1", " x ") + "</row>")),
-              HasSubstr("t.xlsx sheet Data row 1: two columns are called \"x\""));
+  EXPECT_THAT(
+      ErrorOf(WorkbookParts("<row r=\"1\">" + TextCell("A1", "x") + TextCell("B1", " x ") + "</row>")),
+      HasSubstr("t.xlsx sheet Data row 1: two columns are called \"x\""));
 }
 
 TEST_F(XlsxReaderTest, DocumentTypesAreRefusedSoEntitiesNeverResolve) {
   auto parts = WorkbookParts(WithHeader(""));
-  parts["xl/sharedStrings.xml"] = "<!DOCTYPE sst [<!ENTITY a SYSTEM \"file:///etc/passwd\">]><sst><si><t>&a;</t></si></sst>";
+  parts["xl/sharedStrings.xml"] =
+      "<!DOCTYPE sst [<!ENTITY a SYSTEM \"file:///etc/passwd\">]><sst><si><t>&a;</t></si></sst>";
   EXPECT_THAT(ErrorOf(parts), HasSubstr("part xl/sharedStrings.xml declares a document type"));
 }
 
@@ -118,9 +124,11 @@ TEST_F(XlsxReaderTest, CutOffAndOldFilesAreRefused) {
   WriteZip(dir_ / "t.xlsx", WorkbookParts(WithHeader("")));
   const std::string whole = *ReadFile(dir_ / "t.xlsx");
   ASSERT_TRUE(WriteFileDurably(dir_ / "cut.xlsx", whole.substr(0, whole.size() / 2)).ok());
-  EXPECT_THAT(std::string(Message(OpenRecords(dir_ / "cut.xlsx", {}).status())), HasSubstr("cut.xlsx is not a whole zip file"));
+  EXPECT_THAT(std::string(Message(OpenRecords(dir_ / "cut.xlsx", {}).status())),
+              HasSubstr("cut.xlsx is not a whole zip file"));
   ASSERT_TRUE(WriteFileDurably(dir_ / "old.xlsx", "\xD0\xCF\x11\xE0 old").ok());
-  EXPECT_THAT(std::string(Message(OpenRecords(dir_ / "old.xlsx", {}).status())), HasSubstr("old .xls or password-protected"));
+  EXPECT_THAT(std::string(Message(OpenRecords(dir_ / "old.xlsx", {}).status())),
+              HasSubstr("old .xls or password-protected"));
 }
 
 TEST(XlsxSharedDataTest, MedicationQaHasAllItsRows) {
@@ -128,7 +136,8 @@ TEST(XlsxSharedDataTest, MedicationQaHasAllItsRows) {
   if (!shared) GTEST_SKIP() << "shared/data/medication_qa.xlsx is not beside this checkout";
   auto reader = OpenRecords(*shared / "data/medication_qa.xlsx", {});
   ASSERT_TRUE(reader.ok()) << reader.status();
-  EXPECT_THAT((*reader)->columns(), ElementsAre("Question", "Focus (Drug)", "Question Type", "Answer", "Section Title", "URL"));
+  EXPECT_THAT((*reader)->columns(),
+              ElementsAre("Question", "Focus (Drug)", "Question Type", "Answer", "Section Title", "URL"));
   int64_t count = 0;
   for (;;) {
     auto record = (*reader)->Next();

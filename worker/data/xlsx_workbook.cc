@@ -13,7 +13,8 @@ namespace {
 constexpr size_t kMaxPartBytes = size_t{128} << 20;
 
 Status Broken(const std::string& file, std::string_view why) {
-  return absl::InvalidArgumentError(StrCat(file, " is not a whole .xlsx workbook: ", why, "; save or copy it again"));
+  return absl::InvalidArgumentError(
+      StrCat(file, " is not a whole .xlsx workbook: ", why, "; save or copy it again"));
 }
 
 // An attribute by its local name: producers choose the prefix of r:id.
@@ -37,7 +38,8 @@ struct Relationship {
 };
 
 // The parts that `part` names, by id. An empty `part` stands for the package itself.
-StatusOr<std::map<std::string, Relationship>> Relationships(const ZipPackage& package, const std::string& part,
+StatusOr<std::map<std::string, Relationship>> Relationships(const ZipPackage& package,
+                                                            const std::string& part,
                                                             const std::string& file) {
   const std::string folder = FolderOf(part);
   const std::string rels = folder + "_rels/" + part.substr(folder.size()) + ".rels";
@@ -109,7 +111,8 @@ std::string Unescaped(std::string_view text) {
     } else if (unit >= 0xDC00 && unit < 0xE000) {
       unit = 0xFFFD;
     }
-    if (unit == 0x0D && !text.starts_with('\n')) unit = '\n';  // A carriage return alone, or before a line break.
+    if (unit == 0x0D && !text.starts_with('\n'))
+      unit = '\n';  // A carriage return alone, or before a line break.
     if (unit != 0 && unit != 0x0D) AppendUtf8(static_cast<uint32_t>(unit), &out);
   }
   return out;
@@ -184,17 +187,16 @@ Status ParsePart(const ZipPackage& package, const std::string& part, const std::
   const pugi::xml_parse_result result =
       document->load_buffer(xml.data(), xml.size(), pugi::parse_default | pugi::parse_ws_pcdata_single);
   if (!result) {
-    return Broken(file, StrCat("its part ", part, " is broken near byte ", static_cast<int64_t>(result.offset), " (",
-                               result.description(), ")"));
+    return Broken(file, StrCat("its part ", part, " is broken near byte ",
+                               static_cast<int64_t>(result.offset), " (", result.description(), ")"));
   }
   return absl::OkStatus();
 }
 
 StatusOr<Workbook> ReadWorkbook(const ZipPackage& package, const std::string& file) {
   ASSIGN_OR_RETURN(const auto top, Relationships(package, "", file));
-  const auto main = std::find_if(top.begin(), top.end(), [](const auto& entry) {
-    return entry.second.type == "officeDocument";
-  });
+  const auto main = std::find_if(top.begin(), top.end(),
+                                 [](const auto& entry) { return entry.second.type == "officeDocument"; });
   if (main == top.end()) return Broken(file, "it names no workbook");
   const std::string part = main->second.part;
   pugi::xml_document document;

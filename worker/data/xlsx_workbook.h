@@ -1,8 +1,10 @@
-// The parts of an .xlsx package that a sheet needs: which part holds which sheet, shared strings, number formats.
+// The parts of an .xlsx package that a sheet needs: which part holds which sheet, shared strings, number
+// formats.
 #pragma once
 
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <pugixml.hpp>
@@ -28,7 +30,8 @@ struct Workbook {
 std::string_view LocalName(const pugi::xml_node& node);
 // The first child of that local name; an empty node when there is none.
 pugi::xml_node Child(const pugi::xml_node& node, std::string_view name);
-// The text of a string item (<si>, <is>): its <t> or those of its runs, without phonetic hints, `_x000D_` decoded.
+// The text of a string item (<si>, <is>): its <t> or those of its runs, without phonetic hints, `_x000D_`
+// decoded.
 std::string StringItem(const pugi::xml_node& item);
 // Characters directly inside the node.
 std::string InnerText(const pugi::xml_node& node);

@@ -40,12 +40,15 @@ StatusOr<ZipPackage> ZipPackage::Open(const std::filesystem::path& path) {
         StrCat(path.string(), " is not a whole zip file (", why, "); save or copy it again"));
   }
   if (zip_get_num_entries(archive->zip, 0) > kMaxEntries) {
-    return absl::InvalidArgumentError(StrCat(path.string(), " holds more than 10,000 parts; save the sheet alone"));
+    return absl::InvalidArgumentError(
+        StrCat(path.string(), " holds more than 10,000 parts; save the sheet alone"));
   }
   return ZipPackage(std::move(archive));
 }
 
-bool ZipPackage::Has(const std::string& name) const { return zip_name_locate(archive_->zip, name.c_str(), 0) >= 0; }
+bool ZipPackage::Has(const std::string& name) const {
+  return zip_name_locate(archive_->zip, name.c_str(), 0) >= 0;
+}
 
 StatusOr<std::string> ZipPackage::Read(const std::string& name, size_t max_bytes) const {
   const auto error = [&](std::string_view why) {
@@ -53,7 +56,8 @@ StatusOr<std::string> ZipPackage::Read(const std::string& name, size_t max_bytes
   };
   const zip_int64_t index = zip_name_locate(archive_->zip, name.c_str(), 0);
   if (index < 0) {
-    return absl::NotFoundError(StrCat(archive_->path.string(), " has no part ", name, "; save or copy it again"));
+    return absl::NotFoundError(
+        StrCat(archive_->path.string(), " has no part ", name, "; save or copy it again"));
   }
   const std::unique_ptr<zip_file_t, int (*)(zip_file_t*)> file(
       zip_fopen_index(archive_->zip, static_cast<zip_uint64_t>(index), 0), &zip_fclose);

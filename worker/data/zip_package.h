@@ -1,4 +1,5 @@
-// Parts of a zip file, each unpacked into memory under a bound: what an entry claims about its size is never believed.
+// Parts of a zip file, each unpacked into memory under a bound: what an entry claims about its size is never
+// believed.
 #pragma once
 
 #include <cstddef>
@@ -18,8 +19,8 @@ class ZipPackage {
   ZipPackage& operator=(ZipPackage&&) noexcept;
   ~ZipPackage();
   bool Has(const std::string& name) const;
-  // NOT_FOUND when there is no such part, INVALID_ARGUMENT when it is broken, protected by a password or unpacks to more
-  // than max_bytes. Errors name the file and the part.
+  // NOT_FOUND when there is no such part, INVALID_ARGUMENT when it is broken, protected by a password or
+  // unpacks to more than max_bytes. Errors name the file and the part.
   StatusOr<std::string> Read(const std::string& name, size_t max_bytes) const;
 
  private:

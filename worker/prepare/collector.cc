@@ -20,8 +20,10 @@ struct Wording {
 };
 constexpr std::array<Wording, 6> kWordings = {{
     {"the question is empty", "fill in the empty questions, or delete their records"},
-    {"the answer or text is empty", "fill in the empty answers, or allow them with gate: {allow_empty_output: true}"},
-    {"no token carries loss", "give every record an answer, or drop such records with gate: {allow_unsupervised: true}"},
+    {"the answer or text is empty",
+     "fill in the empty answers, or allow them with gate: {allow_empty_output: true}"},
+    {"no token carries loss",
+     "give every record an answer, or drop such records with gate: {allow_unsupervised: true}"},
     {"no token carries loss once the sample is cut to train.max_length, because the question alone fills it",
      "raise train.max_length, or drop such records with gate: {allow_unsupervised: true}"},
     {"the token that ends the answer carries no loss, so the model would not learn to stop",
@@ -37,8 +39,8 @@ uint64_t Scatter(uint64_t x) {
   return x ^ (x >> 31);
 }
 
-// Which of `records` are held out: the k with the smallest hash, so that the choice depends on nothing but the seed and
-// the record's number, and its size is exact.
+// Which of `records` are held out: the k with the smallest hash, so that the choice depends on nothing but
+// the seed and the record's number, and its size is exact.
 std::vector<bool> HeldOut(int64_t records, double share, uint64_t seed) {
   std::vector<bool> held(static_cast<size_t>(records), false);
   if (share <= 0 || records < 2) return held;
@@ -55,7 +57,9 @@ std::vector<bool> HeldOut(int64_t records, double share, uint64_t seed) {
 }
 
 std::string Percent(int64_t part, int64_t whole) {
-  return StrCat(static_cast<int64_t>(std::llround(100.0 * static_cast<double>(part) / static_cast<double>(whole))), "%");
+  return StrCat(
+      static_cast<int64_t>(std::llround(100.0 * static_cast<double>(part) / static_cast<double>(whole))),
+      "%");
 }
 
 }  // namespace
@@ -67,11 +71,13 @@ void Collector::BeginRecord(const data::Origin& origin) {
 
 void Collector::Refuse(Kind kind) {
   ++refused_[kind];
-  if (places_.size() < kPlacesListed) places_.push_back(StrCat(data::Describe(origin_), ": ", kWordings[kind].what));
+  if (places_.size() < kPlacesListed)
+    places_.push_back(StrCat(data::Describe(origin_), ": ", kWordings[kind].what));
 }
 
 void Collector::Add(Sample sample, const SampleFacts& facts) {
-  FT_CHECK(sample.ids.size() == sample.loss.size()) << sample.ids.size() << " ids, " << sample.loss.size() << " marks";
+  FT_CHECK(sample.ids.size() == sample.loss.size())
+      << sample.ids.size() << " ids, " << sample.loss.size() << " marks";
   FT_CHECK(records_ > 0);
   ++added_;
   // One violation a sample is listed, the one nearest to the cause.
@@ -102,11 +108,13 @@ void Collector::Add(Sample sample, const SampleFacts& facts) {
 
 Status Collector::TruncationVerdict() const {
   if (gate_.allow_truncation || added_ == 0) return absl::OkStatus();
-  if (static_cast<double>(truncated_) <= gate_.max_truncated * static_cast<double>(added_)) return absl::OkStatus();
+  if (static_cast<double>(truncated_) <= gate_.max_truncated * static_cast<double>(added_))
+    return absl::OkStatus();
   return absl::InvalidArgumentError(StrCat(
-      truncated_, " of ", added_, " samples (", Percent(truncated_, added_), ") are longer than train.max_length ",
-      max_length_, " and would be cut, more than gate.max_truncated ", gate_.max_truncated, " allows; the longest has ",
-      longest_uncut_, " tokens; raise train.max_length, or allow it with gate: {allow_truncation: true}"));
+      truncated_, " of ", added_, " samples (", Percent(truncated_, added_),
+      ") are longer than train.max_length ", max_length_, " and would be cut, more than gate.max_truncated ",
+      gate_.max_truncated, " allows; the longest has ", longest_uncut_,
+      " tokens; raise train.max_length, or allow it with gate: {allow_truncation: true}"));
 }
 
 Status Collector::Verdict() const {
@@ -114,14 +122,16 @@ Status Collector::Verdict() const {
   const int64_t total = std::accumulate(refused_.begin(), refused_.end(), int64_t{0});
   const Status truncation = TruncationVerdict();
   if (total == 0) return truncation;
-  std::string text = StrCat(total, " of ", added_, added_ == 1 ? " sample is refused:" : " samples are refused:");
+  std::string text =
+      StrCat(total, " of ", added_, added_ == 1 ? " sample is refused:" : " samples are refused:");
   for (const std::string& place : places_) StrAppend(&text, "\n  ", place);
   if (total > static_cast<int64_t>(places_.size())) {
     StrAppend(&text, "\n  and ", total - static_cast<int64_t>(places_.size()), " more");
   }
   for (int kind = 0; kind < kKinds; ++kind) {
     if (refused_[kind] > 0) {
-      StrAppend(&text, "\nTo do about ", refused_[kind], " (", kWordings[kind].what, "): ", kWordings[kind].advice);
+      StrAppend(&text, "\nTo do about ", refused_[kind], " (", kWordings[kind].what,
+                "): ", kWordings[kind].advice);
     }
   }
   if (!truncation.ok()) StrAppend(&text, "\n", Message(truncation));

@@ -1,5 +1,5 @@
-// Gathers tokenised samples: cuts them to the job's length, applies the gate, counts, sets the held-out share aside and
-// hands all of it to the cache. One thread. Holds every sample in memory (5 bytes a token).
+// Gathers tokenised samples: cuts them to the job's length, applies the gate, counts, sets the held-out share
+// aside and hands all of it to the cache. One thread. Holds every sample in memory (5 bytes a token).
 #pragma once
 
 #include <array>
@@ -45,8 +45,9 @@ class Collector {
 
   // OK, or every kind of violation with its number, the first ten places and what to do.
   Status Verdict() const;
-  // Splits off about `share` of the records (at least one, never all) by a hash of (seed, record number), and gives all
-  // samples to `writer` in order. Returns how many samples are held out. Call once, last; the samples are gone then.
+  // Splits off about `share` of the records (at least one, never all) by a hash of (seed, record number), and
+  // gives all samples to `writer` in order. Returns how many samples are held out. Call once, last; the
+  // samples are gone then.
   int64_t Drain(double share, uint64_t seed, data::TokenCacheWriter* writer);
 
   // The first three samples that were kept.
@@ -61,7 +62,15 @@ class Collector {
   int64_t supervised() const { return supervised_; }
 
  private:
-  enum Kind { kEmptyInput, kEmptyOutput, kUnsupervised, kCutUnsupervised, kUnsupervisedStop, kDoubledBos, kKinds };
+  enum Kind {
+    kEmptyInput,
+    kEmptyOutput,
+    kUnsupervised,
+    kCutUnsupervised,
+    kUnsupervisedStop,
+    kDoubledBos,
+    kKinds
+  };
   struct Kept {
     Sample sample;
     int64_t record = 0;

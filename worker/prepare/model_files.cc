@@ -38,7 +38,8 @@ constexpr const char* kEmbedding = "model.embed_tokens.weight";
 StatusOr<int64_t> RowsOfEmbedding(const weights::GgufFile& file) {
   const weights::TensorInfo* embedding = file.Find(kEmbedding);
   if (embedding == nullptr || embedding->shape.empty()) {
-    return absl::InvalidArgumentError(StrCat(file.path().string(), " has no embedding; convert the model again"));
+    return absl::InvalidArgumentError(
+        StrCat(file.path().string(), " has no embedding; convert the model again"));
   }
   return embedding->shape[0];
 }
@@ -51,7 +52,8 @@ void Take(const weights::GgufMetadata& metadata, std::string_view key, T* out) {
 
 void TakeId(const weights::GgufMetadata& metadata, std::string_view key, int64_t* out) {
   const std::optional<uint64_t> found = metadata.Count(key);
-  if (found && *found <= static_cast<uint64_t>(std::numeric_limits<int32_t>::max())) *out = static_cast<int64_t>(*found);
+  if (found && *found <= static_cast<uint64_t>(std::numeric_limits<int32_t>::max()))
+    *out = static_cast<int64_t>(*found);
 }
 
 tokenizer::GgufVocabulary VocabularyOf(const weights::GgufFile& file) {
@@ -105,7 +107,8 @@ StatusOr<int64_t> VocabSizeOf(const std::filesystem::path& model) {
   ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxConfigBytes));
   const nlohmann::json config = ParseBounded(text);
   if (!config.is_object()) {
-    return absl::InvalidArgumentError(StrCat(path.string(), " is not a JSON object; copy the model's folder again"));
+    return absl::InvalidArgumentError(
+        StrCat(path.string(), " is not a JSON object; copy the model's folder again"));
   }
   // Models with several parts keep the language model's settings in text_config.
   const nlohmann::json* const text_config = config.contains("text_config") ? &config["text_config"] : nullptr;
@@ -117,7 +120,8 @@ StatusOr<int64_t> VocabSizeOf(const std::filesystem::path& model) {
     }
     return size.get<int64_t>();
   }
-  return absl::InvalidArgumentError(StrCat(path.string(), ": vocab_size is missing; copy the model's folder again"));
+  return absl::InvalidArgumentError(
+      StrCat(path.string(), ": vocab_size is missing; copy the model's folder again"));
 }
 
 }  // namespace ft::prepare

@@ -19,7 +19,9 @@ bool IsInside(const fs::path& path, const fs::path& root) {
   return root_end == root.end() || (root_end->empty() && std::next(root_end) == root.end());
 }
 
-bool HasParentPart(const fs::path& path) { return std::find(path.begin(), path.end(), fs::path("..")) != path.end(); }
+bool HasParentPart(const fs::path& path) {
+  return std::find(path.begin(), path.end(), fs::path("..")) != path.end();
+}
 
 StatusOr<fs::path> UploadedPath(std::string_view source, const SourceRoots& roots) {
   const std::string_view rest = source.substr(kUpload.size());
@@ -29,11 +31,12 @@ StatusOr<fs::path> UploadedPath(std::string_view source, const SourceRoots& root
   const bool hexadecimal = digest.find_first_not_of("0123456789abcdef") == std::string_view::npos;
   if (digest.size() != 64 || !hexadecimal || name.empty() || name == "." || name == ".." ||
       name.find('/') != std::string_view::npos) {
-    return absl::InvalidArgumentError(
-        StrCat(source, " is not an upload's name; write upload://<sha256>/<file name> as `ftctl` printed it"));
+    return absl::InvalidArgumentError(StrCat(
+        source, " is not an upload's name; write upload://<sha256>/<file name> as `ftctl` printed it"));
   }
   if (roots.uploads.empty()) {
-    return absl::InvalidArgumentError(StrCat(source, ": this program keeps no uploads; give the file's path"));
+    return absl::InvalidArgumentError(
+        StrCat(source, ": this program keeps no uploads; give the file's path"));
   }
   return roots.uploads / std::string(digest) / std::string(name);
 }
@@ -45,8 +48,9 @@ StatusOr<fs::path> Unchecked(std::string_view source, const SourceRoots& roots) 
   }
   if (source.starts_with(kUpload)) return UploadedPath(source, roots);
   if (source.find("://") != std::string_view::npos) {
-    return absl::InvalidArgumentError(StrCat(source, " lies on a hub, and this version reads local files only; "
-                                                     "download it first and give the folder or file"));
+    return absl::InvalidArgumentError(StrCat(source,
+                                             " lies on a hub, and this version reads local files only; "
+                                             "download it first and give the folder or file"));
   }
   const fs::path path{std::string(source)};
   if (HasParentPart(path)) {
@@ -67,7 +71,8 @@ StatusOr<fs::path> ResolveSource(std::string_view source, const SourceRoots& roo
   const fs::path real = fs::canonical(path, why);
   const bool missing = static_cast<bool>(why);
   std::error_code error;
-  // A missing file is judged by where it would be, so that an answer never tells what exists outside the roots.
+  // A missing file is judged by where it would be, so that an answer never tells what exists outside the
+  // roots.
   const fs::path judged = missing ? fs::weakly_canonical(path, error) : real;
   std::vector<fs::path> allowed = roots.allowed;
   if (source.starts_with(kUpload)) allowed = {roots.uploads};
@@ -78,10 +83,12 @@ StatusOr<fs::path> ResolveSource(std::string_view source, const SourceRoots& roo
   });
   if (!inside) {
     return absl::PermissionDeniedError(
-        StrCat(source, " lies outside the folders this worker may read; move it into one of them, or let the "
-                       "administrator add its folder to the allowed roots"));
+        StrCat(source,
+               " lies outside the folders this worker may read; move it into one of them, or let the "
+               "administrator add its folder to the allowed roots"));
   }
-  if (missing && why.value() != ENOENT && why.value() != ENOTDIR) return ErrnoStatus("open", path, why.value());
+  if (missing && why.value() != ENOENT && why.value() != ENOTDIR)
+    return ErrnoStatus("open", path, why.value());
   if (missing) return absl::NotFoundError(StrCat(source, " does not exist; check the path"));
   return real;
 }

@@ -72,7 +72,8 @@ TEST_F(PathsTest, MissingFileInsideIsNotFound) {
 
 TEST_F(PathsTest, HubsAreRefusedWithWhatToDo) {
   for (const char* source : {"hf://a/b", "modelscope://a/b", "http://a/b"}) {
-    EXPECT_THAT(ErrorOf(source, absl::StatusCode::kInvalidArgument), HasSubstr("download it first and give the folder"));
+    EXPECT_THAT(ErrorOf(source, absl::StatusCode::kInvalidArgument),
+                HasSubstr("download it first and give the folder"));
   }
 }
 

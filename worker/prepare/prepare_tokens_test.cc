@@ -65,7 +65,8 @@ TEST_F(PrepareTokensTest, AnArrayGivesTheSameCacheAsLines) {
   AddFile("t.jsonl", "{\"input_ids\": [1, 2]}\n{\"input_ids\": [3, 4]}\n");
   auto lines = Prepare(request_);
   request_.spec.data.clear();
-  AddFile("t.json", "[\n  {\"input_ids\": [1, 2]},\n  {\"input_ids\": [3, 4], \"attention_mask\": [1, 1]}\n]\n");
+  AddFile("t.json",
+          "[\n  {\"input_ids\": [1, 2]},\n  {\"input_ids\": [3, 4], \"attention_mask\": [1, 1]}\n]\n");
   auto array = Prepare(request_);
   ASSERT_TRUE(lines.ok()) << lines.status();
   ASSERT_TRUE(array.ok()) << array.status();
@@ -104,8 +105,9 @@ TEST_F(PrepareTokensTest, LongSamplesAreCutWithinTheAllowedShare) {
 }
 
 TEST_F(PrepareTokensTest, IdOutsideTheVocabularyIsNamedByLineAndPosition) {
-  EXPECT_THAT(ErrorOf("{\"input_ids\": [1, 2]}\n{\"input_ids\": [1, 100]}\n"),
-              HasSubstr("bad.jsonl line 2: id 100 at position 1 is outside the model's vocabulary of 100 ids"));
+  EXPECT_THAT(
+      ErrorOf("{\"input_ids\": [1, 2]}\n{\"input_ids\": [1, 100]}\n"),
+      HasSubstr("bad.jsonl line 2: id 100 at position 1 is outside the model's vocabulary of 100 ids"));
   EXPECT_THAT(ErrorOf("{\"input_ids\": [-1, 2]}\n"), HasSubstr("id -1 at position 0"));
 }
 
@@ -115,7 +117,8 @@ TEST_F(PrepareTokensTest, LabelUnlikeItsIdIsRefused) {
 }
 
 TEST_F(PrepareTokensTest, LabelsOfAnotherLengthAreRefused) {
-  EXPECT_THAT(ErrorOf("{\"input_ids\": [1, 2, 3], \"labels\": [1]}\n"), HasSubstr("1 labels for 3 input_ids"));
+  EXPECT_THAT(ErrorOf("{\"input_ids\": [1, 2, 3], \"labels\": [1]}\n"),
+              HasSubstr("1 labels for 3 input_ids"));
   EXPECT_THAT(ErrorOf("{\"input_ids\": [1], \"labels\": [1, 2]}\n"), HasSubstr("2 labels for 1 input_ids"));
 }
 
@@ -125,10 +128,13 @@ TEST_F(PrepareTokensTest, PaddingIsRefused) {
 }
 
 TEST_F(PrepareTokensTest, UnknownDuplicateAndMissingKeysAreRefused) {
-  EXPECT_THAT(ErrorOf("{\"input_ids\": [1, 2], \"label\": [1, 2]}\n"), HasSubstr("line 1: unknown key \"label\""));
-  EXPECT_THAT(ErrorOf("{\"input_ids\": [1, 2], \"input_ids\": [1]}\n"), HasSubstr("\"input_ids\" stands twice"));
+  EXPECT_THAT(ErrorOf("{\"input_ids\": [1, 2], \"label\": [1, 2]}\n"),
+              HasSubstr("line 1: unknown key \"label\""));
+  EXPECT_THAT(ErrorOf("{\"input_ids\": [1, 2], \"input_ids\": [1]}\n"),
+              HasSubstr("\"input_ids\" stands twice"));
   EXPECT_THAT(ErrorOf("{\"labels\": [1, 2]}\n"), HasSubstr("input_ids is missing"));
-  EXPECT_THAT(ErrorOf("{\"input_ids\": [1, 2.5]}\n"), HasSubstr("input_ids at position 1 is not a whole number"));
+  EXPECT_THAT(ErrorOf("{\"input_ids\": [1, 2.5]}\n"),
+              HasSubstr("input_ids at position 1 is not a whole number"));
   EXPECT_THAT(ErrorOf("{\"input_ids\": \"1 2\"}\n"), HasSubstr("input_ids must be an array"));
 }
 
@@ -165,7 +171,8 @@ TEST_F(PrepareTokensTest, VocabularyComesFromTheModelsConfig) {
   ASSERT_TRUE(WriteFileDurably(request_.model / "config.json", "{\"vocab_size\": 3}").ok());
   EXPECT_THAT(ErrorOf("{\"input_ids\": [1, 3]}\n"), HasSubstr("vocabulary of 3 ids"));
   ASSERT_TRUE(WriteFileDurably(request_.model / "config.json", "{\"vocab_size\": \"3\"}").ok());
-  EXPECT_THAT(ErrorOf("{\"input_ids\": [1, 3]}\n"), HasSubstr("config.json: vocab_size is not a positive whole number"));
+  EXPECT_THAT(ErrorOf("{\"input_ids\": [1, 3]}\n"),
+              HasSubstr("config.json: vocab_size is not a positive whole number"));
 }
 
 }  // namespace

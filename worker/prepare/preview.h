@@ -1,5 +1,5 @@
-// A tokenised sample as a person reads it: its text with the tokens that carry loss marked, special tokens spelled out.
-// Control characters of the text are shown as U+XXXX, so that data cannot drive the terminal.
+// A tokenised sample as a person reads it: its text with the tokens that carry loss marked, special tokens
+// spelled out. Control characters of the text are shown as U+XXXX, so that data cannot drive the terminal.
 #pragma once
 
 #include <cstdint>

@@ -22,6 +22,10 @@ bool EndsWithSpecial(const Sample& sample, size_t end, const tokenizer::Tokenize
 bool HasDoubledBos(const Sample& sample, const tokenizer::Tokenizer& tokenizer) {
   const int32_t bos = tokenizer.bos_id();
   if (bos < 0) return false;
+  if (bos == tokenizer.eos_id()) {
+    // Between turns an end and a beginning stand side by side, and look the same.
+    return sample.ids.size() >= 2 && sample.ids[0] == bos && sample.ids[1] == bos;
+  }
   const auto both = std::adjacent_find(sample.ids.begin(), sample.ids.end(),
                                        [&](int32_t a, int32_t b) { return a == bos && b == bos; });
   return both != sample.ids.end();
@@ -30,7 +34,8 @@ bool HasDoubledBos(const Sample& sample, const tokenizer::Tokenizer& tokenizer) 
 bool HasUnsupervisedStop(const Sample& sample, const tokenizer::Tokenizer& tokenizer) {
   for (size_t t = 1; t < sample.ids.size(); ++t) {
     const bool answer_ended = sample.loss[t - 1] != 0 && sample.loss[t] == 0;
-    if (answer_ended && tokenizer.is_special(sample.ids[t]) && !EndsWithSpecial(sample, t, tokenizer)) return true;
+    if (answer_ended && tokenizer.is_special(sample.ids[t]) && !EndsWithSpecial(sample, t, tokenizer))
+      return true;
   }
   return false;
 }

@@ -19,7 +19,8 @@ constexpr int64_t kProgressEvery = 1000;
 
 class TextReader {
  public:
-  TextReader(const TextSourceOptions& options, Collector* collector) : options_(options), collector_(collector) {}
+  TextReader(const TextSourceOptions& options, Collector* collector)
+      : options_(options), collector_(collector) {}
 
   StatusOr<std::vector<std::string>> Run() {
     ASSIGN_OR_RETURN(reader_, data::OpenRecords(options_.path, {.sheet = options_.source.sheet,
@@ -61,7 +62,8 @@ class TextReader {
     if (Full()) return absl::OkStatus();
     ++records_;
     collector_->BeginRecord(record.origin);
-    if (options_.progress && collector_->records() % kProgressEvery == 0) options_.progress(collector_->records());
+    if (options_.progress && collector_->records() % kProgressEvery == 0)
+      options_.progress(collector_->records());
     return IsText() ? AddText(record) : AddConversation(record);
   }
 
@@ -123,7 +125,8 @@ class TextReader {
     std::vector<std::string> lines = {mapping_->explanation()};
     for (const std::string& note : reader_->notes()) lines.push_back(note);
     if (IsText()) {
-      lines.push_back(StrCat(options_.source.source, ": every document ", AddsBos() ? "begins with BOS and " : "",
+      lines.push_back(StrCat(options_.source.source, ": every document ",
+                             AddsBos() ? "begins with BOS and " : "",
                              options_.tokenizer->eos_id() >= 0 ? "ends with EOS and " : "",
                              "is cut into chunks of at most ", options_.max_length, " tokens"));
     }

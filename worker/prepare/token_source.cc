@@ -56,7 +56,8 @@ class Parser {
       }
       if (place->has_value()) return Error(StrCat("key \"", key, "\" stands twice; keep one"));
       simdjson::dom::array array;
-      if (field.value.get(array) != simdjson::SUCCESS) return Error(StrCat(key, " must be an array of whole numbers"));
+      if (field.value.get(array) != simdjson::SUCCESS)
+        return Error(StrCat(key, " must be an array of whole numbers"));
       *place = array;
     }
     return arrays;
@@ -90,7 +91,8 @@ class Parser {
       if (position < sample->ids.size()) {
         const int32_t id = sample->ids[position];
         if (label != kNoLabel && label != id) {
-          return Error(StrCat("label ", label, " at position ", position, " is neither -100 nor the id there (", id,
+          return Error(StrCat("label ", label, " at position ", position,
+                              " is neither -100 nor the id there (", id,
                               "); labels stand beside their ids, not shifted"));
         }
         sample->loss[position] = label != kNoLabel;
@@ -108,7 +110,8 @@ class Parser {
     for (const simdjson::dom::element element : array) {
       int64_t value = 0;
       if (element.get(value) != simdjson::SUCCESS || value != 1) {
-        return Error(StrCat("attention_mask at position ", position, " is not 1; give samples without padding"));
+        return Error(
+            StrCat("attention_mask at position ", position, " is not 1; give samples without padding"));
       }
       ++position;
     }

@@ -30,4 +30,10 @@ StatusOr<std::unique_ptr<run::LanguageModel>> LoadModel(const fs::path& model, c
   return run::LanguageModel::Load(config, *source, options);
 }
 
+plan::ModelShape ShapeOf(const model::DecoderConfig& config) {
+  return {.vocabulary = config.vocabulary, .hidden = config.hidden, .layers = config.layers, .heads = config.heads,
+          .key_heads = config.key_heads, .head_size = config.head_size, .intermediate = config.intermediate,
+          .tied_head = config.tied_head};
+}
+
 }  // namespace ft::rank

@@ -6,6 +6,7 @@
 
 #include "worker/rank/environment.h"
 #include "worker/rank/golden.h"
+#include "worker/rank/run.h"
 
 namespace {
 
@@ -16,6 +17,7 @@ struct Verb {
 };
 
 constexpr Verb kVerbs[] = {
+    {"run", "one rank of one attempt: run --attempt DIR --rank R [--control-fd N]", ft::rank::RunVerb},
     {"golden", "compare with reference results: golden DIR [--cases GLOB] [--dtype fp32|bf16]", ft::rank::GoldenVerb},
 };
 

@@ -8,6 +8,8 @@
 #include <exception>
 #include <new>
 
+#include "absl/strings/numbers.h"
+
 #include "worker/rank/prepare_job.h"
 #include "worker/rank/settings.h"
 #include "worker/rank/train_job.h"
@@ -59,6 +61,23 @@ int Run(const RunOptions& options) {
     return 2;
   }
   return result.state == records::ResultState::kFailed ? 1 : 0;
+}
+
+int RunVerb(const std::vector<std::string>& arguments) {
+  RunOptions options;
+  for (size_t i = 0; i + 1 < arguments.size(); i += 2) {
+    int number = 0;
+    const bool is_number = absl::SimpleAtoi(arguments[i + 1], &number);
+    if (arguments[i] == "--attempt") options.attempt_dir = arguments[i + 1];
+    else if (arguments[i] == "--rank" && is_number) options.rank = number;
+    else if (arguments[i] == "--control-fd" && is_number) options.control_fd = number;
+    else options.attempt_dir.clear();
+  }
+  if (options.attempt_dir.empty() || arguments.size() % 2 != 0) {
+    std::fprintf(stderr, "ft-rank run: expects --attempt DIR --rank R [--control-fd N]\n");
+    return 2;
+  }
+  return Run(options);
 }
 
 }  // namespace ft::rank

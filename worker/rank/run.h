@@ -2,6 +2,8 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <vector>
 
 namespace ft::rank {
 
@@ -14,5 +16,8 @@ struct RunOptions {
 // The process's exit status: 0 when the Result says SUCCEEDED or STOPPED, 1 when FAILED, 2 when no Result could be
 // written. The rank dies with its parent from here on.
 int Run(const RunOptions& options);
+
+// Reads --attempt, --rank and --control-fd; 2 on anything else.
+int RunVerb(const std::vector<std::string>& arguments);
 
 }  // namespace ft::rank

@@ -111,7 +111,7 @@ std::optional<Trouble> TrainRun::Restore() {
 
 Status TrainRun::WritePlan() {
   records::Plan plan{.total_steps = trainer_->total_steps(), .first_step = step_ + 1,
-                     .parameters = model_->parameter_count(), .numeric_fingerprint = identity_.numeric_fingerprint};
+                     .parameters = plan::ParameterCount(ShapeOf(model_->config())), .numeric_fingerprint = identity_.numeric_fingerprint};
   for (const optim::ParamRef& p : model_->parameters()) plan.trainable_parameters += p.value.numel();
   return reporter_.Write(std::move(plan));
 }
