@@ -71,9 +71,7 @@ int Main(int argc, char** argv) {
     Print(root.help());
     return kExitOk;
   } catch (const CLI::ParseError& error) {
-    const auto chosen = root.get_subcommands();
-    const std::string verb = chosen.empty() ? std::string() : " " + chosen.front()->get_name();
-    Remark(StrCat("ftctl: ", error.what(), "; see ftctl", verb, " --help"));
+    Remark(StrCat("ftctl: ", UsageMessage(root, error.what())));
     return kExitUsage;
   }
   const StatusOr<int> outcome = session.action();

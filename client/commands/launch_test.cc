@@ -71,7 +71,7 @@ TEST(PrivateDaemonsTest, DaemonThatEndsAtItsStartIsReportedWithItsLog) {
   session.program_dir = dir.path();
   ASSERT_TRUE(WriteFileDurably(dir / "finetuned", "#!/bin/sh\necho 'port in use'\nexit 1\n").ok());
   std::filesystem::permissions(dir / "finetuned", std::filesystem::perms::owner_all);
-  const Status status = StartPrivateDaemons(session).status();
+  const Status status = StartPrivateDaemons(session, {}).status();
   EXPECT_TRUE(absl::IsUnavailable(status)) << status;
   EXPECT_NE(Message(status).find("finetuned.log"), std::string_view::npos) << status;
   EXPECT_NE(Message(status).find("port in use"), std::string_view::npos) << status;

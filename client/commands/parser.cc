@@ -101,4 +101,14 @@ void DeclareVerbs(CLI::App& root, Session& session) {
   });
 }
 
+std::string UsageMessage(const CLI::App& root, const std::string& what) {
+  const auto chosen = root.get_subcommands();
+  if (!chosen.empty()) return StrCat(what, "; see ftctl ", chosen.front()->get_name(), " --help");
+  for (const std::string& word : root.remaining()) {
+    if (!word.starts_with("-")) return StrCat("there is no verb '", word, "'; ftctl --help lists them");
+  }
+  return StrCat("which verb? ", root.remaining().empty() ? "" : StrCat(root.remaining().front(), " is no option; "),
+                "ftctl --help lists all");
+}
+
 }  // namespace ft::client

@@ -70,6 +70,11 @@ TEST_F(ParserTest, UnknownVerbsAndMissingArgumentsAreErrors) {
   EXPECT_THROW(Parse({"list", "--frobnicate"}), CLI::ParseError);
 }
 
+TEST_F(ParserTest, UnknownVerbIsNamed) {
+  EXPECT_THROW(Parse({"nonsense", "x"}), CLI::ParseError);
+  EXPECT_EQ(UsageMessage(root_, ""), "there is no verb 'nonsense'; ftctl --help lists them");
+}
+
 TEST_F(ParserTest, HelpOfAnUnknownVerbIsAUsageError) {
   Parse({"help", "nonsense"});
   EXPECT_TRUE(absl::IsInvalidArgument(session_.action().status()));

@@ -1,9 +1,12 @@
 #include "client/commands/private_daemons.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -96,9 +99,11 @@ StatusOr<int> StartDaemon(const Session& session, const DaemonFiles& files, std:
   ::posix_spawnattr_destroy(&attributes);
   ::posix_spawn_file_actions_destroy(&actions);
   if (error != 0) return ErrnoStatus("start", program, error);
-  const std::string start_time = StartTime(pid);
-  RETURN_IF_ERROR(WriteFileDurably(files.pid_file, StrCat(pid, " ", start_time, "\n")));
-  return pid;
+  const Status noted = WriteFileDurably(files.pid_file, StrCat(pid, " ", StartTime(pid), "\n"));
+  if (noted.ok()) return pid;
+  // Nobody could find it again to stop it.
+  ::kill(pid, SIGTERM);
+  return noted;
 }
 
 // The last line that a daemon wrote, for the message about its end.
@@ -110,6 +115,18 @@ std::string LastLine(const fs::path& log) {
   const size_t newline = text->rfind('\n', end);
   const size_t begin = newline == std::string::npos ? 0 : newline + 1;
   return Printable(std::string_view(*text).substr(begin, std::min<size_t>(end + 1 - begin, 300)));
+}
+
+// A loopback address whose port nobody uses now; "0", which turns metrics off, when there is none.
+std::string FreeAddress() {
+  const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  auto* name = reinterpret_cast<sockaddr*>(&address);
+  if (!fd.valid() || ::bind(fd.get(), name, size) != 0 || ::getsockname(fd.get(), name, &size) != 0) return "0";
+  return StrCat("127.0.0.1:", ntohs(address.sin_port));
 }
 
 bool CoordinatorAnswers(Session& session) {
@@ -191,15 +208,14 @@ PrivateLayout::PrivateLayout(const fs::path& data_dir)
       coordinator{"finetuned", data_dir / "finetuned.pid", data_dir / "finetuned.log"},
       worker{"ft-worker", data_dir / "ft-worker.pid", data_dir / "ft-worker.log"} {}
 
-std::vector<std::string> CoordinatorArguments(const PrivateLayout& layout) {
-  return {"--data-dir",      (layout.dir / "coordinator").string(),
-          "--listen",        StrCat("unix:", layout.socket.string()),
-          "--worker-listen", StrCat("unix:", layout.worker_socket.string())};
+std::vector<std::string> CoordinatorArguments(const PrivateLayout& layout, const std::string& metrics) {
+  return {"--data", layout.dir.string(), "--metrics", metrics};
 }
 
-std::vector<std::string> WorkerArguments(const PrivateLayout& layout) {
-  return {"--data-dir", (layout.dir / "worker").string(), "--coordinator",
-          StrCat("unix:", layout.worker_socket.string())};
+std::vector<std::string> WorkerArguments(const PrivateLayout& layout, const std::string& metrics) {
+  return {"--data",        (layout.dir / "worker").string(),
+          "--coordinator", StrCat("unix:", layout.worker_socket.string()),
+          "--metrics",     metrics};
 }
 
 int RunningPid(const DaemonFiles& files) {
@@ -212,28 +228,33 @@ int RunningPid(const DaemonFiles& files) {
   return StartTime(pid) == start_time ? pid : 0;
 }
 
-StatusOr<bool> StartPrivateDaemons(Session& session) {
+StatusOr<Started> StartPrivateDaemons(Session& session, MetricsAddresses metrics) {
   const PrivateLayout layout(session.data_dir);
   RETURN_IF_ERROR(ParseAddress(layout.socket.string()).status());
-  for (const fs::path& dir : {layout.dir, layout.dir / "coordinator", layout.dir / "worker"}) {
+  for (const fs::path& dir : {layout.dir, layout.dir / "worker"}) {
     RETURN_IF_ERROR(MakeDirectories(dir));
     if (::chmod(dir.c_str(), 0700) != 0) return ErrnoStatus("protect", dir, errno);
   }
   ASSIGN_OR_RETURN(const UniqueFd lock, Lock(layout.dir));
+  if (metrics.coordinator.empty()) metrics.coordinator = FreeAddress();
+  if (metrics.worker.empty()) metrics.worker = FreeAddress();
   session.server.clear();
-  ASSIGN_OR_RETURN(const bool coordinator, Bring(session, {.files = layout.coordinator,
-                                                           .arguments = CoordinatorArguments(layout),
-                                                           .timeout = kCoordinatorTimeout,
-                                                           .is_ready = [&] { return CoordinatorAnswers(session); }}));
+  Started started{.metrics = metrics};
+  ASSIGN_OR_RETURN(started.coordinator,
+                   Bring(session, {.files = layout.coordinator,
+                                   .arguments = CoordinatorArguments(layout, metrics.coordinator),
+                                   .timeout = kCoordinatorTimeout,
+                                   .is_ready = [&] { return CoordinatorAnswers(session); }}));
   // A node that an earlier worker left in the coordinator's list counts only while a worker runs.
   const auto worker_ready = [&] { return RunningPid(layout.worker) != 0 && NodeIsReady(session); };
   const StatusOr<bool> worker = Bring(session, {.files = layout.worker,
-                                                .arguments = WorkerArguments(layout),
+                                                .arguments = WorkerArguments(layout, metrics.worker),
                                                 .timeout = kWorkerTimeout,
                                                 .is_ready = worker_ready});
-  if (!worker.ok() && coordinator) Stop(layout.coordinator).IgnoreError();
+  if (!worker.ok() && started.coordinator) Stop(layout.coordinator).IgnoreError();
   if (!worker.ok()) return worker.status();
-  return coordinator || *worker;
+  started.worker = *worker;
+  return started;
 }
 
 StatusOr<std::vector<std::string>> StopPrivateDaemons(Session& session) {

@@ -21,19 +21,32 @@ struct DaemonFiles {
 struct PrivateLayout {
   explicit PrivateLayout(const std::filesystem::path& data_dir);
   std::filesystem::path dir;
-  std::filesystem::path socket;         // For users.
+  std::filesystem::path socket;         // For users. The coordinator makes both in its data folder.
   std::filesystem::path worker_socket;  // For the worker.
   DaemonFiles coordinator;
   DaemonFiles worker;
 };
 
-// The command lines, without the program.
-std::vector<std::string> CoordinatorArguments(const PrivateLayout& layout);
-std::vector<std::string> WorkerArguments(const PrivateLayout& layout);
+// Where Prometheus may read, HOST:PORT each. Two users of one machine must not meet, so a free port is the default.
+struct MetricsAddresses {
+  std::string coordinator;
+  std::string worker;
+};
 
-// Starts what does not run and waits until the coordinator answers and the worker's node is ready. True when it started
-// something. UNAVAILABLE names the log of what did not come up; that is stopped again.
-StatusOr<bool> StartPrivateDaemons(Session& session);
+// The command lines, without the program.
+std::vector<std::string> CoordinatorArguments(const PrivateLayout& layout, const std::string& metrics);
+std::vector<std::string> WorkerArguments(const PrivateLayout& layout, const std::string& metrics);
+
+struct Started {
+  bool coordinator = false;
+  bool worker = false;
+  MetricsAddresses metrics;  // Of what was started.
+  bool any() const { return coordinator || worker; }
+};
+
+// Starts what does not run and waits until the coordinator answers and the worker's node is ready. Empty addresses get
+// free ports. UNAVAILABLE names the log of what did not come up; that is stopped again.
+StatusOr<Started> StartPrivateDaemons(Session& session, MetricsAddresses metrics);
 
 // Stops the worker, then the coordinator; a running job is not lost, it goes on from its last checkpoint at the next
 // start. The names of what was stopped.

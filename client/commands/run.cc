@@ -124,7 +124,8 @@ StatusOr<int> Run(const RunOptions& options, Session& session) {
     // Before anything starts: a wrong path shall not cost a start.
     ASSIGN_OR_RETURN(text.yaml, WithAbsolutePaths(text));
     Remark(session.Say(Text::kStarting, session.data_dir.string()));
-    ASSIGN_OR_RETURN(started, StartPrivateDaemons(session));
+    ASSIGN_OR_RETURN(const Started daemons, StartPrivateDaemons(session, {}));
+    started = daemons.any();
   }
   StatusOr<int> outcome = kExitFailed;
   if (interrupts.count() == 0) outcome = FollowToEnd(options, session, text);

@@ -9,13 +9,17 @@
 namespace ft::client {
 namespace {
 
-struct UpOptions {};
+struct UpOptions {
+  MetricsAddresses metrics;
+};
 
-StatusOr<int> Up(const UpOptions&, Session& session) {
+StatusOr<int> Up(const UpOptions& options, Session& session) {
   const std::string socket = session.default_socket().string();
   Remark(session.Say(Text::kStarting, session.data_dir.string()));
-  ASSIGN_OR_RETURN(const bool started, StartPrivateDaemons(session));
-  PrintLine(session.Say(started ? Text::kStarted : Text::kAlreadyUp, socket));
+  ASSIGN_OR_RETURN(const Started started, StartPrivateDaemons(session, options.metrics));
+  PrintLine(session.Say(started.any() ? Text::kStarted : Text::kAlreadyUp, socket));
+  if (started.coordinator) PrintLine(StrCat("  finetuned  http://", started.metrics.coordinator, "/metrics"));
+  if (started.worker) PrintLine(StrCat("  ft-worker  http://", started.metrics.worker, "/metrics"));
   return kExitOk;
 }
 
@@ -31,6 +35,10 @@ StatusOr<int> Down(const UpOptions&, Session& session) {
 void AddUp(CLI::App& root, Session& session) {
   auto options = std::make_shared<UpOptions>();
   CLI::App* verb = root.add_subcommand("up", "Start a private coordinator and worker")->group(kGroupMachine);
+  verb->add_option("--metrics", options->metrics.coordinator, "Of the coordinator (a free port)")
+      ->type_name("HOST:PORT");
+  verb->add_option("--worker-metrics", options->metrics.worker, "Of the worker (a free port)")
+      ->type_name("HOST:PORT");
   verb->footer("They keep running until `ftctl down`; jobs, logs and results stay on disk.");
   SetAction(verb, options, session, Up);
 }
