@@ -45,7 +45,7 @@ Status CheckUtf8(const Turn& turn) {
   return absl::OkStatus();
 }
 
-StatusOr<Value> Message(std::string_view role, const std::string& content) {
+StatusOr<Value> MakeMessage(std::string_view role, const std::string& content) {
   jinja::Dict message;
   message.Set("role", Value::String(std::string(role)));
   message.Set("content", Value::String(content));
@@ -54,11 +54,11 @@ StatusOr<Value> Message(std::string_view role, const std::string& content) {
 
 Status AddQuestion(const Turn& turn, jinja::List* messages) {
   if (!turn.system.empty()) {
-    ASSIGN_OR_RETURN(Value system, Message("system", turn.system));
+    ASSIGN_OR_RETURN(Value system, MakeMessage("system", turn.system));
     messages->push_back(std::move(system));
   }
   if (!turn.input.empty()) {
-    ASSIGN_OR_RETURN(Value user, Message("user", turn.input));
+    ASSIGN_OR_RETURN(Value user, MakeMessage("user", turn.input));
     messages->push_back(std::move(user));
   }
   return absl::OkStatus();
@@ -70,7 +70,7 @@ Status AddTurns(const Conversation& turns, jinja::List* messages, std::vector<si
     RETURN_IF_ERROR(CheckUtf8(turn));
     RETURN_IF_ERROR(AddQuestion(turn, messages));
     answers->push_back(messages->size());
-    ASSIGN_OR_RETURN(Value assistant, Message("assistant", turn.output));
+    ASSIGN_OR_RETURN(Value assistant, MakeMessage("assistant", turn.output));
     messages->push_back(std::move(assistant));
   }
   return absl::OkStatus();
