@@ -19,7 +19,8 @@ using Ids = std::vector<int32_t>;
 
 // Writes ChatML as SmolLM2's template does.
 constexpr std::string_view kChatmlJinja =
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + "
+    "'<|im_end|>' + '\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
 
 std::unique_ptr<Tokenizer> OpenTiny(std::string_view chat_template, bool has_eos = true) {
@@ -40,7 +41,8 @@ ChatTemplate OpenTemplate(std::string_view name, const Tokenizer& tokenizer) {
 }
 
 const Conversation& TwoTurns() {
-  static const Conversation turns = {{.system = "S", .input = "Q1", .output = "A1"}, {.input = "Q2", .output = "A2"}};
+  static const Conversation turns = {{.system = "S", .input = "Q1", .output = "A1"},
+                                     {.input = "Q2", .output = "A2"}};
   return turns;
 }
 
@@ -50,24 +52,28 @@ const Piece kEos = {.kind = Kind::kEos, .loss = true};
 
 std::vector<std::string> Supervised(const Rendered& rendered) {
   std::vector<std::string> texts;
-  for (const ByteSpan& span : rendered.supervised) texts.push_back(rendered.text.substr(span.begin, span.end - span.begin));
+  for (const ByteSpan& span : rendered.supervised)
+    texts.push_back(rendered.text.substr(span.begin, span.end - span.begin));
   return texts;
 }
 
 TEST(NamedTemplateTest, PiecesFollowXTuner) {
   const auto tiny = OpenTiny("");
-  EXPECT_EQ(*OpenTemplate("qwen_chat", *tiny).Pieces(TwoTurns()),
-            (std::vector<Piece>{
-                kBos,
-                Text("<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nQ1<|im_end|>\n<|im_start|>assistant\n"),
-                Text("A1<|im_end|>", true), Text("\n"), Text("<|im_start|>user\nQ2<|im_end|>\n<|im_start|>assistant\n"),
-                Text("A2<|im_end|>", true), Text("\n")}));
+  EXPECT_EQ(
+      *OpenTemplate("qwen_chat", *tiny).Pieces(TwoTurns()),
+      (std::vector<Piece>{
+          kBos,
+          Text("<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nQ1<|im_end|>\n<|im_start|>assistant\n"),
+          Text("A1<|im_end|>", true), Text("\n"),
+          Text("<|im_start|>user\nQ2<|im_end|>\n<|im_start|>assistant\n"), Text("A2<|im_end|>", true),
+          Text("\n")}));
   EXPECT_EQ(*OpenTemplate("default", *tiny).Pieces(TwoTurns()),
-            (std::vector<Piece>{kBos, Text("<|System|>:S\n<|User|>:Q1\n<|Bot|>:"), Text("A1", true), kEos, Text("\n"), kBos,
-                                Text("<|User|>:Q2\n<|Bot|>:"), Text("A2", true), kEos, Text("\n")}));
+            (std::vector<Piece>{kBos, Text("<|System|>:S\n<|User|>:Q1\n<|Bot|>:"), Text("A1", true), kEos,
+                                Text("\n"), kBos, Text("<|User|>:Q2\n<|Bot|>:"), Text("A2", true), kEos,
+                                Text("\n")}));
   EXPECT_EQ(*OpenTemplate("chatglm2@0.1.9", *tiny).Pieces(TwoTurns()),
-            (std::vector<Piece>{kBos, Text("S\n\n\n[Round 1]\n\n问：Q1\n\n答："), Text("A1", true), kEos, kBos,
-                                Text("\n\n[Round 2]\n\n问：Q2\n\n答："), Text("A2", true), kEos}));
+            (std::vector<Piece>{kBos, Text("S\n\n\n[Round 1]\n\n问：Q1\n\n答："), Text("A1", true), kEos,
+                                kBos, Text("\n\n[Round 2]\n\n问：Q2\n\n答："), Text("A2", true), kEos}));
   EXPECT_EQ(*OpenTemplate("gemma", *tiny).Pieces({{.input = "Q", .output = "A"}}),
             (std::vector<Piece>{kBos, Text("<start_of_turn>user\nQ<end_of_turn>\n<start_of_turn>model\n"),
                                 Text("A<end_of_turn>", true), kEos, Text("\n")}));
@@ -79,7 +85,8 @@ TEST(NamedTemplateTest, EmptyInputDependsOnTheVersion) {
   EXPECT_EQ(*OpenTemplate("internlm_chat@0.1.9", *tiny).Pieces(turns),
             (std::vector<Piece>{kBos, Text("<|System|>:S\n<eoh>\n<|Bot|>:"), Text("A", true), kEos}));
   EXPECT_EQ(*OpenTemplate("internlm_chat", *tiny).Pieces(turns),
-            (std::vector<Piece>{kBos, Text("<|System|>:S\n<|User|>:<eoh>\n<|Bot|>:"), Text("A<eoa>", true), Text("\n")}));
+            (std::vector<Piece>{kBos, Text("<|System|>:S\n<|User|>:<eoh>\n<|Bot|>:"), Text("A<eoa>", true),
+                                Text("\n")}));
 }
 
 TEST(NamedTemplateTest, EveryTemplateSupervisesAnswersAndTheirEnd) {
@@ -97,16 +104,19 @@ TEST(NamedTemplateTest, EveryTemplateSupervisesAnswersAndTheirEnd) {
 
 TEST(NamedTemplateTest, FilledInTextIsNotScannedAgain) {
   const auto tiny = OpenTiny("");
-  const auto rendered = OpenTemplate("chatml", *tiny).Render({{.system = "{input}", .input = "{round}{system}", .output = "{input}"}});
-  EXPECT_EQ(rendered->text, "<|im_start|>system\n{input}<|im_end|>\n<|im_start|>user\n{round}{system}<|im_end|>\n"
-                            "<|im_start|>assistant\n{input}<|im_end|>\n");
+  const auto rendered = OpenTemplate("chatml", *tiny)
+                            .Render({{.system = "{input}", .input = "{round}{system}", .output = "{input}"}});
+  EXPECT_EQ(rendered->text,
+            "<|im_start|>system\n{input}<|im_end|>\n<|im_start|>user\n{round}{system}<|im_end|>\n"
+            "<|im_start|>assistant\n{input}<|im_end|>\n");
 }
 
 TEST(NamedTemplateTest, TurnsWithoutLossAreOnlyRead) {
   const auto tiny = OpenTiny("");
   Conversation turns = TwoTurns();
   turns[0].loss = false;
-  EXPECT_EQ(Supervised(*OpenTemplate("chatml", *tiny).Render(turns)), std::vector<std::string>{"A2<|im_end|>"});
+  EXPECT_EQ(Supervised(*OpenTemplate("chatml", *tiny).Render(turns)),
+            std::vector<std::string>{"A2<|im_end|>"});
 }
 
 TEST(NamedTemplateTest, WhatCannotBeRenderedIsRefused) {
@@ -129,12 +139,14 @@ TEST(ModelTemplateTest, SupervisesTheAnswerAndItsEndMark) {
   EXPECT_EQ(Supervised(*rendered), (std::vector<std::string>{"A1<|im_end|>", "A2<|im_end|>"}));
   EXPECT_EQ(model.stop_words(), std::vector<std::string>{"<|im_end|>"});
   EXPECT_EQ(model.StopIds(*tiny), Ids{tokenizer::kTinyImEnd});
-  EXPECT_EQ(*model.RenderPrompt({}, {.input = "Q"}), "<|im_start|>user\nQ<|im_end|>\n<|im_start|>assistant\n");
+  EXPECT_EQ(*model.RenderPrompt({}, {.input = "Q"}),
+            "<|im_start|>user\nQ<|im_end|>\n<|im_start|>assistant\n");
 }
 
 TEST(ModelTemplateTest, GenerationBlocksDecideWhereTheyExist) {
   const auto tiny = OpenTiny(
-      "{% for m in messages %}{% if m.role == 'assistant' %}A: {% generation %}{{ m.content }}<|im_end|>{% endgeneration %}"
+      "{% for m in messages %}{% if m.role == 'assistant' %}A: {% generation %}{{ m.content }}<|im_end|>{% "
+      "endgeneration %}"
       "{% else %}{{ m.content }}{% endif %}{% endfor %}");
   EXPECT_EQ(Supervised(*OpenTemplate("model", *tiny).Render(TwoTurns())),
             (std::vector<std::string>{"A1<|im_end|>", "A2<|im_end|>"}));
@@ -149,8 +161,8 @@ TEST(ModelTemplateTest, TemplatesThatRewriteEarlierTextAreRefused) {
 
 TEST(TokenizeConversationTest, WholeMarksAnswersAndEndMarks) {
   const auto tiny = OpenTiny(kChatmlJinja);
-  const auto sample = TokenizeConversation(*tiny, OpenTemplate("model", *tiny), {{.input = "hello", .output = "ab"}},
-                                           TokenizeMode::kWhole);
+  const auto sample = TokenizeConversation(*tiny, OpenTemplate("model", *tiny),
+                                           {{.input = "hello", .output = "ab"}}, TokenizeMode::kWhole);
   ASSERT_TRUE(sample.ok()) << sample.status();
   ASSERT_EQ(sample->ids.size(), sample->loss.size());
   Ids learnt;
@@ -165,7 +177,8 @@ TEST(TokenizeConversationTest, WholeMarksAnswersAndEndMarks) {
 
 TEST(TokenizeConversationTest, ATokenAcrossTheBorderIsNotLearnt) {
   // "a" ends the prompt and "b" begins the answer: as one string they are the token "ab".
-  const auto tiny = OpenTiny("{% for m in messages %}{{ m.content }}{% if m.role == 'user' %}a{% endif %}{% endfor %}");
+  const auto tiny =
+      OpenTiny("{% for m in messages %}{{ m.content }}{% if m.role == 'user' %}a{% endif %}{% endfor %}");
   const ChatTemplate model = OpenTemplate("model", *tiny);
   const Conversation turns = {{.input = "x ", .output = "b!"}};
   const auto whole = TokenizeConversation(*tiny, model, turns, TokenizeMode::kWhole);
@@ -180,8 +193,8 @@ TEST(TokenizeConversationTest, ATokenAcrossTheBorderIsNotLearnt) {
 
 TEST(TokenizeConversationTest, PiecesPutBosAndEosAsIds) {
   const auto tiny = OpenTiny("");
-  const auto sample = TokenizeConversation(*tiny, OpenTemplate("moss_sft@0.1.9", *tiny), {{.input = "hello", .output = "ab"}},
-                                           TokenizeMode::kPieces);
+  const auto sample = TokenizeConversation(*tiny, OpenTemplate("moss_sft@0.1.9", *tiny),
+                                           {{.input = "hello", .output = "ab"}}, TokenizeMode::kPieces);
   ASSERT_TRUE(sample.ok()) << sample.status();
   EXPECT_EQ(sample->ids.front(), tiny->bos_id());
   EXPECT_EQ(sample->loss.front(), 0);
