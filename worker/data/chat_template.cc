@@ -45,7 +45,7 @@ Status CheckUtf8(const Turn& turn) {
   return absl::OkStatus();
 }
 
-StatusOr<Value> Message(std::string_view role, const std::string& content) {
+StatusOr<Value> MakeMessage(std::string_view role, const std::string& content) {
   jinja::Dict message;
   message.Set("role", Value::String(std::string(role)));
   message.Set("content", Value::String(content));
@@ -54,11 +54,11 @@ StatusOr<Value> Message(std::string_view role, const std::string& content) {
 
 Status AddQuestion(const Turn& turn, jinja::List* messages) {
   if (!turn.system.empty()) {
-    ASSIGN_OR_RETURN(Value system, Message("system", turn.system));
+    ASSIGN_OR_RETURN(Value system, MakeMessage("system", turn.system));
     messages->push_back(std::move(system));
   }
   if (!turn.input.empty()) {
-    ASSIGN_OR_RETURN(Value user, Message("user", turn.input));
+    ASSIGN_OR_RETURN(Value user, MakeMessage("user", turn.input));
     messages->push_back(std::move(user));
   }
   return absl::OkStatus();
@@ -70,14 +70,14 @@ Status AddTurns(const Conversation& turns, jinja::List* messages, std::vector<si
     RETURN_IF_ERROR(CheckUtf8(turn));
     RETURN_IF_ERROR(AddQuestion(turn, messages));
     answers->push_back(messages->size());
-    ASSIGN_OR_RETURN(Value assistant, Message("assistant", turn.output));
+    ASSIGN_OR_RETURN(Value assistant, MakeMessage("assistant", turn.output));
     messages->push_back(std::move(assistant));
   }
   return absl::OkStatus();
 }
 
-// How much of `text`, which begins with an answer and goes on with what the template puts behind it, is to be learnt:
-// up to the end mark, without white space behind it.
+// How much of `text`, which begins with an answer and goes on with what the template puts behind it, is to be
+// learnt: up to the end mark, without white space behind it.
 size_t LearntLength(std::string_view text, std::string_view answer) {
   const std::string_view core = jinja::StripRight(jinja::StripLeft(answer));
   const size_t at = text.find(core);
@@ -123,9 +123,10 @@ StatusOr<ChatTemplate> ChatTemplate::Open(std::string_view name, const tokenizer
     return absl::NotFoundError(StrCat("there is no chat template \"", name, "\"; known are ", names));
   }
   if (!made.named_->suffix_as_eos && tokenizer.eos_id() < 0) {
-    return absl::InvalidArgumentError(StrCat("the chat template ", name,
-                                             " ends answers with EOS, but the tokenizer names none; set eos_token in "
-                                             "tokenizer_config.json or choose another template"));
+    return absl::InvalidArgumentError(
+        StrCat("the chat template ", name,
+               " ends answers with EOS, but the tokenizer names none; set eos_token in "
+               "tokenizer_config.json or choose another template"));
   }
   made.stop_words_.assign(made.named_->stop_words.begin(), made.named_->stop_words.end());
   return made;
@@ -134,7 +135,8 @@ StatusOr<ChatTemplate> ChatTemplate::Open(std::string_view name, const tokenizer
 Status ChatTemplate::UseModelTemplate(const tokenizer::Tokenizer& tokenizer) {
   if (tokenizer.chat_template().empty()) {
     return absl::InvalidArgumentError(
-        "the model has no chat template of its own (template: model); name one, for example template: chatml");
+        "the model has no chat template of its own (template: model); name one, for example template: "
+        "chatml");
   }
   StatusOr<JinjaTemplate> parsed = JinjaTemplate::Parse(tokenizer.chat_template());
   if (!parsed.ok()) return WithContext(parsed.status(), "the model's chat template");
@@ -157,7 +159,8 @@ std::vector<int32_t> ChatTemplate::StopIds(const tokenizer::Tokenizer& tokenizer
   if (eos_id_ >= 0) ids.push_back(eos_id_);
   for (const std::string& word : stop_words_) {
     const std::optional<int32_t> id = tokenizer.TokenId(word);
-    if (id && tokenizer.is_special(*id) && std::find(ids.begin(), ids.end(), *id) == ids.end()) ids.push_back(*id);
+    if (id && tokenizer.is_special(*id) && std::find(ids.begin(), ids.end(), *id) == ids.end())
+      ids.push_back(*id);
   }
   return ids;
 }
@@ -177,12 +180,14 @@ StatusOr<std::string> ChatTemplate::FillPrompt(const Turn& turn, size_t round) c
   return Fill(named_->system, "{system}", turn.system) + question;
 }
 
-StatusOr<std::vector<ChatTemplate::Piece>> ChatTemplate::NamedPieces(const Conversation& turns, const Turn* next) const {
+StatusOr<std::vector<ChatTemplate::Piece>> ChatTemplate::NamedPieces(const Conversation& turns,
+                                                                     const Turn* next) const {
   std::vector<Piece> pieces;
   bool after_eos = true;
   const auto begin_turn = [&](const Turn& turn, size_t round) -> Status {
     RETURN_IF_ERROR(CheckUtf8(turn));
-    if (named_->has_bos && !bos_text_.empty() && (after_eos || named_->repeats_bos)) pieces.push_back({.kind = Kind::kBos});
+    if (named_->has_bos && !bos_text_.empty() && (after_eos || named_->repeats_bos))
+      pieces.push_back({.kind = Kind::kBos});
     ASSIGN_OR_RETURN(std::string prompt, FillPrompt(turn, round));
     pieces.push_back({.text = std::move(prompt)});
     return absl::OkStatus();
@@ -228,14 +233,16 @@ StatusOr<std::string> ChatTemplate::RenderPrompt(const Conversation& past, const
   return Join(pieces, &ignored);
 }
 
-StatusOr<std::vector<ChatTemplate::Piece>> ChatTemplate::PromptPieces(const Conversation& past, const Turn& next) const {
+StatusOr<std::vector<ChatTemplate::Piece>> ChatTemplate::PromptPieces(const Conversation& past,
+                                                                      const Turn& next) const {
   if (named_) return NamedPieces(past, &next);
   jinja::List messages;
   std::vector<size_t> answers;
   RETURN_IF_ERROR(AddTurns(past, &messages, &answers));
   RETURN_IF_ERROR(CheckUtf8(next));
   RETURN_IF_ERROR(AddQuestion(next, &messages));
-  ASSIGN_OR_RETURN(JinjaTemplate::Output output, RunJinja(messages, messages.size(), /*add_generation_prompt=*/true));
+  ASSIGN_OR_RETURN(JinjaTemplate::Output output,
+                   RunJinja(messages, messages.size(), /*add_generation_prompt=*/true));
   std::vector<Piece> pieces;
   pieces.push_back({.text = std::move(output.text)});
   return pieces;
@@ -261,7 +268,8 @@ StatusOr<std::vector<ChatTemplate::Piece>> ChatTemplate::Pieces(const Conversati
 StatusOr<JinjaTemplate::Output> ChatTemplate::RunJinja(const jinja::List& messages, size_t count,
                                                        bool add_generation_prompt) const {
   jinja::Dict variables;
-  ASSIGN_OR_RETURN(Value list, Value::FromList(jinja::List(messages.begin(), messages.begin() + static_cast<ptrdiff_t>(count))));
+  ASSIGN_OR_RETURN(Value list, Value::FromList(jinja::List(
+                                   messages.begin(), messages.begin() + static_cast<ptrdiff_t>(count))));
   variables.Set("messages", std::move(list));
   variables.Set("add_generation_prompt", Value::Bool(add_generation_prompt));
   variables.Set("tools", Value::None());
@@ -278,11 +286,12 @@ StatusOr<Rendered> ChatTemplate::RenderJinja(const Conversation& conversation) c
   jinja::List messages;
   std::vector<size_t> answers;
   RETURN_IF_ERROR(AddTurns(conversation, &messages, &answers));
-  ASSIGN_OR_RETURN(JinjaTemplate::Output whole, RunJinja(messages, messages.size(), /*add_generation_prompt=*/false));
+  ASSIGN_OR_RETURN(JinjaTemplate::Output whole,
+                   RunJinja(messages, messages.size(), /*add_generation_prompt=*/false));
   const bool marked = jinja_->marks_generation();
   if (marked && whole.generated.size() != answers.size()) {
-    return absl::InvalidArgumentError(StrCat("the model's chat template marks ", whole.generated.size(), " answers of ",
-                                             answers.size(), "; choose a named template"));
+    return absl::InvalidArgumentError(StrCat("the model's chat template marks ", whole.generated.size(),
+                                             " answers of ", answers.size(), "; choose a named template"));
   }
   Rendered rendered;
   for (size_t i = 0; i < answers.size(); ++i) {
@@ -298,10 +307,12 @@ StatusOr<Rendered> ChatTemplate::RenderJinja(const Conversation& conversation) c
   return rendered;
 }
 
-StatusOr<ByteSpan> ChatTemplate::LocateAnswer(const jinja::List& messages, size_t message, std::string_view answer,
-                                              std::string_view total) const {
-  ASSIGN_OR_RETURN(const JinjaTemplate::Output before, RunJinja(messages, message, /*add_generation_prompt=*/true));
-  ASSIGN_OR_RETURN(const JinjaTemplate::Output with, RunJinja(messages, message + 1, /*add_generation_prompt=*/false));
+StatusOr<ByteSpan> ChatTemplate::LocateAnswer(const jinja::List& messages, size_t message,
+                                              std::string_view answer, std::string_view total) const {
+  ASSIGN_OR_RETURN(const JinjaTemplate::Output before,
+                   RunJinja(messages, message, /*add_generation_prompt=*/true));
+  ASSIGN_OR_RETURN(const JinjaTemplate::Output with,
+                   RunJinja(messages, message + 1, /*add_generation_prompt=*/false));
   if (!std::string_view(with.text).starts_with(before.text) || !total.starts_with(with.text)) {
     return absl::InvalidArgumentError(
         StrCat("the model's chat template changes earlier text when message ", message + 1,

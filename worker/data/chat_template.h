@@ -1,9 +1,9 @@
-// Conversations as the text a model is trained on, and which bytes of it carry loss: each answer and the mark that ends
-// it, never the question, the system text or what lies between turns.
+// Conversations as the text a model is trained on, and which bytes of it carry loss: each answer and the mark
+// that ends it, never the question, the system text or what lies between turns.
 //
-// A template is one of XTuner's (named_templates.h; "qwen_chat" = v0.1.23, "qwen_chat@0.1.9" = as the recipes of that
-// version ran), "chatml", or "model": the Jinja template that came with the tokenizer. The same object renders training
-// samples and the prompts of a chat.
+// A template is one of XTuner's (named_templates.h; "qwen_chat" = v0.1.23, "qwen_chat@0.1.9" = as the recipes
+// of that version ran), "chatml", or "model": the Jinja template that came with the tokenizer. The same
+// object renders training samples and the prompts of a chat.
 #pragma once
 
 #include <cstdint>
@@ -50,16 +50,17 @@ StatusOr<TokenizeMode> ParseTokenizeMode(std::string_view name);
 // Immutable and thread-safe.
 class ChatTemplate {
  public:
-  // NOT_FOUND lists the known names; INVALID_ARGUMENT when the tokenizer has no template, its template uses something
-  // that is not supported (named with its line), or an answer would end in an EOS that the tokenizer does not have.
+  // NOT_FOUND lists the known names; INVALID_ARGUMENT when the tokenizer has no template, its template uses
+  // something that is not supported (named with its line), or an answer would end in an EOS that the
+  // tokenizer does not have.
   static StatusOr<ChatTemplate> Open(std::string_view name, const tokenizer::Tokenizer& tokenizer);
   // "model" and all named ones.
   static std::vector<std::string> Names();
 
   const std::string& name() const { return name_; }
 
-  // INVALID_ARGUMENT for a system text that the template has no place for, messages that the model's template refuses,
-  // and a model's template under which an answer cannot be located.
+  // INVALID_ARGUMENT for a system text that the template has no place for, messages that the model's template
+  // refuses, and a model's template under which an answer cannot be located.
   StatusOr<Rendered> Render(const Conversation& conversation) const;
   // What stands before the answer to next.input after the turns so far; next.output is not used.
   StatusOr<std::string> RenderPrompt(const Conversation& past, const Turn& next) const;
@@ -88,7 +89,8 @@ class ChatTemplate {
   std::string Join(const std::vector<Piece>& pieces, std::vector<ByteSpan>* supervised) const;
 
   // The first `count` messages by the model's template.
-  StatusOr<JinjaTemplate::Output> RunJinja(const jinja::List& messages, size_t count, bool add_generation_prompt) const;
+  StatusOr<JinjaTemplate::Output> RunJinja(const jinja::List& messages, size_t count,
+                                           bool add_generation_prompt) const;
   StatusOr<Rendered> RenderJinja(const Conversation& conversation) const;
   // Where the answer of the assistant's message lies in `total`.
   StatusOr<ByteSpan> LocateAnswer(const jinja::List& messages, size_t message, std::string_view answer,
@@ -102,8 +104,10 @@ class ChatTemplate {
   std::vector<std::string> stop_words_;
 };
 
-// A conversation as ids with their loss marks. In mode kWhole a token counts as learnt only when all its bytes are.
-StatusOr<TokenizedSample> TokenizeConversation(const tokenizer::Tokenizer& tokenizer, const ChatTemplate& chat_template,
+// A conversation as ids with their loss marks. In mode kWhole a token counts as learnt only when all its
+// bytes are.
+StatusOr<TokenizedSample> TokenizeConversation(const tokenizer::Tokenizer& tokenizer,
+                                               const ChatTemplate& chat_template,
                                                const Conversation& conversation, TokenizeMode mode);
 
 struct PromptRequest {
@@ -111,7 +115,8 @@ struct PromptRequest {
   const Turn& next;
 };
 // The prompt of a chat as ids, in the mode that the model was trained with.
-StatusOr<std::vector<int32_t>> TokenizePrompt(const tokenizer::Tokenizer& tokenizer, const ChatTemplate& chat_template,
-                                              const PromptRequest& request, TokenizeMode mode);
+StatusOr<std::vector<int32_t>> TokenizePrompt(const tokenizer::Tokenizer& tokenizer,
+                                              const ChatTemplate& chat_template, const PromptRequest& request,
+                                              TokenizeMode mode);
 
 }  // namespace ft::data

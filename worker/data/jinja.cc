@@ -21,7 +21,8 @@ bool HoldsGeneration(const jinja::Body& body) {
 }  // namespace
 
 JinjaTemplate::JinjaTemplate(jinja::Body body)
-    : body_(std::make_shared<const jinja::Body>(std::move(body))), marks_generation_(HoldsGeneration(*body_)) {}
+    : body_(std::make_shared<const jinja::Body>(std::move(body))),
+      marks_generation_(HoldsGeneration(*body_)) {}
 
 StatusOr<JinjaTemplate> JinjaTemplate::Parse(std::string_view source) {
   if (tokenizer::FirstInvalidUtf8(source)) return absl::InvalidArgumentError("the template is not UTF-8");
@@ -29,7 +30,8 @@ StatusOr<JinjaTemplate> JinjaTemplate::Parse(std::string_view source) {
   return JinjaTemplate(std::move(body));
 }
 
-StatusOr<JinjaTemplate::Output> JinjaTemplate::Render(const jinja::Dict& variables, const JinjaLimits& limits) const {
+StatusOr<JinjaTemplate::Output> JinjaTemplate::Render(const jinja::Dict& variables,
+                                                      const JinjaLimits& limits) const {
   return jinja::Evaluator(variables, limits).Run(*body_);
 }
 

@@ -1,12 +1,13 @@
-// A bounded evaluator of the part of Jinja that chat templates use. No code is run, nothing outside the given values
-// can be reached, and steps, depth and output have limits.
+// A bounded evaluator of the part of Jinja that chat templates use. No code is run, nothing outside the given
+// values can be reached, and steps, depth and output have limits.
 //
-// Supported: text, {{ }}, {# #}, for (with loop, unpacking, if, else, break, continue), if, set (also of namespace
-// attributes and blocks), generation blocks; strings, integers, booleans, none, lists, dictionaries; attributes, [] with
-// slices, calls of the methods and functions below; + - * // % ~, comparisons, in, and, or, not, a if b else c; filters
-// and tests of jinja_filters.h; namespace(), range(), dict(), raise_exception(). White space as with trim_blocks and
-// lstrip_blocks. All else is refused by name and line. strftime_now is not defined: a template that asks for it takes its
-// fixed date, and one that calls it all the same is refused, since training data must not depend on the day.
+// Supported: text, {{ }}, {# #}, for (with loop, unpacking, if, else, break, continue), if, set (also of
+// namespace attributes and blocks), generation blocks; strings, integers, booleans, none, lists,
+// dictionaries; attributes, [] with slices, calls of the methods and functions below; + - * // % ~,
+// comparisons, in, and, or, not, a if b else c; filters and tests of jinja_filters.h; namespace(), range(),
+// dict(), raise_exception(). White space as with trim_blocks and lstrip_blocks. All else is refused by name
+// and line. strftime_now is not defined: a template that asks for it takes its fixed date, and one that calls
+// it all the same is refused, since training data must not depend on the day.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +22,7 @@
 namespace ft::data {
 
 struct JinjaLimits {
-  int64_t max_steps = 20'000'000;             // Expressions and statements, and 64 bytes of text each count as one.
+  int64_t max_steps = 20'000'000;  // Expressions and statements, and 64 bytes of text each count as one.
   size_t max_output_bytes = size_t{64} << 20;  // Also of each string on the way.
 };
 

@@ -18,7 +18,8 @@ StatusOr<List> Iterable(const Value& value) {
     for (const auto& entry : value.dict().entries) items.push_back(Value::String(entry.first));
     return items;
   }
-  if (!value.is(ValueKind::kString)) return absl::InvalidArgumentError(StrCat("loops over ", value.kind_name()));
+  if (!value.is(ValueKind::kString))
+    return absl::InvalidArgumentError(StrCat("loops over ", value.kind_name()));
   const std::string& text = value.string();
   const std::vector<size_t> starts = CharacterStarts(text);
   for (size_t i = 0; i + 1 < starts.size(); ++i) {
@@ -32,12 +33,9 @@ StatusOr<Value> LoopVariable(const List& items, size_t index) {
   const auto count = static_cast<int64_t>(items.size());
   const auto at = static_cast<int64_t>(index);
   Dict loop;
-  loop.entries = {{"index", Value::Int(at + 1)},
-                  {"index0", Value::Int(at)},
-                  {"revindex", Value::Int(count - at)},
-                  {"revindex0", Value::Int(count - at - 1)},
-                  {"first", Value::Bool(at == 0)},
-                  {"last", Value::Bool(at + 1 == count)},
+  loop.entries = {{"index", Value::Int(at + 1)},        {"index0", Value::Int(at)},
+                  {"revindex", Value::Int(count - at)}, {"revindex0", Value::Int(count - at - 1)},
+                  {"first", Value::Bool(at == 0)},      {"last", Value::Bool(at + 1 == count)},
                   {"length", Value::Int(count)}};
   if (index > 0) loop.Set("previtem", items[index - 1]);
   if (index + 1 < items.size()) loop.Set("nextitem", items[index + 1]);
@@ -53,11 +51,12 @@ const Value* Arguments::Get(size_t position, std::string_view name) const {
 Status Evaluator::Charge(int line, size_t bytes) {
   steps_ += 1 + static_cast<int64_t>(bytes / 64);
   if (steps_ > limits_.max_steps) {
-    return absl::ResourceExhaustedError(StrCat("line ", line, ": the template takes more than ", limits_.max_steps, " steps"));
+    return absl::ResourceExhaustedError(
+        StrCat("line ", line, ": the template takes more than ", limits_.max_steps, " steps"));
   }
   if (bytes > limits_.max_output_bytes) {
-    return absl::ResourceExhaustedError(
-        StrCat("line ", line, ": the template makes a text longer than ", limits_.max_output_bytes, " bytes"));
+    return absl::ResourceExhaustedError(StrCat("line ", line, ": the template makes a text longer than ",
+                                               limits_.max_output_bytes, " bytes"));
   }
   return absl::OkStatus();
 }
@@ -65,7 +64,8 @@ Status Evaluator::Charge(int line, size_t bytes) {
 // Puts the line into an error that comes from a value, and counts the size of what was made.
 StatusOr<Value> Evaluator::Checked(int line, StatusOr<Value> value) {
   if (!value.ok()) {
-    return Message(value.status()).starts_with("line ") ? value.status() : WithContext(value.status(), StrCat("line ", line));
+    return Message(value.status()).starts_with("line ") ? value.status()
+                                                        : WithContext(value.status(), StrCat("line ", line));
   }
   size_t bytes = 0;
   if (value->is(ValueKind::kString)) bytes = value->string().size();
@@ -88,21 +88,36 @@ StatusOr<Evaluator::Flow> Evaluator::RunBody(const Body& body) {
 }
 
 StatusOr<Evaluator::Flow> Evaluator::RunStatement(const Statement& statement) {
-  RETURN_IF_ERROR(Charge(statement.line, output_.text.size() > limits_.max_output_bytes ? output_.text.size() : 0));
+  RETURN_IF_ERROR(
+      Charge(statement.line, output_.text.size() > limits_.max_output_bytes ? output_.text.size() : 0));
   switch (statement.kind) {
     case Statement::Kind::kText:
       RETURN_IF_ERROR(Charge(statement.line, statement.text.size()));
       output_.text.append(statement.text);
       return Flow::kNormal;
-    case Statement::Kind::kOutput: RETURN_IF_ERROR(RunOutput(statement)); return Flow::kNormal;
-    case Statement::Kind::kFor: return RunFor(statement);
-    case Statement::Kind::kIf: return RunIf(statement);
-    case Statement::Kind::kSet: RETURN_IF_ERROR(RunSet(statement)); return Flow::kNormal;
-    case Statement::Kind::kSetAttribute: RETURN_IF_ERROR(RunSetAttribute(statement)); return Flow::kNormal;
-    case Statement::Kind::kSetBlock: RETURN_IF_ERROR(RunSetBlock(statement)); return Flow::kNormal;
-    case Statement::Kind::kGeneration: RETURN_IF_ERROR(RunGeneration(statement)); return Flow::kNormal;
-    case Statement::Kind::kBreak: return Flow::kBreak;
-    case Statement::Kind::kContinue: return Flow::kContinue;
+    case Statement::Kind::kOutput:
+      RETURN_IF_ERROR(RunOutput(statement));
+      return Flow::kNormal;
+    case Statement::Kind::kFor:
+      return RunFor(statement);
+    case Statement::Kind::kIf:
+      return RunIf(statement);
+    case Statement::Kind::kSet:
+      RETURN_IF_ERROR(RunSet(statement));
+      return Flow::kNormal;
+    case Statement::Kind::kSetAttribute:
+      RETURN_IF_ERROR(RunSetAttribute(statement));
+      return Flow::kNormal;
+    case Statement::Kind::kSetBlock:
+      RETURN_IF_ERROR(RunSetBlock(statement));
+      return Flow::kNormal;
+    case Statement::Kind::kGeneration:
+      RETURN_IF_ERROR(RunGeneration(statement));
+      return Flow::kNormal;
+    case Statement::Kind::kBreak:
+      return Flow::kBreak;
+    case Statement::Kind::kContinue:
+      return Flow::kContinue;
   }
   return Flow::kNormal;
 }
@@ -112,7 +127,8 @@ Status Evaluator::RunOutput(const Statement& statement) {
   const StatusOr<std::string> text = ToText(value);
   if (!text.ok()) return WithContext(text.status(), StrCat("line ", statement.line));
   const size_t begin = output_.text.size();
-  RETURN_IF_ERROR(Charge(statement.line, begin + text->size() > limits_.max_output_bytes ? begin + text->size() : text->size()));
+  RETURN_IF_ERROR(Charge(
+      statement.line, begin + text->size() > limits_.max_output_bytes ? begin + text->size() : text->size()));
   output_.text.append(*text);
   if (captures_ == 0) output_.expressions.push_back({begin, output_.text.size(), statement.line});
   return absl::OkStatus();
@@ -156,7 +172,8 @@ Status Evaluator::BindTargets(const Statement& statement, const Value& value, Di
     return absl::OkStatus();
   }
   if (!value.is(ValueKind::kList) || value.list().size() != statement.targets.size()) {
-    return TemplateError(statement.line, StrCat("cannot unpack ", value.kind_name(), " into ", statement.targets.size(), " names"));
+    return TemplateError(statement.line, StrCat("cannot unpack ", value.kind_name(), " into ",
+                                                statement.targets.size(), " names"));
   }
   for (size_t i = 0; i < statement.targets.size(); ++i) scope->Set(statement.targets[i], value.list()[i]);
   return absl::OkStatus();
@@ -181,12 +198,13 @@ Status Evaluator::RunSet(const Statement& statement) {
 Status Evaluator::RunSetAttribute(const Statement& statement) {
   const Value target = Lookup(statement.targets[0]);
   if (!target.is(ValueKind::kNamespace)) {
-    return TemplateError(statement.line, StrCat("cannot set an attribute of \"", statement.targets[0], "\", which is ",
-                                                target.kind_name(), " and not a namespace"));
+    return TemplateError(statement.line, StrCat("cannot set an attribute of \"", statement.targets[0],
+                                                "\", which is ", target.kind_name(), " and not a namespace"));
   }
   ASSIGN_OR_RETURN(Value value, Eval(*statement.expr));
   // A namespace inside itself would never be freed.
-  if (value.is(ValueKind::kNamespace)) return TemplateError(statement.line, "a namespace inside a namespace is not supported");
+  if (value.is(ValueKind::kNamespace))
+    return TemplateError(statement.line, "a namespace inside a namespace is not supported");
   target.name_space()->Set(statement.targets[1], std::move(value));
   return absl::OkStatus();
 }
@@ -205,7 +223,8 @@ Status Evaluator::RunSetBlock(const Statement& statement) {
 }
 
 Status Evaluator::RunGeneration(const Statement& statement) {
-  if (captures_ > 0) return TemplateError(statement.line, "{% generation %} inside a {% set %} block is not supported");
+  if (captures_ > 0)
+    return TemplateError(statement.line, "{% generation %} inside a {% set %} block is not supported");
   const size_t begin = output_.text.size();
   scopes_.emplace_back();
   RETURN_IF_ERROR(RunBody(statement.body).status());
@@ -226,20 +245,32 @@ StatusOr<Value> Evaluator::Eval(const Expr& expr) { return Checked(expr.line, Ev
 
 StatusOr<Value> Evaluator::EvalKind(const Expr& expr) {
   switch (expr.kind) {
-    case Expr::Kind::kLiteral: return expr.value;
-    case Expr::Kind::kName: return Lookup(expr.name);
-    case Expr::Kind::kList: return EvalList(expr);
-    case Expr::Kind::kDict: return EvalDict(expr);
-    case Expr::Kind::kUnary: return EvalUnary(expr);
-    case Expr::Kind::kBinary: return EvalBinary(expr);
-    case Expr::Kind::kCompare: return EvalCompare(expr);
-    case Expr::Kind::kConditional: return EvalConditional(expr);
-    case Expr::Kind::kSlice: return EvalSlice(expr);
-    case Expr::Kind::kCall: return EvalCall(expr);
-    case Expr::Kind::kTest: return EvalTest(expr);
+    case Expr::Kind::kLiteral:
+      return expr.value;
+    case Expr::Kind::kName:
+      return Lookup(expr.name);
+    case Expr::Kind::kList:
+      return EvalList(expr);
+    case Expr::Kind::kDict:
+      return EvalDict(expr);
+    case Expr::Kind::kUnary:
+      return EvalUnary(expr);
+    case Expr::Kind::kBinary:
+      return EvalBinary(expr);
+    case Expr::Kind::kCompare:
+      return EvalCompare(expr);
+    case Expr::Kind::kConditional:
+      return EvalConditional(expr);
+    case Expr::Kind::kSlice:
+      return EvalSlice(expr);
+    case Expr::Kind::kCall:
+      return EvalCall(expr);
+    case Expr::Kind::kTest:
+      return EvalTest(expr);
     case Expr::Kind::kAttribute:
     case Expr::Kind::kIndex:
-    case Expr::Kind::kFilter: break;
+    case Expr::Kind::kFilter:
+      break;
   }
   ASSIGN_OR_RETURN(const Value operand, Eval(*expr.children[0]));
   if (expr.kind == Expr::Kind::kAttribute) return GetAttribute(operand, expr.name);
@@ -264,7 +295,8 @@ StatusOr<Value> Evaluator::EvalDict(const Expr& expr) {
   Dict dict;
   for (size_t i = 0; i + 1 < expr.children.size(); i += 2) {
     ASSIGN_OR_RETURN(const Value key, Eval(*expr.children[i]));
-    if (!key.is(ValueKind::kString)) return TemplateError(expr.line, StrCat(key.kind_name(), " as a key is not supported"));
+    if (!key.is(ValueKind::kString))
+      return TemplateError(expr.line, StrCat(key.kind_name(), " as a key is not supported"));
     ASSIGN_OR_RETURN(Value value, Eval(*expr.children[i + 1]));
     dict.Set(key.string(), std::move(value));
   }
@@ -274,7 +306,8 @@ StatusOr<Value> Evaluator::EvalDict(const Expr& expr) {
 StatusOr<Value> Evaluator::EvalUnary(const Expr& expr) {
   ASSIGN_OR_RETURN(const Value operand, Eval(*expr.children[0]));
   if (expr.name == "not") return Value::Bool(!IsTrue(operand));
-  if (!operand.is(ValueKind::kInt)) return TemplateError(expr.line, StrCat("\"", expr.name, "\" before ", operand.kind_name()));
+  if (!operand.is(ValueKind::kInt))
+    return TemplateError(expr.line, StrCat("\"", expr.name, "\" before ", operand.kind_name()));
   return expr.name == "+" ? StatusOr<Value>(operand) : Combine("-", Value::Int(0), operand);
 }
 
@@ -333,7 +366,8 @@ StatusOr<Value> Evaluator::EvalCall(const Expr& expr) {
   const Expr& callee = *expr.children[0];
   ASSIGN_OR_RETURN(const Arguments arguments, EvalArguments(expr));
   if (callee.kind == Expr::Kind::kName) return CallFunction(callee.name, arguments);
-  if (callee.kind != Expr::Kind::kAttribute) return TemplateError(expr.line, "calling the result of an expression is not supported");
+  if (callee.kind != Expr::Kind::kAttribute)
+    return TemplateError(expr.line, "calling the result of an expression is not supported");
   ASSIGN_OR_RETURN(const Value object, Eval(*callee.children[0]));
   return CallMethod(object, callee.name, arguments);
 }

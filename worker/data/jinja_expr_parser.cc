@@ -17,7 +17,8 @@ Status TooDeep(int line) {
 
 // Words that cannot begin an operand.
 bool IsReserved(std::string_view name) {
-  return name == "and" || name == "or" || name == "else" || name == "if" || name == "in" || name == "is" || name == "not";
+  return name == "and" || name == "or" || name == "else" || name == "if" || name == "in" || name == "is" ||
+         name == "not";
 }
 
 }  // namespace
@@ -108,8 +109,9 @@ StatusOr<ExprPtr> ExprParser::ParseConditional() {
 StatusOr<ExprPtr> ExprParser::ParseLeftToRight(const std::vector<std::string_view>& operators, Level next) {
   ASSIGN_OR_RETURN(ExprPtr left, (this->*next)());
   while (true) {
-    const auto found = std::find_if(operators.begin(), operators.end(),
-                                    [this](std::string_view text) { return IsOperator(text) || IsName(text); });
+    const auto found = std::find_if(operators.begin(), operators.end(), [this](std::string_view text) {
+      return IsOperator(text) || IsName(text);
+    });
     if (found == operators.end()) return left;
     ExprPtr binary = Make(Kind::kBinary, std::string(*found));
     ++at_;
@@ -124,7 +126,9 @@ StatusOr<ExprPtr> ExprParser::ParseOr() { return ParseLeftToRight({"or"}, &ExprP
 StatusOr<ExprPtr> ExprParser::ParseAnd() { return ParseLeftToRight({"and"}, &ExprParser::ParseNot); }
 StatusOr<ExprPtr> ExprParser::ParseSum() { return ParseLeftToRight({"+", "-"}, &ExprParser::ParseConcat); }
 StatusOr<ExprPtr> ExprParser::ParseConcat() { return ParseLeftToRight({"~"}, &ExprParser::ParseProduct); }
-StatusOr<ExprPtr> ExprParser::ParseProduct() { return ParseLeftToRight({"*", "//", "%"}, &ExprParser::ParsePower); }
+StatusOr<ExprPtr> ExprParser::ParseProduct() {
+  return ParseLeftToRight({"*", "//", "%"}, &ExprParser::ParsePower);
+}
 
 StatusOr<ExprPtr> ExprParser::ParseNot() {
   if (!IsName("not")) return ParseCompare();
@@ -149,7 +153,8 @@ StatusOr<ExprPtr> ExprParser::ParseCompare() {
       if (op.empty() && AcceptOperator(known)) op = std::string(known);
     }
     if (op.empty() && AcceptName("in")) op = "in";
-    const bool not_in = op.empty() && IsName("not") && tokens_[at_ + 1].kind == TokenKind::kName && tokens_[at_ + 1].text == "in";
+    const bool not_in = op.empty() && IsName("not") && tokens_[at_ + 1].kind == TokenKind::kName &&
+                        tokens_[at_ + 1].text == "in";
     if (not_in) {
       at_ += 2;
       op = "not in";
@@ -313,7 +318,8 @@ Status ExprParser::ParseArguments(Expr* call) {
       if (AcceptOperator(")")) break;
     }
     first = false;
-    if (IsOperator("*") || IsOperator("**")) return TemplateError(Peek().line, "an unpacked argument is not supported");
+    if (IsOperator("*") || IsOperator("**"))
+      return TemplateError(Peek().line, "an unpacked argument is not supported");
     const bool is_named = Peek().kind == TokenKind::kName && tokens_[at_ + 1].kind == TokenKind::kOperator &&
                           tokens_[at_ + 1].text == "=";
     const std::string name = is_named ? Peek().text : "";
@@ -364,8 +370,8 @@ StatusOr<ExprPtr> ExprParser::ParseTest(ExprPtr operand) {
     return test;
   }
   const bool is_operand = (Peek().kind == TokenKind::kName && !IsReserved(Peek().text)) ||
-                          Peek().kind == TokenKind::kString || Peek().kind == TokenKind::kInteger || IsOperator("[") ||
-                          IsOperator("{");
+                          Peek().kind == TokenKind::kString || Peek().kind == TokenKind::kInteger ||
+                          IsOperator("[") || IsOperator("{");
   if (is_operand) {
     ASSIGN_OR_RETURN(ExprPtr argument, ParsePrimary());
     ASSIGN_OR_RETURN(argument, ParsePostfix(std::move(argument)));

@@ -1,4 +1,5 @@
-// The expressions of a Jinja template, by recursive descent over its tokens. Used by the parser of statements.
+// The expressions of a Jinja template, by recursive descent over its tokens. Used by the parser of
+// statements.
 #pragma once
 
 #include <memory>
@@ -22,8 +23,12 @@ class ExprParser {
 
   const Token& Peek() const { return tokens_[at_]; }
   Token Next() { return tokens_[Peek().kind == Token::Kind::kEnd ? at_ : at_++]; }
-  bool IsOperator(std::string_view text) const { return Peek().kind == Token::Kind::kOperator && Peek().text == text; }
-  bool IsName(std::string_view text) const { return Peek().kind == Token::Kind::kName && Peek().text == text; }
+  bool IsOperator(std::string_view text) const {
+    return Peek().kind == Token::Kind::kOperator && Peek().text == text;
+  }
+  bool IsName(std::string_view text) const {
+    return Peek().kind == Token::Kind::kName && Peek().text == text;
+  }
   // Takes the token if it is this operator or word.
   bool AcceptOperator(std::string_view text);
   bool AcceptName(std::string_view text);
@@ -64,7 +69,8 @@ class ExprParser {
   Status ParseArguments(Expr* call);
 
   ExprPtr Make(Expr::Kind kind, std::string name = "") const;
-  // Appends a child and counts depth; INVALID_ARGUMENT when the expression gets too deep. A null child is allowed.
+  // Appends a child and counts depth; INVALID_ARGUMENT when the expression gets too deep. A null child is
+  // allowed.
   Status Append(Expr* parent, ExprPtr child) const;
 
   std::vector<Token> tokens_;

@@ -20,17 +20,21 @@ constexpr int64_t kMaxIndent = 16;
 Status Fail(std::string text) { return absl::InvalidArgumentError(std::move(text)); }
 
 Status WrongType(std::string_view what, const Value& value) {
-  if (value.is(Kind::kUndefined)) return Fail(StrCat(what, " \"", value.undefined_name(), "\", which is undefined"));
+  if (value.is(Kind::kUndefined))
+    return Fail(StrCat(what, " \"", value.undefined_name(), "\", which is undefined"));
   return Fail(StrCat(what, " ", value.kind_name(), " is not supported"));
 }
 
 bool IsNumber(const Value& value) { return value.is(Kind::kInt) || value.is(Kind::kBool); }
-int64_t Number(const Value& value) { return value.is(Kind::kBool) ? (value.bool_value() ? 1 : 0) : value.int_value(); }
+int64_t Number(const Value& value) {
+  return value.is(Kind::kBool) ? (value.bool_value() ? 1 : 0) : value.int_value();
+}
 
 enum class LetterCase { kUpper, kLower };
 
 StatusOr<std::string> ChangeCase(std::string_view text, LetterCase wanted) {
-  icu::UnicodeString units = icu::UnicodeString::fromUTF8(icu::StringPiece(text.data(), static_cast<int32_t>(text.size())));
+  icu::UnicodeString units =
+      icu::UnicodeString::fromUTF8(icu::StringPiece(text.data(), static_cast<int32_t>(text.size())));
   if (wanted == LetterCase::kUpper) {
     units.toUpper(icu::Locale::getRoot());
   } else {
@@ -54,7 +58,8 @@ StatusOr<Value> AsValue(StatusOr<std::string> text) {
   return Value::String(*std::move(text));
 }
 
-// The characters of `text` without those in `characters` at its ends; Python's white space when there are none given.
+// The characters of `text` without those in `characters` at its ends; Python's white space when there are
+// none given.
 std::string_view Strip(std::string_view text, const Value* characters, bool left, bool right) {
   if (characters == nullptr || !characters->is(Kind::kString)) {
     if (left) text = StripLeft(text);
@@ -77,7 +82,8 @@ std::string_view Strip(std::string_view text, const Value* characters, bool left
 StatusOr<Value> Split(std::string_view text, const Arguments& arguments) {
   const Value* separator = arguments.Get(0, "sep");
   const Value* limit = arguments.Get(1, "maxsplit");
-  int64_t left = limit != nullptr && limit->is(Kind::kInt) && limit->int_value() >= 0 ? limit->int_value() : INT64_MAX;
+  int64_t left =
+      limit != nullptr && limit->is(Kind::kInt) && limit->int_value() >= 0 ? limit->int_value() : INT64_MAX;
   List parts;
   if (separator == nullptr || separator->is(Kind::kNone)) {
     for (text = StripLeft(text); !text.empty(); text = StripLeft(text), --left) {
@@ -90,7 +96,8 @@ StatusOr<Value> Split(std::string_view text, const Arguments& arguments) {
     }
     return Value::FromList(std::move(parts));
   }
-  if (!separator->is(Kind::kString) || separator->string().empty()) return Fail("split needs a separator that is not empty");
+  if (!separator->is(Kind::kString) || separator->string().empty())
+    return Fail("split needs a separator that is not empty");
   const std::string& mark = separator->string();
   for (size_t at = text.find(mark); at != std::string_view::npos && left > 0; at = text.find(mark), --left) {
     parts.push_back(Value::String(std::string(text.substr(0, at))));
@@ -104,12 +111,15 @@ StatusOr<Value> Replace(std::string_view text, const Arguments& arguments) {
   const Value* from = arguments.Get(0, "s");
   const Value* to = arguments.Get(1, "new");
   const Value* limit = arguments.Get(2, "count");
-  if (from == nullptr || to == nullptr || !from->is(Kind::kString) || !to->is(Kind::kString) || from->string().empty()) {
+  if (from == nullptr || to == nullptr || !from->is(Kind::kString) || !to->is(Kind::kString) ||
+      from->string().empty()) {
     return Fail("replace needs two strings, the first not empty");
   }
-  int64_t left = limit != nullptr && limit->is(Kind::kInt) && limit->int_value() >= 0 ? limit->int_value() : INT64_MAX;
+  int64_t left =
+      limit != nullptr && limit->is(Kind::kInt) && limit->int_value() >= 0 ? limit->int_value() : INT64_MAX;
   std::string out;
-  for (size_t at = text.find(from->string()); at != std::string_view::npos && left > 0; at = text.find(from->string()), --left) {
+  for (size_t at = text.find(from->string()); at != std::string_view::npos && left > 0;
+       at = text.find(from->string()), --left) {
     out.append(text.substr(0, at));
     out.append(to->string());
     text.remove_prefix(at + from->string().size());
@@ -134,11 +144,16 @@ StatusOr<Value> Join(const Value& items, std::string_view separator) {
 
 StatusOr<int64_t> Length(const Value& value) {
   switch (value.kind()) {
-    case Kind::kUndefined: return 0;
-    case Kind::kString: return static_cast<int64_t>(CharacterStarts(value.string()).size()) - 1;
-    case Kind::kList: return static_cast<int64_t>(value.list().size());
-    case Kind::kDict: return static_cast<int64_t>(value.dict().entries.size());
-    default: return WrongType("taking the length of", value);
+    case Kind::kUndefined:
+      return 0;
+    case Kind::kString:
+      return static_cast<int64_t>(CharacterStarts(value.string()).size()) - 1;
+    case Kind::kList:
+      return static_cast<int64_t>(value.list().size());
+    case Kind::kDict:
+      return static_cast<int64_t>(value.dict().entries.size());
+    default:
+      return WrongType("taking the length of", value);
   }
 }
 
@@ -152,7 +167,8 @@ StatusOr<Value> Pairs(const Value& dict) {
 }
 
 // Positions of a Python slice over `size` elements.
-StatusOr<std::vector<size_t>> SlicePositions(int64_t size, const Value& start, const Value& stop, const Value& step) {
+StatusOr<std::vector<size_t>> SlicePositions(int64_t size, const Value& start, const Value& stop,
+                                             const Value& step) {
   for (const Value* bound : {&start, &stop, &step}) {
     if (!bound->is(Kind::kNone) && !bound->is(Kind::kInt)) return WrongType("slicing by", *bound);
   }
@@ -199,15 +215,18 @@ StatusOr<Value> IntegerOperation(std::string_view op, int64_t a, int64_t b) {
 
 StatusOr<bool> Contains(const Value& container, const Value& item) {
   switch (container.kind()) {
-    case Kind::kUndefined: return false;
+    case Kind::kUndefined:
+      return false;
     case Kind::kString:
       if (!item.is(Kind::kString)) return WrongType("looking in a string for", item);
       return container.string().find(item.string()) != std::string::npos;
-    case Kind::kDict: return item.is(Kind::kString) && container.dict().Find(item.string()) != nullptr;
+    case Kind::kDict:
+      return item.is(Kind::kString) && container.dict().Find(item.string()) != nullptr;
     case Kind::kList:
       return std::any_of(container.list().begin(), container.list().end(),
                          [&item](const Value& member) { return AreEqual(member, item); });
-    default: return WrongType("looking into", container);
+    default:
+      return WrongType("looking into", container);
   }
 }
 
@@ -227,11 +246,13 @@ StatusOr<Value> ToInteger(const Value& value, const Arguments& arguments) {
 StatusOr<Value> SelectByAttribute(const Value& value, const Arguments& arguments, bool wanted) {
   if (!value.is(Kind::kList)) return WrongType("selecting from", value);
   const Value* attribute = arguments.Get(0, "attribute");
-  if (attribute == nullptr || !attribute->is(Kind::kString)) return Fail("selectattr needs the name of an attribute");
+  if (attribute == nullptr || !attribute->is(Kind::kString))
+    return Fail("selectattr needs the name of an attribute");
   const Value* test = arguments.Get(1, "test");
   if (test != nullptr && !test->is(Kind::kString)) return Fail("selectattr needs the name of a test");
   Arguments of_test;
-  for (size_t i = 2; i < arguments.positional.size(); ++i) of_test.positional.push_back(arguments.positional[i]);
+  for (size_t i = 2; i < arguments.positional.size(); ++i)
+    of_test.positional.push_back(arguments.positional[i]);
   List kept;
   for (const Value& item : value.list()) {
     ASSIGN_OR_RETURN(const Value field, GetAttribute(item, attribute->string()));
@@ -250,10 +271,12 @@ StatusOr<Value> MapItems(const Value& value, const Arguments& arguments) {
   const Value* attribute = arguments.named.Find("attribute");
   const Value* filter = arguments.Get(0, "filter");
   const Value* name = attribute != nullptr ? attribute : filter;
-  if (name == nullptr || !name->is(Kind::kString)) return Fail("map needs the name of an attribute or a filter");
+  if (name == nullptr || !name->is(Kind::kString))
+    return Fail("map needs the name of an attribute or a filter");
   List mapped;
   for (const Value& item : value.list()) {
-    StatusOr<Value> result = attribute != nullptr ? GetAttribute(item, name->string()) : ApplyFilter(name->string(), item, {});
+    StatusOr<Value> result =
+        attribute != nullptr ? GetAttribute(item, name->string()) : ApplyFilter(name->string(), item, {});
     if (!result.ok()) return result;
     mapped.push_back(*std::move(result));
   }
@@ -263,7 +286,8 @@ StatusOr<Value> MapItems(const Value& value, const Arguments& arguments) {
 StatusOr<Value> JsonFilter(const Value& value, const Arguments& arguments) {
   const Value* indent = arguments.named.Find("indent");
   for (const auto& [name, given] : arguments.named.entries) {
-    if (name != "indent" && !(name == "ensure_ascii" && !IsTrue(given))) return Fail(StrCat("tojson(", name, "=...) is not supported"));
+    if (name != "indent" && !(name == "ensure_ascii" && !IsTrue(given)))
+      return Fail(StrCat("tojson(", name, "=...) is not supported"));
   }
   if (!arguments.positional.empty()) return Fail("tojson with an unnamed argument is not supported");
   if (indent == nullptr || indent->is(Kind::kNone)) return AsValue(ToJsonText(value, -1));
@@ -323,14 +347,18 @@ StatusOr<Value> DictMethod(const Value& object, std::string_view name, const Arg
 
 StatusOr<Value> StringMethod(const std::string& text, std::string_view name, const Arguments& arguments) {
   if (name == "strip") return Value::String(std::string(Strip(text, arguments.Get(0, "chars"), true, true)));
-  if (name == "lstrip") return Value::String(std::string(Strip(text, arguments.Get(0, "chars"), true, false)));
-  if (name == "rstrip") return Value::String(std::string(Strip(text, arguments.Get(0, "chars"), false, true)));
+  if (name == "lstrip")
+    return Value::String(std::string(Strip(text, arguments.Get(0, "chars"), true, false)));
+  if (name == "rstrip")
+    return Value::String(std::string(Strip(text, arguments.Get(0, "chars"), false, true)));
   if (name == "split") return Split(text, arguments);
-  if (name == "upper" || name == "lower" || name == "capitalize" || name == "replace") return TextFilter(name, text, arguments);
+  if (name == "upper" || name == "lower" || name == "capitalize" || name == "replace")
+    return TextFilter(name, text, arguments);
   const Value* argument = arguments.Get(0, "");
   if (name == "startswith" || name == "endswith") {
     if (argument == nullptr || !argument->is(Kind::kString)) return Fail(StrCat(name, " needs a string"));
-    return Value::Bool(name == "startswith" ? text.starts_with(argument->string()) : text.ends_with(argument->string()));
+    return Value::Bool(name == "startswith" ? text.starts_with(argument->string())
+                                            : text.ends_with(argument->string()));
   }
   if (name == "join") {
     if (argument == nullptr) return Fail("join needs a list");
@@ -345,7 +373,8 @@ StatusOr<Value> Range(const Arguments& arguments) {
   if (given < 1 || given > 3) return Fail("range needs one to three integers");
   for (size_t i = 0; i < given; ++i) {
     const Value& bound = arguments.positional[i];
-    if (!bound.is(Kind::kInt) || std::abs(bound.int_value()) > kMaxRange) return Fail(StrCat("range needs integers up to ", kMaxRange));
+    if (!bound.is(Kind::kInt) || std::abs(bound.int_value()) > kMaxRange)
+      return Fail(StrCat("range needs integers up to ", kMaxRange));
     bounds[given == 1 ? 1 : i] = bound.int_value();
   }
   if (bounds[2] == 0) return Fail("range's step is zero");
@@ -369,7 +398,8 @@ StatusOr<Value> GetAttribute(const Value& object, const std::string& name) {
 StatusOr<Value> GetItem(const Value& object, const Value& index) {
   if (index.is(Kind::kString)) return GetAttribute(object, index.string());
   if (object.is(Kind::kUndefined)) return WrongType("indexing", object);
-  if (!index.is(Kind::kInt) || (!object.is(Kind::kList) && !object.is(Kind::kString))) return Value::MakeUndefined("an element");
+  if (!index.is(Kind::kInt) || (!object.is(Kind::kList) && !object.is(Kind::kString)))
+    return Value::MakeUndefined("an element");
   ASSIGN_OR_RETURN(const int64_t size, Length(object));
   const int64_t at = index.int_value() < 0 ? index.int_value() + size : index.int_value();
   if (at < 0 || at >= size) return Value::MakeUndefined(StrCat("element ", index.int_value()));
@@ -403,11 +433,13 @@ StatusOr<Value> Combine(std::string_view op, const Value& left, const Value& rig
   }
   if (IsNumber(left) && IsNumber(right)) return IntegerOperation(op, Number(left), Number(right));
   if (op == "+" && left.is(Kind::kString) && right.is(Kind::kString)) {
-    if (left.string().size() + right.string().size() > kMaxStringBytes) return Fail("+ makes a text that is too long");
+    if (left.string().size() + right.string().size() > kMaxStringBytes)
+      return Fail("+ makes a text that is too long");
     return Value::String(left.string() + right.string());
   }
   if (op == "+" && left.is(Kind::kList) && right.is(Kind::kList)) {
-    if (left.list().size() + right.list().size() > kMaxListItems) return Fail("+ makes a list that is too long");
+    if (left.list().size() + right.list().size() > kMaxListItems)
+      return Fail("+ makes a list that is too long");
     List items = left.list();
     items.insert(items.end(), right.list().begin(), right.list().end());
     return Value::FromList(std::move(items));
@@ -415,7 +447,8 @@ StatusOr<Value> Combine(std::string_view op, const Value& left, const Value& rig
   for (const Value* operand : {&left, &right}) {
     if (operand->is(Kind::kUndefined)) return WrongType(StrCat("\"", op, "\" with"), *operand);
   }
-  return Fail(StrCat("\"", op, "\" between ", left.kind_name(), " and ", right.kind_name(), " is not supported"));
+  return Fail(
+      StrCat("\"", op, "\" between ", left.kind_name(), " and ", right.kind_name(), " is not supported"));
 }
 
 StatusOr<bool> Compare(std::string_view op, const Value& left, const Value& right) {
@@ -433,7 +466,8 @@ StatusOr<bool> Compare(std::string_view op, const Value& left, const Value& righ
     // UTF-8 sorts by code point, as Python's strings do.
     order = left.string().compare(right.string());
   } else {
-    return Fail(StrCat("\"", op, "\" between ", left.kind_name(), " and ", right.kind_name(), " is not supported"));
+    return Fail(
+        StrCat("\"", op, "\" between ", left.kind_name(), " and ", right.kind_name(), " is not supported"));
   }
   if (op == "<") return order < 0;
   if (op == ">") return order > 0;
@@ -444,7 +478,8 @@ StatusOr<Value> ApplyFilter(std::string_view name, const Value& value, const Arg
   if (name == "default" || name == "d") {
     const Value* otherwise = arguments.Get(0, "default_value");
     const Value* also_false = arguments.Get(1, "boolean");
-    const bool use = value.is(Kind::kUndefined) || (also_false != nullptr && IsTrue(*also_false) && !IsTrue(value));
+    const bool use =
+        value.is(Kind::kUndefined) || (also_false != nullptr && IsTrue(*also_false) && !IsTrue(value));
     if (!use) return value;
     return otherwise != nullptr ? *otherwise : Value::String("");
   }
@@ -465,7 +500,8 @@ StatusOr<Value> ApplyFilter(std::string_view name, const Value& value, const Arg
   if (name == "items" && value.is(Kind::kDict)) return Pairs(value);
   if (name == "int") return ToInteger(value, arguments);
   if (name == "map") return MapItems(value, arguments);
-  if (name == "selectattr" || name == "rejectattr") return SelectByAttribute(value, arguments, name == "selectattr");
+  if (name == "selectattr" || name == "rejectattr")
+    return SelectByAttribute(value, arguments, name == "selectattr");
   if (name == "trim" || name == "upper" || name == "lower" || name == "capitalize" || name == "replace" ||
       name == "string" || name == "safe") {
     ASSIGN_OR_RETURN(const std::string text, ToText(value));
@@ -486,7 +522,8 @@ StatusOr<bool> ApplyTest(std::string_view name, const Value& value, const Argume
   if (name == "false") return value.is(Kind::kBool) && !value.bool_value();
   if (name == "mapping") return value.is(Kind::kDict);
   if (name == "iterable" || name == "sequence") {
-    return value.is(Kind::kString) || value.is(Kind::kList) || value.is(Kind::kDict) || value.is(Kind::kUndefined);
+    return value.is(Kind::kString) || value.is(Kind::kList) || value.is(Kind::kDict) ||
+           value.is(Kind::kUndefined);
   }
   if (name == "odd" || name == "even") {
     if (!IsNumber(value)) return WrongType(StrCat("testing for ", name, " with"), value);
@@ -498,7 +535,8 @@ StatusOr<bool> ApplyTest(std::string_view name, const Value& value, const Argume
   if (name == "ne") return !AreEqual(value, *argument);
   if (name == "in") return Contains(*argument, value);
   if (name == "divisibleby") {
-    if (!IsNumber(value) || !IsNumber(*argument) || Number(*argument) == 0) return Fail("divisibleby needs integers");
+    if (!IsNumber(value) || !IsNumber(*argument) || Number(*argument) == 0)
+      return Fail("divisibleby needs integers");
     return Number(*argument) == -1 || Number(value) % Number(*argument) == 0;
   }
   return Fail(StrCat("the test ", name, " is not supported"));
@@ -507,8 +545,9 @@ StatusOr<bool> ApplyTest(std::string_view name, const Value& value, const Argume
 StatusOr<Value> CallFunction(std::string_view name, const Arguments& arguments) {
   if (name == "raise_exception") {
     const Value* message = arguments.Get(0, "message");
-    return Fail(message != nullptr && message->is(Kind::kString) ? StrCat("the template refuses these messages: ", message->string())
-                                                                 : std::string("the template refuses these messages"));
+    return Fail(message != nullptr && message->is(Kind::kString)
+                    ? StrCat("the template refuses these messages: ", message->string())
+                    : std::string("the template refuses these messages"));
   }
   if (name == "namespace") {
     Value made = Value::NewNamespace();
@@ -521,7 +560,9 @@ StatusOr<Value> CallFunction(std::string_view name, const Arguments& arguments) 
   if (name == "range") return Range(arguments);
   if (name == "dict") return Value::FromDict(arguments.named);
   if (name == "strftime_now") {
-    return Fail("strftime_now is not supported, since training data would depend on the day; give the template a fixed date");
+    return Fail(
+        "strftime_now is not supported, since training data would depend on the day; give the template a "
+        "fixed date");
   }
   return Fail(StrCat("calling ", name, " is not supported"));
 }

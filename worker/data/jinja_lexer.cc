@@ -45,7 +45,9 @@ class Lexer {
   }
 
  private:
-  void Add(Kind kind, std::string text) { tokens_.push_back({.kind = kind, .text = std::move(text), .line = line_}); }
+  void Add(Kind kind, std::string text) {
+    tokens_.push_back({.kind = kind, .text = std::move(text), .line = line_});
+  }
   std::string_view Rest() const { return std::string_view(source_).substr(pos_); }
   bool At(std::string_view text) const { return Rest().starts_with(text); }
 
@@ -155,7 +157,8 @@ class Lexer {
     }
     const char c = source_[pos_];
     if (std::string_view("+-/*%~[](){}><=.:|,").find(c) == std::string_view::npos) {
-      return TemplateError(line_, StrCat("unexpected character \"", Rest().substr(0, tokenizer::ReadUtf8(Rest(), 0).length), "\""));
+      return TemplateError(line_, StrCat("unexpected character \"",
+                                         Rest().substr(0, tokenizer::ReadUtf8(Rest(), 0).length), "\""));
     }
     RETURN_IF_ERROR(TrackBracket(c));
     Add(Kind::kOperator, std::string(1, c));
@@ -179,7 +182,8 @@ class Lexer {
     while (size < Rest().size() && IsDigit(Rest()[size])) ++size;
     const std::string_view digits = Rest().substr(0, size);
     const std::string_view after = Rest().substr(size);
-    if ((after.size() > 1 && after[0] == '.' && IsDigit(after[1])) || (!after.empty() && IsNameStart(after[0]))) {
+    if ((after.size() > 1 && after[0] == '.' && IsDigit(after[1])) ||
+        (!after.empty() && IsNameStart(after[0]))) {
       return TemplateError(line_, "a number other than a decimal integer is not supported");
     }
     Token token{.kind = Kind::kInteger, .text = std::string(digits), .line = line_};
@@ -229,8 +233,8 @@ class Lexer {
     const std::string_view text = std::string_view(source_).substr(*at, digits);
     uint32_t code = 0;
     const auto parsed = std::from_chars(text.data(), text.data() + text.size(), code, 16);
-    if (text.size() != digits || parsed.ec != std::errc() || parsed.ptr != text.data() + text.size() || code > 0x10FFFF ||
-        (code >= 0xD800 && code <= 0xDFFF)) {
+    if (text.size() != digits || parsed.ec != std::errc() || parsed.ptr != text.data() + text.size() ||
+        code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) {
       return TemplateError(line_, "a string holds an escape that is no character");
     }
     tokenizer::AppendUtf8(code, value);

@@ -1,4 +1,5 @@
-// Jinja source cut into text and tokens, with white space control as Hugging Face sets it (trim_blocks, lstrip_blocks).
+// Jinja source cut into text and tokens, with white space control as Hugging Face sets it (trim_blocks,
+// lstrip_blocks).
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,18 @@
 namespace ft::data::jinja {
 
 struct Token {
-  enum class Kind { kText, kOutputBegin, kOutputEnd, kTagBegin, kTagEnd, kName, kString, kInteger, kOperator, kEnd };
+  enum class Kind {
+    kText,
+    kOutputBegin,
+    kOutputEnd,
+    kTagBegin,
+    kTagEnd,
+    kName,
+    kString,
+    kInteger,
+    kOperator,
+    kEnd
+  };
   Kind kind = Kind::kEnd;
   std::string text;  // Of a string literal its value.
   int64_t integer = 0;

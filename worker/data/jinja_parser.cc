@@ -15,8 +15,8 @@ class TemplateParser {
  public:
   explicit TemplateParser(std::vector<Token> tokens) : parser_(std::move(tokens)) {}
 
-  // Statements up to a tag in `ends`, whose name is left in *end and whose tag is still open; without `ends` up to the
-  // template's end.
+  // Statements up to a tag in `ends`, whose name is left in *end and whose tag is still open; without `ends`
+  // up to the template's end.
   StatusOr<Body> ParseBody(const std::vector<std::string_view>& ends, std::string* end) {
     if (++depth_ > kMaxBlockDepth) {
       return TemplateError(parser_.Peek().line, StrCat("blocks nest deeper than ", kMaxBlockDepth));
@@ -176,7 +176,8 @@ class TemplateParser {
 
 StatusOr<Body> ParseTemplate(std::string_view source) {
   if (source.size() > kMaxTemplateBytes) {
-    return absl::InvalidArgumentError(StrCat("a template of ", source.size(), " bytes is longer than ", kMaxTemplateBytes));
+    return absl::InvalidArgumentError(
+        StrCat("a template of ", source.size(), " bytes is longer than ", kMaxTemplateBytes));
   }
   ASSIGN_OR_RETURN(std::vector<Token> tokens, Tokenize(source));
   std::string end;

@@ -1,5 +1,5 @@
-// Jinja source to statements. What a chat template may not use (macros, includes, inheritance, ...) is refused here by
-// the name of the construct and its line.
+// Jinja source to statements. What a chat template may not use (macros, includes, inheritance, ...) is
+// refused here by the name of the construct and its line.
 #pragma once
 
 #include <string_view>

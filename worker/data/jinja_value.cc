@@ -22,7 +22,8 @@ namespace {
 using Kind = Value::Kind;
 
 Status CheckItem(const Value& item, int* depth) {
-  if (item.is(Kind::kNamespace)) return absl::InvalidArgumentError("puts a namespace into a list or dictionary");
+  if (item.is(Kind::kNamespace))
+    return absl::InvalidArgumentError("puts a namespace into a list or dictionary");
   *depth = std::max(*depth, item.depth() + 1);
   if (*depth > kMaxValueDepth) {
     return absl::InvalidArgumentError(StrCat("nests lists or dictionaries deeper than ", kMaxValueDepth));
@@ -31,7 +32,9 @@ Status CheckItem(const Value& item, int* depth) {
 }
 
 bool IsNumber(const Value& value) { return value.is(Kind::kBool) || value.is(Kind::kInt); }
-int64_t Number(const Value& value) { return value.is(Kind::kBool) ? (value.bool_value() ? 1 : 0) : value.int_value(); }
+int64_t Number(const Value& value) {
+  return value.is(Kind::kBool) ? (value.bool_value() ? 1 : 0) : value.int_value();
+}
 
 bool EqualDicts(const Dict& a, const Dict& b) {
   if (a.entries.size() != b.entries.size()) return false;
@@ -42,7 +45,8 @@ bool EqualDicts(const Dict& a, const Dict& b) {
 }
 
 void AppendQuoted(const std::string& text, std::string* out) {
-  out->append(nlohmann::json(text).dump(-1, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace));
+  out->append(
+      nlohmann::json(text).dump(-1, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace));
 }
 
 void NewLine(int indent, int level, std::string* out) {
@@ -57,10 +61,18 @@ class JsonPrinter {
 
   Status Print(const Value& value, int level) {
     switch (value.kind()) {
-      case Kind::kNone: out_->append("null"); return absl::OkStatus();
-      case Kind::kBool: out_->append(value.bool_value() ? "true" : "false"); return absl::OkStatus();
-      case Kind::kInt: StrAppend(out_, value.int_value()); return absl::OkStatus();
-      case Kind::kString: AppendQuoted(value.string(), out_); return absl::OkStatus();
+      case Kind::kNone:
+        out_->append("null");
+        return absl::OkStatus();
+      case Kind::kBool:
+        out_->append(value.bool_value() ? "true" : "false");
+        return absl::OkStatus();
+      case Kind::kInt:
+        StrAppend(out_, value.int_value());
+        return absl::OkStatus();
+      case Kind::kString:
+        AppendQuoted(value.string(), out_);
+        return absl::OkStatus();
       case Kind::kList:
         return PrintAll('[', ']', value.list().size(), level,
                         [&](size_t i) { return Print(value.list()[i], level + 1); });
@@ -71,7 +83,8 @@ class JsonPrinter {
           return Print(value.dict().entries[i].second, level + 1);
         });
       case Kind::kUndefined:
-      case Kind::kNamespace: break;
+      case Kind::kNamespace:
+        break;
     }
     return absl::InvalidArgumentError(StrCat("cannot write ", value.kind_name(), " as JSON"));
   }
@@ -115,8 +128,9 @@ const Dict& Value::dict() const { return std::get<std::shared_ptr<const DictBody
 Dict* Value::name_space() const { return std::get<std::shared_ptr<Dict>>(data_).get(); }
 
 std::string_view Value::kind_name() const {
-  static constexpr std::string_view kNames[] = {"an undefined value", "none",   "a boolean",    "an integer",
-                                                "a string",           "a list", "a dictionary", "a namespace"};
+  static constexpr std::string_view kNames[] = {"an undefined value", "none",       "a boolean",
+                                                "an integer",         "a string",   "a list",
+                                                "a dictionary",       "a namespace"};
   return kNames[data_.index()];
 }
 
@@ -146,13 +160,20 @@ void Dict::Set(std::string_view key, Value value) {
 bool IsTrue(const Value& value) {
   switch (value.kind()) {
     case Kind::kUndefined:
-    case Kind::kNone: return false;
-    case Kind::kBool: return value.bool_value();
-    case Kind::kInt: return value.int_value() != 0;
-    case Kind::kString: return !value.string().empty();
-    case Kind::kList: return !value.list().empty();
-    case Kind::kDict: return !value.dict().entries.empty();
-    case Kind::kNamespace: return true;
+    case Kind::kNone:
+      return false;
+    case Kind::kBool:
+      return value.bool_value();
+    case Kind::kInt:
+      return value.int_value() != 0;
+    case Kind::kString:
+      return !value.string().empty();
+    case Kind::kList:
+      return !value.list().empty();
+    case Kind::kDict:
+      return !value.dict().entries.empty();
+    case Kind::kNamespace:
+      return true;
   }
   return false;
 }
@@ -161,23 +182,33 @@ bool AreEqual(const Value& a, const Value& b) {
   if (IsNumber(a) && IsNumber(b)) return Number(a) == Number(b);
   if (a.kind() != b.kind()) return false;
   switch (a.kind()) {
-    case Kind::kString: return a.string() == b.string();
+    case Kind::kString:
+      return a.string() == b.string();
     case Kind::kList:
       return std::equal(a.list().begin(), a.list().end(), b.list().begin(), b.list().end(), AreEqual);
-    case Kind::kDict: return EqualDicts(a.dict(), b.dict());
-    case Kind::kNamespace: return a.name_space() == b.name_space();
-    default: return true;
+    case Kind::kDict:
+      return EqualDicts(a.dict(), b.dict());
+    case Kind::kNamespace:
+      return a.name_space() == b.name_space();
+    default:
+      return true;
   }
 }
 
 StatusOr<std::string> ToText(const Value& value) {
   switch (value.kind()) {
-    case Kind::kUndefined: return std::string();
-    case Kind::kNone: return std::string("None");
-    case Kind::kBool: return std::string(value.bool_value() ? "True" : "False");
-    case Kind::kInt: return StrCat(value.int_value());
-    case Kind::kString: return value.string();
-    default: return absl::InvalidArgumentError(StrCat("prints ", value.kind_name(), "; only tojson can do that"));
+    case Kind::kUndefined:
+      return std::string();
+    case Kind::kNone:
+      return std::string("None");
+    case Kind::kBool:
+      return std::string(value.bool_value() ? "True" : "False");
+    case Kind::kInt:
+      return StrCat(value.int_value());
+    case Kind::kString:
+      return value.string();
+    default:
+      return absl::InvalidArgumentError(StrCat("prints ", value.kind_name(), "; only tojson can do that"));
   }
 }
 
@@ -187,9 +218,7 @@ StatusOr<std::string> ToJsonText(const Value& value, int indent) {
   return out;
 }
 
-bool IsPythonSpace(char32_t code) {
-  return tokenizer::IsWhiteSpace(code) || (code >= 0x1C && code <= 0x1F);
-}
+bool IsPythonSpace(char32_t code) { return tokenizer::IsWhiteSpace(code) || (code >= 0x1C && code <= 0x1F); }
 
 std::string_view StripLeft(std::string_view text) {
   while (!text.empty()) {

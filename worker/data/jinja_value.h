@@ -23,7 +23,8 @@ inline constexpr int kMaxValueDepth = 64;
 inline constexpr size_t kMaxStringBytes = size_t{64} << 20;
 inline constexpr size_t kMaxListItems = 1'000'000;
 
-// Cheap to copy: strings, lists and dictionaries are shared and never change. A namespace is shared and does change.
+// Cheap to copy: strings, lists and dictionaries are shared and never change. A namespace is shared and does
+// change.
 class Value {
  public:
   enum class Kind { kUndefined, kNone, kBool, kInt, kString, kList, kDict, kNamespace };
@@ -33,7 +34,9 @@ class Value {
   static Value None() { return Value(NoneTag{}); }
   static Value Bool(bool value) { return Value(value); }
   static Value Int(int64_t value) { return Value(value); }
-  static Value String(std::string value) { return Value(std::make_shared<const std::string>(std::move(value))); }
+  static Value String(std::string value) {
+    return Value(std::make_shared<const std::string>(std::move(value)));
+  }
   // INVALID_ARGUMENT when nested too deep or when an item is a namespace.
   static StatusOr<Value> FromList(List items);
   static StatusOr<Value> FromDict(Dict entries);

@@ -1,5 +1,5 @@
-// The strings of XTuner's prompt templates: those of v0.1.23 under their own names, those of v0.1.9 that the built-in
-// recipes were written for under name@0.1.9. Facts, kept as they are to the last blank.
+// The strings of XTuner's prompt templates: those of v0.1.23 under their own names, those of v0.1.9 that the
+// built-in recipes were written for under name@0.1.9. Facts, kept as they are to the last blank.
 #include "worker/data/named_templates.h"
 
 namespace ft::data {

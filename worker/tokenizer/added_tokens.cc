@@ -9,7 +9,9 @@
 namespace ft::tokenizer {
 namespace {
 
-uint64_t EdgeKey(uint32_t node, char byte) { return (static_cast<uint64_t>(node) << 8) | static_cast<unsigned char>(byte); }
+uint64_t EdgeKey(uint32_t node, char byte) {
+  return (static_cast<uint64_t>(node) << 8) | static_cast<unsigned char>(byte);
+}
 
 bool IsWordCharacter(char32_t code) {
   const auto point = static_cast<UChar32>(code);
@@ -45,7 +47,8 @@ size_t SkipSpaceAfter(std::string_view text, size_t pos) {
 void AddedTokens::Trie::Insert(std::string_view content, int32_t index) {
   uint32_t node = 0;
   for (const char byte : content) {
-    const auto [child, inserted] = children.try_emplace(EdgeKey(node, byte), static_cast<uint32_t>(token.size()));
+    const auto [child, inserted] =
+        children.try_emplace(EdgeKey(node, byte), static_cast<uint32_t>(token.size()));
     node = child->second;
     if (inserted) token.push_back(-1);
   }
@@ -67,7 +70,8 @@ int32_t AddedTokens::Trie::Longest(std::string_view text, size_t pos) const {
 Status AddedTokens::Add(AddedToken token) {
   if (token.content.empty()) return absl::InvalidArgumentError(StrCat("added token ", token.id, " is empty"));
   if (token.content.size() > kMaxAddedTokenBytes) {
-    return absl::InvalidArgumentError(StrCat("added token ", token.id, " is longer than ", kMaxAddedTokenBytes, " bytes"));
+    return absl::InvalidArgumentError(
+        StrCat("added token ", token.id, " is longer than ", kMaxAddedTokenBytes, " bytes"));
   }
   if (const auto found = by_content_.find(token.content); found != by_content_.end()) {
     AddedToken& known = tokens_[found->second];
@@ -80,7 +84,8 @@ Status AddedTokens::Add(AddedToken token) {
   }
   if (const auto found = by_id_.find(token.id); found != by_id_.end()) {
     return absl::InvalidArgumentError(StrCat("id ", token.id, " is given to two added tokens, \"",
-                                             tokens_[found->second].content, "\" and \"", token.content, "\""));
+                                             tokens_[found->second].content, "\" and \"", token.content,
+                                             "\""));
   }
   const size_t index = tokens_.size();
   by_content_.emplace(token.content, index);
@@ -90,7 +95,8 @@ Status AddedTokens::Add(AddedToken token) {
   return absl::OkStatus();
 }
 
-std::vector<AddedTokens::Part> AddedTokens::Split(std::string_view text, bool normalized, bool parse_special) const {
+std::vector<AddedTokens::Part> AddedTokens::Split(std::string_view text, bool normalized,
+                                                  bool parse_special) const {
   const Trie& trie = normalized ? normalized_ : raw_;
   std::vector<Part> parts;
   size_t done = 0;

@@ -1,5 +1,5 @@
-// Tokens that are found in the text as they are, before anything is split: special ones such as <|im_end|>, and words
-// that a user added to a vocabulary.
+// Tokens that are found in the text as they are, before anything is split: special ones such as <|im_end|>,
+// and words that a user added to a vocabulary.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,8 @@ namespace ft::tokenizer {
 struct AddedToken {
   int32_t id = -1;
   std::string content;
-  bool special = false;      // Found only where EncodeOptions::parse_special; left out by DecodeOptions::skip_special.
+  bool special =
+      false;  // Found only where EncodeOptions::parse_special; left out by DecodeOptions::skip_special.
   bool single_word = false;  // Only where no letter or digit touches it.
   bool lstrip = false;       // Takes the white space before it along.
   bool rstrip = false;       // Takes the white space after it along.
@@ -35,8 +36,8 @@ class AddedTokens {
     size_t begin, end;
     const AddedToken* token;
   };
-  // INVALID_ARGUMENT: empty or overlong content, or content or id given before with another partner. An equal pair
-  // given again changes nothing but may make the token special.
+  // INVALID_ARGUMENT: empty or overlong content, or content or id given before with another partner. An equal
+  // pair given again changes nothing but may make the token special.
   Status Add(AddedToken token);
   // Cuts a text at the tokens whose `normalized` equals the argument: at each place the longest one.
   std::vector<Part> Split(std::string_view text, bool normalized, bool parse_special) const;

@@ -39,12 +39,14 @@ BpeModel::BpeModel(BpeVocabulary vocabulary, const BpeOptions& options, bool by_
   }
 }
 
-BpeModel BpeModel::FromMerges(BpeVocabulary vocabulary, const std::vector<Rule>& merges, const BpeOptions& options) {
+BpeModel BpeModel::FromMerges(BpeVocabulary vocabulary, const std::vector<Rule>& merges,
+                              const BpeOptions& options) {
   BpeModel model(std::move(vocabulary), options, /*by_rank=*/false);
   model.merges_.reserve(merges.size());
   for (size_t rank = 0; rank < merges.size(); ++rank) {
     const Rule& rule = merges[rank];
-    model.merges_.insert_or_assign(PairKey(rule.left, rule.right), Merge{static_cast<uint32_t>(rank), rule.merged});
+    model.merges_.insert_or_assign(PairKey(rule.left, rule.right),
+                                   Merge{static_cast<uint32_t>(rank), rule.merged});
   }
   return model;
 }
@@ -73,18 +75,21 @@ void BpeModel::SplitIntoBytes(std::string_view word, std::vector<BpeScratch::Sym
     if (id < 0) {
       if (options_.unknown_id < 0) continue;
       id = options_.unknown_id;
-      if (options_.fuse_unknown && !symbols->empty() && symbols->back().id == id && symbols->back().end == place) {
+      if (options_.fuse_unknown && !symbols->empty() && symbols->back().id == id &&
+          symbols->back().end == place) {
         symbols->back().end = place + 1;
         continue;
       }
     }
     const auto index = static_cast<int32_t>(symbols->size());
-    symbols->push_back({.id = id, .previous = index - 1, .next = index + 1, .begin = place, .end = place + 1});
+    symbols->push_back(
+        {.id = id, .previous = index - 1, .next = index + 1, .begin = place, .end = place + 1});
   }
   if (!symbols->empty()) symbols->back().next = -1;
 }
 
-std::optional<BpeModel::Merge> BpeModel::FindMerge(const BpeScratch::Symbol& left, const BpeScratch::Symbol& right,
+std::optional<BpeModel::Merge> BpeModel::FindMerge(const BpeScratch::Symbol& left,
+                                                   const BpeScratch::Symbol& right,
                                                    std::string_view word) const {
   if (!by_rank_) {
     const auto found = merges_.find(PairKey(left.id, right.id));
@@ -115,14 +120,16 @@ void BpeModel::PushCandidate(std::string_view word, int32_t left, BpeScratch* sc
 
 void BpeModel::MergeAll(std::string_view word, BpeScratch* scratch) const {
   scratch->heap.clear();
-  for (size_t i = 0; i + 1 < scratch->symbols.size(); ++i) PushCandidate(word, static_cast<int32_t>(i), scratch);
+  for (size_t i = 0; i + 1 < scratch->symbols.size(); ++i)
+    PushCandidate(word, static_cast<int32_t>(i), scratch);
   while (!scratch->heap.empty()) {
     std::pop_heap(scratch->heap.begin(), scratch->heap.end(), ComesLater);
     const BpeScratch::Candidate best = scratch->heap.back();
     scratch->heap.pop_back();
     BpeScratch::Symbol& left = scratch->symbols[static_cast<size_t>(best.left)];
     BpeScratch::Symbol& right = scratch->symbols[static_cast<size_t>(best.right)];
-    // An earlier merge took one of the two: this candidate is out of date. A symbol that was joined to its left has id -1.
+    // An earlier merge took one of the two: this candidate is out of date. A symbol that was joined to its
+    // left has id -1.
     if (left.id != best.left_id || right.id != best.right_id || left.next != best.right) continue;
     left.id = best.merged_id;
     left.end = right.end;

@@ -1,6 +1,6 @@
-// Byte-pair encoding of one word: the pair of neighbours with the lowest rank is joined, the leftmost first, until no
-// neighbours can be joined. Two kinds of rule: a list of pairs in order of rank (Hugging Face, GGUF), or any two
-// neighbours whose bytes together are a token, ranked by its id (tiktoken).
+// Byte-pair encoding of one word: the pair of neighbours with the lowest rank is joined, the leftmost first,
+// until no neighbours can be joined. Two kinds of rule: a list of pairs in order of rank (Hugging Face,
+// GGUF), or any two neighbours whose bytes together are a token, ranked by its id (tiktoken).
 #pragma once
 
 #include <array>
@@ -28,8 +28,8 @@ struct BpeVocabulary {
 
 struct BpeOptions {
   bool whole_words_first = false;  // A word that is a token is not split, whatever the ranks.
-  int32_t unknown_id = -1;         // For a byte without a token; -1 = such bytes are left out, as the originals do.
-  bool fuse_unknown = false;       // Neighbouring unknown bytes become one token.
+  int32_t unknown_id = -1;  // For a byte without a token; -1 = such bytes are left out, as the originals do.
+  bool fuse_unknown = false;  // Neighbouring unknown bytes become one token.
 };
 
 // Buffers that one thread reuses from word to word.
@@ -53,7 +53,8 @@ class BpeModel {
   struct Rule {
     int32_t left, right, merged;
   };
-  static BpeModel FromMerges(BpeVocabulary vocabulary, const std::vector<Rule>& merges, const BpeOptions& options);
+  static BpeModel FromMerges(BpeVocabulary vocabulary, const std::vector<Rule>& merges,
+                             const BpeOptions& options);
   // Every token of the model is a rule of rank id. REQUIRES: all 256 single bytes are tokens of the model.
   static BpeModel FromRanks(BpeVocabulary vocabulary);
   BpeModel(BpeModel&&) = default;
@@ -85,10 +86,10 @@ class BpeModel {
   BpeVocabulary vocabulary_;
   BpeOptions options_;
   bool by_rank_;
-  size_t longest_ = 0;                                  // Bytes of the model's longest token.
-  std::array<int32_t, 256> byte_ids_;                   // -1 = that byte has no token.
-  std::unordered_map<std::string_view, int32_t> ids_;   // Keys point into vocabulary_.
-  absl::flat_hash_map<uint64_t, Merge> merges_;         // Key: left id, right id.
+  size_t longest_ = 0;                                 // Bytes of the model's longest token.
+  std::array<int32_t, 256> byte_ids_;                  // -1 = that byte has no token.
+  std::unordered_map<std::string_view, int32_t> ids_;  // Keys point into vocabulary_.
+  absl::flat_hash_map<uint64_t, Merge> merges_;        // Key: left id, right id.
 };
 
 }  // namespace ft::tokenizer

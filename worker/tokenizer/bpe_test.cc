@@ -63,7 +63,8 @@ TEST(BpeTest, UnknownTokenStandsForBytesWithoutToken) {
   std::vector<EncodedToken> apart, fused;
   BpeModel::FromMerges(vocabulary, {}, {.unknown_id = 0}).Encode("??a", &scratch, &apart);
   EXPECT_EQ(apart, (std::vector<EncodedToken>{{0, 0, 1}, {0, 1, 2}, {1, 2, 3}}));
-  BpeModel::FromMerges(vocabulary, {}, {.unknown_id = 0, .fuse_unknown = true}).Encode("??a", &scratch, &fused);
+  BpeModel::FromMerges(vocabulary, {}, {.unknown_id = 0, .fuse_unknown = true})
+      .Encode("??a", &scratch, &fused);
   EXPECT_EQ(fused, (std::vector<EncodedToken>{{0, 0, 2}, {1, 2, 3}}));
 }
 
@@ -72,8 +73,9 @@ TEST(BpeTest, RanksJoinAnyNeighboursThatAreAToken) {
   for (int byte = 0; byte < 256; ++byte) texts.emplace_back(1, static_cast<char>(byte));
   texts.insert(texts.end(), {"bc", "ab", "abcd", "cd"});
   const BpeModel model = BpeModel::FromRanks(Vocabulary(texts));
-  EXPECT_EQ(Pieces(model, "abcd"), (Strings{"abcd"}));          // A word that is a token.
-  EXPECT_EQ(Pieces(model, "xabcd"), (Strings{"x", "a", "bc", "d"}));  // "bc" has the lowest rank, then nothing fits.
+  EXPECT_EQ(Pieces(model, "abcd"), (Strings{"abcd"}));  // A word that is a token.
+  EXPECT_EQ(Pieces(model, "xabcd"),
+            (Strings{"x", "a", "bc", "d"}));  // "bc" has the lowest rank, then nothing fits.
 }
 
 TEST(BpeTest, AMegabyteInOneWordTakesNoQuadraticTime) {

@@ -8,7 +8,8 @@
 namespace ft::tokenizer {
 namespace {
 
-// Each stage appends tokens with places in its own text; the stage above maps those from `first` on to its text.
+// Each stage appends tokens with places in its own text; the stage above maps those from `first` on to its
+// text.
 template <typename Map>
 void MapPlaces(size_t first, std::vector<EncodedToken>* tokens, Map map) {
   for (size_t i = first; i < tokens->size(); ++i) map(&(*tokens)[i]);
@@ -30,13 +31,14 @@ void MapToSource(const OffsetMap& map, size_t first, std::vector<EncodedToken>* 
 
 class BpeTokenizer final : public Tokenizer {
  public:
-  BpeTokenizer(BpeParts parts, TokenizerTraits traits) : Tokenizer(std::move(traits)), parts_(std::move(parts)) {}
+  BpeTokenizer(BpeParts parts, TokenizerTraits traits)
+      : Tokenizer(std::move(traits)), parts_(std::move(parts)) {}
 
   StatusOr<std::vector<EncodedToken>> EncodeWithOffsets(std::string_view text,
                                                         const EncodeOptions& options) const override {
     if (text.size() > kMaxTextBytes) {
-      return absl::InvalidArgumentError(
-          StrCat("a text of ", text.size(), " bytes is longer than the ", kMaxTextBytes, " that one call encodes"));
+      return absl::InvalidArgumentError(StrCat("a text of ", text.size(), " bytes is longer than the ",
+                                               kMaxTextBytes, " that one call encodes"));
     }
     if (const std::optional<size_t> broken = FirstInvalidUtf8(text)) {
       return absl::InvalidArgumentError(StrCat("the text is not UTF-8 at byte ", *broken));

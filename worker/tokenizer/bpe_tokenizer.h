@@ -17,11 +17,13 @@ struct BpeParts {
   PreTokenizer pre_tokenizer;
   AddedTokens added;
   Normalization normalization = Normalization::kNone;
-  bool normalize_whole = false;   // Before added tokens are looked for (tiktoken); else the text between them (Hugging Face).
+  bool normalize_whole =
+      false;  // Before added tokens are looked for (tiktoken); else the text between them (Hugging Face).
   bool add_prefix_space = false;  // A space in front of each piece of text that does not begin with one.
 };
 
-// Text is processed in this order: added tokens, normalisation, normalised added tokens, words, byte-pair encoding.
+// Text is processed in this order: added tokens, normalisation, normalised added tokens, words, byte-pair
+// encoding.
 std::unique_ptr<Tokenizer> MakeBpeTokenizer(BpeParts parts, TokenizerTraits traits);
 
 }  // namespace ft::tokenizer

@@ -16,7 +16,8 @@ constexpr bool StandsForItself(int byte) {
 constexpr std::array<uint16_t, 256> MakeCodeOfByte() {
   std::array<uint16_t, 256> codes = {};
   uint16_t next = 256;
-  for (int byte = 0; byte < 256; ++byte) codes[byte] = StandsForItself(byte) ? static_cast<uint16_t>(byte) : next++;
+  for (int byte = 0; byte < 256; ++byte)
+    codes[byte] = StandsForItself(byte) ? static_cast<uint16_t>(byte) : next++;
   return codes;
 }
 
@@ -38,7 +39,8 @@ std::optional<std::string> ByteLevelToBytes(std::string_view token) {
   bytes.reserve(token.size());
   for (size_t pos = 0; pos < token.size();) {
     const Utf8Char next = ReadUtf8(token, pos);
-    if (next.kind != Utf8Char::Kind::kValid || next.code >= kCodes || kByteOfCode[next.code] < 0) return std::nullopt;
+    if (next.kind != Utf8Char::Kind::kValid || next.code >= kCodes || kByteOfCode[next.code] < 0)
+      return std::nullopt;
     bytes.push_back(static_cast<char>(kByteOfCode[next.code]));
     pos += next.length;
   }

@@ -1,5 +1,6 @@
-// The alphabet in which byte-level vocabularies write their tokens: every byte is one printable character. Printable
-// Latin-1 bytes stand for themselves, the 68 others for U+0100, U+0101, ... in order (GPT-2's scheme).
+// The alphabet in which byte-level vocabularies write their tokens: every byte is one printable character.
+// Printable Latin-1 bytes stand for themselves, the 68 others for U+0100, U+0101, ... in order (GPT-2's
+// scheme).
 #pragma once
 
 #include <cstdint>

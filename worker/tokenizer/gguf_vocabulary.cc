@@ -54,15 +54,17 @@ Status CheckShape(const GgufVocabulary& vocabulary) {
     return absl::InvalidArgumentError(StrCat(vocabulary.file, ": tokenizer.ggml.model \"", vocabulary.model,
                                              "\" is not supported; only \"gpt2\" (byte-level BPE) is"));
   }
-  if (vocabulary.tokens.empty()) return absl::InvalidArgumentError(StrCat(vocabulary.file, ": tokenizer.ggml.tokens is empty"));
+  if (vocabulary.tokens.empty())
+    return absl::InvalidArgumentError(StrCat(vocabulary.file, ": tokenizer.ggml.tokens is empty"));
   if (vocabulary.tokens.size() > static_cast<size_t>(kMaxVocabulary)) {
-    return absl::InvalidArgumentError(StrCat(vocabulary.file, ": tokenizer.ggml.tokens holds ", vocabulary.tokens.size(),
-                                             " tokens, more than ", kMaxVocabulary));
+    return absl::InvalidArgumentError(StrCat(vocabulary.file, ": tokenizer.ggml.tokens holds ",
+                                             vocabulary.tokens.size(), " tokens, more than ",
+                                             kMaxVocabulary));
   }
   if (!vocabulary.token_types.empty() && vocabulary.token_types.size() != vocabulary.tokens.size()) {
     return absl::InvalidArgumentError(StrCat(vocabulary.file, ": tokenizer.ggml.token_type has ",
-                                             vocabulary.token_types.size(), " entries for ", vocabulary.tokens.size(),
-                                             " tokens"));
+                                             vocabulary.token_types.size(), " entries for ",
+                                             vocabulary.tokens.size(), " tokens"));
   }
   return absl::OkStatus();
 }
@@ -76,13 +78,15 @@ Status AddTokens(const GgufVocabulary& vocabulary, VocabularyBuilder* builder) {
     const bool in_model = type != kControl && bytes.has_value() && !bytes->empty();
     RETURN_IF_ERROR(builder->AddPiece(id, content, std::move(bytes).value_or(content), in_model));
     if (type == kControl || type == kUserDefined) {
-      RETURN_IF_ERROR(builder->AddAdded({.id = id, .content = content, .special = type == kControl}, content));
+      RETURN_IF_ERROR(
+          builder->AddAdded({.id = id, .content = content, .special = type == kControl}, content));
     }
   }
   return absl::OkStatus();
 }
 
-StatusOr<std::vector<BpeModel::Rule>> ReadMerges(const GgufVocabulary& vocabulary, const VocabularyBuilder& builder) {
+StatusOr<std::vector<BpeModel::Rule>> ReadMerges(const GgufVocabulary& vocabulary,
+                                                 const VocabularyBuilder& builder) {
   std::vector<BpeModel::Rule> rules;
   rules.reserve(vocabulary.merges.size());
   for (size_t i = 0; i < vocabulary.merges.size(); ++i) {
@@ -102,8 +106,8 @@ StatusOr<std::vector<BpeModel::Rule>> ReadMerges(const GgufVocabulary& vocabular
 StatusOr<int32_t> CheckedId(const GgufVocabulary& vocabulary, std::string_view key, int64_t id) {
   if (id < 0) return -1;
   if (id >= static_cast<int64_t>(vocabulary.tokens.size())) {
-    return absl::InvalidArgumentError(
-        StrCat(vocabulary.file, ": ", key, " is ", id, " in a vocabulary of ", vocabulary.tokens.size(), " tokens"));
+    return absl::InvalidArgumentError(StrCat(vocabulary.file, ": ", key, " is ", id, " in a vocabulary of ",
+                                             vocabulary.tokens.size(), " tokens"));
   }
   return static_cast<int32_t>(id);
 }
@@ -112,8 +116,10 @@ StatusOr<TokenizerTraits> ReadTraits(const GgufVocabulary& vocabulary) {
   TokenizerTraits traits{.vocab_size = static_cast<int32_t>(vocabulary.tokens.size())};
   ASSIGN_OR_RETURN(traits.bos_id, CheckedId(vocabulary, "tokenizer.ggml.bos_token_id", vocabulary.bos_id));
   ASSIGN_OR_RETURN(traits.eos_id, CheckedId(vocabulary, "tokenizer.ggml.eos_token_id", vocabulary.eos_id));
-  ASSIGN_OR_RETURN(traits.pad_id, CheckedId(vocabulary, "tokenizer.ggml.padding_token_id", vocabulary.pad_id));
-  ASSIGN_OR_RETURN(traits.unk_id, CheckedId(vocabulary, "tokenizer.ggml.unknown_token_id", vocabulary.unk_id));
+  ASSIGN_OR_RETURN(traits.pad_id,
+                   CheckedId(vocabulary, "tokenizer.ggml.padding_token_id", vocabulary.pad_id));
+  ASSIGN_OR_RETURN(traits.unk_id,
+                   CheckedId(vocabulary, "tokenizer.ggml.unknown_token_id", vocabulary.unk_id));
   traits.adds_bos = vocabulary.add_bos;
   traits.chat_template = vocabulary.chat_template;
   return traits;

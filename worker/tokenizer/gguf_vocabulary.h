@@ -1,5 +1,5 @@
-// The tokenizer that a GGUF file carries in its metadata. The caller reads the metadata (worker/weights) and fills this
-// struct; nothing here knows the file format.
+// The tokenizer that a GGUF file carries in its metadata. The caller reads the metadata (worker/weights) and
+// fills this struct; nothing here knows the file format.
 #pragma once
 
 #include <cstdint>
@@ -14,10 +14,10 @@ namespace ft::tokenizer {
 
 // Each field with its metadata key; a key that the file lacks leaves the default.
 struct GgufVocabulary {
-  std::string file;                  // For messages.
-  std::string model;                 // tokenizer.ggml.model: "gpt2" = byte-level BPE, the only kind supported.
-  std::string pre;                   // tokenizer.ggml.pre: how words are cut; empty = "default".
-  std::vector<std::string> tokens;   // tokenizer.ggml.tokens, by id.
+  std::string file;                 // For messages.
+  std::string model;                // tokenizer.ggml.model: "gpt2" = byte-level BPE, the only kind supported.
+  std::string pre;                  // tokenizer.ggml.pre: how words are cut; empty = "default".
+  std::vector<std::string> tokens;  // tokenizer.ggml.tokens, by id.
   std::vector<int32_t> token_types;  // tokenizer.ggml.token_type, by id, or empty.
   std::vector<std::string> merges;   // tokenizer.ggml.merges: "left right", by rank.
   int64_t bos_id = -1;               // tokenizer.ggml.bos_token_id

@@ -101,7 +101,8 @@ Status AddSplit(const JsonObject& split, TextSteps* steps) {
   if (!regex.ok()) return WithContext(regex.status(), StrCat(split.file, ": ", split.Path("pattern")));
   ASSIGN_OR_RETURN(const SplitBehavior behavior, ReadBehavior(split));
   ASSIGN_OR_RETURN(const std::optional<bool> invert, split.Bool("invert"));
-  steps->pre_tokenizer.Add({.regex = *std::move(regex), .behavior = behavior, .invert = invert.value_or(false)});
+  steps->pre_tokenizer.Add(
+      {.regex = *std::move(regex), .behavior = behavior, .invert = invert.value_or(false)});
   steps->has_steps = true;
   return absl::OkStatus();
 }
@@ -130,12 +131,14 @@ Status AddByteLevel(const JsonObject& byte_level, TextSteps* steps) {
 
 Status ReadPreTokenizer(const JsonObject& root, TextSteps* steps) {
   ASSIGN_OR_RETURN(const std::optional<JsonObject> pre_tokenizer, root.Object("pre_tokenizer"));
-  if (!pre_tokenizer) return root.Fail("pre_tokenizer", "is missing; only byte-level vocabularies are supported");
+  if (!pre_tokenizer)
+    return root.Fail("pre_tokenizer", "is missing; only byte-level vocabularies are supported");
   ASSIGN_OR_RETURN(const std::vector<JsonObject> components, Components(*pre_tokenizer, "pretokenizers"));
   for (const JsonObject& component : components) {
     ASSIGN_OR_RETURN(const std::string type, TypeOf(component));
     // What follows ByteLevel would see its alphabet instead of the text.
-    if (steps->has_byte_level) return component.Fail("type", StrCat("\"", type, "\" after ByteLevel is not supported"));
+    if (steps->has_byte_level)
+      return component.Fail("type", StrCat("\"", type, "\" after ByteLevel is not supported"));
     if (type == "Split") {
       RETURN_IF_ERROR(AddSplit(component, steps));
     } else if (type == "Digits") {
@@ -147,7 +150,8 @@ Status ReadPreTokenizer(const JsonObject& root, TextSteps* steps) {
     }
   }
   if (!steps->has_byte_level) {
-    return pre_tokenizer->Fail("type", "without ByteLevel is not supported; only byte-level vocabularies are");
+    return pre_tokenizer->Fail("type",
+                               "without ByteLevel is not supported; only byte-level vocabularies are");
   }
   return absl::OkStatus();
 }
@@ -166,7 +170,8 @@ Status CheckDecoder(const JsonObject& root) {
 // The token that TemplateProcessing puts before the text, if any.
 StatusOr<std::optional<std::string>> TokenInFront(const JsonObject& processor) {
   ASSIGN_OR_RETURN(const json* single, processor.Array("single"));
-  if (single == nullptr || single->empty() || !single->front().is_object()) return std::optional<std::string>();
+  if (single == nullptr || single->empty() || !single->front().is_object())
+    return std::optional<std::string>();
   const JsonObject first{&single->front(), processor.file, processor.Path("single[0]")};
   ASSIGN_OR_RETURN(const std::optional<JsonObject> special, first.Object("SpecialToken"));
   if (!special) return std::optional<std::string>();
@@ -209,7 +214,8 @@ Status ReadVocabulary(const JsonObject& model, VocabularyBuilder* builder) {
     if (!id.is_number_integer()) return vocabulary->Fail(content, "is not an integer id");
     std::optional<std::string> bytes = ByteLevelToBytes(content);
     const bool in_model = bytes.has_value() && !bytes->empty();
-    RETURN_IF_ERROR(builder->AddPiece(id.get<int64_t>(), content, std::move(bytes).value_or(content), in_model));
+    RETURN_IF_ERROR(
+        builder->AddPiece(id.get<int64_t>(), content, std::move(bytes).value_or(content), in_model));
   }
   return absl::OkStatus();
 }
@@ -255,8 +261,8 @@ StatusOr<std::vector<BpeModel::Rule>> ReadMerges(const JsonObject& model, const 
   for (size_t i = 0; i < list->size(); ++i) {
     const auto halves = MergeHalves((*list)[i]);
     if (!halves) return model.Fail(StrCat("merges[", i, "]"), "is not a pair of tokens");
-    ASSIGN_OR_RETURN(const BpeModel::Rule rule,
-                     MakeMergeRule(builder, model.Path(StrCat("merges[", i, "]")), halves->first, halves->second));
+    ASSIGN_OR_RETURN(const BpeModel::Rule rule, MakeMergeRule(builder, model.Path(StrCat("merges[", i, "]")),
+                                                              halves->first, halves->second));
     rules.push_back(rule);
   }
   return rules;

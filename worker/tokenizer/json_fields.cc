@@ -62,7 +62,8 @@ StatusOr<json> ReadJsonObject(const std::filesystem::path& path, uint64_t max_by
     return absl::InvalidArgumentError(
         StrCat(path.string(), " is not valid JSON (cut short or damaged); copy or download it again"));
   }
-  if (!parsed.is_object()) return absl::InvalidArgumentError(StrCat(path.string(), " does not hold a JSON object"));
+  if (!parsed.is_object())
+    return absl::InvalidArgumentError(StrCat(path.string(), " does not hold a JSON object"));
   return parsed;
 }
 

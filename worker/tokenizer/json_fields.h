@@ -1,5 +1,5 @@
-// Typed reads from a JSON object, for the readers in this folder. A missing or null key is absence; a wrong type is an
-// error that names file and key.
+// Typed reads from a JSON object, for the readers in this folder. A missing or null key is absence; a wrong
+// type is an error that names file and key.
 #pragma once
 
 #include <cstdint>

@@ -25,7 +25,8 @@ const OffsetMap::Run& OffsetMap::RunAt(uint32_t normal) const {
 std::pair<uint32_t, uint32_t> OffsetMap::Source(uint32_t begin, uint32_t end) const {
   if (runs_.empty()) return {begin, end};
   const Run& first = RunAt(begin);
-  const uint32_t source_begin = first.changed ? first.source_begin : first.source_begin + (begin - first.normal_begin);
+  const uint32_t source_begin =
+      first.changed ? first.source_begin : first.source_begin + (begin - first.normal_begin);
   if (end <= begin) return {source_begin, source_begin};
   const Run& last = RunAt(end - 1);
   const uint32_t source_end = last.changed ? last.source_end : last.source_begin + (end - last.normal_begin);
@@ -50,7 +51,8 @@ StatusOr<NormalizedText> Normalize(Normalization form, std::string_view source) 
   icu::Edits::Iterator run = edits.getFineIterator();
   while (run.next(error)) {
     result.map.Add({static_cast<uint32_t>(run.destinationIndex()), static_cast<uint32_t>(run.sourceIndex()),
-                    static_cast<uint32_t>(run.sourceIndex() + run.oldLength()), static_cast<bool>(run.hasChange())});
+                    static_cast<uint32_t>(run.sourceIndex() + run.oldLength()),
+                    static_cast<bool>(run.hasChange())});
   }
   if (U_FAILURE(error)) return IcuError(error);
   result.changed = true;

@@ -26,17 +26,21 @@ StatusOr<std::unique_ptr<Tokenizer>> OpenTokenizer(const fs::path& model_folder)
     return absl::NotFoundError(StrCat(model_folder.string(), " is not a folder with a model"));
   }
   ASSIGN_OR_RETURN(const TokenizerConfig config, ReadTokenizerConfig(model_folder));
-  if (const fs::path json = model_folder / "tokenizer.json"; Exists(json)) return ReadTokenizerJson(json, config);
-  if (const fs::path ranks = model_folder / "qwen.tiktoken"; Exists(ranks)) return ReadTiktokenFile(ranks, config);
+  if (const fs::path json = model_folder / "tokenizer.json"; Exists(json))
+    return ReadTokenizerJson(json, config);
+  if (const fs::path ranks = model_folder / "qwen.tiktoken"; Exists(ranks))
+    return ReadTiktokenFile(ranks, config);
   const fs::path model = model_folder / "tokenizer.model";
   if (!Exists(model)) {
-    return absl::NotFoundError(StrCat(model_folder.string(),
-                                      " holds no vocabulary: tokenizer.json, qwen.tiktoken or tokenizer.model is needed"));
+    return absl::NotFoundError(
+        StrCat(model_folder.string(),
+               " holds no vocabulary: tokenizer.json, qwen.tiktoken or tokenizer.model is needed"));
   }
   ASSIGN_OR_RETURN(const std::string content, ReadFile(model, kMaxModelFileBytes));
   if (LooksLikeTiktoken(content)) return ReadTiktokenFile(model, config);
   return absl::InvalidArgumentError(
-      StrCat(model.string(), " is a SentencePiece vocabulary, which is not supported; use a model with tokenizer.json"));
+      StrCat(model.string(),
+             " is a SentencePiece vocabulary, which is not supported; use a model with tokenizer.json"));
 }
 
 }  // namespace ft::tokenizer

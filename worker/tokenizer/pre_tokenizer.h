@@ -31,7 +31,8 @@ struct SplitStep {
   bool invert = false;  // What lies between the matches counts as matched.
 };
 
-// Immutable once built; then thread-safe. Each step cuts the words that the step before made, seeing each alone.
+// Immutable once built; then thread-safe. Each step cuts the words that the step before made, seeing each
+// alone.
 class PreTokenizer {
  public:
   void Add(SplitStep step) { steps_.push_back(std::move(step)); }

@@ -30,7 +30,8 @@ Strings SplitAtCommas(SplitBehavior behavior, bool invert, std::string_view text
 
 TEST(PreTokenizerTest, Gpt2Words) {
   const PreTokenizer gpt2 = WithPatterns({kGpt2Pattern});
-  EXPECT_EQ(Words(gpt2, "It's  12 o'clock!\n"), (Strings{"It", "'s", " ", " 12", " o", "'", "clock", "!", "\n"}));
+  EXPECT_EQ(Words(gpt2, "It's  12 o'clock!\n"),
+            (Strings{"It", "'s", " ", " 12", " o", "'", "clock", "!", "\n"}));
   EXPECT_EQ(Words(gpt2, ""), (Strings{}));
 }
 
@@ -39,7 +40,8 @@ TEST(PreTokenizerTest, DigitsFirstLeavesSpacesAlone) {
 }
 
 TEST(PreTokenizerTest, QwenAndLlama3DifferInDigits) {
-  EXPECT_EQ(Words(WithPatterns({kQwenPattern}), "x=1234 DON'T"), (Strings{"x", "=", "1", "2", "3", "4", " DON", "'T"}));
+  EXPECT_EQ(Words(WithPatterns({kQwenPattern}), "x=1234 DON'T"),
+            (Strings{"x", "=", "1", "2", "3", "4", " DON", "'T"}));
   EXPECT_EQ(Words(WithPatterns({kLlama3Pattern}), "x=1234"), (Strings{"x", "=", "123", "4"}));
 }
 
@@ -54,12 +56,14 @@ TEST(PreTokenizerTest, Behaviours) {
   EXPECT_EQ(SplitAtCommas(SplitBehavior::kRemoved, false, "a,,b"), (Strings{"a", "b"}));
   EXPECT_EQ(SplitAtCommas(SplitBehavior::kRemoved, true, "a,,b"), (Strings{",", ","}));
   EXPECT_EQ(SplitAtCommas(SplitBehavior::kContiguous, false, "a,,b"), (Strings{"a", ",,", "b"}));
-  EXPECT_EQ(SplitAtCommas(SplitBehavior::kMergedWithPrevious, false, ",a,,b"), (Strings{",", "a,", ",", "b"}));
+  EXPECT_EQ(SplitAtCommas(SplitBehavior::kMergedWithPrevious, false, ",a,,b"),
+            (Strings{",", "a,", ",", "b"}));
   EXPECT_EQ(SplitAtCommas(SplitBehavior::kMergedWithNext, false, "a,,b,"), (Strings{"a", ",", ",b", ","}));
 }
 
 TEST(RegexTest, ConstructsWithAnotherMeaningAreRefusedByName) {
-  for (const std::string_view pattern : {R"(\w+)", R"(a\b)", R"([\S])", "[a[b]]", "[a&&b]", "(*UCP)a", "a\\"}) {
+  for (const std::string_view pattern :
+       {R"(\w+)", R"(a\b)", R"([\S])", "[a[b]]", "[a&&b]", "(*UCP)a", "a\\"}) {
     const Status status = Regex::Compile(pattern).status();
     EXPECT_TRUE(absl::IsInvalidArgument(status)) << pattern;
     EXPECT_NE(Message(status).find("uses"), std::string_view::npos) << status;

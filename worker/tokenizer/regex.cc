@@ -12,7 +12,8 @@ namespace ft::tokenizer {
 namespace {
 
 constexpr size_t kMaxPatternBytes = 1 << 16;
-// Backtracking steps for one match: harmless patterns need about one for each byte, hostile ones exponentially many.
+// Backtracking steps for one match: harmless patterns need about one for each byte, hostile ones
+// exponentially many.
 constexpr uint64_t kMatchLimit = 10'000'000;
 constexpr uint64_t kMatchLimitPerByte = 16;
 constexpr uint32_t kHeapLimitKib = 256 * 1024;
@@ -49,7 +50,16 @@ Status TranslateEscape(std::string_view pattern, size_t pos, bool in_set, std::s
       if (in_set) return Unsupported(pattern, "\\S inside a set");
       StrAppend(out, "[^", kWhiteSpace, "]");
       return absl::OkStatus();
-    case 'w': case 'W': case 'b': case 'B': case 'h': case 'H': case 'K': case 'G': case 'Q': case 'C':
+    case 'w':
+    case 'W':
+    case 'b':
+    case 'B':
+    case 'h':
+    case 'H':
+    case 'K':
+    case 'G':
+    case 'Q':
+    case 'C':
       return Unsupported(pattern, std::string("\\") + kind);
     default:
       out->append(pattern.substr(pos, 2));
@@ -68,7 +78,8 @@ StatusOr<std::string> Translate(std::string_view pattern) {
       continue;
     }
     if (in_set && c == '[') return Unsupported(pattern, "a set inside a set");
-    if (in_set && c == '&' && pattern.substr(i, 2) == "&&") return Unsupported(pattern, "an intersection of sets");
+    if (in_set && c == '&' && pattern.substr(i, 2) == "&&")
+      return Unsupported(pattern, "an intersection of sets");
     if (!in_set && c == '(' && pattern.substr(i, 2) == "(*") return Unsupported(pattern, "a (*VERB)");
     out.push_back(c);
     if (in_set) {
@@ -76,7 +87,8 @@ StatusOr<std::string> Translate(std::string_view pattern) {
     } else if (c == '[') {
       in_set = true;
       if (i + 1 < pattern.size() && pattern[i + 1] == '^') out.push_back(pattern[++i]);
-      if (i + 1 < pattern.size() && pattern[i + 1] == ']') return Unsupported(pattern, "a set that begins with ]");
+      if (i + 1 < pattern.size() && pattern[i + 1] == ']')
+        return Unsupported(pattern, "a set that begins with ]");
     }
   }
   return out;
@@ -88,7 +100,8 @@ void Regex::CodeDeleter::operator()(pcre2_real_code_8* code) const { pcre2_code_
 
 StatusOr<Regex> Regex::Compile(std::string_view pattern) {
   if (pattern.size() > kMaxPatternBytes) {
-    return absl::InvalidArgumentError(StrCat("a pattern of ", pattern.size(), " bytes is longer than ", kMaxPatternBytes));
+    return absl::InvalidArgumentError(
+        StrCat("a pattern of ", pattern.size(), " bytes is longer than ", kMaxPatternBytes));
   }
   ASSIGN_OR_RETURN(const std::string translated, Translate(pattern));
   int error = 0;
@@ -96,7 +109,8 @@ StatusOr<Regex> Regex::Compile(std::string_view pattern) {
   pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
                                    PCRE2_UTF | PCRE2_UCP, &error, &place, nullptr);
   if (code == nullptr) {
-    return absl::InvalidArgumentError(StrCat("the pattern ", pattern, " is not valid: ", Pcre2Message(error)));
+    return absl::InvalidArgumentError(
+        StrCat("the pattern ", pattern, " is not valid: ", Pcre2Message(error)));
   }
   // Without a just-in-time compiler on this machine the interpreter runs the same pattern.
   pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
@@ -105,23 +119,28 @@ StatusOr<Regex> Regex::Compile(std::string_view pattern) {
 
 Status Regex::FindAll(std::string_view text, std::vector<Match>* matches) const {
   const std::unique_ptr<pcre2_match_data, MatchDataDeleter> data(pcre2_match_data_create(1, nullptr));
-  const std::unique_ptr<pcre2_match_context, MatchContextDeleter> context(pcre2_match_context_create(nullptr));
-  if (data == nullptr || context == nullptr) return absl::ResourceExhaustedError("out of memory while matching a pattern");
+  const std::unique_ptr<pcre2_match_context, MatchContextDeleter> context(
+      pcre2_match_context_create(nullptr));
+  if (data == nullptr || context == nullptr)
+    return absl::ResourceExhaustedError("out of memory while matching a pattern");
   const uint64_t limit = std::min<uint64_t>(kMatchLimit + kMatchLimitPerByte * text.size(), UINT32_MAX);
   pcre2_set_match_limit(context.get(), static_cast<uint32_t>(limit));
   pcre2_set_heap_limit(context.get(), kHeapLimitKib);
   const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
   size_t from = 0;
   while (from < text.size()) {
-    int found = pcre2_match(code_.get(), subject, text.size(), from, PCRE2_NO_UTF_CHECK, data.get(), context.get());
+    int found =
+        pcre2_match(code_.get(), subject, text.size(), from, PCRE2_NO_UTF_CHECK, data.get(), context.get());
     if (found == PCRE2_ERROR_JIT_STACKLIMIT) {
       // The interpreter keeps its state on the heap and has no such limit.
-      found = pcre2_match(code_.get(), subject, text.size(), from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data.get(),
-                          context.get());
+      found = pcre2_match(code_.get(), subject, text.size(), from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT,
+                          data.get(), context.get());
     }
     if (found == PCRE2_ERROR_NOMATCH) return absl::OkStatus();
     // 0 = more groups than the one that was asked for.
-    if (found < 0) return absl::ResourceExhaustedError(StrCat("matching a tokenizer's pattern failed: ", Pcre2Message(found)));
+    if (found < 0)
+      return absl::ResourceExhaustedError(
+          StrCat("matching a tokenizer's pattern failed: ", Pcre2Message(found)));
     const PCRE2_SIZE* range = pcre2_get_ovector_pointer(data.get());
     if (range[1] > range[0]) {
       matches->push_back({static_cast<uint32_t>(range[0]), static_cast<uint32_t>(range[1])});

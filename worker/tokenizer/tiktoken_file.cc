@@ -64,7 +64,8 @@ std::optional<RankLine> ParseLine(std::string_view line) {
   const size_t space = line.find(' ');
   if (space == std::string_view::npos) return std::nullopt;
   RankLine parsed;
-  if (!absl::Base64Unescape(ToAbsl(line.substr(0, space)), &parsed.bytes) || parsed.bytes.empty()) return std::nullopt;
+  if (!absl::Base64Unescape(ToAbsl(line.substr(0, space)), &parsed.bytes) || parsed.bytes.empty())
+    return std::nullopt;
   const std::string_view rank = line.substr(space + 1);
   const auto [end, error] = std::from_chars(rank.data(), rank.data() + rank.size(), parsed.rank);
   if (error != std::errc() || end != rank.data() + rank.size()) return std::nullopt;
@@ -86,9 +87,9 @@ std::vector<std::string_view> Lines(std::string_view content) {
 StatusOr<Family> FamilyOf(const std::filesystem::path& path, size_t ranks) {
   if (path.filename() == "qwen.tiktoken") return Qwen();
   if (ranks == kLlama3Ranks) return Llama3();
-  return absl::InvalidArgumentError(
-      StrCat(path.string(), ": a tiktoken file of ", ranks,
-             " ranks is of no known family (Qwen's qwen.tiktoken, Llama 3's with 128000); use the model's tokenizer.json"));
+  return absl::InvalidArgumentError(StrCat(path.string(), ": a tiktoken file of ", ranks,
+                                           " ranks is of no known family (Qwen's qwen.tiktoken, Llama 3's "
+                                           "with 128000); use the model's tokenizer.json"));
 }
 
 Status ReadRanks(const std::vector<std::string_view>& lines, VocabularyBuilder* builder) {
@@ -99,8 +100,8 @@ Status ReadRanks(const std::vector<std::string_view>& lines, VocabularyBuilder* 
           StrCat(builder->file(), ": line ", i + 1, " is not a token in base64, a space and its rank"));
     }
     if (line->rank < 0 || line->rank >= static_cast<int64_t>(lines.size())) {
-      return absl::InvalidArgumentError(
-          StrCat(builder->file(), ": line ", i + 1, " has the rank ", line->rank, " in a file of ", lines.size(), " ranks"));
+      return absl::InvalidArgumentError(StrCat(builder->file(), ": line ", i + 1, " has the rank ",
+                                               line->rank, " in a file of ", lines.size(), " ranks"));
     }
     std::string content = line->bytes;
     RETURN_IF_ERROR(builder->AddPiece(line->rank, content, std::move(line->bytes), /*in_model=*/true));
@@ -120,7 +121,8 @@ bool LooksLikeTiktoken(std::string_view content) {
   return lines.size() == 1 && ParseLine(lines[0]).has_value();
 }
 
-StatusOr<std::unique_ptr<Tokenizer>> ReadTiktokenFile(const std::filesystem::path& path, const TokenizerConfig& config) {
+StatusOr<std::unique_ptr<Tokenizer>> ReadTiktokenFile(const std::filesystem::path& path,
+                                                      const TokenizerConfig& config) {
   ASSIGN_OR_RETURN(const std::string content, ReadFile(path, kMaxFileBytes));
   const std::vector<std::string_view> lines = Lines(content);
   ASSIGN_OR_RETURN(const Family family, FamilyOf(path, lines.size()));

@@ -1,4 +1,5 @@
-// A small byte-level vocabulary for tests: all 256 bytes (id = byte), a few merges and ChatML's special tokens.
+// A small byte-level vocabulary for tests: all 256 bytes (id = byte), a few merges and ChatML's special
+// tokens.
 #pragma once
 
 #include <filesystem>
@@ -19,20 +20,21 @@ inline const std::vector<std::pair<std::string, std::string>>& TinyMerges() {
       {"h", "e"}, {"l", "l"}, {"he", "ll"}, {"hell", "o"}, {" ", "w"}, {"o", "r"}, {" w", "or"}, {"a", "b"}};
   return merges;
 }
-inline constexpr int32_t kTinyHello = 259;     // "hello"
-inline constexpr int32_t kTinyImStart = 264;   // "<|im_start|>"
-inline constexpr int32_t kTinyImEnd = 265;     // "<|im_end|>"
+inline constexpr int32_t kTinyHello = 259;      // "hello"
+inline constexpr int32_t kTinyImStart = 264;    // "<|im_start|>"
+inline constexpr int32_t kTinyImEnd = 265;      // "<|im_end|>"
 inline constexpr int32_t kTinyEndOfText = 266;  // "<|endoftext|>"
 
 inline nlohmann::json TinyAddedToken(int id, const std::string& content) {
-  return {{"id", id},         {"content", content}, {"single_word", false}, {"lstrip", false},
+  return {{"id", id},        {"content", content},  {"single_word", false}, {"lstrip", false},
           {"rstrip", false}, {"normalized", false}, {"special", true}};
 }
 
 // As in a model's tokenizer.json; tests change it and write it.
 inline nlohmann::json TinyTokenizerJson() {
   nlohmann::json vocabulary = nlohmann::json::object();
-  for (int byte = 0; byte < 256; ++byte) vocabulary[BytesToByteLevel(std::string(1, static_cast<char>(byte)))] = byte;
+  for (int byte = 0; byte < 256; ++byte)
+    vocabulary[BytesToByteLevel(std::string(1, static_cast<char>(byte)))] = byte;
   nlohmann::json merges = nlohmann::json::array();
   int next_id = 256;
   for (const auto& [left, right] : TinyMerges()) {

@@ -76,8 +76,8 @@ bool Exists(const fs::path& path) {
   return fs::exists(path, error);
 }
 
-StatusOr<int32_t> SpecialId(const TokenizerConfig& config, const char* key, const std::optional<std::string>& name,
-                            VocabularyBuilder* builder) {
+StatusOr<int32_t> SpecialId(const TokenizerConfig& config, const char* key,
+                            const std::optional<std::string>& name, VocabularyBuilder* builder) {
   if (!name) return -1;
   const std::optional<int32_t> id = builder->Find(*name);
   if (!id) {

@@ -24,8 +24,8 @@ struct TokenizerConfig {
 // Files that do not exist leave everything empty.
 StatusOr<TokenizerConfig> ReadTokenizerConfig(const std::filesystem::path& folder);
 
-// The ids of the named tokens, which become special. INVALID_ARGUMENT when the vocabulary lacks one. `vocab_size` is
-// left to the caller.
+// The ids of the named tokens, which become special. INVALID_ARGUMENT when the vocabulary lacks one.
+// `vocab_size` is left to the caller.
 StatusOr<TokenizerTraits> ResolveTraits(const TokenizerConfig& config, VocabularyBuilder* builder);
 
 }  // namespace ft::tokenizer

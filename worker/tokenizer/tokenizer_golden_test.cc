@@ -29,7 +29,8 @@ TEST_P(TokenizerGoldenTest, IdsAndTextEqualTheOriginals) {
   if (!shared) GTEST_SKIP() << "the folder shared with golden/tokenizer is not beside this checkout";
   const fs::path golden = *shared / "golden" / "tokenizer";
   const fs::path folder = golden / GetParam().folder;
-  if (!fs::exists(folder / GetParam().vocabulary)) GTEST_SKIP() << folder << " holds no " << GetParam().vocabulary;
+  if (!fs::exists(folder / GetParam().vocabulary))
+    GTEST_SKIP() << folder << " holds no " << GetParam().vocabulary;
   const auto tokenizer = OpenTokenizer(folder);
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
   const json strings = json::parse(*ReadFile(golden / "strings.json"));
@@ -54,7 +55,9 @@ TEST_P(TokenizerGoldenTest, IdsAndTextEqualTheOriginals) {
     EXPECT_EQ(ids, expected["ids"].get<Ids>()) << index << ": " << text;
     EXPECT_EQ(ReplaceInvalidUtf8((*tokenizer)->Decode(ids)), expected["decoded"].get<std::string>()) << index;
     if (const auto plain = expected.find("decoded_without_special_tokens"); plain != expected.end()) {
-      EXPECT_EQ(ReplaceInvalidUtf8((*tokenizer)->Decode(ids, {.skip_special = true})), plain->get<std::string>()) << index;
+      EXPECT_EQ(ReplaceInvalidUtf8((*tokenizer)->Decode(ids, {.skip_special = true})),
+                plain->get<std::string>())
+          << index;
     }
   }
   EXPECT_EQ(seen, strings.size());
@@ -62,10 +65,12 @@ TEST_P(TokenizerGoldenTest, IdsAndTextEqualTheOriginals) {
 
 INSTANTIATE_TEST_SUITE_P(All, TokenizerGoldenTest,
                          ::testing::Values(Case{"smollm2", "tokenizers.jsonl", "tokenizer.json"},
-                                         Case{"starcoder", "tokenizers.jsonl", "tokenizer.json"},
-                                         Case{"qwen", "tiktoken.jsonl", "qwen.tiktoken"},
-                                         Case{"llama3", "tiktoken.jsonl", "tokenizer.model"}),
-                         [](const ::testing::TestParamInfo<Case>& info) { return std::string(info.param.folder); });
+                                           Case{"starcoder", "tokenizers.jsonl", "tokenizer.json"},
+                                           Case{"qwen", "tiktoken.jsonl", "qwen.tiktoken"},
+                                           Case{"llama3", "tiktoken.jsonl", "tokenizer.model"}),
+                         [](const ::testing::TestParamInfo<Case>& info) {
+                           return std::string(info.param.folder);
+                         });
 
 }  // namespace
 }  // namespace ft::tokenizer

@@ -53,8 +53,13 @@ TEST_F(TinyTokenizerTest, TokensKnowTheirBytes) {
   const auto tokenizer = Open();
   const std::string text = "hello<|im_end|> ab\xE4\xBD\xA0";
   const auto tokens = *tokenizer->EncodeWithOffsets(text);
-  EXPECT_EQ(tokens, (std::vector<EncodedToken>{{kTinyHello, 0, 5}, {kTinyImEnd, 5, 15}, {' ', 15, 16}, {263, 16, 18},
-                                               {0xE4, 18, 19}, {0xBD, 19, 20}, {0xA0, 20, 21}}));
+  EXPECT_EQ(tokens, (std::vector<EncodedToken>{{kTinyHello, 0, 5},
+                                               {kTinyImEnd, 5, 15},
+                                               {' ', 15, 16},
+                                               {263, 16, 18},
+                                               {0xE4, 18, 19},
+                                               {0xBD, 19, 20},
+                                               {0xA0, 20, 21}}));
 }
 
 TEST_F(TinyTokenizerTest, SpecialTokensAreTextOnRequest) {
@@ -100,7 +105,8 @@ TEST_F(TinyTokenizerTest, AddedTokensTakeSpacesAlongAndRespectWords) {
   json_["added_tokens"].push_back(TinyAddedToken(268, "cat"));
   json_["added_tokens"].back()["single_word"] = true;
   const auto tokenizer = Open();
-  EXPECT_EQ(*tokenizer->EncodeWithOffsets("a [X]  b"), (std::vector<EncodedToken>{{'a', 0, 1}, {267, 1, 7}, {'b', 7, 8}}));
+  EXPECT_EQ(*tokenizer->EncodeWithOffsets("a [X]  b"),
+            (std::vector<EncodedToken>{{'a', 0, 1}, {267, 1, 7}, {'b', 7, 8}}));
   EXPECT_EQ(*tokenizer->Encode("cat"), Ids{268});
   EXPECT_EQ(*tokenizer->Encode("cats"), (Ids{'c', 'a', 't', 's'}));
 }
@@ -216,7 +222,8 @@ GgufVocabulary TinyGguf() {
   GgufVocabulary vocabulary{.file = "tiny.gguf", .model = "gpt2", .pre = "smollm"};
   const json root = TinyTokenizerJson();
   vocabulary.tokens.resize(267);
-  for (const auto& [content, id] : root["model"]["vocab"].items()) vocabulary.tokens[id.get<size_t>()] = content;
+  for (const auto& [content, id] : root["model"]["vocab"].items())
+    vocabulary.tokens[id.get<size_t>()] = content;
   vocabulary.token_types.assign(267, 1);
   for (const json& token : root["added_tokens"]) {
     vocabulary.tokens[token["id"].get<size_t>()] = token["content"].get<std::string>();

@@ -12,7 +12,8 @@ namespace ft::tokenizer {
 struct Utf8Char {
   enum class Kind { kValid, kInvalid, kIncomplete };
   Kind kind = Kind::kInvalid;
-  size_t length = 1;  // Bytes; of an invalid or incomplete sequence, its longest start that could have become a character.
+  size_t length = 1;  // Bytes; of an invalid or incomplete sequence, its longest start that could have become
+                      // a character.
   char32_t code = 0;  // Of a valid one.
 };
 

@@ -7,10 +7,10 @@ namespace {
 
 TEST(Utf8Test, BrokenTextIsFoundAtItsFirstByte) {
   EXPECT_EQ(FirstInvalidUtf8("héllo 你好 😀"), std::nullopt);
-  EXPECT_EQ(FirstInvalidUtf8("ab\xC0\x80"), 2u);           // Overlong.
-  EXPECT_EQ(FirstInvalidUtf8("a\xED\xA0\x80"), 1u);        // Surrogate.
-  EXPECT_EQ(FirstInvalidUtf8("\xF4\x90\x80\x80"), 0u);     // Beyond U+10FFFF.
-  EXPECT_EQ(FirstInvalidUtf8("abc\xE4\xBD"), 3u);          // Cut short.
+  EXPECT_EQ(FirstInvalidUtf8("ab\xC0\x80"), 2u);        // Overlong.
+  EXPECT_EQ(FirstInvalidUtf8("a\xED\xA0\x80"), 1u);     // Surrogate.
+  EXPECT_EQ(FirstInvalidUtf8("\xF4\x90\x80\x80"), 0u);  // Beyond U+10FFFF.
+  EXPECT_EQ(FirstInvalidUtf8("abc\xE4\xBD"), 3u);       // Cut short.
 }
 
 TEST(Utf8Test, ReplacementFollowsMaximalSubparts) {

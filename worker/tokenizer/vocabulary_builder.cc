@@ -34,7 +34,8 @@ Status VocabularyBuilder::AddPiece(int64_t id, const std::string& content, std::
   const auto small_id = static_cast<int32_t>(id);
   if (!ids_.emplace(content, small_id).second) return Fail(StrCat("token \"", content, "\" is given twice"));
   const auto [known, inserted] = contents_.emplace(small_id, content);
-  if (!inserted) return Fail(StrCat("id ", id, " is given to two tokens, \"", known->second, "\" and \"", content, "\""));
+  if (!inserted)
+    return Fail(StrCat("id ", id, " is given to two tokens, \"", known->second, "\" and \"", content, "\""));
   vocabulary_.Reserve(small_id);
   vocabulary_.bytes[static_cast<size_t>(small_id)] = std::move(bytes);
   vocabulary_.in_model[static_cast<size_t>(small_id)] = in_model ? 1 : 0;
@@ -44,8 +45,8 @@ Status VocabularyBuilder::AddPiece(int64_t id, const std::string& content, std::
 Status VocabularyBuilder::AddAdded(AddedToken token, std::string bytes) {
   if (const std::optional<int32_t> known = Find(token.content)) {
     if (*known != token.id) {
-      return Fail(StrCat("added token \"", token.content, "\" has the id ", token.id, ", but the vocabulary gives it ",
-                         *known));
+      return Fail(StrCat("added token \"", token.content, "\" has the id ", token.id,
+                         ", but the vocabulary gives it ", *known));
     }
   } else {
     RETURN_IF_ERROR(AddPiece(token.id, token.content, std::move(bytes), /*in_model=*/false));

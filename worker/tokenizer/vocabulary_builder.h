@@ -1,5 +1,5 @@
-// Collects the tokens of a vocabulary file and refuses what cannot be one: ids outside the range, given twice, or far
-// beyond the number of tokens; tokens given twice.
+// Collects the tokens of a vocabulary file and refuses what cannot be one: ids outside the range, given
+// twice, or far beyond the number of tokens; tokens given twice.
 #pragma once
 
 #include <cstdint>
@@ -23,12 +23,13 @@ class VocabularyBuilder {
 
   // A token of the model as it is written in the file, and the bytes it decodes to.
   Status AddPiece(int64_t id, const std::string& content, std::string bytes, bool in_model);
-  // A token found in the text as it is. Its content may be a piece already, with the same id; else the id must be free.
-  // `bytes`: what it decodes to when it is new.
+  // A token found in the text as it is. Its content may be a piece already, with the same id; else the id
+  // must be free. `bytes`: what it decodes to when it is new.
   Status AddAdded(AddedToken token, std::string bytes);
   // The id of a token as it is written in the file.
   std::optional<int32_t> Find(const std::string& content) const;
-  // Makes a known token special, so that it is found in text and left out by skip_special. REQUIRES: Find(content).
+  // Makes a known token special, so that it is found in text and left out by skip_special. REQUIRES:
+  // Find(content).
   Status MarkSpecial(const std::string& content);
 
   const std::string& file() const { return file_; }
@@ -48,8 +49,8 @@ class VocabularyBuilder {
   AddedTokens added_;
 };
 
-// The rule "left and right become one token" between tokens as they are written in the file. INVALID_ARGUMENT names
-// file and `where` when one of the three is not in the vocabulary.
+// The rule "left and right become one token" between tokens as they are written in the file. INVALID_ARGUMENT
+// names file and `where` when one of the three is not in the vocabulary.
 StatusOr<BpeModel::Rule> MakeMergeRule(const VocabularyBuilder& builder, std::string_view where,
                                        const std::string& left, const std::string& right);
 
