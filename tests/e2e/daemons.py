@@ -126,7 +126,7 @@ def program_of(pid):
 class Daemons:
     """One coordinator and one worker below `folder`, laid out as `ftctl up` does it."""
 
-    def __init__(self, folder, start=True, cores=2, worker_arguments=()):
+    def __init__(self, folder, start=True, cores=2, coordinator_arguments=()):
         self.folder = folder
         self.data = os.path.join(folder, "data", "finetuned")
         self.worker_data = os.path.join(self.data, "worker")
@@ -135,7 +135,7 @@ class Daemons:
         self.metrics = free_address()
         self.worker_metrics = free_address()
         self.cores = cores
-        self.worker_arguments = list(worker_arguments)
+        self.coordinator_arguments = list(coordinator_arguments)
         self.started = []
         self.coordinator = None
         self.worker = None
@@ -170,13 +170,14 @@ class Daemons:
         return os.path.join(self.folder, name + ".log")
 
     def start_coordinator(self, wait=True):
-        self.coordinator = self.spawn("finetuned", ["--data", self.data, "--metrics", self.metrics])
+        self.coordinator = self.spawn("finetuned", ["--data", self.data, "--metrics", self.metrics] +
+                                      self.coordinator_arguments)
         if wait:
             self._wait_ready("finetuned", self.coordinator, lambda: self._answers("list"))
 
     def start_worker(self, wait=True):
         arguments = ["--data", self.worker_data, "--coordinator", "unix:" + self.worker_socket, "--metrics",
-                     self.worker_metrics, "--cores", str(self.cores)] + self.worker_arguments
+                     self.worker_metrics, "--cores", str(self.cores)]
         self.worker = self.spawn("ft-worker", arguments)
         if wait:
             self._wait_ready("ft-worker", self.worker, self.node_is_ready)
