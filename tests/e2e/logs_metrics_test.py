@@ -38,7 +38,7 @@ class LogsMetricsTest(daemons.DaemonTest):
             self.assertGreater(int(step["peak_memory_bytes"]), 1 << 20)
             self.assertFalse(step["skipped"])
         self.assertEqual([int(step["samples_seen"]) for step in steps], [2 * n for n in range(1, STEPS + 1)])
-        self.assertEqual([int(record["step"]) for record in node.evaluations("job")], [4, 8, 12])
+        self.assertEqual([int(record["step"]) for record in node.evaluations("job")], [0, 4, 8, 12])
         part = node.ask("metrics", "job", "--first", "3", "--last", "5")["points"]
         self.assertEqual([int(point["record"]["step"]["step"]) for point in part if "step" in point["record"]], [3, 4, 5])
 
