@@ -81,17 +81,19 @@ void Fleet::Tick() {
 }
 
 void Fleet::Register(const wpb::RegisterWorkerRequest& request, Registered done) {
+  bool taken = false;
   {
     std::lock_guard lock(mutex_);
     const auto it = sessions_.find(request.node_id());
-    if (it != sessions_.end() && it->second.incarnation != request.incarnation() &&
-        clock_.BootTime() < it->second.deadline && it->second.sink != nullptr) {
-      done(rpc::WithReason(absl::AlreadyExistsError(StrCat("another worker is connected as node ", request.node_id(),
-                                                           ": give this one another node_id or stop the other")),
-                           pb::PERMISSION),
-           {});
-      return;
-    }
+    taken = it != sessions_.end() && it->second.incarnation != request.incarnation() &&
+            clock_.BootTime() < it->second.deadline && it->second.sink != nullptr;
+  }
+  if (taken) {
+    done(rpc::WithReason(absl::AlreadyExistsError(StrCat("another worker is connected as node ", request.node_id(),
+                                                         ": give this one another node_id or stop the other")),
+                         pb::PERMISSION),
+         {});
+    return;
   }
   const Status posted = loop_.Post(state::RegisterNode{request},
                                    [this, request, done](const state::Reply& reply, const state::Snapshot&) {

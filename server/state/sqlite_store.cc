@@ -278,7 +278,7 @@ Status SqliteStore::WriteDeletions(const Changes& changes) {
   for (const std::string& id : changes.deleted_requests) {
     RETURN_IF_ERROR(run("DELETE FROM requests WHERE request_id=?", id));
   }
-  constexpr char kDrop[] = "DELETE FROM checkpoints WHERE job_id=? AND epoch=? AND step=?";
+  static constexpr char kDrop[] = "DELETE FROM checkpoints WHERE job_id=? AND epoch=? AND step=?";
   for (const CheckpointPtr& row : changes.deleted_checkpoints) {
     ASSIGN_OR_RETURN(sqlite3_stmt * prepared, Prepared(kDrop));
     Statement statement(prepared);
@@ -289,14 +289,14 @@ Status SqliteStore::WriteDeletions(const Changes& changes) {
 }
 
 StatusOr<std::vector<pb::Event>> SqliteStore::ReadEvents(const EventQuery& query) {
-  const char* sql = query.subject.empty()
-                        ? "SELECT row FROM events WHERE revision>? ORDER BY revision LIMIT ?"
-                        : "SELECT row FROM events WHERE revision>? AND subject=? ORDER BY revision LIMIT ?";
-  ASSIGN_OR_RETURN(sqlite3_stmt * prepared, Prepared(sql));
+  static constexpr char kSql[] =
+      "SELECT row FROM events WHERE revision>?1 AND (?2='' OR subject=?2) AND (?3='' OR type=?3) ORDER BY revision "
+      "LIMIT ?4";
+  static constexpr char kOfSubject[] =
+      "SELECT row FROM events WHERE revision>?1 AND subject=?2 AND (?3='' OR type=?3) ORDER BY revision LIMIT ?4";
+  ASSIGN_OR_RETURN(sqlite3_stmt * prepared, Prepared(query.subject.empty() ? kSql : kOfSubject));
   Statement statement(prepared);
-  statement.Bind(query.after_revision);
-  if (!query.subject.empty()) statement.Bind(query.subject);
-  statement.Bind(int64_t{query.limit});
+  statement.Bind(query.after_revision).Bind(query.subject).Bind(query.type).Bind(int64_t{query.limit});
   std::vector<pb::Event> events;
   while (statement.Next()) {
     if (!events.emplace_back().ParseFromString(statement.Text(0))) {

@@ -17,6 +17,7 @@ namespace ft::state {
 struct EventQuery {
   int64_t after_revision = 0;
   std::string subject;  // Empty = all.
+  std::string type;     // Empty = all.
   int limit = 100;
 };
 
