@@ -1,0 +1,65 @@
+// The worker's first process: one thread, no gRPC. Starts ranks when the agent asks, in process groups of their own, with
+// one end of a socketpair as descriptor 3; hands the other end to each new agent; writes exit statuses down before it
+// reaps; and starts the agent again when it dies. Ranks and agent die with it.
+//
+// Messages from the agent:  {op: start, job_id, epoch, rank, kind, argv, env, cwd, stdout, stderr}
+//                           {op: signal, job_id, epoch, rank, signal}   to the rank's whole group
+//                           {op: forget, job_id, epoch, rank}
+// Messages to the agent:    {op: hello, incarnation, boot_id}
+//                           {op: rank, ...state..., new: bool} with the control descriptor while it runs
+//                           {op: ready} after the ranks that were there already
+//                           {op: failed, job_id, epoch, rank, message}  it could not be started
+//                           {op: exited, job_id, epoch, rank, wait_status}
+#pragma once
+
+#include <deque>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "worker/supervisor/channel.h"
+#include "worker/supervisor/rank_table.h"
+
+namespace ft::supervisor {
+
+struct SupervisorOptions {
+  std::filesystem::path data_dir;
+  std::vector<std::string> agent_argv;  // Started with descriptor 3 = its end of the channel.
+};
+
+class Supervisor {
+ public:
+  explicit Supervisor(SupervisorOptions options) : options_(std::move(options)) {}
+  // Runs until SIGTERM or SIGINT; returns after all ranks and the agent have ended. REQUIRES: these signals and SIGCHLD
+  // are blocked in the calling, only, thread. FAILED_PRECONDITION when another worker holds the data folder.
+  Status Run();
+
+ private:
+  Status Prepare();
+  void StartAgent();
+  void OnAgentGone();
+  void Reap();
+  void OnExit(pid_t pid);
+  void ReadAgent();
+  void Handle(const nlohmann::json& request);
+  void StartRank(const nlohmann::json& request);
+  StatusOr<RankProcess> Spawn(const nlohmann::json& request);
+  void Send(const nlohmann::json& body, int fd = -1);
+  void Introduce();
+  void StopAll();
+
+  const SupervisorOptions options_;
+  UniqueFd lock_;
+  UniqueFd signals_;
+  std::string incarnation_;
+  std::string boot_id_;
+  RankTable table_;
+  pid_t agent_pid_ = 0;
+  UniqueFd agent_;
+  int64_t agent_started_ms_ = 0;
+  int64_t agent_restart_ms_ = 0;   // When to start it again; 0 = runs.
+  int64_t agent_backoff_ms_ = 100;
+  bool stopping_ = false;
+};
+
+}  // namespace ft::supervisor
