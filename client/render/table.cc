@@ -102,6 +102,7 @@ std::string RenderFields(const std::vector<std::pair<std::string, std::string>>&
 std::string Wrap(std::string_view text, int width, int indent) {
   std::string out;
   int used = 0;
+  bool after_break = false;
   while (!text.empty()) {
     const std::string_view piece = NextPiece(text);
     const int columns = DisplayWidth(piece);
@@ -109,10 +110,12 @@ std::string Wrap(std::string_view text, int width, int indent) {
       DropTrailingSpaces(out);
       out += "\n" + std::string(static_cast<size_t>(indent), ' ');
       used = indent;
+      after_break = true;
     }
-    if (piece != " " || used > indent || out.empty()) {
+    if (piece != " " || !after_break) {
       out += piece;
       used += columns;
+      after_break = false;
     }
     text.remove_prefix(piece.size());
   }

@@ -1,4 +1,4 @@
-// A table for people: columns aligned by display width, made to fit the terminal by cutting the columns that may be cut.
+// A table for people: columns aligned by display width, made to fit the terminal by cutting those that may be cut.
 //   Table table({{.title = "NAME", .may_cut = true}, {.title = "STEP", .align = Align::kRight}});
 //   table.AddRow({"医疗问答", "12"});
 //   Print(table.Render(terminal));

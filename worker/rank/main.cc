@@ -6,6 +6,9 @@
 
 #include "worker/rank/environment.h"
 #include "worker/rank/golden.h"
+#include "worker/rank/plan.h"
+#include "worker/rank/run.h"
+#include "worker/rank/settings.h"
 
 namespace {
 
@@ -16,6 +19,10 @@ struct Verb {
 };
 
 constexpr Verb kVerbs[] = {
+    {"run", "one rank of one attempt: run --attempt DIR --rank R [--control-fd N]", ft::rank::RunVerb},
+    {"plan", "what a job would do: plan --spec FILE --cache DIR [--json]", ft::rank::PlanVerb},
+    {"preview", "samples as the model sees them: preview --spec FILE --cache DIR [--json]", ft::rank::PreviewVerb},
+    {"version", "version of this program and of LibTorch", ft::rank::VersionVerb},
     {"golden", "compare with reference results: golden DIR [--cases GLOB] [--dtype fp32|bf16]", ft::rank::GoldenVerb},
 };
 

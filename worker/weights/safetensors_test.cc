@@ -19,7 +19,9 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
-std::span<const std::byte> AsBytes(const std::vector<float>& values) { return std::as_bytes(std::span(values)); }
+std::span<const std::byte> AsBytes(const std::vector<float>& values) {
+  return std::as_bytes(std::span(values));
+}
 
 // The bytes of a file with this header and this much data.
 std::string FileWith(std::string_view header, size_t data_bytes) {
@@ -45,13 +47,16 @@ class SafetensorsTest : public ::testing::Test {
     EXPECT_THAT(std::string(Message(file.status())), HasSubstr("bad.safetensors"));
     return std::string(Message(file.status()));
   }
-  std::string RefusedHeader(std::string_view header, size_t data_bytes) { return Refusal(FileWith(header, data_bytes)); }
+  std::string RefusedHeader(std::string_view header, size_t data_bytes) {
+    return Refusal(FileWith(header, data_bytes));
+  }
 
   fs::path WriteTwo() {
     const std::vector<TensorData> tensors = {{{"b.weight", DType::kF32, {2, 3}}, AsBytes(six_)},
                                              {{"a.weight", DType::kF32, {2}}, AsBytes(two_)},
                                              {{"empty", DType::kF32, {0, 4}}, {}}};
-    const auto digest = WriteSafetensors(dir_ / "two.safetensors", tensors, {{"format", "pt"}, {"note", "a \"b\" é"}});
+    const auto digest =
+        WriteSafetensors(dir_ / "two.safetensors", tensors, {{"format", "pt"}, {"note", "a \"b\" é"}});
     EXPECT_TRUE(digest.ok()) << digest.status();
     digest_ = digest.value_or("");
     return dir_ / "two.safetensors";
@@ -117,32 +122,39 @@ TEST_F(SafetensorsTest, FlippedHeaderBytesNeverCrash) {
 TEST_F(SafetensorsTest, LyingSizesAreRefusedByTensor) {
   EXPECT_THAT(RefusedHeader(R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 4),
               HasSubstr("tensor 'w': its bytes 0 to 8 do not lie within the 4 bytes of data"));
-  EXPECT_THAT(RefusedHeader(R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}})", 8), HasSubstr("tensor 'w'"));
+  EXPECT_THAT(RefusedHeader(R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}})", 8),
+              HasSubstr("tensor 'w'"));
   EXPECT_THAT(RefusedHeader(R"({"w":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})", 8),
               HasSubstr("tensor 'w': type F32 and shape [3] need 12 bytes, its offsets give 8"));
   EXPECT_THAT(RefusedHeader(R"({"w":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})", 8),
               HasSubstr("tensor 'w': its shape has a negative size"));
-  EXPECT_THAT(RefusedHeader(R"({"w":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]}})", 8),
-              HasSubstr("tensor 'w': its shape [4294967296, 4294967296] has more elements"));
-  EXPECT_THAT(RefusedHeader(R"({"w":{"dtype":"F32","shape":[18446744073709551615],"data_offsets":[0,8]}})", 8),
+  EXPECT_THAT(
+      RefusedHeader(R"({"w":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]}})", 8),
+      HasSubstr("tensor 'w': its shape [4294967296, 4294967296] has more elements"));
+  EXPECT_THAT(
+      RefusedHeader(R"({"w":{"dtype":"F32","shape":[18446744073709551615],"data_offsets":[0,8]}})", 8),
+      HasSubstr("tensor 'w'"));
+  EXPECT_THAT(RefusedHeader(R"({"w":{"dtype":"F32","shape":[1e400],"data_offsets":[0,8]}})", 8),
               HasSubstr("tensor 'w'"));
-  EXPECT_THAT(RefusedHeader(R"({"w":{"dtype":"F32","shape":[1e400],"data_offsets":[0,8]}})", 8), HasSubstr("tensor 'w'"));
   EXPECT_THAT(RefusedHeader(R"({"w":{"dtype":"F32","shape":[2.0],"data_offsets":[0,8]}})", 8),
               HasSubstr("tensor 'w': '2.0' is not a whole number"));
 }
 
 TEST_F(SafetensorsTest, OverlapsAndHolesAreRefused) {
   EXPECT_THAT(RefusedHeader(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
-                            R"("b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})", 12),
+                            R"("b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})",
+                            12),
               HasSubstr("tensor 'b': its bytes overlap another tensor's"));
   EXPECT_THAT(RefusedHeader(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
-                            R"("b":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}})", 12),
+                            R"("b":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}})",
+                            12),
               HasSubstr("tensor 'b': there is a hole before its bytes"));
 }
 
 TEST_F(SafetensorsTest, DuplicateAndUnknownKeysAreRefused) {
   EXPECT_THAT(RefusedHeader(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},)"
-                            R"("a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})", 2),
+                            R"("a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})",
+                            2),
               HasSubstr("the name 'a' is there twice"));
   EXPECT_THAT(RefusedHeader(R"({"a":{"dtype":"U8","dtype":"I8","shape":[1],"data_offsets":[0,1]}})", 1),
               HasSubstr("tensor 'a': the key 'dtype' is there twice"));
@@ -156,9 +168,9 @@ TEST_F(SafetensorsTest, DuplicateAndUnknownKeysAreRefused) {
 
 TEST_F(SafetensorsTest, WrongJsonIsRefused) {
   for (const std::string header :
-       {"", "[]", " {}", "{", "{}x", "null", R"({"a":1})", R"({"a":[]})", R"({"a":{"dtype":{}}})", R"({"a":{"shape":[[1]]}})",
-        R"({"a":{"data_offsets":[0,1,2]}})", R"({"a":{"data_offsets":[0]}})", R"({"__metadata__":{"k":1}})",
-        R"({"__metadata__":"x"})", R"({"a":true})", "{\"\xff\":{}}"}) {
+       {"", "[]", " {}", "{", "{}x", "null", R"({"a":1})", R"({"a":[]})", R"({"a":{"dtype":{}}})",
+        R"({"a":{"shape":[[1]]}})", R"({"a":{"data_offsets":[0,1,2]}})", R"({"a":{"data_offsets":[0]}})",
+        R"({"__metadata__":{"k":1}})", R"({"__metadata__":"x"})", R"({"a":true})", "{\"\xff\":{}}"}) {
     EXPECT_NE(RefusedHeader(header, 0), "") << header;
   }
   EXPECT_NE(RefusedHeader("{\"a\":{\"shape\":" + std::string(100000, '['), 0), "");
@@ -219,7 +231,9 @@ constexpr char kIndex[] = "model.safetensors.index.json";
 TEST_F(ShardsTest, ShardsAreSeenAsOneModel) {
   WriteShard("s1.safetensors", "a", six_);
   WriteShard("s2.safetensors", "b", two_);
-  Write(kIndex, R"({"metadata":{"total_size":32,"x":[{}]},"weight_map":{"b":"s2.safetensors","a":"s1.safetensors"}})");
+  Write(
+      kIndex,
+      R"({"metadata":{"total_size":32,"x":[{}]},"weight_map":{"b":"s2.safetensors","a":"s1.safetensors"}})");
   const auto source = OpenWeights(dir_.path());
   ASSERT_TRUE(source.ok()) << source.status();
   ASSERT_EQ((*source)->tensors().size(), 2u);
@@ -241,10 +255,13 @@ TEST_F(ShardsTest, MissingShardsAndTensorsAreNamed) {
 TEST_F(ShardsTest, WrongIndexesAreRefused) {
   WriteShard("s1.safetensors", "a", six_);
   for (const std::string index :
-       {"", "{}", "[]", R"({"weight_map":{}})", R"({"weight_map":[]})", R"({"weight_map":"x"})", R"({"weight_map":{"a":1}})",
-        R"({"weight_map":{"a":"../s1.safetensors"}})", R"({"weight_map":{"a":"/s1.safetensors"}})",
-        R"({"weight_map":{"a":"s1.safetensors","a":"s1.safetensors"}})", R"({"weight_map":{"a":{"b":"s1.safetensors"}}})",
-        R"({"weight_map":{"a":"s1.safetensors"},"weight_map":{"a":"s1.safetensors"}})", R"({"weight_map":{"a":".."}})"}) {
+       {"", "{}", "[]", R"({"weight_map":{}})", R"({"weight_map":[]})", R"({"weight_map":"x"})",
+        R"({"weight_map":{"a":1}})", R"({"weight_map":{"a":"../s1.safetensors"}})",
+        R"({"weight_map":{"a":"/s1.safetensors"}})",
+        R"({"weight_map":{"a":"s1.safetensors","a":"s1.safetensors"}})",
+        R"({"weight_map":{"a":{"b":"s1.safetensors"}}})",
+        R"({"weight_map":{"a":"s1.safetensors"},"weight_map":{"a":"s1.safetensors"}})",
+        R"({"weight_map":{"a":".."}})"}) {
     Write(kIndex, index);
     EXPECT_THAT(FolderRefusal(), HasSubstr(kIndex)) << index;
   }
@@ -262,8 +279,9 @@ TEST(GoldenSafetensors, FilesOfTheReferenceLibraryAreRead) {
   const auto shared = testing::SharedDir();
   if (!shared) GTEST_SKIP() << "the folder shared/golden is not beside this checkout";
   // The sums of squares of the embeddings, as Python's struct and fsum give them.
-  const std::pair<const char*, double> cases[] = {
-      {"llama_mha", 106.38044741560297}, {"llama_gqa_llama3rope", 115.73033257347177}, {"yi_gqa", 105.89909302019545}};
+  const std::pair<const char*, double> cases[] = {{"llama_mha", 106.38044741560297},
+                                                  {"llama_gqa_llama3rope", 115.73033257347177},
+                                                  {"yi_gqa", 105.89909302019545}};
   for (const auto& [name, expected] : cases) {
     const auto source = OpenWeights(*shared / "golden" / name);
     ASSERT_TRUE(source.ok()) << source.status();

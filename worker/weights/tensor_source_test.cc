@@ -49,7 +49,8 @@ std::vector<uint8_t> BytesOf(const std::vector<T>& values) {
 double HalfByDefinition(uint16_t bits) {
   const int exponent = (bits >> 10) & 31;
   const int mantissa = bits & 1023;
-  const double magnitude = exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(1024 + mantissa, exponent - 25);
+  const double magnitude =
+      exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(1024 + mantissa, exponent - 25);
   return (bits & 0x8000) != 0 ? -magnitude : magnitude;
 }
 
@@ -64,7 +65,8 @@ TEST(StoredBytes, CountsPlainAndBlockTypes) {
 
 TEST(StoredBytes, RefusesPartialBlocksAndOverflow) {
   EXPECT_TRUE(absl::IsInvalidArgument(StoredBytes(DType::kQ4_1, 33).status()));
-  EXPECT_TRUE(absl::IsInvalidArgument(StoredBytes(DType::kF64, std::numeric_limits<uint64_t>::max() / 4).status()));
+  EXPECT_TRUE(
+      absl::IsInvalidArgument(StoredBytes(DType::kF64, std::numeric_limits<uint64_t>::max() / 4).status()));
 }
 
 TEST(ReadFloat32, EveryHalfIsExact) {
@@ -76,7 +78,8 @@ TEST(ReadFloat32, EveryHalfIsExact) {
     if (special && (i & 1023) != 0) {
       ASSERT_TRUE(std::isnan(values[i])) << i;
     } else if (special) {
-      ASSERT_EQ(values[i], i < 32768 ? std::numeric_limits<float>::infinity() : -std::numeric_limits<float>::infinity());
+      ASSERT_EQ(values[i],
+                i < 32768 ? std::numeric_limits<float>::infinity() : -std::numeric_limits<float>::infinity());
     } else {
       ASSERT_EQ(values[i], HalfByDefinition(halves[i])) << i;
       ASSERT_EQ(std::signbit(values[i]), i >= 32768) << i;
@@ -92,11 +95,13 @@ TEST(ReadFloat32, EveryBFloat16IsExact) {
 }
 
 TEST(ReadFloat32, FloatsAndDoubles) {
-  EXPECT_THAT(Floats(MemorySource(DType::kF32, {2}, BytesOf<float>({1.5f, -2.0f}))), ElementsAre(1.5f, -2.0f));
+  EXPECT_THAT(Floats(MemorySource(DType::kF32, {2}, BytesOf<float>({1.5f, -2.0f}))),
+              ElementsAre(1.5f, -2.0f));
   EXPECT_THAT(Floats(MemorySource(DType::kF64, {2}, BytesOf<double>({0.1, -2.0}))), ElementsAre(0.1f, -2.0f));
 }
 
-// 70 blocks: more than one chunk, and a last chunk that is not full. Scale and minimum of block b are b + 1 and -b / 2.
+// 70 blocks: more than one chunk, and a last chunk that is not full. Scale and minimum of block b are b + 1
+// and -b / 2.
 constexpr size_t kBlocks = 70;
 
 uint16_t HalfOf(double value) {
@@ -119,7 +124,9 @@ void AppendHalf(double value, std::vector<uint8_t>& bytes) {
 int Code(size_t block, size_t i) { return static_cast<int>((7 * i + 3 * block) % 16); }
 
 void AppendCodes(size_t block, std::vector<uint8_t>& bytes) {
-  for (size_t i = 0; i < 16; ++i) bytes.push_back(static_cast<uint8_t>(Code(block, i) | Code(block, i + 16) << 4));
+  for (size_t i = 0; i < 16; ++i) {
+    bytes.push_back(static_cast<uint8_t>(Code(block, i) | Code(block, i + 16) << 4));
+  }
 }
 
 TEST(ReadFloat32, Q4_1IsScaleTimesCodePlusMinimum) {
@@ -143,7 +150,9 @@ TEST(ReadFloat32, Q4_0IsScaleTimesCodeAroundEight) {
     AppendCodes(b, bytes);
   }
   const std::vector<float> values = Floats(MemorySource(DType::kQ4_0, {kBlocks, 32}, bytes));
-  for (size_t i = 0; i < values.size(); ++i) ASSERT_EQ(values[i], (i / 32 + 1.0) * (Code(i / 32, i % 32) - 8)) << i;
+  for (size_t i = 0; i < values.size(); ++i) {
+    ASSERT_EQ(values[i], (i / 32 + 1.0) * (Code(i / 32, i % 32) - 8)) << i;
+  }
 }
 
 TEST(ReadFloat32, Q8_0IsScaleTimesSignedByte) {
@@ -154,7 +163,8 @@ TEST(ReadFloat32, Q8_0IsScaleTimesSignedByte) {
   }
   const std::vector<float> values = Floats(MemorySource(DType::kQ8_0, {kBlocks, 32}, bytes));
   for (size_t i = 0; i < values.size(); ++i) {
-    ASSERT_EQ(values[i], (i / 32 + 1.0) * static_cast<int8_t>(static_cast<uint8_t>(8 * (i % 32) + i / 32))) << i;
+    ASSERT_EQ(values[i], (i / 32 + 1.0) * static_cast<int8_t>(static_cast<uint8_t>(8 * (i % 32) + i / 32)))
+        << i;
   }
 }
 
