@@ -62,6 +62,13 @@ DecoderWeights MakeStructure(const DecoderConfig& config);
 // Puts a slot where its canonical name says; false when the name has no place. A tied head follows the embedding.
 bool Place(const DecoderConfig& config, SlotPtr slot, DecoderWeights& weights);
 
+// A weight by its canonical name; null where there is none. The adapter is that of a projection's weight.
+struct FoundWeight {
+  const ops::WeightSlot* slot = nullptr;
+  const ops::LoraSlots* adapter = nullptr;
+};
+FoundWeight FindWeight(const DecoderWeights& weights, const std::string& name);
+
 // Keys and values of earlier tokens of one sequence, for generation. Rows are appended by the pass that computes them.
 struct LayerCache {
   torch::Tensor keys_MKD, values_MKD;  // Undefined while empty.

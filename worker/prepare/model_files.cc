@@ -124,4 +124,11 @@ StatusOr<int64_t> VocabSizeOf(const std::filesystem::path& model) {
       StrCat(path.string(), ": vocab_size is missing; copy the model's folder again"));
 }
 
+Status WriteTokenizerFiles(const std::filesystem::path& gguf, const std::filesystem::path& dir) {
+  ASSIGN_OR_RETURN(const auto file, weights::GgufFile::Open(gguf));
+  ASSIGN_OR_RETURN(const tokenizer::TokenizerFiles files, tokenizer::MakeTokenizerFiles(VocabularyOf(*file)));
+  RETURN_IF_ERROR(WriteFileDurably(dir / "tokenizer.json", files.tokenizer_json));
+  return WriteFileDurably(dir / "tokenizer_config.json", files.tokenizer_config_json);
+}
+
 }  // namespace ft::prepare

@@ -19,4 +19,7 @@ StatusOr<int64_t> VocabSizeOf(const std::filesystem::path& model);
 // another model.
 StatusOr<std::unique_ptr<tokenizer::Tokenizer>> OpenModelTokenizer(const std::filesystem::path& model);
 
+// A .gguf file's tokenizer as tokenizer.json and tokenizer_config.json in `dir`.
+Status WriteTokenizerFiles(const std::filesystem::path& gguf, const std::filesystem::path& dir);
+
 }  // namespace ft::prepare

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "worker/rank/golden_model.h"
+#include "worker/rank/golden_quant.h"
 
 namespace ft::rank {
 namespace {
@@ -64,6 +65,8 @@ StatusOr<std::vector<fs::path>> CaseFolders(const Arguments& arguments) {
 StatusOr<std::vector<Measure>> Measures(const fs::path& folder, const std::string& dtype) {
   std::error_code error;
   const auto has = [&](const char* file) { return fs::exists(folder / file, error); };
+  if (has("nf4.safetensors")) return Nf4Case(folder);
+  if (has("base_4bit.safetensors") && has("adapter_initial")) return QloraStepCase(folder);
   if (has("config.json") && has("input.json") && has("expected.safetensors")) return ModelCase(folder, dtype);
   return absl::UnimplementedError("no kind of case that this version compares");
 }

@@ -101,22 +101,6 @@ StatusOr<std::vector<GreedyCase>> ReadGreedy(const std::filesystem::path& file) 
   return cases;
 }
 
-StatusOr<AdapterSettings> ReadAdapterSettings(const std::filesystem::path& file) {
-  ASSIGN_OR_RETURN(const json object, ReadJson(file));
-  AdapterSettings settings;
-  const auto bad = [&] { return absl::InvalidArgumentError(StrCat(file.string(), ": no r, lora_alpha or target_modules")); };
-  if (!object.is_object() || !object.contains("r") || !object["r"].is_number_integer()) return bad();
-  if (!object.contains("lora_alpha") || !object["lora_alpha"].is_number()) return bad();
-  if (!object.contains("target_modules") || !object["target_modules"].is_array()) return bad();
-  settings.rank = object["r"].get<int>();
-  settings.alpha = object["lora_alpha"].get<double>();
-  for (const json& target : object["target_modules"]) {
-    if (!target.is_string()) return bad();
-    settings.targets.push_back(target.get<std::string>());
-  }
-  return settings;
-}
-
 StatusOr<torch::Tensor> Expected(const weights::TensorSource& source, const std::string& name) {
   const weights::TensorInfo* info = source.Find(name);
   if (info == nullptr) return absl::NotFoundError(StrCat("expected.safetensors has no ", name));

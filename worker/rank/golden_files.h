@@ -30,13 +30,6 @@ struct GreedyCase {
 };
 StatusOr<std::vector<GreedyCase>> ReadGreedy(const std::filesystem::path& file);
 
-struct AdapterSettings {
-  int rank = 0;
-  double alpha = 0;
-  std::vector<std::string> targets;
-};
-StatusOr<AdapterSettings> ReadAdapterSettings(const std::filesystem::path& file);
-
 // Expected tensors in float32; NOT_FOUND names what is missing.
 StatusOr<torch::Tensor> Expected(const weights::TensorSource& source, const std::string& name);
 

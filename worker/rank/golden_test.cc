@@ -21,7 +21,8 @@ TEST_P(KeptCase, Passes) {
   const CaseResult result = RunCase(fs::path(FT_SOURCE_DIR) / "tests" / "golden" / GetParam(), "fp32");
   EXPECT_TRUE(result.passed()) << result.Line();
 }
-INSTANTIATE_TEST_SUITE_P(All, KeptCase, ::testing::Values("llama_mha", "llama_gqa_llama3rope", "deepseek_coder_linear"));
+INSTANTIATE_TEST_SUITE_P(All, KeptCase, ::testing::Values("llama_mha", "llama_gqa_llama3rope", "deepseek_coder_linear",
+                                                               "nf4", "qlora_step"));
 
 // Beside the checkout only.
 class SharedCase : public Golden {};

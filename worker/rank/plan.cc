@@ -1,12 +1,12 @@
 #include "worker/rank/plan.h"
 
-#include <fmt/format.h>
 #include <torch/torch.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
 
+#include "absl/strings/str_format.h"
 #include "core/base/file.h"
 #include "core/plan/estimate.h"
 #include "core/recipe/json.h"
@@ -93,12 +93,12 @@ StatusOr<Planned> MakePlan(const Flags& flags) {
   return planned;
 }
 
-std::string Gibibytes(int64_t bytes) { return fmt::format("{:.2f} GiB", static_cast<double>(bytes) / (1 << 30)); }
+std::string Gibibytes(int64_t bytes) { return absl::StrFormat("%.2f GiB", static_cast<double>(bytes) / (1 << 30)); }
 
 std::string Duration(double seconds) {
-  if (seconds < 90) return fmt::format("{:.0f} s", seconds);
-  if (seconds < 5400) return fmt::format("{:.0f} min", seconds / 60);
-  return fmt::format("{:.1f} h", seconds / 3600);
+  if (seconds < 90) return absl::StrFormat("%.0f s", seconds);
+  if (seconds < 5400) return absl::StrFormat("%.0f min", seconds / 60);
+  return absl::StrFormat("%.1f h", seconds / 3600);
 }
 
 struct Setting {
@@ -115,29 +115,29 @@ std::vector<Setting> Settings(const Planned& p) {
   add("method", kind, kind == "qlora" ? "base in 4 bits, small adapters trained: least memory"
                       : kind == "lora" ? "base as it is, small adapters trained" : "every weight is trained");
   if (kind != "full") {
-    add("rank, alpha", fmt::format("{}, {:g}", p.spec.method.rank, p.spec.method.alpha),
-        fmt::format("{} trained weights", plan::TrainableParameters(ShapeOf(p.config), p.spec.method)));
+    add("rank, alpha", absl::StrFormat("%d, %g", p.spec.method.rank, p.spec.method.alpha),
+        absl::StrFormat("%d trained weights", plan::TrainableParameters(ShapeOf(p.config), p.spec.method)));
   }
   add("compute", p.dtype, p.spec.model.dtype == "auto" ? "the fastest type this machine multiplies" : "as the job file says");
-  add("max_length", fmt::format("{}", t.max_length), fmt::format("the longest sample has {} tokens", p.data.longest_sample));
-  add("batch", fmt::format("{} x {}", t.micro_batch, t.accumulation), "samples at once x micro-batches a step");
-  add("steps", fmt::format("{}", p.steps),
-      t.max_steps > 0 ? "train.max_steps" : fmt::format("{} epochs over {} samples", t.epochs, p.data.samples - p.data.holdout_samples));
-  add("learning rate", fmt::format("{:g} {}", t.optimizer.lr, t.schedule.kind), fmt::format("warm-up {:g}", t.schedule.warmup));
-  add("checkpoint", fmt::format("every {} steps", t.checkpoint.every_steps), fmt::format("the newest {} are kept", t.checkpoint.keep_last));
+  add("max_length", absl::StrFormat("%d", t.max_length), absl::StrFormat("the longest sample has %d tokens", p.data.longest_sample));
+  add("batch", absl::StrFormat("%d x %d", t.micro_batch, t.accumulation), "samples at once x micro-batches a step");
+  add("steps", absl::StrFormat("%d", p.steps),
+      t.max_steps > 0 ? "train.max_steps" : absl::StrFormat("%d epochs over %d samples", t.epochs, p.data.samples - p.data.holdout_samples));
+  add("learning rate", absl::StrFormat("%g %s", t.optimizer.lr, t.schedule.kind), absl::StrFormat("warm-up %g", t.schedule.warmup));
+  add("checkpoint", absl::StrFormat("every %d steps", t.checkpoint.every_steps), absl::StrFormat("the newest %d are kept", t.checkpoint.keep_last));
   return settings;
 }
 
 void PrintText(const Planned& p) {
-  for (const Setting& s : Settings(p)) fmt::print("  {:<14} {:<16} {}\n", s.key, s.value, s.reason);
-  fmt::print("Data: {} samples, {} tokens, {} carry loss; {} held out\n", p.data.samples, p.data.tokens,
+  for (const Setting& s : Settings(p)) absl::PrintF("  %-14s %-16s %s\n", s.key, s.value, s.reason);
+  absl::PrintF("Data: %d samples, %d tokens, %d carry loss; %d held out\n", p.data.samples, p.data.tokens,
              p.data.supervised_tokens, p.data.holdout_samples);
-  fmt::print("Memory of the rank, predicted:\n");
-  for (const plan::MemoryPart& part : p.memory) fmt::print("  {:>10}  {}\n", Gibibytes(part.bytes), part.name);
+  absl::PrintF("Memory of the rank, predicted:\n");
+  for (const plan::MemoryPart& part : p.memory) absl::PrintF("  %10s  %s\n", Gibibytes(part.bytes), part.name);
   const int64_t total = plan::TotalBytes(p.memory);
-  fmt::print("  {:>10}  in all; {} are free: {}\n", Gibibytes(total), Gibibytes(p.free_memory),
+  absl::PrintF("  %10s  in all; %s are free: %s\n", Gibibytes(total), Gibibytes(p.free_memory),
              total <= p.free_memory ? "it fits" : "it does not fit; lower train.max_length, train.micro_batch or method.rank");
-  fmt::print("Training time, predicted: about {}\n", Duration(p.seconds));
+  absl::PrintF("Training time, predicted: about %s\n", Duration(p.seconds));
 }
 
 void PrintJson(const Planned& p) {
@@ -149,7 +149,7 @@ void PrintJson(const Planned& p) {
                      {"memory_bytes", memory}, {"memory_total_bytes", plan::TotalBytes(p.memory)},
                      {"free_memory_bytes", p.free_memory}, {"fits", plan::TotalBytes(p.memory) <= p.free_memory},
                      {"predicted_seconds", p.seconds}, {"report", p.data.lines}};
-  fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+  absl::PrintF("%s\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
 }
 
 StatusOr<Flags> ParseFlags(const std::vector<std::string>& arguments) {
@@ -183,9 +183,9 @@ int PreviewVerb(const std::vector<std::string>& arguments) {
   const StatusOr<prepare::PreparedReport> report = PrepareData(*spec, "");
   if (!report.ok()) return Complain("preview", report.status());
   if (flags->Has("json")) {
-    fmt::print("{}\n", Json({{"report", report->lines}}).dump(2, ' ', false, Json::error_handler_t::replace));
+    absl::PrintF("%s\n", Json({{"report", report->lines}}).dump(2, ' ', false, Json::error_handler_t::replace));
   } else {
-    for (const std::string& line : report->lines) fmt::print("{}\n", line);
+    for (const std::string& line : report->lines) absl::PrintF("%s\n", line);
   }
   return 0;
 }

@@ -6,6 +6,8 @@
 
 #include <torch/torch.h>
 
+#include <cstdio>
+
 #include "core/base/sha256.h"
 #include "core/recipe/json.h"
 
@@ -44,6 +46,11 @@ std::string SettingsDigest(const recipe::JobSpec& spec) {
 std::string ResolvedDtype(const recipe::ModelSpec& model) {
   if (model.dtype != "auto") return model.dtype;
   return __builtin_cpu_supports("avx512bf16") ? "bf16" : "fp32";
+}
+
+int VersionVerb(const std::vector<std::string>&) {
+  std::printf("ft-rank %s, LibTorch %s, %s\n", FT_VERSION, TORCH_VERSION, at::get_cpu_capability().c_str());
+  return 0;
 }
 
 }  // namespace ft::rank

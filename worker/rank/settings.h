@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "core/recipe/job_spec.h"
 #include "worker/rank/attempt.h"
@@ -19,5 +20,8 @@ std::string SettingsDigest(const recipe::JobSpec& spec);
 
 // The compute type `auto` stands for here: bf16 where the CPU multiplies it, else fp32.
 std::string ResolvedDtype(const recipe::ModelSpec& model);
+
+// version: one line, exit status 0.
+int VersionVerb(const std::vector<std::string>& arguments);
 
 }  // namespace ft::rank

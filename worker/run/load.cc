@@ -4,7 +4,10 @@
 #include <set>
 #include <utility>
 
+#include "core/base/check.h"
 #include "worker/model/family.h"
+#include "worker/quant/bnb_checkpoint.h"
+#include "worker/quant/nf4_slot.h"
 #include "worker/weights/tensor_table.h"
 
 namespace ft::run {
@@ -15,6 +18,7 @@ std::map<std::string, const weights::TensorInfo*> ByCanonicalName(const model::D
                                                                   const weights::TensorSource& source) {
   std::map<std::string, const weights::TensorInfo*> found;
   for (const weights::TensorInfo& info : source.tensors()) {
+    if (quant::IsBnbCompanion(info.name)) continue;
     const std::string name = model::CanonicalName(config, info.name);
     if (!name.empty()) found[name] = &info;
   }
@@ -22,7 +26,8 @@ std::map<std::string, const weights::TensorInfo*> ByCanonicalName(const model::D
 }
 
 Status CheckNames(const std::vector<model::ExpectedWeight>& expected,
-                  const std::map<std::string, const weights::TensorInfo*>& found) {
+                  const std::map<std::string, const weights::TensorInfo*>& found,
+                  const weights::TensorSource& source) {
   std::set<std::string> known;
   for (const model::ExpectedWeight& weight : expected) {
     known.insert(weight.name);
@@ -30,9 +35,13 @@ Status CheckNames(const std::vector<model::ExpectedWeight>& expected,
     if (at == found.end()) {
       return absl::InvalidArgumentError(StrCat("the weights have no tensor ", weight.name, ", which config.json asks for"));
     }
-    if (at->second->shape != weight.shape) {
+    std::vector<int64_t> shape = at->second->shape;
+    if (quant::IsBnbNf4(source, at->second->name)) {
+      ASSIGN_OR_RETURN(shape, quant::BnbShape(source, at->second->name));
+    }
+    if (shape != weight.shape) {
       return absl::InvalidArgumentError(StrCat("tensor ", at->second->name, " has shape ",
-                                               weights::ShapeText(at->second->shape), ", config.json asks for ",
+                                               weights::ShapeText(shape), ", config.json asks for ",
                                                weights::ShapeText(weight.shape)));
     }
   }
@@ -43,6 +52,24 @@ Status CheckNames(const std::vector<model::ExpectedWeight>& expected,
     }
   }
   return absl::OkStatus();
+}
+
+StatusOr<model::SlotPtr> MakeSlot(const model::ExpectedWeight& weight, const weights::TensorInfo& info,
+                                  const weights::TensorSource& source, const LoadOptions& options,
+                                  TrainedSlots& trained) {
+  if (quant::IsBnbNf4(source, info.name)) {
+    if (options.trainable) {
+      return absl::InvalidArgumentError(
+          StrCat("tensor ", info.name, " is stored in 4 bits and cannot be trained: use method qlora"));
+    }
+    ASSIGN_OR_RETURN(ops::Nf4Tensor tensor, quant::ReadBnbNf4(source, info.name));
+    return std::make_shared<quant::Nf4Slot>(weight.name, std::move(tensor));
+  }
+  ASSIGN_OR_RETURN(torch::Tensor value, ReadTensor(source, info));
+  if (options.nf4 && weight.linear) return std::make_shared<quant::Nf4Slot>(weight.name, ops::QuantiseNf4(value));
+  if (!options.trainable) return std::make_shared<ops::ResidentSlot>(weight.name, value.to(options.compute), false);
+  trained.push_back(std::make_shared<ops::ResidentSlot>(weight.name, std::move(value), true));
+  return trained.back();
 }
 
 }  // namespace
@@ -57,14 +84,11 @@ StatusOr<model::DecoderWeights> LoadDecoder(const model::DecoderConfig& config, 
                                             const LoadOptions& options, TrainedSlots& trained) {
   const std::vector<model::ExpectedWeight> expected = model::ExpectedWeights(config);
   const auto found = ByCanonicalName(config, source);
-  RETURN_IF_ERROR(CheckNames(expected, found));
+  RETURN_IF_ERROR(CheckNames(expected, found, source));
   model::DecoderWeights weights = model::MakeStructure(config);
   for (const model::ExpectedWeight& weight : expected) {
-    ASSIGN_OR_RETURN(torch::Tensor value, ReadTensor(source, *found.at(weight.name)));
-    if (!options.trainable) value = value.to(options.compute);
-    const auto slot = std::make_shared<ops::ResidentSlot>(weight.name, value, options.trainable);
-    if (options.trainable) trained.push_back(slot);
-    model::Place(config, slot, weights);
+    ASSIGN_OR_RETURN(model::SlotPtr slot, MakeSlot(weight, *found.at(weight.name), source, options, trained));
+    FT_CHECK(model::Place(config, std::move(slot), weights)) << weight.name;
   }
   return weights;
 }

@@ -21,7 +21,7 @@ struct LoadOptions {
   bool nf4 = false;                     // Keep the weights of the blocks' projections as NF4 with double quantisation.
 };
 
-// Reads every weight of `config`, tensor by tensor, into slots. Weights that are trained are also listed in `trained`.
+// Reads every weight of `config`, tensor by tensor, into slots; what the file holds in 4 bits (bitsandbytes) stays so. Weights that are trained are also listed in `trained`.
 // INVALID_ARGUMENT names the tensor that is missing, of another shape, or unknown to the configuration (a bias that the
 // configuration does not mention would otherwise be lost in silence).
 StatusOr<model::DecoderWeights> LoadDecoder(const model::DecoderConfig& config, const weights::TensorSource& source,

@@ -32,4 +32,11 @@ struct GgufVocabulary {
 // INVALID_ARGUMENT names file and key.
 StatusOr<std::unique_ptr<Tokenizer>> MakeGgufTokenizer(const GgufVocabulary& vocabulary);
 
+// The same tokenizer as the files that Hugging Face's libraries read beside a model.
+struct TokenizerFiles {
+  std::string tokenizer_json;
+  std::string tokenizer_config_json;
+};
+StatusOr<TokenizerFiles> MakeTokenizerFiles(const GgufVocabulary& vocabulary);
+
 }  // namespace ft::tokenizer
