@@ -416,6 +416,12 @@ class DaemonTest(unittest.TestCase):
         return path
 
 
+def only_in_soak(test):
+    """Marks a test that runs, and is listed, only with FT_SOAK=1."""
+    test.only_in_soak = True
+    return test if SOAK else unittest.skip("runs in `make soak` (FT_SOAK=1)")(test)
+
+
 def random_samples(count, seed=1, vocabulary=259, shortest=20, longest=32):
     """Samples of random ids; the same for the same arguments."""
     source = random.Random(seed)
@@ -423,7 +429,7 @@ def random_samples(count, seed=1, vocabulary=259, shortest=20, longest=32):
             for _ in range(count)]
 
 
-def tokens_job(name, model, data, **changes):
+def tokens_job(name, model, data, /, **changes):
     """A small fp32 LoRA job over token samples. Keys of `changes` with dots set nested values."""
     job = {"name": name, "model": {"source": model, "dtype": "fp32"}, "data": [{"source": data, "format": "tokens"}],
            "method": {"kind": "lora", "rank": 4, "alpha": 8, "dropout": 0.0},
@@ -446,7 +452,9 @@ def main():
         while suites:
             item = suites.pop(0)
             if isinstance(item, unittest.TestCase):
-                print(".".join(item.id().split(".")[-2:]))
+                method = getattr(item, item.id().rpartition(".")[2])
+                if SOAK or not getattr(method, "only_in_soak", False):
+                    print(".".join(item.id().split(".")[-2:]))
             else:
                 suites.extend(item)
         return
