@@ -1,6 +1,6 @@
 """An adapter that this project wrote loads in PEFT and gives the same numbers there; a merged model loads in transformers.
 
-  peft_adapter_test.py --base DIR --adapter DIR --logits FILE [--greedy FILE] [--tolerance 1e-3]
+  peft_adapter_test.py --base DIR --adapter DIR --logits FILE [--greedy FILE] [--answers FILE] [--tolerance 1e-3]
   peft_adapter_test.py --merged DIR --logits FILE [--greedy FILE] [--tolerance 1e-3]
   peft_adapter_test.py --self-test
 
@@ -12,6 +12,8 @@
             {"input_ids": [...], "logits": [[...], ...]}
 --greedy    JSON, as greedy.json of the golden cases: a list of {"prompt": [ids], "continuation": [ids]}. The first token
             that differs is accepted only where the peer's two best logits lie within twice the tolerance
+--answers   what `ftctl chat --prompt ... --json` printed: a JSON object {"prompt": text, "tokens": [ids], ...} a line. The
+            prompt's ids come from the base folder's own tokenizer and chat template; compared as --greedy
 --tolerance largest absolute difference of a logit
 
 Exit status 0 when everything agrees, 1 with one line a difference.
@@ -88,12 +90,30 @@ def compare_greedy(model, entries, tolerance):
     return problems
 
 
+def read_answers(path, base):
+    """Entries as those of --greedy, of texts: the peer's tokenizer makes the prompt's ids."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    entries = []
+    with open(path, encoding="utf-8") as file:
+        for row in (json.loads(line) for line in file if line.strip()):
+            text = tokenizer.apply_chat_template([{"role": "user", "content": row["prompt"]}], tokenize=False,
+                                                 add_generation_prompt=True)
+            ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+            entries.append({"prompt": ids, "continuation": row["tokens"]})
+    return entries
+
+
 def compare(options):
     model = load_peer(options.merged or options.base, options.adapter)
     problems, largest = compare_logits(model, read_logits(options.logits), options.tolerance)
     if options.greedy:
         with open(options.greedy, encoding="utf-8") as file:
             problems += compare_greedy(model, json.load(file), options.tolerance)
+    if options.answers:
+        entries = read_answers(options.answers, options.merged or options.base)
+        problems += compare_greedy(model, entries, options.tolerance)
     for problem in problems:
         print(problem)
     print(f"largest difference of a logit: {largest:.3e}")
@@ -149,7 +169,7 @@ def self_test():
 
 def main():
     parser = argparse.ArgumentParser(description="Compares an adapter or a merged model with PEFT and transformers.")
-    for name in ("--base", "--adapter", "--merged", "--logits", "--greedy"):
+    for name in ("--base", "--adapter", "--merged", "--logits", "--greedy", "--answers"):
         parser.add_argument(name)
     parser.add_argument("--tolerance", type=float, default=1e-3)
     parser.add_argument("--self-test", action="store_true")

@@ -1,0 +1,147 @@
+"""What training writes is what the Python peers read: the adapter in PEFT over the fp32 base and over the dequantised one,
+the merged model in transformers; our logits, our greedy text.
+
+Needs the pinned peers: .deps/checks (`make test` installs it), or FT_PEERS, a Python that has them.
+"""
+
+import json
+import os
+import struct
+import subprocess
+
+import daemons
+
+PEERS = os.environ.get("FT_PEERS") or os.path.join(daemons.ROOT, ".deps", "checks", "bin", "python3")
+CHECK = os.path.join(daemons.ROOT, "tests", "checks", "peft_adapter_test.py")
+PROMPTS = ("Who are you?", "What is the capital of France?", "Name a fruit.", "Write a line about the sea.",
+           "How many days has a week?")
+
+
+def read_safetensors(path):
+    """Name -> (type, shape, bytes)."""
+    with open(path, "rb") as file:
+        size, = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(size))
+        body = file.read()
+    header.pop("__metadata__", None)
+    return {name: (entry["dtype"], entry["shape"], body[slice(*entry["data_offsets"])]) for name, entry in header.items()}
+
+
+def write_safetensors(path, tensors):
+    header, at = {}, 0
+    for name, (dtype, shape, content) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + len(content)]}
+        at += len(content)
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + b"".join(content for _, _, content in tensors.values()))
+
+
+class PeftTest(daemons.DaemonTest):
+    def setUp(self):
+        super().setUp()
+        if not os.path.exists(PEERS):
+            self.skipTest("the Python peers are not installed: `make test`, or cmake/setup.sh --python-checks")
+
+    def rank(self, *arguments, timeout=180):
+        """`ft-rank ...`; its standard output."""
+        done = subprocess.run([os.path.join(daemons.BIN, "ft-rank"), *arguments], capture_output=True, text=True,
+                              timeout=timeout, check=False, stdin=subprocess.DEVNULL, cwd=self.folder)
+        self.assertEqual(done.returncode, 0, f"ft-rank {' '.join(arguments)}\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def our_logits(self, rows, model, *arguments):
+        """Our fp32 logits of rows of one length, in the file that the peers' check reads."""
+        tokens, raw = os.path.join(self.folder, "tokens.json"), os.path.join(self.folder, "raw.safetensors")
+        with open(tokens, "w", encoding="utf-8") as file:
+            json.dump(rows, file)
+        self.rank("logits", "--model", model, "--tokens", tokens, "--out", raw, *arguments)
+        found = read_safetensors(raw)
+        parts = [found[str(row)] for row in range(len(rows))]
+        self.assertTrue(all(part[1] == parts[0][1] and part[0] == "F32" for part in parts))
+        ids = b"".join(struct.pack(f"<{len(row)}q", *row) for row in rows)
+        path = os.path.join(self.folder, "logits.safetensors")
+        write_safetensors(path, {"input_ids": ("I64", [len(rows), len(rows[0])], ids),
+                                 "logits": ("F32", [len(rows)] + parts[0][1], b"".join(part[2] for part in parts))})
+        return path
+
+    def check(self, *arguments):
+        """The peers' verdict."""
+        done = subprocess.run([PEERS, "-B", CHECK, *arguments], capture_output=True, text=True, timeout=300, check=False,
+                              stdin=subprocess.DEVNULL, env=dict(os.environ, HF_HUB_OFFLINE="1"))
+        print(done.stdout.strip())
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr[-3000:])
+
+    def trained(self, node, kind):
+        data = self.write_tokens(daemons.random_samples(16))
+        job = daemons.tokens_job(kind, self.small_model(), data, **{"method.kind": kind, "train.epochs": 10,
+                                                                    "train.optimizer": {"lr": 5e-3}})
+        node.train(job)
+        return job
+
+    def exported(self, node, kind, base):
+        out = os.path.join(self.folder, f"{kind}-{base}")
+        node.ftctl("export", kind, out, "--base", base)
+        return out
+
+    def test_adapter_over_the_fp32_base(self):
+        node = self.daemons()
+        self.trained(node, "lora")
+        out = self.exported(node, "lora", "stored")
+        rows = daemons.random_samples(4, seed=9, shortest=24, longest=25)
+        logits = self.our_logits(rows, self.small_model(), "--adapter", out)
+        self.check("--base", os.path.join(out, "base"), "--adapter", out, "--logits", logits)
+
+    def test_adapter_over_the_dequantised_base(self):
+        node = self.daemons()
+        self.trained(node, "qlora")
+        out = self.exported(node, "qlora", "dequantised")
+        rows = daemons.random_samples(4, seed=9, shortest=24, longest=25)
+        logits = self.our_logits(rows, self.small_model(), "--adapter", out, "--base", "nf4")
+        self.check("--base", os.path.join(out, "base"), "--adapter", out, "--logits", logits)
+
+    def test_the_dequantised_base_is_not_the_stored_one(self):
+        node = self.daemons()
+        self.trained(node, "qlora")
+        rows = daemons.random_samples(1, seed=9, shortest=24, longest=25)
+        both = [self.exported(node, "qlora", base) for base in ("stored", "dequantised")]
+        logits = []
+        for out in both:
+            with open(self.our_logits(rows, os.path.join(out, "base")), "rb") as file:
+                logits.append(file.read())
+        self.assertNotEqual(logits[0], logits[1])
+
+    def test_merged_model_loads_in_transformers(self):
+        node = self.daemons()
+        self.trained(node, "lora")
+        merged = os.path.join(self.folder, "merged")
+        node.ftctl("merge", "lora", merged, "--dtype", "fp32")
+        adapter = node.get("lora")["result"]["adapter_dir"]
+        rows = daemons.random_samples(4, seed=9, shortest=24, longest=25)
+        logits = self.our_logits(rows, self.small_model(), "--adapter", adapter)
+        self.check("--merged", merged, "--logits", logits)
+
+    def test_demo_model_answers_five_prompts_as_in_peft(self):
+        model = self.need_demo_model()
+        node = self.daemons()
+        data = os.path.join(daemons.ROOT, "recipes", "demo", "self_cognition.jsonl")
+        job = {"name": "demo", "model": {"source": model, "dtype": "fp32"}, "data": [{"source": data, "max_records": 16}],
+               "method": {"kind": "qlora", "rank": 8, "alpha": 16, "dropout": 0.0},
+               "train": {"epochs": 1, "max_steps": 4, "micro_batch": 2, "accumulation": 1, "max_length": 128,
+                         "optimizer": {"lr": 1e-3}},
+               "resources": {"device": "cpu", "threads": 2}}
+        node.train(job, timeout=240)
+        out = self.exported(node, "demo", "dequantised")
+        asked = [word for prompt in PROMPTS for word in ("--prompt", prompt)]
+        answers = node.ftctl("chat", "demo", *asked, "--dtype", "fp32", "--max-new-tokens", "12", "--json", timeout=240)
+        path = os.path.join(self.folder, "answers.jsonl")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(answers)
+        self.assertEqual([json.loads(line)["prompt"] for line in answers.splitlines()], list(PROMPTS))
+        rows = [[1, 4093, 198, 6403, 359, 346, 47, 2, 198, 1, 520, 9531]]
+        logits = self.our_logits(rows, model, "--adapter", out, "--base", "nf4")
+        self.check("--base", os.path.join(out, "base"), "--adapter", out, "--logits", logits, "--answers", path)
+
+
+if __name__ == "__main__":
+    daemons.main()
