@@ -69,6 +69,10 @@ StatusOr<FrameWriter> FrameWriter::Open(const std::filesystem::path& path) {
   return writer;
 }
 
+Status FrameWriter::Sync() {
+  return ::fdatasync(fd_.get()) == 0 ? absl::OkStatus() : ErrnoStatus("fdatasync", path_, errno);
+}
+
 Status FrameWriter::Append(std::string_view payload) {
   if (payload.size() > kMaxFrameBytes) {
     return absl::InvalidArgumentError(StrCat("record of ", payload.size(), " bytes, at most ", kMaxFrameBytes));

@@ -22,6 +22,10 @@ class FrameWriter {
   Status Append(std::string_view payload);
   // Whole frames that were already there when it was opened.
   const std::vector<std::string>& existing() const { return existing_; }
+  // The same, leaving nothing in memory.
+  std::vector<std::string> TakeExisting() { return std::move(existing_); }
+  // Makes what was appended durable.
+  Status Sync();
 
  private:
   UniqueFd fd_;

@@ -1,312 +1,347 @@
 #include "worker/supervisor/supervisor.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
-#include <sys/epoll.h>
+#include <spawn.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
-#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 
 #include "core/base/sha256.h"
+
+extern char** environ;
 
 namespace ft::supervisor {
 namespace {
 
-using std::chrono::milliseconds;
-using std::chrono::steady_clock;
+constexpr int kChildChannel = 3;
+constexpr int64_t kMaxBackoffMs = 10'000;
+constexpr int64_t kStopGraceMs = 5'000;
 
-StatusOr<std::string> RandomId() {
-  std::string bytes(32, '\0');
-  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
-    return absl::InternalError("the kernel gives no random bytes");
-  }
-  return Hex(Sha256Of(bytes)).substr(0, 32);
+int64_t NowMs() {
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
 }
 
-void Log(std::string_view text) { std::fprintf(stderr, "supervisor: %.*s\n", static_cast<int>(text.size()), text.data()); }
+std::vector<char*> Pointers(std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (std::string& text : texts) pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+std::vector<std::string> Environment(const nlohmann::json& extra) {
+  std::vector<std::string> all;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string text = *entry;
+    if (!extra.is_object() || !extra.contains(text.substr(0, text.find('=')))) all.push_back(text);
+  }
+  if (extra.is_object()) {
+    for (const auto& [name, value] : extra.items()) {
+      if (value.is_string()) all.push_back(name + "=" + value.get<std::string>());
+    }
+  }
+  return all;
+}
+
+// What a child starts with: own process group, no blocked signals, default handlers, descriptor 3.
+struct SpawnPlan {
+  std::vector<std::string> argv;
+  std::vector<std::string> env;
+  std::string cwd;
+  std::string stdout_path;  // Empty = ours.
+  std::string stderr_path;
+  int channel = -1;         // Becomes descriptor 3.
+};
+
+StatusOr<pid_t> SpawnProcess(SpawnPlan plan) {
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawnattr_init(&attributes);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_APPEND;
+  if (!plan.stdout_path.empty()) posix_spawn_file_actions_addopen(&actions, 1, plan.stdout_path.c_str(), kFlags, 0644);
+  if (!plan.stderr_path.empty()) posix_spawn_file_actions_addopen(&actions, 2, plan.stderr_path.c_str(), kFlags, 0644);
+  // Also clears close-on-exec when source and target are the same.
+  posix_spawn_file_actions_adddup2(&actions, plan.channel, kChildChannel);
+  if (!plan.cwd.empty()) posix_spawn_file_actions_addchdir_np(&actions, plan.cwd.c_str());
+  sigset_t none, all;
+  sigemptyset(&none);
+  sigfillset(&all);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setsigdefault(&attributes, &all);
+  posix_spawnattr_setpgroup(&attributes, 0);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+  pid_t pid = 0;
+  const std::vector<char*> argv = Pointers(plan.argv), env = Pointers(plan.env);
+  const int error = ::posix_spawn(&pid, plan.argv.front().c_str(), &actions, &attributes, argv.data(), env.data());
+  posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
+  if (error != 0) return absl::InternalError(StrCat("cannot start ", plan.argv.front(), ": ", std::strerror(error)));
+  return pid;
+}
+
+struct Pair {
+  UniqueFd ours, theirs;
+};
+
+StatusOr<Pair> MakePair(int type) {
+  int fds[2];
+  if (::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds) != 0) {
+    return absl::InternalError(StrCat("socketpair: ", std::strerror(errno)));
+  }
+  return Pair{UniqueFd(fds[0]), UniqueFd(fds[1])};
+}
 
 }  // namespace
 
-StatusOr<std::unique_ptr<Supervisor>> Supervisor::Create(SupervisorOptions options) {
-  std::unique_ptr<Supervisor> supervisor(new Supervisor(std::move(options)));
-  RETURN_IF_ERROR(supervisor->Lock());
-  ASSIGN_OR_RETURN(supervisor->boot_id_, BootId());
-  ASSIGN_OR_RETURN(supervisor->incarnation_, RandomId());
-  RETURN_IF_ERROR(supervisor->LoadStates());
-  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-  return supervisor;
-}
-
-Supervisor::~Supervisor() = default;
-
-Status Supervisor::Lock() {
-  RETURN_IF_ERROR(MakeDirectories(options_.state_dir));
-  const std::filesystem::path path = options_.state_dir / "supervisor.lock";
-  lock_ = UniqueFd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
-  if (!lock_.valid()) return ErrnoStatus("open", path, errno);
-  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) == 0) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      StrCat("another worker uses ", options_.state_dir.string(), ": stop it, or give this one another --data folder"));
-}
-
-Status Supervisor::LoadStates() {
-  ASSIGN_OR_RETURN(const std::vector<RankState> states, store_.LoadAll());
-  for (RankState state : states) {
-    if (!state.exited) {
-      // Its supervisor is gone, and with it the rank; make sure, unless the pid has been given to somebody else.
-      const StatusOr<uint64_t> start = StartTime(state.pid);
-      if (state.boot_id == boot_id_ && start.ok() && *start == state.start_time) ::kill(-state.pid, SIGKILL);
-      state.exited = true;
-      state.wait_status = SIGKILL;
-      RETURN_IF_ERROR(store_.Save(state));
-    }
-    ranks_[state.key].state = state;
+Status Supervisor::Prepare() {
+  RETURN_IF_ERROR(MakeDirectories(options_.data_dir));
+  const std::filesystem::path lock_path = options_.data_dir / "worker.lock";
+  lock_ = UniqueFd(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!lock_.valid()) return ErrnoStatus("open", lock_path, errno);
+  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+    return absl::FailedPreconditionError(StrCat("data folder ", options_.data_dir.string(),
+                                                " is in use by another worker: stop it or choose another folder with "
+                                                "--data"));
   }
-  return absl::OkStatus();
-}
-
-Status Supervisor::SetUpLoop() {
-  sigset_t mask;
-  sigemptyset(&mask);
-  for (int signal : {SIGTERM, SIGINT, SIGCHLD}) sigaddset(&mask, signal);
-  if (::sigprocmask(SIG_BLOCK, &mask, nullptr) != 0) return absl::InternalError("cannot block signals");
-  signals_ = UniqueFd(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
-  epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
-  if (!signals_.valid() || !epoll_.valid()) return absl::InternalError("cannot make the event loop");
-  Watch(signals_.get());
-  return absl::OkStatus();
-}
-
-void Supervisor::Watch(int fd) {
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.fd = fd;
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  ASSIGN_OR_RETURN(table_, RankTable::Open(options_.data_dir / "supervisor"));
+  boot_id_ = BootId();
+  incarnation_ = Hex(Sha256Of(StrCat(boot_id_, " ", ::getpid(), " ", StartTicks(::getpid()).value_or(0), " ", NowMs())))
+                     .substr(0, 32);
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGTERM, SIGINT, SIGCHLD}) sigaddset(&set, signal);
+  signals_ = UniqueFd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  return signals_.valid() ? absl::OkStatus() : absl::InternalError("signalfd failed");
 }
 
 Status Supervisor::Run() {
-  RETURN_IF_ERROR(SetUpLoop());
-  bool stop = false;
-  while (!stop) {
-    if (channel_ == nullptr && steady_clock::now() >= next_agent_start_) StartAgent();
-    epoll_event events[16];
-    const int count = ::epoll_wait(epoll_.get(), events, 16, MillisToAgentStart());
-    for (int i = 0; i < count && !stop; ++i) {
-      const int fd = events[i].data.fd;
-      if (fd == signals_.get()) {
-        RETURN_IF_ERROR(OnSignal(stop));
-      } else {
-        RETURN_IF_ERROR(OnEvent(fd));
-      }
+  RETURN_IF_ERROR(Prepare());
+  StartAgent();
+  while (!stopping_) {
+    pollfd fds[2] = {{signals_.get(), POLLIN, 0}, {agent_.get(), POLLIN, 0}};
+    const int count = agent_.valid() ? 2 : 1;
+    int timeout = 1000;
+    if (agent_restart_ms_ != 0) timeout = static_cast<int>(std::clamp<int64_t>(agent_restart_ms_ - NowMs(), 0, 1000));
+    ::poll(fds, static_cast<nfds_t>(count), timeout);
+    signalfd_siginfo info{};
+    while (::read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
+      stopping_ = stopping_ || info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT;
     }
+    Reap();
+    if (agent_.valid()) ReadAgent();
+    if (agent_restart_ms_ != 0 && NowMs() >= agent_restart_ms_ && !stopping_) StartAgent();
   }
   StopAll();
   return absl::OkStatus();
 }
 
-Status Supervisor::OnSignal(bool& stop) {
-  signalfd_siginfo info{};
-  while (::read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
-    if (info.ssi_signo != SIGCHLD) stop = true;
-  }
-  ReapOrphans();
-  return absl::OkStatus();
-}
-
-Status Supervisor::OnEvent(int fd) {
-  if (const auto rank = by_pidfd_.find(fd); rank != by_pidfd_.end()) {
-    Reap(rankhost::RankKey(rank->second));
-  } else if (fd == agent_.pidfd.get()) {
-    OnAgentDeath();
-  } else if (channel_ != nullptr && fd == channel_->fd()) {
-    ReadRequests();
-  }
-  return absl::OkStatus();
-}
-
-int Supervisor::MillisToAgentStart() const {
-  if (channel_ != nullptr) return 1000;
-  const auto left = std::chrono::duration_cast<milliseconds>(next_agent_start_ - steady_clock::now()).count();
-  return static_cast<int>(std::clamp<int64_t>(left + 1, 0, 1000));
-}
-
 void Supervisor::StartAgent() {
-  next_agent_start_ = steady_clock::now() + std::max(backoff_, options_.restart_min);
-  auto pair = rankhost::Channel::Pair();
-  if (!pair.ok()) return Log(Message(pair.status()));
-  StatusOr<Spawned> spawned = Spawn({.argv = options_.agent_argv, .fd3 = pair->second.fd()});
-  if (!spawned.ok()) return Log(Message(spawned.status()));
-  agent_ = *std::move(spawned);
-  agent_started_ = steady_clock::now();
-  channel_ = std::make_unique<rankhost::Channel>(std::move(pair->first));
-  Watch(channel_->fd());
-  Watch(agent_.pidfd.get());
-  Greet();
-}
-
-void Supervisor::Greet() {
-  rankhost::Inventory inventory{incarnation_, boot_id_, {}};
-  for (const auto& [key, rank] : ranks_) {
-    inventory.ranks.push_back({key, rank.state.pid, rank.state.exited, rank.state.wait_status});
+  agent_restart_ms_ = 0;
+  agent_started_ms_ = NowMs();
+  auto pair = MakePair(SOCK_SEQPACKET);
+  if (!pair.ok()) {
+    agent_restart_ms_ = NowMs() + kMaxBackoffMs;
+    return;
   }
-  Tell(inventory);
-  for (const auto& [key, rank] : ranks_) {
-    if (!rank.state.exited) Tell(rankhost::ControlSocket{key}, rank.control.get());
+  const int size = 4 << 20;
+  ::setsockopt(pair->ours.get(), SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+  SpawnPlan plan;
+  plan.argv = options_.agent_argv;
+  plan.env = Environment({});
+  plan.channel = pair->theirs.get();
+  auto pid = SpawnProcess(std::move(plan));
+  if (!pid.ok()) {
+    std::fprintf(stderr, "ft-worker: %s\n", std::string(ft::Message(pid.status())).c_str());
+    agent_restart_ms_ = NowMs() + kMaxBackoffMs;
+    return;
   }
+  agent_pid_ = *pid;
+  agent_ = std::move(pair->ours);
+  Introduce();
 }
 
-void Supervisor::OnAgentDeath() {
-  siginfo_t info{};
-  ::waitid(P_PID, static_cast<id_t>(agent_.pid), &info, WEXITED | WNOHANG);
-  Log(StrCat("the agent ended with status ", info.si_status, "; its ranks go on"));
-  channel_.reset();
-  agent_ = {};
-  const auto now = steady_clock::now();
-  backoff_ = now - agent_started_ > options_.restart_max
-                 ? options_.restart_min
-                 : std::min(options_.restart_max, std::max(options_.restart_min, backoff_ * 2));
-  next_agent_start_ = now + backoff_;
-}
-
-void Supervisor::ReadRequests() {
-  while (channel_ != nullptr) {
-    StatusOr<std::optional<rankhost::Received>> received = channel_->Receive();
-    if (!received.ok()) {
-      // The agent closed its end or speaks nonsense: it is of no use any more, its death is noticed by its pidfd.
-      Log(Message(received.status()));
-      ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, channel_->fd(), nullptr);
-      if (agent_.pid > 0) ::kill(agent_.pid, SIGKILL);
-      return;
-    }
-    if (!received->has_value()) return;
-    std::visit(
-        [this](const auto& message) {
-          if constexpr (requires { Handle(message); }) Handle(message);
-        },
-        (*received)->message);
+void Supervisor::Introduce() {
+  Send({{"op", "hello"}, {"incarnation", incarnation_}, {"boot_id", boot_id_}});
+  for (const auto& [key, rank] : table_.ranks()) {
+    nlohmann::json body = ToJson(rank);
+    body["op"] = "rank";
+    body["new"] = false;
+    Send(body, rank.control.get());
   }
+  Send({{"op", "ready"}});
 }
 
-void Supervisor::Handle(const rankhost::Start& start) {
-  if (const auto known = ranks_.find(start.key); known != ranks_.end()) {
-    const Rank& rank = known->second;
-    if (rank.state.exited) return Tell(rankhost::Exited{start.key, rank.state.wait_status});
-    return Tell(rankhost::Started{start.key, rank.state.pid}, rank.control.get());
-  }
-  if (const Status status = Launch(start); !status.ok()) {
-    ranks_.erase(start.key);
-    Tell(rankhost::StartFailed{start.key, std::string(Message(status))});
-  }
+void Supervisor::OnAgentGone() {
+  agent_.Reset();
+  agent_pid_ = 0;
+  if (NowMs() - agent_started_ms_ > kMaxBackoffMs) agent_backoff_ms_ = 100;
+  agent_restart_ms_ = NowMs() + agent_backoff_ms_;
+  agent_backoff_ms_ = std::min(agent_backoff_ms_ * 2, kMaxBackoffMs);
 }
 
-Status Supervisor::Launch(const rankhost::Start& start) {
-  int fds[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0) return absl::InternalError("no control socket");
-  UniqueFd ours(fds[0]), theirs(fds[1]);
-  ASSIGN_OR_RETURN(Spawned spawned, Spawn({.argv = start.argv, .cwd = start.cwd, .stdout_path = start.stdout_path,
-                                           .stderr_path = start.stderr_path, .fd3 = theirs.get()}));
-  Rank& rank = ranks_[start.key];
-  rank.state = {start.key, spawned.pid, boot_id_, StartTime(spawned.pid).value_or(0)};
-  rank.pidfd = std::move(spawned.pidfd);
-  rank.control = std::move(ours);
-  if (const Status saved = store_.Save(rank.state); !saved.ok()) {
-    ::kill(-spawned.pid, SIGKILL);
-    ::waitpid(spawned.pid, nullptr, 0);
-    return saved;
-  }
-  by_pidfd_[rank.pidfd.get()] = start.key;
-  Watch(rank.pidfd.get());
-  Tell(rankhost::Started{start.key, rank.state.pid}, rank.control.get());
-  return absl::OkStatus();
+void Supervisor::Send(const nlohmann::json& body, int fd) {
+  if (!agent_.valid()) return;
+  if (SendMessage(agent_.get(), body, fd).ok()) return;
+  // It does not read: a new one will, and is told everything from the start.
+  if (agent_pid_ > 0) ::kill(agent_pid_, SIGKILL);
 }
 
-void Supervisor::Handle(const rankhost::Signal& signal) {
-  const auto rank = ranks_.find(signal.key);
-  if (rank != ranks_.end() && !rank->second.state.exited) ::kill(-rank->second.state.pid, signal.signal);
-}
-
-void Supervisor::Handle(const rankhost::Forget& forget) {
-  const auto rank = ranks_.find(forget.key);
-  if (rank == ranks_.end() || !rank->second.state.exited) return;
-  if (const Status status = store_.Remove(forget.key); !status.ok()) return Log(Message(status));
-  ranks_.erase(rank);
-}
-
-void Supervisor::Tell(const rankhost::Message& message, int fd) {
-  if (channel_ == nullptr) return;  // The next agent learns it from the inventory.
-  if (const Status status = channel_->Send(message, fd); !status.ok()) {
-    Log(Message(status));
-    if (agent_.pid > 0) ::kill(agent_.pid, SIGKILL);
-  }
-}
-
-void Supervisor::Reap(const rankhost::RankKey& key) {
-  Rank& rank = ranks_.at(key);
-  // Looked at, written down, and only then reaped: a supervisor that dies in between leaves a zombie to its own reaper,
-  // and the state file says how it ended.
-  siginfo_t info{};
-  if (::waitid(P_PID, static_cast<id_t>(rank.state.pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return;
-  rank.state.exited = true;
-  rank.state.wait_status = info.si_code == CLD_EXITED ? info.si_status << 8 : info.si_status;
-  if (const Status status = store_.Save(rank.state); !status.ok()) Log(Message(status));
-  ::kill(-rank.state.pid, SIGKILL);  // What it forked into its group.
-  ::waitpid(rank.state.pid, nullptr, WNOHANG);
-  by_pidfd_.erase(rank.pidfd.get());
-  rank.pidfd.Reset();
-  rank.control.Reset();
-  Tell(rankhost::Exited{key, rank.state.wait_status});
-}
-
-void Supervisor::ReapOrphans() {
-  // Whatever has ended: ranks and the agent in their own ways, and processes that ranks left to this subreaper.
+void Supervisor::Reap() {
   while (true) {
     siginfo_t info{};
     if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return;
-    if (info.si_pid == agent_.pid) {
-      OnAgentDeath();
-    } else if (const auto key = KeyOfLive(info.si_pid)) {
-      Reap(*key);
-    } else {
-      ::waitpid(info.si_pid, nullptr, WNOHANG);
+    OnExit(info.si_pid);
+  }
+}
+
+void Supervisor::OnExit(pid_t pid) {
+  siginfo_t info{};
+  ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT);
+  const int wait_status = info.si_code == CLD_EXITED ? (info.si_status & 0xff) << 8 : info.si_status & 0x7f;
+  for (auto& [key, rank] : table_.ranks()) {
+    if (rank.pid != pid || rank.wait_status) continue;
+    // What the rank left behind in its group goes with it.
+    ::kill(-pid, SIGKILL);
+    const Status saved = table_.RecordExit(key, wait_status);
+    if (!saved.ok()) std::fprintf(stderr, "ft-worker: %s\n", std::string(ft::Message(saved)).c_str());
+    nlohmann::json body = ToJson(key);
+    body["op"] = "exited";
+    body["wait_status"] = wait_status;
+    Send(body);
+    break;
+  }
+  ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG);
+  if (pid == agent_pid_) OnAgentGone();
+}
+
+void Supervisor::ReadAgent() {
+  while (agent_.valid()) {
+    auto message = ReceiveMessage(agent_.get());
+    if (!message.ok()) {
+      if (agent_pid_ > 0) ::kill(agent_pid_, SIGKILL);
+      agent_.Reset();
+      return;
+    }
+    if (!message->has_value()) return;
+    try {
+      Handle((*message)->body);
+    } catch (const nlohmann::json::exception& error) {  // A field of a wrong type: this agent is not ours to follow.
+      std::fprintf(stderr, "ft-worker: the agent sent what cannot be read: %s\n", error.what());
     }
   }
 }
 
-std::optional<rankhost::RankKey> Supervisor::KeyOfLive(pid_t pid) const {
-  for (const auto& [fd, key] : by_pidfd_) {
-    if (ranks_.at(key).state.pid == pid) return key;
+void Supervisor::Handle(const nlohmann::json& request) {
+  const std::string op = request.value("op", "");
+  const RankKey key = KeyFromJson(request);
+  if (op == "start") {
+    StartRank(request);
+  } else if (op == "signal") {
+    const RankProcess* rank = table_.Find(key);
+    if (rank != nullptr && !rank->wait_status) ::kill(-rank->pid, request.value("signal", SIGTERM));
+  } else if (op == "forget") {
+    const Status forgotten = table_.Forget(key);
+    if (!forgotten.ok()) std::fprintf(stderr, "ft-worker: %s\n", std::string(ft::Message(forgotten)).c_str());
   }
-  return std::nullopt;
+}
+
+void Supervisor::StartRank(const nlohmann::json& request) {
+  const RankKey key = KeyFromJson(request);
+  if (table_.Find(key) != nullptr) return;  // Asked twice: it is there already.
+  auto rank = Spawn(request);
+  Status status = rank.status();
+  if (rank.ok()) {
+    nlohmann::json body = ToJson(*rank);
+    const pid_t pid = rank->pid;
+    const int control = ::fcntl(rank->control.get(), F_DUPFD_CLOEXEC, 0);
+    const UniqueFd handed(control);
+    status = table_.Add(*std::move(rank));
+    if (status.ok()) {
+      body["op"] = "rank";
+      body["new"] = true;
+      Send(body, handed.get());
+      return;
+    }
+    ::kill(-pid, SIGKILL);  // Without its state on disk it would be lost at the next restart.
+  }
+  nlohmann::json body = ToJson(key);
+  body["op"] = "failed";
+  body["message"] = std::string(ft::Message(status));
+  Send(body);
+}
+
+StatusOr<RankProcess> Supervisor::Spawn(const nlohmann::json& request) {
+  ASSIGN_OR_RETURN(Pair pair, MakePair(SOCK_STREAM));
+  SpawnPlan plan;
+  if (request.contains("argv") && request["argv"].is_array()) {
+    for (const auto& argument : request["argv"]) {
+      if (argument.is_string()) plan.argv.push_back(argument.get<std::string>());
+    }
+  }
+  if (plan.argv.empty()) return absl::InvalidArgumentError("no program to start");
+  plan.env = Environment(request.value("env", nlohmann::json::object()));
+  plan.cwd = request.value("cwd", "");
+  plan.stdout_path = request.value("stdout", "");
+  plan.stderr_path = request.value("stderr", "");
+  plan.channel = pair.theirs.get();
+  RankProcess rank;
+  rank.key = KeyFromJson(request);
+  rank.kind = request.value("kind", "");
+  ASSIGN_OR_RETURN(rank.pid, SpawnProcess(std::move(plan)));
+  rank.pidfd = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, rank.pid, 0)));
+  rank.boot_id = boot_id_;
+  rank.start_ticks = StartTicks(rank.pid).value_or(0);
+  rank.control = std::move(pair.ours);
+  return rank;
 }
 
 void Supervisor::StopAll() {
-  const auto deadline = steady_clock::now() + options_.stop_grace;
-  if (agent_.pid > 0) ::kill(agent_.pid, SIGTERM);
-  for (const auto& [key, rank] : ranks_) {
-    if (!rank.state.exited) ::kill(-rank.state.pid, SIGTERM);
-  }
-  bool killed = false;
-  while (agent_.pid > 0 || !by_pidfd_.empty()) {
-    if (!killed && steady_clock::now() >= deadline) {
-      killed = true;
-      if (agent_.pid > 0) ::kill(agent_.pid, SIGKILL);
-      for (const auto& [fd, key] : by_pidfd_) ::kill(-ranks_.at(key).state.pid, SIGKILL);
+  const auto signal_all = [&](int signal) {
+    bool any = false;
+    for (const auto& [key, rank] : table_.ranks()) {
+      if (rank.wait_status) continue;
+      ::kill(-rank.pid, signal);
+      any = true;
     }
-    epoll_event events[16];
-    const int count = ::epoll_wait(epoll_.get(), events, 16, 50);
-    for (int i = 0; i < count; ++i) {
-      const int fd = events[i].data.fd;
-      if (const auto rank = by_pidfd_.find(fd); rank != by_pidfd_.end()) Reap(rankhost::RankKey(rank->second));
-      else if (fd == agent_.pidfd.get()) OnAgentDeath();
+    if (agent_pid_ > 0) {
+      ::kill(agent_pid_, signal);
+      any = true;
+    }
+    return any;
+  };
+  const int64_t deadline = NowMs() + kStopGraceMs;
+  signal_all(SIGTERM);
+  while (NowMs() < deadline) {
+    Reap();
+    const bool running = agent_pid_ > 0 || std::any_of(table_.ranks().begin(), table_.ranks().end(), [](const auto& item) {
+                           return !item.second.wait_status;
+                         });
+    if (!running) return;
+    pollfd fd{signals_.get(), POLLIN, 0};
+    ::poll(&fd, 1, 50);
+    signalfd_siginfo info{};
+    while (::read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
     }
   }
+  signal_all(SIGKILL);
+  ::usleep(100'000);
+  Reap();
 }
 
 }  // namespace ft::supervisor

@@ -1,83 +1,65 @@
-// Owns the ranks of a node. A tiny single-threaded loop: it starts ranks when the agent asks, writes down how they end
-// before anybody is told, and starts the agent anew when it dies. Ranks outlive the agent; they die with the supervisor
-// (each asks the kernel for that). PID 1 in a container; a subreaper elsewhere, so that what a rank leaves behind is
-// reaped here.
+// The worker's first process: one thread, no gRPC. Starts ranks when the agent asks, in process groups of their own, with
+// one end of a socketpair as descriptor 3; hands the other end to each new agent; writes exit statuses down before it
+// reaps; and starts the agent again when it dies. Ranks and agent die with it.
+//
+// Messages from the agent:  {op: start, job_id, epoch, rank, kind, argv, env, cwd, stdout, stderr}
+//                           {op: signal, job_id, epoch, rank, signal}   to the rank's whole group
+//                           {op: forget, job_id, epoch, rank}
+// Messages to the agent:    {op: hello, incarnation, boot_id}
+//                           {op: rank, ...state..., new: bool} with the control descriptor while it runs
+//                           {op: ready} after the ranks that were there already
+//                           {op: failed, job_id, epoch, rank, message}  it could not be started
+//                           {op: exited, job_id, epoch, rank, wait_status}
 #pragma once
 
-#include <chrono>
+#include <deque>
 #include <filesystem>
-#include <map>
-#include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "core/rankhost/channel.h"
-#include "worker/supervisor/rank_state.h"
-#include "worker/supervisor/spawn.h"
+#include "worker/supervisor/channel.h"
+#include "worker/supervisor/rank_table.h"
 
 namespace ft::supervisor {
 
 struct SupervisorOptions {
-  std::filesystem::path state_dir;           // For rank states; locked against a second supervisor.
-  std::vector<std::string> agent_argv;       // Started with its channel as fd 3.
-  std::chrono::milliseconds restart_min{200};   // Before a dead agent is started again; doubles up to the maximum,
-  std::chrono::milliseconds restart_max{10'000};  // and falls back after an agent that lived that long.
-  std::chrono::milliseconds stop_grace{10'000};   // From SIGTERM to SIGKILL of agent and ranks when stopping.
+  std::filesystem::path data_dir;
+  std::vector<std::string> agent_argv;  // Started with descriptor 3 = its end of the channel.
 };
 
 class Supervisor {
  public:
-  // Takes the lock, reads old states (their ranks died with the supervisor that owned them) and becomes a subreaper.
-  static StatusOr<std::unique_ptr<Supervisor>> Create(SupervisorOptions options);
-  ~Supervisor();
-
-  // Until SIGTERM or SIGINT; then stops agent and ranks. Blocks these signals and SIGCHLD for the process.
+  explicit Supervisor(SupervisorOptions options) : options_(std::move(options)) {}
+  // Runs until SIGTERM or SIGINT; returns after all ranks and the agent have ended. REQUIRES: these signals and SIGCHLD
+  // are blocked in the calling, only, thread. FAILED_PRECONDITION when another worker holds the data folder.
   Status Run();
 
  private:
-  struct Rank {
-    RankState state;
-    UniqueFd pidfd;     // Invalid once exited.
-    UniqueFd control;   // The agent's end, kept for the next agent.
-  };
-
-  explicit Supervisor(SupervisorOptions options) : options_(std::move(options)) {}
-  Status Lock();
-  Status LoadStates();
-  Status SetUpLoop();
-  Status OnEvent(int fd);
-  Status OnSignal(bool& stop);
+  Status Prepare();
   void StartAgent();
-  void OnAgentDeath();
-  void Greet();
-  void ReadRequests();
-  void Handle(const rankhost::Start& start);
-  void Handle(const rankhost::Signal& signal);
-  void Handle(const rankhost::Forget& forget);
-  Status Launch(const rankhost::Start& start);
-  void Tell(const rankhost::Message& message, int fd = -1);
-  void Reap(const rankhost::RankKey& key);
-  void ReapOrphans();
-  std::optional<rankhost::RankKey> KeyOfLive(pid_t pid) const;
+  void OnAgentGone();
+  void Reap();
+  void OnExit(pid_t pid);
+  void ReadAgent();
+  void Handle(const nlohmann::json& request);
+  void StartRank(const nlohmann::json& request);
+  StatusOr<RankProcess> Spawn(const nlohmann::json& request);
+  void Send(const nlohmann::json& body, int fd = -1);
+  void Introduce();
   void StopAll();
-  void Watch(int fd);
-  int MillisToAgentStart() const;
-
-  using Time = std::chrono::steady_clock::time_point;
 
   const SupervisorOptions options_;
-  RankStateStore store_{options_.state_dir / "ranks"};
+  UniqueFd lock_;
+  UniqueFd signals_;
   std::string incarnation_;
   std::string boot_id_;
-  UniqueFd lock_, epoll_, signals_;
-  std::map<rankhost::RankKey, Rank> ranks_;
-  std::map<int, rankhost::RankKey> by_pidfd_;
-  std::unique_ptr<rankhost::Channel> channel_;
-  Spawned agent_;
-  Time agent_started_{};
-  Time next_agent_start_{};
-  std::chrono::milliseconds backoff_{0};
+  RankTable table_;
+  pid_t agent_pid_ = 0;
+  UniqueFd agent_;
+  int64_t agent_started_ms_ = 0;
+  int64_t agent_restart_ms_ = 0;   // When to start it again; 0 = runs.
+  int64_t agent_backoff_ms_ = 100;
+  bool stopping_ = false;
 };
 
 }  // namespace ft::supervisor

@@ -1,0 +1,129 @@
+#include "server/api/admission.h"
+
+#include <openssl/rand.h>
+
+#include <cstdio>
+
+#include "absl/time/clock.h"
+#include "core/recipe/json.h"
+#include "core/recipe/parse.h"
+#include "core/recipe/supported.h"
+#include "core/rpc/errors.h"
+
+namespace ft::api {
+namespace {
+
+namespace fs = std::filesystem;
+namespace pb = finetune::v1;
+
+constexpr std::string_view kUpload = "upload://";
+
+Status Invalid(const std::string& text) {
+  return rpc::WithReason(absl::InvalidArgumentError(text), pb::JOB_CONFIG_INVALID);
+}
+
+StatusOr<std::string> NamespaceOf(const std::string& parent) {
+  if (parent.empty()) return std::string("default");
+  const std::string_view prefix = "namespaces/";
+  const std::string id = parent.starts_with(prefix) ? parent.substr(prefix.size()) : "";
+  const bool valid = !id.empty() && id.size() <= 63 &&
+                     id.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
+  if (!valid) return Invalid(StrCat("parent: '", parent, "' is not namespaces/NAME with a name of a-z, 0-9 and -"));
+  return id;
+}
+
+bool Below(const fs::path& path, const fs::path& root) {
+  const fs::path relative = path.lexically_relative(root);
+  return !relative.empty() && *relative.begin() != "..";
+}
+
+// A local path becomes its real, absolute form; a path outside the roots, also through a link, is refused.
+Status ResolvePath(const std::string& key, const AdmissionRules& rules, std::string& source) {
+  if (source.starts_with("hf://") || source.starts_with("modelscope://")) return absl::OkStatus();
+  const fs::path path(source);
+  if (!path.is_absolute()) {
+    return Invalid(StrCat("job.yaml: ", key, ": '", source, "' is a relative path: ftctl makes it absolute; give the whole path"));
+  }
+  std::error_code error;
+  const fs::path real = fs::weakly_canonical(path, error);
+  if (error) return Invalid(StrCat("job.yaml: ", key, ": '", source, "': ", error.message()));
+  for (const std::string& root : rules.roots) {
+    if (Below(real, fs::weakly_canonical(root, error))) return absl::OkStatus();
+  }
+  if (rules.roots.empty()) return absl::OkStatus();
+  return rpc::WithReason(absl::PermissionDeniedError(StrCat("job.yaml: ", key, ": '", source,
+                                                            "' is outside the folders this coordinator reads from (roots)")),
+                         pb::PATH_OUTSIDE_ROOTS);
+}
+
+// upload://<sha256>/<file name> becomes the path of the uploaded file.
+StatusOr<std::string> UploadedPath(const std::string& key, const AdmissionRules& rules, const std::string& source) {
+  const std::string rest = source.substr(kUpload.size());
+  const size_t slash = rest.find('/');
+  const std::string digest = rest.substr(0, slash);
+  const std::string name = slash == std::string::npos ? "" : rest.substr(slash + 1);
+  const bool clean = digest.size() == 64 && digest.find_first_not_of("0123456789abcdef") == std::string::npos &&
+                     !name.empty() && name.find('/') == std::string::npos && name != "." && name != "..";
+  if (!clean) return Invalid(StrCat("job.yaml: ", key, ": '", source, "' is not upload://SHA256/FILE"));
+  const fs::path path = rules.uploads / digest / name;
+  std::error_code error;
+  if (!fs::is_regular_file(path, error)) {
+    return Invalid(StrCat("job.yaml: ", key, ": '", source, "' has not been uploaded completely: upload it again"));
+  }
+  return path.string();
+}
+
+Status ResolveSources(const AdmissionRules& rules, recipe::JobSpec& spec) {
+  RETURN_IF_ERROR(ResolvePath("model.source", rules, spec.model.source));
+  for (size_t i = 0; i < spec.data.size(); ++i) {
+    const std::string key = StrCat("data[", i, "].source");
+    if (spec.data[i].source.starts_with(kUpload)) {
+      ASSIGN_OR_RETURN(spec.data[i].source, UploadedPath(key, rules, spec.data[i].source));
+    } else {
+      RETURN_IF_ERROR(ResolvePath(key, rules, spec.data[i].source));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+StatusOr<state::spb::StoredJob> Admit(const pb::CreateJobRequest& request, const AdmissionRules& rules) {
+  ASSIGN_OR_RETURN(const std::string namespace_id, NamespaceOf(request.parent()));
+  auto parsed = recipe::ParseJob(request.job().config_yaml(), "job.yaml");
+  if (!parsed.ok()) return rpc::WithReason(parsed.status(), pb::JOB_CONFIG_INVALID);
+  recipe::JobSpec spec = *std::move(parsed);
+  if (const Status supported = recipe::CheckSupported(spec); !supported.ok()) {
+    return rpc::WithReason(supported, pb::NOT_SUPPORTED_YET);
+  }
+  RETURN_IF_ERROR(ResolveSources(rules, spec));
+  for (const auto& [key, value] : request.job().labels()) spec.labels[key] = value;
+
+  state::spb::StoredJob row;
+  row.set_namespace_id(namespace_id);
+  row.set_priority(spec.resources.priority);
+  row.set_queue(spec.resources.queue);
+  row.set_ranks(spec.parallel.ranks);
+  row.set_threads(spec.resources.threads);
+  row.set_device(spec.resources.device == "gpu" ? "gpu" : "cpu");
+  row.set_device_memory_bytes(spec.resources.device_memory_bytes);
+  row.set_keep_last(spec.train.checkpoint.keep_last);
+  pb::Job& job = *row.mutable_job();
+  job.set_display_name(spec.name);
+  job.set_config_yaml(request.job().config_yaml());
+  job.set_resolved_config_json(recipe::ToJson(spec));
+  for (const auto& [key, value] : spec.labels) (*job.mutable_labels())[key] = value;
+  return row;
+}
+
+std::string NewJobId() {
+  unsigned char random[4];
+  RAND_bytes(random, sizeof(random));
+  char text[40];
+  std::snprintf(text, sizeof(text), "j%011llx%02x%02x%02x%02x",
+                static_cast<unsigned long long>(absl::ToUnixMillis(absl::Now())), random[0], random[1], random[2],
+                random[3]);
+  return text;
+}
+
+}  // namespace ft::api

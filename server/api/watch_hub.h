@@ -1,0 +1,135 @@
+// Feeds watch streams from committed groups, on a thread of its own. A job watch keeps the newest state of each job it
+// has yet to send (it coalesces); an event watch never coalesces and re-reads the log when it fell behind. Items go out
+// in the order of revisions, and each carries a token to go on after it.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+
+#include "finetune/v1/events.pb.h"
+#include "finetune/v1/jobs.pb.h"
+#include "server/api/push_stream.h"
+#include "server/state/state_loop.h"
+
+namespace ft::api {
+
+namespace pb = finetune::v1;
+
+class Probe;
+class WatchHub;
+
+inline constexpr absl::Duration kBookmarkEvery = absl::Seconds(10);
+inline constexpr absl::Duration kStallLimit = absl::Seconds(60);
+inline constexpr size_t kWatchQueueLimit = 1024;
+
+// What a job watch wants.
+struct JobFilter {
+  std::string namespace_id;  // Empty = all.
+  std::string job_id;        // Empty = all.
+  std::string Text() const { return "jobs/" + namespace_id + "/" + job_id; }
+  bool Wants(const state::spb::StoredJob& job) const {
+    return (namespace_id.empty() || job.namespace_id() == namespace_id) && (job_id.empty() || job.job_id() == job_id);
+  }
+};
+
+class JobWatch : public PushStream<pb::WatchJobsResponse> {
+ public:
+  JobWatch(WatchHub& hub, JobFilter filter, std::string store_id)
+      : hub_(hub), filter_(std::move(filter)), store_id_(std::move(store_id)) {}
+  // Everything after `revision`; with 0 the snapshot. `deleted` are jobs that went after it.
+  void Prime(const state::ClusterState& state, int64_t revision, const std::vector<pb::Event>& deleted);
+  void Add(const state::Changes& changes);
+  void AddBookmark();
+
+ protected:
+  Pull Take(pb::WatchJobsResponse* response, Status* status) override;
+  void Ended() override;
+
+ private:
+  struct Item {
+    state::JobPtr job;
+    bool deleted = false;
+  };
+  void AddJob(const state::JobPtr& job, int64_t revision, bool deleted);
+
+  WatchHub& hub_;
+  const JobFilter filter_;
+  const std::string store_id_;
+  // By (revision, job id), and where each job stands in it.
+  std::map<std::pair<int64_t, std::string>, Item> pending_;
+  std::map<std::string, int64_t> pending_revision_;
+  int64_t sent_revision_ = 0;
+  int64_t snapshot_revision_ = 0;
+  bool sync_due_ = true;
+  bool bookmark_due_ = false;
+  bool overflow_ = false;
+  absl::Time last_sent_ = absl::Now();
+};
+
+class EventWatch : public PushStream<pb::WatchEventsResponse> {
+ public:
+  EventWatch(WatchHub& hub, state::StateLoop& loop, std::string subject, int64_t after, std::string store_id)
+      : hub_(hub), loop_(loop), subject_(std::move(subject)), store_id_(std::move(store_id)), cursor_(after) {}
+  // There may be newer events, up to this revision.
+  void Notify(int64_t revision);
+  void AddBookmark();
+
+ protected:
+  Pull Take(pb::WatchEventsResponse* response, Status* status) override;
+  void Ended() override;
+
+ private:
+  void Read();
+
+  WatchHub& hub_;
+  state::StateLoop& loop_;
+  const std::string subject_;
+  const std::string store_id_;
+  int64_t cursor_;        // Read from the log up to here.
+  int64_t known_ = 0;     // Newest revision heard of.
+  int64_t sent_ = 0;
+  bool reading_ = false;
+  bool sync_due_ = true;
+  bool bookmark_due_ = false;
+  std::deque<pb::Event> queue_;
+  absl::Time last_sent_ = absl::Now();
+};
+
+class WatchHub {
+ public:
+  WatchHub(state::StateLoop& loop, Probe& probe) : loop_(loop), probe_(probe) {}
+  ~WatchHub() { Stop(); }
+  void Start();
+  // Ends all streams with UNAVAILABLE.
+  void Stop();
+
+  // From the writer's thread.
+  void OnCommitted(const state::Committed& committed);
+  // Primes the watch from the hub's own snapshot, so that it misses nothing and gets nothing twice.
+  void Add(const std::shared_ptr<JobWatch>& watch, int64_t revision, const std::vector<pb::Event>& deleted);
+  void Add(const std::shared_ptr<EventWatch>& watch);
+  void Remove(const void* watch);
+
+ private:
+  void Main();
+  void Housekeeping();
+
+  state::StateLoop& loop_;
+  Probe& probe_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<state::Committed> queue_;
+  state::Snapshot snapshot_;
+  std::map<const void*, std::shared_ptr<JobWatch>> job_watches_;
+  std::map<const void*, std::shared_ptr<EventWatch>> event_watches_;
+  bool stop_ = false;
+  std::thread thread_;
+};
+
+}  // namespace ft::api

@@ -1,0 +1,34 @@
+#include "server/coordinator/config.h"
+
+#include "core/config/config_file.h"
+
+namespace ft::coordinator {
+
+Status Config::Complete() {
+  if (data.empty()) data = config::DefaultDataDir("finetuned").string();
+  data = std::filesystem::absolute(data).lexically_normal().string();
+  if (socket.empty()) socket = data + "/finetuned.sock";
+  if (worker_socket.empty()) worker_socket = data + "/worker.sock";
+  if (lease < absl::Milliseconds(100)) return absl::InvalidArgumentError("lease: must be at least 100ms");
+  if (keep_events < 1000) return absl::InvalidArgumentError("keep_events: must be at least 1000");
+  if (log_format != "text" && log_format != "json") return absl::InvalidArgumentError("log_format: must be text or json");
+  return absl::OkStatus();
+}
+
+Status ReadConfigFile(const std::filesystem::path& path, Config* config) {
+  config::ConfigReader reader;
+  reader.Bind("data", &config->data);
+  reader.Bind("socket", &config->socket);
+  reader.Bind("listen", &config->listen);
+  reader.Bind("worker_socket", &config->worker_socket);
+  reader.Bind("worker_listen", &config->worker_listen);
+  reader.Bind("metrics", &config->metrics);
+  reader.Bind("roots", &config->roots);
+  reader.Bind("lease", &config->lease);
+  reader.Bind("keep_events", &config->keep_events);
+  reader.Bind("log_format", &config->log_format);
+  reader.Bind("log_level", &config->log_level);
+  return reader.ReadFile(path);
+}
+
+}  // namespace ft::coordinator

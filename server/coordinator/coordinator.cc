@@ -1,0 +1,149 @@
+#include "server/coordinator/coordinator.h"
+
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+
+#include <boost/asio/post.hpp>
+#include <set>
+
+#include "core/rpc/listener.h"
+#include "server/api/artifact_service.h"
+#include "server/api/data_service.h"
+#include "server/api/event_service.h"
+#include "server/api/job_service.h"
+#include "server/api/log_service.h"
+#include "server/api/metric_service.h"
+#include "server/api/node_service.h"
+#include "server/api/worker_service.h"
+#include "server/state/sqlite_store.h"
+
+namespace ft::coordinator {
+namespace {
+
+constexpr int64_t kTicksPerHour = 3600;
+
+std::vector<grpc::Service*> Pointers(const std::vector<std::unique_ptr<grpc::Service>>& services) {
+  std::vector<grpc::Service*> pointers;
+  for (const auto& service : services) pointers.push_back(service.get());
+  return pointers;
+}
+
+}  // namespace
+
+Status Coordinator::Start() {
+  RETURN_IF_ERROR(MakeDirectories(config_.data));
+  ::chmod(config_.data.c_str(), 0700);
+  ASSIGN_OR_RETURN(store_, state::SqliteStore::Open(config_.data));
+  ASSIGN_OR_RETURN(state::ClusterState initial, store_->Load());
+  spdlog::info("store opened: term {}, revision {}, {} job(s), SQLite {}", initial.term, initial.revision,
+               initial.jobs.size(), sqlite3_libversion());
+  spool_ = std::make_unique<spool::Spool>(config_.data);
+  loop_ = std::make_unique<state::StateLoop>(*store_, clock_, std::move(initial));
+  fleet_ = std::make_unique<fleet::Fleet>(*loop_, clock_, fleet::FleetOptions{config_.lease});
+  hub_ = std::make_unique<api::WatchHub>(*loop_, probe_);
+  loop_->OnCommitted([this](const state::Committed& committed) { hub_->OnCommitted(committed); });
+  loop_->OnCommands([this](const std::vector<state::NodeCommand>& commands) { fleet_->Dispatch(commands); });
+  loop_->SetStats({[this](double seconds, size_t group) { probe_.OnCommit(seconds, group); },
+                   [this](const state::Changes& changes) { probe_.OnChanges(changes); },
+                   [this](const std::string& code) { probe_.OnStoreError(code); }});
+  api::SetCallObserver([this](const std::string& method, grpc::StatusCode code, double seconds) {
+    probe_.OnCall(method, absl::StatusCodeToString(static_cast<absl::StatusCode>(code)), seconds);
+  });
+  BuildServices();
+  RETURN_IF_ERROR(rpc::CheckListenAddress("unix:" + config_.socket));
+  RETURN_IF_ERROR(rpc::CheckListenAddress("unix:" + config_.worker_socket));
+  spool_->Start();
+  hub_->Start();
+  loop_->Start();
+  fleet_->Start();
+  RemoveOrphanFiles();
+  timer_ = std::make_unique<boost::asio::steady_timer>(loop_->context());
+  boost::asio::post(loop_->context(), [this] { Housekeep(); });
+  return Serve();
+}
+
+void Coordinator::BuildServices() {
+  backend_ = std::make_unique<api::Backend>(
+      api::Backend{*loop_, *spool_, *fleet_, *hub_, probe_, config_.data, config_.roots});
+  user_services_.push_back(std::make_unique<api::JobService>(*backend_));
+  user_services_.push_back(std::make_unique<api::EventService>(*backend_));
+  user_services_.push_back(std::make_unique<api::LogService>(*backend_));
+  user_services_.push_back(std::make_unique<api::MetricService>(*backend_));
+  user_services_.push_back(std::make_unique<api::NodeService>(*backend_));
+  user_services_.push_back(std::make_unique<api::ArtifactService>(*backend_));
+  user_services_.push_back(std::make_unique<api::DataService>(*backend_));
+  worker_service_ = std::make_unique<api::WorkerService>(*backend_);
+}
+
+Status Coordinator::Serve() {
+  rpc::ListenOptions users, workers;
+  users.addresses.push_back("unix:" + config_.socket);
+  if (!config_.listen.empty()) users.addresses.push_back(config_.listen);
+  workers.addresses.push_back("unix:" + config_.worker_socket);
+  if (!config_.worker_listen.empty()) workers.addresses.push_back(config_.worker_listen);
+  workers.max_message_bytes = 16 << 20;
+  if (config_.metrics != "0" && !config_.metrics.empty()) {
+    ASSIGN_OR_RETURN(metrics_, metrics::Endpoint::Start(config_.metrics, probe_.registry()));
+  }
+  ASSIGN_OR_RETURN(worker_server_, rpc::Listen(workers, {worker_service_.get()}));
+  ASSIGN_OR_RETURN(user_server_, rpc::Listen(users, Pointers(user_services_)));
+  spdlog::info("serving users on {}{}{}, workers on {}, metrics on {}", config_.socket,
+               config_.listen.empty() ? "" : " and ", config_.listen, config_.worker_socket, config_.metrics);
+  return absl::OkStatus();
+}
+
+void Coordinator::Stop() {
+  if (loop_ == nullptr) return;
+  const auto deadline = std::chrono::system_clock::now() + std::chrono::seconds(2);
+  hub_->Stop();
+  fleet_->Stop();
+  if (user_server_) user_server_->Shutdown(deadline);
+  if (worker_server_) worker_server_->Shutdown(deadline);
+  spool_->Stop();
+  loop_->Stop();
+  // Calls that were still waiting ended with the servers; their reactors are gone before their services.
+  user_server_.reset();
+  worker_server_.reset();
+  metrics_.reset();
+  timer_.reset();
+  api::SetCallObserver(nullptr);
+  loop_->OnCommitted([](const state::Committed&) {});
+  fleet_.reset();
+  loop_.reset();
+}
+
+// Once a second: gauges; once an hour: old requests and events.
+void Coordinator::Housekeep() {
+  probe_.Refresh(*loop_->published(), fleet_->counts(), loop_->waiting());
+  if (++ticks_ % kTicksPerHour == 1) {
+    const int64_t keep = config_.keep_events;
+    Status posted = loop_->Post(state::PruneRequests{}, nullptr);
+    if (posted.ok()) {
+      posted = loop_->Read([this, keep](state::Store& store) {
+        const int64_t newest = loop_->published()->revision;
+        if (newest <= keep) return;
+        const Status trimmed = store.TrimEvents(newest - keep);
+        if (!trimmed.ok()) spdlog::error("{}", std::string(Message(trimmed)));
+      });
+    }
+    if (!posted.ok()) spdlog::warn("hourly cleaning is put off: {}", std::string(Message(posted)));
+  }
+  timer_->expires_after(std::chrono::seconds(1));
+  timer_->async_wait([this](const boost::system::error_code& error) {
+    if (!error) Housekeep();
+  });
+}
+
+// Files of jobs that were deleted just before a crash.
+void Coordinator::RemoveOrphanFiles() {
+  const state::Snapshot state = loop_->published();
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(config_.data) / "jobs", ignored)) {
+    const std::string id = entry.path().filename().string();
+    if (state->jobs.Find(id) != nullptr) continue;
+    const Status posted = spool_->Run([this, id] { spool_->RemoveJob(id); });
+    if (!posted.ok()) return;
+  }
+}
+
+}  // namespace ft::coordinator

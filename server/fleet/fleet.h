@@ -1,0 +1,99 @@
+// Sessions, leases and command streams of workers. Lives in memory only: after a restart workers register again.
+//
+// A lease that runs out makes its node SUSPECT and nothing else. After the coordinator's own start every known node has
+// one whole lease to come back before anything is said about it. Renewals touch neither the loop nor the store.
+// Thread-safe.
+#pragma once
+
+#include <utility>
+
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "absl/time/time.h"
+#include "core/base/clock.h"
+#include "server/state/state_loop.h"
+
+namespace ft::fleet {
+
+namespace pb = finetune::v1;
+namespace wpb = finetune::worker::v1;
+
+// The coordinator's end of a command stream. Send never blocks.
+class CommandSink {
+ public:
+  virtual ~CommandSink() = default;
+  virtual void Send(const wpb::Command& command) = 0;
+  virtual void Close() = 0;
+};
+
+struct FleetOptions {
+  absl::Duration lease = absl::Seconds(15);
+};
+
+struct FleetCounts {
+  int64_t renewals = 0;
+  int64_t expirations = 0;
+};
+
+class Fleet {
+ public:
+  using Registered = std::function<void(const Status&, const wpb::RegisterWorkerResponse&)>;
+
+  Fleet(state::StateLoop& loop, const Clock& clock, FleetOptions options);
+  // Starts the lease timer on the loop's context. REQUIRES: the loop is started.
+  void Start();
+  void Stop();
+
+  // ALREADY_EXISTS while another incarnation of the node holds a live lease.
+  void Register(const wpb::RegisterWorkerRequest& request, Registered done);
+  StatusOr<wpb::RenewLeaseResponse> Renew(const wpb::RenewLeaseRequest& request);
+  // The session's node; SESSION_UNKNOWN makes the worker register again.
+  StatusOr<std::string> NodeOf(const std::string& session_id) const;
+
+  Status OpenStream(const std::string& session_id, std::shared_ptr<CommandSink> sink);
+  void CloseStream(const std::string& session_id, const CommandSink* sink);
+  void OnAck(const wpb::CommandAck& ack);
+  // Sends what a transition ordered; without a stream it is derived again when one opens.
+  void Dispatch(const std::vector<state::NodeCommand>& commands);
+
+  // What the last renewal said; the node's row may be older.
+  std::vector<pb::Device> DevicesOf(const std::string& node_id) const;
+  FleetCounts counts() const;
+
+ private:
+  struct Session {
+    std::string id;
+    std::string node_id;
+    std::string incarnation;
+    absl::Duration deadline;  // On the boot clock.
+    bool suspect = false;
+    std::vector<pb::Device> devices;
+    std::shared_ptr<CommandSink> sink;
+    std::map<int64_t, wpb::Command> outstanding;
+  };
+
+  void Tick();
+  void SendLocked(Session& session, wpb::Command command);
+  Session* FindLocked(const std::string& session_id);
+  void Open(const wpb::RegisterWorkerRequest& request, const state::Reply& reply, const Registered& done);
+
+  state::StateLoop& loop_;
+  const Clock& clock_;
+  const FleetOptions options_;
+  const int64_t term_;
+  boost::asio::steady_timer timer_;
+
+  mutable std::mutex mutex_;
+  std::map<std::string, Session> sessions_;             // by node id
+  std::map<std::string, absl::Duration> silent_nodes_;  // known, not registered since the start: deadline
+  int64_t next_command_ = 1;
+  FleetCounts counts_;
+  bool stopped_ = false;
+};
+
+}  // namespace ft::fleet

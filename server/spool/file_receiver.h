@@ -1,0 +1,40 @@
+// Takes one file in pieces: appended to `<path>.part`, checked against its digest at the end, then renamed. A transfer
+// that broke off goes on after the last piece. One thread (the spool's).
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "core/base/file.h"
+#include "core/base/sha256.h"
+
+namespace ft::spool {
+
+struct ExpectedFile {
+  std::filesystem::path path;
+  std::string sha256;
+  int64_t size = 0;
+  int64_t max_size = 0;
+};
+
+class FileReceiver {
+ public:
+  // INVALID_ARGUMENT for a digest or size that cannot be.
+  static StatusOr<FileReceiver> Open(const ExpectedFile& expected);
+  // Bytes there so far; the next piece starts there.
+  int64_t received() const { return received_; }
+  bool complete() const { return complete_; }
+  // OUT_OF_RANGE unless `offset` is received(). The last piece checks, syncs and renames.
+  Status Append(int64_t offset, const std::string& data);
+
+ private:
+  Status Finish();
+  ExpectedFile expected_;
+  std::filesystem::path part_;
+  UniqueFd fd_;
+  Sha256 digest_;
+  int64_t received_ = 0;
+  bool complete_ = false;
+};
+
+}  // namespace ft::spool

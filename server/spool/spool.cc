@@ -1,0 +1,197 @@
+#include <utility>
+
+#include "server/spool/spool.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <cerrno>
+
+namespace ft::spool {
+namespace {
+
+constexpr size_t kOpenWriters = 64;
+
+// The key under which a newer attempt's point replaces an older one; empty = every one is kept.
+std::string PointKey(const wpb::RankRecord& record) {
+  switch (record.kind_case()) {
+    case wpb::RankRecord::kStep: return StrCat("step/", record.step().step());
+    case wpb::RankRecord::kEval: return StrCat("eval/", record.eval().name(), "/", record.eval().step());
+    case wpb::RankRecord::kSample: return StrCat("sample/", record.sample().step(), "/", record.sample().prompt());
+    default: return "";
+  }
+}
+
+bool IsPoint(const wpb::RankRecord& record) {
+  return record.has_step() || record.has_eval() || record.has_sample() || record.has_note();
+}
+
+}  // namespace
+
+void Spool::Start() {
+  thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), "spool");
+    context_.run();
+  });
+}
+
+void Spool::Stop() {
+  if (!thread_.joinable()) return;
+  work_.reset();
+  boost::asio::post(context_, [this] { context_.stop(); });
+  thread_.join();
+}
+
+Status Spool::Run(std::function<void()> work) {
+  if (waiting_.fetch_add(1) >= kQueueLimit) {
+    waiting_.fetch_sub(1);
+    return absl::ResourceExhaustedError("the coordinator's disk is slower than what is sent: retry in a second");
+  }
+  boost::asio::post(context_, [this, work = std::move(work)] {
+    waiting_.fetch_sub(1);
+    work();
+  });
+  return absl::OkStatus();
+}
+
+std::filesystem::path Spool::AttemptDir(const std::string& job_id, int64_t epoch) const {
+  return root_ / "jobs" / job_id / StrCat("e", epoch);
+}
+
+std::filesystem::path Spool::RankDir(const std::string& job_id, int64_t epoch, int32_t rank) const {
+  return AttemptDir(job_id, epoch) / StrCat("rank", rank);
+}
+
+std::filesystem::path Spool::AdapterDir(const std::string& job_id, int64_t epoch) const {
+  return AttemptDir(job_id, epoch) / "adapter";
+}
+
+StatusOr<Spool::Writer*> Spool::WriterOf(const wpb::RankRef& ref) {
+  const std::filesystem::path dir = RankDir(ref.job_id(), ref.epoch(), ref.rank());
+  const std::filesystem::path path = dir / "records.ftr";
+  const auto it = std::find_if(writers_.begin(), writers_.end(), [&](const auto& entry) { return entry.first == path; });
+  if (it != writers_.end()) {
+    writers_.splice(writers_.begin(), writers_, it);
+    return &writers_.front().second;
+  }
+  RETURN_IF_ERROR(MakeDirectories(dir));
+  ASSIGN_OR_RETURN(records::FrameWriter frames, records::FrameWriter::Open(path));
+  uint64_t last = 0;
+  const std::vector<std::string> existing = frames.TakeExisting();
+  if (!existing.empty()) {
+    wpb::RankRecord record;
+    if (!record.ParseFromString(existing.back())) return absl::DataLossError(StrCat(path.string(), ": last record unreadable"));
+    last = record.sequence();
+  }
+  writers_.emplace_front(path, Writer{std::move(frames), last});
+  if (writers_.size() > kOpenWriters) writers_.pop_back();
+  return &writers_.front().second;
+}
+
+Status Spool::AppendRecords(const wpb::RankRef& ref, const std::vector<wpb::RankRecord>& records) {
+  ASSIGN_OR_RETURN(Writer * writer, WriterOf(ref));
+  bool wrote = false;
+  for (const wpb::RankRecord& record : records) {
+    if (record.sequence() != writer->last_sequence + 1) continue;
+    RETURN_IF_ERROR(writer->frames.Append(record.SerializeAsString()));
+    writer->last_sequence = record.sequence();
+    wrote = true;
+  }
+  return wrote ? writer->frames.Sync() : absl::OkStatus();
+}
+
+StatusOr<int64_t> Spool::AppendLog(const wpb::RankRef& ref, const std::string& stream, int64_t offset,
+                                   const std::string& data) {
+  const std::filesystem::path dir = RankDir(ref.job_id(), ref.epoch(), ref.rank());
+  RETURN_IF_ERROR(MakeDirectories(dir));
+  const std::filesystem::path path = dir / stream;
+  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+  if (!fd.valid()) return ErrnoStatus("open", path, errno);
+  const int64_t end = ::lseek(fd.get(), 0, SEEK_END);
+  if (offset > end || offset + static_cast<int64_t>(data.size()) <= end) return end;
+  const std::string_view fresh = std::string_view(data).substr(static_cast<size_t>(end - offset));
+  if (::write(fd.get(), fresh.data(), fresh.size()) != static_cast<ssize_t>(fresh.size())) {
+    return ErrnoStatus("write", path, errno);
+  }
+  if (::fdatasync(fd.get()) != 0) return ErrnoStatus("fdatasync", path, errno);
+  return end + static_cast<int64_t>(fresh.size());
+}
+
+int64_t Spool::LogSize(const LogRead& read) const {
+  std::error_code ignored;
+  const auto size = std::filesystem::file_size(RankDir(read.job_id, read.epoch, read.rank) / read.stream, ignored);
+  return ignored ? 0 : static_cast<int64_t>(size);
+}
+
+StatusOr<std::string> Spool::ReadLog(const LogRead& read) const {
+  const std::filesystem::path path = RankDir(read.job_id, read.epoch, read.rank) / read.stream;
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return errno == ENOENT ? StatusOr<std::string>("") : ErrnoStatus("open", path, errno);
+  std::string data(read.max_bytes, '\0');
+  const ssize_t got = ::pread(fd.get(), data.data(), data.size(), read.offset);
+  if (got < 0) return ErrnoStatus("read", path, errno);
+  data.resize(static_cast<size_t>(got));
+  return data;
+}
+
+std::vector<int32_t> Spool::Ranks(const std::string& job_id, int64_t epoch) const {
+  std::vector<int32_t> ranks;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(AttemptDir(job_id, epoch), ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("rank")) ranks.push_back(std::atoi(name.c_str() + 4));
+  }
+  std::sort(ranks.begin(), ranks.end());
+  return ranks;
+}
+
+StatusOr<std::vector<pb::MetricPoint>> Spool::NextPoints(const std::string& job_id, SeriesCursor* cursor) const {
+  records::FrameReader reader(RankDir(job_id, cursor->epoch, 0) / "records.ftr", cursor->offset);
+  ASSIGN_OR_RETURN(const std::vector<std::string> frames, reader.Next());
+  std::vector<pb::MetricPoint> points;
+  for (const std::string& frame : frames) {
+    pb::MetricPoint point;
+    point.set_epoch(cursor->epoch);
+    if (!point.mutable_record()->ParseFromString(frame)) return absl::DataLossError(StrCat("job ", job_id, ": a record is unreadable"));
+    if (IsPoint(point.record())) points.push_back(std::move(point));
+  }
+  cursor->offset = reader.offset();
+  return points;
+}
+
+StatusOr<std::vector<pb::MetricPoint>> Spool::Series(const std::string& job_id, int64_t last_epoch,
+                                                     SeriesCursor* cursor) const {
+  std::vector<pb::MetricPoint> points;
+  std::map<std::string, size_t> newest;
+  for (int64_t epoch = 1; epoch <= last_epoch; ++epoch) {
+    *cursor = {epoch, 0};
+    uint64_t before = UINT64_MAX;
+    while (cursor->offset != before) {
+      before = cursor->offset;
+      ASSIGN_OR_RETURN(std::vector<pb::MetricPoint> batch, NextPoints(job_id, cursor));
+      for (pb::MetricPoint& point : batch) {
+        const std::string key = PointKey(point.record());
+        const auto it = key.empty() ? newest.end() : newest.find(key);
+        if (it != newest.end()) {
+          points[it->second] = std::move(point);
+          continue;
+        }
+        if (!key.empty()) newest[key] = points.size();
+        points.push_back(std::move(point));
+      }
+    }
+  }
+  return points;
+}
+
+void Spool::RemoveJob(const std::string& job_id) {
+  const std::filesystem::path dir = root_ / "jobs" / job_id;
+  writers_.remove_if([&](const auto& entry) { return entry.first.string().starts_with(dir.string() + "/"); });
+  std::error_code ignored;
+  std::filesystem::remove_all(dir, ignored);
+}
+
+}  // namespace ft::spool

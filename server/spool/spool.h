@@ -1,0 +1,100 @@
+// Files the coordinator keeps of each job, outside its database: `<data>/jobs/<job>/e<epoch>/rank<r>/` with records.ftr,
+// stdout and stderr, and `<data>/jobs/<job>/e<epoch>/adapter/`. Each file belongs to one (attempt, epoch, rank), so a
+// stale writer can only touch its own, dead file. What is acknowledged is on disk.
+//
+// All files are touched by the spool's own thread; Run() hands it work from any thread and has a bound.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <filesystem>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/base/file.h"
+#include "core/base/status.h"
+#include "core/records/record_file.h"
+#include "finetune/v1/logs.pb.h"
+#include "finetune/v1/metrics.pb.h"
+#include "finetune/worker/v1/worker.pb.h"
+
+namespace ft::spool {
+
+namespace pb = finetune::v1;
+namespace wpb = finetune::worker::v1;
+
+// Where a reader of a job's series stands: after `offset` bytes of the records of rank 0 of `epoch`.
+struct SeriesCursor {
+  int64_t epoch = 1;
+  uint64_t offset = 0;
+};
+
+struct LogRead {
+  std::string job_id;
+  int64_t epoch = 0;
+  int32_t rank = 0;
+  std::string stream;
+  int64_t offset = 0;
+  size_t max_bytes = 128 << 10;
+};
+
+class Spool {
+ public:
+  static constexpr size_t kQueueLimit = 4096;
+
+  explicit Spool(std::filesystem::path data_dir) : root_(std::move(data_dir)) {}
+  ~Spool() { Stop(); }
+  void Start();
+  void Stop();
+
+  // Runs `work` on the spool's thread. RESOURCE_EXHAUSTED when too much waits.
+  Status Run(std::function<void()> work);
+  boost::asio::io_context& context() { return context_; }
+
+  // The rest: REQUIRES the spool's thread.
+
+  // Appends those records that follow the file's last sequence and makes them durable.
+  Status AppendRecords(const wpb::RankRef& ref, const std::vector<wpb::RankRecord>& records);
+  // Appends what lies beyond the file's end; returns the file's end. A gap is left to the sender: it gets the end back.
+  StatusOr<int64_t> AppendLog(const wpb::RankRef& ref, const std::string& stream, int64_t offset,
+                              const std::string& data);
+  StatusOr<std::string> ReadLog(const LogRead& read) const;
+  int64_t LogSize(const LogRead& read) const;
+  // Ranks with files in that attempt, in order.
+  std::vector<int32_t> Ranks(const std::string& job_id, int64_t epoch) const;
+  // For each step the newest attempt's point, and where to go on.
+  StatusOr<std::vector<pb::MetricPoint>> Series(const std::string& job_id, int64_t last_epoch, SeriesCursor* cursor) const;
+  // The points behind the cursor, at most one batch; moves it.
+  StatusOr<std::vector<pb::MetricPoint>> NextPoints(const std::string& job_id, SeriesCursor* cursor) const;
+  void RemoveJob(const std::string& job_id);
+
+  std::filesystem::path AdapterDir(const std::string& job_id, int64_t epoch) const;
+  std::filesystem::path UploadDir() const { return root_ / "uploads"; }
+  const std::filesystem::path& root() const { return root_; }
+
+ private:
+  struct Writer {
+    records::FrameWriter frames;
+    uint64_t last_sequence = 0;
+  };
+
+  std::filesystem::path AttemptDir(const std::string& job_id, int64_t epoch) const;
+  std::filesystem::path RankDir(const std::string& job_id, int64_t epoch, int32_t rank) const;
+  StatusOr<Writer*> WriterOf(const wpb::RankRef& ref);
+
+  const std::filesystem::path root_;
+  boost::asio::io_context context_{1};
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{context_.get_executor()};
+  std::atomic<size_t> waiting_ = 0;
+  std::thread thread_;
+  // Open writers, newest first; at most kOpenWriters.
+  std::list<std::pair<std::filesystem::path, Writer>> writers_;
+};
+
+}  // namespace ft::spool

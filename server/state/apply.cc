@@ -1,0 +1,193 @@
+#include "server/state/apply.h"
+
+#include <algorithm>
+
+#include "core/base/check.h"
+#include "core/rpc/errors.h"
+#include "server/state/editor.h"
+
+namespace ft::state {
+namespace {
+
+template <typename... Fs>
+struct Overloaded : Fs... {
+  using Fs::operator()...;
+};
+template <typename... Fs>
+Overloaded(Fs...) -> Overloaded<Fs...>;
+
+constexpr int64_t kKillGraceMillis = 10'000;
+constexpr int64_t kCheckpointGraceMillis = 600'000;
+
+}  // namespace
+
+Transition Apply(const ClusterState& state, const Event& event, absl::Time now) {
+  Editor editor(state, now);
+  Reply reply = std::visit(
+      Overloaded{
+          [&](const CreateJob& e) { return OnCreate(editor, e); },
+          [&](const CancelJob& e) { return OnCancel(editor, e); },
+          [&](const PauseJob& e) { return OnPause(editor, e); },
+          [&](const ResumeJob& e) { return OnResume(editor, e); },
+          [&](const DeleteJob& e) { return OnDelete(editor, e); },
+          [&](const RegisterNode& e) { return OnRegister(editor, e); },
+          [&](const NodeContactLost& e) { return OnContact(editor, e.node_id, /*lost=*/true); },
+          [&](const NodeContactRegained& e) { return OnContact(editor, e.node_id, /*lost=*/false); },
+          [&](const RankReport& e) { return OnRankReport(editor, e); },
+          [&](const RecordsArrived& e) { return OnRecords(editor, e); },
+          [&](const CheckpointWritten& e) { return OnCheckpoint(editor, e); },
+          [&](const StopFoundNothing& e) { return OnStopFoundNothing(editor, e); },
+          [&](const FilesDeleted& e) { return OnFilesDeleted(editor, e); },
+          [&](const SchedulePass&) { return OnSchedule(editor); },
+          [&](const PruneRequests&) { return OnPrune(editor); },
+      },
+      event);
+  return editor.Finish(std::move(reply));
+}
+
+bool IsLegal(pb::JobState from, pb::JobState to) {
+  if (IsTerminal(from) || from == to) return false;
+  switch (from) {
+    case pb::PREPARING:
+      return to == pb::QUEUED || to == pb::PAUSING || to == pb::PAUSED || to == pb::CANCELLING || to == pb::CANCELLED ||
+             to == pb::FAILED;
+    case pb::QUEUED:
+      return to == pb::STARTING || to == pb::PREPARING || to == pb::PAUSED || to == pb::CANCELLED;
+    case pb::STARTING:
+      return to == pb::RUNNING || to == pb::RECOVERING || to == pb::QUEUED || to == pb::PAUSING ||
+             to == pb::CANCELLING || to == pb::SUCCEEDED || to == pb::FAILED;
+    case pb::RUNNING:
+      return to == pb::RECOVERING || to == pb::QUEUED || to == pb::PAUSING || to == pb::CANCELLING ||
+             to == pb::SUCCEEDED || to == pb::FAILED;
+    case pb::RECOVERING:
+      return to == pb::STARTING || to == pb::PAUSING || to == pb::PAUSED || to == pb::CANCELLING ||
+             to == pb::CANCELLED || to == pb::FAILED;
+    case pb::PAUSING:
+      return to == pb::PAUSED || to == pb::CANCELLING || to == pb::SUCCEEDED || to == pb::FAILED;
+    case pb::PAUSED:
+      return to == pb::QUEUED || to == pb::PREPARING || to == pb::CANCELLED;
+    case pb::CANCELLING:
+      return to == pb::CANCELLED;
+    default:
+      return from == pb::JOB_STATE_UNSPECIFIED && to == pb::PREPARING;
+  }
+}
+
+void SetJobState(Editor& editor, spb::StoredJob& row, pb::JobState to, const std::string& message,
+                 const std::string& actor) {
+  pb::Job& job = *row.mutable_job();
+  const pb::JobState from = job.state();
+  FT_CHECK(IsLegal(from, to)) << job.name() << " " << pb::JobState_Name(from) << " -> " << pb::JobState_Name(to);
+  job.set_state(to);
+  job.set_state_message(message);
+  if (to == pb::RUNNING && !job.has_start_time()) *job.mutable_start_time() = ToProto(editor.now());
+  if (IsTerminal(to)) {
+    *job.mutable_end_time() = ToProto(editor.now());
+    job.set_contact_lost(false);
+  }
+  if (to == pb::QUEUED || to == pb::PREPARING || to == pb::RECOVERING) *row.mutable_queue_time() = ToProto(editor.now());
+  LogEntry entry{job.name(), "JOB_STATE", message, actor};
+  entry.epoch = job.epoch();
+  entry.from = pb::JobState_Name(from);
+  entry.to = pb::JobState_Name(to);
+  editor.Log(entry);
+  editor.WantSchedule();
+}
+
+wpb::Command StartCommand(const spb::StoredJob& job, const spb::StoredAttempt& attempt, const std::string& node_id) {
+  wpb::Command command;
+  wpb::StartRanks& start = *command.mutable_start_ranks();
+  start.set_job_id(attempt.job_id());
+  start.set_epoch(attempt.epoch());
+  start.set_kind(attempt.kind());
+  for (const spb::StoredRank& rank : attempt.ranks()) {
+    if (rank.node_id() != node_id || rank.state() != wpb::RANK_STATE_UNSPECIFIED) continue;
+    start.add_ranks(rank.rank());
+    for (const std::string& uuid : rank.device_uuids()) start.add_device_uuids(uuid);
+  }
+  start.set_world_size(attempt.ranks_size());
+  start.set_job_json(job.job().resolved_config_json());
+  start.set_resume_step(attempt.resume_step());
+  start.set_resume_path(attempt.resume_path());
+  start.set_threads(attempt.threads());
+  if (attempt.kind() == wpb::TRAIN) {
+    start.set_prepared_cache(job.prepared_cache());
+    start.set_prepared_sha256(job.job().prepared().cache_sha256());
+  }
+  return command;
+}
+
+wpb::Command StopCommand(const spb::StoredAttempt& attempt) {
+  wpb::Command command;
+  wpb::StopRanks& stop = *command.mutable_stop_ranks();
+  stop.set_job_id(attempt.job_id());
+  stop.set_epoch(attempt.epoch());
+  stop.set_checkpoint(attempt.stop_with_checkpoint());
+  stop.set_grace_millis(attempt.stop_with_checkpoint() ? kCheckpointGraceMillis : kKillGraceMillis);
+  return command;
+}
+
+void StopAttempt(Editor& editor, spb::StoredAttempt& attempt, bool with_checkpoint) {
+  attempt.set_state(spb::StoredAttempt::STOPPING);
+  attempt.set_stop_with_checkpoint(with_checkpoint);
+  std::vector<std::string> told;
+  for (const spb::StoredRank& rank : attempt.ranks()) {
+    if (std::find(told.begin(), told.end(), rank.node_id()) != told.end()) continue;
+    told.push_back(rank.node_id());
+    editor.Send(rank.node_id(), StopCommand(attempt));
+  }
+}
+
+std::vector<NodeCommand> OutstandingCommands(const ClusterState& state, const std::string& node_id) {
+  std::vector<NodeCommand> commands;
+  state.active.ForEach([&](const AttemptPtr& attempt) {
+    bool here = false, unconfirmed = false;
+    for (const spb::StoredRank& rank : attempt->ranks()) {
+      if (rank.node_id() != node_id) continue;
+      here = here || rank.state() != wpb::RANK_EXITED;
+      unconfirmed = unconfirmed || rank.state() == wpb::RANK_STATE_UNSPECIFIED;
+    }
+    const JobPtr job = state.jobs.Find(attempt->job_id());
+    if (!here || job == nullptr) return;
+    if (attempt->state() == spb::StoredAttempt::STOPPING) {
+      commands.push_back({node_id, StopCommand(*attempt)});
+    } else if (unconfirmed) {
+      commands.push_back({node_id, StartCommand(*job, *attempt, node_id)});
+    }
+  });
+  if (const NodePtr node = state.nodes.Find(node_id)) {
+    for (const spb::PendingDeletion& deletion : node->deletions()) {
+      wpb::Command command;
+      command.mutable_delete_files()->set_job_id(deletion.job_id());
+      *command.mutable_delete_files()->mutable_paths() = deletion.paths();
+      commands.push_back({node_id, std::move(command)});
+    }
+  }
+  return commands;
+}
+
+Status CheckFence(const ClusterState& state, const std::string& node_id, const wpb::RankRef& ref) {
+  const JobPtr job = state.jobs.Find(ref.job_id());
+  const AttemptPtr attempt = job == nullptr ? nullptr : CurrentAttempt(state, *job);
+  const bool current = attempt != nullptr && attempt->epoch() == ref.epoch() &&
+                       attempt->state() != spb::StoredAttempt::ENDED && ref.rank() >= 0 &&
+                       ref.rank() < attempt->ranks_size() && attempt->ranks(ref.rank()).node_id() == node_id;
+  if (current) return absl::OkStatus();
+  return rpc::WithReason(
+      absl::FailedPreconditionError(StrCat("job ", ref.job_id(), " has no running attempt ", ref.epoch(), " with rank ",
+                                           ref.rank(), " on node ", node_id)),
+      pb::STALE_EPOCH);
+}
+
+int CoresAllocated(const ClusterState& state, const std::string& node_id) {
+  int cores = 0;
+  state.active.ForEach([&](const AttemptPtr& attempt) {
+    if (attempt->kind() != wpb::TRAIN) return;
+    for (const spb::StoredRank& rank : attempt->ranks()) {
+      if (rank.node_id() == node_id) cores += attempt->threads();
+    }
+  });
+  return cores;
+}
+
+}  // namespace ft::state

@@ -1,0 +1,281 @@
+// What users ask: create, cancel, pause, resume, delete; and the scheduling pass.
+#include <algorithm>
+#include <optional>
+
+#include "core/rpc/errors.h"
+#include "server/schedule/place.h"
+#include "server/state/editor.h"
+
+namespace ft::state {
+namespace {
+
+Reply Refuse(Status status, pb::ErrorReason reason) { return {rpc::WithReason(std::move(status), reason), "", {}, 0}; }
+
+Reply Done(const std::string& job_id) { return {absl::OkStatus(), job_id, {}, 0}; }
+
+// The reply to a request that was carried out before, or nothing when it is new.
+std::optional<Reply> Replay(const Editor& editor, const Caller& caller) {
+  if (caller.request_id.empty()) return std::nullopt;
+  const RequestPtr seen = editor.base().requests.Find(caller.request_id);
+  if (seen == nullptr) return std::nullopt;
+  if (seen->method() != caller.method || seen->request_sha256() != caller.request_sha256) {
+    return Refuse(absl::InvalidArgumentError(StrCat("request id ", caller.request_id,
+                                                    " was used for another request: choose a new one")),
+                  pb::REQUEST_ID_REUSED);
+  }
+  return Done(seen->job_id());
+}
+
+// The job a request names, to change; or the refusal.
+struct Found {
+  spb::StoredJob* job = nullptr;
+  Reply refusal;
+};
+
+Found FindToEdit(Editor& editor, const std::string& name) {
+  const JobPtr job = FindJob(editor.base(), name);
+  if (job == nullptr) {
+    return {nullptr, Refuse(absl::NotFoundError(StrCat("there is no job '", name, "': ftctl list shows all jobs")),
+                            pb::JOB_NOT_FOUND)};
+  }
+  return {editor.Job(job->job_id()), {}};
+}
+
+// The attempt that still has ranks, or null.
+spb::StoredAttempt* ActiveAttempt(Editor& editor, const spb::StoredJob& job) {
+  const AttemptPtr attempt = CurrentAttempt(editor.base(), job);
+  if (attempt == nullptr || attempt->state() == spb::StoredAttempt::ENDED) return nullptr;
+  return editor.Attempt(attempt->job_id(), attempt->epoch());
+}
+
+schedule::NodeCapacity CapacityOf(const ClusterState& state, const spb::StoredNode& node) {
+  schedule::NodeCapacity capacity;
+  capacity.node_id = node.node_id();
+  std::vector<std::string> taken;
+  state.active.ForEach([&](const AttemptPtr& attempt) {
+    for (const spb::StoredRank& rank : attempt->ranks()) {
+      if (rank.node_id() == node.node_id()) {
+        taken.insert(taken.end(), rank.device_uuids().begin(), rank.device_uuids().end());
+      }
+    }
+  });
+  for (const pb::Device& device : node.devices()) {
+    capacity.cores += device.cores();
+    if (device.kind() == "cpu" || std::find(taken.begin(), taken.end(), device.uuid()) != taken.end()) continue;
+    capacity.free_gpus.push_back({device.uuid(), device.free_memory_bytes()});
+  }
+  capacity.free_cores = capacity.cores - CoresAllocated(state, node.node_id());
+  return capacity;
+}
+
+bool Waits(const ClusterState& state, const spb::StoredJob& job) {
+  const pb::JobState job_state = job.job().state();
+  if (job_state == pb::QUEUED) return true;
+  if (job_state != pb::PREPARING && job_state != pb::RECOVERING) return false;
+  const AttemptPtr attempt = CurrentAttempt(state, job);
+  return attempt == nullptr || attempt->state() == spb::StoredAttempt::ENDED;
+}
+
+schedule::Gang GangOf(const spb::StoredJob& job) {
+  schedule::Gang gang;
+  gang.job_id = job.job_id();
+  gang.priority = job.priority();
+  gang.order = job.order();
+  if (job.job().state() == pb::PREPARING) {
+    gang.takes_cores = false;
+    return gang;
+  }
+  gang.ranks = job.ranks();
+  gang.threads = job.threads();
+  gang.gpu = job.device() == "gpu";
+  gang.device_memory_bytes = job.device_memory_bytes();
+  gang.node_id = job.resume_node().empty() ? job.prepared_node() : job.resume_node();
+  return gang;
+}
+
+void StartAttempt(Editor& editor, const schedule::Assignment& assignment) {
+  spb::StoredJob& job = *editor.Job(assignment.job_id);
+  const bool prepare = job.job().state() == pb::PREPARING;
+  const int64_t epoch = job.job().epoch() + 1;
+  job.mutable_job()->set_epoch(epoch);
+  job.clear_queue_reason();
+  spb::StoredAttempt& attempt = *editor.NewAttempt(job.job_id(), epoch);
+  attempt.set_kind(prepare ? wpb::PREPARE : wpb::TRAIN);
+  attempt.set_state(spb::StoredAttempt::ALLOCATED);
+  attempt.set_threads(assignment.threads);
+  *attempt.mutable_create_time() = ToProto(editor.now());
+  if (!prepare) {
+    attempt.set_resume_step(job.job().progress().checkpoint_step());
+    attempt.set_resume_path(job.resume_path());
+  }
+  std::vector<std::string> nodes;
+  for (size_t i = 0; i < assignment.ranks.size(); ++i) {
+    spb::StoredRank& rank = *attempt.add_ranks();
+    rank.set_rank(static_cast<int32_t>(i));
+    rank.set_node_id(assignment.ranks[i].node_id);
+    for (const std::string& uuid : assignment.ranks[i].device_uuids) rank.add_device_uuids(uuid);
+    if (std::find(nodes.begin(), nodes.end(), rank.node_id()) == nodes.end()) nodes.push_back(rank.node_id());
+  }
+  const NodePtr node = editor.base().nodes.Find(nodes.front());
+  if (node != nullptr) job.mutable_job()->set_run_dir(StrCat(node->runs_dir(), "/", job.job_id()));
+  LogEntry entry{job.job().name(), "ATTEMPT_STARTED",
+                 StrCat(prepare ? "prepare" : "train", " on ", nodes.front(), nodes.size() > 1 ? " and others" : "",
+                        attempt.resume_step() > 0 ? StrCat(", from step ", attempt.resume_step()) : "")};
+  entry.epoch = epoch;
+  editor.Log(entry);
+  for (const std::string& id : nodes) editor.Send(id, StartCommand(job, attempt, id));
+  if (prepare) {
+    job.mutable_job()->mutable_progress()->set_phase("prepare");
+    job.mutable_job()->set_state_message(StrCat("preparing data on node ", nodes.front()));
+  } else {
+    SetJobState(editor, job, pb::STARTING, StrCat("starting on node ", nodes.front()));
+  }
+}
+
+}  // namespace
+
+Reply OnCreate(Editor& editor, const CreateJob& event) {
+  if (auto replayed = Replay(editor, event.caller)) return *replayed;
+  if (editor.base().jobs.Find(event.row.job_id()) != nullptr) {
+    return Refuse(absl::AlreadyExistsError(StrCat("job ", event.row.job_id(), " exists")), pb::JOB_ALREADY_EXISTS);
+  }
+  spb::StoredJob& row = *editor.NewJob(event.row);
+  row.mutable_job()->set_name(JobName(row.namespace_id(), row.job_id()));
+  *row.mutable_job()->mutable_create_time() = ToProto(editor.now());
+  LogEntry entry{row.job().name(), "JOB_CREATED", row.job().display_name(), event.caller.actor};
+  entry.request_id = event.caller.request_id;
+  editor.Log(entry);
+  SetJobState(editor, row, pb::PREPARING, "waiting for a worker to prepare the data", event.caller.actor);
+  editor.AddRequest(event.caller, row.job_id());
+  return Done(row.job_id());
+}
+
+Reply OnCancel(Editor& editor, const CancelJob& event) {
+  if (auto replayed = Replay(editor, event.caller)) return *replayed;
+  Found found = FindToEdit(editor, event.name);
+  if (found.job == nullptr) return found.refusal;
+  spb::StoredJob& job = *found.job;
+  editor.AddRequest(event.caller, job.job_id());
+  if (IsTerminal(job.job().state()) || job.job().state() == pb::CANCELLING) return Done(job.job_id());
+  const std::string message = event.reason.empty() ? "cancelled by request" : StrCat("cancelled: ", event.reason);
+  spb::StoredAttempt* attempt = ActiveAttempt(editor, job);
+  if (attempt == nullptr) {
+    SetJobState(editor, job, pb::CANCELLED, message, event.caller.actor);
+    return Done(job.job_id());
+  }
+  SetJobState(editor, job, pb::CANCELLING, message, event.caller.actor);
+  StopAttempt(editor, *attempt, /*with_checkpoint=*/false);
+  return Done(job.job_id());
+}
+
+Reply OnPause(Editor& editor, const PauseJob& event) {
+  if (auto replayed = Replay(editor, event.caller)) return *replayed;
+  Found found = FindToEdit(editor, event.name);
+  if (found.job == nullptr) return found.refusal;
+  spb::StoredJob& job = *found.job;
+  const pb::JobState state = job.job().state();
+  if (IsTerminal(state) || state == pb::CANCELLING) {
+    return Refuse(absl::FailedPreconditionError(StrCat("job ", event.name, " is ", pb::JobState_Name(state),
+                                                       " and cannot be paused")),
+                  pb::JOB_TERMINAL);
+  }
+  editor.AddRequest(event.caller, job.job_id());
+  if (state == pb::PAUSED || state == pb::PAUSING) return Done(job.job_id());
+  spb::StoredAttempt* attempt = ActiveAttempt(editor, job);
+  if (attempt == nullptr) {
+    SetJobState(editor, job, pb::PAUSED, "paused by request", event.caller.actor);
+    return Done(job.job_id());
+  }
+  SetJobState(editor, job, pb::PAUSING, "taking a checkpoint before it pauses", event.caller.actor);
+  if (attempt->state() != spb::StoredAttempt::STOPPING) {
+    StopAttempt(editor, *attempt, /*with_checkpoint=*/attempt->kind() == wpb::TRAIN);
+  }
+  return Done(job.job_id());
+}
+
+Reply OnResume(Editor& editor, const ResumeJob& event) {
+  if (auto replayed = Replay(editor, event.caller)) return *replayed;
+  Found found = FindToEdit(editor, event.name);
+  if (found.job == nullptr) return found.refusal;
+  spb::StoredJob& job = *found.job;
+  const pb::JobState state = job.job().state();
+  if (IsTerminal(state) || state == pb::CANCELLING) {
+    return Refuse(absl::FailedPreconditionError(StrCat("job ", event.name, " is ", pb::JobState_Name(state),
+                                                       " and cannot be resumed")),
+                  pb::JOB_TERMINAL);
+  }
+  if (state == pb::PAUSING) {
+    return Refuse(absl::FailedPreconditionError(StrCat("job ", event.name,
+                                                       " is still pausing: resume it once it is PAUSED")),
+                  pb::JOB_NOT_TERMINAL);
+  }
+  editor.AddRequest(event.caller, job.job_id());
+  if (state != pb::PAUSED) return Done(job.job_id());
+  const bool prepared = !job.prepared_cache().empty();
+  SetJobState(editor, job, prepared ? pb::QUEUED : pb::PREPARING, "resumed by request", event.caller.actor);
+  return Done(job.job_id());
+}
+
+Reply OnDelete(Editor& editor, const DeleteJob& event) {
+  if (auto replayed = Replay(editor, event.caller)) return *replayed;
+  const JobPtr job = FindJob(editor.base(), event.name);
+  if (job == nullptr) return FindToEdit(editor, event.name).refusal;
+  if (!IsTerminal(job->job().state())) {
+    return Refuse(absl::FailedPreconditionError(StrCat("job ", event.name, " is ", pb::JobState_Name(job->job().state()),
+                                                       ": cancel it before deleting it")),
+                  pb::JOB_NOT_TERMINAL);
+  }
+  std::vector<std::string> nodes;
+  for (const AttemptPtr& attempt : editor.base().attempts.Under(job->job_id())) {
+    for (const spb::StoredRank& rank : attempt->ranks()) nodes.push_back(rank.node_id());
+  }
+  std::sort(nodes.begin(), nodes.end());
+  nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
+  for (const std::string& id : nodes) {
+    spb::StoredNode* node = editor.Node(id);
+    if (node == nullptr) continue;
+    node->add_deletions()->set_job_id(job->job_id());
+    wpb::Command command;
+    command.mutable_delete_files()->set_job_id(job->job_id());
+    editor.Send(id, std::move(command));
+  }
+  LogEntry entry{job->job().name(), "JOB_DELETED", job->job().display_name(), event.caller.actor};
+  entry.request_id = event.caller.request_id;
+  entry.from = pb::JobState_Name(job->job().state());
+  editor.Log(entry);
+  editor.DropJob(job);
+  editor.AddRequest(event.caller, job->job_id());
+  return Done(job->job_id());
+}
+
+Reply OnSchedule(Editor& editor) {
+  std::vector<schedule::Gang> gangs;
+  editor.base().jobs.ForEach([&](const JobPtr& job) {
+    if (Waits(editor.base(), *job)) gangs.push_back(GangOf(*job));
+  });
+  if (gangs.empty()) return {};
+  std::vector<schedule::NodeCapacity> nodes;
+  editor.base().nodes.ForEach([&](const NodePtr& node) {
+    if (node->state() == pb::READY) nodes.push_back(CapacityOf(editor.base(), *node));
+  });
+  std::sort(nodes.begin(), nodes.end(), [](const auto& a, const auto& b) { return a.node_id < b.node_id; });
+  const schedule::Placement placement = schedule::Place(std::move(gangs), std::move(nodes));
+  for (const schedule::Assignment& assignment : placement.assigned) StartAttempt(editor, assignment);
+  for (const schedule::Unplaced& waiting : placement.waiting) {
+    const JobPtr job = editor.base().jobs.Find(waiting.job_id);
+    if (job->queue_reason() == waiting.reason) continue;
+    spb::StoredJob& row = *editor.Job(waiting.job_id);
+    row.set_queue_reason(waiting.reason);
+    row.mutable_job()->set_state_message(StrCat("waiting: ", waiting.reason));
+  }
+  return {};
+}
+
+Reply OnPrune(Editor& editor) {
+  editor.base().requests.ForEach([&](const RequestPtr& request) {
+    if (FromProto(request->time()) < editor.now() - absl::Hours(24)) editor.DropRequest(request->request_id());
+  });
+  return {};
+}
+
+}  // namespace ft::state

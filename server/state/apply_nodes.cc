@@ -1,0 +1,119 @@
+// What nodes do: register, fall silent, come back, delete files.
+#include <algorithm>
+
+#include "server/state/editor.h"
+
+namespace ft::state {
+namespace {
+
+using Verdict = wpb::RegisterWorkerResponse::Verdict;
+
+Verdict VerdictOn(const ClusterState& state, const std::string& node_id, const wpb::RankInventory& rank) {
+  Verdict verdict;
+  *verdict.mutable_ref() = rank.ref();
+  if (CheckFence(state, node_id, rank.ref()).ok()) {
+    verdict.set_action(Verdict::ADOPT);
+  } else {
+    verdict.set_action(rank.state() == wpb::RANK_EXITED ? Verdict::FORGET : Verdict::KILL);
+  }
+  return verdict;
+}
+
+bool InInventory(const wpb::RegisterWorkerRequest& request, const std::string& job_id, int64_t epoch, int32_t rank) {
+  return std::any_of(request.ranks().begin(), request.ranks().end(), [&](const wpb::RankInventory& item) {
+    return item.ref().job_id() == job_id && item.ref().epoch() == epoch && item.ref().rank() == rank;
+  });
+}
+
+// Ranks that the node had confirmed and no longer has are positive evidence of their death.
+void EndMissingRanks(Editor& editor, const wpb::RegisterWorkerRequest& request) {
+  std::vector<AttemptPtr> here;
+  editor.base().active.ForEach([&](const AttemptPtr& attempt) { here.push_back(attempt); });
+  for (const AttemptPtr& attempt : here) {
+    bool lost = false;
+    for (const spb::StoredRank& rank : attempt->ranks()) {
+      const bool confirmed = rank.state() == wpb::RANK_STARTING || rank.state() == wpb::RANK_RUNNING;
+      if (rank.node_id() != request.node_id() || !confirmed) continue;
+      if (InInventory(request, attempt->job_id(), attempt->epoch(), rank.rank())) continue;
+      spb::StoredRank& row = *editor.Attempt(attempt->job_id(), attempt->epoch())->mutable_ranks(rank.rank());
+      row.set_state(wpb::RANK_EXITED);
+      row.set_message(StrCat("rank ", rank.rank(), " is gone: the worker on node ", request.node_id(), " was restarted"));
+      lost = true;
+    }
+    if (!lost) continue;
+    AfterRankEnded(editor, *editor.Job(attempt->job_id()), *editor.Attempt(attempt->job_id(), attempt->epoch()));
+  }
+}
+
+void SetContactLost(Editor& editor, const std::string& node_id, bool lost) {
+  std::vector<std::string> jobs;
+  editor.base().active.ForEach([&](const AttemptPtr& attempt) {
+    for (const spb::StoredRank& rank : attempt->ranks()) {
+      if (rank.node_id() == node_id) jobs.push_back(attempt->job_id());
+    }
+  });
+  for (const std::string& job_id : jobs) editor.Job(job_id)->mutable_job()->set_contact_lost(lost);
+}
+
+void SetNodeState(Editor& editor, spb::StoredNode& node, pb::NodeState to, const std::string& message) {
+  if (node.state() == to) return;
+  LogEntry entry{StrCat("nodes/", node.node_id()), StrCat("NODE_", pb::NodeState_Name(to)), message};
+  entry.from = pb::NodeState_Name(node.state());
+  entry.to = pb::NodeState_Name(to);
+  editor.Log(entry);
+  node.set_state(to);
+}
+
+}  // namespace
+
+Reply OnRegister(Editor& editor, const RegisterNode& event) {
+  const wpb::RegisterWorkerRequest& request = event.request;
+  Reply reply;
+  for (const wpb::RankInventory& rank : request.ranks()) {
+    reply.verdicts.push_back(VerdictOn(editor.base(), request.node_id(), rank));
+  }
+  EndMissingRanks(editor, request);
+  spb::StoredNode* node = editor.Node(request.node_id());
+  if (node == nullptr) node = editor.NewNode(request.node_id());
+  node->set_incarnation(request.incarnation());
+  node->set_boot_id(request.boot_id());
+  node->set_version(request.version());
+  *node->mutable_devices() = request.devices();
+  *node->mutable_labels() = request.labels();
+  node->set_address(request.address());
+  const auto runs = request.labels().find("runs_dir");
+  if (runs != request.labels().end()) node->set_runs_dir(runs->second);
+  *node->mutable_last_contact_time() = ToProto(editor.now());
+  SetNodeState(editor, *node, pb::READY, "registered");
+  SetContactLost(editor, request.node_id(), false);
+  editor.WantSchedule();
+  return reply;
+}
+
+Reply OnContact(Editor& editor, const std::string& node_id, bool lost) {
+  const NodePtr base = editor.base().nodes.Find(node_id);
+  const pb::NodeState to = lost ? pb::SUSPECT : pb::READY;
+  if (base == nullptr || base->state() == to) return {};
+  spb::StoredNode& node = *editor.Node(node_id);
+  *node.mutable_last_contact_time() = ToProto(editor.now());
+  SetNodeState(editor, node, to, lost ? "its lease ran out; its ranks may go on" : "its lease is renewed again");
+  SetContactLost(editor, node_id, lost);
+  if (!lost) editor.WantSchedule();
+  return {};
+}
+
+Reply OnFilesDeleted(Editor& editor, const FilesDeleted& event) {
+  spb::StoredNode* node = editor.Node(event.node_id);
+  if (node == nullptr) return {};
+  auto& deletions = *node->mutable_deletions();
+  const auto same = [&](const spb::PendingDeletion& deletion) {
+    return deletion.job_id() == event.files.job_id() &&
+           std::equal(deletion.paths().begin(), deletion.paths().end(), event.files.paths().begin(),
+                      event.files.paths().end());
+  };
+  const auto it = std::find_if(deletions.begin(), deletions.end(), same);
+  if (it != deletions.end()) deletions.erase(it);
+  return {};
+}
+
+}  // namespace ft::state

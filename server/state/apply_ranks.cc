@@ -1,0 +1,359 @@
+// What ranks and their agents report: starts, records, checkpoints, ends; and what an end means for the job.
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "core/rpc/errors.h"
+#include "server/state/editor.h"
+
+namespace ft::state {
+namespace {
+
+// Gang failures in a row, without a new checkpoint or a new furthest step, after which the job fails; 0 = at once.
+int RetryBudget(pb::FailureClass failure_class) {
+  switch (failure_class) {
+    case pb::HANG:
+      return 3;
+    case pb::DEVICE_FAULT:
+    case pb::NETWORK:
+    case pb::CHECKPOINT_IO:
+    case pb::UNKNOWN_EXIT:
+      return 5;
+    case pb::NODE_LOST:
+    case pb::PREEMPTED:
+    case pb::CONTROL_PLANE:
+      return 1 << 30;
+    default:
+      return 0;
+  }
+}
+
+bool Gone(const spb::StoredRank& rank) {
+  return rank.state() == wpb::RANK_EXITED || rank.state() == wpb::RANK_NOT_STARTED;
+}
+
+std::string ExitText(int wait_status) {
+  if (WIFSIGNALED(wait_status)) {
+    const char* name = sigabbrev_np(WTERMSIG(wait_status));
+    return StrCat("was killed by signal ", WTERMSIG(wait_status), name == nullptr ? "" : StrCat(" (SIG", name, ")"));
+  }
+  return StrCat("exited with status ", WEXITSTATUS(wait_status));
+}
+
+pb::JobFailure FailureOf(const spb::StoredRank& rank) {
+  pb::JobFailure failure;
+  failure.set_rank(rank.rank());
+  failure.set_node_id(rank.node_id());
+  if (rank.result().state() == wpb::ResultRecord::FAILED) {
+    pb::FailureClass parsed = pb::UNKNOWN_EXIT;
+    pb::FailureClass_Parse(rank.result().failure_class(), &parsed);
+    failure.set_failure_class(parsed);
+    failure.set_message(rank.result().message());
+  } else if (rank.state() == wpb::RANK_NOT_STARTED) {
+    failure.set_failure_class(pb::CONTROL_PLANE);
+    failure.set_message(rank.message().empty() ? "the rank did not start" : rank.message());
+  } else if (!rank.message().empty()) {
+    failure.set_failure_class(pb::NODE_LOST);
+    failure.set_message(rank.message());
+  } else {
+    failure.set_failure_class(pb::UNKNOWN_EXIT);
+    failure.set_message(StrCat("rank ", rank.rank(), " ", ExitText(rank.wait_status()),
+                               " without a result; its last output is in ftctl logs"));
+  }
+  return failure;
+}
+
+// The rank to blame: one with a result of its own, else one that nobody asked to stop.
+pb::JobFailure BlamedFailure(const spb::StoredAttempt& attempt) {
+  if (attempt.has_failure()) return attempt.failure();
+  const spb::StoredRank* blamed = nullptr;
+  for (const spb::StoredRank& rank : attempt.ranks()) {
+    if (rank.result().state() == wpb::ResultRecord::FAILED) return FailureOf(rank);
+    if (rank.result().state() == wpb::ResultRecord::STATE_UNSPECIFIED && blamed == nullptr) blamed = &rank;
+  }
+  return blamed == nullptr ? pb::JobFailure() : FailureOf(*blamed);
+}
+
+bool AllHave(const spb::StoredAttempt& attempt, wpb::ResultRecord::State state) {
+  return std::all_of(attempt.ranks().begin(), attempt.ranks().end(),
+                     [&](const spb::StoredRank& rank) { return rank.result().state() == state; });
+}
+
+void Succeed(Editor& editor, spb::StoredJob& job, const spb::StoredAttempt& attempt) {
+  if (attempt.kind() == wpb::PREPARE) {
+    if (job.job().state() == pb::PAUSING) {
+      SetJobState(editor, job, pb::PAUSED, "paused after its data was prepared");
+    } else {
+      SetJobState(editor, job, pb::QUEUED, "data prepared, waiting for devices");
+    }
+    return;
+  }
+  const wpb::ResultRecord& result = attempt.ranks(0).result();
+  pb::JobResult& out = *job.mutable_job()->mutable_result();
+  if (!result.adapter_path().empty()) out.set_adapter_dir(StrCat(job.job().run_dir(), "/", result.adapter_path()));
+  out.set_adapter_sha256(result.adapter_sha256());
+  out.set_ledger_sha256(result.ledger_sha256());
+  job.mutable_job()->clear_failure();
+  SetJobState(editor, job, pb::SUCCEEDED, StrCat("finished after step ", result.step()));
+}
+
+void FailOrRetry(Editor& editor, spb::StoredJob& job, spb::StoredAttempt& attempt, int64_t furthest_before) {
+  const pb::JobFailure failure = BlamedFailure(attempt);
+  *attempt.mutable_failure() = failure;
+  const bool checkpointed = !editor.base().checkpoints.Under(AttemptKey(job.job_id(), attempt.epoch())).empty();
+  const bool progressed = attempt.step() > furthest_before || checkpointed;
+  const int failures = failure.failure_class() == pb::CONTROL_PLANE ? job.failures_in_row()
+                       : progressed                                 ? 1
+                                                                    : job.failures_in_row() + 1;
+  job.set_failures_in_row(failures);
+  *job.mutable_job()->mutable_failure() = failure;
+  const int budget = RetryBudget(failure.failure_class());
+  const bool give_up = failures > budget || budget == 0;
+  const bool pausing = job.job().state() == pb::PAUSING;
+  if (give_up) {
+    SetJobState(editor, job, pb::FAILED, failure.message());
+  } else if (pausing) {
+    SetJobState(editor, job, pb::PAUSED, StrCat("paused at its last checkpoint: ", failure.message()));
+  } else if (attempt.kind() == wpb::PREPARE) {
+    job.mutable_job()->set_state_message(StrCat("preparing again: ", failure.message()));
+    editor.WantSchedule();
+  } else if (job.job().state() != pb::RECOVERING) {
+    SetJobState(editor, job, pb::RECOVERING,
+                StrCat("restarting from step ", job.job().progress().checkpoint_step(), ": ", failure.message()));
+  }
+}
+
+void EndAttempt(Editor& editor, spb::StoredJob& job, spb::StoredAttempt& attempt) {
+  attempt.set_state(spb::StoredAttempt::ENDED);
+  *attempt.mutable_end_time() = ToProto(editor.now());
+  const int64_t furthest_before = job.furthest_step();
+  job.set_furthest_step(std::max(furthest_before, attempt.step()));
+  const bool succeeded = AllHave(attempt, wpb::ResultRecord::SUCCEEDED);
+  LogEntry entry{job.job().name(), "ATTEMPT_ENDED", succeeded ? "succeeded" : "stopped or failed"};
+  entry.epoch = attempt.epoch();
+  editor.Log(entry);
+  editor.WantSchedule();
+  const pb::JobState state = job.job().state();
+  if (IsTerminal(state)) return;
+  if (state == pb::CANCELLING) {
+    SetJobState(editor, job, pb::CANCELLED, job.job().state_message());
+  } else if (succeeded) {
+    Succeed(editor, job, attempt);
+  } else if (AllHave(attempt, wpb::ResultRecord::STOPPED)) {
+    if (state == pb::PAUSING) {
+      SetJobState(editor, job, pb::PAUSED, StrCat("paused at step ", job.job().progress().checkpoint_step()));
+    } else if (attempt.kind() == wpb::TRAIN && state != pb::RECOVERING) {
+      SetJobState(editor, job, pb::QUEUED, "stopped at a checkpoint, waiting for devices");
+    }
+  } else if (state == pb::PAUSING && attempt.kind() == wpb::PREPARE) {
+    SetJobState(editor, job, pb::PAUSED, "paused before its data was prepared");
+  } else {
+    FailOrRetry(editor, job, attempt, furthest_before);
+  }
+}
+
+void ApplyStep(const wpb::StepRecord& step, spb::StoredJob& job, spb::StoredAttempt& attempt) {
+  attempt.set_step(std::max(attempt.step(), step.step()));
+  pb::JobProgress& progress = *job.mutable_job()->mutable_progress();
+  progress.set_step(step.step());
+  progress.set_loss(step.loss());
+  progress.set_learning_rate(step.learning_rate());
+  progress.set_phase("train");
+  if (step.seconds() <= 0) return;
+  progress.set_tokens_per_second(static_cast<double>(step.tokens()) / step.seconds());
+  const double left = static_cast<double>(std::max<int64_t>(0, progress.total_steps() - step.step()));
+  // Smoothed over about ten steps, so that one slow step does not move the estimate much.
+  const double before = progress.eta().seconds() + progress.eta().nanos() * 1e-9;
+  const double now = left * step.seconds();
+  const double eta = progress.has_eta() ? 0.9 * before * (left / (left + 1)) + 0.1 * now : now;
+  progress.mutable_eta()->set_seconds(static_cast<int64_t>(eta));
+  progress.mutable_eta()->set_nanos(static_cast<int32_t>((eta - std::floor(eta)) * 1e9));
+}
+
+void ApplyPrepared(const wpb::PreparedRecord& record, const std::string& node_id, spb::StoredJob& job) {
+  pb::PreparedData& data = *job.mutable_job()->mutable_prepared();
+  data.set_cache_sha256(record.cache_sha256());
+  data.set_samples(record.samples());
+  data.set_tokens(record.tokens());
+  data.set_supervised_tokens(record.supervised_tokens());
+  data.set_truncated_samples(record.truncated_samples());
+  data.set_holdout_samples(record.holdout_samples());
+  *data.mutable_report() = record.report();
+  job.set_prepared_cache(record.cache_path());
+  job.set_prepared_node(node_id);
+}
+
+void ApplyRecord(Editor& editor, const wpb::RankRecord& record, spb::StoredJob& job, spb::StoredAttempt& attempt,
+                 spb::StoredRank& rank) {
+  pb::JobProgress& progress = *job.mutable_job()->mutable_progress();
+  switch (record.kind_case()) {
+    case wpb::RankRecord::kPlan:
+      progress.set_total_steps(record.plan().total_steps());
+      progress.clear_eta();
+      break;
+    case wpb::RankRecord::kStep:
+      if (rank.rank() == 0) ApplyStep(record.step(), job, attempt);
+      break;
+    case wpb::RankRecord::kEval:
+      progress.set_eval_loss(record.eval().loss());
+      progress.set_has_eval_loss(true);
+      break;
+    case wpb::RankRecord::kBeat:
+      if (rank.rank() == 0) progress.set_phase(record.beat().phase());
+      break;
+    case wpb::RankRecord::kPrepared:
+      ApplyPrepared(record.prepared(), rank.node_id(), job);
+      break;
+    case wpb::RankRecord::kResult:
+      *rank.mutable_result() = record.result();
+      break;
+    case wpb::RankRecord::kNote: {
+      LogEntry entry{job.job().name(), StrCat("RANK_", record.note().reason()), record.note().message(),
+                     StrCat("node:", rank.node_id())};
+      entry.epoch = attempt.epoch();
+      editor.Log(entry);
+      break;
+    }
+    default:
+      break;
+  }
+}
+
+// Checkpoints beyond the newest keep_last go: the row now, the files by command.
+void DropOldCheckpoints(Editor& editor, const spb::StoredJob& job) {
+  std::vector<CheckpointPtr> rows = editor.base().checkpoints.Under(job.job_id());
+  // The one just committed is not in the base yet, so keep_last - 1 of the older ones stay.
+  const int stay = std::max(1, job.keep_last()) - 1;
+  for (int i = 0; i + stay < static_cast<int>(rows.size()); ++i) {
+    const spb::StoredCheckpoint& row = *rows[i];
+    editor.DropCheckpoint(rows[i]);
+    spb::StoredNode* node = editor.Node(row.node_id());
+    if (node == nullptr) continue;
+    spb::PendingDeletion& deletion = *node->add_deletions();
+    deletion.set_job_id(job.job_id());
+    deletion.add_paths(row.checkpoint().path());
+    wpb::Command command;
+    command.mutable_delete_files()->set_job_id(job.job_id());
+    command.mutable_delete_files()->add_paths(row.checkpoint().path());
+    editor.Send(row.node_id(), std::move(command));
+  }
+}
+
+}  // namespace
+
+void AfterRankEnded(Editor& editor, spb::StoredJob& job, spb::StoredAttempt& attempt) {
+  if (attempt.state() == spb::StoredAttempt::ENDED) return;
+  if (std::all_of(attempt.ranks().begin(), attempt.ranks().end(), Gone)) {
+    EndAttempt(editor, job, attempt);
+    return;
+  }
+  if (attempt.state() == spb::StoredAttempt::STOPPING) return;
+  const auto bad = std::find_if(attempt.ranks().begin(), attempt.ranks().end(), [](const spb::StoredRank& rank) {
+    return Gone(rank) && rank.result().state() != wpb::ResultRecord::SUCCEEDED &&
+           rank.result().state() != wpb::ResultRecord::STOPPED;
+  });
+  if (bad == attempt.ranks().end()) return;
+  // One rank failed: the whole gang stops, and restarts together under the next epoch.
+  *attempt.mutable_failure() = FailureOf(*bad);
+  const pb::JobState state = job.job().state();
+  if (state == pb::RUNNING || state == pb::STARTING) {
+    SetJobState(editor, job, pb::RECOVERING, StrCat("stopping the gang: ", attempt.failure().message()));
+  }
+  StopAttempt(editor, attempt, /*with_checkpoint=*/false);
+}
+
+Reply OnRankReport(Editor& editor, const RankReport& event) {
+  const wpb::RankRef& ref = event.report.ref();
+  if (Status fence = CheckFence(editor.base(), event.node_id, ref); !fence.ok()) return {fence, "", {}, 0};
+  spb::StoredJob& job = *editor.Job(ref.job_id());
+  spb::StoredAttempt& attempt = *editor.Attempt(ref.job_id(), ref.epoch());
+  spb::StoredRank& rank = *attempt.mutable_ranks(ref.rank());
+  if (Gone(rank)) return {};
+  rank.set_state(event.report.state());
+  if (event.report.pid() != 0) rank.set_pid(event.report.pid());
+  rank.set_wait_status(event.report.wait_status());
+  if (event.report.state() == wpb::RANK_NOT_STARTED) rank.set_message(event.report.message());
+  if (Gone(rank)) {
+    AfterRankEnded(editor, job, attempt);
+    return {};
+  }
+  const bool all_run = std::all_of(attempt.ranks().begin(), attempt.ranks().end(),
+                                   [](const spb::StoredRank& r) { return r.state() == wpb::RANK_RUNNING; });
+  if (all_run && attempt.state() == spb::StoredAttempt::ALLOCATED) {
+    attempt.set_state(spb::StoredAttempt::RUNNING);
+    if (job.job().state() == pb::STARTING) SetJobState(editor, job, pb::RUNNING, StrCat("running on ", rank.node_id()));
+  }
+  return {};
+}
+
+Reply OnRecords(Editor& editor, const RecordsArrived& event) {
+  const wpb::RankRef& ref = event.ref;
+  if (Status fence = CheckFence(editor.base(), event.node_id, ref); !fence.ok()) return {fence, "", {}, 0};
+  Reply reply;
+  reply.acked_sequence = CurrentAttempt(editor.base(), *editor.base().jobs.Find(ref.job_id()))->ranks(ref.rank()).acked_sequence();
+  const bool news = std::any_of(event.records.begin(), event.records.end(), [&](const wpb::RankRecord& record) {
+    return record.sequence() == reply.acked_sequence + 1;
+  });
+  if (!news) return reply;
+  spb::StoredJob& job = *editor.Job(ref.job_id());
+  spb::StoredAttempt& attempt = *editor.Attempt(ref.job_id(), ref.epoch());
+  spb::StoredRank& rank = *attempt.mutable_ranks(ref.rank());
+  for (const wpb::RankRecord& record : event.records) {
+    if (record.sequence() != rank.acked_sequence() + 1) continue;
+    ApplyRecord(editor, record, job, attempt, rank);
+    rank.set_acked_sequence(record.sequence());
+  }
+  reply.acked_sequence = rank.acked_sequence();
+  return reply;
+}
+
+Reply OnCheckpoint(Editor& editor, const CheckpointWritten& event) {
+  const wpb::RankRef& ref = event.ref;
+  if (Status fence = CheckFence(editor.base(), event.node_id, ref); !fence.ok()) return {fence, "", {}, 0};
+  const wpb::CheckpointRecord& record = event.checkpoint;
+  if (editor.base().checkpoints.Find(CheckpointKey(ref.job_id(), ref.epoch(), record.step())) != nullptr) return {};
+  spb::StoredJob& job = *editor.Job(ref.job_id());
+  if (record.step() < job.job().progress().checkpoint_step()) return {};  // Repeated, and dropped since.
+  spb::StoredCheckpoint row;
+  row.set_job_id(ref.job_id());
+  row.set_node_id(event.node_id);
+  pb::Checkpoint& checkpoint = *row.mutable_checkpoint();
+  checkpoint.set_job(job.job().name());
+  checkpoint.set_epoch(ref.epoch());
+  checkpoint.set_step(record.step());
+  checkpoint.set_path(record.path());
+  checkpoint.set_manifest_sha256(record.manifest_sha256());
+  checkpoint.set_size_bytes(record.size_bytes());
+  *checkpoint.mutable_commit_time() = ToProto(editor.now());
+  editor.AddCheckpoint(row);
+  job.mutable_job()->mutable_progress()->set_checkpoint_step(record.step());
+  job.set_resume_node(event.node_id);
+  job.set_resume_path(record.path());
+  job.set_failures_in_row(0);
+  LogEntry entry{job.job().name(), "CHECKPOINT_COMMITTED", StrCat("step ", record.step(), ", ", record.path()),
+                 StrCat("node:", event.node_id)};
+  entry.epoch = ref.epoch();
+  editor.Log(entry);
+  DropOldCheckpoints(editor, job);
+  return {};
+}
+
+Reply OnStopFoundNothing(Editor& editor, const StopFoundNothing& event) {
+  const JobPtr base = editor.base().jobs.Find(event.job_id);
+  const AttemptPtr current = base == nullptr ? nullptr : CurrentAttempt(editor.base(), *base);
+  if (current == nullptr || current->epoch() != event.epoch || current->state() != spb::StoredAttempt::STOPPING) return {};
+  spb::StoredJob& job = *editor.Job(event.job_id);
+  spb::StoredAttempt& attempt = *editor.Attempt(event.job_id, event.epoch);
+  for (spb::StoredRank& rank : *attempt.mutable_ranks()) {
+    if (rank.node_id() != event.node_id || Gone(rank)) continue;
+    rank.set_state(wpb::RANK_NOT_STARTED);
+    rank.set_message("it was stopped before it started");
+  }
+  AfterRankEnded(editor, job, attempt);
+  return {};
+}
+
+}  // namespace ft::state

@@ -1,0 +1,378 @@
+#include "server/state/apply.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include "core/rpc/errors.h"
+
+namespace ft::state {
+namespace {
+
+// A coordinator's state driven by events, with one node of `cores` cores.
+class Cluster {
+ public:
+  explicit Cluster(int cores = 8) {
+    state_.store_id = "test";
+    state_.term = 1;
+    Node("a", cores);
+  }
+
+  Transition Do(const Event& event) {
+    now_ += absl::Seconds(1);
+    Transition transition = Apply(state_, event, now_);
+    for (const JobPtr& job : transition.changes.jobs) CheckEdge(*job);
+    state_ = transition.next;
+    return transition;
+  }
+
+  void Node(const std::string& id, int cores, const std::string& incarnation = "i1",
+            std::vector<wpb::RankInventory> ranks = {}) {
+    RegisterNode event;
+    event.request.set_node_id(id);
+    event.request.set_incarnation(incarnation);
+    auto* device = event.request.add_devices();
+    device->set_kind("cpu");
+    device->set_cores(cores);
+    for (const auto& rank : ranks) *event.request.add_ranks() = rank;
+    verdicts_ = Do(event).reply.verdicts;
+  }
+
+  void Create(const std::string& id, int ranks = 1, int threads = 2) {
+    CreateJob event;
+    event.row.set_job_id(id);
+    event.row.set_namespace_id("default");
+    event.row.set_ranks(ranks);
+    event.row.set_threads(threads);
+    event.row.set_device("cpu");
+    event.row.set_keep_last(2);
+    event.row.mutable_job()->set_display_name(id);
+    Do(event);
+    Do(SchedulePass{});
+  }
+
+  wpb::RankRef Ref(const std::string& id, int rank = 0) {
+    wpb::RankRef ref;
+    ref.set_job_id(id);
+    ref.set_epoch(Job(id).epoch());
+    ref.set_rank(rank);
+    return ref;
+  }
+
+  Reply Report(const std::string& id, wpb::RankState rank_state, int rank = 0, int wait_status = 0,
+               const std::string& node = "a") {
+    RankReport event{node, {}};
+    *event.report.mutable_ref() = Ref(id, rank);
+    event.report.set_state(rank_state);
+    event.report.set_wait_status(wait_status);
+    return Do(event).reply;
+  }
+
+  Reply Records(const std::string& id, std::vector<wpb::RankRecord> records, int rank = 0) {
+    return Do(RecordsArrived{"a", Ref(id, rank), std::move(records)}).reply;
+  }
+
+  wpb::RankRecord Result(uint64_t sequence, wpb::ResultRecord::State result, const std::string& failure_class = "") {
+    wpb::RankRecord record;
+    record.set_sequence(sequence);
+    record.mutable_result()->set_state(result);
+    record.mutable_result()->set_failure_class(failure_class);
+    record.mutable_result()->set_message("said so");
+    return record;
+  }
+
+  void FinishPrepare(const std::string& id) {
+    Report(id, wpb::RANK_RUNNING);
+    wpb::RankRecord prepared;
+    prepared.set_sequence(1);
+    prepared.mutable_prepared()->set_cache_path("/cache");
+    Records(id, {prepared, Result(2, wpb::ResultRecord::SUCCEEDED)});
+    Report(id, wpb::RANK_EXITED);
+    Do(SchedulePass{});
+  }
+
+  void Checkpoint(const std::string& id, int64_t step) {
+    CheckpointWritten event{"a", Ref(id), {}};
+    event.checkpoint.set_step(step);
+    event.checkpoint.set_path("checkpoints/e" + std::to_string(Job(id).epoch()) + "-s" + std::to_string(step));
+    EXPECT_TRUE(Do(event).reply.status.ok());
+  }
+
+  const pb::Job& Job(const std::string& id) { return state_.jobs.Find(id)->job(); }
+  const spb::StoredAttempt& Attempt(const std::string& id) { return *CurrentAttempt(state_, *state_.jobs.Find(id)); }
+  ClusterState& state() { return state_; }
+  const std::vector<wpb::RegisterWorkerResponse::Verdict>& verdicts() const { return verdicts_; }
+
+ private:
+  // Every change of a job's state is an edge of the graph.
+  void CheckEdge(const spb::StoredJob& job) {
+    const JobPtr before = state_.jobs.Find(job.job_id());
+    if (before == nullptr || before->job().state() == job.job().state()) return;
+    // One event may take two edges (a rank ends, its gang is restarted); terminal states never change.
+    EXPECT_FALSE(IsTerminal(before->job().state()));
+  }
+
+  ClusterState state_;
+  absl::Time now_ = absl::FromUnixSeconds(1'700'000'000);
+  std::vector<wpb::RegisterWorkerResponse::Verdict> verdicts_;
+};
+
+TEST(Apply, FromSubmitToSuccess) {
+  Cluster cluster;
+  cluster.Create("j");
+  EXPECT_EQ(cluster.Job("j").state(), pb::PREPARING);
+  EXPECT_EQ(cluster.Attempt("j").kind(), wpb::PREPARE);
+  cluster.FinishPrepare("j");
+  EXPECT_EQ(cluster.Job("j").state(), pb::STARTING);
+  EXPECT_EQ(cluster.Job("j").epoch(), 2);
+  EXPECT_EQ(CoresAllocated(cluster.state(), "a"), 2);
+  cluster.Report("j", wpb::RANK_RUNNING);
+  EXPECT_EQ(cluster.Job("j").state(), pb::RUNNING);
+  cluster.Records("j", {cluster.Result(1, wpb::ResultRecord::SUCCEEDED)});
+  cluster.Report("j", wpb::RANK_EXITED);
+  EXPECT_EQ(cluster.Job("j").state(), pb::SUCCEEDED);
+  EXPECT_EQ(CoresAllocated(cluster.state(), "a"), 0);
+}
+
+TEST(Apply, SameRequestIdAnswersTheSameJob) {
+  Cluster cluster;
+  CreateJob event;
+  event.caller = {"user:x", "CreateJob", "r1", "digest"};
+  event.row.set_job_id("j1");
+  event.row.set_namespace_id("default");
+  EXPECT_EQ(cluster.Do(event).reply.job_id, "j1");
+  event.row.set_job_id("j2");
+  EXPECT_EQ(cluster.Do(event).reply.job_id, "j1");
+  EXPECT_EQ(cluster.state().jobs.size(), 1u);
+  event.caller.request_sha256 = "other";
+  EXPECT_EQ(rpc::ReasonOf(cluster.Do(event).reply.status), pb::REQUEST_ID_REUSED);
+}
+
+TEST(Apply, RevisionsGrowByOnePerEvent) {
+  Cluster cluster;
+  const int64_t before = cluster.state().revision;
+  CreateJob event;
+  event.row.set_job_id("j");
+  const Transition transition = cluster.Do(event);
+  ASSERT_EQ(transition.changes.events.size(), 2u);
+  EXPECT_EQ(transition.changes.events[0].revision(), before + 1);
+  EXPECT_EQ(transition.changes.events[1].revision(), before + 2);
+  EXPECT_EQ(transition.changes.revision, before + 2);
+}
+
+TEST(Apply, WritesOfAnOlderEpochAreRefused) {
+  Cluster cluster;
+  cluster.Create("j");
+  const wpb::RankRef old = cluster.Ref("j");
+  cluster.FinishPrepare("j");
+  for (const Event& event : std::vector<Event>{RecordsArrived{"a", old, {}}, CheckpointWritten{"a", old, {}}}) {
+    EXPECT_EQ(rpc::ReasonOf(cluster.Do(event).reply.status), pb::STALE_EPOCH);
+  }
+  RankReport report{"a", {}};
+  *report.report.mutable_ref() = old;
+  EXPECT_EQ(rpc::ReasonOf(cluster.Do(report).reply.status), pb::STALE_EPOCH);
+  EXPECT_EQ(rpc::ReasonOf(CheckFence(cluster.state(), "b", cluster.Ref("j"))), pb::STALE_EPOCH);
+  EXPECT_TRUE(CheckFence(cluster.state(), "a", cluster.Ref("j")).ok());
+}
+
+TEST(Apply, OneDeadRankStopsTheGangAndRestartsItOnce) {
+  Cluster cluster;
+  cluster.Create("j", /*ranks=*/3, /*threads=*/1);
+  cluster.FinishPrepare("j");
+  for (int rank = 0; rank < 3; ++rank) cluster.Report("j", wpb::RANK_RUNNING, rank);
+  cluster.Checkpoint("j", 40);
+  cluster.Report("j", wpb::RANK_EXITED, 1, SIGKILL);
+  EXPECT_EQ(cluster.Job("j").state(), pb::RECOVERING);
+  EXPECT_EQ(cluster.Attempt("j").state(), spb::StoredAttempt::STOPPING);
+  cluster.Report("j", wpb::RANK_EXITED, 0, SIGTERM);
+  cluster.Report("j", wpb::RANK_EXITED, 2, SIGTERM);
+  EXPECT_EQ(cluster.Job("j").failure().rank(), 1);
+  EXPECT_EQ(cluster.state().jobs.Find("j")->failures_in_row(), 1);
+  cluster.Do(SchedulePass{});
+  EXPECT_EQ(cluster.Job("j").state(), pb::STARTING);
+  EXPECT_EQ(cluster.Job("j").epoch(), 3);
+  EXPECT_EQ(cluster.Attempt("j").resume_step(), 40);
+  EXPECT_EQ(cluster.Attempt("j").resume_path(), "checkpoints/e2-s40");
+}
+
+TEST(Apply, UnknownExitsInARowUseUpTheBudgetAndCheckpointsRefillIt) {
+  Cluster cluster;
+  cluster.Create("j");
+  cluster.FinishPrepare("j");
+  for (int i = 0; i < 5; ++i) {
+    cluster.Report("j", wpb::RANK_EXITED, 0, SIGKILL);
+    EXPECT_EQ(cluster.Job("j").state(), pb::RECOVERING) << i;
+    cluster.Do(SchedulePass{});
+  }
+  cluster.Checkpoint("j", 10);
+  cluster.Report("j", wpb::RANK_EXITED, 0, SIGKILL);
+  for (int i = 0; i < 4; ++i) {
+    cluster.Do(SchedulePass{});
+    cluster.Report("j", wpb::RANK_EXITED, 0, SIGKILL);
+    EXPECT_EQ(cluster.Job("j").state(), pb::RECOVERING) << i;
+  }
+  cluster.Do(SchedulePass{});
+  cluster.Report("j", wpb::RANK_EXITED, 0, SIGKILL);
+  EXPECT_EQ(cluster.Job("j").state(), pb::FAILED);
+}
+
+TEST(Apply, ConfigErrorsFailAtOnceAndNetworkErrorsAreRetried) {
+  Cluster cluster;
+  for (const auto& [failure_class, state] : {std::pair{"CONFIG", pb::FAILED}, {"DATA", pb::FAILED},
+                                             {"NAN_LOSS", pb::FAILED}, {"NETWORK", pb::RECOVERING}}) {
+    const std::string id = std::string("j-") + failure_class;
+    cluster.Create(id);
+    cluster.FinishPrepare(id);
+    cluster.Records(id, {cluster.Result(1, wpb::ResultRecord::FAILED, failure_class)});
+    cluster.Report(id, wpb::RANK_EXITED, 0, 1 << 8);
+    EXPECT_EQ(cluster.Job(id).state(), state) << failure_class;
+    EXPECT_EQ(cluster.Job(id).failure().message(), "said so");
+  }
+}
+
+TEST(Apply, CancelIsFinalWhateverTheRankSaysAfterwards) {
+  Cluster cluster;
+  cluster.Create("j");
+  cluster.FinishPrepare("j");
+  cluster.Report("j", wpb::RANK_RUNNING);
+  CancelJob cancel{{}, "j", "enough"};
+  const Transition transition = cluster.Do(cancel);
+  EXPECT_EQ(cluster.Job("j").state(), pb::CANCELLING);
+  ASSERT_EQ(transition.commands.size(), 1u);
+  EXPECT_TRUE(transition.commands[0].command.has_stop_ranks());
+  cluster.Records("j", {cluster.Result(1, wpb::ResultRecord::SUCCEEDED)});
+  cluster.Report("j", wpb::RANK_EXITED);
+  EXPECT_EQ(cluster.Job("j").state(), pb::CANCELLED);
+  const int64_t epoch = cluster.Job("j").epoch();
+  cluster.Do(SchedulePass{});
+  EXPECT_TRUE(cluster.Do(cancel).reply.status.ok());
+  EXPECT_EQ(cluster.Job("j").epoch(), epoch);
+}
+
+TEST(Apply, StopOfAnAttemptThatNeverStartedEndsIt) {
+  Cluster cluster;
+  cluster.Create("j");
+  cluster.Do(CancelJob{{}, "j", ""});
+  EXPECT_EQ(cluster.Job("j").state(), pb::CANCELLING);
+  cluster.Do(StopFoundNothing{"a", "j", 1});
+  EXPECT_EQ(cluster.Job("j").state(), pb::CANCELLED);
+}
+
+TEST(Apply, OnlyTheNewestCheckpointsStay) {
+  Cluster cluster;
+  cluster.Create("j");
+  cluster.FinishPrepare("j");
+  for (int64_t step = 10; step <= 50; step += 10) cluster.Checkpoint("j", step);
+  const auto rows = cluster.state().checkpoints.Under("j");
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0]->checkpoint().step(), 40);
+  EXPECT_EQ(rows[1]->checkpoint().step(), 50);
+  EXPECT_EQ(cluster.state().nodes.Find("a")->deletions_size(), 3);
+  EXPECT_EQ(OutstandingCommands(cluster.state(), "a").size(), 1u + 3u);  // Its start is not confirmed yet.
+  wpb::DeleteFiles done;
+  done.set_job_id("j");
+  done.add_paths("checkpoints/e2-s10");
+  cluster.Do(FilesDeleted{"a", done});
+  EXPECT_EQ(cluster.state().nodes.Find("a")->deletions_size(), 2);
+}
+
+TEST(Apply, AdoptsByInventoryAndEndsWhatIsMissing) {
+  Cluster cluster;
+  cluster.Create("kept");
+  cluster.FinishPrepare("kept");
+  cluster.Report("kept", wpb::RANK_RUNNING);
+  cluster.Create("lost");
+  cluster.FinishPrepare("lost");
+  cluster.Report("lost", wpb::RANK_RUNNING);
+  wpb::RankInventory kept, old;
+  *kept.mutable_ref() = cluster.Ref("kept");
+  kept.set_state(wpb::RANK_RUNNING);
+  old = kept;
+  old.mutable_ref()->set_epoch(1);
+  cluster.Node("a", 8, "i2", {kept, old});
+  using Verdict = wpb::RegisterWorkerResponse::Verdict;
+  ASSERT_EQ(cluster.verdicts().size(), 2u);
+  EXPECT_EQ(cluster.verdicts()[0].action(), Verdict::ADOPT);
+  EXPECT_EQ(cluster.verdicts()[1].action(), Verdict::KILL);
+  EXPECT_EQ(cluster.Job("kept").state(), pb::RUNNING);
+  EXPECT_EQ(cluster.Job("lost").state(), pb::RECOVERING);
+  EXPECT_EQ(cluster.Job("lost").failure().failure_class(), pb::NODE_LOST);
+}
+
+TEST(Apply, SilentNodeTakesNoNewWorkAndLosesNothing) {
+  Cluster cluster;
+  cluster.Create("j");
+  cluster.FinishPrepare("j");
+  cluster.Report("j", wpb::RANK_RUNNING);
+  cluster.Do(NodeContactLost{"a"});
+  EXPECT_TRUE(cluster.Job("j").contact_lost());
+  EXPECT_EQ(cluster.Job("j").state(), pb::RUNNING);
+  cluster.Create("k");
+  EXPECT_EQ(cluster.Job("k").epoch(), 0);
+  cluster.Do(NodeContactRegained{"a"});
+  cluster.Do(SchedulePass{});
+  EXPECT_FALSE(cluster.Job("j").contact_lost());
+  EXPECT_EQ(cluster.Job("k").epoch(), 1);
+}
+
+TEST(Apply, RecordsCountOnceAndInOrder) {
+  Cluster cluster;
+  cluster.Create("j");
+  cluster.FinishPrepare("j");
+  const auto step = [](uint64_t sequence, int64_t number) {
+    wpb::RankRecord record;
+    record.set_sequence(sequence);
+    record.mutable_step()->set_step(number);
+    return record;
+  };
+  EXPECT_EQ(cluster.Records("j", {step(1, 1), step(2, 2)}).acked_sequence, 2u);
+  EXPECT_EQ(cluster.Records("j", {step(1, 1), step(2, 2), step(3, 3)}).acked_sequence, 3u);
+  EXPECT_EQ(cluster.Records("j", {step(5, 5)}).acked_sequence, 3u);  // A gap: the sender goes back.
+  EXPECT_EQ(cluster.Job("j").progress().step(), 3);
+}
+
+TEST(Apply, PauseChecksPointsAndResumeQueuesAgain) {
+  Cluster cluster;
+  cluster.Create("j");
+  cluster.FinishPrepare("j");
+  cluster.Report("j", wpb::RANK_RUNNING);
+  const Transition paused = cluster.Do(PauseJob{{}, "j"});
+  EXPECT_TRUE(paused.commands.at(0).command.stop_ranks().checkpoint());
+  cluster.Checkpoint("j", 7);
+  cluster.Records("j", {cluster.Result(1, wpb::ResultRecord::STOPPED)});
+  cluster.Report("j", wpb::RANK_EXITED);
+  EXPECT_EQ(cluster.Job("j").state(), pb::PAUSED);
+  cluster.Do(ResumeJob{{}, "j"});
+  cluster.Do(SchedulePass{});
+  EXPECT_EQ(cluster.Job("j").state(), pb::STARTING);
+  EXPECT_EQ(cluster.Attempt("j").resume_step(), 7);
+}
+
+TEST(Apply, DeleteWantsAnEndedJobAndRemovesEveryRow) {
+  Cluster cluster;
+  cluster.Create("j");
+  EXPECT_EQ(rpc::ReasonOf(cluster.Do(DeleteJob{{}, "j"}).reply.status), pb::JOB_NOT_TERMINAL);
+  cluster.Do(CancelJob{{}, "j", ""});
+  cluster.Do(StopFoundNothing{"a", "j", 1});
+  EXPECT_TRUE(cluster.Do(DeleteJob{{}, "j"}).reply.status.ok());
+  EXPECT_EQ(cluster.state().jobs.size(), 0u);
+  EXPECT_EQ(cluster.state().attempts.size(), 0u);
+  EXPECT_EQ(rpc::ReasonOf(cluster.Do(DeleteJob{{}, "j"}).reply.status), pb::JOB_NOT_FOUND);
+}
+
+TEST(Apply, NewestJobOfADisplayNameWins) {
+  Cluster cluster;
+  cluster.Create("j1");
+  cluster.Create("j2");
+  ClusterState& state = cluster.state();
+  for (const char* id : {"j1", "j2"}) {
+    auto row = std::make_shared<spb::StoredJob>(*state.jobs.Find(id));
+    row->mutable_job()->set_display_name("same");
+    state.jobs.Set(id, row);
+  }
+  EXPECT_EQ(FindJob(state, "same")->job_id(), "j2");
+  EXPECT_EQ(FindJob(state, "namespaces/default/jobs/j1")->job_id(), "j1");
+  EXPECT_EQ(FindJob(state, "namespaces/other/jobs/j1"), nullptr);
+}
+
+}  // namespace
+}  // namespace ft::state

@@ -1,0 +1,70 @@
+// Everything the coordinator knows that survives it: rows by key, and the revision of the last change. A value type; a
+// copy is a snapshot.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "finetune/store/v1/store.pb.h"
+#include "finetune/v1/events.pb.h"
+#include "server/state/cow_map.h"
+
+namespace ft::state {
+
+namespace pb = finetune::v1;
+namespace wpb = finetune::worker::v1;
+namespace spb = finetune::store::v1;
+
+using JobPtr = CowMap<spb::StoredJob>::Ptr;
+using AttemptPtr = CowMap<spb::StoredAttempt>::Ptr;
+using NodePtr = CowMap<spb::StoredNode>::Ptr;
+using CheckpointPtr = CowMap<spb::StoredCheckpoint>::Ptr;
+using RequestPtr = CowMap<spb::StoredRequest>::Ptr;
+
+struct ClusterState {
+  std::string store_id;  // New with each store; resume tokens of another store are refused.
+  int64_t term = 0;      // Grows with each start of a coordinator on this store.
+  int64_t revision = 0;  // Of the last change.
+  CowMap<spb::StoredJob> jobs;                // by job id
+  CowMap<spb::StoredAttempt> attempts;        // by AttemptKey, those that have ended too
+  CowMap<spb::StoredAttempt> active;          // the ones that have not
+  CowMap<spb::StoredNode> nodes;              // by node id
+  CowMap<spb::StoredCheckpoint> checkpoints;  // by CheckpointKey; committed ones only
+  CowMap<spb::StoredRequest> requests;        // by request id
+};
+
+// What one transition changes, for the store and for watchers. Rows are as they are afterwards.
+struct Changes {
+  int64_t revision = 0;  // The state's revision afterwards.
+  std::vector<JobPtr> jobs;
+  std::vector<JobPtr> deleted_jobs;  // Their attempts and checkpoints go with them.
+  std::vector<AttemptPtr> attempts;
+  std::vector<NodePtr> nodes;
+  std::vector<CheckpointPtr> checkpoints;
+  std::vector<CheckpointPtr> deleted_checkpoints;
+  std::vector<RequestPtr> requests;
+  std::vector<std::string> deleted_requests;
+  std::vector<pb::Event> events;
+  bool empty() const {
+    return jobs.empty() && deleted_jobs.empty() && attempts.empty() && nodes.empty() && checkpoints.empty() &&
+           deleted_checkpoints.empty() && requests.empty() && deleted_requests.empty() && events.empty();
+  }
+};
+
+// Keys sort by number.
+std::string AttemptKey(const std::string& job_id, int64_t epoch);
+std::string CheckpointKey(const std::string& job_id, int64_t epoch, int64_t step);
+
+bool IsTerminal(pb::JobState state);
+std::string JobName(const std::string& namespace_id, const std::string& job_id);
+
+// A resource name, a job id, or a display name of the namespace (the newest job of that name); null when there is none.
+JobPtr FindJob(const ClusterState& state, const std::string& name);
+
+// The job's newest attempt; null before the first.
+AttemptPtr CurrentAttempt(const ClusterState& state, const spb::StoredJob& job);
+
+// Puts the changed rows into `state`.
+void Install(const Changes& changes, ClusterState& state);
+
+}  // namespace ft::state

@@ -1,0 +1,36 @@
+// Devices through NVML's interface, from a fake library opened at run time.
+#include "worker/agent/devices.h"
+
+#include <gtest/gtest.h>
+
+namespace ft::agent {
+namespace {
+
+TEST(Devices, CardsAndSlicesOfNvml) {
+  auto source = OpenNvml(FT_FAKE_NVML);
+  ASSERT_TRUE(source.ok()) << source.status();
+  auto devices = (*source)->List();
+  ASSERT_TRUE(devices.ok());
+  ASSERT_EQ(devices->size(), 3u);
+  EXPECT_EQ((*devices)[0].uuid(), "GPU-1");
+  EXPECT_EQ((*devices)[0].kind(), "gpu");
+  EXPECT_EQ((*devices)[0].arch(), "8.0");
+  EXPECT_EQ((*devices)[0].free_memory_bytes(), 39ll << 30);
+  EXPECT_EQ((*devices)[1].uuid(), "MIG-21");
+  EXPECT_EQ((*devices)[2].kind(), "mig");
+  EXPECT_EQ((*devices)[2].total_memory_bytes(), 10ll << 30);
+}
+
+TEST(Devices, WithoutTheLibraryThereAreNone) {
+  EXPECT_EQ(OpenNvml("libno-such-thing.so.1").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(OpenNvml("libz.so.1").status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST(Devices, CpuOffersItsCoresOrThoseConfigured) {
+  EXPECT_GE(CpuDevice("n", 0).cores(), 1);
+  EXPECT_EQ(CpuDevice("n", 3).cores(), 3);
+  EXPECT_GT(CpuDevice("n", 0).total_memory_bytes(), 0);
+}
+
+}  // namespace
+}  // namespace ft::agent

@@ -1,0 +1,298 @@
+#include "worker/agent/agent.h"
+
+#include <signal.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "worker/agent/command_reader.h"
+
+namespace ft::agent {
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr absl::Duration kMaxRegisterBackoff = absl::Seconds(2);
+
+}  // namespace
+
+Agent::Agent(Config config, UniqueFd supervisor)
+    : config_(std::move(config)),
+      client_(context_, config_.coordinator),
+      probe_(config_.node_id),
+      supervisor_(std::move(supervisor)),
+      supervisor_wait_(context_, supervisor_.get()),
+      signals_(context_, SIGTERM, SIGINT),
+      tick_timer_(context_),
+      renew_timer_(context_),
+      register_timer_(context_),
+      stream_timer_(context_) {
+  host_.client = &client_;
+  host_.session = [this] { return session_; };
+  host_.session_lost = [this] { LoseSession(); };
+  host_.signal = [this](const RankKey& key, int signal) {
+    nlohmann::json body = ToJson(key);
+    body["op"] = "signal";
+    body["signal"] = signal;
+    Tell(body);
+  };
+  host_.finished = [this](const RankKey& key) {
+    nlohmann::json body = ToJson(key);
+    body["op"] = "forget";
+    Tell(body);
+    asio::post(context_, [this, key] {
+      runs_.erase(key);
+      const bool more = std::any_of(runs_.begin(), runs_.end(),
+                                    [&](const auto& item) { return item.first.job_id == key.job_id; });
+      if (!more) probe_.OnJobGone(key.job_id);
+    });
+  };
+  host_.observe = [this](const RankKey& key, const wpb::RankRecord& record) {
+    if (key.rank == 0) probe_.OnRecord(key.job_id, record);
+  };
+}
+
+Agent::~Agent() { supervisor_wait_.release(); }
+
+Status Agent::Run() {
+  RETURN_IF_ERROR(MakeDirectories(config_.RunsDir()));
+  RETURN_IF_ERROR(MakeDirectories(config_.CacheDir()));
+  if (auto text = ReadFile(std::filesystem::path(config_.data) / "term", 64); text.ok()) term_ = std::atoll(text->c_str());
+  if (auto nvml = OpenNvml(config_.nvml); nvml.ok()) {
+    nvml_ = *std::move(nvml);
+  } else {
+    spdlog::info("no GPUs: {}", std::string(Message(nvml.status())));
+  }
+  if (config_.metrics != "0" && !config_.metrics.empty()) {
+    auto endpoint = metrics::Endpoint::Start(config_.metrics, probe_.registry());
+    if (endpoint.ok()) {
+      metrics_ = *std::move(endpoint);
+    } else {
+      spdlog::error("{}", std::string(Message(endpoint.status())));  // Training matters more than its graphs.
+    }
+  }
+  signals_.async_wait([this](const boost::system::error_code& error, int) {
+    if (!error) context_.stop();
+  });
+  WaitForSupervisor();
+  Tick();
+  context_.run();
+  if (reader_ != nullptr) reader_->Cancel();
+  return absl::OkStatus();
+}
+
+void Agent::WaitForSupervisor() {
+  supervisor_wait_.async_wait(asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
+    if (error) return;
+    while (true) {
+      auto message = supervisor::ReceiveMessage(supervisor_.get());
+      if (!message.ok()) {
+        spdlog::error("the supervisor is gone: {}", std::string(Message(message.status())));
+        context_.stop();
+        return;
+      }
+      if (!message->has_value()) break;
+      OnSupervisorMessage(*std::move(*message));
+    }
+    WaitForSupervisor();
+  });
+}
+
+void Agent::Tell(const nlohmann::json& body) {
+  const Status sent = supervisor::SendMessage(supervisor_.get(), body);
+  if (!sent.ok()) spdlog::error("to the supervisor: {}", std::string(Message(sent)));
+}
+
+void Agent::OnSupervisorMessage(supervisor::Message message) {
+  const nlohmann::json& body = message.body;
+  const std::string op = body.value("op", "");
+  if (op == "hello") {
+    incarnation_ = body.value("incarnation", "");
+    boot_id_ = body.value("boot_id", "");
+  } else if (op == "rank") {
+    OnRankState(body, std::move(message.fd));
+  } else if (op == "ready") {
+    ready_ = true;
+    Register();
+  } else if (op == "exited" || op == "failed") {
+    const auto it = runs_.find(supervisor::KeyFromJson(body));
+    if (it == runs_.end()) return;
+    if (op == "failed") {
+      it->second->OnNotStarted(body.value("message", ""));
+    } else {
+      it->second->OnExited(body.value("wait_status", 0));
+      probe_.OnExit(body.value("wait_status", 0));
+    }
+    it->second->Tick();
+  }
+}
+
+std::shared_ptr<RankRun> Agent::NewRun(const RankKey& key, wpb::AttemptKind kind) {
+  auto& slot = runs_[key];
+  if (slot == nullptr) slot = std::make_shared<RankRun>(key, kind, config_.RunsDir() / key.job_id, host_);
+  return slot;
+}
+
+void Agent::OnRankState(const nlohmann::json& body, UniqueFd control) {
+  auto rank = supervisor::RankFromJson(body);
+  if (!rank.ok()) return;
+  wpb::AttemptKind kind = wpb::ATTEMPT_KIND_UNSPECIFIED;
+  wpb::AttemptKind_Parse(rank->kind, &kind);
+  const auto run = NewRun(rank->key, kind);
+  run->OnProcess(rank->pid, std::move(control), rank->wait_status);
+  run->Tick();
+}
+
+std::vector<finetune::v1::Device> Agent::Devices() {
+  std::vector<finetune::v1::Device> devices = {CpuDevice(config_.node_id, config_.cores)};
+  if (nvml_ == nullptr) return devices;
+  auto cards = nvml_->List();
+  if (cards.ok()) {
+    devices.insert(devices.end(), cards->begin(), cards->end());
+  } else {
+    spdlog::warn("{}", std::string(Message(cards.status())));
+  }
+  return devices;
+}
+
+void Agent::Register() {
+  if (!ready_ || registering_) return;
+  registering_ = true;
+  wpb::RegisterWorkerRequest request;
+  request.set_node_id(config_.node_id);
+  request.set_incarnation(incarnation_);
+  request.set_boot_id(boot_id_);
+  request.set_version(FT_VERSION);
+  for (const auto& device : Devices()) *request.add_devices() = device;
+  for (const auto& [key, value] : config_.labels) (*request.mutable_labels())[key] = value;
+  (*request.mutable_labels())["runs_dir"] = config_.RunsDir().string();
+  for (const auto& [key, run] : runs_) *request.add_ranks() = run->Inventory();
+  request.set_highest_term_seen(term_);
+  client_.Call<wpb::RegisterWorkerRequest, wpb::RegisterWorkerResponse>(
+      &Client::Async::RegisterWorker, std::move(request),
+      [this](const Status& status, const wpb::RegisterWorkerResponse& response) { OnRegistered(status, response); });
+}
+
+void Agent::RetryRegister() {
+  register_timer_.expires_after(std::chrono::milliseconds(absl::ToInt64Milliseconds(register_backoff_)));
+  register_backoff_ = std::min(register_backoff_ * 2, kMaxRegisterBackoff);
+  register_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error && session_.empty()) Register();
+  });
+}
+
+void Agent::OnRegistered(const Status& status, const wpb::RegisterWorkerResponse& response) {
+  registering_ = false;
+  if (!status.ok() || !AcceptTerm(response.coordinator_term())) {
+    if (!coordinator_away_ || !absl::IsUnavailable(status)) {
+      spdlog::warn("cannot register with {}: {}", config_.coordinator,
+                   status.ok() ? "it is an older coordinator" : std::string(Message(status)));
+    }
+    coordinator_away_ = true;
+    RetryRegister();
+    return;
+  }
+  coordinator_away_ = false;
+  register_backoff_ = absl::Milliseconds(100);
+  session_ = response.session_id();
+  lease_millis_ = std::max<int64_t>(response.lease_millis(), 100);
+  last_renewal_ = clock_.BootTime();
+  spdlog::info("registered with {} as {}, {} rank(s) here", config_.coordinator, config_.node_id, runs_.size());
+  for (const auto& verdict : response.verdicts()) {
+    const RankKey key{verdict.ref().job_id(), verdict.ref().epoch(), verdict.ref().rank()};
+    const auto it = runs_.find(key);
+    if (it == runs_.end()) continue;
+    if (verdict.action() == wpb::RegisterWorkerResponse::Verdict::ADOPT) {
+      it->second->Adopt();
+    } else {
+      it->second->Abandon();
+    }
+  }
+  OpenCommandStream();
+  RenewLater();
+}
+
+void Agent::LoseSession() {
+  if (session_.empty()) return;
+  session_.clear();
+  if (reader_ != nullptr) reader_->Cancel();
+  Register();
+}
+
+void Agent::RenewLater() {
+  renew_timer_.expires_after(std::chrono::milliseconds(lease_millis_ / 3));
+  renew_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error && !session_.empty()) Renew();
+  });
+}
+
+void Agent::Renew() {
+  wpb::RenewLeaseRequest request;
+  request.set_session_id(session_);
+  request.set_sequence(++renew_sequence_);
+  for (const auto& device : Devices()) *request.add_devices() = device;
+  const absl::Duration sent = clock_.BootTime();
+  client_.Call<wpb::RenewLeaseRequest, wpb::RenewLeaseResponse>(
+      &Client::Async::RenewLease, std::move(request),
+      [this, sent](const Status& status, const wpb::RenewLeaseResponse& response) {
+        if (status.ok()) {
+          // Counted from the sending, so that our lease always ends before the coordinator's.
+          last_renewal_ = sent;
+          for (const wpb::RankRef& ref : response.revoked()) {
+            const auto it = runs_.find({ref.job_id(), ref.epoch(), ref.rank()});
+            if (it != runs_.end()) it->second->Abandon();
+          }
+        } else if (rpc::ReasonOf(status) == finetune::v1::SESSION_UNKNOWN) {
+          LoseSession();
+          return;
+        }
+        if (!session_.empty()) RenewLater();
+      },
+      std::chrono::milliseconds(std::clamp<int64_t>(lease_millis_ / 5, 100, 3000)));
+}
+
+void Agent::OpenCommandStream() {
+  if (reader_ != nullptr) {
+    reader_->Cancel();
+    reader_ = nullptr;
+  }
+  reader_ = new CommandReader(
+      client_, session_,
+      [this](CommandReader* reader, const wpb::Command& command) {
+        reader->Acknowledge(command.command_id(), Handle(command));
+      },
+      [this](const CommandReader* reader, const Status& status) { OnCommandStreamEnded(reader, status); });
+  reader_->Start();
+}
+
+void Agent::OnCommandStreamEnded(const CommandReader* reader, const Status& status) {
+  if (reader != reader_) return;  // Replaced already.
+  reader_ = nullptr;
+  if (rpc::ReasonOf(status) == finetune::v1::SESSION_UNKNOWN) {
+    LoseSession();
+    return;
+  }
+  stream_timer_.expires_after(std::chrono::milliseconds(200));
+  stream_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error && !session_.empty() && reader_ == nullptr) OpenCommandStream();
+  });
+}
+
+void Agent::Tick() {
+  int running = 0, exited = 0;
+  int64_t spool = 0;
+  // A run may finish, and be erased, by a posted task only: the map does not change here.
+  for (const auto& [key, run] : runs_) {
+    run->Tick();
+    ++(run->exited() ? exited : running);
+    spool += run->SpoolBytes();
+  }
+  const double age = session_.empty() ? 0 : absl::ToDoubleSeconds(clock_.BootTime() - last_renewal_);
+  probe_.Refresh(running, exited, spool, age);
+  tick_timer_.expires_after(std::chrono::milliseconds(absl::ToInt64Milliseconds(config_.poll)));
+  tick_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) Tick();
+  });
+}
+
+}  // namespace ft::agent

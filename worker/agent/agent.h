@@ -1,0 +1,98 @@
+// The agent: one loop thread. Registers with the coordinator, keeps its lease, carries out commands, and has each rank's
+// files shipped. When the coordinator is away, ranks go on and their files wait.
+#pragma once
+
+#include <utility>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "core/base/clock.h"
+#include "core/base/file.h"
+#include "core/metrics/endpoint.h"
+#include "worker/agent/client.h"
+#include "worker/agent/config.h"
+#include "worker/agent/devices.h"
+#include "worker/agent/probe.h"
+#include "worker/agent/rank_run.h"
+#include "worker/supervisor/channel.h"
+
+namespace ft::agent {
+
+class CommandReader;
+
+class Agent {
+ public:
+  // `supervisor` is our end of the channel.
+  Agent(Config config, UniqueFd supervisor);
+  ~Agent();
+  // Until SIGTERM, or until the supervisor is gone.
+  Status Run();
+
+ private:
+  friend class CommandReader;
+
+  // The supervisor.
+  void WaitForSupervisor();
+  void OnSupervisorMessage(supervisor::Message message);
+  void OnRankState(const nlohmann::json& body, UniqueFd control);
+  void Tell(const nlohmann::json& body);
+
+  // The session.
+  void Register();
+  void OnRegistered(const Status& status, const wpb::RegisterWorkerResponse& response);
+  void RetryRegister();
+  void LoseSession();
+  void RenewLater();
+  void Renew();
+  void OpenCommandStream();
+  void OnCommandStreamEnded(const CommandReader* reader, const Status& status);
+  std::vector<finetune::v1::Device> Devices();
+
+  // Commands. Each returns what to acknowledge with; empty = done.
+  std::string Handle(const wpb::Command& command);
+  std::string StartRanks(const wpb::StartRanks& start);
+  Status PrepareAttempt(const wpb::StartRanks& start, const std::filesystem::path& attempt_dir);
+  std::string StopRanks(const wpb::StopRanks& stop);
+  std::string DeleteFiles(const wpb::DeleteFiles& files);
+  // Accepts the coordinator's term, durably, unless a newer one was seen.
+  bool AcceptTerm(int64_t term);
+
+  void Tick();
+  std::shared_ptr<RankRun> NewRun(const RankKey& key, wpb::AttemptKind kind);
+
+  const Config config_;
+  SystemClock clock_;
+  boost::asio::io_context context_{1};
+  Client client_;
+  Probe probe_;
+  std::unique_ptr<metrics::Endpoint> metrics_;
+  std::unique_ptr<DeviceSource> nvml_;
+  UniqueFd supervisor_;
+  boost::asio::posix::stream_descriptor supervisor_wait_;
+  boost::asio::signal_set signals_;
+  boost::asio::steady_timer tick_timer_, renew_timer_, register_timer_, stream_timer_;
+
+  std::string incarnation_, boot_id_;
+  bool ready_ = false;  // The supervisor has told all its ranks.
+  std::map<RankKey, std::shared_ptr<RankRun>> runs_;
+  RunHost host_;
+
+  std::string session_;
+  bool registering_ = false;
+  absl::Duration register_backoff_ = absl::Milliseconds(100);
+  int64_t lease_millis_ = 15'000;
+  int64_t renew_sequence_ = 0;
+  absl::Duration last_renewal_;
+  int64_t term_ = 0;
+  CommandReader* reader_ = nullptr;
+  bool coordinator_away_ = false;
+};
+
+}  // namespace ft::agent

@@ -1,0 +1,46 @@
+#include "worker/agent/config.h"
+
+#include <unistd.h>
+
+#include "core/config/config_file.h"
+
+namespace ft::agent {
+
+Status Config::Complete() {
+  namespace fs = std::filesystem;
+  if (coordinator.empty()) coordinator = "unix:" + (config::DefaultDataDir("finetuned") / "worker.sock").string();
+  if (data.empty()) data = config::DefaultDataDir("ft-worker").string();
+  data = fs::absolute(data).lexically_normal().string();
+  if (node_id.empty()) {
+    char host[256] = {};
+    ::gethostname(host, sizeof(host) - 1);
+    node_id = *host == '\0' ? "node" : host;
+  }
+  if (node_id.find('/') != std::string::npos) return absl::InvalidArgumentError("node_id: must not hold '/'");
+  if (rank_binary.empty()) {
+    std::error_code error;
+    rank_binary = (fs::read_symlink("/proc/self/exe", error).parent_path() / "ft-rank").string();
+  }
+  if (cores < 0 || cores > 4096) return absl::InvalidArgumentError("cores: must be from 0 (all) to 4096");
+  if (poll < absl::Milliseconds(1)) return absl::InvalidArgumentError("poll: must be at least 1ms");
+  if (log_format != "text" && log_format != "json") return absl::InvalidArgumentError("log_format: must be text or json");
+  return absl::OkStatus();
+}
+
+Status ReadConfigFile(const std::filesystem::path& path, Config* config) {
+  config::ConfigReader reader;
+  reader.Bind("coordinator", &config->coordinator);
+  reader.Bind("data", &config->data);
+  reader.Bind("node_id", &config->node_id);
+  reader.Bind("cores", &config->cores);
+  reader.Bind("rank_binary", &config->rank_binary);
+  reader.Bind("metrics", &config->metrics);
+  reader.Bind("nvml", &config->nvml);
+  reader.Bind("poll", &config->poll);
+  reader.Bind("labels", &config->labels);
+  reader.Bind("log_format", &config->log_format);
+  reader.Bind("log_level", &config->log_level);
+  return reader.ReadFile(path);
+}
+
+}  // namespace ft::agent

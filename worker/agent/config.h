@@ -1,0 +1,34 @@
+// Configuration of `ft-worker`: one flat YAML file, every key with a default.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "core/base/status.h"
+
+namespace ft::agent {
+
+struct Config {
+  std::string coordinator;          // unix:/path or host:port; default the worker socket in finetuned's data folder.
+  std::string data;                 // Default $XDG_DATA_HOME/ft-worker or ~/.local/share/ft-worker.
+  std::string node_id;              // Default the host name.
+  int64_t cores = 0;                // Offered to ranks; 0 = all this process may use.
+  std::string rank_binary;          // Default ft-rank beside this program.
+  std::string metrics = "127.0.0.1:9465";  // Prometheus; 0 = off.
+  std::string nvml = "libnvidia-ml.so.1";  // Opened at run time; without it the node offers CPU cores only.
+  absl::Duration poll = absl::Milliseconds(100);  // How often ranks' files are looked at.
+  std::map<std::string, std::string> labels;
+  std::string log_format = "text";
+  std::string log_level = "info";
+
+  Status Complete();
+  std::filesystem::path RunsDir() const { return std::filesystem::path(data) / "runs"; }
+  std::filesystem::path CacheDir() const { return std::filesystem::path(data) / "cache"; }
+};
+
+Status ReadConfigFile(const std::filesystem::path& path, Config* config);
+
+}  // namespace ft::agent

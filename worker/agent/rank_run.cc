@@ -1,0 +1,345 @@
+#include "worker/agent/rank_run.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "absl/time/clock.h"
+#include "core/records/record_file.h"
+#include "worker/agent/artifact_push.h"
+
+namespace ft::agent {
+namespace {
+
+constexpr size_t kLogPiece = 256 << 10;
+constexpr uint64_t kBatchBytes = 4 << 20;
+constexpr absl::Duration kMaxBackoff = absl::Seconds(2);
+
+int64_t SizeOf(const std::filesystem::path& path) {
+  std::error_code error;
+  const auto size = std::filesystem::file_size(path, error);
+  return error ? 0 : static_cast<int64_t>(size);
+}
+
+// One word on the control socket. A rank that does not read does not block us.
+void SendWord(const UniqueFd& control, const std::string& word) {
+  if (!control.valid()) return;
+  const std::string line = word + "\n";
+  if (::send(control.get(), line.data(), line.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+    spdlog::warn("control socket: '{}' could not be sent: {}", word, std::strerror(errno));
+  }
+}
+
+}  // namespace
+
+RankRun::RankRun(RankKey key, wpb::AttemptKind kind, std::filesystem::path run_dir, const RunHost& host)
+    : key_(std::move(key)), kind_(kind), run_dir_(std::move(run_dir)), host_(host) {
+  LoadShipped();
+}
+
+void RankRun::LoadShipped() {
+  auto text = ReadFile(RankDir() / "shipped.json", 1 << 20);
+  if (!text.ok()) return;
+  const auto json = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return;  // Sent again; the coordinator drops what it has.
+  const auto number = [&](const char* name) {
+    return json.contains(name) && json[name].is_number_integer() ? json[name].get<int64_t>() : 0;
+  };
+  record_offset_ = static_cast<uint64_t>(number("record_offset"));
+  record_sequence_ = static_cast<uint64_t>(number("record_sequence"));
+  stdout_.acked = number("stdout");
+  stderr_.acked = number("stderr");
+  if (json.contains("adapter_path") && json["adapter_path"].is_string()) adapter_path_ = json["adapter_path"];
+}
+
+void RankRun::SaveShipped() {
+  const nlohmann::json json = {{"record_offset", record_offset_}, {"record_sequence", record_sequence_},
+                               {"stdout", stdout_.acked},         {"stderr", stderr_.acked},
+                               {"adapter_path", adapter_path_}};
+  const Status saved = WriteFileDurably(RankDir() / "shipped.json", json.dump());
+  if (!saved.ok()) spdlog::warn("{}", std::string(Message(saved)));
+}
+
+void RankRun::OnProcess(pid_t pid, UniqueFd control, std::optional<int> wait_status) {
+  pid_ = pid;
+  control_ = std::move(control);
+  wait_status_ = wait_status;
+  ApplyStop();
+}
+
+void RankRun::OnExited(int wait_status) {
+  wait_status_ = wait_status;
+  control_.Reset();
+}
+
+void RankRun::OnNotStarted(const std::string& message) {
+  not_started_ = true;
+  not_started_message_ = message;
+}
+
+void RankRun::Abandon() {
+  abandoned_ = true;
+  if (!exited()) host_.signal(key_, SIGKILL);
+}
+
+void RankRun::Stop(bool checkpoint, absl::Duration grace) {
+  if (stop_ && (checkpoint || !stop_->checkpoint)) return;  // Asked already.
+  stop_ = StopRequest{checkpoint, absl::Now() + grace};
+  stop_applied_ = false;
+  ApplyStop();
+}
+
+void RankRun::ApplyStop() {
+  if (!stop_ || stop_applied_ || pid_ == 0 || exited()) return;
+  stop_applied_ = true;
+  if (stop_->checkpoint) {
+    SendWord(control_, "stop");
+  } else {
+    host_.signal(key_, SIGTERM);
+  }
+}
+
+void RankRun::TakeCheckpoint() { SendWord(control_, "checkpoint"); }
+
+wpb::RankRef RankRun::Ref() const {
+  wpb::RankRef ref;
+  ref.set_job_id(key_.job_id);
+  ref.set_epoch(key_.epoch);
+  ref.set_rank(key_.rank);
+  return ref;
+}
+
+wpb::RankInventory RankRun::Inventory() const {
+  wpb::RankInventory inventory;
+  *inventory.mutable_ref() = Ref();
+  inventory.set_kind(kind_);
+  inventory.set_pid(pid_);
+  inventory.set_state(exited() ? wpb::RANK_EXITED : pid_ == 0 ? wpb::RANK_STARTING : wpb::RANK_RUNNING);
+  inventory.set_wait_status(wait_status_.value_or(0));
+  inventory.set_acked_record_sequence(static_cast<int64_t>(record_sequence_));
+  inventory.set_acked_stdout_offset(stdout_.acked);
+  inventory.set_acked_stderr_offset(stderr_.acked);
+  return inventory;
+}
+
+int64_t RankRun::SpoolBytes() const {
+  return SizeOf(RankDir() / "records.ftr") - static_cast<int64_t>(record_offset_) +
+         SizeOf(RankDir() / "stdout.log") - stdout_.acked + SizeOf(RankDir() / "stderr.log") - stderr_.acked;
+}
+
+void RankRun::Tick() {
+  if (finished_) return;
+  if (stop_ && !exited() && pid_ != 0 && absl::Now() >= stop_->kill_at) host_.signal(key_, SIGKILL);
+  if (abandoned_ && exited() && !in_flight_) {
+    finished_ = true;
+    host_.finished(key_);
+    return;
+  }
+  if (!adopted_ || abandoned_ || in_flight_ || absl::Now() < retry_at_ || host_.session().empty()) return;
+  if (pid_ == 0 && !exited()) return;
+  if (ReportRunning() || ShipRecords() || CommitNextCheckpoint() || ShipLog(stdout_) || ShipLog(stderr_)) return;
+  if (!exited() || ShipAdapter()) return;
+  ReportEnd();
+}
+
+bool RankRun::Settled(const Status& status) {
+  in_flight_ = false;
+  if (status.ok()) {
+    backoff_ = absl::Milliseconds(100);
+    return true;
+  }
+  const auto reason = rpc::ReasonOf(status);
+  if (reason == finetune::v1::STALE_EPOCH) {
+    spdlog::warn("job {} attempt {} rank {} is over: {}", key_.job_id, key_.epoch, key_.rank, std::string(Message(status)));
+    Abandon();
+  } else if (reason == finetune::v1::SESSION_UNKNOWN) {
+    host_.session_lost();
+  } else {
+    spdlog::debug("job {} rank {}: {}", key_.job_id, key_.rank, std::string(Message(status)));
+    retry_at_ = absl::Now() + backoff_;
+    backoff_ = std::min(backoff_ * 2, kMaxBackoff);
+  }
+  return false;
+}
+
+bool RankRun::ReportRunning() {
+  if (reported_running_ || exited()) return false;
+  wpb::ReportRankRequest request;
+  request.set_session_id(host_.session());
+  *request.mutable_ref() = Ref();
+  request.set_state(wpb::RANK_RUNNING);
+  request.set_pid(pid_);
+  in_flight_ = true;
+  host_.client->Call<wpb::ReportRankRequest, wpb::ReportRankResponse>(
+      &Client::Async::ReportRank, std::move(request),
+      [self = shared_from_this()](const Status& status, const wpb::ReportRankResponse&) {
+        if (self->Settled(status)) self->reported_running_ = true;
+        self->Tick();
+      });
+  return true;
+}
+
+bool RankRun::ShipRecords() {
+  if (records_broken_) return false;
+  // As many frames as fit one message.
+  size_t max_frames = 256;
+  records::FrameReader reader(RankDir() / "records.ftr", record_offset_);
+  auto frames = reader.Next(max_frames);
+  while (frames.ok() && max_frames > 1 && reader.offset() - record_offset_ > kBatchBytes) {
+    max_frames /= 4;
+    reader = records::FrameReader(RankDir() / "records.ftr", record_offset_);
+    frames = reader.Next(max_frames);
+  }
+  if (!frames.ok()) {
+    spdlog::error("{}", std::string(Message(frames.status())));
+    records_broken_ = true;
+    return false;
+  }
+  batch_.clear();
+  for (const std::string& frame : *frames) {
+    wpb::RankRecord record;
+    if (!record.ParseFromString(frame)) {
+      spdlog::error("job {} rank {}: a record cannot be read; the rest of its file is left", key_.job_id, key_.rank);
+      records_broken_ = true;
+      break;
+    }
+    if (record.sequence() > record_sequence_) batch_.push_back(std::move(record));
+  }
+  batch_offset_ = reader.offset();
+  if (batch_.empty()) {
+    record_offset_ = batch_offset_;
+    return false;
+  }
+  wpb::PushRecordsRequest request;
+  request.set_session_id(host_.session());
+  *request.mutable_ref() = Ref();
+  for (const wpb::RankRecord& record : batch_) *request.add_records() = record;
+  in_flight_ = true;
+  host_.client->Call<wpb::PushRecordsRequest, wpb::PushRecordsResponse>(
+      &Client::Async::PushRecords, std::move(request),
+      [self = shared_from_this()](const Status& status, const wpb::PushRecordsResponse& response) {
+        self->OnRecordsAcked(status, static_cast<uint64_t>(response.acked_sequence()));
+        self->Tick();
+      });
+  return true;
+}
+
+void RankRun::OnRecordsAcked(const Status& status, uint64_t acked) {
+  if (!Settled(status)) return;
+  if (acked < batch_.back().sequence()) {
+    // It has less than we thought: read again from the start, and skip what it has.
+    record_offset_ = 0;
+    record_sequence_ = acked;
+    retry_at_ = absl::Now() + backoff_;
+    return;
+  }
+  for (const wpb::RankRecord& record : batch_) {
+    if (record.has_checkpoint()) checkpoints_.push_back(record.checkpoint());
+    if (record.has_result() && record.result().state() == wpb::ResultRecord::SUCCEEDED) {
+      adapter_path_ = record.result().adapter_path();
+    }
+    host_.observe(key_, record);
+  }
+  record_sequence_ = batch_.back().sequence();
+  record_offset_ = batch_offset_;
+  // A checkpoint is noted as shipped only once it is committed.
+  if (checkpoints_.empty()) SaveShipped();
+}
+
+bool RankRun::CommitNextCheckpoint() {
+  if (checkpoints_.empty()) return false;
+  wpb::CommitCheckpointRequest request;
+  request.set_session_id(host_.session());
+  *request.mutable_ref() = Ref();
+  *request.mutable_checkpoint() = checkpoints_.front();
+  in_flight_ = true;
+  host_.client->Call<wpb::CommitCheckpointRequest, wpb::CommitCheckpointResponse>(
+      &Client::Async::CommitCheckpoint, std::move(request),
+      [self = shared_from_this()](const Status& status, const wpb::CommitCheckpointResponse&) {
+        if (self->Settled(status)) {
+          self->checkpoints_.erase(self->checkpoints_.begin());
+          if (self->checkpoints_.empty()) self->SaveShipped();
+        }
+        self->Tick();
+      });
+  return true;
+}
+
+bool RankRun::ShipLog(LogTail& tail) {
+  const std::filesystem::path path = RankDir() / StrCat(tail.stream, ".log");
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return false;
+  std::string data(kLogPiece, '\0');
+  const ssize_t got = ::pread(fd.get(), data.data(), data.size(), tail.acked);
+  if (got <= 0) return false;
+  data.resize(static_cast<size_t>(got));
+  wpb::PushLogsRequest request;
+  request.set_session_id(host_.session());
+  *request.mutable_ref() = Ref();
+  request.set_stream(tail.stream);
+  request.set_offset(tail.acked);
+  request.set_data(std::move(data));
+  in_flight_ = true;
+  host_.client->Call<wpb::PushLogsRequest, wpb::PushLogsResponse>(
+      &Client::Async::PushLogs, std::move(request),
+      [self = shared_from_this(), &tail](const Status& status, const wpb::PushLogsResponse& response) {
+        if (self->Settled(status)) {
+          tail.acked = response.acked_offset();
+          if (self->checkpoints_.empty()) self->SaveShipped();
+        }
+        self->Tick();
+      });
+  return true;
+}
+
+void RankRun::ListAdapter() {
+  adapter_listed_ = true;
+  if (adapter_path_.empty() || key_.rank != 0) return;
+  std::error_code error;
+  const std::filesystem::path dir = run_dir_ / adapter_path_;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(dir, error)) {
+    if (entry.is_regular_file()) adapter_files_.push_back(entry.path().lexically_relative(dir));
+  }
+  std::sort(adapter_files_.begin(), adapter_files_.end());
+}
+
+bool RankRun::ShipAdapter() {
+  if (!adapter_listed_) ListAdapter();
+  if (adapter_files_done_ >= adapter_files_.size()) return false;
+  const std::filesystem::path name = adapter_files_[adapter_files_done_];
+  in_flight_ = true;
+  PushArtifact(*host_.client, {host_.session(), Ref(), name.generic_string(), run_dir_ / adapter_path_ / name},
+               [self = shared_from_this()](const Status& status) {
+                 if (self->Settled(status)) ++self->adapter_files_done_;
+                 self->Tick();
+               });
+  return true;
+}
+
+void RankRun::ReportEnd() {
+  wpb::ReportRankRequest request;
+  request.set_session_id(host_.session());
+  *request.mutable_ref() = Ref();
+  request.set_state(not_started_ ? wpb::RANK_NOT_STARTED : wpb::RANK_EXITED);
+  request.set_pid(pid_);
+  request.set_wait_status(wait_status_.value_or(0));
+  request.set_message(not_started_message_);
+  in_flight_ = true;
+  host_.client->Call<wpb::ReportRankRequest, wpb::ReportRankResponse>(
+      &Client::Async::ReportRank, std::move(request),
+      [self = shared_from_this()](const Status& status, const wpb::ReportRankResponse&) {
+        if (!self->Settled(status)) {
+          self->Tick();
+          return;
+        }
+        self->finished_ = true;
+        self->host_.finished(self->key_);
+      });
+}
+
+}  // namespace ft::agent
