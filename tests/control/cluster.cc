@@ -87,6 +87,12 @@ Cluster::~Cluster() {
 
 void Cluster::StartCoordinator() {
   coordinator_ = Spawn({FT_BIN_DIR "/finetuned", "--config", (dir_ / "coordinator.yaml").string()}, dir_ / "coordinator.log");
+  // A connection to a killed predecessor fails once before the new one is tried.
+  auto nodes = pb::NodeService::NewStub(channel_);
+  EXPECT_TRUE(Eventually([&] {
+    pb::ServerInfo info;
+    return nodes->GetServerInfo(Context().get(), {}, &info).ok();
+  }));
 }
 
 void Cluster::StartWorker() {

@@ -4,9 +4,9 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <sstream>
+#include <cstdlib>
 
-#include "core/base/file.h"
+#include "worker/supervisor/proc.h"
 
 namespace ft::agent {
 namespace {
@@ -123,11 +123,11 @@ int64_t MemInfo(const std::string& text, const std::string& key) {
 }
 
 std::string CpuModel() {
-  auto text = ReadFile("/proc/cpuinfo", 16 << 20);
-  const size_t at = text.ok() ? text->find("model name") : std::string::npos;
-  if (at == std::string::npos) return "cpu";
-  const size_t start = text->find(": ", at) + 2;
-  return text->substr(start, text->find('\n', start) - start);
+  const std::string text = supervisor::ReadProc("/proc/cpuinfo");
+  const size_t at = text.find("model name");
+  const size_t colon = at == std::string::npos ? at : text.find(": ", at);
+  if (colon == std::string::npos) return "cpu";
+  return text.substr(colon + 2, text.find('\n', colon) - colon - 2);
 }
 
 // The widest vector level, by the names that people know.
@@ -155,11 +155,9 @@ Device CpuDevice(const std::string& node_id, int64_t cores) {
   CPU_ZERO(&allowed);
   const int usable = ::sched_getaffinity(0, sizeof(allowed), &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
   device.set_cores(static_cast<int32_t>(cores > 0 ? cores : usable));
-  auto text = ReadFile("/proc/meminfo", 1 << 20);
-  if (text.ok()) {
-    device.set_total_memory_bytes(MemInfo(*text, "MemTotal"));
-    device.set_free_memory_bytes(MemInfo(*text, "MemAvailable"));
-  }
+  const std::string text = supervisor::ReadProc("/proc/meminfo");
+  device.set_total_memory_bytes(MemInfo(text, "MemTotal"));
+  device.set_free_memory_bytes(MemInfo(text, "MemAvailable"));
   return device;
 }
 

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <sstream>
 
 namespace ft::supervisor {
 namespace {
@@ -46,25 +45,6 @@ StatusOr<RankProcess> RankFromJson(const nlohmann::json& json) {
   rank.start_ticks = json.value("start_ticks", uint64_t{0});
   if (json.contains("wait_status")) rank.wait_status = json.value("wait_status", 0);
   return rank;
-}
-
-std::optional<uint64_t> StartTicks(pid_t pid) {
-  auto text = ReadFile(StrCat("/proc/", pid, "/stat"), 4096);
-  if (!text.ok()) return std::nullopt;
-  // The name in parentheses may hold anything; fields are counted after its end. Start time is field 22.
-  const size_t close = text->rfind(')');
-  if (close == std::string::npos) return std::nullopt;
-  std::istringstream rest(text->substr(close + 1));
-  std::string field;
-  for (int i = 3; i <= 22; ++i) rest >> field;
-  return std::strtoull(field.c_str(), nullptr, 10);
-}
-
-std::string BootId() {
-  auto text = ReadFile("/proc/sys/kernel/random/boot_id", 256);
-  if (!text.ok()) return "";
-  while (!text->empty() && text->back() == '\n') text->pop_back();
-  return *text;
 }
 
 StatusOr<RankTable> RankTable::Open(const std::filesystem::path& dir) {

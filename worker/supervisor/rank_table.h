@@ -13,6 +13,7 @@
 
 #include "core/base/file.h"
 #include "nlohmann/json.hpp"
+#include "worker/supervisor/proc.h"
 
 namespace ft::supervisor {
 
@@ -38,10 +39,6 @@ nlohmann::json ToJson(const RankProcess& rank);
 StatusOr<RankProcess> RankFromJson(const nlohmann::json& json);
 nlohmann::json ToJson(const RankKey& key);
 RankKey KeyFromJson(const nlohmann::json& json);
-
-// Start time of a process in clock ticks since boot; nothing when it does not exist.
-std::optional<uint64_t> StartTicks(pid_t pid);
-std::string BootId();
 
 class RankTable {
  public:
