@@ -31,7 +31,7 @@ configure: setup
 	@[ -f $(BUILD)/build.ninja ] || $(LOCKED) cmake --preset $(PRESET) >/dev/null
 
 build: configure ## Build all programs, libraries and tests.
-	@$(LOCKED) cmake --build $(BUILD) -j $(JOBS) $(if $(TARGET),--target $(TARGET))
+	@$(LOCKED) cmake --build $(BUILD) -j $(JOBS) $(if $(TARGET),--target $(TARGET)) $(if $(KEEP_GOING),-- -k 0)
 
 unit: build ## Run the unit tests (ONLY=regex selects).
 	@$(LOCKED) ctest --test-dir $(BUILD) -L unit -j $(JOBS) $(if $(ONLY),-R '$(ONLY)')

@@ -26,6 +26,12 @@ function(ft_use_torch target)
     target_precompile_headers(ft_torch_pch PUBLIC <torch/torch.h>)
   endif()
   target_link_libraries(${target} PUBLIC LibTorch::cpu)
+  get_target_property(type ${target} TYPE)
+  if(type STREQUAL "EXECUTABLE")
+    # The header is compiled with -fPIC; programs would use -fPIE and then ignore it.
+    set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+    target_compile_options(${target} PRIVATE -fPIC)
+  endif()
   target_precompile_headers(${target} REUSE_FROM ft_torch_pch)
 endfunction()
 

@@ -52,7 +52,7 @@ mkdir -p .deps
 install_debian_packages
 install_wheels .deps/venv cmake/wheels.lock '2.6 GB'
 if [ "${1:-}" = --python-checks ] && [ -f cmake/checks.lock ]; then
-  install_wheels .deps/checks cmake/checks.lock '60 MB'
+  install_wheels .deps/checks cmake/checks.lock '65 MB'
   # PEFT and transformers use the torch of the first environment.
   site=$(echo .deps/checks/lib/python3*/site-packages)
   realpath .deps/venv/lib/python3*/site-packages > "$site/torch-of-the-build.pth"

@@ -362,7 +362,7 @@ StatusOr<std::string> WithOverrides(std::string_view yaml, const std::vector<std
     }
     RETURN_IF_ERROR(Assign(tree.root, assignment.substr(0, equals), value.root));
   }
-  return tree.root.dump(2);
+  return tree.root.dump(2, ' ', false, Json::error_handler_t::replace);
 }
 
 }  // namespace ft::recipe

@@ -20,8 +20,8 @@ constexpr std::string_view kMetadataKey = "__metadata__";
 constexpr size_t kMaxNameBytes = 1024;
 
 std::optional<DType> DTypeOf(std::string_view name) {
-  for (const DType dtype : {DType::kF64, DType::kF32, DType::kF16, DType::kBF16, DType::kI64, DType::kI32, DType::kI16,
-                            DType::kI8, DType::kU8, DType::kBool}) {
+  for (const DType dtype : {DType::kF64, DType::kF32, DType::kF16, DType::kBF16, DType::kI64, DType::kI32,
+                            DType::kI16, DType::kI8, DType::kU8, DType::kBool}) {
     if (Name(dtype) == name) return dtype;
   }
   return std::nullopt;
@@ -33,8 +33,8 @@ struct Entry {
   uint64_t end = 0;
 };
 
-// Takes the header's JSON event by event and stops at the first thing that the format does not know, so a hostile header
-// costs no more memory than its own text.
+// Takes the header's JSON event by event and stops at the first thing that the format does not know, so a
+// hostile header costs no more memory than its own text.
 class HeaderParser final : public nlohmann::json_sax<nlohmann::json> {
  public:
   std::vector<Entry> entries;
@@ -43,7 +43,9 @@ class HeaderParser final : public nlohmann::json_sax<nlohmann::json> {
 
   bool null() override { return Fail("null is no value of this format"); }
   bool boolean(bool) override { return Fail("true and false are no values of this format"); }
-  bool number_integer(number_integer_t value) override { return Number(value < 0, static_cast<uint64_t>(value)); }
+  bool number_integer(number_integer_t value) override {
+    return Number(value < 0, static_cast<uint64_t>(value));
+  }
   bool number_unsigned(number_unsigned_t value) override { return Number(false, value); }
   bool number_float(number_float_t, const string_t& text) override {
     return Fail(StrCat("'", text, "' is not a whole number"));
@@ -79,7 +81,9 @@ class HeaderParser final : public nlohmann::json_sax<nlohmann::json> {
 };
 
 bool HeaderParser::key(string_t& key) {
-  if (at_ != At::kMetadata && key.size() > kMaxNameBytes) return Fail(StrCat("a name of ", key.size(), " bytes"));
+  if (at_ != At::kMetadata && key.size() > kMaxNameBytes) {
+    return Fail(StrCat("a name of ", key.size(), " bytes"));
+  }
   if (at_ == At::kTop) {
     if (!names_.insert(key).second) return Fail(StrCat("the name '", key, "' is there twice"));
   } else if (at_ == At::kMetadata) {
@@ -153,7 +157,9 @@ bool HeaderParser::Number(bool negative, uint64_t value) {
   Entry& entry = entries.back();
   if (at_ == At::kShape) {
     if (value > uint64_t{1} << 62) return Fail("its shape has more elements than can be counted");
-    if (entry.info.shape.size() == kMaxDimensions) return Fail(StrCat("more than ", kMaxDimensions, " dimensions"));
+    if (entry.info.shape.size() == kMaxDimensions) {
+      return Fail(StrCat("more than ", kMaxDimensions, " dimensions"));
+    }
     entry.info.shape.push_back(static_cast<int64_t>(value));
     return true;
   }
@@ -166,13 +172,14 @@ Status CheckSize(const Entry& entry, uint64_t data_bytes) {
   ASSIGN_OR_RETURN(const uint64_t elements, CheckedElements(entry.info.shape));
   ASSIGN_OR_RETURN(const uint64_t bytes, StoredBytes(entry.info.dtype, elements));
   if (entry.begin > entry.end || entry.end > data_bytes) {
-    return absl::InvalidArgumentError(StrCat("its bytes ", entry.begin, " to ", entry.end, " do not lie within the ",
-                                             data_bytes, " bytes of data; the file is damaged or incomplete"));
+    return absl::InvalidArgumentError(
+        StrCat("its bytes ", entry.begin, " to ", entry.end, " do not lie within the ", data_bytes,
+               " bytes of data; the file is damaged or incomplete; fetch it again"));
   }
   if (entry.end - entry.begin != bytes) {
     return absl::InvalidArgumentError(StrCat("type ", Name(entry.info.dtype), " and shape ",
-                                             ShapeText(entry.info.shape), " need ", bytes, " bytes, its offsets give ",
-                                             entry.end - entry.begin));
+                                             ShapeText(entry.info.shape), " need ", bytes,
+                                             " bytes, its offsets give ", entry.end - entry.begin));
   }
   return absl::OkStatus();
 }
@@ -188,9 +195,9 @@ Status CheckLayout(std::vector<Entry>& entries, uint64_t data_bytes) {
   uint64_t covered = 0;
   for (const Entry& entry : entries) {
     if (entry.begin != covered) {
-      return absl::InvalidArgumentError(
-          StrCat("tensor '", entry.info.name, "': ",
-                 entry.begin < covered ? "its bytes overlap another tensor's" : "there is a hole before its bytes"));
+      return absl::InvalidArgumentError(StrCat(
+          "tensor '", entry.info.name, "': ",
+          entry.begin < covered ? "its bytes overlap another tensor's" : "there is a hole before its bytes"));
     }
     covered = entry.end;
   }
@@ -217,15 +224,17 @@ Status SafetensorsFile::ReadHeader() {
   RETURN_IF_ERROR(file_.ReadAt(0, std::as_writable_bytes(std::span(&header_bytes, 1))));
   if (header_bytes > kMaxSafetensorsHeaderBytes) {
     return absl::InvalidArgumentError(StrCat("not a safetensors file: its header would have ", header_bytes,
-                                             " bytes, more than the ", kMaxSafetensorsHeaderBytes, " allowed"));
+                                             " bytes, more than the ", kMaxSafetensorsHeaderBytes,
+                                             " allowed"));
   }
   if (header_bytes > file_.size() - sizeof(header_bytes)) {
     return absl::InvalidArgumentError(StrCat("the file ends within its header of ", header_bytes,
-                                             " bytes; it is damaged or incomplete"));
+                                             " bytes; it is damaged or incomplete; fetch it again"));
   }
   std::string header(header_bytes, '\0');
   RETURN_IF_ERROR(file_.ReadAt(sizeof(header_bytes), std::as_writable_bytes(std::span(header))));
-  if (header.empty() || header[0] != '{') return absl::InvalidArgumentError("the header does not begin with '{'");
+  if (header.empty() || header[0] != '{')
+    return absl::InvalidArgumentError("the header does not begin with '{'");
   HeaderParser parser;
   if (!nlohmann::json::sax_parse(header, &parser)) return absl::InvalidArgumentError(parser.error);
   const uint64_t data_offset = sizeof(header_bytes) + header_bytes;

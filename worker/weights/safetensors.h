@@ -1,7 +1,7 @@
 // The safetensors format: an 8-byte little-endian header length, a JSON header {"name": {"dtype", "shape",
-// "data_offsets": [begin, end]}, "__metadata__": {string: string}}, and the tensors' bytes, counted from the header's end.
-// Source: the format description of the safetensors project. Readers refuse whatever that description forbids: offsets
-// out of range, overlaps, holes, bytes behind the last tensor, duplicate names.
+// "data_offsets": [begin, end]}, "__metadata__": {string: string}}, and the tensors' bytes, counted from the
+// header's end. Source: the format description of the safetensors project. Readers refuse whatever that
+// description forbids: offsets out of range, overlaps, holes, bytes behind the last tensor, duplicate names.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,8 @@ namespace ft::weights {
 
 constexpr uint64_t kMaxSafetensorsHeaderBytes = 100'000'000;
 
-// One file, open for reading. Immutable and thread-safe. The header is checked whole in Open; the weights are read with
-// pread when asked for. Errors are INVALID_ARGUMENT and name the file and the tensor.
+// One file, open for reading. Immutable and thread-safe. The header is checked whole in Open; the weights are
+// read with pread when asked for. Errors are INVALID_ARGUMENT and name the file and the tensor.
 class SafetensorsFile final : public TensorSource {
  public:
   static StatusOr<std::unique_ptr<SafetensorsFile>> Open(const std::filesystem::path& path);
@@ -50,23 +50,26 @@ struct TensorData {
   std::span<const std::byte> bytes;
 };
 
-// Writes one file piece by piece, so that no more than one piece is in memory. Equal input gives equal bytes: tensors lie
-// in the order given, the header is padded with spaces to a multiple of 8. The bytes go to a temporary file beside the
-// target, which appears, durable and whole, in Finish; a writer destroyed before that leaves nothing. One thread.
+// Writes one file piece by piece, so that no more than one piece is in memory. Equal input gives equal bytes:
+// tensors lie in the order given, the header is padded with spaces to a multiple of 8. The bytes go to a
+// temporary file beside the target, which appears, durable and whole, in Finish; a writer destroyed before
+// that leaves nothing. One thread.
 class SafetensorsWriter {
  public:
   using Metadata = std::map<std::string, std::string>;
 
-  // Writes the header. INVALID_ARGUMENT for block types, duplicate names, names that are not UTF-8 or "__metadata__".
-  static StatusOr<SafetensorsWriter> Create(const std::filesystem::path& path, std::span<const TensorInfo> tensors,
-                                            const Metadata& metadata);
+  // Writes the header. INVALID_ARGUMENT for block types, duplicate names, names that are not UTF-8 or
+  // "__metadata__".
+  static StatusOr<SafetensorsWriter> Create(const std::filesystem::path& path,
+                                            std::span<const TensorInfo> tensors, const Metadata& metadata);
   SafetensorsWriter(SafetensorsWriter&& other) noexcept = default;
   SafetensorsWriter& operator=(SafetensorsWriter&&) = delete;
   ~SafetensorsWriter();
 
   // The next bytes of the tensors laid end to end. INVALID_ARGUMENT past the end of the last.
   Status Append(std::span<const std::byte> bytes);
-  // REQUIRES: all bytes were appended (else INVALID_ARGUMENT), called once. Returns the file's SHA-256 in hexadecimal.
+  // REQUIRES: all bytes were appended (else INVALID_ARGUMENT), called once. Returns the file's SHA-256 in
+  // hexadecimal.
   StatusOr<std::string> Finish();
 
  private:
@@ -81,8 +84,8 @@ class SafetensorsWriter {
   uint64_t remaining_ = 0;  // Bytes still to be appended.
 };
 
-// Writes all tensors at once; see SafetensorsWriter. Returns the file's SHA-256 in hexadecimal. REQUIRES: each tensor's
-// bytes have the size that its type and shape give (else INVALID_ARGUMENT).
+// Writes all tensors at once; see SafetensorsWriter. Returns the file's SHA-256 in hexadecimal. REQUIRES:
+// each tensor's bytes have the size that its type and shape give (else INVALID_ARGUMENT).
 StatusOr<std::string> WriteSafetensors(const std::filesystem::path& path, std::span<const TensorData> tensors,
                                        const SafetensorsWriter::Metadata& metadata);
 

@@ -48,7 +48,8 @@ struct Header {
   uint64_t data_bytes = 0;
 };
 
-StatusOr<Header> MakeHeader(std::span<const TensorInfo> tensors, const SafetensorsWriter::Metadata& metadata) {
+StatusOr<Header> MakeHeader(std::span<const TensorInfo> tensors,
+                            const SafetensorsWriter::Metadata& metadata) {
   Header header;
   std::string json = "{";
   if (!metadata.empty()) {
@@ -65,8 +66,8 @@ StatusOr<Header> MakeHeader(std::span<const TensorInfo> tensors, const Safetenso
     ASSIGN_OR_RETURN(const std::string name, Quoted(info.name));
     std::string shape;
     for (const int64_t dimension : info.shape) StrAppend(&shape, shape.empty() ? "" : ",", dimension);
-    StrAppend(&json, json.size() > 1 ? "," : "", name, ":{\"dtype\":\"", Name(info.dtype), "\",\"shape\":[", shape,
-              "],\"data_offsets\":[", header.data_bytes, ",", header.data_bytes + *bytes, "]}");
+    StrAppend(&json, json.size() > 1 ? "," : "", name, ":{\"dtype\":\"", Name(info.dtype), "\",\"shape\":[",
+              shape, "],\"data_offsets\":[", header.data_bytes, ",", header.data_bytes + *bytes, "]}");
     header.data_bytes += *bytes;
   }
   json += "}";
@@ -81,11 +82,14 @@ StatusOr<Header> MakeHeader(std::span<const TensorInfo> tensors, const Safetenso
   return header;
 }
 
-fs::path FolderOf(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
+fs::path FolderOf(const fs::path& path) {
+  return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
 
 }  // namespace
 
-StatusOr<SafetensorsWriter> SafetensorsWriter::Create(const fs::path& path, std::span<const TensorInfo> tensors,
+StatusOr<SafetensorsWriter> SafetensorsWriter::Create(const fs::path& path,
+                                                      std::span<const TensorInfo> tensors,
                                                       const Metadata& metadata) {
   static std::atomic<uint64_t> counter{0};
   StatusOr<Header> header = MakeHeader(tensors, metadata);
@@ -145,8 +149,8 @@ StatusOr<std::string> WriteSafetensors(const fs::path& path, std::span<const Ten
   for (const TensorData& tensor : tensors) {
     ASSIGN_OR_RETURN(const uint64_t bytes, StoredBytes(tensor.info.dtype, tensor.info.elements()));
     if (tensor.bytes.size() != bytes) {
-      return absl::InvalidArgumentError(StrCat(path.string(), ": tensor '", tensor.info.name, "' needs ", bytes,
-                                               " bytes, ", tensor.bytes.size(), " given"));
+      return absl::InvalidArgumentError(StrCat(path.string(), ": tensor '", tensor.info.name, "' needs ",
+                                               bytes, " bytes, ", tensor.bytes.size(), " given"));
     }
     RETURN_IF_ERROR(writer.Append(tensor.bytes));
   }

@@ -10,8 +10,9 @@
 namespace ft::weights {
 namespace {
 
-// Block formats as ggml defines them: 32 values share a half-precision scale d, and Q4_1 also a half-precision minimum m.
-// 4-bit codes: the low halves of the 16 bytes are values 0..15, the high halves values 16..31.
+// Block formats as ggml defines them: 32 values share a half-precision scale d, and Q4_1 also a
+// half-precision minimum m. 4-bit codes: the low halves of the 16 bytes are values 0..15, the high halves
+// values 16..31.
 constexpr uint64_t kBlockValues = 32;
 constexpr uint64_t kQ8_0BlockBytes = 2 + 32;      // d, then 32 signed bytes: value = d * code
 constexpr uint64_t kQ4_0BlockBytes = 2 + 16;      // d, then codes:           value = d * (code - 8)
@@ -42,19 +43,23 @@ Unit UnitOf(DType dtype) {
   return {1, 1};
 }
 
-// Exact, also for subnormal values, whatever the processor's flush-to-zero setting: no float operand is subnormal.
+// Exact, also for subnormal values, whatever the processor's flush-to-zero setting: no float operand is
+// subnormal.
 inline float HalfToFloat(uint16_t half) {
   const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16;
   const uint32_t exponent = (half >> 10) & 0x1fu;
   const uint32_t mantissa = half & 0x3ffu;
-  const uint32_t subnormal = std::bit_cast<uint32_t>(static_cast<float>(static_cast<int32_t>(mantissa)) * 0x1p-24f);
+  const uint32_t subnormal =
+      std::bit_cast<uint32_t>(static_cast<float>(static_cast<int32_t>(mantissa)) * 0x1p-24f);
   const uint32_t normal = ((exponent + 112) << 23) | (mantissa << 13);
   const uint32_t special = 0x7f800000u | (mantissa << 13);
   const uint32_t magnitude = exponent == 0 ? subnormal : exponent == 31 ? special : normal;
   return std::bit_cast<float>(sign | magnitude);
 }
 
-inline float BFloat16ToFloat(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+inline float BFloat16ToFloat(uint16_t bits) {
+  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
 
 inline float HalfAt(const std::byte* at) {
   uint16_t half;
@@ -79,7 +84,9 @@ void ExpandSixteenBit(const std::byte* in, size_t values, float* out) {
 void ExpandQ8_0(const std::byte* in, size_t values, float* out) {
   for (size_t base = 0; base < values; base += kBlockValues, in += kQ8_0BlockBytes) {
     const float scale = HalfAt(in);
-    for (size_t i = 0; i < kBlockValues; ++i) out[base + i] = scale * static_cast<float>(static_cast<int8_t>(in[2 + i]));
+    for (size_t i = 0; i < kBlockValues; ++i) {
+      out[base + i] = scale * static_cast<float>(static_cast<int8_t>(in[2 + i]));
+    }
   }
 }
 
@@ -118,10 +125,11 @@ Expander ExpanderOf(DType dtype) {
   }
 }
 
-// Reads the stored bytes into the tail of `out` and widens them from the front, chunk by chunk through a small buffer, so
-// that no second large buffer is needed. Safe because a value never takes more bytes stored than as a float: the floats
-// written so far end at or before the first stored byte not yet copied out.
-Status ReadAndWiden(const TensorSource& source, const TensorInfo& info, Expander expand, std::span<float> out) {
+// Reads the stored bytes into the tail of `out` and widens them from the front, chunk by chunk through a
+// small buffer, so that no second large buffer is needed. Safe because a value never takes more bytes stored
+// than as a float: the floats written so far end at or before the first stored byte not yet copied out.
+Status ReadAndWiden(const TensorSource& source, const TensorInfo& info, Expander expand,
+                    std::span<float> out) {
   ASSIGN_OR_RETURN(const uint64_t stored, StoredBytes(info.dtype, out.size()));
   const std::span<std::byte> bytes = std::as_writable_bytes(out);
   const std::span<std::byte> tail = bytes.last(stored);
@@ -143,7 +151,8 @@ Status ReadAndWiden(const TensorSource& source, const TensorInfo& info, Expander
 Status ReadDoubles(const TensorSource& source, const TensorInfo& info, std::span<float> out) {
   std::vector<double> values(out.size());
   RETURN_IF_ERROR(source.ReadBytes(info, std::as_writable_bytes(std::span(values))));
-  std::transform(values.begin(), values.end(), out.begin(), [](double value) { return static_cast<float>(value); });
+  std::transform(values.begin(), values.end(), out.begin(),
+                 [](double value) { return static_cast<float>(value); });
   return absl::OkStatus();
 }
 
@@ -157,7 +166,8 @@ StatusOr<uint64_t> StoredBytes(DType dtype, uint64_t elements) {
   }
   uint64_t bytes = 0;
   if (__builtin_mul_overflow(elements / unit.values, unit.bytes, &bytes)) {
-    return absl::InvalidArgumentError(StrCat(elements, " values of type ", Name(dtype), " are more than can be stored"));
+    return absl::InvalidArgumentError(
+        StrCat(elements, " values of type ", Name(dtype), " are more than can be stored"));
   }
   return bytes;
 }
@@ -193,8 +203,8 @@ Status ReadFloat32(const TensorSource& source, const TensorInfo& info, std::span
   if (info.dtype == DType::kF64) return ReadDoubles(source, info, out);
   const Expander expand = ExpanderOf(info.dtype);
   if (expand == nullptr) {
-    return absl::InvalidArgumentError(
-        StrCat("tensor '", info.name, "' has type ", Name(info.dtype), ", which holds no floating-point weights"));
+    return absl::InvalidArgumentError(StrCat("tensor '", info.name, "' has type ", Name(info.dtype),
+                                             ", which holds no floating-point weights"));
   }
   return ReadAndWiden(source, info, expand, out);
 }

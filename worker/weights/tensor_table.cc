@@ -12,9 +12,12 @@ StatusOr<uint64_t> CheckedElements(std::span<const int64_t> shape) {
   constexpr uint64_t kLimit = uint64_t{1} << 62;
   uint64_t product = 1;
   for (const int64_t dimension : shape) {
-    if (dimension < 0) return absl::InvalidArgumentError(StrCat("its shape ", ShapeText(shape), " has a negative size"));
+    if (dimension < 0) {
+      return absl::InvalidArgumentError(StrCat("its shape ", ShapeText(shape), " has a negative size"));
+    }
     if (__builtin_mul_overflow(product, static_cast<uint64_t>(dimension), &product) || product >= kLimit) {
-      return absl::InvalidArgumentError(StrCat("its shape ", ShapeText(shape), " has more elements than can be counted"));
+      return absl::InvalidArgumentError(
+          StrCat("its shape ", ShapeText(shape), " has more elements than can be counted"));
     }
   }
   return product;

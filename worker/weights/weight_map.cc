@@ -94,7 +94,9 @@ bool WeightMapParser::key(string_t& key) {
 
 bool WeightMapParser::string(string_t& value) {
   if (!in_map_) return Skip();
-  if (!IsPlainName(value)) return Fail(StrCat("tensor '", key_, "' lies in a file that is not named plainly"));
+  if (!IsPlainName(value)) {
+    return Fail(StrCat("tensor '", key_, "' lies in a file that is not named plainly"));
+  }
   weight_map.emplace(key_, value);
   return true;
 }

@@ -1,0 +1,42 @@
+// ftctl explain: why a job is where it is and what would let it go on.
+#include "client/commands/commands.h"
+#include "client/commands/output.h"
+#include "client/commands/verb.h"
+#include "client/render/table.h"
+#include "client/render/width.h"
+
+namespace ft::client {
+namespace {
+
+struct ExplainOptions {
+  std::string job;
+};
+
+StatusOr<int> Explain(const ExplainOptions& options, Session& session) {
+  ASSIGN_OR_RETURN(const v1::Job job, session.GetJob(options.job));
+  v1::ExplainJobRequest request;
+  request.set_name(job.name());
+  ASSIGN_OR_RETURN(const v1::JobExplanation answer, session.Call(&v1::JobService::Stub::ExplainJob, request));
+  if (session.json()) {
+    Print(ToJsonText(answer));
+    return kExitOk;
+  }
+  const int columns = session.terminal.columns;
+  const std::string state = session.Say(Text::kState, CallName(job), StateName(answer.state()));
+  PrintLine(Wrap(answer.reason().empty() ? state : StrCat(state, " - ", Printable(answer.reason())), columns, 2));
+  if (answer.queue_position() > 0) PrintLine(session.Say(Text::kQueuePosition, answer.queue_position()));
+  if (!answer.unblock().empty()) PrintLine(session.Say(Text::kToUnblock));
+  for (const std::string& way : answer.unblock()) PrintLine(Wrap(StrCat("  - ", Printable(way)), columns, 4));
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddExplain(CLI::App& root, Session& session) {
+  auto options = std::make_shared<ExplainOptions>();
+  CLI::App* verb = root.add_subcommand("explain", "Why a job waits, and what would let it run")->group(kGroupLook);
+  AddJobArgument(verb, options->job);
+  SetAction(verb, options, session, Explain);
+}
+
+}  // namespace ft::client

@@ -1,0 +1,24 @@
+// Following a job to its end, for watch, submit --wait and run.
+#pragma once
+
+#include "client/commands/session.h"
+
+namespace ft::client {
+
+struct FollowOptions {
+  bool pause_on_interrupt = false;  // Ctrl-C pauses the job and waits for its checkpoint; a second one leaves at once.
+};
+
+struct Followed {
+  v1::Job job;               // As it was last seen.
+  bool interrupted = false;  // By Ctrl-C; the job may go on.
+  bool deleted = false;
+};
+
+// Shows the job until it has ended, is paused, is deleted, or Ctrl-C. Breaks in the connection are waited out.
+StatusOr<Followed> Follow(Session& session, const v1::Job& job, const FollowOptions& options);
+
+// One sentence on how the job stands after following it, and the exit status that goes with it.
+int Conclude(const Session& session, const Followed& followed);
+
+}  // namespace ft::client

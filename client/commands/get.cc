@@ -1,0 +1,86 @@
+// ftctl get: one job in full.
+#include "client/commands/commands.h"
+#include "client/commands/output.h"
+#include "client/commands/verb.h"
+#include "client/render/table.h"
+#include "client/render/units.h"
+
+namespace ft::client {
+namespace {
+
+struct GetOptions {
+  std::string job;
+  bool config = false;
+  bool resolved = false;
+};
+
+std::string ProgressText(const v1::JobProgress& progress) {
+  if (progress.total_steps() == 0) return progress.phase();
+  std::string text = StrCat("step ", progress.step(), " of ", progress.total_steps());
+  if (progress.step() > 0) StrAppend(&text, ", loss ", FormatLoss(progress.loss()));
+  if (progress.has_eval_loss()) StrAppend(&text, ", held-out loss ", FormatLoss(progress.eval_loss()));
+  if (!progress.phase().empty()) StrAppend(&text, " (", progress.phase(), ")");
+  return text;
+}
+
+std::string FailureText(const v1::Job& job) {
+  if (!job.has_failure()) return std::string();
+  std::string text = StrCat(v1::FailureClass_Name(job.failure().failure_class()), ": ", job.failure().message());
+  if (!job.failure().node_id().empty()) {
+    StrAppend(&text, " (rank ", job.failure().rank(), " on ", job.failure().node_id(), ")");
+  }
+  return text;
+}
+
+std::string DataText(const Session& session, const v1::Job& job) {
+  if (!job.has_prepared() || job.prepared().samples() == 0) return std::string();
+  return session.Say(Text::kDataReport, FormatCount(job.prepared().samples()), FormatCount(job.prepared().tokens()),
+                     FormatCount(job.prepared().supervised_tokens()));
+}
+
+StatusOr<int> Get(const GetOptions& options, Session& session) {
+  ASSIGN_OR_RETURN(const v1::Job job, session.GetJob(options.job));
+  if (options.config || options.resolved) {
+    PrintLine(options.config ? job.config_yaml() : job.resolved_config_json());
+    return kExitOk;
+  }
+  if (session.json()) {
+    Print(ToJsonText(job));
+    return kExitOk;
+  }
+  const std::string checkpoint =
+      job.progress().checkpoint_step() > 0 ? StrCat("step ", job.progress().checkpoint_step()) : std::string();
+  Print(RenderFields({{"Name", job.display_name()},
+                      {"Id", JobId(job)},
+                      {"State", StateName(job.state())},
+                      {"Why", job.state_message()},
+                      {"Contact", job.contact_lost() ? "lost; training may go on" : ""},
+                      {"Failure", FailureText(job)},
+                      {"Progress", ProgressText(job.progress())},
+                      {"Checkpoint", checkpoint},
+                      {"Attempts", StrCat(job.epoch())},
+                      {"Created", LocalTime(job.create_time())},
+                      {"Started", LocalTime(job.start_time())},
+                      {"Ended", LocalTime(job.end_time())},
+                      {"Run folder", job.run_dir()},
+                      {"Adapter", job.result().adapter_dir()},
+                      {"SHA-256", job.result().adapter_sha256()}}));
+  const std::string data = DataText(session, job);
+  if (!data.empty()) PrintLine(data);
+  for (const std::string& line : job.prepared().report()) PrintLine(StrCat("  ", line));
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddGet(CLI::App& root, Session& session) {
+  auto options = std::make_shared<GetOptions>();
+  CLI::App* verb = root.add_subcommand("get", "One job: state, progress, data, result")->group(kGroupLook);
+  AddJobArgument(verb, options->job);
+  CLI::Option* config = verb->add_flag("--config", options->config, "Print the job file as it was given");
+  verb->add_flag("--resolved", options->resolved, "Print the settings with every default")->excludes(config);
+  verb->footer("Examples:\n  ftctl get qa\n  ftctl get qa --config > job.yaml      start another one from it");
+  SetAction(verb, options, session, Get);
+}
+
+}  // namespace ft::client

@@ -1,0 +1,124 @@
+#include "client/commands/launch.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "core/base/file.h"
+
+extern char** environ;
+
+namespace ft::client {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kMaxOutputBytes = 64 << 10;
+
+// What exec takes: pointers into the strings, which must outlive it.
+std::vector<char*> Pointers(std::vector<std::string>& arguments) {
+  std::vector<char*> pointers;
+  for (std::string& argument : arguments) pointers.push_back(argument.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+std::vector<std::string> WithProgram(const fs::path& program, const std::vector<std::string>& arguments) {
+  std::vector<std::string> all = {program.string()};
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  return all;
+}
+
+// Starts it with nothing to read and its output in the pipe.
+StatusOr<pid_t> Spawn(const fs::path& program, const std::vector<std::string>& arguments, int output) {
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  ::posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+  ::posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
+  std::vector<std::string> all = WithProgram(program, arguments);
+  const std::vector<char*> pointers = Pointers(all);
+  pid_t pid = 0;
+  const int error = ::posix_spawn(&pid, program.c_str(), &actions, nullptr, pointers.data(), environ);
+  ::posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) return ErrnoStatus("start", program, error);
+  return pid;
+}
+
+// Reads until the other end closes; false when the deadline comes first.
+bool ReadUntil(int fd, std::chrono::steady_clock::time_point deadline, std::string& text) {
+  char buffer[4096];
+  while (true) {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    if (left.count() <= 0) return false;
+    pollfd waiting{.fd = fd, .events = POLLIN, .revents = 0};
+    if (::poll(&waiting, 1, static_cast<int>(left.count())) <= 0) continue;
+    const ssize_t got = ::read(fd, buffer, sizeof(buffer));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return true;
+    const size_t room = kMaxOutputBytes - std::min(kMaxOutputBytes, text.size());
+    text.append(buffer, std::min(room, static_cast<size_t>(got)));
+  }
+}
+
+}  // namespace
+
+StatusOr<fs::path> ProgramBeside(const Session& session, const std::string& name) {
+  const fs::path program = session.program_dir / name;
+  if (::access(program.c_str(), X_OK) == 0) return program;
+  return absl::NotFoundError(StrCat("there is no program ", name, " in ", session.program_dir.string(),
+                                    ": install ftctl, finetuned, ft-worker and ft-rank into one folder"));
+}
+
+Status BecomeRank(const Session& session, const std::vector<std::string>& arguments) {
+  ASSIGN_OR_RETURN(const fs::path program, ProgramBeside(session, "ft-rank"));
+  std::vector<std::string> all = WithProgram(program, arguments);
+  const std::vector<char*> pointers = Pointers(all);
+  ::execv(program.c_str(), pointers.data());
+  return ErrnoStatus("start", program, errno);
+}
+
+StatusOr<Output> OutputOf(const fs::path& program, const std::vector<std::string>& arguments,
+                          std::chrono::milliseconds timeout) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return ErrnoStatus("make a pipe for", program, errno);
+  const UniqueFd reading(ends[0]);
+  UniqueFd writing(ends[1]);
+  ASSIGN_OR_RETURN(const pid_t pid, Spawn(program, arguments, writing.get()));
+  writing.Reset();
+  Output output;
+  const bool ended = ReadUntil(reading.get(), std::chrono::steady_clock::now() + timeout, output.text);
+  if (!ended) ::kill(pid, SIGKILL);
+  int wait_status = 0;
+  while (::waitpid(pid, &wait_status, 0) < 0 && errno == EINTR) {
+  }
+  if (!ended) {
+    return absl::DeadlineExceededError(
+        StrCat(program.string(), " did not end within ", timeout.count() / 1000, " seconds"));
+  }
+  output.exit_status = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128 + WTERMSIG(wait_status);
+  return output;
+}
+
+StatusOr<std::string> PassedFile(const std::string& text) {
+  // Without CLOEXEC: the program that ftctl becomes finds it under its number.
+  UniqueFd fd(::memfd_create("ftctl", 0));
+  if (!fd.valid()) return ErrnoStatus("make", "a file in memory", errno);
+  for (std::string_view rest = text; !rest.empty();) {
+    const ssize_t written = ::write(fd.get(), rest.data(), rest.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return ErrnoStatus("write", "a file in memory", errno);
+    rest.remove_prefix(static_cast<size_t>(written));
+  }
+  return StrCat("/proc/self/fd/", fd.Release());
+}
+
+}  // namespace ft::client

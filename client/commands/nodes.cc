@@ -1,0 +1,69 @@
+// ftctl nodes: machines that joined, their devices and what runs there.
+#include "client/commands/commands.h"
+#include "client/commands/output.h"
+#include "client/commands/verb.h"
+#include "client/render/table.h"
+#include "client/render/units.h"
+#include "finetune/v1/nodes.grpc.pb.h"
+
+namespace ft::client {
+namespace {
+
+struct NodesOptions {};
+
+std::string DeviceText(const v1::Device& device) {
+  std::string text = device.kind();
+  if (device.cores() > 0) StrAppend(&text, ":", device.cores());
+  if (!device.arch().empty()) StrAppend(&text, " ", device.arch());
+  if (!device.model().empty()) StrAppend(&text, " ", device.model());
+  return text;
+}
+
+StatusOr<int> Nodes(const NodesOptions&, Session& session) {
+  ASSIGN_OR_RETURN(const v1::ListNodesResponse nodes,
+                   session.Call(&v1::NodeService::Stub::ListNodes, v1::ListNodesRequest()));
+  if (session.json()) {
+    Print(ToJsonText(nodes));
+    return kExitOk;
+  }
+  if (nodes.nodes().empty()) {
+    Remark(session.Say(Text::kNoNodes));
+    return kExitOk;
+  }
+  Table table({{.title = "NODE", .may_cut = true},
+               {.title = "STATE"},
+               {.title = "DEVICE", .may_cut = true, .min_width = 12},
+               {.title = "FREE", .align = Align::kRight},
+               {.title = "MEMORY", .align = Align::kRight},
+               {.title = "JOBS", .align = Align::kRight},
+               {.title = "SEEN", .align = Align::kRight}});
+  for (const v1::Node& node : nodes.nodes()) {
+    const std::string jobs = StrCat(node.jobs_size());
+    const std::string seen = AgeOf(node.last_contact_time());
+    if (node.devices().empty()) {
+      table.AddRow({node.node_id(), v1::NodeState_Name(node.state()), "none", "-", "-", jobs, seen});
+    }
+    for (int i = 0; i < node.devices_size(); ++i) {
+      const v1::Device& device = node.devices(i);
+      const std::string free = FormatBytes(device.free_memory_bytes());
+      const std::string total = FormatBytes(device.total_memory_bytes());
+      if (i == 0) {
+        table.AddRow({node.node_id(), v1::NodeState_Name(node.state()), DeviceText(device), free, total, jobs, seen});
+      } else {
+        table.AddRow({"", "", DeviceText(device), free, total, "", ""});
+      }
+    }
+  }
+  Print(table.Render(session.terminal));
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddNodes(CLI::App& root, Session& session) {
+  auto options = std::make_shared<NodesOptions>();
+  CLI::App* verb = root.add_subcommand("nodes", "Machines, their devices and free memory")->group(kGroupMachine);
+  SetAction(verb, options, session, Nodes);
+}
+
+}  // namespace ft::client

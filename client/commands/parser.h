@@ -1,0 +1,21 @@
+// The whole command line: options of every verb, the verbs, and their help, at most 80 columns wide.
+#pragma once
+
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace ft::client {
+
+class Session;
+
+// Declares everything on `root`. Parsing then fills `session` and sets session.action to what the verb does. `root` and
+// `session` must outlive the action.
+void DeclareVerbs(CLI::App& root, Session& session);
+
+// One sentence for a command line that could not be parsed; `what` is the parser's own message.
+std::string UsageMessage(const CLI::App& root, const std::string& what);
+
+}  // namespace ft::client

@@ -1,0 +1,78 @@
+// ftctl plan and ftctl preview: what a job would do, before anything takes a device. `ft-rank` works it out here, so
+// they need no daemon.
+#include <filesystem>
+#include <utility>
+#include <vector>
+
+#include "client/commands/commands.h"
+#include "client/commands/launch.h"
+#include "client/commands/verb.h"
+#include "client/job/job_file.h"
+#include "core/recipe/json.h"
+#include "core/recipe/parse.h"
+
+namespace ft::client {
+namespace {
+
+struct PlanOptions {
+  std::string file;
+  QuickJob quick;
+  std::vector<std::string> sets;
+};
+
+StatusOr<JobText> TextOf(const PlanOptions& options) {
+  const bool is_quick = !options.quick.model.empty() && !options.quick.data.empty();
+  if (!options.file.empty() && options.quick.model.empty() && options.quick.data.empty()) {
+    return ReadJobText(options.file);
+  }
+  if (options.file.empty() && is_quick) return QuickJobText(options.quick, std::filesystem::current_path());
+  return absl::InvalidArgumentError("give a job file, or --model and --data");
+}
+
+StatusOr<int> Inspect(const char* word, const PlanOptions& options, Session& session) {
+  ASSIGN_OR_RETURN(JobText text, TextOf(options));
+  RETURN_IF_ERROR(CheckJob(text, options.sets).status());
+  ASSIGN_OR_RETURN(const std::string absolute, WithAbsolutePaths(text));
+  ASSIGN_OR_RETURN(const recipe::JobSpec spec, recipe::ParseJob(absolute, text.file_name));
+  ASSIGN_OR_RETURN(std::string file, PassedFile(recipe::ToJson(spec)));
+  std::vector<std::string> arguments = {word, "--spec", std::move(file), "--cache",
+                                        (session.data_dir / "worker" / "cache").string()};
+  if (session.json()) arguments.emplace_back("--json");
+  return BecomeRank(session, arguments);
+}
+
+StatusOr<int> Plan(const PlanOptions& options, Session& session) { return Inspect("plan", options, session); }
+StatusOr<int> Preview(const PlanOptions& options, Session& session) { return Inspect("preview", options, session); }
+
+void Declare(CLI::App* verb, PlanOptions& options) {
+  verb->add_option("FILE", options.file, "Job file, or - for standard input")->type_name("");
+  verb->add_option("--model", options.quick.model, "Model instead of a job file")->type_name("DIR");
+  verb->add_option("--data", options.quick.data, "Data instead of a job file; may be repeated")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  verb->add_option("--set", options.sets, "Change one setting; may be repeated")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+}
+
+}  // namespace
+
+void AddPlan(CLI::App& root, Session& session) {
+  auto options = std::make_shared<PlanOptions>();
+  CLI::App* verb =
+      root.add_subcommand("plan", "Settings with reasons, steps, memory, time; no start")->group(kGroupTrain);
+  Declare(verb, *options);
+  verb->footer("Example: ftctl plan job.yaml --set train.max_length=512");
+  SetAction(verb, options, session, Plan);
+}
+
+void AddPreview(CLI::App& root, Session& session) {
+  auto options = std::make_shared<PlanOptions>();
+  CLI::App* verb =
+      root.add_subcommand("preview", "Columns and samples as the model will see them")->group(kGroupTrain);
+  Declare(verb, *options);
+  verb->footer("Example: ftctl preview --model ./SmolLM2-135M-Instruct --data qa.xlsx");
+  SetAction(verb, options, session, Preview);
+}
+
+}  // namespace ft::client

@@ -1,0 +1,172 @@
+#include "client/commands/run_folder.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "core/base/file.h"
+#include "nlohmann/json.hpp"
+
+namespace ft::client {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+constexpr uint64_t kMaxJsonBytes = 16 << 20;
+
+// The file as JSON, or null when it is not there or not JSON.
+Json ReadJson(const fs::path& path) {
+  const StatusOr<std::string> text = ReadFile(path, kMaxJsonBytes);
+  if (!text.ok()) return nullptr;
+  Json value = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  return value.is_discarded() ? Json() : value;
+}
+
+// The text at a path of keys; empty when it is not there.
+std::string TextAt(const Json& value, std::initializer_list<const char*> keys) {
+  const Json* node = &value;
+  for (const char* key : keys) {
+    if (!node->is_object()) return std::string();
+    const auto found = node->find(key);
+    if (found == node->end()) return std::string();
+    node = &*found;
+  }
+  return node->is_string() ? node->get<std::string>() : std::string();
+}
+
+std::string ModelOf(const Json& spec) {
+  const std::string plain = TextAt(spec, {"model"});
+  return plain.empty() ? TextAt(spec, {"model", "source"}) : plain;
+}
+
+std::optional<int64_t> EpochOf(const fs::path& folder) {
+  const std::string name = folder.filename().string();
+  const bool digits = !name.empty() && name.size() <= 18 &&
+                      std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
+  if (!digits) return std::nullopt;
+  return std::stoll(name);
+}
+
+std::vector<fs::path> FoldersIn(const fs::path& dir) {
+  std::vector<fs::path> folders;
+  std::error_code error;
+  for (fs::directory_iterator it(dir, error), end; !error && it != end; it.increment(error)) {
+    std::error_code ignored;
+    if (it->is_directory(ignored)) folders.push_back(it->path());
+  }
+  return folders;
+}
+
+// Attempts of a run folder, newest first.
+std::vector<fs::path> AttemptsOf(const fs::path& run_dir) {
+  std::vector<std::pair<int64_t, fs::path>> numbered;
+  for (const fs::path& folder : FoldersIn(run_dir / "attempts")) {
+    if (const auto epoch = EpochOf(folder)) numbered.emplace_back(*epoch, folder);
+  }
+  std::sort(numbered.rbegin(), numbered.rend());
+  std::vector<fs::path> attempts;
+  for (auto& [epoch, folder] : numbered) attempts.push_back(std::move(folder));
+  return attempts;
+}
+
+bool HasFile(const fs::path& dir, const char* name) {
+  std::error_code error;
+  return fs::exists(dir / name, error);
+}
+
+RunFolder FromRunDir(const fs::path& run_dir) {
+  RunFolder folder{.name = run_dir.filename().string(), .run_dir = run_dir};
+  const std::vector<fs::path> attempts = AttemptsOf(run_dir);
+  for (const fs::path& attempt : attempts) {
+    if (!HasFile(attempt / "adapter", "adapter_config.json")) continue;
+    folder.attempt = attempt;
+    folder.adapter = attempt / "adapter";
+    break;
+  }
+  if (folder.attempt.empty() && !attempts.empty()) folder.attempt = attempts.front();
+  if (folder.attempt.empty()) return folder;
+  const Json job = ReadJson(folder.attempt / "job.json");
+  folder.model = job.is_object() && job.contains("spec") ? ModelOf(job["spec"]) : std::string();
+  const std::string display = TextAt(job, {"spec", "name"});
+  if (!display.empty()) folder.name = display;
+  return folder;
+}
+
+StatusOr<RunFolder> FromJob(const v1::Job& job, const std::string& argument) {
+  std::error_code error;
+  if (job.run_dir().empty()) {
+    return absl::FailedPreconditionError(
+        StrCat(argument, " has no files yet: it has not started to run; `ftctl explain ", argument, "` says why"));
+  }
+  if (!fs::is_directory(job.run_dir(), error)) {
+    return absl::FailedPreconditionError(StrCat("the files of ", argument, " are on another machine, at ",
+                                                job.run_dir(), ": `ftctl export ", argument,
+                                                " DIR` fetches the adapter"));
+  }
+  RunFolder folder = FromRunDir(job.run_dir());
+  folder.name = job.display_name().empty() ? argument : job.display_name();
+  if (folder.model.empty()) {
+    folder.model = ModelOf(Json::parse(job.resolved_config_json(), nullptr, /*allow_exceptions=*/false));
+  }
+  if (!job.result().adapter_dir().empty()) folder.adapter = job.result().adapter_dir();
+  return folder;
+}
+
+// Newer attempts, then newer writes, come first.
+fs::file_time_type NewestWrite(const RunFolder& folder) {
+  std::error_code error;
+  const auto time = fs::last_write_time(folder.attempt / "job.json", error);
+  return error ? fs::file_time_type::min() : time;
+}
+
+}  // namespace
+
+fs::path PrivateRuns(const Session& session) { return session.data_dir / "worker" / "runs"; }
+
+StatusOr<RunFolder> RunFolderAt(const fs::path& path) {
+  std::error_code error;
+  const fs::path full = fs::absolute(path).lexically_normal();
+  const fs::path dir = full.has_filename() ? full : full.parent_path();
+  if (!fs::exists(dir, error)) return absl::InvalidArgumentError(StrCat("there is nothing at ", path.string()));
+  if (HasFile(dir, "attempts")) return FromRunDir(dir);
+  if (HasFile(dir, "adapter_config.json")) {
+    const Json config = ReadJson(dir / "adapter_config.json");
+    return RunFolder{
+        .name = dir.filename().string(), .adapter = dir, .model = TextAt(config, {"base_model_name_or_path"})};
+  }
+  if (HasFile(dir, "config.json") || dir.extension() == ".gguf") {
+    return RunFolder{.name = dir.filename().string(), .model = dir.string()};
+  }
+  return absl::InvalidArgumentError(StrCat(path.string(),
+                                           " is no run folder (attempts/), no adapter (adapter_config.json) and no "
+                                           "model (config.json or .gguf)"));
+}
+
+StatusOr<RunFolder> FindRunByName(const fs::path& runs, const std::string& name) {
+  std::optional<RunFolder> newest;
+  for (const fs::path& run : FoldersIn(runs)) {
+    RunFolder folder = FromRunDir(run);
+    if (folder.name != name && run.filename().string() != name) continue;
+    if (!newest.has_value() || NewestWrite(folder) > NewestWrite(*newest)) newest = std::move(folder);
+  }
+  if (newest.has_value()) return *std::move(newest);
+  return absl::NotFoundError(StrCat("no job called '", name, "' has files in ", runs.string()));
+}
+
+StatusOr<RunFolder> ResolveRunFolder(Session& session, const std::string& argument) {
+  std::error_code error;
+  const bool is_path = argument.find('/') != std::string::npos || argument == "." || argument == "..";
+  if (is_path) return RunFolderAt(argument);
+  const StatusOr<v1::Job> job = session.GetJob(argument);
+  if (job.ok()) return FromJob(*job, argument);
+  const StatusOr<RunFolder> found = FindRunByName(PrivateRuns(session), argument);
+  if (found.ok()) return found;
+  // A folder of that name is what is meant only when no job has the name.
+  if (fs::exists(argument, error)) return RunFolderAt(argument);
+  if (!absl::IsUnavailable(job.status())) return job.status();
+  return Status(job.status().code(), StrCat(found.status().message(), ", and ", job.status().message()));
+}
+
+}  // namespace ft::client

@@ -1,0 +1,33 @@
+// From what a person types to the files of a finished or running job: a job's name or id, its run folder, an adapter's
+// folder or a plain model. Names are asked of the coordinator, and without one looked up in the private worker's folder.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "client/commands/session.h"
+
+namespace ft::client {
+
+struct RunFolder {
+  std::string name;               // For messages.
+  std::filesystem::path run_dir;  // Empty for an adapter or model alone.
+  std::filesystem::path attempt;  // Of the newest adapter, else the newest; holds job.json. Empty without a run folder.
+  std::filesystem::path adapter;  // Empty when there is none (yet).
+  std::string model;              // Source of the base model; empty when not known.
+};
+
+// INVALID_ARGUMENT for a path that is none of the above; NOT_FOUND when no job has the name; FAILED_PRECONDITION when
+// its files are on another machine.
+StatusOr<RunFolder> ResolveRunFolder(Session& session, const std::string& argument);
+
+// The same for a path only.
+StatusOr<RunFolder> RunFolderAt(const std::filesystem::path& path);
+
+// The newest run under `runs` whose job has this name or id. NOT_FOUND when there is none.
+StatusOr<RunFolder> FindRunByName(const std::filesystem::path& runs, const std::string& name);
+
+// Where the private worker keeps its runs.
+std::filesystem::path PrivateRuns(const Session& session);
+
+}  // namespace ft::client

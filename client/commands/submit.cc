@@ -1,0 +1,61 @@
+// ftctl submit: a job file to the coordinator.
+#include "client/commands/commands.h"
+#include "client/commands/follow.h"
+#include "client/commands/output.h"
+#include "client/commands/submit_job.h"
+#include "client/commands/verb.h"
+
+namespace ft::client {
+namespace {
+
+struct SubmitOptions {
+  std::string file;
+  bool wait = false;
+  Submission submission;
+};
+
+StatusOr<int> Submit(const SubmitOptions& options, Session& session) {
+  ASSIGN_OR_RETURN(JobText text, ReadJobText(options.file));
+  ASSIGN_OR_RETURN(const v1::Job job, SubmitJob(session, std::move(text), options.submission));
+  if (options.submission.validate_only) {
+    PrintLine(job.resolved_config_json());
+    return kExitOk;
+  }
+  if (options.wait) {
+    Remark(session.Say(Text::kSubmitted, CallName(job), JobId(job)));
+    ASSIGN_OR_RETURN(const Followed followed, Follow(session, job, {}));
+    return Conclude(session, followed);
+  }
+  if (session.json()) {
+    Print(ToJsonText(job));
+    return kExitOk;
+  }
+  // The id alone on standard output, for scripts; the rest is for people.
+  Remark(session.Say(Text::kSubmitted, CallName(job), JobId(job)));
+  PrintLine(JobId(job));
+  Remark(session.Say(Text::kWatchHint, CallName(job)));
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddSubmit(CLI::App& root, Session& session) {
+  auto options = std::make_shared<SubmitOptions>();
+  CLI::App* verb = root.add_subcommand("submit", "Send a job file to the coordinator")->group(kGroupTrain);
+  verb->add_option("FILE", options->file, "Job file, or - for standard input")->required()->type_name("");
+  verb->add_option("--set", options->submission.sets, "Change one setting; may be repeated")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  verb->add_flag("--wait", options->wait, "Follow it; the exit status is the job's");
+  verb->add_flag("--validate", options->submission.validate_only, "Check and print all settings, start nothing");
+  verb->add_option("--request-id", options->submission.request_id, "Repeat an attempt whose answer was lost")
+      ->type_name("UUID");
+  verb->footer(
+      "Paths in the file are relative to the file. Prints the job's id.\n"
+      "Examples:\n"
+      "  ftctl submit job.yaml --wait\n"
+      "  ftctl submit job.yaml --set train.epochs=1 --set method.rank=16");
+  SetAction(verb, options, session, Submit);
+}
+
+}  // namespace ft::client

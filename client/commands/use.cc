@@ -1,0 +1,142 @@
+// ftctl chat, merge, export and convert: `ft-rank` does the work; here names become folders. They need no daemon.
+#include <utility>
+#include <vector>
+
+#include "client/commands/commands.h"
+#include "client/commands/fetch_adapter.h"
+#include "client/commands/launch.h"
+#include "client/commands/output.h"
+#include "client/commands/run_folder.h"
+#include "client/commands/verb.h"
+
+namespace ft::client {
+namespace {
+
+struct UseOptions {
+  std::string job;
+  std::string out;
+  CLI::App* verb = nullptr;  // Its remaining arguments go to ft-rank as they are.
+};
+
+// --model, --adapter and --attempt, as far as they are known.
+std::vector<std::string> Sources(const RunFolder& folder) {
+  std::vector<std::string> arguments;
+  const auto add = [&arguments](const char* flag, const std::string& value) {
+    if (value.empty()) return;
+    arguments.emplace_back(flag);
+    arguments.push_back(value);
+  };
+  add("--model", folder.model);
+  add("--adapter", folder.adapter.string());
+  add("--attempt", folder.attempt.string());
+  return arguments;
+}
+
+StatusOr<RunFolder> FolderWithAdapter(Session& session, const std::string& argument) {
+  ASSIGN_OR_RETURN(RunFolder folder, ResolveRunFolder(session, argument));
+  if (!folder.adapter.empty()) return folder;
+  return absl::FailedPreconditionError(StrCat(argument, " has no adapter: it appears when the job has succeeded; `ftctl get ",
+                                              argument, "` shows its state"));
+}
+
+StatusOr<int> Become(const UseOptions& options, Session& session, std::vector<std::string> arguments) {
+  const std::vector<std::string> rest = options.verb->remaining();
+  arguments.insert(arguments.end(), rest.begin(), rest.end());
+  return BecomeRank(session, arguments);
+}
+
+StatusOr<int> Chat(const UseOptions& options, Session& session) {
+  ASSIGN_OR_RETURN(const RunFolder folder, ResolveRunFolder(session, options.job));
+  if (!folder.run_dir.empty() && folder.adapter.empty()) {
+    Remark(StrCat(folder.name, " has no adapter yet: this is its base model"));
+  }
+  std::vector<std::string> arguments = {"chat"};
+  for (std::string& argument : Sources(folder)) arguments.push_back(std::move(argument));
+  return Become(options, session, std::move(arguments));
+}
+
+StatusOr<int> WriteOut(const char* word, const UseOptions& options, Session& session, const RunFolder& folder) {
+  std::vector<std::string> arguments = {word};
+  for (std::string& argument : Sources(folder)) arguments.push_back(std::move(argument));
+  arguments.emplace_back("--out");
+  arguments.push_back(options.out);
+  return Become(options, session, std::move(arguments));
+}
+
+StatusOr<int> Merge(const UseOptions& options, Session& session) {
+  ASSIGN_OR_RETURN(const RunFolder folder, FolderWithAdapter(session, options.job));
+  return WriteOut("merge", options, session, folder);
+}
+
+StatusOr<int> Export(const UseOptions& options, Session& session) {
+  const StatusOr<RunFolder> folder = FolderWithAdapter(session, options.job);
+  if (folder.ok()) return WriteOut("export", options, session, *folder);
+  // The files may be on another machine: the coordinator keeps the final adapter.
+  const bool may_fetch = absl::IsFailedPrecondition(folder.status()) && options.verb->remaining().empty();
+  if (!may_fetch) return folder.status();
+  const StatusOr<v1::Job> job = session.GetJob(options.job);
+  if (!job.ok() || job->state() != v1::SUCCEEDED) return folder.status();
+  RETURN_IF_ERROR(FetchAdapter(session, *job, options.out));
+  PrintLine(options.out);
+  return kExitOk;
+}
+
+StatusOr<int> Convert(const UseOptions& options, Session& session) { return Become(options, session, {"convert"}); }
+
+// These verbs leave options that they do not know to ft-rank.
+CLI::App* AddRankVerb(CLI::App& root, const char* name, const char* description, UseOptions& options) {
+  CLI::App* verb = root.add_subcommand(name, description)->group(kGroupUse);
+  verb->fallthrough(false);
+  verb->allow_extras();
+  options.verb = verb;
+  return verb;
+}
+
+void AddServerOption(CLI::App* verb, Session& session) {
+  verb->add_option("--server", session.server, "Coordinator to ask for the job")->type_name("ADDR");
+}
+
+}  // namespace
+
+void AddChat(CLI::App& root, Session& session) {
+  auto options = std::make_shared<UseOptions>();
+  CLI::App* verb = AddRankVerb(root, "chat", "Talk to a tuned model, or to a plain one", *options);
+  verb->add_option("JOB", options->job, "Job, run folder, adapter or model")->required()->type_name("");
+  AddServerOption(verb, session);
+  verb->footer(
+      "Other options go to `ft-rank chat`; see ft-rank chat --help.\n"
+      "Examples:\n  ftctl chat qa\n  ftctl chat qa --prompt \"Who are you?\"\n  ftctl chat ./SmolLM2-135M-Instruct");
+  SetAction(verb, options, session, Chat);
+}
+
+void AddMerge(CLI::App& root, Session& session) {
+  auto options = std::make_shared<UseOptions>();
+  CLI::App* verb = AddRankVerb(root, "merge", "Adapter and base model as one model", *options);
+  verb->add_option("JOB", options->job, "Job, run folder or adapter")->required()->type_name("");
+  verb->add_option("DIR", options->out, "New folder for the model")->required()->type_name("");
+  AddServerOption(verb, session);
+  verb->footer("The result is in Hugging Face layout. Other options go to `ft-rank merge`.");
+  SetAction(verb, options, session, Merge);
+}
+
+void AddExport(CLI::App& root, Session& session) {
+  auto options = std::make_shared<UseOptions>();
+  CLI::App* verb = AddRankVerb(root, "export", "The adapter, as PEFT reads it", *options);
+  verb->add_option("JOB", options->job, "Job, run folder or adapter")->required()->type_name("");
+  verb->add_option("DIR", options->out, "New folder for the adapter")->required()->type_name("");
+  AddServerOption(verb, session);
+  verb->footer(
+      "Other options go to `ft-rank export`.\n"
+      "Example: ftctl export qa ./qa-adapter --base dequantised   also writes the base\n"
+      "         model as the job saw it");
+  SetAction(verb, options, session, Export);
+}
+
+void AddConvert(CLI::App& root, Session& session) {
+  auto options = std::make_shared<UseOptions>();
+  CLI::App* verb = AddRankVerb(root, "convert", "A model file into another format", *options);
+  verb->footer("All arguments go to `ft-rank convert`.\nExample: ftctl convert model.gguf ./model");
+  SetAction(verb, options, session, Convert);
+}
+
+}  // namespace ft::client

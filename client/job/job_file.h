@@ -1,0 +1,61 @@
+// Job files before they are sent: from a file, standard input or the arguments of `run`. All are pure but for reading
+// the named files. Errors are INVALID_ARGUMENT and name the file and the key.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/status.h"
+#include "core/recipe/job_spec.h"
+
+namespace ft::client {
+
+struct JobText {
+  std::string yaml;
+  std::string file_name;       // For messages.
+  std::filesystem::path base;  // Relative paths in the file start here.
+};
+
+// What `ftctl run --model M --data D` says without a job file.
+struct QuickJob {
+  std::string model;
+  std::vector<std::string> data;
+  std::string name;  // Empty: the first data file's name without its ending.
+};
+
+// `argument` is a path or "-" for standard input.
+StatusOr<JobText> ReadJobText(const std::string& argument);
+
+// The job file of a quick job; relative paths start at `base`.
+JobText QuickJobText(const QuickJob& quick, const std::filesystem::path& base);
+
+// Applies --set assignments, then parses and checks everything that can be checked without the coordinator.
+StatusOr<recipe::JobSpec> CheckJob(JobText& text, const std::vector<std::string>& sets);
+
+enum class SourceKind { kModel, kData };
+
+// One place in a job file that names a model or data.
+struct Source {
+  SourceKind kind = SourceKind::kData;
+  std::string key;    // model.source, data[0].source
+  std::string value;
+};
+
+// Replaces every source by what `rewrite` answers. A text without a change comes back byte for byte; otherwise it is
+// written anew as JSON, which is YAML too.
+using SourceRewriter = std::function<StatusOr<std::string>(const Source&)>;
+StatusOr<std::string> RewriteSources(std::string_view yaml, const SourceRewriter& rewrite);
+
+// True for hf://, modelscope://, upload:// and the like.
+bool IsRemoteSource(std::string_view source);
+
+// Where a source that is a path lies, absolute and without "..".
+std::filesystem::path LocalPath(const std::filesystem::path& base, const std::string& source);
+
+// For a coordinator on this machine: every path absolute, and there.
+StatusOr<std::string> WithAbsolutePaths(const JobText& text);
+
+}  // namespace ft::client

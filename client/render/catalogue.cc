@@ -1,0 +1,88 @@
+#include "client/render/catalogue.h"
+
+#include <iterator>
+
+#include "core/base/check.h"
+
+namespace ft::client {
+namespace {
+
+constexpr Sentence kCatalogue[] = {
+    {Text::kUnreachable, "cannot reach the coordinator at {0} ({1}); `ftctl up` starts one on this machine",
+     "无法连接协调器 {0}（{1}）；可用 `ftctl up` 在本机启动"},
+    {Text::kNotStarted, "{0} did not become ready within {1} seconds; its log is {2}",
+     "{0} 在 {1} 秒内未就绪；日志见 {2}"},
+    {Text::kContactLost, "contact with the coordinator is lost ({0}); trying again, the job goes on",
+     "与协调器失去联系（{0}）；正在重试，任务仍在继续"},
+    {Text::kContactBack, "contact with the coordinator is back", "已重新连上协调器"},
+    {Text::kSubmitted, "Submitted {0} as {1}", "已提交 {0}，编号 {1}"},
+    {Text::kWatchHint, "Follow it with: ftctl watch {0}", "查看进度：ftctl watch {0}"},
+    {Text::kAmbiguous,
+     "the answer was lost, so the job may or may not exist; repeat the same command with --request-id {0}: it cannot "
+     "create a second one",
+     "未收到答复，任务可能已创建；请用 --request-id {0} 重复同一命令，不会重复创建"},
+    {Text::kWatchLeft, "Stopped watching; {0} goes on. Look again with: ftctl watch {0}",
+     "已停止查看；{0} 仍在运行。再次查看：ftctl watch {0}"},
+    {Text::kStillRunning, "{0} is {1} now", "{0} 当前状态：{1}"},
+    {Text::kState, "{0}: {1}", "{0}：{1}"},
+    {Text::kSucceeded, "{0} succeeded: step {1}, loss {2}, in {3}", "{0} 已完成：第 {1} 步，损失 {2}，用时 {3}"},
+    {Text::kFailed, "{0} failed ({1}): {2}", "{0} 失败（{1}）：{2}"},
+    {Text::kCancelled, "{0} was cancelled", "{0} 已取消"},
+    {Text::kPaused, "{0} is paused at step {1}; `ftctl resume {0}` goes on",
+     "{0} 已在第 {1} 步暂停；`ftctl resume {0}` 继续"},
+    {Text::kPausing, "Pausing {0}: taking a checkpoint (Ctrl-C again leaves at once)",
+     "正在暂停 {0}：保存检查点（再按 Ctrl-C 立即离开）"},
+    {Text::kResuming, "Resuming {0} from step {1}", "从第 {1} 步继续 {0}"},
+    {Text::kPausedElsewise,
+     "{0} is paused and was started with other settings; `ftctl resume {0}` goes on with those, `ftctl cancel {0}` "
+     "ends it, or give this one another --name",
+     "{0} 已暂停，且其设置与本次不同；`ftctl resume {0}` 按原设置继续，`ftctl cancel {0}` 结束它，或用 --name 另取名字"},
+    {Text::kRunInterrupted, "{0} is saved at step {1}", "{0} 已保存在第 {1} 步"},
+    {Text::kRunAgain, "The same command goes on from there.", "重复同一命令即可从该处继续。"},
+    {Text::kNext, "Next: ftctl chat {0}   ftctl export {0} DIR   ftctl merge {0} DIR",
+     "接下来：ftctl chat {0}   ftctl export {0} 目录   ftctl merge {0} 目录"},
+    {Text::kStarting, "Starting a private coordinator and worker in {0}", "正在 {0} 启动私有协调器和工作进程"},
+    {Text::kStarted, "Coordinator and worker are up ({0})", "协调器和工作进程已启动（{0}）"},
+    {Text::kAlreadyUp, "A coordinator already answers at {0}", "{0} 上已有协调器在运行"},
+    {Text::kStopped, "Stopped {0}", "已停止 {0}"},
+    {Text::kNothingRuns, "Nothing of this user's is running", "没有正在运行的进程"},
+    {Text::kNoJobs, "No jobs yet; `ftctl submit job.yaml` creates one", "还没有任务；`ftctl submit job.yaml` 可创建"},
+    {Text::kNoNodes, "No node has joined; `ftctl up` starts a worker on this machine",
+     "还没有节点加入；`ftctl up` 可在本机启动工作进程"},
+    {Text::kNoCheckpoints, "{0} has no checkpoint yet", "{0} 还没有检查点"},
+    {Text::kNoEvents, "No events", "没有事件"},
+    {Text::kNoMetrics, "{0} has no training steps yet", "{0} 还没有训练步"},
+    {Text::kDeleted, "Deleted {0} and its files", "已删除 {0} 及其文件"},
+    {Text::kCancelAsked, "Cancelling {0}", "正在取消 {0}"},
+    {Text::kLedgersEqual, "Equal: {0} steps, every digest the same", "相同：{0} 步，全部摘要一致"},
+    {Text::kLedgersDiffer, "First difference at step {0}: {1}", "首个差异在第 {0} 步：{1}"},
+    {Text::kDifferSamples, "the samples", "样本"},
+    {Text::kDifferGradient, "the gradient of {0}", "{0} 的梯度"},
+    {Text::kDifferWeights, "the weights of {0}", "{0} 的权重"},
+    {Text::kDifferMissing, "only {0} has this step", "只有 {0} 有这一步"},
+    {Text::kUploading, "Uploading {0} ({1})", "正在上传 {0}（{1}）"},
+    {Text::kQueuePosition, "Position in the queue: {0}", "排队位置：{0}"},
+    {Text::kToUnblock, "What would let it run:", "以下做法可让它运行："},
+    {Text::kAllWell, "All is well.", "一切正常。"},
+    {Text::kProblems, "{0} found", "发现 {0} 个问题"},
+    {Text::kLoss, "loss", "损失"},
+    {Text::kEta, "left", "剩余"},
+    {Text::kTokensPerSecond, "tokens/s", "词元/秒"},
+    {Text::kPhase, "phase", "阶段"},
+    {Text::kDataReport, "Data: {0} samples, {1} tokens, {2} of them supervised",
+     "数据：{0} 条样本，{1} 个词元，其中 {2} 个参与训练"},
+};
+
+static_assert(std::size(kCatalogue) == static_cast<size_t>(Text::kCount), "a key without its sentence");
+
+}  // namespace
+
+std::span<const Sentence> Catalogue() { return kCatalogue; }
+
+std::string_view Lookup(Language language, Text text) {
+  const Sentence& sentence = kCatalogue[static_cast<size_t>(text)];
+  FT_CHECK(sentence.key == text) << "catalogue out of order at " << static_cast<int>(text);
+  return language == Language::kChinese ? sentence.chinese : sentence.english;
+}
+
+}  // namespace ft::client

@@ -1,0 +1,163 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "client/render/catalogue.h"
+#include "client/render/progress.h"
+#include "client/render/table.h"
+#include "client/render/units.h"
+#include "client/render/width.h"
+
+namespace ft::client {
+namespace {
+
+constexpr Terminal kUtf8{.utf8 = true};
+constexpr Terminal kPlain{.utf8 = false};
+
+std::vector<std::string> Lines(const std::string& text) {
+  std::vector<std::string> lines;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = text.find('\n', begin);
+    lines.push_back(text.substr(begin, end - begin));
+    begin = end == std::string::npos ? text.size() : end + 1;
+  }
+  return lines;
+}
+
+TEST(WidthTest, ChineseTakesTwoColumnsAndMarksTakeNone) {
+  EXPECT_EQ(DisplayWidth("abc"), 3);
+  EXPECT_EQ(DisplayWidth("医疗问答"), 8);
+  EXPECT_EQ(DisplayWidth("e\xCC\x81"), 1);
+  EXPECT_EQ(DisplayWidth("👍🏽"), 2);
+  EXPECT_EQ(DisplayWidth("🇨🇳"), 2);
+  EXPECT_EQ(DisplayWidth(""), 0);
+}
+
+TEST(WidthTest, CutsBetweenGraphemesOnly) {
+  EXPECT_EQ(CutToWidth("医疗问答", 8, "…"), "医疗问答");
+  EXPECT_EQ(CutToWidth("医疗问答", 6, "…"), "医疗…");
+  EXPECT_EQ(CutToWidth("医疗问答", 5, "…"), "医疗…");
+  EXPECT_EQ(CutToWidth("cafe\xCC\x81s", 4, "~"), "caf~");
+  EXPECT_EQ(CutToWidth("abc", 0, "~"), "");
+}
+
+TEST(WidthTest, NothingPrintedSteersTheTerminal) {
+  EXPECT_EQ(Printable("a\x1b[2Jb\n"), "a [2Jb ");
+  EXPECT_EQ(Printable("a\xff" "b"), "a?b");
+  EXPECT_EQ(PrintableLines("a\r\n\tb"), "a \n\tb");
+}
+
+TEST(TableTest, ColumnsAlignWithChineseText) {
+  Table table({{.title = "NAME"}, {.title = "STEP", .align = Align::kRight}, {.title = "STATE"}});
+  table.AddRow({"医疗问答", "7", "RUNNING"});
+  table.AddRow({"qa", "1,234", "QUEUED"});
+  EXPECT_EQ(table.Render(kUtf8),
+            "NAME       STEP  STATE\n"
+            "医疗问答      7  RUNNING\n"
+            "qa        1,234  QUEUED\n");
+}
+
+TEST(TableTest, WideTablesAreCutToTheTerminal) {
+  Table table({{.title = "NAME", .may_cut = true}, {.title = "MESSAGE", .may_cut = true}, {.title = "ID"}});
+  table.AddRow({std::string(60, 'n'), "一二三四五六七八九十一二三四五六七八九十一二三四五", "0123456789"});
+  for (const std::string& line : Lines(table.Render(kUtf8))) EXPECT_LE(DisplayWidth(line), 80) << line;
+  EXPECT_NE(table.Render(kUtf8).find("…"), std::string::npos);
+  EXPECT_NE(table.Render(kPlain).find("~"), std::string::npos);
+  EXPECT_NE(table.Render(kPlain).find("0123456789"), std::string::npos);
+}
+
+TEST(TableTest, FieldsAlignAndEmptyOnesAreLeftOut) {
+  EXPECT_EQ(RenderFields({{"Name", "qa"}, {"None", ""}, {"State", "RUNNING"}}), "Name:  qa\nState: RUNNING\n");
+}
+
+TEST(WrapTest, BreaksAtSpacesAndBetweenChinese) {
+  EXPECT_EQ(Wrap("one two three", 8, 2), "one two\n  three");
+  for (const std::string& line : Lines(Wrap("医疗问答数据集的样本数量", 10, 0))) EXPECT_LE(DisplayWidth(line), 10);
+  EXPECT_EQ(Wrap("short", 80, 4), "short");
+}
+
+TEST(UnitsTest, Durations) {
+  EXPECT_EQ(FormatDuration(0.42), "0.4s");
+  EXPECT_EQ(FormatDuration(45), "45s");
+  EXPECT_EQ(FormatDuration(59.6), "1m 00s");
+  EXPECT_EQ(FormatDuration(185), "3m 05s");
+  EXPECT_EQ(FormatDuration(3720), "1h 02m");
+  EXPECT_EQ(FormatDuration(2 * 86400 + 3 * 3600), "2d 03h");
+  EXPECT_EQ(FormatDuration(-1), "-");
+  EXPECT_EQ(FormatDuration(std::numeric_limits<double>::infinity()), "-");
+}
+
+TEST(UnitsTest, BytesCountsAndLosses) {
+  EXPECT_EQ(FormatBytes(512), "512 B");
+  EXPECT_EQ(FormatBytes(1536), "1.5 KiB");
+  EXPECT_EQ(FormatBytes(int64_t{20} << 30), "20 GiB");
+  EXPECT_EQ(FormatBytes((int64_t{1} << 20) - 1), "1.0 MiB");
+  EXPECT_EQ(FormatCount(0), "0");
+  EXPECT_EQ(FormatCount(999), "999");
+  EXPECT_EQ(FormatCount(1234567), "1,234,567");
+  EXPECT_EQ(FormatCount(-1000), "-1,000");
+  EXPECT_EQ(FormatLoss(2.34567), "2.3457");
+  EXPECT_EQ(FormatLoss(0.00012), "1.2e-04");
+  EXPECT_EQ(FormatLoss(std::nan("")), "-");
+}
+
+TEST(ProgressTest, BarIsFullOnlyAtTheEnd) {
+  EXPECT_EQ(ProgressBar(0.5, 4, kPlain), "##--");
+  EXPECT_EQ(ProgressBar(0.999, 4, kPlain), "###-");
+  EXPECT_EQ(ProgressBar(1, 4, kPlain), "####");
+  EXPECT_EQ(ProgressBar(7, 4, kPlain), "####");
+  EXPECT_EQ(ProgressBar(std::nan(""), 4, kPlain), "----");
+  EXPECT_EQ(DisplayWidth(ProgressBar(0.3, 20, kUtf8)), 20);
+}
+
+TEST(ProgressTest, SparklineFallsWithTheLoss) {
+  const std::vector<double> falling = {8, 7, 6, 5, 4, 3, 2, 1};
+  EXPECT_EQ(Sparkline(falling, 8, kUtf8), "█▇▆▅▄▃▂▁");
+  EXPECT_EQ(Sparkline(falling, 8, kPlain), "#%*+=-:.");
+  EXPECT_EQ(Sparkline(falling, 2, kPlain), "#.");
+  EXPECT_EQ(Sparkline({}, 8, kPlain), "");
+  const std::vector<double> broken = {1, std::nan(""), 2};
+  EXPECT_EQ(Sparkline(broken, 8, kPlain), ".#");
+  const std::vector<double> flat = {3, 3};
+  EXPECT_EQ(DisplayWidth(Sparkline(flat, 8, kUtf8)), 2);
+}
+
+TEST(TerminalTest, LanguageAndEncodingComeFromTheLocale) {
+  EXPECT_EQ(TerminalFor({.lang = "zh_CN.UTF-8"}, true, 100).language, Language::kChinese);
+  EXPECT_EQ(TerminalFor({.lang = "zh_CN.GBK"}, true, 100).language, Language::kEnglish);
+  EXPECT_FALSE(TerminalFor({.lang = "C"}, true, 100).utf8);
+  EXPECT_TRUE(TerminalFor({.lang = "C.utf8"}, true, 100).utf8);
+  EXPECT_EQ(TerminalFor({.all = "en_GB.UTF-8", .lang = "zh_CN.UTF-8"}, true, 100).language, Language::kEnglish);
+  EXPECT_EQ(TerminalFor({.messages = "zh_TW.UTF-8", .lang = "en_US.UTF-8"}, true, 100).language, Language::kChinese);
+  EXPECT_EQ(TerminalFor({}, false, 0).columns, 80);
+}
+
+// The arguments that a sentence names, each once, sorted.
+std::string Arguments(std::string_view sentence) {
+  std::string digits;
+  for (size_t i = 0; i + 2 < sentence.size() + 1; ++i) {
+    if (sentence[i] == '{' && digits.find(sentence[i + 1]) == std::string::npos) digits += sentence[i + 1];
+  }
+  std::sort(digits.begin(), digits.end());
+  return digits;
+}
+
+TEST(CatalogueTest, BothLanguagesSayTheSame) {
+  size_t index = 0;
+  for (const Sentence& sentence : Catalogue()) {
+    EXPECT_EQ(static_cast<size_t>(sentence.key), index++);
+    EXPECT_FALSE(sentence.english.empty());
+    EXPECT_FALSE(sentence.chinese.empty());
+    EXPECT_EQ(Arguments(sentence.english), Arguments(sentence.chinese)) << sentence.english;
+  }
+  EXPECT_EQ(Say({.utf8 = true, .language = Language::kChinese}, Text::kSubmitted, "qa", "1"), "已提交 qa，编号 1");
+  EXPECT_EQ(Say({}, Text::kSubmitted, "qa", "1"), "Submitted qa as 1");
+}
+
+}  // namespace
+}  // namespace ft::client

@@ -1,0 +1,125 @@
+#include "client/render/table.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "client/render/width.h"
+#include "core/base/check.h"
+
+namespace ft::client {
+namespace {
+
+constexpr int kGap = 2;
+
+void DropTrailingSpaces(std::string& line) {
+  const size_t end = line.find_last_not_of(' ');
+  line.resize(end == std::string::npos ? 0 : end + 1);
+}
+
+// The bytes of the UTF-8 character that starts `text`; one for a byte that starts none.
+size_t CharacterBytes(std::string_view text) {
+  const auto lead = static_cast<unsigned char>(text[0]);
+  const size_t bytes = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC0 ? 2 : 1;
+  return std::min(bytes, text.size());
+}
+
+// The next piece that stays together: a wide character, or all up to a space or wide character.
+std::string_view NextPiece(std::string_view text) {
+  size_t end = 0;
+  while (end < text.size() && text[end] != ' ') {
+    const size_t bytes = CharacterBytes(text.substr(end));
+    const bool is_wide = bytes >= 3 && DisplayWidth(text.substr(end, bytes)) == 2;
+    if (is_wide) return text.substr(0, end == 0 ? bytes : end);
+    end += bytes;
+  }
+  return text.substr(0, std::max<size_t>(end, 1));
+}
+
+}  // namespace
+
+void Table::AddRow(std::vector<std::string> cells) {
+  FT_CHECK(cells.size() == columns_.size()) << cells.size() << " cells, " << columns_.size() << " columns";
+  for (std::string& cell : cells) cell = Printable(cell);
+  rows_.push_back(std::move(cells));
+}
+
+std::vector<int> Table::Widths(int available) const {
+  std::vector<int> widths;
+  int total = kGap * (static_cast<int>(columns_.size()) - 1);
+  for (size_t i = 0; i < columns_.size(); ++i) {
+    int width = DisplayWidth(columns_[i].title);
+    for (const auto& row : rows_) width = std::max(width, DisplayWidth(row[i]));
+    widths.push_back(width);
+    total += width;
+  }
+  while (total > available) {
+    int widest = -1;
+    for (size_t i = 0; i < columns_.size(); ++i) {
+      const bool can_shrink = columns_[i].may_cut && widths[i] > columns_[i].min_width;
+      if (can_shrink && (widest < 0 || widths[i] > widths[static_cast<size_t>(widest)])) widest = static_cast<int>(i);
+    }
+    if (widest < 0) break;
+    --widths[static_cast<size_t>(widest)];
+    --total;
+  }
+  return widths;
+}
+
+std::string Table::Render(const Terminal& terminal) const {
+  const std::vector<int> widths = Widths(terminal.columns);
+  const std::string_view mark = terminal.utf8 ? "…" : "~";
+  std::string out;
+  const auto add_line = [&](const auto& cell_of) {
+    std::string line;
+    for (size_t i = 0; i < columns_.size(); ++i) {
+      const std::string cell = CutToWidth(cell_of(i), widths[i], mark);
+      if (i > 0) line.append(kGap, ' ');
+      line += columns_[i].align == Align::kRight ? PadLeft(cell, widths[i]) : PadRight(cell, widths[i]);
+    }
+    DropTrailingSpaces(line);
+    out += line + "\n";
+  };
+  add_line([&](size_t i) -> const std::string& { return columns_[i].title; });
+  for (const auto& row : rows_) {
+    add_line([&row](size_t i) -> const std::string& { return row[i]; });
+  }
+  return out;
+}
+
+std::string RenderFields(const std::vector<std::pair<std::string, std::string>>& fields) {
+  int width = 0;
+  for (const auto& [key, value] : fields) {
+    if (!value.empty()) width = std::max(width, DisplayWidth(key) + 1);
+  }
+  std::string out;
+  for (const auto& [key, value] : fields) {
+    if (!value.empty()) out += PadRight(key + ":", width + 1) + Printable(value) + "\n";
+  }
+  return out;
+}
+
+std::string Wrap(std::string_view text, int width, int indent) {
+  std::string out;
+  int used = 0;
+  bool after_break = false;
+  while (!text.empty()) {
+    const std::string_view piece = NextPiece(text);
+    const int columns = DisplayWidth(piece);
+    if (used > indent && used + columns > width && piece != " ") {
+      DropTrailingSpaces(out);
+      out += "\n" + std::string(static_cast<size_t>(indent), ' ');
+      used = indent;
+      after_break = true;
+    }
+    if (piece != " " || !after_break) {
+      out += piece;
+      used += columns;
+      after_break = false;
+    }
+    text.remove_prefix(piece.size());
+  }
+  return out;
+}
+
+}  // namespace ft::client

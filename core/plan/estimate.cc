@@ -1,0 +1,99 @@
+#include "core/plan/estimate.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace ft::plan {
+namespace {
+
+struct Projection {
+  const char* name;
+  int64_t in, out;
+};
+
+std::vector<Projection> Projections(const ModelShape& s) {
+  const int64_t q = s.heads * s.head_size, kv = s.key_heads * s.head_size;
+  return {{"q_proj", s.hidden, q},  {"k_proj", s.hidden, kv},           {"v_proj", s.hidden, kv},
+          {"o_proj", q, s.hidden},  {"gate_proj", s.hidden, s.intermediate}, {"up_proj", s.hidden, s.intermediate},
+          {"down_proj", s.intermediate, s.hidden}};
+}
+
+bool Targeted(const recipe::MethodSpec& method, const char* name) {
+  const auto has = [&](const char* word) {
+    return std::find(method.targets.begin(), method.targets.end(), word) != method.targets.end();
+  };
+  return has("all_linear") || has(name);
+}
+
+constexpr double kNf4BytesPerWeight = 0.5 + 1.0 / 64 + 4.0 / (64 * 256);  // Codes, 8-bit scales, their fp32 scales.
+constexpr int64_t kProgramBytes = int64_t{160} << 20;                     // LibTorch's CPU libraries and small buffers.
+
+}  // namespace
+
+int64_t LinearParameters(const ModelShape& shape) {
+  int64_t count = 0;
+  for (const Projection& p : Projections(shape)) count += p.in * p.out;
+  return count * shape.layers;
+}
+
+int64_t ParameterCount(const ModelShape& shape) {
+  const int64_t embedding = shape.vocabulary * shape.hidden;
+  const int64_t norms = (2 * shape.layers + 1) * shape.hidden;
+  return LinearParameters(shape) + embedding * (shape.tied_head ? 1 : 2) + norms;
+}
+
+int64_t TrainableParameters(const ModelShape& shape, const recipe::MethodSpec& method) {
+  if (method.kind == "full") return ParameterCount(shape);
+  int64_t count = 0;
+  for (const Projection& p : Projections(shape)) {
+    if (Targeted(method, p.name)) count += method.rank * (p.in + p.out);
+  }
+  return count * shape.layers;
+}
+
+std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::JobSpec& spec, bool bf16, int64_t longest) {
+  const double compute_bytes = bf16 ? 2 : 4;
+  const auto linear = static_cast<double>(LinearParameters(shape));
+  const auto other = static_cast<double>(ParameterCount(shape)) - linear;
+  const auto trainable = static_cast<double>(TrainableParameters(shape, spec.method));
+  const bool full = spec.method.kind == "full";
+  double base = 0;
+  if (spec.method.kind == "qlora") base = linear * kNf4BytesPerWeight + other * compute_bytes;
+  if (spec.method.kind == "lora") base = (linear + other) * compute_bytes;
+  // fp32 value, gradient and two moments; a full fine-tuning also multiplies in the compute type.
+  const double training = trainable * 16 + (full && bf16 ? trainable * 2 : 0);
+  const int64_t length = longest > 0 ? std::min(longest, spec.train.max_length) : spec.train.max_length;
+  const auto rows = static_cast<double>(spec.train.micro_batch * length);
+  const auto hidden = static_cast<double>(shape.hidden);
+  const auto inner = static_cast<double>(shape.intermediate);
+  const double kept_inputs = rows * hidden * 4 * static_cast<double>(shape.layers);
+  const double scores = static_cast<double>(spec.train.micro_batch * shape.heads) * static_cast<double>(length) *
+                        static_cast<double>(length) * 4 * 2;
+  const double block = rows * (hidden * 34 + inner * 8) * compute_bytes + scores;
+  const double activations =
+      spec.train.activation_checkpointing ? kept_inputs + block : block * static_cast<double>(shape.layers);
+  const double logits = rows * static_cast<double>(shape.vocabulary) * 4 * 2;
+  const double dequantised = std::max(hidden * inner, 1.0) * compute_bytes * (spec.method.kind == "qlora" ? 2 : 0);
+  const auto bytes = [](double value) { return static_cast<int64_t>(value); };
+  return {{"base weights", bytes(base)},
+          {"trained weights, gradients, AdamW", bytes(training)},
+          {"activations", bytes(activations)},
+          {"logits and their gradient", bytes(logits)},
+          {"one dequantised weight", bytes(dequantised)},
+          {"program", kProgramBytes}};
+}
+
+int64_t TotalBytes(const std::vector<MemoryPart>& parts) {
+  int64_t total = 0;
+  for (const MemoryPart& part : parts) total += part.bytes;
+  return total;
+}
+
+double FlopsPerToken(const ModelShape& shape, const recipe::JobSpec& spec) {
+  const double n = static_cast<double>(ParameterCount(shape)) - (shape.tied_head ? 0.0 : static_cast<double>(shape.vocabulary * shape.hidden));
+  const double adapters = spec.method.kind == "full" ? 0 : 6.0 * static_cast<double>(TrainableParameters(shape, spec.method));
+  const double passes = (spec.method.kind == "full" ? 6 : 4) + (spec.train.activation_checkpointing ? 2 : 0);
+  return passes * n + adapters;
+}
+
+}  // namespace ft::plan

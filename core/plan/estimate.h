@@ -1,0 +1,49 @@
+// What a job will need, from sizes alone: no tensor, no file.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/recipe/job_spec.h"
+
+namespace ft::plan {
+
+// The sizes of a decoder with gated MLP and split projections.
+struct ModelShape {
+  int64_t vocabulary = 0;
+  int64_t hidden = 0;
+  int64_t layers = 0;
+  int64_t heads = 0;
+  int64_t key_heads = 0;
+  int64_t head_size = 0;
+  int64_t intermediate = 0;
+  bool tied_head = false;
+};
+
+// All weights (biases, which are below a thousandth, left out).
+int64_t ParameterCount(const ModelShape& shape);
+
+// Weights of the blocks' projections: what quantisation and all-linear adapters apply to.
+int64_t LinearParameters(const ModelShape& shape);
+
+// Adapter weights: sum over targeted projections of rank (in + out). Everything for method full.
+int64_t TrainableParameters(const ModelShape& shape, const recipe::MethodSpec& method);
+
+struct MemoryPart {
+  std::string name;
+  int64_t bytes = 0;
+};
+
+// Memory of one rank by part: base weights, trainable weights with gradients and AdamW state, activations of
+// micro_batch x max_length tokens (kept block inputs and one block's work with checkpointing), logits of the supervised
+// share, the program itself. Formulas: docs/memory.md. `longest` is the longest sample in tokens, 0 = max_length.
+std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::JobSpec& spec, bool bf16, int64_t longest);
+
+int64_t TotalBytes(const std::vector<MemoryPart>& parts);
+
+// Floating-point operations of one token's training step: 2N forward and 2N (adapters) or 4N (full) backward, 2N more
+// when activations are computed again (trainer literature's 6N and 8N counts; attention scores left out).
+double FlopsPerToken(const ModelShape& shape, const recipe::JobSpec& spec);
+
+}  // namespace ft::plan

@@ -1,0 +1,38 @@
+#include "core/plan/estimate.h"
+
+#include <gtest/gtest.h>
+
+namespace ft::plan {
+namespace {
+
+const ModelShape kLlama7B{.vocabulary = 32000, .hidden = 4096, .layers = 32, .heads = 32, .key_heads = 32,
+                          .head_size = 128, .intermediate = 11008};
+
+TEST(EstimateTest, CountsOfLlama7BEqualPublishedOnes) {
+  EXPECT_EQ(ParameterCount(kLlama7B), 6'738'415'616);
+  recipe::MethodSpec method{.kind = "qlora", .rank = 64};
+  EXPECT_EQ(TrainableParameters(kLlama7B, method), 159'907'840);  // XTuner's count for the same targets.
+  method.targets = {"q_proj", "v_proj"};
+  EXPECT_EQ(TrainableParameters(kLlama7B, method), 32 * 2 * 64 * 8192);
+  method.kind = "full";
+  EXPECT_EQ(TrainableParameters(kLlama7B, method), ParameterCount(kLlama7B));
+}
+
+TEST(EstimateTest, QloraOfLlama7BNeedsWhatPeersMeasure) {
+  recipe::JobSpec spec;
+  spec.method.kind = "qlora";
+  const double gib = static_cast<double>(TotalBytes(EstimateMemory(kLlama7B, spec, true, 0))) / (1 << 30);
+  EXPECT_GT(gib, 6.0);
+  EXPECT_LT(gib, 10.0);
+}
+
+TEST(EstimateTest, CheckpointingAndShorterSamplesNeedLess) {
+  recipe::JobSpec spec;
+  const int64_t with = TotalBytes(EstimateMemory(kLlama7B, spec, true, 0));
+  EXPECT_LT(TotalBytes(EstimateMemory(kLlama7B, spec, true, 256)), with);
+  spec.train.activation_checkpointing = false;
+  EXPECT_GT(TotalBytes(EstimateMemory(kLlama7B, spec, true, 0)), with);
+}
+
+}  // namespace
+}  // namespace ft::plan

@@ -1,0 +1,128 @@
+#include "kernels/nf4/nf4.h"
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace ft::kernels {
+namespace {
+
+std::vector<float> Values(int64_t count, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> values;
+  for (int64_t i = 0; i < count; ++i) {
+    const float scale = i / 64 % 3 == 0 ? 1e-6f : 1.0f;
+    values.push_back(i / 64 % 5 == 1 ? 0.0f : scale * normal(random));
+  }
+  if (count > 3) values[3] = 100;  // An outlier.
+  return values;
+}
+
+class Nf4Counts : public ::testing::TestWithParam<int64_t> {};
+
+TEST_P(Nf4Counts, ArrayFunctionsEqualTheDefinitionBitForBit) {
+  const int64_t count = GetParam(), blocks = Nf4Blocks(count);
+  const std::vector<float> values = Values(count, static_cast<uint32_t>(count));
+  std::vector<uint8_t> packed((count + 1) / 2, 0xee);
+  std::vector<float> absmax(blocks), out(count);
+  std::vector<BF16> out_bf16(count);
+  Nf4Quantise(values.data(), count, 0, blocks, packed.data(), absmax.data());
+  Nf4Dequantise<float>(packed.data(), absmax.data(), count, 0, blocks, out.data());
+  Nf4Dequantise<BF16>(packed.data(), absmax.data(), count, 0, blocks, out_bf16.data());
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t block = i / kNf4Block, end = std::min(count, (block + 1) * kNf4Block);
+    float largest = 0;
+    for (int64_t j = block * kNf4Block; j < end; ++j) largest = std::max(largest, std::fabs(values[j]));
+    ASSERT_EQ(absmax[block], largest);
+    const uint8_t code = i % 2 == 0 ? packed[i / 2] >> 4 : packed[i / 2] & 15;
+    ASSERT_EQ(code, Nf4Nearest(values[i], largest)) << i;
+    ASSERT_EQ(out[i], Nf4Value(code, largest)) << i;
+    ASSERT_EQ(out_bf16[i].bits, FromFloat<BF16>(out[i]).bits) << i;
+  }
+  if (count % 2 == 1) {
+    EXPECT_EQ(packed.back() & 15, 0);
+  }
+}
+
+TEST_P(Nf4Counts, WorkDividedAmongThreadsGivesTheSameBits) {
+  const int64_t count = GetParam(), blocks = Nf4Blocks(count);
+  const std::vector<float> values = Values(count, 7);
+  std::vector<uint8_t> whole((count + 1) / 2), parts(whole.size());
+  std::vector<float> absmax(blocks), absmax_parts(blocks), out(count), out_parts(count);
+  Nf4Quantise(values.data(), count, 0, blocks, whole.data(), absmax.data());
+  Nf4Dequantise<float>(whole.data(), absmax.data(), count, 0, blocks, out.data());
+  for (int64_t block = 0; block < blocks; ++block) {
+    Nf4Quantise(values.data(), count, block, block + 1, parts.data(), absmax_parts.data());
+    Nf4Dequantise<float>(whole.data(), absmax.data(), count, block, block + 1, out_parts.data());
+  }
+  EXPECT_EQ(whole, parts);
+  EXPECT_EQ(absmax, absmax_parts);
+  EXPECT_EQ(out, out_parts);
+}
+
+INSTANTIATE_TEST_SUITE_P(Odd, Nf4Counts, ::testing::Values(1, 2, 21, 63, 64, 65, 128, 129, 2145, 64 * 257 + 3));
+
+TEST(Nf4, EveryValueGoesToTheNearestCode) {
+  for (int i = -4000; i <= 4000; ++i) {
+    const float value = static_cast<float>(i) / 4000;
+    const uint8_t code = Nf4Nearest(value, 1);
+    for (float other : kNf4Code) {
+      EXPECT_LE(std::fabs(double{value} - kNf4Code[code]), std::fabs(double{value} - other)) << value;
+    }
+  }
+}
+
+TEST(Nf4, MiddlesGoToTheLowerCodeInBothVersions) {
+  std::vector<float> values(64, 0);
+  values[0] = 1;
+  for (int i = 0; i < 15; ++i) values[i + 1] = (kNf4Code[i] + kNf4Code[i + 1]) / 2;
+  std::vector<uint8_t> packed(32);
+  float absmax = 0;
+  Nf4Quantise(values.data(), 64, 0, 1, packed.data(), &absmax);
+  for (int i = 0; i < 64; ++i) {
+    EXPECT_EQ(i % 2 == 0 ? packed[i / 2] >> 4 : packed[i / 2] & 15, Nf4Nearest(values[i], 1)) << i;
+  }
+}
+
+TEST(Nested, MapIsSortedAndSpansMinusOneToOne) {
+  const float* map = DynamicMapSigned();
+  EXPECT_TRUE(std::is_sorted(map, map + 256));
+  EXPECT_EQ(map[127], 0);
+  EXPECT_EQ(map[255], 1);
+  EXPECT_LT(map[0], -0.99f);
+}
+
+TEST(Nested, MaximaComeBackWithinHalfAStep) {
+  std::mt19937 random(3);
+  std::uniform_real_distribution<float> uniform(0.5f, 2);
+  std::vector<float> absmax(777), back(777);
+  for (float& value : absmax) value = uniform(random);
+  std::vector<uint8_t> codes(777);
+  std::vector<float> nested((777 + 255) / 256);
+  const float offset = NestedOffset(absmax.data(), 777);
+  NestedQuantise(absmax.data(), 777, offset, {codes.data(), nested.data()});
+  NestedDequantise({codes.data(), nested.data(), offset}, 0, 777, back.data());
+  for (size_t i = 0; i < absmax.size(); ++i) EXPECT_NEAR(back[i], absmax[i], 0.008f * nested[i / 256]);
+  // A part alone gives the same.
+  std::vector<float> part(300);
+  NestedDequantise({codes.data(), nested.data(), offset}, 200, 500, part.data());
+  EXPECT_TRUE(std::equal(part.begin(), part.end(), back.begin() + 200));
+}
+
+TEST(Nested, EqualMaximaComeBackExactly) {
+  const std::vector<float> absmax(5, 0.75f);
+  uint8_t codes[5];
+  float nested = -1;
+  const float offset = NestedOffset(absmax.data(), 5);
+  NestedQuantise(absmax.data(), 5, offset, {codes, &nested});
+  float back[5];
+  NestedDequantise({codes, &nested, offset}, 0, 5, back);
+  for (float value : back) EXPECT_EQ(value, 0.75f);
+}
+
+}  // namespace
+}  // namespace ft::kernels

@@ -1,0 +1,42 @@
+// y = x / sqrt(mean(x^2) + epsilon) * weight, row by row (Zhang and Sennrich, arXiv 1910.07467). Statistics in float32
+// whatever T is; y is rounded to T once. Sums run in one order (16 interleaved lanes, then pairwise), so results do not
+// depend on how rows are divided among threads. No state, thread-safe. Arrays are dense, rows x channels.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/number/bf16.h"
+
+namespace ft::kernels {
+
+struct RmsNormShape {
+  int64_t channels = 0;
+  float epsilon = 1e-5f;
+};
+
+// Rows [first, last). `scale[row]` receives 1 / sqrt(mean(x^2) + epsilon), which backward wants again.
+template <typename T>
+void RmsNormForward(const RmsNormShape& shape, int64_t first, int64_t last, const T* x, const float* weight, T* y,
+                    float* scale);
+
+// dx for rows [first, last), given dy = dLoss/dy.
+template <typename T>
+struct RmsNormGradient {
+  const T* x = nullptr;
+  const T* dy = nullptr;
+  const float* weight = nullptr;
+  const float* scale = nullptr;  // As forward left it.
+};
+template <typename T>
+void RmsNormBackward(const RmsNormShape& shape, int64_t first, int64_t last, const RmsNormGradient<T>& in, T* dx);
+
+// dweight[c] = sum over all rows of dy * x * scale, for channels [first, last): rows in order, in float64.
+template <typename T>
+void RmsNormWeightGradient(const RmsNormShape& shape, int64_t rows, int64_t first, int64_t last,
+                           const RmsNormGradient<T>& in, float* dweight);
+
+// sum[c] = sum over all rows of values[row, c], for channels [first, last): rows in order, in float64.
+template <typename T>
+void ColumnSum(int64_t rows, int64_t channels, int64_t first, int64_t last, const T* values, float* sum);
+
+}  // namespace ft::kernels

@@ -1,0 +1,110 @@
+#include "kernels/rms_norm/rms_norm.h"
+
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace ft::kernels {
+namespace {
+
+struct Problem {
+  int64_t rows, channels;
+  std::vector<float> x, dy, weight;
+};
+
+Problem RandomProblem(int64_t rows, int64_t channels) {
+  Problem p{rows, channels, {}, {}, {}};
+  std::mt19937 random(static_cast<uint32_t>(rows * 1000 + channels));
+  std::normal_distribution<float> normal;
+  for (int64_t i = 0; i < rows * channels; ++i) {
+    p.x.push_back(normal(random));
+    p.dy.push_back(normal(random));
+  }
+  for (int64_t c = 0; c < channels; ++c) p.weight.push_back(1 + 0.3f * normal(random));
+  return p;
+}
+
+// The loss sum(y * dy) in float64.
+double Loss(const Problem& p, const std::vector<double>& x, const std::vector<double>& weight, double epsilon) {
+  double loss = 0;
+  for (int64_t row = 0; row < p.rows; ++row) {
+    double squares = 0;
+    for (int64_t c = 0; c < p.channels; ++c) squares += x[row * p.channels + c] * x[row * p.channels + c];
+    const double factor = 1 / std::sqrt(squares / p.channels + epsilon);
+    for (int64_t c = 0; c < p.channels; ++c) {
+      loss += x[row * p.channels + c] * factor * weight[c] * p.dy[row * p.channels + c];
+    }
+  }
+  return loss;
+}
+
+class RmsNormShapes : public ::testing::TestWithParam<std::pair<int64_t, int64_t>> {};
+
+TEST_P(RmsNormShapes, GradientsAreThoseOfTheDefinition) {
+  const auto [rows, channels] = GetParam();
+  const Problem p = RandomProblem(rows, channels);
+  const RmsNormShape shape{channels, 1e-3f};
+  std::vector<float> y(p.x.size()), scale(rows), dx(p.x.size()), dweight(channels);
+  RmsNormForward<float>(shape, 0, rows, p.x.data(), p.weight.data(), y.data(), scale.data());
+  const RmsNormGradient<float> in{p.x.data(), p.dy.data(), p.weight.data(), scale.data()};
+  RmsNormBackward<float>(shape, 0, rows, in, dx.data());
+  RmsNormWeightGradient<float>(shape, rows, 0, channels, in, dweight.data());
+  std::vector<double> x(p.x.begin(), p.x.end()), weight(p.weight.begin(), p.weight.end());
+  const double step = 1e-5;
+  for (size_t i = 0; i < x.size(); i += 7) {
+    const double kept = x[i];
+    x[i] = kept + step;
+    const double above = Loss(p, x, weight, shape.epsilon);
+    x[i] = kept - step;
+    const double below = Loss(p, x, weight, shape.epsilon);
+    x[i] = kept;
+    EXPECT_NEAR(dx[i], (above - below) / (2 * step), 1e-4) << i;
+  }
+  for (size_t c = 0; c < weight.size(); ++c) {
+    double expected = 0;
+    for (int64_t row = 0; row < rows; ++row) {
+      expected += double{p.dy[row * channels + c]} * p.x[row * channels + c] * scale[row];
+    }
+    EXPECT_NEAR(dweight[c], expected, 1e-5);
+  }
+}
+
+TEST_P(RmsNormShapes, DividingRowsOrColumnsChangesNoBit) {
+  const auto [rows, channels] = GetParam();
+  const Problem p = RandomProblem(rows, channels);
+  const RmsNormShape shape{channels, 1e-5f};
+  std::vector<float> whole(p.x.size()), parts(p.x.size()), scale(rows), scale_parts(rows);
+  RmsNormForward<float>(shape, 0, rows, p.x.data(), p.weight.data(), whole.data(), scale.data());
+  for (int64_t row = 0; row < rows; ++row) {
+    RmsNormForward<float>(shape, row, row + 1, p.x.data(), p.weight.data(), parts.data(), scale_parts.data());
+  }
+  EXPECT_EQ(whole, parts);
+  std::vector<float> sum(channels), sum_parts(channels);
+  ColumnSum<float>(rows, channels, 0, channels, p.x.data(), sum.data());
+  for (int64_t c = 0; c < channels; ++c) ColumnSum<float>(rows, channels, c, c + 1, p.x.data(), sum_parts.data());
+  EXPECT_EQ(sum, sum_parts);
+}
+
+INSTANTIATE_TEST_SUITE_P(Odd, RmsNormShapes,
+                         ::testing::Values(std::pair<int64_t, int64_t>{1, 1}, std::pair<int64_t, int64_t>{3, 15},
+                                           std::pair<int64_t, int64_t>{5, 16}, std::pair<int64_t, int64_t>{2, 17},
+                                           std::pair<int64_t, int64_t>{7, 67}));
+
+TEST(RmsNorm, Bfloat16IsTheFloatResultRoundedOnce) {
+  const Problem p = RandomProblem(4, 33);
+  std::vector<BF16> x(p.x.size()), y(p.x.size());
+  std::vector<float> wide(p.x.size()), y_wide(p.x.size()), scale(4);
+  for (size_t i = 0; i < x.size(); ++i) {
+    x[i] = FromFloat<BF16>(p.x[i]);
+    wide[i] = ToFloat(x[i]);
+  }
+  const RmsNormShape shape{33, 1e-5f};
+  RmsNormForward<BF16>(shape, 0, 4, x.data(), p.weight.data(), y.data(), scale.data());
+  RmsNormForward<float>(shape, 0, 4, wide.data(), p.weight.data(), y_wide.data(), scale.data());
+  for (size_t i = 0; i < x.size(); ++i) EXPECT_EQ(y[i].bits, FromFloat<BF16>(y_wide[i]).bits);
+}
+
+}  // namespace
+}  // namespace ft::kernels

@@ -1,0 +1,269 @@
+"""Each check of tidy.py finds what it is for, in a tiny bad tree, and nothing in the same tree made good."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import tidy  # noqa: E402
+from functions import Unbalanced, functions, kind_of  # noqa: E402
+from tree import without_comments, without_directives  # noqa: E402
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+LIBRARY = "# What this folder is for, in one line.\nft_library({} DEPS {})\n"
+
+
+class TreeTest(unittest.TestCase):
+    """Writes a project folder and runs one check over it."""
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+
+    def write(self, **files):
+        for path, text in files["files"].items():
+            full = os.path.join(self.folder.name, path)
+            os.makedirs(os.path.dirname(full), exist_ok=True)
+            with open(full, "w", encoding="utf-8") as file:
+                file.write(text)
+
+    def findings(self, check, files):
+        self.write(files=files)
+        return [str(finding) for finding in
+                tidy.run(check, self.folder.name, os.path.join(self.folder.name, "build"))]
+
+    def assert_one(self, check, files, text):
+        found = self.findings(check, files)
+        self.assertEqual(len(found), 1, found)
+        self.assertIn(text, found[0])
+
+    def assert_clean(self, check, files):
+        self.assertEqual(self.findings(check, files), [])
+
+
+class SizesTest(TreeTest):
+    def body(self, statements):
+        return "int F(int a) {\n" + "  ++a;\n" * statements + "  return a;\n}\n"
+
+    def test_function_length(self):
+        self.assert_clean("function_length", {"core/a/a.cc": self.body(67)})
+        self.assert_one("function_length", {"core/a/a.cc": self.body(68)}, "a.cc:1: F has 71 lines")
+
+    def test_function_length_of_members_and_tests(self):
+        member = "class A {\n public:\n  A() : x_{1} {\n" + "    ++x_;\n" * 80 + "  }\n  int x_;\n};\n"
+        self.assert_one("function_length", {"core/a/a.h": member}, "a.h:3: A has 82 lines")
+        test = "TEST(Suite, Case) {\n" + "  EXPECT_TRUE(true);\n" * 80 + "}\n"
+        self.assert_one("function_length", {"core/a/a.h": "", "core/a/a_test.cc": test}, "TEST(Suite, Case) has 82")
+
+    def test_function_length_of_python(self):
+        self.assert_one("function_length", {"tests/x.py": "def f():\n" + "    pass\n" * 70}, "f has 71 lines")
+
+    def test_unbalanced_file_is_a_finding(self):
+        self.assert_one("function_length", {"core/a/a.cc": "int F() {\n"}, "cannot be scanned")
+
+    def test_file_length(self):
+        self.assert_clean("file_length", {"core/a/a.cc": "int a;\n" * 800})
+        self.assert_one("file_length", {"core/a/a.cc": "int a;\n" * 801}, "has 801 lines")
+
+
+class ScannerTest(unittest.TestCase):
+    def names(self, text):
+        return [function.name for function in functions(without_directives(without_comments(text)))]
+
+    def test_kinds(self):
+        for head, kind in [("namespace ft::a", "namespace"), ('extern ""', "namespace"), ("class A : public B", "type"),
+                           ("enum class E : int", "type"), ("template <typename T, class U> struct S", "type"),
+                           ("template <class T> T F(T a) const", "function"), ("auto F() -> StatusOr<int>", "function"),
+                           ("A::A(int a) : a_(a), b_(a)", "function"), ("A::A(int a) : a_", "value"),
+                           ("static const std::vector<int> kAll =", "value"), ("int x", "value"),
+                           ("bool operator==(const A& a) const noexcept", "function"),
+                           ("void F() ABSL_LOCKS_EXCLUDED(mu_)", "function"), ("struct alignas(64) Line", "type")]:
+            self.assertEqual(kind_of(head), kind, head)
+
+    def test_braces_in_text_do_not_count(self):
+        text = 'void F() { G("}{", \'{\'); /* } */ }  // {\nconst char* k = R"x({ "{{)x";\nint n = 1\'000;\nvoid H() {}\n'
+        self.assertEqual(self.names(text), ["F", "H"])
+
+    def test_macros_and_initialisers_are_no_functions(self):
+        text = "#define M(x) \\\n  do { \\\n  } while (0)\nint a[] = {1, 2};\nA::A() : b_{1}, c_{2} { D(); }\n"
+        self.assertEqual(self.names(text), ["A::A"])
+
+    def test_unbalanced(self):
+        with self.assertRaises(Unbalanced):
+            functions("}\n")
+
+
+class DirectionsTest(TreeTest):
+    def include(self, here, there):
+        return {here: f'#include "{there}"\n', there: "#pragma once\n"}
+
+    def test_forbidden(self):
+        for here, there, text in [
+                ("core/a/a.cc", "server/b/b.h", "core/ never includes server/"),
+                ("core/a/a.cc", "kernels/nf4/nf4.h", "core/ never includes kernels/"),
+                ("server/a/a.cc", "worker/agent/b.h", "server/ never includes worker/"),
+                ("client/a/a.cc", "server/api/b.h", "client/ never includes server/"),
+                ("worker/quant/a.cc", "kernels/nf4/nf4.h", "worker/ops and worker/cuda only"),
+                ("worker/agent/a.cc", "worker/supervisor/b.h", "core/ only"),
+                ("worker/model/a.cc", "worker/optim/b.h", "smaller rows"),
+                ("worker/model/a.cc", "worker/train/b.h", "smaller rows"),
+                ("worker/train/a.cc", "worker/agent/b.h", "nothing in worker/ includes"),
+                ("worker/new/a.cc", "worker/ops/b.h", "has no row"),
+                ("core/a/a.cc", "tests/support/b.h", "only tests"),
+        ]:
+            with self.subTest(here=here, there=there):
+                self.folder.cleanup()
+                self.folder = tempfile.TemporaryDirectory()
+                self.addCleanup(self.folder.cleanup)
+                self.assert_one("include_directions", self.include(here, there), text)
+
+    def test_allowed(self):
+        files = {}
+        for here, there in [("server/a/a.cc", "core/base/b.h"), ("worker/ops/a.cc", "kernels/nf4/nf4.h"),
+                            ("worker/train/a.cc", "worker/run/b.h"), ("worker/run/a.cc", "worker/run/b.h"),
+                            ("tests/e2e/a.cc", "server/state/b.h"), ("core/a/a_test.cc", "tests/support/b.h")]:
+            files.update(self.include(here, there))
+        self.assert_clean("include_directions", files)
+
+    def test_grpc_stays_out_of_ranks(self):
+        self.assert_one("include_directions", {"worker/rank/a.cc": "#include <grpcpp/grpcpp.h>\n"}, "without gRPC")
+
+    def test_libtorch(self):
+        self.assert_one("libtorch_folders", {"worker/data/a.cc": "#include <torch/torch.h>\n"}, "LibTorch stops")
+        self.assert_one("libtorch_folders", {"worker/data/a.cc": "", "core/b/CMakeLists.txt":
+                                             "# What this folder is for.\nft_library(core_b TORCH)\n"}, "is TORCH")
+
+    def test_torch_and_protobuf_in_one_unit(self):
+        both = {"worker/run/a.cc": '#include <ATen/ATen.h>\n#include "worker/run/a.h"\n',
+                "worker/run/a.h": "#include <google/protobuf/message.h>\n"}
+        self.assert_one("torch_and_protobuf", both, "reads both")
+
+    def test_precompiled_torch_counts(self):
+        both = {"worker/run/a.cc": '#include "finetune/worker/v1/records.pb.h"\n',
+                "worker/run/CMakeLists.txt": "# What this folder is for.\nft_library(worker_run TORCH)\n"}
+        self.assert_one("torch_and_protobuf", both, "precompiled")
+
+
+class DepsTest(TreeTest):
+    def files(self, deps):
+        return {"core/a/CMakeLists.txt": LIBRARY.format("core_a", ""), "core/a/a.h": "#pragma once\n",
+                "core/b/CMakeLists.txt": LIBRARY.format("core_b", "core_a"), "core/b/b.h": "#pragma once\n",
+                "server/c/CMakeLists.txt": LIBRARY.format("server_c", deps),
+                "server/c/c.cc": '#include "core/a/a.h"\n#include "core/b/b.h"\n'}
+
+    def test_transitive_deps_are_enough(self):
+        self.assert_clean("include_deps", self.files("core_b"))
+
+    def test_missing_dep(self):
+        self.assert_one("include_deps", self.files("core_a"), "no DEPS that brings core_b")
+
+    def test_test_deps_are_for_tests_only(self):
+        files = self.files("core_b")
+        files["tests/support/CMakeLists.txt"] = "# What this folder is for.\nadd_library(tests_support INTERFACE)\n"
+        files["tests/support/t.h"] = "#pragma once\n"
+        files["server/c/CMakeLists.txt"] = ("# What this folder is for.\n"
+                                            "ft_library(server_c DEPS core_b TEST_DEPS tests_support)\n")
+        files["server/c/c_test.cc"] = '#include "tests/support/t.h"\n'
+        self.assert_clean("include_deps", files)
+        files["server/c/d.cc"] = '#include "tests/support/t.h"\n'
+        self.assert_one("include_deps", files, "server/c/d.cc:1")
+
+    def test_generated_headers(self):
+        files = {"proto/CMakeLists.txt": "# The wire contract of it all.\nft_proto_library(proto_api PROTOS f/v1/j.proto)",
+                 "server/c/CMakeLists.txt": LIBRARY.format("server_c", "core_a"),
+                 "server/c/c.cc": '#include "f/v1/j.pb.h"\n'}
+        self.assert_one("include_deps", files, "proto_api")
+
+
+class FilesTest(TreeTest):
+    def test_naming(self):
+        self.assert_one("naming", {"core/a/string_utils.h": ""}, "drawer")
+        self.assert_one("naming", {"core/a/string_utils.h": "", "tests/tidy/allowed.txt":
+                                   "naming core/a/string_utils.h a reason\n", "core/b/Big.cc": ""}, "snake_case")
+
+    def test_header_flags(self):
+        self.assert_one("header_flags", {"core/a/a.h": "#pragma once\n#ifdef FT_CUDA\n#endif\n"}, "a.h:2")
+
+    def test_machine_paths(self):
+        bad = "see /" + "home/somebody/x for more\n"
+        self.assert_one("machine_paths", {"docs/a.md": bad}, "names a machine's folder")
+        self.assert_clean("machine_paths", {"docs/a.md": "see ~/work/x, $HOME/work and shared/work/y\n"})
+
+    def test_pragma_once(self):
+        self.assert_one("pragma_once", {"core/a/a.h": "// Purpose.\n#include <string>\n"}, "no #pragma once")
+        self.assert_clean("pragma_once", {"core/a/a.h": "// Purpose.\n\n#pragma once\n"})
+
+    def test_cmake_lists(self):
+        self.assert_one("cmake_lists", {"core/a/a.cc": ""}, "no CMakeLists.txt")
+        self.assert_one("cmake_lists", {"core/a/a.cc": "", "core/a/CMakeLists.txt": "ft_library(core_a)\n"}, "comment")
+
+    def test_unfinished(self):
+        self.assert_one("unfinished", {"core/a/a.cc": "// TO" + "DO: later\n"}, "finish it")
+        self.assert_one("unfinished", {"core/a/a.cc": "TEST(A, DISABLED" + "_B) {}\n"}, "finish it")
+
+    def test_errors_table(self):
+        self.assert_one("errors_table", {"core/a/a_test.cc": "TEST(A, B) {\n}\n"}, "is missing")
+        head = "| input | message | test |\n|---|---|---|\n"
+        self.assert_one("errors_table", {"docs/errors.md": head}, "has no rows")
+        self.assert_one("errors_table", {"docs/errors.md": head + "| x | y | `A.C` |\n"}, "A.C, which does not exist")
+        self.assert_one("errors_table", {"docs/errors.md": head + "| x | y | z |\n"}, "names no test")
+        self.assert_clean("errors_table", {"docs/errors.md": head + "| x | y | `A.B` |\n"})
+
+
+class LinksTest(TreeTest):
+    def test_missing_programs_are_findings(self):
+        self.assertEqual(len(self.findings("links", {})), 4)
+
+    def test_forbidden_library(self):
+        # A program that says what it links is all the check looks at: a copy of this machine's `true`.
+        for name in tidy.PROGRAMS_WITHOUT_TORCH + ("ft-rank",):
+            self.write(files={f"build/bin/{name}": ""})
+            source = os.path.realpath("/bin/true")
+            with open(source, "rb") as read, open(os.path.join(self.folder.name, "build", "bin", name), "wb") as out:
+                out.write(read.read())
+            os.chmod(os.path.join(self.folder.name, "build", "bin", name), 0o755)
+        self.assert_clean("links", {})
+        original = subprocess.run
+
+        def with_torch(command, **options):
+            done = original(command, **options)
+            done.stdout += "\tlibtorch_cpu.so => somewhere/libtorch_cpu.so (0x1)\n"
+            return done
+
+        tidy.subprocess.run = with_torch
+        self.addCleanup(setattr, tidy.subprocess, "run", original)
+        found = self.findings("links", {})
+        self.assertEqual(len(found), 3, found)
+        self.assertIn("links libtorch_cpu.so", found[0])
+
+
+class FrontTest(TreeTest):
+    def test_allowed_and_stale_permission(self):
+        files = {"core/a/Big.cc": "", "tests/tidy/allowed.txt": "naming core/a/Big.cc its format is called so\n"}
+        self.assert_clean("naming", files)
+        files["tests/tidy/allowed.txt"] += "naming core/a/gone.cc it was there\n"
+        self.assert_one("naming", files, "remove it")
+
+    def test_exit_status(self):
+        command = [sys.executable, os.path.join(HERE, "tidy.py")]
+        self.write(files={"core/a/a.h": "int a;\n"})
+        bad = subprocess.run(command + ["pragma_once", "--root", self.folder.name], capture_output=True, text=True,
+                             timeout=60, check=False)
+        self.assertEqual((bad.returncode, bad.stdout.count("\n")), (1, 1))
+        usage = subprocess.run(command + ["no_such_check"], capture_output=True, timeout=60, check=False)
+        self.assertEqual(usage.returncode, 2)
+        listed = subprocess.run(command + ["--list"], capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(listed.stdout.count("\n"), len(tidy.CHECKS))
+
+    def test_every_check_is_registered_as_a_test(self):
+        with open(os.path.join(HERE, "CMakeLists.txt"), encoding="utf-8") as file:
+            words = file.read().split()
+        for name in tidy.CHECKS:
+            self.assertTrue(name in words or f"tidy.{name}" in words or f"{name})" in words, name)
+
+
+if __name__ == "__main__":
+    unittest.main()

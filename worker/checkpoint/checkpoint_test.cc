@@ -1,0 +1,77 @@
+#include "worker/checkpoint/checkpoint.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/base/file.h"
+#include "tests/support/temp_dir.h"
+
+namespace ft::checkpoint {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+std::vector<optim::ParamRef> Parameters(int seed) {
+  torch::manual_seed(seed);
+  return {{"a.lora_A.weight", torch::randn({3, 5}), torch::randn({3, 5})},
+          {"a.lora_B.weight", torch::randn({7, 3}), torch::randn({7, 3})}};
+}
+
+class CheckpointTest : public ::testing::Test {
+ protected:
+  ft::testing::TempDir dir_;
+  const Identity identity_{"base", "data", "settings", "cpu"};
+};
+
+TEST_F(CheckpointTest, RunThatIsResumedEqualsRunThatWentOn) {
+  optim::AdamW straight({}, Parameters(1));
+  for (int i = 0; i < 3; ++i) straight.Step(0.01);
+  auto saved = Save(dir_.path(), 2, 3, identity_, straight);
+  ASSERT_TRUE(saved.ok()) << saved.status();
+  EXPECT_EQ(saved->path, "checkpoints/e2-s3");
+  optim::AdamW resumed({}, Parameters(1));
+  auto step = Load({dir_.path(), saved->path}, identity_, resumed);
+  ASSERT_TRUE(step.ok()) << step.status();
+  EXPECT_EQ(*step, 3);
+  straight.Step(0.02);
+  resumed.Step(0.02);
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_TRUE(torch::equal(straight.parameters()[i].value, resumed.parameters()[i].value));
+  }
+}
+
+TEST_F(CheckpointTest, EqualStateGivesEqualBytes) {
+  optim::AdamW optimizer({}, Parameters(1));
+  const std::string first = Save(dir_.path(), 1, 1, identity_, optimizer)->manifest_sha256;
+  EXPECT_EQ(Save(dir_.path(), 5, 1, identity_, optimizer)->manifest_sha256, first);
+}
+
+TEST_F(CheckpointTest, DamageAndOtherIdentitiesAreRefused) {
+  optim::AdamW optimizer({}, Parameters(1));
+  auto saved = Save(dir_.path(), 1, 1, identity_, optimizer);
+  const auto message = [&](const Identity& identity, bool allow = false) {
+    return std::string(Message(Load({dir_.path(), saved->path, allow}, identity, optimizer).status()));
+  };
+  EXPECT_THAT(message({"other", "data", "settings", "cpu"}), HasSubstr("another base model"));
+  EXPECT_THAT(message({"base", "other", "settings", "cpu"}), HasSubstr("other data"));
+  EXPECT_THAT(message({"base", "data", "other", "cpu"}), HasSubstr("other training settings"));
+  EXPECT_THAT(message({"base", "data", "settings", "other"}), HasSubstr("allow_numeric_change"));
+  EXPECT_EQ(message({"base", "data", "settings", "other"}, true), "");
+  const fs::path file = dir_.path() / saved->path / "optimizer.safetensors";
+  std::string bytes = *ReadFile(file);
+  bytes.back() ^= 1;
+  ASSERT_TRUE(WriteFileDurably(file, bytes).ok());
+  EXPECT_THAT(message(identity_), HasSubstr("damaged"));
+}
+
+TEST_F(CheckpointTest, HalfWrittenFolderBesideIsReplaced) {
+  fs::create_directories(dir_ / "checkpoints/.e1-s1.tmp");
+  ASSERT_TRUE(WriteFileDurably(dir_ / "checkpoints/.e1-s1.tmp/trainable.safetensors", "torn").ok());
+  optim::AdamW optimizer({}, Parameters(1));
+  ASSERT_TRUE(Save(dir_.path(), 1, 1, identity_, optimizer).ok());
+  EXPECT_FALSE(fs::exists(dir_ / "checkpoints/.e1-s1.tmp"));
+}
+
+}  // namespace
+}  // namespace ft::checkpoint

@@ -1,0 +1,34 @@
+// Records of .json and .jsonl files: the fields of each object in their order.
+#pragma once
+
+#include <memory>
+
+#include <simdjson.h>
+
+#include "worker/data/json_values.h"
+#include "worker/data/record.h"
+
+namespace ft::data {
+
+class JsonReader : public RecordReader {
+ public:
+  explicit JsonReader(JsonValues values, std::string file)
+      : values_(std::move(values)), file_(std::move(file)) {}
+  StatusOr<std::optional<Record>> Next() override;
+  const std::vector<std::string>& columns() const override { return columns_; }
+  std::vector<std::string> notes() const override;
+
+ private:
+  StatusOr<Field> ToField(std::string_view name, const simdjson::dom::element& value,
+                          const Origin& origin) const;
+
+  JsonValues values_;
+  std::string file_;
+  std::vector<std::string> columns_;  // Stays empty.
+  simdjson::dom::parser parser_;
+};
+
+// Whole `text` as a JSON value: at most kMaxJsonDepth levels. Discarded (is_discarded()) when it is not JSON.
+nlohmann::json ParseJson(std::string_view text);
+
+}  // namespace ft::data

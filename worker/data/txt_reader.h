@@ -1,0 +1,48 @@
+// Documents of a .txt file. Where the file has blank lines between its lines, what stands between two of them
+// is one document, its line breaks kept; otherwise every line is one. Bound: 16 MiB a document.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "worker/data/record.h"
+#include "worker/data/text_stream.h"
+
+namespace ft::data {
+
+// Lines of a text, without their line breaks (\n or \r\n).
+class LineReader {
+ public:
+  explicit LineReader(TextStream stream) : stream_(std::move(stream)) {}
+  // False after the last line. INVALID_ARGUMENT for a line longer than 16 MiB.
+  StatusOr<bool> Next(std::string* line);
+  int64_t line() const { return line_; }  // Number of the line given last, from 1.
+  std::string note() const { return stream_.note(); }
+  std::string file() const { return stream_.path().string(); }
+
+ private:
+  TextStream stream_;
+  std::string buffer_;
+  size_t pos_ = 0;
+  int64_t line_ = 0;
+};
+
+class TxtReader : public RecordReader {
+ public:
+  static StatusOr<std::unique_ptr<TxtReader>> Open(const std::filesystem::path& path, std::string field);
+  StatusOr<std::optional<Record>> Next() override;
+  const std::vector<std::string>& columns() const override { return columns_; }
+  std::vector<std::string> notes() const override;
+
+ private:
+  TxtReader(LineReader lines, bool blocks, std::string field)
+      : lines_(std::move(lines)), blocks_(blocks), field_(std::move(field)) {}
+
+  LineReader lines_;
+  bool blocks_;        // Blank lines separate documents.
+  std::string field_;  // Name of the field that holds the text.
+  int64_t index_ = 0;
+  std::vector<std::string> columns_;  // Stays empty.
+};
+
+}  // namespace ft::data

@@ -1,0 +1,148 @@
+#include "worker/model/decoder.h"
+
+#include <cmath>
+#include <utility>
+
+#include "core/base/str_cat.h"
+
+namespace ft::model {
+namespace {
+
+using torch::Tensor;
+
+constexpr const char* kSiteNames[kSites] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+                                            "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
+                                            "mlp.down_proj"};
+
+std::string LayerName(int64_t layer) { return StrCat("model.layers.", layer, "."); }
+
+Tensor Apply(const Projection& projection, const Tensor& x_NI, const Pass& pass, int64_t layer, Site site) {
+  const Tensor y_NO = ops::Linear(x_NI, *projection.weight, projection.bias.get());
+  if (!projection.adapter.has_value()) return y_NO;
+  const ops::DropoutPlace place{pass.dropout, static_cast<uint32_t>(layer), static_cast<uint32_t>(site),
+                                projection.adapter->dropout};
+  return at::add(y_NO, ops::LoraDelta(x_NI, *projection.adapter, place)).to(x_NI.scalar_type());
+}
+
+// Appends this pass's keys and values to those of the sequence and returns all of them.
+std::pair<Tensor, Tensor> Extend(LayerCache& cache, const Tensor& k_NKD, const Tensor& v_NKD) {
+  cache.keys_MKD = cache.keys_MKD.defined() ? at::cat({cache.keys_MKD, k_NKD}) : k_NKD;
+  cache.values_MKD = cache.values_MKD.defined() ? at::cat({cache.values_MKD, v_NKD}) : v_NKD;
+  return {cache.keys_MKD, cache.values_MKD};
+}
+
+Tensor Attention(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC, const Pass& pass,
+                 int64_t layer) {
+  const Projection* projection = weights.projection;
+  const int64_t rows = x_NC.size(0);
+  const auto heads = [&](Site site, int64_t count) {
+    return Apply(projection[site], x_NC, pass, layer, site).view({rows, count, config.head_size});
+  };
+  const Tensor q_NHD = ops::Rope(heads(kQuery, config.heads), pass.rope);
+  Tensor k_MKD = ops::Rope(heads(kKey, config.key_heads), pass.rope);
+  Tensor v_MKD = heads(kValue, config.key_heads);
+  if (pass.cache != nullptr) std::tie(k_MKD, v_MKD) = Extend(pass.cache->at(layer), k_MKD, v_MKD);
+  const Tensor out_NHD = ops::CausalAttention(q_NHD, k_MKD, v_MKD, pass.attention);
+  return Apply(projection[kOutput], out_NHD.view({rows, config.heads * config.head_size}), pass, layer, kOutput);
+}
+
+Tensor Mlp(const BlockWeights& weights, const Tensor& x_NC, const Pass& pass, int64_t layer) {
+  const Tensor gate_NF = Apply(weights.projection[kGate], x_NC, pass, layer, kGate);
+  const Tensor up_NF = Apply(weights.projection[kUp], x_NC, pass, layer, kUp);
+  return Apply(weights.projection[kDown], ops::SiluGate(gate_NF, up_NF), pass, layer, kDown);
+}
+
+}  // namespace
+
+DecoderWeights MakeStructure(const DecoderConfig& config) {
+  const int64_t hidden = config.hidden, query = config.heads * config.head_size;
+  const int64_t key = config.key_heads * config.head_size;
+  DecoderWeights weights;
+  weights.blocks.resize(static_cast<size_t>(config.layers));
+  for (int64_t layer = 0; layer < config.layers; ++layer) {
+    Projection* projection = weights.blocks[static_cast<size_t>(layer)].projection;
+    const auto set = [&](Site site, int64_t inputs, int64_t outputs, bool bias) {
+      projection[site].module = LayerName(layer) + kSiteNames[site];
+      projection[site].inputs = inputs;
+      projection[site].outputs = outputs;
+      projection[site].has_bias = bias;
+    };
+    set(kQuery, hidden, query, config.qkv_bias);
+    set(kKey, hidden, key, config.qkv_bias);
+    set(kValue, hidden, key, config.qkv_bias);
+    set(kOutput, query, hidden, config.output_bias);
+    set(kGate, hidden, config.intermediate, config.mlp_bias);
+    set(kUp, hidden, config.intermediate, config.mlp_bias);
+    set(kDown, config.intermediate, hidden, config.mlp_bias);
+  }
+  return weights;
+}
+
+std::vector<ExpectedWeight> ExpectedWeights(const DecoderConfig& config) {
+  std::vector<ExpectedWeight> expected;
+  expected.push_back({"model.embed_tokens.weight", {config.vocabulary, config.hidden}});
+  const DecoderWeights structure = MakeStructure(config);
+  for (int64_t layer = 0; layer < config.layers; ++layer) {
+    expected.push_back({LayerName(layer) + "input_layernorm.weight", {config.hidden}});
+    expected.push_back({LayerName(layer) + "post_attention_layernorm.weight", {config.hidden}});
+    for (const Projection& projection : structure.blocks[static_cast<size_t>(layer)].projection) {
+      expected.push_back({projection.module + ".weight", {projection.outputs, projection.inputs}, true});
+      if (projection.has_bias) expected.push_back({projection.module + ".bias", {projection.outputs}});
+    }
+  }
+  expected.push_back({"model.norm.weight", {config.hidden}});
+  if (!config.tied_head) expected.push_back({"lm_head.weight", {config.vocabulary, config.hidden}});
+  return expected;
+}
+
+bool Place(const DecoderConfig& config, SlotPtr slot, DecoderWeights& weights) {
+  const std::string& name = slot->name();
+  if (name == "model.embed_tokens.weight") {
+    if (config.tied_head) weights.head_VC = slot;
+    weights.embedding_VC = std::move(slot);
+    return true;
+  }
+  if (name == "model.norm.weight") return weights.final_norm = std::move(slot), true;
+  if (name == "lm_head.weight") return weights.head_VC = std::move(slot), true;
+  for (size_t layer = 0; layer < weights.blocks.size(); ++layer) {
+    const std::string prefix = LayerName(static_cast<int64_t>(layer));
+    if (!name.starts_with(prefix)) continue;
+    BlockWeights& block = weights.blocks[layer];
+    if (name == prefix + "input_layernorm.weight") return block.attention_norm = std::move(slot), true;
+    if (name == prefix + "post_attention_layernorm.weight") return block.mlp_norm = std::move(slot), true;
+    for (Projection& projection : block.projection) {
+      if (name == projection.module + ".weight") return projection.weight = std::move(slot), true;
+      if (name == projection.module + ".bias") return projection.bias = std::move(slot), true;
+    }
+  }
+  return false;
+}
+
+FoundWeight FindWeight(const DecoderWeights& weights, const std::string& name) {
+  if (name == "model.embed_tokens.weight") return {weights.embedding_VC.get()};
+  if (name == "model.norm.weight") return {weights.final_norm.get()};
+  if (name == "lm_head.weight") return {weights.head_VC.get()};
+  for (const BlockWeights& block : weights.blocks) {
+    for (const SlotPtr& norm : {block.attention_norm, block.mlp_norm}) {
+      if (norm->name() == name) return {norm.get()};
+    }
+    for (const Projection& projection : block.projection) {
+      if (projection.weight->name() == name) {
+        return {projection.weight.get(), projection.adapter.has_value() ? &*projection.adapter : nullptr};
+      }
+      if (projection.bias != nullptr && projection.bias->name() == name) return {projection.bias.get()};
+    }
+  }
+  return {};
+}
+
+Tensor BlockForward(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC, const Pass& pass,
+                    int64_t layer) {
+  const auto norm = [&](const Tensor& x, const SlotPtr& weight) {
+    return ops::RmsNorm(x, *weight, {config.norm_epsilon, pass.compute});
+  };
+  const Tensor h_NC = at::add(x_NC, Attention(config, weights, norm(x_NC, weights.attention_norm), pass, layer));
+  return at::add(h_NC, Mlp(weights, norm(h_NC, weights.mlp_norm), pass, layer));
+}
+
+}  // namespace ft::model

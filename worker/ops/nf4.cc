@@ -1,0 +1,72 @@
+#include "worker/ops/nf4.h"
+
+#include "kernels/nf4/nf4.h"
+#include "worker/ops/kernel_call.h"
+
+namespace ft::ops {
+namespace {
+
+using torch::Tensor;
+
+Tensor Empty(int64_t count, at::ScalarType type) { return torch::empty({count}, type); }
+
+int64_t NestedBlocks(int64_t blocks) { return (blocks + kernels::kNestedBlock - 1) / kernels::kNestedBlock; }
+
+}  // namespace
+
+int64_t Nf4Tensor::count() const {
+  int64_t product = 1;
+  for (int64_t size : shape) product *= size;
+  return product;
+}
+
+void QuantiseAbsmax(const Tensor& absmax, float offset, Tensor& codes, Tensor& nested_absmax) {
+  const int64_t blocks = absmax.numel();
+  codes = Empty(blocks, torch::kUInt8);
+  nested_absmax = Empty(NestedBlocks(blocks), torch::kFloat);
+  kernels::NestedQuantise(Data<float>(absmax), blocks, offset,
+                          {MutableData<uint8_t>(codes), MutableData<float>(nested_absmax)});
+}
+
+Nf4Tensor QuantiseNf4(const Tensor& values) {
+  FT_CHECK(values.scalar_type() == torch::kFloat && values.numel() > 0);
+  const int64_t count = values.numel(), blocks = kernels::Nf4Blocks(count);
+  Nf4Tensor tensor{.shape = values.sizes().vec(), .packed = Empty((count + 1) / 2, torch::kUInt8)};
+  Tensor absmax = Empty(blocks, torch::kFloat);
+  OverRows(blocks, kernels::kNf4Block * 16, [&](int64_t first, int64_t last) {
+    kernels::Nf4Quantise(Data<float>(values), count, first, last, MutableData<uint8_t>(tensor.packed),
+                         MutableData<float>(absmax));
+  });
+  tensor.offset = kernels::NestedOffset(Data<float>(absmax), blocks);
+  QuantiseAbsmax(absmax, tensor.offset, tensor.absmax_codes, tensor.nested_absmax);
+  return tensor;
+}
+
+Tensor RestoreAbsmax(const Nf4Tensor& tensor) {
+  if (tensor.absmax.defined()) return tensor.absmax;
+  const int64_t blocks = kernels::Nf4Blocks(tensor.count());
+  Tensor absmax = Empty(blocks, torch::kFloat);
+  kernels::NestedDequantise({Data<uint8_t>(tensor.absmax_codes), Data<float>(tensor.nested_absmax), tensor.offset}, 0,
+                            blocks, MutableData<float>(absmax));
+  return absmax;
+}
+
+Tensor DequantiseNf4(const Nf4Tensor& tensor, at::ScalarType type) {
+  const int64_t count = tensor.count(), blocks = kernels::Nf4Blocks(count);
+  const Tensor absmax = RestoreAbsmax(tensor);
+  Tensor out = torch::empty(tensor.shape, type);
+  WithType(type, [&](auto element) {
+    using T = decltype(element);
+    OverRows(blocks, kernels::kNf4Block, [&](int64_t first, int64_t last) {
+      kernels::Nf4Dequantise<T>(Data<uint8_t>(tensor.packed), Data<float>(absmax), count, first, last,
+                                MutableData<T>(out));
+    });
+  });
+  return out;
+}
+
+Tensor Nf4CodeTable() { return torch::tensor(at::ArrayRef<float>(kernels::kNf4Code, 16)); }
+
+Tensor DynamicMapTable() { return torch::tensor(at::ArrayRef<float>(kernels::DynamicMapSigned(), 256)); }
+
+}  // namespace ft::ops

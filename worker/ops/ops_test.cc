@@ -1,0 +1,235 @@
+// Operations over slots against plain autograd, and what they save.
+#include <ATen/Parallel.h>
+
+#include <cmath>
+#include <memory>
+
+#include "gtest/gtest.h"
+#include "worker/ops/attention.h"
+#include "worker/ops/linear.h"
+#include "worker/ops/loss_head.h"
+#include "worker/ops/nf4.h"
+#include "worker/ops/norm.h"
+#include "worker/ops/random.h"
+#include "worker/ops/saved_tensor_guard.h"
+
+namespace ft::ops {
+namespace {
+
+using torch::Tensor;
+
+std::shared_ptr<ResidentSlot> Slot(const char* name, at::IntArrayRef shape, bool trainable) {
+  return std::make_shared<ResidentSlot>(name, torch::randn(shape) * 0.3, trainable);
+}
+
+Tensor Leaf(at::IntArrayRef shape) { return torch::randn(shape).requires_grad_(); }
+
+void ExpectClose(const Tensor& actual, const Tensor& expected, double tolerance = 1e-5) {
+  ASSERT_EQ(actual.sizes(), expected.sizes());
+  EXPECT_LE((actual - expected).abs().max().item<double>(), tolerance * (1 + expected.abs().max().item<double>()));
+}
+
+class Ops : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    at::set_num_threads(1);
+    torch::manual_seed(1);
+  }
+};
+
+TEST_F(Ops, LinearEqualsPlainAutogradBitForBit) {
+  for (const auto [rows, inputs, outputs] : {std::tuple{1, 3, 5}, std::tuple{7, 16, 9}, std::tuple{33, 64, 48}}) {
+    const auto weight = Slot("w", {outputs, inputs}, true);
+    const auto bias = Slot("b", {outputs}, true);
+    const Tensor x = Leaf({rows, inputs}), dy = torch::randn({rows, outputs});
+    const Tensor y = Linear(x, *weight, bias.get());
+    const auto gradients = torch::autograd::grad({y}, {x, weight->handle(), bias->handle()}, {dy});
+    const Tensor w = weight->value().clone().requires_grad_(), b = bias->value().clone().requires_grad_();
+    const Tensor plain = at::linear(x, w, b);
+    const auto expected = torch::autograd::grad({plain}, {x, w, b}, {dy});
+    EXPECT_TRUE(at::equal(y, plain));
+    EXPECT_TRUE(at::equal(gradients[0], expected[0]));
+    EXPECT_TRUE(at::equal(gradients[1], expected[1]));
+    ExpectClose(gradients[2], expected[2], 1e-6);  // Ours adds in float64.
+  }
+}
+
+TEST_F(Ops, FrozenLinearSavesOnlyItsSlot) {
+  const auto weight = Slot("frozen", {8, 6}, false);
+  const auto a = Slot("a", {2, 6}, true), b = Slot("b", {8, 2}, true);
+  const SavedTensorGuard guard;
+  const Tensor x = Leaf({5, 6});
+  const Tensor y = Linear(x, *weight);
+  EXPECT_EQ(guard.saved(), 0);
+  const Tensor z = y + LoraDelta(x, LoraSlots{a, b, 2, 0, at::kFloat}, {});
+  EXPECT_EQ(guard.saved(), 2);  // x and the middle.
+  torch::autograd::grad({z}, {x, a->handle()}, {torch::ones_like(z)});
+  EXPECT_TRUE(guard.violations().empty());
+}
+
+TEST_F(Ops, TheGuardNoticesAWeightThatIsSaved) {
+  const auto weight = Slot("frozen", {8, 6}, false);
+  const SavedTensorGuard guard;
+  const Tensor x = Leaf({5, 6});
+  const Tensor y = at::mm(x, weight->Materialise(at::kFloat).t());  // What no operation of ours may do.
+  ASSERT_EQ(guard.violations().size(), 1u);
+  EXPECT_EQ(guard.violations()[0], "frozen");
+}
+
+TEST_F(Ops, LoraGradientsAreThoseOfItsFormula) {
+  const auto a = Slot("a", {3, 10}, true), b = Slot("b", {7, 3}, true);
+  const Tensor x = Leaf({5, 10}), dy = torch::randn({5, 7});
+  const Tensor y = LoraDelta(x, LoraSlots{a, b, 1.5, 0, at::kFloat}, {});
+  const auto gradients = torch::autograd::grad({y}, {x, a->handle(), b->handle()}, {dy});
+  const Tensor wa = a->value().clone().requires_grad_(), wb = b->value().clone().requires_grad_();
+  const Tensor plain = at::mm(at::mm(x, wa.t()), wb.t()) * 1.5;
+  const auto expected = torch::autograd::grad({plain}, {x, wa, wb}, {dy});
+  ExpectClose(y, plain);
+  for (size_t i = 0; i < 3; ++i) ExpectClose(gradients[i], expected[i]);
+}
+
+TEST_F(Ops, DropoutOfALoraIsTheSameInForwardAndBackward) {
+  const auto a = Slot("a", {2, 12}, true), b = Slot("b", {4, 2}, true);
+  const auto rows = MakeDropoutRows(7, 3, {0, 0, 1}, {0, 1, 0});
+  const DropoutPlace place{rows, 2, 5, 0.5f};
+  const Tensor x = Leaf({3, 12}), dy = torch::randn({3, 4});
+  const Tensor y = LoraDelta(x, LoraSlots{a, b, 1, 0.5, at::kFloat}, place);
+  const auto gradients = torch::autograd::grad({y}, {x, a->handle()}, {dy});
+  const Tensor mask = Dropout(torch::ones({3, 12}), place);
+  EXPECT_GT((mask == 0).sum().item<int64_t>(), 0);
+  const Tensor wa = a->value().clone().requires_grad_();
+  const Tensor plain = at::mm(at::mm(x * mask, wa.t()), b->value().t());
+  const auto expected = torch::autograd::grad({plain}, {x, wa}, {dy});
+  ExpectClose(y, plain);
+  ExpectClose(gradients[0], expected[0]);
+  ExpectClose(gradients[1], expected[1]);
+}
+
+TEST_F(Ops, NormRopeAndGateEqualTheirDefinitions) {
+  const auto weight = Slot("n", {12}, true);
+  const Tensor x = Leaf({5, 12}), dy = torch::randn({5, 12});
+  const Tensor y = RmsNorm(x, *weight, {1e-5, at::kFloat});
+  const auto gradients = torch::autograd::grad({y}, {x, weight->handle()}, {dy});
+  const Tensor w = weight->value().clone().requires_grad_();
+  const Tensor plain = x * at::rsqrt(x.pow(2).mean(-1, true) + 1e-5) * w;
+  const auto expected = torch::autograd::grad({plain}, {x, w}, {dy});
+  ExpectClose(y, plain);
+  ExpectClose(gradients[0], expected[0]);
+  ExpectClose(gradients[1], expected[1]);
+
+  const Tensor gate = Leaf({4, 6}), up = Leaf({4, 6}), dz = torch::randn({4, 6});
+  const auto gate_gradients = torch::autograd::grad({SiluGate(gate, up)}, {gate, up}, {dz});
+  const auto gate_expected = torch::autograd::grad({at::silu(gate) * up}, {gate, up}, {dz});
+  ExpectClose(gate_gradients[0], gate_expected[0]);
+  ExpectClose(gate_gradients[1], gate_expected[1]);
+
+  const Tensor angles = torch::rand({3, 4}), heads = Leaf({3, 2, 8}), dh = torch::randn({3, 2, 8});
+  const RopeTable table{at::cos(angles), at::sin(angles)};
+  const Tensor c = at::cat({angles, angles}, -1).cos().unsqueeze(1), s = at::cat({angles, angles}, -1).sin().unsqueeze(1);
+  const Tensor half = at::cat({-heads.narrow(2, 4, 4), heads.narrow(2, 0, 4)}, -1);
+  const auto rope_expected = torch::autograd::grad({heads * c + half * s}, {heads}, {dh});
+  ExpectClose(torch::autograd::grad({Rope(heads, table)}, {heads}, {dh})[0], rope_expected[0]);
+}
+
+// LibTorch's attention as the oracle, one segment at a time.
+Tensor OracleAttention(const Tensor& q, const Tensor& k, const Tensor& v, const std::vector<AttentionSegment>& segments,
+                       double scale) {
+  std::vector<Tensor> outputs;
+  const int64_t groups = q.size(1) / k.size(1);
+  for (const AttentionSegment& s : segments) {
+    const auto part = [](const Tensor& t, int64_t first, int64_t count) {
+      return t.narrow(0, first, count).transpose(0, 1).unsqueeze(0);
+    };
+    const Tensor qs = part(q, s.first_query, s.queries);
+    const Tensor ks = part(k, s.first_key, s.keys).repeat_interleave(groups, 1);
+    const Tensor vs = part(v, s.first_key, s.keys).repeat_interleave(groups, 1);
+    const Tensor seen = torch::ones({s.queries, s.keys}, torch::kBool).tril(s.keys - s.queries);
+    outputs.push_back(
+        at::scaled_dot_product_attention(qs, ks, vs, seen, 0.0, false, scale).squeeze(0).transpose(0, 1));
+  }
+  return at::cat(outputs);
+}
+
+TEST_F(Ops, AttentionEqualsTheOracleOverOddSegmentsAndGroups) {
+  const struct {
+    int64_t heads, key_heads, size;
+    std::vector<int64_t> lengths;
+  } cases[] = {{1, 1, 2, {1}}, {4, 2, 6, {5, 1, 9}}, {6, 1, 10, {3, 300}}, {3, 3, 8, {257}}};
+  for (const auto& c : cases) {
+    std::vector<AttentionSegment> segments;
+    int64_t rows = 0;
+    for (int64_t length : c.lengths) {
+      segments.push_back({rows, length, rows, length});
+      rows += length;
+    }
+    const Tensor q = Leaf({rows, c.heads, c.size}), k = Leaf({rows, c.key_heads, c.size}),
+                 v = Leaf({rows, c.key_heads, c.size}), dout = torch::randn({rows, c.heads, c.size});
+    const AttentionShape shape{std::make_shared<const std::vector<AttentionSegment>>(segments), 0.4};
+    const Tensor out = CausalAttention(q, k, v, shape), oracle = OracleAttention(q, k, v, segments, 0.4);
+    ExpectClose(out, oracle);
+    const auto gradients = torch::autograd::grad({out}, {q, k, v}, {dout});
+    const auto expected = torch::autograd::grad({oracle}, {q, k, v}, {dout});
+    for (size_t i = 0; i < 3; ++i) ExpectClose(gradients[i], expected[i]);
+  }
+}
+
+TEST_F(Ops, AttentionOfLateQueriesEqualsTheRowsOfTheWhole) {
+  const Tensor q = torch::randn({9, 4, 6}), k = torch::randn({9, 2, 6}), v = torch::randn({9, 2, 6});
+  const auto shape = [](AttentionSegment s) {
+    return AttentionShape{std::make_shared<const std::vector<AttentionSegment>>(1, s), 1};
+  };
+  const Tensor whole = CausalAttention(q, k, v, shape({0, 9, 0, 9}));
+  const Tensor late = CausalAttention(q.narrow(0, 6, 3), k, v, shape({0, 3, 0, 9}));
+  ExpectClose(late, whole.narrow(0, 6, 3), 1e-6);
+}
+
+TEST_F(Ops, CrossEntropyEqualsAutograd) {
+  const auto head = Slot("h", {11, 6}, true);
+  const Tensor hidden = Leaf({5, 6});
+  const std::vector<int64_t> targets = {3, 0, 10, 3, 7};
+  const LossResult result = CrossEntropy(hidden.detach(), *head, targets, {true, 0.25});
+  const Tensor w = head->value().clone().requires_grad_();
+  const Tensor loss = at::cross_entropy_loss(at::mm(hidden, w.t()), torch::tensor(targets), {}, at::Reduction::Sum);
+  const auto expected = torch::autograd::grad({loss * 0.25}, {hidden, w});
+  EXPECT_NEAR(result.sum, loss.item<double>(), 1e-5);
+  ExpectClose(result.dhidden_SC, expected[0]);
+  ExpectClose(result.dhead_VC, expected[1]);
+  EXPECT_EQ(CrossEntropy(hidden.detach(), *head, targets, {}).sum, result.sum);
+}
+
+TEST_F(Ops, EmbeddingGradientAddsRepeatedTokensForAnyNumberOfThreads) {
+  const Tensor ids = torch::tensor({2, 0, 2, 2, 1}, torch::kInt64), dx = torch::randn({5, 70001});
+  Tensor one = torch::zeros({3, 70001}), two = torch::zeros({3, 70001});
+  AddEmbeddingGradient(ids, dx, one);
+  at::set_num_threads(2);
+  AddEmbeddingGradient(ids, dx, two);
+  EXPECT_TRUE(at::equal(one, two));
+  ExpectClose(one[2], dx[0] + dx[2] + dx[3], 1e-6);
+}
+
+TEST_F(Ops, UniformNumbersDependOnSeedStreamAndIndexOnly) {
+  Tensor a = torch::empty({1003}), b = torch::empty({7}), c = torch::empty({1003});
+  FillUniform(1, 2, 0.5f, a);
+  FillUniform(1, 2, 0.5f, b);
+  FillUniform(1, 3, 0.5f, c);
+  EXPECT_TRUE(at::equal(a.narrow(0, 0, 7), b));
+  EXPECT_FALSE(at::equal(a, c));
+  EXPECT_LE(a.abs().max().item<double>(), 0.5);
+  EXPECT_NEAR(a.mean().item<double>(), 0, 0.06);  // Six standard errors.
+  EXPECT_NE(UniformDraw(1, 2, 0), UniformDraw(1, 2, 1));
+}
+
+TEST_F(Ops, Nf4DependsOnNoThreadCount) {
+  const Tensor values = torch::randn({301, 257});
+  const Nf4Tensor one = QuantiseNf4(values);
+  at::set_num_threads(2);
+  const Nf4Tensor two = QuantiseNf4(values);
+  EXPECT_TRUE(at::equal(one.packed, two.packed));
+  EXPECT_TRUE(at::equal(one.absmax_codes, two.absmax_codes));
+  EXPECT_TRUE(at::equal(DequantiseNf4(one, at::kFloat), DequantiseNf4(two, at::kFloat)));
+  EXPECT_TRUE(at::equal(DequantiseNf4(one, at::kBFloat16), DequantiseNf4(one, at::kFloat).to(at::kBFloat16)));
+  EXPECT_LT((DequantiseNf4(one, at::kFloat) - values).abs().mean().item<double>(), 0.1);
+}
+
+}  // namespace
+}  // namespace ft::ops

@@ -1,0 +1,30 @@
+// Weights saved in 4 bits as bitsandbytes lays them out in a checkpoint. For a weight W there are the tensors
+//   W                                     uint8 [bytes, 1], the packed codes
+//   W.absmax                              uint8 a block with double quantisation, else float32
+//   W.quant_map                           float32 [16]
+//   W.nested_absmax, W.nested_quant_map   float32, with double quantisation
+//   W.quant_state.bitsandbytes__nf4       JSON as bytes: quant_type, blocksize, shape, nested_blocksize, nested_offset
+#pragma once
+
+#include <string_view>
+
+#include "core/base/status.h"
+#include "worker/ops/nf4.h"
+#include "worker/weights/tensor_source.h"
+
+namespace ft::quant {
+
+// True when `name` is stored in 4 bits in `source`.
+bool IsBnbNf4(const weights::TensorSource& source, std::string_view name);
+
+// True for the tensors that accompany a quantised weight.
+bool IsBnbCompanion(std::string_view name);
+
+// The shape a 4-bit weight stands for, from its state; INVALID_ARGUMENT names the tensor.
+StatusOr<std::vector<int64_t>> BnbShape(const weights::TensorSource& source, std::string_view name);
+
+// INVALID_ARGUMENT names the tensor and what does not fit: sizes, tables other than NF4's, block sizes other than 64
+// and 256 (UNIMPLEMENTED).
+StatusOr<ops::Nf4Tensor> ReadBnbNf4(const weights::TensorSource& source, std::string_view name);
+
+}  // namespace ft::quant

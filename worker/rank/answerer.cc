@@ -1,0 +1,35 @@
+#include "worker/rank/answerer.h"
+
+#include "worker/prepare/model_files.h"
+#include "worker/tokenizer/utf8.h"
+
+namespace ft::rank {
+
+StatusOr<std::unique_ptr<Answerer>> Answerer::Open(const std::filesystem::path& model, const checkpoint::TextConfig& text,
+                                                   generate::GenerateOptions options) {
+  auto answerer = std::make_unique<Answerer>();
+  ASSIGN_OR_RETURN(answerer->tokenizer_, prepare::OpenModelTokenizer(model));
+  ASSIGN_OR_RETURN(answerer->template_, data::ChatTemplate::Open(text.template_name, *answerer->tokenizer_));
+  ASSIGN_OR_RETURN(answerer->mode_, data::ParseTokenizeMode(text.tokenize));
+  answerer->options_ = std::move(options);
+  answerer->options_.stop_ids = answerer->template_->StopIds(*answerer->tokenizer_);
+  return answerer;
+}
+
+StatusOr<Answer> Answerer::Reply(const run::LanguageModel& model, const data::Conversation& past, const data::Turn& next,
+                                 const std::function<void(std::string_view)>& show) const {
+  ASSIGN_OR_RETURN(const std::vector<int32_t> prompt,
+                   data::TokenizePrompt(*tokenizer_, *template_, {past, next}, mode_));
+  tokenizer::Utf8Streamer streamer;
+  const auto sink = [&](int32_t token) {
+    if (show) show(streamer.Push(tokenizer_->Decode({&token, 1})));
+    return true;
+  };
+  Answer answer;
+  ASSIGN_OR_RETURN(answer.ids, generate::Generate(model, prompt, options_, sink));
+  if (show) show(streamer.Flush());
+  answer.text = tokenizer::ReplaceInvalidUtf8(tokenizer_->Decode(answer.ids));
+  return answer;
+}
+
+}  // namespace ft::rank

@@ -1,0 +1,156 @@
+#include "worker/rank/chat.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <iostream>
+#include <memory>
+
+#include "nlohmann/json.hpp"
+#include "worker/rank/answerer.h"
+#include "worker/rank/flags.h"
+#include "worker/rank/load_model.h"
+#include "worker/rank/settings.h"
+#include "worker/weights/safetensors.h"
+
+namespace ft::rank {
+namespace {
+
+constexpr const char* kUsage =
+    "usage: ft-rank chat --model DIR [--adapter DIR] [--prompt TEXT]... [--system TEXT]\n"
+    "                    [--max-new-tokens N] [--temperature X] [--top-k K] [--top-p P]\n"
+    "                    [--seed S] [--dtype auto|bf16|fp32] [--template NAME] [--threads N] [--json]\n"
+    "Without --prompt it reads lines from standard input: an answer to each, /reset\n"
+    "forgets what was said, /exit leaves. --temperature 0 (the default) always takes\n"
+    "the most probable word. --json prints {prompt, answer, tokens} a line.\n";
+
+// A model ready to answer, and what was said so far.
+class Talk {
+ public:
+  static StatusOr<std::unique_ptr<Talk>> Open(const Flags& flags);
+
+  // The answer to `input`, streamed to standard output unless `quiet`.
+  StatusOr<Answer> Say(const std::string& input, bool quiet);
+  void Reset() { past_.clear(); }
+
+ private:
+  Status OpenModel(const Flags& flags, const checkpoint::TextConfig& text);
+
+  std::unique_ptr<run::LanguageModel> model_;
+  std::unique_ptr<Answerer> answerer_;
+  std::string system_;
+  data::Conversation past_;
+};
+
+Status ReadOptions(const Flags& flags, generate::GenerateOptions& options) {
+  ASSIGN_OR_RETURN(options.max_new_tokens, flags.Int("max-new-tokens", 256));
+  ASSIGN_OR_RETURN(options.temperature, flags.Number("temperature", 0));
+  ASSIGN_OR_RETURN(options.top_k, flags.Int("top-k", 40));
+  ASSIGN_OR_RETURN(options.top_p, flags.Number("top-p", 0.75));
+  ASSIGN_OR_RETURN(const int64_t seed, flags.Int("seed", 0));
+  options.seed = static_cast<uint64_t>(seed);
+  return absl::OkStatus();
+}
+
+StatusOr<std::unique_ptr<Talk>> Talk::Open(const Flags& flags) {
+  auto talk = std::make_unique<Talk>();
+  checkpoint::TextConfig text;
+  if (flags.Has("adapter")) {
+    ASSIGN_OR_RETURN(text, checkpoint::ReadTextConfig(flags.Get("adapter")));
+  }
+  text.template_name = flags.Get("template", text.template_name);
+  generate::GenerateOptions options;
+  RETURN_IF_ERROR(ReadOptions(flags, options));
+  ASSIGN_OR_RETURN(talk->answerer_, Answerer::Open(flags.Get("model"), text, std::move(options)));
+  talk->system_ = flags.Get("system", text.system);
+  RETURN_IF_ERROR(talk->OpenModel(flags, text));
+  return talk;
+}
+
+Status Talk::OpenModel(const Flags& flags, const checkpoint::TextConfig& text) {
+  run::ModelOptions options{.dtype = ResolvedDtype({.dtype = flags.Get("dtype", "auto")}),
+                            .nf4_base = text.method == "qlora"};
+  if (flags.Has("adapter")) {
+    ASSIGN_OR_RETURN(const checkpoint::AdapterConfig adapter, checkpoint::ReadAdapterConfig(flags.Get("adapter")));
+    options.attach_adapter = true;
+    options.rank = adapter.rank;
+    options.alpha = adapter.alpha;
+    options.targets = adapter.targets;
+  }
+  ASSIGN_OR_RETURN(model_, LoadModel(flags.Get("model"), options));
+  if (!flags.Has("adapter")) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const auto file,
+                   weights::SafetensorsFile::Open(std::filesystem::path(flags.Get("adapter")) / "adapter_model.safetensors"));
+  return model_->LoadParameters(*file);
+}
+
+StatusOr<Answer> Talk::Say(const std::string& input, bool quiet) {
+  data::Turn turn{.system = past_.empty() ? system_ : "", .input = input};
+  std::function<void(std::string_view)> show;
+  if (!quiet) {
+    show = [](std::string_view text) {
+      std::fwrite(text.data(), 1, text.size(), stdout);
+      std::fflush(stdout);
+    };
+  }
+  ASSIGN_OR_RETURN(Answer answer, answerer_->Reply(*model_, past_, turn, show));
+  if (!quiet) std::printf("\n");
+  turn.output = answer.text;
+  past_.push_back(std::move(turn));
+  return answer;
+}
+
+Status Converse(Talk& talk) {
+  const bool terminal = ::isatty(STDIN_FILENO) == 1;
+  std::string line;
+  while (true) {
+    if (terminal) {
+      std::printf("> ");
+      std::fflush(stdout);
+    }
+    if (!std::getline(std::cin, line) || line == "/exit") return absl::OkStatus();
+    if (line == "/reset") {
+      talk.Reset();
+    } else if (!line.empty()) {
+      RETURN_IF_ERROR(talk.Say(line, /*quiet=*/false).status());
+    }
+  }
+}
+
+Status AnswerEach(Talk& talk, const std::vector<std::string>& prompts, bool json) {
+  for (const std::string& prompt : prompts) {
+    talk.Reset();
+    ASSIGN_OR_RETURN(const Answer answer, talk.Say(prompt, /*quiet=*/json));
+    if (!json) continue;
+    const nlohmann::ordered_json out = {{"prompt", prompt}, {"answer", answer.text}, {"tokens", answer.ids}};
+    std::printf("%s\n", out.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
+  }
+  return absl::OkStatus();
+}
+
+Status Chat(const Flags& flags) {
+  ASSIGN_OR_RETURN(const int64_t threads, flags.Int("threads", ::sysconf(_SC_NPROCESSORS_ONLN)));
+  FixNumerics(static_cast<int>(threads));
+  ASSIGN_OR_RETURN(const auto talk, Talk::Open(flags));
+  if (flags.Has("prompt")) return AnswerEach(*talk, flags.All("prompt"), flags.Has("json"));
+  return Converse(*talk);
+}
+
+}  // namespace
+
+int ChatVerb(const std::vector<std::string>& arguments) {
+  const StatusOr<Flags> flags = Flags::Parse(
+      arguments,
+      {"model", "adapter", "attempt", "prompt", "system", "max-new-tokens", "temperature", "top-k", "top-p", "seed",
+       "dtype", "template", "threads"},
+      {"json", "help"});
+  if (!flags.ok()) return Complain("chat", flags.status());
+  if (flags->Has("help") || !flags->Has("model") || !flags->positional().empty()) {
+    std::fputs(kUsage, flags->Has("help") ? stdout : stderr);
+    return flags->Has("help") ? 0 : 2;
+  }
+  const Status status = Chat(*flags);
+  return status.ok() ? 0 : Complain("chat", status);
+}
+
+}  // namespace ft::rank

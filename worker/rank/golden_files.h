@@ -1,0 +1,40 @@
+// What golden cases hold: inputs as micro-batches, expected tensors, and the differences between tensors.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/base/status.h"
+#include "worker/run/micro_batch.h"
+#include "worker/weights/tensor_source.h"
+
+namespace ft::rank {
+
+// One entry of input.json; `mask_BT` is 1 where a token is real.
+struct GoldenInput {
+  run::MicroBatch batch;
+  torch::Tensor mask_BT;
+  int64_t counted = 0;  // Labels that carry loss, after the shift.
+};
+
+// All inputs by name (main, long, step1, ...). Masks must be ones followed by zeros.
+StatusOr<std::map<std::string, GoldenInput>> ReadInputs(const std::filesystem::path& file);
+
+struct GreedyCase {
+  std::vector<int64_t> prompt;
+  std::vector<int64_t> continuation;
+};
+StatusOr<std::vector<GreedyCase>> ReadGreedy(const std::filesystem::path& file);
+
+// Expected tensors in float32; NOT_FOUND names what is missing.
+StatusOr<torch::Tensor> Expected(const weights::TensorSource& source, const std::string& name);
+
+// Largest absolute difference divided by `scale`; infinity where shapes differ, NaN stays.
+double LargestDifference(const torch::Tensor& actual, const torch::Tensor& expected, double scale);
+double LargestAbsolute(const torch::Tensor& values);
+
+}  // namespace ft::rank

@@ -1,0 +1,176 @@
+#include "worker/rank/golden_model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "core/base/file.h"
+#include "worker/adapt/peft_config.h"
+#include "worker/generate/generate.h"
+#include "worker/rank/golden_files.h"
+#include "worker/run/language_model.h"
+
+namespace ft::rank {
+namespace {
+
+namespace fs = std::filesystem;
+using Model = std::unique_ptr<run::LanguageModel>;
+
+struct Limits {
+  double logits = 2e-5;       // Of the largest expected logit of the case.
+  double lora_logits = 2e-5;
+  double loss = 1e-5;
+  double gradient = 1e-4;  // Of the gradient's largest expected value.
+};
+
+// One case while it is compared.
+struct Case {
+  fs::path folder;
+  std::string dtype;
+  Limits limits;
+  std::map<std::string, GoldenInput> inputs;
+  std::unique_ptr<weights::TensorSource> expected;
+  std::vector<Measure> measures;
+
+  bool exact() const { return dtype == "fp32"; }
+  bool has(const std::string& name) const { return expected->Find(name) != nullptr; }
+};
+
+Status CompareLogits(Case& c, const run::LanguageModel& model, const GoldenInput& input, const std::string& name) {
+  ASSIGN_OR_RETURN(const torch::Tensor expected, Expected(*c.expected, name));
+  RETURN_IF_ERROR(model.Check(input.batch));
+  const torch::Tensor real = input.mask_BT.to(torch::kBool);
+  const torch::Tensor wanted = expected.index({real});
+  const double error = LargestDifference(model.Logits(input.batch).index({real}), wanted, LargestAbsolute(wanted));
+  Record(c.measures, {name, error, name.starts_with("lora.") ? c.limits.lora_logits : c.limits.logits});
+  return absl::OkStatus();
+}
+
+Status CompareLoss(Case& c, double loss_sum, const GoldenInput& input, const std::string& name) {
+  ASSIGN_OR_RETURN(const torch::Tensor expected, Expected(*c.expected, name));
+  const double loss = loss_sum / static_cast<double>(input.counted);
+  Record(c.measures, {name, std::abs(loss - expected.item<double>()), c.limits.loss});
+  return absl::OkStatus();
+}
+
+// Gradients of the mean loss. `prefix` + parameter name is the expected tensor; at least one must be there.
+Status CompareGradients(Case& c, run::LanguageModel& model, const GoldenInput& input, const std::string& prefix) {
+  model.ZeroGradients();
+  const double loss_sum = model.ForwardBackward(input.batch, 1.0 / static_cast<double>(input.counted));
+  RETURN_IF_ERROR(CompareLoss(c, loss_sum, input, prefix == "grad." ? "loss" : "lora.loss"));
+  if (!c.exact()) return absl::OkStatus();
+  size_t compared = 0;
+  for (const optim::ParamRef& parameter : model.parameters()) {
+    const std::string name = prefix + parameter.name;
+    if (!c.has(name)) continue;
+    ++compared;
+    ASSIGN_OR_RETURN(const torch::Tensor expected, Expected(*c.expected, name));
+    const double error = LargestDifference(parameter.gradient, expected, LargestAbsolute(expected));
+    Record(c.measures, {prefix == "grad." ? "grad" : "lora.grad", error, c.limits.gradient});
+  }
+  const size_t wanted = std::count_if(c.expected->tensors().begin(), c.expected->tensors().end(),
+                                      [&](const auto& info) { return info.name.starts_with(prefix); });
+  if (compared != wanted) {
+    return absl::InternalError(StrCat(wanted, " gradients ", prefix, "* are expected, the model has ", compared));
+  }
+  return absl::OkStatus();
+}
+
+// Everything without an adapter, with activations kept and recomputed.
+Status CompareBase(Case& c) {
+  for (const bool checkpointing : {false, true}) {
+    ASSIGN_OR_RETURN(const Model model, run::LanguageModel::LoadFolder(c.folder, {.dtype = c.dtype,
+                                                                                  .method = "full",
+                                                                                  .checkpointing = checkpointing}));
+    const GoldenInput& input = c.inputs.at("main");
+    RETURN_IF_ERROR(CompareLogits(c, *model, input, "logits"));
+    RETURN_IF_ERROR(CompareLoss(c, model->Loss(input.batch), input, "loss"));
+    RETURN_IF_ERROR(CompareGradients(c, *model, input, "grad."));
+  }
+  return absl::OkStatus();
+}
+
+Status CompareLong(Case& c, const run::LanguageModel& model) {
+  if (!c.inputs.contains("long")) return absl::OkStatus();
+  const GoldenInput& input = c.inputs.at("long");
+  RETURN_IF_ERROR(CompareLogits(c, model, input, "long.logits"));
+  return CompareLoss(c, model.Loss(input.batch), input, "long.loss");
+}
+
+Status CompareLora(Case& c) {
+  std::error_code error;
+  if (!fs::is_directory(c.folder / "adapter", error)) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(c.folder / "adapter" / "adapter_config.json", 1 << 20));
+  ASSIGN_OR_RETURN(const adapt::PeftConfig settings, adapt::ParsePeftConfig(text, "adapter_config.json"));
+  ASSIGN_OR_RETURN(const auto adapter, weights::OpenWeights(c.folder / "adapter" / "adapter_model.safetensors"));
+  for (const bool checkpointing : {false, true}) {
+    ASSIGN_OR_RETURN(const Model model, run::LanguageModel::LoadFolder(c.folder, {.dtype = c.dtype,
+                                                                                  .method = "lora",
+                                                                                  .rank = settings.rank,
+                                                                                  .alpha = settings.alpha,
+                                                                                  .targets = settings.targets,
+                                                                                  .checkpointing = checkpointing}));
+    RETURN_IF_ERROR(model->LoadParameters(*adapter));
+    RETURN_IF_ERROR(CompareLogits(c, *model, c.inputs.at("main"), "lora.logits"));
+    RETURN_IF_ERROR(CompareGradients(c, *model, c.inputs.at("main"), "lora.grad."));
+  }
+  return absl::OkStatus();
+}
+
+// Always the largest logit of the whole sequence computed anew: the definition.
+std::vector<int64_t> GreedyWithoutCache(const run::LanguageModel& model, std::vector<int64_t> ids, size_t count) {
+  std::vector<int64_t> added;
+  while (added.size() < count) {
+    const int64_t length = static_cast<int64_t>(ids.size());
+    const run::MicroBatch batch{.ids_BT = torch::tensor(ids, torch::kInt64).view({1, length}), .lengths = {length}};
+    ids.push_back(model.Logits(batch)[0][length - 1].argmax().item<int64_t>());
+    added.push_back(ids.back());
+  }
+  return added;
+}
+
+// Generate(), with the cache, as the definition's type.
+StatusOr<std::vector<int64_t>> GreedyWithCache(const run::LanguageModel& model, const std::vector<int64_t>& prompt,
+                                               size_t count) {
+  const std::vector<int32_t> ids(prompt.begin(), prompt.end());
+  ASSIGN_OR_RETURN(const std::vector<int32_t> added,
+                   generate::Generate(model, ids, {.max_new_tokens = static_cast<int64_t>(count)}));
+  return std::vector<int64_t>(added.begin(), added.end());
+}
+
+// The measures are the numbers of continuations that differ.
+Status CompareGreedy(Case& c, const run::LanguageModel& model) {
+  std::error_code error;
+  if (!fs::exists(c.folder / "greedy.json", error) || !c.exact()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::vector<GreedyCase> cases, ReadGreedy(c.folder / "greedy.json"));
+  double different = 0, different_cached = 0;
+  for (const GreedyCase& one : cases) {
+    const size_t count = one.continuation.size();
+    different += GreedyWithoutCache(model, one.prompt, count) == one.continuation ? 0 : 1;
+    ASSIGN_OR_RETURN(const std::vector<int64_t> cached, GreedyWithCache(model, one.prompt, count));
+    different_cached += cached == one.continuation ? 0 : 1;
+  }
+  Record(c.measures, {"greedy", different, 0});
+  Record(c.measures, {"greedy.cached", different_cached, 0});
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+StatusOr<std::vector<Measure>> ModelCase(const fs::path& folder, const std::string& dtype) {
+  Case c{.folder = folder, .dtype = dtype};
+  // bfloat16 is compared with the float32 numbers: 2e-2 of the largest logit, and as much for a loss of a few units. The
+  // adapters of the cases are as large as the weights, which doubles what rounding the weights alone costs (1.2e-2).
+  if (dtype == "bf16") c.limits = {.logits = 2e-2, .lora_logits = 4e-2, .loss = 2e-2};
+  ASSIGN_OR_RETURN(c.inputs, ReadInputs(folder / "input.json"));
+  if (!c.inputs.contains("main")) return absl::InvalidArgumentError("input.json has no main");
+  ASSIGN_OR_RETURN(c.expected, weights::OpenWeights(folder / "expected.safetensors"));
+  ASSIGN_OR_RETURN(const Model model, run::LanguageModel::LoadFolder(folder, {.dtype = dtype}));
+  RETURN_IF_ERROR(CompareBase(c));
+  RETURN_IF_ERROR(CompareLong(c, *model));
+  RETURN_IF_ERROR(CompareGreedy(c, *model));
+  RETURN_IF_ERROR(CompareLora(c));
+  return std::move(c.measures);
+}
+
+}  // namespace ft::rank

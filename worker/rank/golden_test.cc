@@ -1,0 +1,72 @@
+#include "worker/rank/golden.h"
+
+#include <ATen/Parallel.h>
+
+#include "gtest/gtest.h"
+#include "tests/support/shared_dir.h"
+
+namespace ft::rank {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Golden : public ::testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override { at::set_num_threads(1); }
+};
+
+// With the sources.
+class KeptCase : public Golden {};
+TEST_P(KeptCase, Passes) {
+  const CaseResult result = RunCase(fs::path(FT_SOURCE_DIR) / "tests" / "golden" / GetParam(), "fp32");
+  EXPECT_TRUE(result.passed()) << result.Line();
+}
+INSTANTIATE_TEST_SUITE_P(All, KeptCase, ::testing::Values("llama_mha", "llama_gqa_llama3rope", "deepseek_coder_linear",
+                                                               "nf4", "qlora_step"));
+
+// Beside the checkout only.
+class SharedCase : public Golden {};
+TEST_P(SharedCase, Passes) {
+  const auto shared = testing::SharedDir();
+  if (!shared.has_value()) GTEST_SKIP() << "needs the folder shared/golden beside the checkout";
+  const CaseResult result = RunCase(*shared / "golden" / GetParam(), "fp32");
+  EXPECT_TRUE(result.passed()) << result.Line();
+}
+INSTANTIATE_TEST_SUITE_P(All, SharedCase, ::testing::Values("llama_dynamic_ntk", "yi_gqa"));
+
+class Bfloat16 : public Golden {};
+TEST_P(Bfloat16, LogitsStayWithinTheFormatsLimit) {
+  const CaseResult result = RunCase(fs::path(FT_SOURCE_DIR) / "tests" / "golden" / GetParam(), "bf16");
+  EXPECT_TRUE(result.passed()) << result.Line();
+}
+INSTANTIATE_TEST_SUITE_P(All, Bfloat16, ::testing::Values("llama_mha", "llama_gqa_llama3rope", "deepseek_coder_linear"));
+
+TEST(GoldenResult, AWorseMeasureReplacesABetterOneAndNanIsWorst) {
+  std::vector<Measure> measures;
+  Record(measures, {"logits", 1e-6, 2e-5});
+  Record(measures, {"logits", 3e-6, 2e-5});
+  Record(measures, {"logits", 2e-6, 2e-5});
+  ASSERT_EQ(measures.size(), 1u);
+  EXPECT_EQ(measures[0].error, 3e-6);
+  Record(measures, {"logits", std::nan(""), 2e-5});
+  EXPECT_FALSE(measures[0].passed());
+}
+
+TEST(GoldenVerb, NoCaseIsAFailureAndABadOptionAUsageError) {
+  EXPECT_EQ(GoldenVerb({"/nonexistent-folder"}), 1);
+  EXPECT_EQ(GoldenVerb({"."  , "--cases", "no-such-case-*"}), 1);
+  EXPECT_EQ(GoldenVerb({"--frobnicate"}), 2);
+  EXPECT_EQ(GoldenVerb({"dir", "--dtype", "fp8"}), 2);
+}
+
+TEST(GoldenVerb, AnUnsupportedFamilyIsNamedAndFails) {
+  const auto shared = testing::SharedDir();
+  if (!shared.has_value()) GTEST_SKIP() << "needs the folder shared/golden beside the checkout";
+  const CaseResult result = RunCase(*shared / "golden" / "gemma", "fp32");
+  EXPECT_FALSE(result.passed());
+  EXPECT_NE(result.Line().find("unsupported: "), std::string::npos) << result.Line();
+  EXPECT_NE(result.Line().find("gemma"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace ft::rank

@@ -1,0 +1,39 @@
+#include "worker/rank/load_model.h"
+
+#include "core/base/file.h"
+#include "worker/model/family.h"
+#include "worker/weights/gguf.h"
+
+namespace ft::rank {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uint64_t kMaxConfigBytes = 4 << 20;
+
+}  // namespace
+
+StatusOr<model::DecoderConfig> ReadModelConfig(const fs::path& model) {
+  if (model.extension() == ".gguf") {
+    ASSIGN_OR_RETURN(const auto file, weights::GgufFile::Open(model));
+    ASSIGN_OR_RETURN(const std::string json, weights::GgufConfigJson(*file));
+    return model::ParseConfig(json, model.string());
+  }
+  const fs::path path = model / "config.json";
+  ASSIGN_OR_RETURN(const std::string json, ReadFile(path, kMaxConfigBytes));
+  return model::ParseConfig(json, path.string());
+}
+
+StatusOr<std::unique_ptr<run::LanguageModel>> LoadModel(const fs::path& model, const run::ModelOptions& options) {
+  ASSIGN_OR_RETURN(const model::DecoderConfig config, ReadModelConfig(model));
+  ASSIGN_OR_RETURN(const auto source, weights::OpenWeights(model));
+  return run::LanguageModel::Load(config, *source, options);
+}
+
+plan::ModelShape ShapeOf(const model::DecoderConfig& config) {
+  return {.vocabulary = config.vocabulary, .hidden = config.hidden, .layers = config.layers, .heads = config.heads,
+          .key_heads = config.key_heads, .head_size = config.head_size, .intermediate = config.intermediate,
+          .tied_head = config.tied_head};
+}
+
+}  // namespace ft::rank

@@ -1,0 +1,84 @@
+#include "worker/rank/logits.h"
+
+#include <unistd.h>
+
+#include "core/base/file.h"
+#include "nlohmann/json.hpp"
+#include "worker/checkpoint/adapter.h"
+#include "worker/rank/flags.h"
+#include "worker/rank/load_model.h"
+#include "worker/rank/settings.h"
+#include "worker/weights/safetensors.h"
+
+namespace ft::rank {
+namespace {
+
+constexpr uint64_t kMaxTokensFileBytes = 64 << 20;
+
+StatusOr<std::vector<std::vector<int64_t>>> ReadTokens(const std::string& path) {
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxTokensFileBytes));
+  const nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const Status broken = absl::InvalidArgumentError(StrCat(path, " is not a list of lists of token ids"));
+  if (!json.is_array()) return broken;
+  std::vector<std::vector<int64_t>> rows;
+  for (const nlohmann::json& row : json) {
+    if (!row.is_array() || row.empty()) return broken;
+    for (const nlohmann::json& id : row) {
+      if (!id.is_number_integer()) return broken;
+    }
+    rows.push_back(row.get<std::vector<int64_t>>());
+  }
+  return rows;
+}
+
+StatusOr<std::unique_ptr<run::LanguageModel>> OpenModel(const Flags& flags) {
+  run::ModelOptions options{.dtype = flags.Get("dtype", "fp32"), .nf4_base = flags.Get("base", "stored") == "nf4"};
+  const std::filesystem::path adapter = flags.Get("adapter");
+  if (flags.Has("adapter")) {
+    ASSIGN_OR_RETURN(const checkpoint::AdapterConfig config, checkpoint::ReadAdapterConfig(adapter));
+    options.attach_adapter = true;
+    options.rank = config.rank;
+    options.alpha = config.alpha;
+    options.targets = config.targets;
+  }
+  ASSIGN_OR_RETURN(std::unique_ptr<run::LanguageModel> model, LoadModel(flags.Get("model"), options));
+  if (flags.Has("adapter")) {
+    ASSIGN_OR_RETURN(const auto file, weights::SafetensorsFile::Open(adapter / "adapter_model.safetensors"));
+    RETURN_IF_ERROR(model->LoadParameters(*file));
+  }
+  return model;
+}
+
+Status WriteLogits(const Flags& flags) {
+  FixNumerics(static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN)));
+  ASSIGN_OR_RETURN(const auto rows, ReadTokens(flags.Get("tokens")));
+  ASSIGN_OR_RETURN(const auto model, OpenModel(flags));
+  std::vector<torch::Tensor> logits;
+  for (const std::vector<int64_t>& row : rows) {
+    const auto length = static_cast<int64_t>(row.size());
+    const torch::Tensor ids = torch::tensor(row, torch::kInt64).unsqueeze(0);
+    const run::MicroBatch batch{.ids_BT = ids, .labels_BT = torch::full_like(ids, -100), .lengths = {length}, .sample_keys = {0}};
+    RETURN_IF_ERROR(model->Check(batch));
+    logits.push_back(model->Logits(batch).squeeze(0).contiguous());
+  }
+  std::vector<weights::TensorData> tensors;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    tensors.push_back({{StrCat(i), weights::DType::kF32, logits[i].sizes().vec()},
+                       {static_cast<const std::byte*>(logits[i].const_data_ptr()), logits[i].nbytes()}});
+  }
+  return weights::WriteSafetensors(flags.Get("out"), tensors, {}).status();
+}
+
+}  // namespace
+
+int LogitsVerb(const std::vector<std::string>& arguments) {
+  const StatusOr<Flags> flags = Flags::Parse(arguments, {"model", "adapter", "tokens", "out", "dtype", "base"}, {});
+  if (!flags.ok()) return Complain("logits", flags.status());
+  if (!flags->Has("model") || !flags->Has("tokens") || !flags->Has("out") || !flags->positional().empty()) {
+    return Complain("logits", absl::InvalidArgumentError("expects --model M [--adapter A] --tokens FILE --out FILE"));
+  }
+  const Status status = WriteLogits(*flags);
+  return status.ok() ? 0 : Complain("logits", status);
+}
+
+}  // namespace ft::rank

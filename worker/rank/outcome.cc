@@ -1,0 +1,12 @@
+#include "worker/rank/outcome.h"
+
+namespace ft::rank {
+
+records::Result Failed(std::string failure_class, const Status& status, int64_t step) {
+  return {.state = records::ResultState::kFailed,
+          .failure_class = std::move(failure_class),
+          .message = std::string(Message(status)),
+          .step = step};
+}
+
+}  // namespace ft::rank

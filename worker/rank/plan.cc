@@ -1,0 +1,193 @@
+#include "worker/rank/plan.h"
+
+#include <torch/torch.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+
+#include "absl/strings/str_format.h"
+#include "core/base/file.h"
+#include "core/plan/estimate.h"
+#include "core/recipe/json.h"
+#include "nlohmann/json.hpp"
+#include "worker/data/sample_order.h"
+#include "worker/prepare/prepare.h"
+#include "worker/rank/flags.h"
+#include "worker/rank/load_model.h"
+#include "worker/rank/settings.h"
+
+namespace ft::rank {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// The share of this machine's matrix speed that a training step reaches; attention, norms and copies take the rest.
+constexpr double kStepEfficiency = 0.5;
+
+struct Planned {
+  recipe::JobSpec spec;
+  prepare::PreparedReport data;
+  model::DecoderConfig config;
+  std::string dtype;
+  int64_t steps = 0;
+  std::vector<plan::MemoryPart> memory;
+  int64_t free_memory = 0;
+  double seconds = 0;
+};
+
+// Multiplies two matrices of a block's size for a moment: the machine's speed in the job's compute type.
+double FlopsPerSecond(bool bf16) {
+  constexpr int64_t kRows = 512, kWidth = 1024;
+  const auto type = bf16 ? torch::kBFloat16 : torch::kFloat32;
+  const torch::Tensor a = torch::ones({kRows, kWidth}, type), b = torch::ones({kWidth, kWidth}, type);
+  torch::matmul(a, b);
+  const auto start = std::chrono::steady_clock::now();
+  double flops = 0, seconds = 0;
+  while (seconds < 0.2) {
+    torch::matmul(a, b);
+    flops += 2.0 * kRows * kWidth * kWidth;
+    seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+  return flops / seconds;
+}
+
+int64_t FreeMemory() {
+  std::FILE* file = std::fopen("/proc/meminfo", "r");
+  if (file == nullptr) return 0;
+  char line[128];
+  long long kilobytes = 0;
+  while (std::fgets(line, sizeof(line), file) != nullptr) {
+    if (std::sscanf(line, "MemAvailable: %lld kB", &kilobytes) == 1) break;
+  }
+  std::fclose(file);
+  return kilobytes * 1024;
+}
+
+StatusOr<prepare::PreparedReport> PrepareData(const recipe::JobSpec& spec, const std::filesystem::path& cache_dir) {
+  return prepare::Prepare({.spec = spec, .model = spec.model.source, .roots = {.allowed = {"/"}}, .cache_dir = cache_dir});
+}
+
+StatusOr<Planned> MakePlan(const Flags& flags) {
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(flags.Get("spec"), 16 << 20));
+  Planned planned;
+  ASSIGN_OR_RETURN(planned.spec, recipe::FromJson(text));
+  const recipe::JobSpec& spec = planned.spec;
+  ASSIGN_OR_RETURN(planned.config, ReadModelConfig(spec.model.source));
+  const std::filesystem::path cache = flags.Get("cache");
+  ASSIGN_OR_RETURN(planned.data, PrepareData(spec, cache.empty() ? cache : cache / "data"));
+  planned.dtype = ResolvedDtype(spec.model);
+  const bool bf16 = planned.dtype == "bf16";
+  planned.steps = data::TotalSteps({.samples = planned.data.samples - planned.data.holdout_samples,
+                                    .epochs = spec.train.epochs,
+                                    .max_steps = spec.train.max_steps,
+                                    .micro_batch = spec.train.micro_batch,
+                                    .accumulation = spec.train.accumulation});
+  const plan::ModelShape shape = ShapeOf(planned.config);
+  planned.memory = plan::EstimateMemory(shape, spec, bf16, planned.data.longest_sample);
+  planned.free_memory = FreeMemory();
+  const double samples = static_cast<double>(planned.steps * spec.train.micro_batch * spec.train.accumulation);
+  const double tokens = samples * static_cast<double>(planned.data.tokens) / static_cast<double>(std::max<int64_t>(1, planned.data.samples));
+  FixNumerics(spec.resources.threads > 0 ? spec.resources.threads : static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN)));
+  planned.seconds = tokens * plan::FlopsPerToken(shape, spec) / (FlopsPerSecond(bf16) * kStepEfficiency);
+  return planned;
+}
+
+std::string Gibibytes(int64_t bytes) { return absl::StrFormat("%.2f GiB", static_cast<double>(bytes) / (1 << 30)); }
+
+std::string Duration(double seconds) {
+  if (seconds < 90) return absl::StrFormat("%.0f s", seconds);
+  if (seconds < 5400) return absl::StrFormat("%.0f min", seconds / 60);
+  return absl::StrFormat("%.1f h", seconds / 3600);
+}
+
+struct Setting {
+  std::string key, value, reason;
+};
+
+std::vector<Setting> Settings(const Planned& p) {
+  const recipe::TrainSpec& t = p.spec.train;
+  std::vector<Setting> settings;
+  const auto add = [&](std::string key, std::string value, std::string reason) {
+    settings.push_back({std::move(key), std::move(value), std::move(reason)});
+  };
+  const std::string& kind = p.spec.method.kind;
+  add("method", kind, kind == "qlora" ? "base in 4 bits, small adapters trained: least memory"
+                      : kind == "lora" ? "base as it is, small adapters trained" : "every weight is trained");
+  if (kind != "full") {
+    add("rank, alpha", absl::StrFormat("%d, %g", p.spec.method.rank, p.spec.method.alpha),
+        absl::StrFormat("%d trained weights", plan::TrainableParameters(ShapeOf(p.config), p.spec.method)));
+  }
+  add("compute", p.dtype, p.spec.model.dtype == "auto" ? "the fastest type this machine multiplies" : "as the job file says");
+  add("max_length", absl::StrFormat("%d", t.max_length), absl::StrFormat("the longest sample has %d tokens", p.data.longest_sample));
+  add("batch", absl::StrFormat("%d x %d", t.micro_batch, t.accumulation), "samples at once x micro-batches a step");
+  add("steps", absl::StrFormat("%d", p.steps),
+      t.max_steps > 0 ? "train.max_steps" : absl::StrFormat("%d epochs over %d samples", t.epochs, p.data.samples - p.data.holdout_samples));
+  add("learning rate", absl::StrFormat("%g %s", t.optimizer.lr, t.schedule.kind), absl::StrFormat("warm-up %g", t.schedule.warmup));
+  add("checkpoint", absl::StrFormat("every %d steps", t.checkpoint.every_steps), absl::StrFormat("the newest %d are kept", t.checkpoint.keep_last));
+  return settings;
+}
+
+void PrintText(const Planned& p) {
+  for (const Setting& s : Settings(p)) absl::PrintF("  %-14s %-16s %s\n", s.key, s.value, s.reason);
+  absl::PrintF("Data: %d samples, %d tokens, %d carry loss; %d held out\n", p.data.samples, p.data.tokens,
+             p.data.supervised_tokens, p.data.holdout_samples);
+  absl::PrintF("Memory of the rank, predicted:\n");
+  for (const plan::MemoryPart& part : p.memory) absl::PrintF("  %10s  %s\n", Gibibytes(part.bytes), part.name);
+  const int64_t total = plan::TotalBytes(p.memory);
+  absl::PrintF("  %10s  in all; %s are free: %s\n", Gibibytes(total), Gibibytes(p.free_memory),
+             total <= p.free_memory ? "it fits" : "it does not fit; lower train.max_length, train.micro_batch or method.rank");
+  absl::PrintF("Training time, predicted: about %s\n", Duration(p.seconds));
+}
+
+void PrintJson(const Planned& p) {
+  Json settings = Json::object(), memory = Json::object();
+  for (const Setting& s : Settings(p)) settings[s.key] = {{"value", s.value}, {"reason", s.reason}};
+  for (const plan::MemoryPart& part : p.memory) memory[part.name] = part.bytes;
+  const Json json = {{"settings", settings}, {"steps", p.steps}, {"samples", p.data.samples}, {"tokens", p.data.tokens},
+                     {"supervised_tokens", p.data.supervised_tokens}, {"holdout_samples", p.data.holdout_samples},
+                     {"memory_bytes", memory}, {"memory_total_bytes", plan::TotalBytes(p.memory)},
+                     {"free_memory_bytes", p.free_memory}, {"fits", plan::TotalBytes(p.memory) <= p.free_memory},
+                     {"predicted_seconds", p.seconds}, {"report", p.data.lines}};
+  absl::PrintF("%s\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+}
+
+StatusOr<Flags> ParseFlags(const std::vector<std::string>& arguments) {
+  ASSIGN_OR_RETURN(Flags flags, Flags::Parse(arguments, {"spec", "cache"}, {"json"}));
+  if (!flags.Has("spec") || !flags.positional().empty()) return absl::InvalidArgumentError("expects --spec FILE [--cache DIR] [--json]");
+  return flags;
+}
+
+}  // namespace
+
+int PlanVerb(const std::vector<std::string>& arguments) {
+  const StatusOr<Flags> flags = ParseFlags(arguments);
+  if (!flags.ok()) return Complain("plan", flags.status());
+  const StatusOr<Planned> planned = MakePlan(*flags);
+  if (!planned.ok()) return Complain("plan", planned.status());
+  if (flags->Has("json")) {
+    PrintJson(*planned);
+  } else {
+    PrintText(*planned);
+  }
+  return 0;
+}
+
+int PreviewVerb(const std::vector<std::string>& arguments) {
+  const StatusOr<Flags> flags = ParseFlags(arguments);
+  if (!flags.ok()) return Complain("preview", flags.status());
+  const StatusOr<std::string> text = ReadFile(flags->Get("spec"), 16 << 20);
+  if (!text.ok()) return Complain("preview", text.status());
+  const StatusOr<recipe::JobSpec> spec = recipe::FromJson(*text);
+  if (!spec.ok()) return Complain("preview", spec.status());
+  const StatusOr<prepare::PreparedReport> report = PrepareData(*spec, "");
+  if (!report.ok()) return Complain("preview", report.status());
+  if (flags->Has("json")) {
+    absl::PrintF("%s\n", Json({{"report", report->lines}}).dump(2, ' ', false, Json::error_handler_t::replace));
+  } else {
+    for (const std::string& line : report->lines) absl::PrintF("%s\n", line);
+  }
+  return 0;
+}
+
+}  // namespace ft::rank

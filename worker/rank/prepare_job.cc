@@ -1,0 +1,33 @@
+#include "worker/rank/prepare_job.h"
+
+#include "worker/prepare/prepare.h"
+
+namespace ft::rank {
+
+records::Result RunPrepare(const Attempt& attempt, Reporter& reporter) {
+  prepare::PrepareRequest request{.spec = attempt.spec,
+                                  .model = attempt.spec.model.source,
+                                  .roots = {.allowed = attempt.roots, .uploads = attempt.uploads_dir},
+                                  .cache_dir = attempt.cache_dir / "data",
+                                  .progress = [&](int64_t) { reporter.Beat("prepare"); }};
+  StatusOr<std::filesystem::path> model = prepare::ResolveSource(attempt.spec.model.source, request.roots);
+  if (!model.ok()) return Failed("CONFIG", WithContext(model.status(), "model.source"));
+  request.model = *model;
+  const StatusOr<prepare::PreparedReport> report = prepare::Prepare(request);
+  if (!report.ok()) {
+    return Failed(absl::IsResourceExhausted(report.status()) ? "CHECKPOINT_IO" : "DATA", report.status());
+  }
+  const Status written = reporter.Write(records::Prepared{.cache_path = report->cache_path.string(),
+                                                          .cache_sha256 = report->cache_digest,
+                                                          .samples = report->samples,
+                                                          .tokens = report->tokens,
+                                                          .supervised_tokens = report->supervised_tokens,
+                                                          .truncated_samples = report->truncated_samples,
+                                                          .holdout_samples = report->holdout_samples,
+                                                          .longest_sample = report->longest_sample,
+                                                          .report = report->lines});
+  if (!written.ok()) return Failed("CHECKPOINT_IO", written);
+  return {.state = records::ResultState::kSucceeded};
+}
+
+}  // namespace ft::rank

@@ -1,0 +1,83 @@
+#include "worker/rank/run.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include "absl/strings/numbers.h"
+
+#include "worker/rank/prepare_job.h"
+#include "worker/rank/settings.h"
+#include "worker/rank/train_job.h"
+
+namespace ft::rank {
+namespace {
+
+// False when the parent was gone before the request took effect.
+bool DieWithParent() {
+  const pid_t parent = ::getppid();
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  return ::getppid() == parent;
+}
+
+// The one place where LibTorch's exceptions become a result.
+records::Result RunGuarded(const Attempt& attempt, Reporter& reporter, Control& control) {
+  try {
+    if (attempt.kind == AttemptKind::kPrepare) return RunPrepare(attempt, reporter);
+    FixNumerics(attempt.threads);
+    return RunTrain(attempt, reporter, control);
+  } catch (const std::bad_alloc&) {
+    return Failed("HOST_OOM", absl::ResourceExhaustedError(
+                                  "out of memory: lower train.max_length or train.micro_batch, or use qlora"));
+  } catch (const std::exception& error) {
+    return Failed("UNKNOWN_EXIT", absl::InternalError(error.what()));
+  }
+}
+
+}  // namespace
+
+int Run(const RunOptions& options) {
+  if (!DieWithParent()) return 2;
+  ::signal(SIGPIPE, SIG_IGN);
+  StatusOr<Reporter> reporter =
+      Reporter::Open(options.attempt_dir / StrCat("rank", options.rank) / "records.ftr");
+  if (!reporter.ok()) {
+    std::fprintf(stderr, "ft-rank: %s\n", reporter.status().ToString().c_str());
+    return 2;
+  }
+  Control control(options.control_fd);
+  StatusOr<Attempt> attempt = ReadAttempt(options.attempt_dir);
+  const records::Result result =
+      attempt.ok() ? RunGuarded(*attempt, *reporter, control) : Failed("CONFIG", attempt.status());
+  if (result.state == records::ResultState::kFailed) {
+    std::fprintf(stderr, "ft-rank: %s: %s\n", result.failure_class.c_str(), result.message.c_str());
+  }
+  if (const Status status = reporter->Write(result); !status.ok()) {
+    std::fprintf(stderr, "ft-rank: %s\n", status.ToString().c_str());
+    return 2;
+  }
+  return result.state == records::ResultState::kFailed ? 1 : 0;
+}
+
+int RunVerb(const std::vector<std::string>& arguments) {
+  RunOptions options;
+  for (size_t i = 0; i + 1 < arguments.size(); i += 2) {
+    int number = 0;
+    const bool is_number = absl::SimpleAtoi(arguments[i + 1], &number);
+    if (arguments[i] == "--attempt") options.attempt_dir = arguments[i + 1];
+    else if (arguments[i] == "--rank" && is_number) options.rank = number;
+    else if (arguments[i] == "--control-fd" && is_number) options.control_fd = number;
+    else options.attempt_dir.clear();
+  }
+  if (options.attempt_dir.empty() || arguments.size() % 2 != 0) {
+    std::fprintf(stderr, "ft-rank run: expects --attempt DIR --rank R [--control-fd N]\n");
+    return 2;
+  }
+  return Run(options);
+}
+
+}  // namespace ft::rank

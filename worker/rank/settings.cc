@@ -1,0 +1,56 @@
+#include "worker/rank/settings.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <torch/version.h>
+
+#include <torch/torch.h>
+
+#include <cstdio>
+
+#include "core/base/sha256.h"
+#include "core/recipe/json.h"
+
+namespace ft::rank {
+namespace {
+
+constexpr int kKernelVersion = 1;  // Grows whenever a kernel of ours changes a bit of a result.
+
+}  // namespace
+
+void FixNumerics(int threads) {
+  at::set_num_threads(threads);
+  at::set_num_interop_threads(1);
+  at::globalContext().setDeterministicAlgorithms(/*enable=*/true, /*warn_only=*/false);
+}
+
+std::string NumericFingerprint(int threads) {
+  return StrCat("cpu=", at::get_cpu_capability(), " torch=", TORCH_VERSION, " threads=", threads,
+                " kernels=", kKernelVersion);
+}
+
+std::string SettingsDigest(const recipe::JobSpec& spec) {
+  recipe::JobSpec deciding = spec;
+  deciding.name.clear();
+  deciding.labels.clear();
+  deciding.train.checkpoint = {};
+  deciding.train.evaluate = {};
+  deciding.resources = {};
+  deciding.data.clear();
+  deciding.gate = {};
+  deciding.allow_numeric_change = false;
+  deciding.strict_exclusive = false;
+  return Hex(Sha256Of(recipe::ToJson(deciding)));
+}
+
+std::string ResolvedDtype(const recipe::ModelSpec& model) {
+  if (model.dtype != "auto") return model.dtype;
+  return __builtin_cpu_supports("avx512bf16") ? "bf16" : "fp32";
+}
+
+int VersionVerb(const std::vector<std::string>&) {
+  std::printf("ft-rank %s, LibTorch %s, %s\n", FT_VERSION, TORCH_VERSION, at::get_cpu_capability().c_str());
+  return 0;
+}
+
+}  // namespace ft::rank

@@ -1,0 +1,27 @@
+// What the environment decides of the numbers, fixed before the first tensor and recorded.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/recipe/job_spec.h"
+#include "worker/rank/attempt.h"
+
+namespace ft::rank {
+
+// Sets LibTorch's threads and deterministic algorithms. Call once, before any tensor exists.
+void FixNumerics(int threads);
+
+// CPU vector level, library versions, threads and the version of our kernels: equal bits are promised for equal ones.
+std::string NumericFingerprint(int threads);
+
+// SHA-256 of the settings that decide the numbers: names, labels, checkpoint and evaluation settings left out.
+std::string SettingsDigest(const recipe::JobSpec& spec);
+
+// The compute type `auto` stands for here: bf16 where the CPU multiplies it, else fp32.
+std::string ResolvedDtype(const recipe::ModelSpec& model);
+
+// version: one line, exit status 0.
+int VersionVerb(const std::vector<std::string>& arguments);
+
+}  // namespace ft::rank

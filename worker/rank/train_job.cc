@@ -1,0 +1,208 @@
+#include "worker/rank/train_job.h"
+
+#include <memory>
+#include <set>
+
+#include "core/base/sha256.h"
+#include "core/records/record_file.h"
+#include "worker/checkpoint/adapter.h"
+#include "worker/checkpoint/checkpoint.h"
+#include "worker/rank/load_model.h"
+#include "worker/rank/settings.h"
+#include "worker/train/trainer.h"
+#include "worker/weights/model_digest.h"
+
+namespace ft::rank {
+namespace {
+
+// An error and the failure class it counts under.
+struct Trouble {
+  std::string failure_class;
+  Status status;
+};
+
+// The run while it lasts. Built once by Load; everything below is called on the training thread.
+class TrainRun {
+ public:
+  TrainRun(const Attempt& attempt, Reporter& reporter, Control& control)
+      : attempt_(attempt), spec_(attempt.spec), reporter_(reporter), control_(control) {}
+
+  records::Result Run() {
+    if (std::optional<Trouble> trouble = Load()) return Failed(trouble->failure_class, trouble->status);
+    if (std::optional<Trouble> trouble = Steps()) return Failed(trouble->failure_class, trouble->status, step_);
+    if (stopped_) return {.state = records::ResultState::kStopped, .step = step_};
+    return Finish();
+  }
+
+ private:
+  std::optional<Trouble> Load();
+  std::optional<Trouble> Restore();
+  std::optional<Trouble> Steps();
+  std::optional<Trouble> OneStep();
+  std::optional<Trouble> SaveCheckpoint();
+  std::optional<Trouble> Evaluate();
+  records::Result Finish();
+  Status WritePlan();
+
+  const Attempt& attempt_;
+  const recipe::JobSpec& spec_;
+  Reporter& reporter_;
+  Control& control_;
+  std::optional<data::TokenCache> cache_;
+  std::unique_ptr<run::LanguageModel> model_;
+  std::unique_ptr<train::Trainer> trainer_;
+  std::optional<records::FrameWriter> ledger_;
+  checkpoint::Identity identity_;
+  int64_t step_ = 0;             // Completed.
+  int64_t checkpoint_step_ = 0;  // Of the newest checkpoint.
+  bool stopped_ = false;
+};
+
+run::ModelOptions OptionsOf(const recipe::JobSpec& spec) {
+  return {.dtype = ResolvedDtype(spec.model),
+          .method = spec.method.kind,
+          .rank = spec.method.rank,
+          .alpha = spec.method.alpha,
+          .dropout = spec.method.dropout,
+          .targets = spec.method.targets,
+          .adapter_compute = spec.method.adapter_compute,
+          .checkpointing = spec.train.activation_checkpointing,
+          .seed = spec.train.seed};
+}
+
+std::optional<Trouble> TrainRun::Load() {
+  reporter_.Beat("load");
+  StatusOr<data::TokenCache> cache = data::TokenCache::Open(attempt_.prepared_cache, /*verify=*/true);
+  if (!cache.ok()) return Trouble{"DATA", cache.status()};
+  if (cache->digest() != attempt_.prepared_sha256) {
+    return Trouble{"DATA", absl::DataLossError(StrCat(attempt_.prepared_cache.string(), " has digest ", cache->digest(),
+                                                      ", the job was prepared as ", attempt_.prepared_sha256))};
+  }
+  if (cache->train_samples() == 0) return Trouble{"DATA", absl::InvalidArgumentError("the data has no training samples")};
+  cache_ = *std::move(cache);
+  StatusOr<std::string> base = weights::ModelDigest(spec_.model.source, attempt_.cache_dir);
+  if (!base.ok()) return Trouble{"CONFIG", base.status()};
+  auto model = LoadModel(spec_.model.source, OptionsOf(spec_));
+  if (!model.ok()) return Trouble{"CONFIG", model.status()};
+  model_ = *std::move(model);
+  trainer_ = std::make_unique<train::Trainer>(spec_.train, *cache_, *model_,
+                                              [this](std::string_view phase) { reporter_.Beat(phase); });
+  identity_ = {*base, cache_->digest(), SettingsDigest(spec_), NumericFingerprint(attempt_.threads)};
+  StatusOr<records::FrameWriter> ledger = records::FrameWriter::Open(attempt_.dir / "ledger.ftr");
+  if (!ledger.ok()) return Trouble{"CHECKPOINT_IO", ledger.status()};
+  ledger_ = *std::move(ledger);
+  return Restore();
+}
+
+std::optional<Trouble> TrainRun::Restore() {
+  if (!attempt_.resume_path.empty()) {
+    const checkpoint::Resume resume{attempt_.run_dir, attempt_.resume_path, spec_.allow_numeric_change};
+    const StatusOr<int64_t> step = checkpoint::Load(resume, identity_, trainer_->optimizer());
+    if (!step.ok()) {
+      return Trouble{absl::IsFailedPrecondition(step.status()) ? "CONFIG" : "CHECKPOINT_IO", step.status()};
+    }
+    model_->ParametersChanged();
+    step_ = checkpoint_step_ = *step;
+  }
+  if (const Status status = WritePlan(); !status.ok()) return Trouble{"CHECKPOINT_IO", status};
+  if (step_ == 0) return Evaluate();
+  return std::nullopt;
+}
+
+Status TrainRun::WritePlan() {
+  records::Plan plan{.total_steps = trainer_->total_steps(), .first_step = step_ + 1,
+                     .parameters = plan::ParameterCount(ShapeOf(model_->config())), .numeric_fingerprint = identity_.numeric_fingerprint};
+  for (const optim::ParamRef& p : model_->parameters()) plan.trainable_parameters += p.value.numel();
+  return reporter_.Write(std::move(plan));
+}
+
+std::optional<Trouble> TrainRun::Steps() {
+  while (step_ < trainer_->total_steps() && !stopped_) {
+    if (std::optional<Trouble> trouble = OneStep()) return trouble;
+    const Control::Wishes wishes = control_.Poll();
+    const bool last = step_ == trainer_->total_steps();
+    const bool due = step_ - checkpoint_step_ >= spec_.train.checkpoint.every_steps;
+    if (!last && (due || wishes.checkpoint || wishes.stop)) {
+      if (std::optional<Trouble> trouble = SaveCheckpoint()) return trouble;
+    }
+    stopped_ = wishes.stop && !last;
+  }
+  return std::nullopt;
+}
+
+std::optional<Trouble> TrainRun::OneStep() {
+  StatusOr<train::StepOutcome> outcome = trainer_->RunStep(step_ + 1);
+  if (!outcome.ok()) return Trouble{"NAN_LOSS", outcome.status()};
+  ++step_;
+  // The ledger first: a step that is reported is in it.
+  if (const Status status = ledger_->Append(ledger::Encode(outcome->ledger)); !status.ok()) {
+    return Trouble{"CHECKPOINT_IO", status};
+  }
+  if (const Status status = reporter_.Write(std::move(outcome->record)); !status.ok()) {
+    return Trouble{"CHECKPOINT_IO", status};
+  }
+  const int64_t every = spec_.train.evaluate.every_steps;
+  const bool last = step_ == trainer_->total_steps();
+  if (last || (every > 0 && step_ % every == 0)) return Evaluate();
+  return std::nullopt;
+}
+
+std::optional<Trouble> TrainRun::SaveCheckpoint() {
+  reporter_.Beat("checkpoint");
+  const StatusOr<checkpoint::Saved> saved =
+      checkpoint::Save(attempt_.run_dir, attempt_.epoch, step_, identity_, trainer_->optimizer());
+  if (!saved.ok()) return Trouble{"CHECKPOINT_IO", saved.status()};
+  const Status status = reporter_.Write(records::Checkpoint{step_, saved->path, saved->manifest_sha256, saved->size_bytes});
+  if (!status.ok()) return Trouble{"CHECKPOINT_IO", status};
+  checkpoint_step_ = step_;
+  return std::nullopt;
+}
+
+std::optional<Trouble> TrainRun::Evaluate() {
+  if (cache_->holdout_samples() > 0) {
+    const StatusOr<records::Eval> eval = trainer_->EvaluateHoldout(step_);
+    if (eval.ok()) {
+      if (const Status status = reporter_.Write(*eval); !status.ok()) return Trouble{"CHECKPOINT_IO", status};
+    }
+  }
+  return std::nullopt;
+}
+
+// The last name components of the adapted layers, from PEFT's parameter names.
+std::vector<std::string> TargetsOf(const std::vector<optim::ParamRef>& parameters) {
+  std::set<std::string> targets;
+  for (const optim::ParamRef& p : parameters) {
+    const size_t end = p.name.find(".lora_A.");
+    if (end != std::string::npos) targets.insert(p.name.substr(p.name.rfind('.', end - 1) + 1, end - p.name.rfind('.', end - 1) - 1));
+  }
+  return {targets.begin(), targets.end()};
+}
+
+records::Result TrainRun::Finish() {
+  const auto& parameters = model_->parameters();
+  const checkpoint::AdapterConfig config{spec_.model.source, spec_.method.rank, spec_.method.alpha,
+                                         spec_.method.dropout, TargetsOf(parameters)};
+  const checkpoint::TextConfig text{.template_name = spec_.data.empty() ? "model" : spec_.data[0].template_name,
+                                    .tokenize = spec_.train.tokenize,
+                                    .method = spec_.method.kind};
+  const StatusOr<checkpoint::WrittenAdapter> written =
+      checkpoint::WriteAdapter(attempt_.dir / "adapter", config, text, parameters);
+  if (!written.ok()) return Failed("CHECKPOINT_IO", written.status(), step_);
+  StatusOr<std::vector<ledger::LedgerEntry>> entries = ledger::ReadJobLedger(attempt_.run_dir);
+  if (!entries.ok()) return Failed("CHECKPOINT_IO", entries.status(), step_);
+  Sha256 ledger_digest;
+  for (const ledger::LedgerEntry& entry : *entries) ledger_digest.Update(ledger::Encode(entry) + "\n");
+  return {.state = records::ResultState::kSucceeded,
+          .step = step_,
+          .adapter_path = StrCat("attempts/", attempt_.epoch, "/adapter"),
+          .adapter_sha256 = written->sha256,
+          .ledger_sha256 = Hex(ledger_digest.Finish())};
+}
+
+}  // namespace
+
+records::Result RunTrain(const Attempt& attempt, Reporter& reporter, Control& control) {
+  return TrainRun(attempt, reporter, control).Run();
+}
+
+}  // namespace ft::rank

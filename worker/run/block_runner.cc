@@ -1,0 +1,156 @@
+#include "worker/run/block_runner.h"
+
+#include <utility>
+
+#include "worker/model/rope_angles.h"
+#include "worker/ops/loss_head.h"
+
+namespace ft::run {
+namespace {
+
+using torch::Tensor;
+
+// Every trainable slot of a block once, in the order of its structure.
+std::vector<const ops::WeightSlot*> TrainableSlots(const model::BlockWeights& block) {
+  std::vector<const ops::WeightSlot*> slots;
+  const auto add = [&](const model::SlotPtr& slot) {
+    if (slot != nullptr && slot->trainable()) slots.push_back(slot.get());
+  };
+  add(block.attention_norm);
+  add(block.mlp_norm);
+  for (const model::Projection& projection : block.projection) {
+    add(projection.weight);
+    add(projection.bias);
+    if (!projection.adapter.has_value()) continue;
+    add(projection.adapter->a_RI);
+    add(projection.adapter->b_OR);
+  }
+  return slots;
+}
+
+model::Pass MakePass(const model::DecoderConfig& config, const PackedRows& rows, at::ScalarType compute) {
+  return model::Pass{
+      .compute = compute,
+      .rope = model::MakeRopeTable(config, rows.position_N, rows.padded_length),
+      .attention = {std::make_shared<const std::vector<ops::AttentionSegment>>(rows.segments),
+                    1.0 / std::sqrt(static_cast<double>(config.head_size))}};
+}
+
+Tensor RowIndex(const std::vector<int64_t>& rows) { return torch::tensor(rows, torch::kInt64); }
+
+}  // namespace
+
+struct BlockRunner::BlockRun {
+  Tensor input_NC;   // A leaf of the block's graph; asks for a gradient where something below trains.
+  Tensor output_NC;  // With its graph.
+};
+
+BlockRunner::BlockRunner(const model::DecoderConfig& config, const model::DecoderWeights& weights,
+                         RunnerOptions options)
+    : config_(config), weights_(weights), options_(options) {
+  for (const model::BlockWeights& block : weights.blocks) trainable_.push_back(TrainableSlots(block));
+}
+
+bool BlockRunner::TrainsBelow(int64_t layer) const {
+  if (weights_.embedding_VC->trainable()) return true;
+  for (int64_t below = 0; below < layer; ++below) {
+    if (!trainable_[static_cast<size_t>(below)].empty()) return true;
+  }
+  return false;
+}
+
+Tensor BlockRunner::Block(int64_t layer, const Tensor& x_NC, const model::Pass& pass) const {
+  return model::BlockForward(config_, weights_.blocks[static_cast<size_t>(layer)], x_NC, pass, layer);
+}
+
+Tensor BlockRunner::FinalNorm(const Tensor& x_NC) const {
+  return ops::RmsNorm(x_NC, *weights_.final_norm, {config_.norm_epsilon, options_.compute});
+}
+
+Tensor BlockRunner::Hidden(const PackedRows& rows, std::vector<model::LayerCache>* cache) const {
+  torch::NoGradGuard no_grad;
+  model::Pass pass = MakePass(config_, rows, options_.compute);
+  pass.cache = cache;
+  Tensor x_NC = ops::Embed(*weights_.embedding_VC, rows.ids_N, options_.compute);
+  for (int64_t layer = 0; layer < config_.layers; ++layer) x_NC = Block(layer, x_NC, pass);
+  return FinalNorm(x_NC);
+}
+
+double BlockRunner::Loss(const PackedRows& rows) const {
+  if (rows.targets.empty()) return 0;
+  const Tensor hidden_SC = Hidden(rows, nullptr).index_select(0, RowIndex(rows.supervised_rows));
+  return ops::CrossEntropy(hidden_SC, *weights_.head_VC, rows.targets, {}).sum;
+}
+
+double BlockRunner::HeadBackward(const PackedRows& rows, const Tensor& x_NC, double gradient_scale, Tensor& dx_NC,
+                                 const GradientSink& sink) const {
+  // Only supervised rows pass through norm and head: the others have neither loss nor gradient.
+  const Tensor index = RowIndex(rows.supervised_rows);
+  const bool below = TrainsBelow(config_.layers);
+  const Tensor x_SC = x_NC.index_select(0, index).requires_grad_(below);
+  const Tensor normed_SC = FinalNorm(x_SC);
+  ops::LossResult loss =
+      ops::CrossEntropy(normed_SC.detach(), *weights_.head_VC, rows.targets, {true, gradient_scale});
+  if (loss.dhead_VC.defined()) sink(*weights_.head_VC, loss.dhead_VC);
+  std::vector<Tensor> inputs;
+  if (below) inputs.push_back(x_SC);
+  if (weights_.final_norm->trainable()) inputs.push_back(weights_.final_norm->handle());
+  if (inputs.empty()) return loss.sum;
+  const std::vector<Tensor> gradients = torch::autograd::grad({normed_SC}, inputs, {loss.dhidden_SC});
+  if (weights_.final_norm->trainable()) sink(*weights_.final_norm, gradients.back());
+  if (below) dx_NC = torch::zeros_like(x_NC).index_copy_(0, index, gradients[0]);
+  return loss.sum;
+}
+
+std::vector<Tensor> BlockRunner::BlockBackward(int64_t layer, const BlockRun& run, const Tensor& dout_NC) const {
+  std::vector<Tensor> inputs;
+  if (run.input_NC.requires_grad()) inputs.push_back(run.input_NC);
+  for (const ops::WeightSlot* slot : trainable_[static_cast<size_t>(layer)]) inputs.push_back(slot->handle());
+  return torch::autograd::grad({run.output_NC}, inputs, {dout_NC});
+}
+
+double BlockRunner::ForwardBackward(const PackedRows& rows, std::shared_ptr<const ops::DropoutRows> dropout,
+                                    double gradient_scale, const GradientSink& sink) const {
+  if (rows.targets.empty()) return 0;
+  model::Pass pass = MakePass(config_, rows, options_.compute);
+  pass.dropout = std::move(dropout);
+  const auto run_block = [&](int64_t layer, const Tensor& x_NC) {
+    BlockRun run;
+    run.input_NC = x_NC.detach().requires_grad_(TrainsBelow(layer));
+    run.output_NC = Block(layer, run.input_NC, pass);
+    return run;
+  };
+  std::vector<BlockRun> runs(static_cast<size_t>(config_.layers));
+  Tensor x_NC = ops::Embed(*weights_.embedding_VC, rows.ids_N, options_.compute);
+  for (int64_t layer = 0; layer < config_.layers; ++layer) {
+    BlockRun& run = runs[static_cast<size_t>(layer)];
+    if (options_.checkpointing) {
+      torch::NoGradGuard no_grad;
+      run.input_NC = x_NC;
+      x_NC = Block(layer, x_NC, pass);
+    } else {
+      run = run_block(layer, x_NC);
+      x_NC = run.output_NC.detach();
+    }
+  }
+  Tensor dx_NC;
+  const double loss = HeadBackward(rows, x_NC, gradient_scale, dx_NC, sink);
+  for (int64_t layer = config_.layers - 1; layer >= 0 && TrainsBelow(layer + 1); --layer) {
+    BlockRun run = std::move(runs[static_cast<size_t>(layer)]);
+    if (options_.checkpointing) run = run_block(layer, run.input_NC);
+    const std::vector<Tensor> gradients = BlockBackward(layer, run, dx_NC);
+    const bool below = run.input_NC.requires_grad();
+    for (size_t i = 0; i < trainable_[static_cast<size_t>(layer)].size(); ++i) {
+      sink(*trainable_[static_cast<size_t>(layer)][i], gradients[i + (below ? 1 : 0)]);
+    }
+    if (below) dx_NC = gradients[0];
+  }
+  if (weights_.embedding_VC->trainable()) {
+    Tensor gradient = torch::zeros(weights_.embedding_VC->shape(), torch::kFloat);
+    ops::AddEmbeddingGradient(rows.ids_N, dx_NC, gradient);
+    sink(*weights_.embedding_VC, gradient);
+  }
+  return loss;
+}
+
+}  // namespace ft::run

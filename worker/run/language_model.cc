@@ -1,0 +1,139 @@
+#include "worker/run/language_model.h"
+
+#include <algorithm>
+#include <map>
+
+#include "core/base/check.h"
+#include "core/base/file.h"
+#include "worker/model/family.h"
+#include "worker/ops/loss_head.h"
+#include "worker/run/adapters.h"
+#include "worker/weights/tensor_table.h"
+
+namespace ft::run {
+namespace {
+
+StatusOr<at::ScalarType> ComputeType(const std::string& dtype) {
+  if (dtype == "fp32") return at::kFloat;
+  if (dtype == "bf16") return at::kBFloat16;
+  return absl::UnimplementedError(StrCat("model.dtype \"", dtype, "\" is not supported by this version (fp32, bf16)"));
+}
+
+PackedRows PackOrDie(const MicroBatch& batch, const model::DecoderConfig& config) {
+  StatusOr<PackedRows> rows = Pack(batch, config.vocabulary);
+  FT_CHECK(rows.ok()) << Message(rows.status());
+  return *std::move(rows);
+}
+
+}  // namespace
+
+StatusOr<std::unique_ptr<LanguageModel>> LanguageModel::LoadFolder(const std::filesystem::path& folder,
+                                                                   const ModelOptions& options) {
+  const std::filesystem::path config_file = folder / "config.json";
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(config_file, uint64_t{1} << 20));
+  ASSIGN_OR_RETURN(const model::DecoderConfig config, model::ParseConfig(text, config_file.string()));
+  ASSIGN_OR_RETURN(const std::unique_ptr<weights::TensorSource> source, weights::OpenWeights(folder));
+  StatusOr<std::unique_ptr<LanguageModel>> loaded = Load(config, *source, options);
+  if (!loaded.ok()) return WithContext(loaded.status(), folder.string());
+  return loaded;
+}
+
+StatusOr<std::unique_ptr<LanguageModel>> LanguageModel::Load(const model::DecoderConfig& config,
+                                                             const weights::TensorSource& source,
+                                                             const ModelOptions& options) {
+  std::unique_ptr<LanguageModel> loaded(new LanguageModel(config, options));
+  try {
+    RETURN_IF_ERROR(loaded->Build(source));
+  } catch (const std::exception& error) {
+    return absl::ResourceExhaustedError(StrCat("loading the model failed: ", error.what()));
+  }
+  return loaded;
+}
+
+Status LanguageModel::Build(const weights::TensorSource& source) {
+  ASSIGN_OR_RETURN(const at::ScalarType compute, ComputeType(options_.dtype));
+  const std::string& method = options_.method;
+  if (method != "none" && method != "full" && method != "lora" && method != "qlora") {
+    return absl::UnimplementedError(
+        StrCat("method.kind \"", method, "\" is not supported by this version (qlora, lora, full)"));
+  }
+  const LoadOptions load{compute, method == "full", method == "qlora" || options_.nf4_base};
+  ASSIGN_OR_RETURN(weights_, LoadDecoder(config_, source, load, trained_));
+  if (method == "lora" || method == "qlora" || options_.attach_adapter) {
+    const AdapterOptions adapter{.rank = options_.rank,
+                                 .alpha = options_.alpha,
+                                 .dropout = options_.dropout,
+                                 .targets = options_.targets,
+                                 .compute = options_.adapter_compute == "fp32" ? at::kFloat : compute,
+                                 .seed = options_.seed};
+    RETURN_IF_ERROR(AttachAdapters(adapter, weights_, trained_));
+  }
+  std::sort(trained_.begin(), trained_.end(), [](const auto& a, const auto& b) { return a->name() < b->name(); });
+  for (const auto& slot : trained_) {
+    parameters_.push_back({slot->name(), slot->value(), torch::zeros_like(slot->value())});
+  }
+  runner_ = std::make_unique<BlockRunner>(config_, weights_, RunnerOptions{compute, options_.checkpointing});
+  return absl::OkStatus();
+}
+
+void LanguageModel::ZeroGradients() {
+  for (optim::ParamRef& parameter : parameters_) parameter.gradient.zero_();
+}
+
+void LanguageModel::ParametersChanged() {
+  for (const auto& slot : trained_) slot->ValueChanged();
+}
+
+Status LanguageModel::LoadParameters(const weights::TensorSource& source) {
+  std::map<std::string, torch::Tensor> values;
+  for (const optim::ParamRef& parameter : parameters_) {
+    const weights::TensorInfo* info = source.Find(parameter.name);
+    if (info == nullptr) return absl::InvalidArgumentError(StrCat("there is no tensor ", parameter.name));
+    if (info->shape != parameter.value.sizes().vec()) {
+      return absl::InvalidArgumentError(StrCat("tensor ", info->name, " has shape ", weights::ShapeText(info->shape),
+                                               ", the model wants ", weights::ShapeText(parameter.value.sizes().vec())));
+    }
+    ASSIGN_OR_RETURN(values[parameter.name], ReadTensor(source, *info));
+  }
+  for (const weights::TensorInfo& info : source.tensors()) {
+    if (!values.contains(info.name)) {
+      return absl::InvalidArgumentError(StrCat("tensor ", info.name, " has no place in this model"));
+    }
+  }
+  for (optim::ParamRef& parameter : parameters_) parameter.value.copy_(values[parameter.name]);
+  ParametersChanged();
+  return absl::OkStatus();
+}
+
+Status LanguageModel::Check(const MicroBatch& batch) const { return Pack(batch, config_.vocabulary).status(); }
+
+double LanguageModel::ForwardBackward(const MicroBatch& batch, double gradient_scale) {
+  const PackedRows rows = PackOrDie(batch, config_);
+  std::shared_ptr<const ops::DropoutRows> dropout;
+  if (options_.dropout > 0) dropout = ops::MakeDropoutRows(batch.seed, batch.step, rows.sample_N, rows.position_N);
+  const auto add = [&](const ops::WeightSlot& slot, const torch::Tensor& gradient) {
+    const auto at = std::lower_bound(parameters_.begin(), parameters_.end(), slot.name(),
+                                     [](const optim::ParamRef& p, const std::string& name) { return p.name < name; });
+    FT_CHECK(at != parameters_.end() && at->name == slot.name()) << slot.name();
+    at->gradient.add_(gradient);
+  };
+  return runner_->ForwardBackward(rows, std::move(dropout), gradient_scale, add);
+}
+
+double LanguageModel::Loss(const MicroBatch& batch) const { return runner_->Loss(PackOrDie(batch, config_)); }
+
+torch::Tensor LanguageModel::Logits(const MicroBatch& batch) const {
+  const PackedRows rows = PackOrDie(batch, config_);
+  const torch::Tensor logits_NV = ops::Logits(runner_->Hidden(rows, nullptr), *weights_.head_VC);
+  torch::Tensor logits_BTV =
+      torch::zeros({batch.ids_BT.size(0), batch.ids_BT.size(1), config_.vocabulary}, torch::kFloat);
+  for (size_t b = 0; b < rows.segments.size(); ++b) {
+    const ops::AttentionSegment& segment = rows.segments[b];
+    logits_BTV[static_cast<int64_t>(b)]
+        .narrow(0, 0, segment.queries)
+        .copy_(logits_NV.narrow(0, segment.first_query, segment.queries));
+  }
+  return logits_BTV;
+}
+
+}  // namespace ft::run

@@ -1,0 +1,89 @@
+// A loaded model: what the trainer, the evaluator, generation and merging work on.
+//
+// Lives on one thread. LibTorch's exceptions become Status in Load; the other calls throw them on, to be caught where the
+// rank guards its work.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/status.h"
+#include "worker/model/config.h"
+#include "worker/model/decoder.h"
+#include "worker/optim/adamw.h"
+#include "worker/run/block_runner.h"
+#include "worker/run/load.h"
+#include "worker/run/micro_batch.h"
+#include "worker/weights/tensor_source.h"
+
+namespace ft::run {
+
+struct ModelOptions {
+  std::string dtype = "fp32";      // Compute type: fp32 | bf16. fp16 is UNIMPLEMENTED by name.
+  std::string method = "none";     // none (inference) | full | lora | qlora
+  bool nf4_base = false;           // Quantise the base without training it (qlora implies it).
+  bool attach_adapter = false;     // Also with method none: for an adapter that is loaded and not trained.
+  int rank = 8;
+  double alpha = 16;
+  double dropout = 0;
+  std::vector<std::string> targets = {"all_linear"};
+  std::string adapter_compute = "auto";  // auto = the compute type | fp32
+  bool checkpointing = true;       // Recompute activations in backward.
+  uint64_t seed = 42;              // Of the adapter's first values.
+};
+
+class LanguageModel {
+ public:
+  // From a folder in Hugging Face layout (config.json and weights).
+  static StatusOr<std::unique_ptr<LanguageModel>> LoadFolder(const std::filesystem::path& folder,
+                                                             const ModelOptions& options);
+  static StatusOr<std::unique_ptr<LanguageModel>> Load(const model::DecoderConfig& config,
+                                                       const weights::TensorSource& source,
+                                                       const ModelOptions& options);
+
+  const model::DecoderConfig& config() const { return config_; }
+  const model::DecoderWeights& weights() const { return weights_; }
+  const ModelOptions& options() const { return options_; }
+
+  // Everything that is trained, sorted by name: adapters as PEFT names them, or canonical weight names for full
+  // fine-tuning. Values and gradients are float32; the trainer updates values in place and then calls
+  // ParametersChanged().
+  const std::vector<optim::ParamRef>& parameters() const { return parameters_; }
+  void ZeroGradients();
+  // Forgets copies of parameters in the compute type.
+  void ParametersChanged();
+
+  // Takes parameter values by name from `source`. INVALID_ARGUMENT names a tensor that is missing, left over or of
+  // another shape; parameters are unchanged then.
+  Status LoadParameters(const weights::TensorSource& source);
+
+  // The sum of token losses; ADDS gradient_scale * its gradient into the parameters' gradients. REQUIRES: a batch that
+  // Check() accepts.
+  double ForwardBackward(const MicroBatch& batch, double gradient_scale);
+  // The sum of token losses outside training (no dropout), no gradient.
+  double Loss(const MicroBatch& batch) const;
+  // float32 [B, T, V] outside training; zero behind each row's length.
+  torch::Tensor Logits(const MicroBatch& batch) const;
+  // INVALID_ARGUMENT for shapes that disagree and for ids outside the vocabulary.
+  Status Check(const MicroBatch& batch) const;
+
+  const BlockRunner& runner() const { return *runner_; }
+
+ private:
+  LanguageModel(model::DecoderConfig config, ModelOptions options)
+      : config_(std::move(config)), options_(std::move(options)) {}
+  Status Build(const weights::TensorSource& source);
+
+  const model::DecoderConfig config_;
+  const ModelOptions options_;
+  model::DecoderWeights weights_;
+  TrainedSlots trained_;                      // Sorted by name.
+  std::vector<optim::ParamRef> parameters_;   // Of trained_, in its order.
+  std::unique_ptr<BlockRunner> runner_;
+};
+
+}  // namespace ft::run

@@ -1,0 +1,269 @@
+// A small random model: checkpointing changes no bit, frozen weights are never saved, batches may be split, dropout
+// follows its key, and bad weights are refused by name.
+#include "worker/run/language_model.h"
+
+#include <ATen/Parallel.h>
+
+#include <cstring>
+#include <map>
+
+#include "gtest/gtest.h"
+#include "worker/ops/saved_tensor_guard.h"
+
+namespace ft::run {
+namespace {
+
+using torch::Tensor;
+
+// Weights in memory.
+class MemorySource final : public weights::TensorSource {
+ public:
+  void Add(const std::string& name, const Tensor& value) {
+    infos_.push_back({name, weights::DType::kF32, value.sizes().vec()});
+    values_[name] = value.contiguous();
+  }
+  void Remove(const std::string& name) {
+    std::erase_if(infos_, [&](const auto& info) { return info.name == name; });
+  }
+  const std::vector<weights::TensorInfo>& tensors() const override { return infos_; }
+  const weights::TensorInfo* Find(std::string_view name) const override {
+    for (const weights::TensorInfo& info : infos_) {
+      if (info.name == name) return &info;
+    }
+    return nullptr;
+  }
+  Status ReadBytes(const weights::TensorInfo& info, std::span<std::byte> out) const override {
+    std::memcpy(out.data(), values_.at(info.name).data_ptr(), out.size());
+    return absl::OkStatus();
+  }
+
+ private:
+  std::vector<weights::TensorInfo> infos_;
+  std::map<std::string, Tensor> values_;
+};
+
+model::DecoderConfig SmallConfig() {
+  model::DecoderConfig config;
+  config.family = "llama";
+  config.vocabulary = 37;
+  config.hidden = 24;
+  config.layers = 3;
+  config.heads = 4;
+  config.key_heads = 2;
+  config.head_size = 6;
+  config.intermediate = 40;
+  config.qkv_bias = true;
+  config.tied_head = true;
+  return config;
+}
+
+MemorySource RandomWeights(const model::DecoderConfig& config) {
+  torch::manual_seed(5);
+  MemorySource source;
+  for (const model::ExpectedWeight& weight : model::ExpectedWeights(config)) {
+    const bool norm = weight.name.find("norm") != std::string::npos;
+    source.Add(weight.name, torch::randn(weight.shape) * 0.2 + (norm ? 1.0 : 0.0));
+  }
+  return source;
+}
+
+std::unique_ptr<LanguageModel> Make(const ModelOptions& options) {
+  const model::DecoderConfig config = SmallConfig();
+  auto loaded = LanguageModel::Load(config, RandomWeights(config), options);
+  EXPECT_TRUE(loaded.ok()) << Message(loaded.status());
+  // B starts at zero, which would hide A: give every adapter values.
+  torch::manual_seed(6);
+  for (const optim::ParamRef& parameter : (*loaded)->parameters()) {
+    if (parameter.name.find("lora_B") != std::string::npos) parameter.value.normal_(0, 0.1);
+  }
+  (*loaded)->ParametersChanged();
+  return *std::move(loaded);
+}
+
+MicroBatch Batch(std::vector<int64_t> lengths) {
+  torch::manual_seed(7);
+  const int64_t rows = static_cast<int64_t>(lengths.size());
+  const Tensor ids = torch::randint(0, 37, {rows, 11}, torch::kInt64);
+  Tensor labels = ids.clone();
+  labels.narrow(1, 0, 3).fill_(-100);
+  MicroBatch batch{.ids_BT = ids, .labels_BT = labels, .lengths = std::move(lengths), .seed = 9, .step = 4};
+  for (int64_t row = 0; row < rows; ++row) batch.sample_keys.push_back(100 + static_cast<uint64_t>(row));
+  return batch;
+}
+
+class LanguageModelTest : public ::testing::TestWithParam<ModelOptions> {
+ protected:
+  void SetUp() override { at::set_num_threads(1); }
+};
+
+TEST_P(LanguageModelTest, CheckpointingChangesNoBit) {
+  ModelOptions options = GetParam();
+  options.checkpointing = false;
+  const auto kept = Make(options);
+  options.checkpointing = true;
+  const auto recomputed = Make(options);
+  const MicroBatch batch = Batch({11, 4, 8});
+  EXPECT_EQ(kept->ForwardBackward(batch, 0.1), recomputed->ForwardBackward(batch, 0.1));
+  ASSERT_FALSE(kept->parameters().empty());
+  double largest = 0;
+  for (size_t i = 0; i < kept->parameters().size(); ++i) {
+    EXPECT_TRUE(at::equal(kept->parameters()[i].gradient, recomputed->parameters()[i].gradient))
+        << kept->parameters()[i].name;
+    largest = std::max(largest, kept->parameters()[i].gradient.abs().max().item<double>());
+  }
+  EXPECT_GT(largest, 0);
+}
+
+TEST_P(LanguageModelTest, NoTensorOfAFrozenSlotIsSaved) {
+  for (const bool checkpointing : {false, true}) {
+    ModelOptions options = GetParam();
+    options.checkpointing = checkpointing;
+    const auto loaded = Make(options);
+    const ops::SavedTensorGuard guard;
+    loaded->ForwardBackward(Batch({11, 5}), 1);
+    EXPECT_GT(guard.saved(), 0);
+    EXPECT_TRUE(guard.violations().empty()) << guard.violations()[0];
+  }
+}
+
+TEST_P(LanguageModelTest, LossAndGradientsOfABatchAreTheSumsOfItsSamples) {
+  const auto together = Make(GetParam()), apart = Make(GetParam());
+  const MicroBatch batch = Batch({11, 6});
+  const double sum = together->ForwardBackward(batch, 0.5);
+  double parts = 0;
+  for (int64_t row = 0; row < 2; ++row) {
+    const int64_t length = batch.lengths[static_cast<size_t>(row)];
+    // Also without the padding, which must not matter.
+    const MicroBatch one{.ids_BT = batch.ids_BT.narrow(0, row, 1).narrow(1, 0, length).contiguous(),
+                         .labels_BT = batch.labels_BT.narrow(0, row, 1).narrow(1, 0, length).contiguous(),
+                         .lengths = {length},
+                         .sample_keys = {batch.sample_keys[static_cast<size_t>(row)]},
+                         .seed = batch.seed,
+                         .step = batch.step};
+    parts += apart->ForwardBackward(one, 0.5);
+  }
+  const double tolerance = GetParam().dtype == "bf16" ? 2e-2 : 1e-5;
+  EXPECT_NEAR(sum, parts, tolerance * std::abs(sum));
+  for (size_t i = 0; i < together->parameters().size(); ++i) {
+    const Tensor &a = together->parameters()[i].gradient, &b = apart->parameters()[i].gradient;
+    EXPECT_LE((a - b).abs().max().item<double>(), tolerance * (1 + a.abs().max().item<double>()));
+  }
+}
+
+TEST_P(LanguageModelTest, GradientsPredictTheChangeOfTheLoss) {
+  if (GetParam().dtype == "bf16") GTEST_SKIP() << "differences of bfloat16 losses are too coarse";
+  const auto loaded = Make(GetParam());
+  const MicroBatch batch = Batch({11, 6});
+  const double loss = loaded->ForwardBackward(batch, 1);
+  double predicted = 0;
+  const double rate = 1e-5;
+  for (const optim::ParamRef& parameter : loaded->parameters()) {
+    predicted -= rate * parameter.gradient.to(torch::kDouble).pow(2).sum().item<double>();
+    parameter.value.sub_(parameter.gradient, rate);
+  }
+  loaded->ParametersChanged();
+  const double after = loaded->ForwardBackward(batch, 1);
+  EXPECT_LT(predicted, 0);
+  EXPECT_NEAR((after - loss) / predicted, 1, 0.05);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Methods, LanguageModelTest,
+    ::testing::Values(ModelOptions{.method = "full"}, ModelOptions{.method = "lora", .rank = 3},
+                      ModelOptions{.method = "qlora", .rank = 3, .dropout = 0.2},
+                      ModelOptions{.method = "lora", .rank = 2, .targets = {"q_proj", "down_proj"}},
+                      ModelOptions{.dtype = "bf16", .method = "qlora", .rank = 3},
+                      ModelOptions{.dtype = "bf16", .method = "full"}),
+    [](const auto& info) {
+      return info.param.method + "_" + info.param.dtype + (info.param.dropout > 0 ? "_dropout" : "") +
+             (info.param.targets.size() > 1 ? "_some" : "");
+    });
+
+TEST(LanguageModel, DropoutFollowsStepAndSampleAndIsOffOutsideTraining) {
+  at::set_num_threads(1);
+  const auto loaded = Make({.method = "lora", .rank = 3, .dropout = 0.5});
+  const auto plain = Make({.method = "lora", .rank = 3});
+  MicroBatch batch = Batch({11});
+  const double first = loaded->ForwardBackward(batch, 1);
+  EXPECT_EQ(loaded->ForwardBackward(batch, 1), first);
+  batch.step += 1;
+  EXPECT_NE(loaded->ForwardBackward(batch, 1), first);
+  batch.step -= 1;
+  batch.sample_keys[0] += 1;
+  EXPECT_NE(loaded->ForwardBackward(batch, 1), first);
+  EXPECT_EQ(loaded->Loss(batch), plain->Loss(batch));
+  EXPECT_NEAR(plain->Loss(batch), plain->ForwardBackward(batch, 1), 1e-4);
+}
+
+TEST(LanguageModel, ParametersAreNamedAndSortedAndStartAsPeftDoes) {
+  const model::DecoderConfig config = SmallConfig();
+  const MemorySource source = RandomWeights(config);
+  const auto loaded = LanguageModel::Load(config, source, {.method = "lora", .rank = 4, .targets = {"v_proj"}, .seed = 1});
+  ASSERT_TRUE(loaded.ok());
+  const auto& parameters = (*loaded)->parameters();
+  ASSERT_EQ(parameters.size(), 6u);
+  EXPECT_EQ(parameters[0].name, "base_model.model.model.layers.0.self_attn.v_proj.lora_A.weight");
+  EXPECT_EQ(parameters[1].name, "base_model.model.model.layers.0.self_attn.v_proj.lora_B.weight");
+  EXPECT_LE(parameters[0].value.abs().max().item<double>(), 1 / std::sqrt(24.0));
+  EXPECT_GT(parameters[0].value.abs().max().item<double>(), 0.8 / std::sqrt(24.0));
+  EXPECT_EQ(parameters[1].value.abs().max().item<double>(), 0);
+  EXPECT_FALSE(at::equal(parameters[0].value, parameters[2].value));
+  const auto other = LanguageModel::Load(config, source, {.method = "lora", .rank = 4, .targets = {"v_proj"}, .seed = 2});
+  EXPECT_FALSE(at::equal(parameters[0].value, (*other)->parameters()[0].value));
+}
+
+struct BadWeights {
+  const char* what;
+  std::function<void(MemorySource&)> spoil;
+  const char* names;
+};
+
+TEST(LanguageModel, WrongWeightsAreRefusedByName) {
+  const BadWeights cases[] = {
+      {"missing", [](MemorySource& s) { s.Remove("model.norm.weight"); }, "model.norm.weight"},
+      {"shape",
+       [](MemorySource& s) {
+         s.Remove("model.norm.weight");
+         s.Add("model.norm.weight", torch::ones({25}));
+       },
+       "[25]"},
+      {"unknown", [](MemorySource& s) { s.Add("model.layers.0.mlp.up_proj.bias", torch::ones({40})); },
+       "model.layers.0.mlp.up_proj.bias"},
+  };
+  for (const BadWeights& c : cases) {
+    MemorySource source = RandomWeights(SmallConfig());
+    c.spoil(source);
+    const auto loaded = LanguageModel::Load(SmallConfig(), source, {});
+    ASSERT_FALSE(loaded.ok()) << c.what;
+    EXPECT_EQ(loaded.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_NE(Message(loaded.status()).find(c.names), std::string_view::npos) << Message(loaded.status());
+  }
+}
+
+TEST(LanguageModel, WrongOptionsAreRefusedByName) {
+  const std::pair<ModelOptions, const char*> cases[] = {
+      {{.dtype = "fp16"}, "fp16"},
+      {{.method = "int8_lora"}, "int8_lora"},
+      {{.method = "lora", .targets = {"qq_proj"}}, "qq_proj"},
+      {{.method = "lora", .rank = 0}, "rank"},
+      {{.method = "lora", .dropout = 1}, "dropout"},
+  };
+  for (const auto& [options, name] : cases) {
+    const auto loaded = LanguageModel::Load(SmallConfig(), RandomWeights(SmallConfig()), options);
+    ASSERT_FALSE(loaded.ok());
+    EXPECT_NE(Message(loaded.status()).find(name), std::string_view::npos) << Message(loaded.status());
+  }
+}
+
+TEST(LanguageModel, TokensOutsideTheVocabularyAreRefused) {
+  const auto loaded = Make({});
+  MicroBatch batch = Batch({11});
+  EXPECT_TRUE(loaded->Check(batch).ok());
+  batch.ids_BT[0][2] = 37;
+  EXPECT_NE(Message(loaded->Check(batch)).find("37"), std::string_view::npos);
+  batch = Batch({12});
+  EXPECT_FALSE(loaded->Check(batch).ok());
+}
+
+}  // namespace
+}  // namespace ft::run

@@ -1,0 +1,19 @@
+// Reader of Hugging Face's tokenizer.json with a byte-level BPE model.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "core/base/status.h"
+#include "worker/tokenizer/tokenizer.h"
+#include "worker/tokenizer/tokenizer_config.h"
+
+namespace ft::tokenizer {
+
+// Supported: model BPE (merges as strings or pairs, ignore_merges, unk_token); normalizer none, NFC, NFKC;
+// pre-tokenizers Digits, Split and, last, ByteLevel; decoder ByteLevel; of the post-processor the token it
+// puts in front. Everything else is refused with file, key and the component's name.
+StatusOr<std::unique_ptr<Tokenizer>> ReadTokenizerJson(const std::filesystem::path& path,
+                                                       const TokenizerConfig& config);
+
+}  // namespace ft::tokenizer

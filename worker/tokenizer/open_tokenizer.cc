@@ -1,0 +1,46 @@
+#include <system_error>
+
+#include "core/base/file.h"
+#include "worker/tokenizer/hf_tokenizer_json.h"
+#include "worker/tokenizer/tiktoken_file.h"
+#include "worker/tokenizer/tokenizer.h"
+#include "worker/tokenizer/tokenizer_config.h"
+
+namespace ft::tokenizer {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uint64_t kMaxModelFileBytes = uint64_t{256} << 20;
+
+bool Exists(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(path, error);
+}
+
+}  // namespace
+
+StatusOr<std::unique_ptr<Tokenizer>> OpenTokenizer(const fs::path& model_folder) {
+  std::error_code error;
+  if (!fs::is_directory(model_folder, error)) {
+    return absl::NotFoundError(StrCat(model_folder.string(), " is not a folder with a model"));
+  }
+  ASSIGN_OR_RETURN(const TokenizerConfig config, ReadTokenizerConfig(model_folder));
+  if (const fs::path json = model_folder / "tokenizer.json"; Exists(json))
+    return ReadTokenizerJson(json, config);
+  if (const fs::path ranks = model_folder / "qwen.tiktoken"; Exists(ranks))
+    return ReadTiktokenFile(ranks, config);
+  const fs::path model = model_folder / "tokenizer.model";
+  if (!Exists(model)) {
+    return absl::NotFoundError(
+        StrCat(model_folder.string(),
+               " holds no vocabulary: tokenizer.json, qwen.tiktoken or tokenizer.model is needed"));
+  }
+  ASSIGN_OR_RETURN(const std::string content, ReadFile(model, kMaxModelFileBytes));
+  if (LooksLikeTiktoken(content)) return ReadTiktokenFile(model, config);
+  return absl::InvalidArgumentError(
+      StrCat(model.string(),
+             " is a SentencePiece vocabulary, which is not supported; use a model with tokenizer.json"));
+}
+
+}  // namespace ft::tokenizer
