@@ -1,10 +1,10 @@
-#include "worker/supervisor/proc.h"
+#include "core/process/proc.h"
 
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
 
-namespace ft::supervisor {
+namespace ft::process {
 namespace {
 
 constexpr size_t kMaxBytes = 4 << 20;
@@ -38,4 +38,4 @@ std::string BootId() {
   return text;
 }
 
-}  // namespace ft::supervisor
+}  // namespace ft::process

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-namespace ft::supervisor {
+namespace ft::process {
 
 // Empty when the file cannot be read; at most 4 MiB.
 std::string ReadProc(const std::string& path);
@@ -18,4 +18,4 @@ std::optional<uint64_t> StartTicks(pid_t pid);
 // Names this boot of the machine.
 std::string BootId();
 
-}  // namespace ft::supervisor
+}  // namespace ft::process
