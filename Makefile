@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup configure build test unit golden demo bench soak asan tsan fuzz fmt lint install clean bare-root
+.PHONY: help setup configure build test unit golden demo bench soak asan fmt lint install clean bare-root
+PROGRAMS := ftctl finetuned ft-worker ft-rank
 
 PRESET ?= dev
 BUILD := build/$(PRESET)
@@ -43,6 +44,39 @@ test: build ## Set up, build and run every test that needs neither GPU nor hours
 golden: ## Compare with reference results: make golden DIR=folder CASES=glob.
 	@$(MAKE) --no-print-directory build TARGET=ft-rank
 	@$(BUILD)/bin/ft-rank golden '$(DIR)' --cases '$(CASES)'
+
+demo: ## Set up, build, fine-tune a real model, talk to it.
+	@$(MAKE) --no-print-directory build TARGET='$(PROGRAMS)'
+	@deploy/demo/demo.sh $(BUILD)/bin
+
+bench: build ## Measure what the README promises of speed.
+	@$(LOCKED) ctest --test-dir $(BUILD) -L bench -V
+
+soak: build ## The long forms of the tests: ten kills, whole data sets (hours).
+	@cmake/setup.sh --python-checks
+	@$(LOCKED) ctest --test-dir $(BUILD) -L soak -j 1 $(if $(ONLY),-R '$(ONLY)')
+
+asan: ## Unit tests under the address and undefined-behaviour sanitizers.
+	@$(MAKE) --no-print-directory unit PRESET=asan
+
+bare-root: ## Prove `make demo` in a fresh Debian 12 root (needs root rights and debootstrap).
+	@deploy/demo/bare_root.sh
+
+install: ## Install the programs and the libraries they bring into PREFIX; the folder may be moved afterwards.
+	@$(MAKE) --no-print-directory build
+	@cmake --install $(BUILD) --prefix '$(PREFIX)' >/dev/null
+	@deploy/install_libraries.sh $(BUILD)/bin/ft-rank '$(PREFIX)/lib/finetuned'
+	@echo "installed into $(PREFIX): programs in bin/, libraries of ft-rank in lib/finetuned/"
+
+fmt: ## Format all C++ with clang-format.
+	@command -v clang-format >/dev/null || { echo 'fmt: clang-format is missing: apt-get install clang-format'; exit 1; }
+	@git ls-files '*.h' '*.cc' '*.cu' '*.cuh' | xargs clang-format -i
+
+lint: ## Layout, style and include rules (tests/tidy), and clang-format without changing anything.
+	@for check in $$(python3 -B tests/tidy/tidy.py --list | awk '{print $$1}' | grep -v '^links$$'); do \
+	  python3 -B tests/tidy/tidy.py $$check || failed=1; done; [ -z "$${failed:-}" ]
+	@if command -v clang-format >/dev/null; then \
+	  git ls-files '*.h' '*.cc' '*.cu' '*.cuh' | xargs clang-format --dry-run -Werror; fi
 
 clean: ## Remove build results (not .deps/).
 	rm -rf build

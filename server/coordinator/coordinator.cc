@@ -138,7 +138,8 @@ void Coordinator::Housekeep() {
 void Coordinator::RemoveOrphanFiles() {
   const state::Snapshot state = loop_->published();
   std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(config_.data) / "jobs", ignored)) {
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::filesystem::path(config_.data) / "jobs", ignored)) {
     const std::string id = entry.path().filename().string();
     if (state->jobs.Find(id) != nullptr) continue;
     const Status posted = spool_->Run([this, id] { spool_->RemoveJob(id); });
