@@ -14,15 +14,15 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Counters computed side by side: word w of block i lies at words[w][i].
+// Counters computed side by side: word w of block i lies at words[4 * i + w], where channel 4 * i + w wants it.
 constexpr size_t kWide = 16;
 
 #if HWY_TARGET == HWY_SCALAR
 
-HWY_INLINE void PhiloxWide(uint64_t key, PhiloxBlock counter, uint32_t (*words)[kWide]) {
+HWY_INLINE void PhiloxWide(uint64_t key, PhiloxBlock counter, uint32_t* words) {
   for (size_t i = 0; i < kWide; ++i, ++counter.word[0]) {
     const PhiloxBlock block = Philox(key, counter);
-    for (size_t w = 0; w < 4; ++w) words[w][i] = block.word[w];
+    for (size_t w = 0; w < 4; ++w) words[4 * i + w] = block.word[w];
   }
 }
 
@@ -41,7 +41,7 @@ HWY_INLINE Vector MulHigh(Vector a, Vector b) {
 }
 
 // Sixteen blocks, whose counters differ by one in their first word.
-HWY_INLINE void PhiloxWide(uint64_t key, PhiloxBlock counter, uint32_t (*words)[kWide]) {
+HWY_INLINE void PhiloxWide(uint64_t key, PhiloxBlock counter, uint32_t* words) {
   const Words d;
   const auto first_factor = hn::Set(d, 0xD2511F53u), second_factor = hn::Set(d, 0xCD9E8D57u);
   for (size_t start = 0; start < kWide; start += hn::Lanes(d)) {
@@ -58,10 +58,7 @@ HWY_INLINE void PhiloxWide(uint64_t key, PhiloxBlock counter, uint32_t (*words)[
       key_low += 0x9E3779B9u;
       key_high += 0xBB67AE85u;
     }
-    hn::StoreU(c0, d, words[0] + start);
-    hn::StoreU(c1, d, words[1] + start);
-    hn::StoreU(c2, d, words[2] + start);
-    hn::StoreU(c3, d, words[3] + start);
+    hn::StoreInterleaved4(c0, c1, c2, c3, d, words + 4 * start);
   }
 }
 
@@ -72,7 +69,7 @@ void DropoutRows(const DropoutShape& shape, int64_t first, int64_t last, const T
   const uint32_t threshold = DropoutThreshold(shape);
   const float factor = DropoutFactor(shape);
   constexpr int64_t kStride = 4 * static_cast<int64_t>(kWide);
-  HWY_ALIGN uint32_t words[4][kWide];
+  HWY_ALIGN uint32_t words[kStride];
   for (int64_t row = first; row < last; ++row) {
     const T* in = x + row * shape.channels;
     T* out = y + row * shape.channels;
@@ -80,7 +77,7 @@ void DropoutRows(const DropoutShape& shape, int64_t first, int64_t last, const T
       PhiloxWide(shape.key, DropoutCounter(shape, row, base), words);
       const int64_t count = std::min(kStride, shape.channels - base);
       for (int64_t i = 0; i < count; ++i) {
-        const float kept = words[i % 4][i / 4] >= threshold ? factor : 0.0f;
+        const float kept = words[i] >= threshold ? factor : 0.0f;
         out[base + i] = FromFloat<T>(ToFloat(in[base + i]) * kept);
       }
     }
