@@ -1,0 +1,26 @@
+# Registers every case of a Python unittest file with CTest, by name: <PREFIX>.<file without _test>.<method without test_>.
+# The file answers --list with one Class.method a line, at configure time.
+#
+#   ft_python_tests(refusals_test.py PREFIX e2e TIMEOUT 120 [PROCESSORS 2] [LABELS e2e] [ONLY regex]
+#                   [ENVIRONMENT A=b ...] [NEEDS files that the list depends on])
+function(ft_python_tests file)
+  cmake_parse_arguments(ARG "" "PREFIX;TIMEOUT;PROCESSORS;ONLY" "LABELS;ENVIRONMENT;NEEDS" ${ARGN})
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${file} ${ARG_NEEDS})
+  execute_process(COMMAND python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/${file} --list
+                  OUTPUT_VARIABLE cases OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+  string(REPLACE "\n" ";" cases "${cases}")
+  string(REGEX REPLACE "_test\\.py$" "" stem ${file})
+  foreach(case ${cases})
+    string(REGEX REPLACE "^.*\\.(test_)?" "" method ${case})
+    set(name ${ARG_PREFIX}.${stem}.${method})
+    if(ARG_ONLY AND NOT method MATCHES "${ARG_ONLY}")
+      continue()
+    endif()
+    add_test(NAME ${name} COMMAND python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/${file} ${case})
+    set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"
+      ENVIRONMENT "FT_BIN=${PROJECT_BINARY_DIR}/bin;${ARG_ENVIRONMENT}" SKIP_REGULAR_EXPRESSION "OK \\(skipped=")
+    if(ARG_PROCESSORS)
+      set_tests_properties(${name} PROPERTIES PROCESSORS ${ARG_PROCESSORS})
+    endif()
+  endforeach()
+endfunction()

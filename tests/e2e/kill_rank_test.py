@@ -1,0 +1,95 @@
+"""A rank that is killed at random moments ends with the bytes of one that was left alone: adapter, ledger, every digest.
+And two runs whose data differ in one token are told apart, by step and tensor.
+
+FT_SOAK=1 kills ten times instead of three. FT_SEED repeats a run; the seed is printed.
+"""
+
+import os
+import random
+import signal
+import time
+
+import daemons
+
+KILLS = 10 if daemons.SOAK else 3
+STEPS = 120 if daemons.SOAK else 40
+SAMPLES = 256
+
+
+def slow_job(name, model, data, **changes):
+    """Steps of many micro-batches, so that a run takes seconds, with a checkpoint every other step."""
+    settings = {"train.accumulation": 32, "train.epochs": 1000, "train.max_steps": STEPS,
+                "train.checkpoint": {"every_steps": 2, "keep_last": 2}, "method.dropout": 0.1}
+    settings.update(changes)
+    return daemons.tokens_job(name, model, data, **settings)
+
+
+class KillRankTest(daemons.DaemonTest):
+    def undisturbed(self, node, job):
+        """A run that nobody disturbs, and how many seconds its ranks took."""
+        name = node.submit(job)
+        node.training_rank(name)
+        start = time.monotonic()
+        done = node.finish(name, timeout=300)
+        return done, time.monotonic() - start
+
+    def killed(self, node, job, seconds):
+        """The same job with its rank killed at random moments of an attempt's life."""
+        seed = int(os.environ.get("FT_SEED") or random.SystemRandom().randrange(1 << 32))
+        print(f"FT_SEED={seed}")
+        moments = random.Random(seed)
+        name = node.submit(job)
+        rank = 0
+        for _ in range(KILLS):
+            rank = node.training_rank(name, other_than=rank)
+            # Together at most 0.9 of the run, so that it cannot end before the last kill.
+            time.sleep(moments.uniform(0, 0.9 * seconds / KILLS))
+            self.assertTrue(daemons.is_alive(rank), "the rank ended before it was killed")
+            os.kill(rank, signal.SIGKILL)
+        return node.finish(name, timeout=300)
+
+    def compare(self, kind):
+        model = self.small_model()
+        data = self.write_tokens(daemons.random_samples(SAMPLES))
+        node = self.daemons()
+        one, seconds = self.undisturbed(node, slow_job("left-alone", model, data, **{"method.kind": kind}))
+        two = self.killed(node, slow_job("killed", model, data, **{"method.kind": kind}), seconds)
+        print(f"undisturbed {seconds:.1f} s; the killed run took {two['epoch']} attempts")
+        self.assertGreaterEqual(int(two["epoch"]), int(one["epoch"]) + KILLS)
+        for key in ("adapter_sha256", "ledger_sha256"):
+            self.assertRegex(one["result"][key], "^[0-9a-f]{64}$")
+            self.assertEqual(one["result"][key], two["result"][key], key)
+        for job in (one, two):
+            adapter = os.path.join(job["result"]["adapter_dir"], "adapter_model.safetensors")
+            self.assertEqual(daemons.sha256(adapter), job["result"]["adapter_sha256"])
+        answer = node.ask("diff", "left-alone", "killed")
+        self.assertEqual(answer, {"equal": True, "steps": STEPS})
+        steps = [int(step["step"]) for step in node.steps("killed")]
+        self.assertEqual(steps, list(range(1, STEPS + 1)))
+
+    def test_lora_killed_at_random_moments_has_the_same_bits(self):
+        self.compare("lora")
+
+    def test_qlora_killed_at_random_moments_has_the_same_bits(self):
+        self.compare("qlora")
+
+    def test_diff_names_step_and_tensor_of_one_changed_token(self):
+        model = self.small_model()
+        samples = daemons.random_samples(24)
+        changed = [list(sample) for sample in samples]
+        changed[17][5] = changed[17][5] % 255 + 3
+        node = self.daemons()
+        jobs = {"one": self.write_tokens(samples, "one.jsonl"), "other": self.write_tokens(changed, "other.jsonl")}
+        for name, data in jobs.items():
+            node.train(daemons.tokens_job(name, model, data, **{"train.shuffle": False}))
+        answer = node.ask("diff", "one", "other", status=1)
+        # Two samples a step, in the file's order: sample 17 belongs to step 9.
+        self.assertEqual((answer["equal"], answer["step"], answer["kind"]), (False, 9, "GRADIENT"))
+        self.assertRegex(answer["tensor"], r"layers\.\d+\..*lora_[AB]")
+        shown = node.ftctl("diff", "one", "other", status=1)
+        self.assertIn("step 9", shown)
+        self.assertIn(answer["tensor"], shown)
+
+
+if __name__ == "__main__":
+    daemons.main()
