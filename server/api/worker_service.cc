@@ -148,10 +148,12 @@ grpc::ServerUnaryReactor* WorkerService::RegisterWorker(grpc::CallbackServerCont
   }
   const int64_t term = backend_.loop.published()->term;
   if (request->highest_term_seen() > term) {
-    call.Finish(rpc::WithReason(absl::FailedPreconditionError(StrCat(
-                                    "the worker has seen term ", request->highest_term_seen(),
-                                    ", this coordinator has term ", term, ": it is not the newest one")),
-                                pb::STALE_TERM));
+    call.Finish(rpc::WithReason(
+        absl::FailedPreconditionError(StrCat(
+            "the worker has seen term ", request->highest_term_seen(), ", this coordinator has term ", term,
+            ": it is not the newest one; if its data folder was made anew, delete the file term in "
+            "the worker's data folder")),
+        pb::STALE_TERM));
     return call.reactor();
   }
   backend_.fleet.Register(*request,

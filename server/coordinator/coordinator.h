@@ -31,6 +31,8 @@ class Coordinator {
   const Config& config() const { return config_; }
 
  private:
+  // Opens the metrics endpoint, and refuses what cannot be listened on.
+  Status CheckAddresses();
   void BuildServices();
   Status Serve();
   void Housekeep();

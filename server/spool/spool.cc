@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <cerrno>
@@ -24,6 +26,15 @@ std::string PointKey(const wpb::RankRecord& record) {
       return StrCat("sample/", record.sample().step(), "/", record.sample().prompt());
     default: return "";
   }
+}
+
+// What was not synced may be gone from the page cache too, so a second try would acknowledge what is lost:
+// the process ends, and what was not acknowledged is sent again.
+void DieUnless(const Status& synced) {
+  if (synced.ok()) return;
+  spdlog::critical("cannot make files durable, stopping at once: {}", std::string(Message(synced)));
+  spdlog::shutdown();
+  std::abort();
 }
 
 bool IsPoint(const wpb::RankRecord& record) {
@@ -104,7 +115,8 @@ Status Spool::AppendRecords(const wpb::RankRef& ref, const std::vector<wpb::Rank
     writer->last_sequence = record.sequence();
     wrote = true;
   }
-  return wrote ? writer->frames.Sync() : absl::OkStatus();
+  if (wrote) DieUnless(writer->frames.Sync());
+  return absl::OkStatus();
 }
 
 StatusOr<int64_t> Spool::AppendLog(const wpb::RankRef& ref, const std::string& stream, int64_t offset,
@@ -120,7 +132,7 @@ StatusOr<int64_t> Spool::AppendLog(const wpb::RankRef& ref, const std::string& s
   if (::write(fd.get(), fresh.data(), fresh.size()) != static_cast<ssize_t>(fresh.size())) {
     return ErrnoStatus("write", path, errno);
   }
-  if (::fdatasync(fd.get()) != 0) return ErrnoStatus("fdatasync", path, errno);
+  if (::fdatasync(fd.get()) != 0) DieUnless(ErrnoStatus("fdatasync", path, errno));
   return end + static_cast<int64_t>(fresh.size());
 }
 

@@ -62,7 +62,7 @@ bool IsLegal(pb::JobState from, pb::JobState to) {
              to == pb::SUCCEEDED || to == pb::FAILED;
     case pb::RECOVERING:
       return to == pb::STARTING || to == pb::PAUSING || to == pb::PAUSED || to == pb::CANCELLING ||
-             to == pb::CANCELLED || to == pb::FAILED;
+             to == pb::CANCELLED || to == pb::FAILED || to == pb::SUCCEEDED;
     case pb::PAUSING:
       return to == pb::PAUSED || to == pb::CANCELLING || to == pb::SUCCEEDED || to == pb::FAILED;
     case pb::PAUSED: return to == pb::QUEUED || to == pb::PREPARING || to == pb::CANCELLED;

@@ -48,6 +48,37 @@ void EndMissingRanks(Editor& editor, const wpb::RegisterWorkerRequest& request) 
   }
 }
 
+// Queued jobs whose data lies on a node that stays away, and which have no checkpoint there, are prepared
+// again.
+void PrepareElsewhere(Editor& editor, const std::string& node_id) {
+  std::vector<std::string> jobs;
+  editor.base().jobs.ForEach([&](const JobPtr& job) {
+    const bool bound = job->prepared_node() == node_id && job->resume_node().empty();
+    if (bound && job->job().state() == pb::QUEUED) jobs.push_back(job->job_id());
+  });
+  for (const std::string& id : jobs) {
+    spb::StoredJob& job = *editor.Job(id);
+    job.clear_prepared_cache();
+    job.clear_prepared_node();
+    SetJobState(editor, job, pb::PREPARING,
+                StrCat("preparing again: its data is on node ", node_id, ", which is out of contact"));
+  }
+}
+
+// A worker that was restarted took its ranks with it; they did not fail by themselves.
+void ExcuseRanks(Editor& editor, const std::string& node_id) {
+  std::vector<AttemptPtr> here;
+  editor.base().active.ForEach([&](const AttemptPtr& attempt) { here.push_back(attempt); });
+  for (const AttemptPtr& attempt : here) {
+    for (const spb::StoredRank& rank : attempt->ranks()) {
+      if (rank.node_id() != node_id || rank.state() != wpb::RANK_RUNNING) continue;
+      editor.Attempt(attempt->job_id(), attempt->epoch())
+          ->mutable_ranks(rank.rank())
+          ->set_message(StrCat("the worker on node ", node_id, " was restarted"));
+    }
+  }
+}
+
 void SetContactLost(Editor& editor, const std::string& node_id, bool lost) {
   std::vector<std::string> jobs;
   editor.base().active.ForEach([&](const AttemptPtr& attempt) {
@@ -75,6 +106,9 @@ Reply OnRegister(Editor& editor, const RegisterNode& event) {
   for (const wpb::RankInventory& rank : request.ranks()) {
     reply.verdicts.push_back(VerdictOn(editor.base(), request.node_id(), rank));
   }
+  const NodePtr before = editor.base().nodes.Find(request.node_id());
+  if (before != nullptr && before->incarnation() != request.incarnation())
+    ExcuseRanks(editor, request.node_id());
   EndMissingRanks(editor, request);
   spb::StoredNode* node = editor.Node(request.node_id());
   if (node == nullptr) node = editor.NewNode(request.node_id());
@@ -110,7 +144,8 @@ Reply OnSilent(Editor& editor, const std::string& node_id) {
   std::vector<AttemptPtr> waiting;
   editor.base().active.ForEach([&](const AttemptPtr& attempt) {
     const JobPtr job = editor.base().jobs.Find(attempt->job_id());
-    if (job != nullptr && job->job().state() == pb::CANCELLING) waiting.push_back(attempt);
+    const bool redo = attempt->kind() == wpb::PREPARE;  // Takes no device and can be done elsewhere.
+    if (job != nullptr && (redo || job->job().state() == pb::CANCELLING)) waiting.push_back(attempt);
   });
   for (const AttemptPtr& base : waiting) {
     spb::StoredAttempt& attempt = *editor.Attempt(base->job_id(), base->epoch());
@@ -122,6 +157,7 @@ Reply OnSilent(Editor& editor, const std::string& node_id) {
     }
     AfterRankEnded(editor, *editor.Job(base->job_id()), attempt);
   }
+  PrepareElsewhere(editor, node_id);
   return {};
 }
 

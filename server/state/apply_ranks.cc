@@ -12,6 +12,8 @@
 namespace ft::state {
 namespace {
 
+constexpr int kUnlimited = -1;
+
 // Gang failures in a row, without a new checkpoint or a new furthest step, after which the job fails; 0 = at
 // once.
 int RetryBudget(pb::FailureClass failure_class) {
@@ -51,7 +53,7 @@ pb::JobFailure FailureOf(const spb::StoredRank& rank) {
     failure.set_failure_class(parsed);
     failure.set_message(rank.result().message());
   } else if (rank.state() == wpb::RANK_NOT_STARTED) {
-    failure.set_failure_class(pb::CONTROL_PLANE);
+    failure.set_failure_class(pb::UNKNOWN_EXIT);
     failure.set_message(rank.message().empty() ? "the rank did not start" : rank.message());
   } else if (!rank.message().empty()) {
     failure.set_failure_class(pb::NODE_LOST);
@@ -80,6 +82,14 @@ bool AllHave(const spb::StoredAttempt& attempt, wpb::ResultRecord::State state) 
                      [&](const spb::StoredRank& rank) { return rank.result().state() == state; });
 }
 
+// Every rank has stopped at a checkpoint or was done already.
+bool EndedOnRequest(const spb::StoredAttempt& attempt) {
+  return std::all_of(attempt.ranks().begin(), attempt.ranks().end(), [](const spb::StoredRank& rank) {
+    return rank.result().state() == wpb::ResultRecord::STOPPED ||
+           rank.result().state() == wpb::ResultRecord::SUCCEEDED;
+  });
+}
+
 void Succeed(Editor& editor, spb::StoredJob& job, const spb::StoredAttempt& attempt) {
   if (attempt.kind() == wpb::PREPARE) {
     if (job.job().state() == pb::PAUSING) {
@@ -105,13 +115,10 @@ void FailOrRetry(Editor& editor, spb::StoredJob& job, spb::StoredAttempt& attemp
   const bool checkpointed =
       !editor.base().checkpoints.Under(AttemptKey(job.job_id(), attempt.epoch())).empty();
   const bool progressed = attempt.step() > furthest_before || checkpointed;
-  const int failures = failure.failure_class() == pb::CONTROL_PLANE ? job.failures_in_row()
-                       : progressed                                 ? 1
-                                                                    : job.failures_in_row() + 1;
-  job.set_failures_in_row(failures);
-  *job.mutable_job()->mutable_failure() = failure;
   const int budget = RetryBudget(failure.failure_class());
-  const bool give_up = failures > budget || budget == 0;
+  if (budget != kUnlimited) job.set_failures_in_row(progressed ? 1 : job.failures_in_row() + 1);
+  *job.mutable_job()->mutable_failure() = failure;
+  const bool give_up = budget == 0 || (budget != kUnlimited && job.failures_in_row() > budget);
   const bool pausing = job.job().state() == pb::PAUSING;
   if (give_up) {
     SetJobState(editor, job, pb::FAILED, failure.message());
@@ -143,7 +150,7 @@ void EndAttempt(Editor& editor, spb::StoredJob& job, spb::StoredAttempt& attempt
     SetJobState(editor, job, pb::CANCELLED, job.job().state_message());
   } else if (succeeded) {
     Succeed(editor, job, attempt);
-  } else if (AllHave(attempt, wpb::ResultRecord::STOPPED)) {
+  } else if (EndedOnRequest(attempt)) {
     if (state == pb::PAUSING) {
       SetJobState(editor, job, pb::PAUSED, StrCat("paused at step ", job.job().progress().checkpoint_step()));
     } else if (attempt.kind() == wpb::TRAIN && state != pb::RECOVERING) {

@@ -340,6 +340,57 @@ TEST(Apply, CancelledJobDoesNotWaitForASilentNodeForEver) {
   EXPECT_EQ(cluster.verdicts().at(0).action(), wpb::RegisterWorkerResponse::Verdict::KILL);
 }
 
+TEST(Apply, QueuedJobIsPreparedElsewhereWhenItsNodeStaysAway) {
+  Cluster cluster(/*cores=*/2);
+  cluster.Create("first");
+  cluster.FinishPrepare("first");
+  cluster.Create("queued");
+  cluster.FinishPrepare("queued");
+  EXPECT_EQ(cluster.Job("queued").state(), pb::QUEUED);
+  cluster.Do(NodeContactLost{"a"});
+  cluster.Node("b", 2);
+  cluster.Do(SchedulePass{});
+  EXPECT_EQ(cluster.Job("queued").state(), pb::QUEUED);
+  cluster.Do(NodeSilent{"a"});
+  cluster.Do(SchedulePass{});
+  EXPECT_EQ(cluster.Job("queued").state(), pb::PREPARING);
+  EXPECT_EQ(cluster.Attempt("queued").ranks(0).node_id(), "b");
+  EXPECT_EQ(cluster.Job("first").state(),
+            pb::STARTING);  // It has a rank there: nothing is done without evidence.
+}
+
+TEST(Apply, RestartedWorkerDoesNotUseUpTheBudget) {
+  Cluster cluster;
+  cluster.Create("j");
+  cluster.FinishPrepare("j");
+  for (int i = 0; i < 8; ++i) {
+    cluster.Report("j", wpb::RANK_RUNNING);
+    wpb::RankInventory rank;
+    *rank.mutable_ref() = cluster.Ref("j");
+    rank.set_state(wpb::RANK_EXITED);
+    cluster.Node("a", 8, "i" + std::to_string(i + 10), {rank});
+    cluster.Report("j", wpb::RANK_EXITED, 0, SIGKILL);
+    ASSERT_EQ(cluster.Job("j").state(), pb::RECOVERING) << i;
+    EXPECT_EQ(cluster.Job("j").failure().failure_class(), pb::NODE_LOST);
+    cluster.Do(SchedulePass{});
+  }
+}
+
+TEST(Apply, RankThatCannotBeStartedFailsTheJobAfterItsBudget) {
+  Cluster cluster;
+  cluster.Create("j");
+  for (int i = 0; i < 6; ++i) {
+    RankReport event{"a", {}};
+    *event.report.mutable_ref() = cluster.Ref("j");
+    event.report.set_state(wpb::RANK_NOT_STARTED);
+    event.report.set_message("cannot start ft-rank: No such file or directory");
+    cluster.Do(event);
+    cluster.Do(SchedulePass{});
+  }
+  EXPECT_EQ(cluster.Job("j").state(), pb::FAILED);
+  EXPECT_EQ(cluster.Job("j").state_message(), "cannot start ft-rank: No such file or directory");
+}
+
 TEST(Apply, RecordsCountOnceAndInOrder) {
   Cluster cluster;
   cluster.Create("j");

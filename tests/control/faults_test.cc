@@ -102,6 +102,21 @@ TEST_F(Faults, KilledRankGoesOnFromTheCommittedCheckpoint) {
   EXPECT_TRUE(recovered);
 }
 
+TEST_F(Faults, RankKilledTenTimesEndsAsIfUndisturbed) {
+  const pb::Job job =
+      Submit({.name = "j", .labels = "  fake_steps: \"400\"\n  fake_step_ms: \"2\"\n", .every_steps = 10});
+  int64_t reached = 0;
+  for (int kill = 0; kill < 10; ++kill) {
+    reached =
+        cluster_.WaitFor(job.name(), [&](const pb::Job& j) { return j.progress().step() >= reached + 7; })
+            .progress()
+            .step();
+    for (const pid_t rank : cluster_.RankPids()) ::kill(rank, SIGKILL);
+  }
+  cluster_.WaitForState(job.name(), pb::SUCCEEDED);
+  ExpectWholeSeries("j", 400);
+}
+
 TEST_F(Faults, RankThatNeverGetsFurtherFailsTheJob) {
   const pb::Job job =
       Submit({.name = "j", .labels = "  fake_crash_at: \"3\"\n  fake_crash_epochs: \"1000\"\n"});

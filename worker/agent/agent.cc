@@ -239,7 +239,8 @@ void Agent::Renew() {
   const absl::Duration sent = clock_.BootTime();
   client_.Call<wpb::RenewLeaseRequest, wpb::RenewLeaseResponse>(
       &Client::Async::RenewLease, std::move(request),
-      [this, sent](const Status& status, const wpb::RenewLeaseResponse& response) {
+      [this, sent, asked = session_](const Status& status, const wpb::RenewLeaseResponse& response) {
+        if (session_ != asked) return;  // Of a session that was replaced meanwhile.
         if (status.ok()) {
           // Counted from the sending, so that our lease always ends before the coordinator's.
           last_renewal_ = sent;
