@@ -35,8 +35,10 @@ int main(int argc, char** argv) {
 
   Arguments arguments;
   ft::coordinator::Config& config = arguments.config;
-  CLI::App app{"finetuned: the coordinator of the fine-tuning service. With no arguments it keeps its state in your data "
-               "folder and serves on a Unix socket there."};
+  CLI::App app{
+      "finetuned: the coordinator of the fine-tuning service. With no arguments it keeps its state in your "
+      "data "
+      "folder and serves on a Unix socket there."};
   app.add_option("--config", arguments.config_file, "YAML file with any of the keys of docs/config.md");
   auto* data = app.add_option("--data", "data folder");
   auto* listen = app.add_option("--listen", "also serve users on 127.0.0.1:PORT");

@@ -43,7 +43,8 @@ void ConfigReader::Bind(const std::string& key, bool* value) {
 void ConfigReader::Bind(const std::string& key, absl::Duration* value) {
   keys_[key] = [value](const Json& node) -> std::string {
     absl::Duration parsed;
-    if (!node.is_string() || !absl::ParseDuration(node.get<std::string>(), &parsed) || parsed <= absl::ZeroDuration()) {
+    if (!node.is_string() || !absl::ParseDuration(node.get<std::string>(), &parsed) ||
+        parsed <= absl::ZeroDuration()) {
       return "a duration such as 15s or 100ms";
     }
     *value = parsed;
@@ -81,11 +82,12 @@ Status ConfigReader::Read(std::string_view yaml, std::string_view file_name) con
   const recipe::YamlTree tree = recipe::ReadYaml(yaml);
   std::string problems;
   const auto add = [&](int line, std::string_view path, std::string_view text) {
-    StrAppend(&problems, problems.empty() ? "" : "\n", file_name, line > 0 ? StrCat(":", line) : "", ": ", path,
-              path.empty() ? "" : ": ", text);
+    StrAppend(&problems, problems.empty() ? "" : "\n", file_name, line > 0 ? StrCat(":", line) : "", ": ",
+              path, path.empty() ? "" : ": ", text);
   };
   for (const recipe::Problem& problem : tree.problems) add(problem.line, problem.path, problem.message);
-  if (problems.empty() && !tree.root.is_null() && !tree.root.is_object()) add(0, "", "must hold keys and values");
+  if (problems.empty() && !tree.root.is_null() && !tree.root.is_object())
+    add(0, "", "must hold keys and values");
   if (problems.empty() && tree.root.is_object()) {
     for (const auto& [key, node] : tree.root.items()) {
       const auto line = tree.lines.find(key);
@@ -97,7 +99,8 @@ Status ConfigReader::Read(std::string_view yaml, std::string_view file_name) con
         add(at, key, StrCat("unknown key; known are ", known));
         continue;
       }
-      if (const std::string wanted = it->second(node); !wanted.empty()) add(at, key, StrCat("must be ", wanted));
+      if (const std::string wanted = it->second(node); !wanted.empty())
+        add(at, key, StrCat("must be ", wanted));
     }
   }
   return problems.empty() ? absl::OkStatus() : absl::InvalidArgumentError(problems);

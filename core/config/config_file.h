@@ -1,5 +1,5 @@
-// Reads a daemon's YAML file into its config struct: the caller binds each key to a variable that holds the default, then
-// reads. Unknown keys, duplicates and wrong types are all reported at once, with file and line.
+// Reads a daemon's YAML file into its config struct: the caller binds each key to a variable that holds the
+// default, then reads. Unknown keys, duplicates and wrong types are all reported at once, with file and line.
 //   ConfigReader reader;
 //   reader.Bind("data", &config.data);
 //   RETURN_IF_ERROR(reader.ReadFile(path));

@@ -11,8 +11,9 @@ StatusOr<std::unique_ptr<Endpoint>> Endpoint::Start(const std::string& address,
     endpoint->exposer_ = std::make_unique<prometheus::Exposer>(address, 1);
     endpoint->exposer_->RegisterCollectable(registry);
   } catch (const std::exception&) {
-    return absl::UnavailableError(StrCat("cannot serve metrics on ", address,
-                                         ": stop the program that holds the port, or set metrics to another address or 0"));
+    return absl::UnavailableError(
+        StrCat("cannot serve metrics on ", address,
+               ": stop the program that holds the port, or set metrics to another address or 0"));
   }
   endpoint->registry_ = std::move(registry);
   return endpoint;

@@ -17,8 +17,9 @@ TEST(Errors, ReasonSurvivesTheWire) {
 }
 
 TEST(Errors, EachLineOfAWrongJobFileIsAFieldViolation) {
-  const Status sent = WithReason(absl::InvalidArgumentError("a.yaml:1: train.lrx: unknown key\na.yaml:2: x: bad"),
-                                 finetune::v1::JOB_CONFIG_INVALID);
+  const Status sent =
+      WithReason(absl::InvalidArgumentError("a.yaml:1: train.lrx: unknown key\na.yaml:2: x: bad"),
+                 finetune::v1::JOB_CONFIG_INVALID);
   google::rpc::Status details;
   ASSERT_TRUE(details.ParseFromString(ToGrpc(sent).error_details()));
   ASSERT_EQ(details.details_size(), 2);

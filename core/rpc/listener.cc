@@ -27,13 +27,15 @@ Status CheckUnixSocket(const std::string& path) {
   sockaddr_un name{};
   if (path.size() >= sizeof(name.sun_path)) {
     return absl::InvalidArgumentError(StrCat("socket path ", path, " has ", path.size(), " bytes, at most ",
-                                             sizeof(name.sun_path) - 1, " are possible: choose a shorter data folder"));
+                                             sizeof(name.sun_path) - 1,
+                                             " are possible: choose a shorter data folder"));
   }
   name.sun_family = AF_UNIX;
   std::memcpy(name.sun_path, path.data(), path.size());
   UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (::connect(probe.get(), reinterpret_cast<sockaddr*>(&name), sizeof(name)) == 0) {
-    return absl::UnavailableError(StrCat("socket ", path, " is in use by a running program: stop it or choose another"));
+    return absl::UnavailableError(
+        StrCat("socket ", path, " is in use by a running program: stop it or choose another"));
   }
   return absl::OkStatus();
 }
@@ -43,13 +45,15 @@ StatusOr<int> LoopbackPort(const std::string& address) {
   const size_t colon = address.rfind(':');
   const std::string host = colon == std::string::npos ? address : address.substr(0, colon);
   if (host != "127.0.0.1" && host != "localhost" && host != "[::1]") {
-    return absl::InvalidArgumentError(StrCat("address ", address,
-                                             " is not loopback: plain text is served on Unix sockets, 127.0.0.1 and "
-                                             "[::1] only"));
+    return absl::InvalidArgumentError(
+        StrCat("address ", address,
+               " is not loopback: plain text is served on Unix sockets, 127.0.0.1 and "
+               "[::1] only"));
   }
   int port = -1;
   if (colon != std::string::npos) port = std::atoi(address.c_str() + colon + 1);
-  if (port < 0 || port > 65535) return absl::InvalidArgumentError(StrCat("address ", address, " has no port from 0 to 65535"));
+  if (port < 0 || port > 65535)
+    return absl::InvalidArgumentError(StrCat("address ", address, " has no port from 0 to 65535"));
   return port;
 }
 

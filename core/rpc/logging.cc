@@ -23,7 +23,8 @@ class JsonMessage : public spdlog::custom_flag_formatter {
 }  // namespace
 
 void SetUpLogging(const LoggingOptions& options) {
-  auto logger = std::make_shared<spdlog::logger>(options.program, std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  auto logger =
+      std::make_shared<spdlog::logger>(options.program, std::make_shared<spdlog::sinks::stderr_sink_mt>());
   auto formatter = std::make_unique<spdlog::pattern_formatter>();
   if (options.json) {
     formatter->add_flag<JsonMessage>('*').set_pattern(

@@ -47,6 +47,26 @@ struct DropoutShape {
   float probability = 0;                // Of a zero; [0, 1).
 };
 
+// A value is dropped where its random word is below this.
+FT_HOST_DEVICE inline uint32_t DropoutThreshold(const DropoutShape& shape) {
+  return static_cast<uint32_t>(static_cast<double>(shape.probability) * 4294967296.0);
+}
+FT_HOST_DEVICE inline float DropoutFactor(const DropoutShape& shape) { return 1.0f / (1.0f - shape.probability); }
+
+// The counter of the four channels that begin at `channel`, a multiple of 4.
+FT_HOST_DEVICE inline PhiloxBlock DropoutCounter(const DropoutShape& shape, int64_t row, int64_t channel) {
+  const uint64_t sample = shape.sample[row];
+  return PhiloxBlock{{shape.layer << 20 | shape.site << 16 | static_cast<uint32_t>(channel / 4),
+                      static_cast<uint32_t>(shape.position[row]), static_cast<uint32_t>(sample),
+                      static_cast<uint32_t>(sample >> 32)}};
+}
+
+// What becomes of one value: the definition that the array function below equals bit for bit.
+FT_HOST_DEVICE inline float DropoutValue(const DropoutShape& shape, int64_t row, int64_t channel, float value) {
+  const PhiloxBlock random = Philox(shape.key, DropoutCounter(shape, row, channel - channel % 4));
+  return value * (random.word[channel % 4] >= DropoutThreshold(shape) ? DropoutFactor(shape) : 0.0f);
+}
+
 // y = x / (1 - probability) where kept, else 0, for rows [first, last). The same call turns dy into dx. x may equal y.
 template <typename T>
 void Dropout(const DropoutShape& shape, int64_t first, int64_t last, const T* x, T* y);

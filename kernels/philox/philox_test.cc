@@ -35,6 +35,29 @@ class DropoutTest : public ::testing::Test {
   std::vector<int64_t> position_ = {0, 1, 0, 0};
 };
 
+TEST_F(DropoutTest, EqualsItsDefinitionBitForBit) {
+  for (int64_t channels : {1, 3, 4, 63, 64, 65, 257}) {
+    DropoutShape shape{.key = PhiloxKey(3, 9), .layer = 4000, .site = 6, .channels = channels, .probability = 0.3f};
+    shape.sample = sample_.data();
+    shape.position = position_.data();
+    std::vector<float> x(4 * channels), y(x.size());
+    std::vector<BF16> x_bf16(x.size()), y_bf16(x.size());
+    for (size_t i = 0; i < x.size(); ++i) {
+      x[i] = static_cast<float>(i) - 7.3f;
+      x_bf16[i] = FromFloat<BF16>(x[i]);
+    }
+    Dropout<float>(shape, 0, 4, x.data(), y.data());
+    Dropout<BF16>(shape, 0, 4, x_bf16.data(), y_bf16.data());
+    for (int64_t row = 0; row < 4; ++row) {
+      for (int64_t c = 0; c < channels; ++c) {
+        const int64_t i = row * channels + c;
+        ASSERT_EQ(y[i], DropoutValue(shape, row, c, x[i]));
+        ASSERT_EQ(y_bf16[i].bits, FromFloat<BF16>(DropoutValue(shape, row, c, ToFloat(x_bf16[i]))).bits);
+      }
+    }
+  }
+}
+
 TEST_F(DropoutTest, KeepsTheRightShareAndScalesIt) {
   const std::vector<float> mask = Mask({.key = PhiloxKey(42, 7), .channels = 100003, .probability = 0.1f}, 2);
   int64_t zeros = 0;

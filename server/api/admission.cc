@@ -28,7 +28,8 @@ StatusOr<std::string> NamespaceOf(const std::string& parent) {
   const std::string id = parent.starts_with(prefix) ? parent.substr(prefix.size()) : "";
   const bool valid = !id.empty() && id.size() <= 63 &&
                      id.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
-  if (!valid) return Invalid(StrCat("parent: '", parent, "' is not namespaces/NAME with a name of a-z, 0-9 and -"));
+  if (!valid)
+    return Invalid(StrCat("parent: '", parent, "' is not namespaces/NAME with a name of a-z, 0-9 and -"));
   return id;
 }
 
@@ -42,7 +43,8 @@ Status ResolvePath(const std::string& key, const AdmissionRules& rules, std::str
   if (source.starts_with("hf://") || source.starts_with("modelscope://")) return absl::OkStatus();
   const fs::path path(source);
   if (!path.is_absolute()) {
-    return Invalid(StrCat("job.yaml: ", key, ": '", source, "' is a relative path: ftctl makes it absolute; give the whole path"));
+    return Invalid(StrCat("job.yaml: ", key, ": '", source,
+                          "' is a relative path: ftctl makes it absolute; give the whole path"));
   }
   std::error_code error;
   const fs::path real = fs::weakly_canonical(path, error);
@@ -51,24 +53,28 @@ Status ResolvePath(const std::string& key, const AdmissionRules& rules, std::str
     if (Below(real, fs::weakly_canonical(root, error))) return absl::OkStatus();
   }
   if (rules.roots.empty()) return absl::OkStatus();
-  return rpc::WithReason(absl::PermissionDeniedError(StrCat("job.yaml: ", key, ": '", source,
-                                                            "' is outside the folders this coordinator reads from (roots)")),
-                         pb::PATH_OUTSIDE_ROOTS);
+  return rpc::WithReason(
+      absl::PermissionDeniedError(StrCat("job.yaml: ", key, ": '", source,
+                                         "' is outside the folders this coordinator reads from (roots)")),
+      pb::PATH_OUTSIDE_ROOTS);
 }
 
 // upload://<sha256>/<file name> becomes the path of the uploaded file.
-StatusOr<std::string> UploadedPath(const std::string& key, const AdmissionRules& rules, const std::string& source) {
+StatusOr<std::string> UploadedPath(const std::string& key, const AdmissionRules& rules,
+                                   const std::string& source) {
   const std::string rest = source.substr(kUpload.size());
   const size_t slash = rest.find('/');
   const std::string digest = rest.substr(0, slash);
   const std::string name = slash == std::string::npos ? "" : rest.substr(slash + 1);
-  const bool clean = digest.size() == 64 && digest.find_first_not_of("0123456789abcdef") == std::string::npos &&
-                     !name.empty() && name.find('/') == std::string::npos && name != "." && name != "..";
+  const bool clean = digest.size() == 64 &&
+                     digest.find_first_not_of("0123456789abcdef") == std::string::npos && !name.empty() &&
+                     name.find('/') == std::string::npos && name != "." && name != "..";
   if (!clean) return Invalid(StrCat("job.yaml: ", key, ": '", source, "' is not upload://SHA256/FILE"));
   const fs::path path = rules.uploads / digest / name;
   std::error_code error;
   if (!fs::is_regular_file(path, error)) {
-    return Invalid(StrCat("job.yaml: ", key, ": '", source, "' has not been uploaded completely: upload it again"));
+    return Invalid(
+        StrCat("job.yaml: ", key, ": '", source, "' has not been uploaded completely: upload it again"));
   }
   return path.string();
 }
@@ -121,8 +127,8 @@ std::string NewJobId() {
   RAND_bytes(random, sizeof(random));
   char text[40];
   std::snprintf(text, sizeof(text), "j%011llx%02x%02x%02x%02x",
-                static_cast<unsigned long long>(absl::ToUnixMillis(absl::Now())), random[0], random[1], random[2],
-                random[3]);
+                static_cast<unsigned long long>(absl::ToUnixMillis(absl::Now())), random[0], random[1],
+                random[2], random[3]);
   return text;
 }
 

@@ -1,4 +1,5 @@
-// Turns a job file into the row of a new job: parses, resolves, and refuses what cannot run, before anything is stored.
+// Turns a job file into the row of a new job: parses, resolves, and refuses what cannot run, before anything
+// is stored.
 #pragma once
 
 #include <filesystem>
@@ -12,12 +13,13 @@
 namespace ft::api {
 
 struct AdmissionRules {
-  std::vector<std::string> roots;       // Local models and data lie below one of them; empty = anywhere.
-  std::filesystem::path uploads;        // Where upload:// files are.
+  std::vector<std::string> roots;  // Local models and data lie below one of them; empty = anywhere.
+  std::filesystem::path uploads;   // Where upload:// files are.
 };
 
 // The row without a job id. INVALID_ARGUMENT, UNIMPLEMENTED or PERMISSION_DENIED, each with its reason.
-StatusOr<state::spb::StoredJob> Admit(const finetune::v1::CreateJobRequest& request, const AdmissionRules& rules);
+StatusOr<state::spb::StoredJob> Admit(const finetune::v1::CreateJobRequest& request,
+                                      const AdmissionRules& rules);
 
 // Sorts by time of creation; unguessable enough not to collide.
 std::string NewJobId();

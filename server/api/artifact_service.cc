@@ -54,7 +54,8 @@ class AdapterStream : public FollowStream<pb::FileChunk> {
     }
     std::sort(files_.begin(), files_.end());
     if (!files_.empty()) return absl::OkStatus();
-    return rpc::WithReason(absl::NotFoundError("this job's adapter is not on the coordinator"), pb::ARTIFACT_NOT_FOUND);
+    return rpc::WithReason(absl::NotFoundError("this job's adapter is not on the coordinator"),
+                           pb::ARTIFACT_NOT_FOUND);
   }
 
   const fs::path dir_;
@@ -82,8 +83,8 @@ grpc::ServerUnaryReactor* ArtifactService::ListCheckpoints(grpc::CallbackServerC
   return call.reactor();
 }
 
-grpc::ServerWriteReactor<pb::FileChunk>* ArtifactService::DownloadAdapter(grpc::CallbackServerContext*,
-                                                                          const pb::DownloadAdapterRequest* request) {
+grpc::ServerWriteReactor<pb::FileChunk>* ArtifactService::DownloadAdapter(
+    grpc::CallbackServerContext*, const pb::DownloadAdapterRequest* request) {
   const state::JobPtr job = state::FindJob(*backend_.loop.published(), request->job());
   const fs::path dir =
       job == nullptr ? fs::path() : backend_.spool.AdapterDir(job->job_id(), job->job().epoch());

@@ -12,8 +12,8 @@ class ArtifactService : public pb::ArtifactService::CallbackService {
   grpc::ServerUnaryReactor* ListCheckpoints(grpc::CallbackServerContext* context,
                                             const pb::ListCheckpointsRequest* request,
                                             pb::ListCheckpointsResponse* reply) override;
-  grpc::ServerWriteReactor<pb::FileChunk>* DownloadAdapter(grpc::CallbackServerContext* context,
-                                                           const pb::DownloadAdapterRequest* request) override;
+  grpc::ServerWriteReactor<pb::FileChunk>* DownloadAdapter(
+      grpc::CallbackServerContext* context, const pb::DownloadAdapterRequest* request) override;
 
  private:
   Backend& backend_;

@@ -24,7 +24,8 @@ UnaryCall::UnaryCall(grpc::CallbackServerContext* context, const char* method)
 
 void UnaryCall::Finish(const Status& status) const {
   if (Observer()) {
-    Observer()(method_, static_cast<grpc::StatusCode>(status.code()), absl::ToDoubleSeconds(absl::Now() - start_));
+    Observer()(method_, static_cast<grpc::StatusCode>(status.code()),
+               absl::ToDoubleSeconds(absl::Now() - start_));
   }
   reactor_->Finish(rpc::ToGrpc(status));
 }
@@ -48,8 +49,9 @@ std::string RequestDigest(const google::protobuf::Message& request) {
 }
 
 Status NoSuchJob(const std::string& name) {
-  return rpc::WithReason(absl::NotFoundError(StrCat("there is no job '", name, "': ftctl list shows all jobs")),
-                         pb::JOB_NOT_FOUND);
+  return rpc::WithReason(
+      absl::NotFoundError(StrCat("there is no job '", name, "': ftctl list shows all jobs")),
+      pb::JOB_NOT_FOUND);
 }
 
 }  // namespace ft::api

@@ -1,5 +1,5 @@
-// What all handlers share: the objects behind them, and one-line unary calls. A handler decodes, validates, posts and
-// returns; the reply leaves after the commit, from the writer's thread.
+// What all handlers share: the objects behind them, and one-line unary calls. A handler decodes, validates,
+// posts and returns; the reply leaves after the commit, from the writer's thread.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -35,7 +35,8 @@ struct Backend {
 };
 
 // Counts the call's outcome under "service/method"; set once before the servers start.
-void SetCallObserver(std::function<void(const std::string& method, grpc::StatusCode code, double seconds)> observer);
+void SetCallObserver(
+    std::function<void(const std::string& method, grpc::StatusCode code, double seconds)> observer);
 
 // Finishes a unary call exactly once, and counts it. Copyable; any thread.
 class UnaryCall {

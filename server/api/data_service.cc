@@ -22,11 +22,14 @@ StatusOr<std::string> CleanName(const std::string& name) {
   return last;
 }
 
-std::string SourceOf(const std::string& digest, const std::string& name) { return StrCat("upload://", digest, "/", name); }
+std::string SourceOf(const std::string& digest, const std::string& name) {
+  return StrCat("upload://", digest, "/", name);
+}
 
 class UploadStream : public ReceiveStream<pb::UploadChunk> {
  public:
-  UploadStream(spool::Spool& spool, pb::UploadStatus* reply) : ReceiveStream(spool), dir_(spool.UploadDir()), reply_(reply) {}
+  UploadStream(spool::Spool& spool, pb::UploadStatus* reply)
+      : ReceiveStream(spool), dir_(spool.UploadDir()), reply_(reply) {}
 
  protected:
   StatusOr<spool::ExpectedFile> Expect(const pb::UploadChunk& first) override {
@@ -53,7 +56,8 @@ class UploadStream : public ReceiveStream<pb::UploadChunk> {
 }  // namespace
 
 grpc::ServerUnaryReactor* DataService::GetUpload(grpc::CallbackServerContext* context,
-                                                 const pb::GetUploadRequest* request, pb::UploadStatus* reply) {
+                                                 const pb::GetUploadRequest* request,
+                                                 pb::UploadStatus* reply) {
   const UnaryCall call(context, "DataService/GetUpload");
   if (!CleanDigest(request->sha256())) {
     call.Finish(absl::InvalidArgumentError("sha256 must be 64 lower-case hexadecimal digits"));
@@ -77,7 +81,8 @@ grpc::ServerUnaryReactor* DataService::GetUpload(grpc::CallbackServerContext* co
   return call.reactor();
 }
 
-grpc::ServerReadReactor<pb::UploadChunk>* DataService::Upload(grpc::CallbackServerContext*, pb::UploadStatus* reply) {
+grpc::ServerReadReactor<pb::UploadChunk>* DataService::Upload(grpc::CallbackServerContext*,
+                                                              pb::UploadStatus* reply) {
   auto stream = std::make_shared<UploadStream>(backend_.spool, reply);
   stream->Begin();
   return stream.get();

@@ -12,7 +12,8 @@ namespace {
 constexpr int kDefaultPage = 100;
 constexpr int kMaxPage = 1000;
 
-// A job's id or display name becomes its resource name; anything else stays, so that a deleted job's log can be read.
+// A job's id or display name becomes its resource name; anything else stays, so that a deleted job's log can
+// be read.
 std::string SubjectOf(const state::ClusterState& state, const std::string& subject) {
   const state::JobPtr job = state::FindJob(state, subject);
   return job == nullptr ? subject : job->job().name();
@@ -21,7 +22,8 @@ std::string SubjectOf(const state::ClusterState& state, const std::string& subje
 }  // namespace
 
 grpc::ServerUnaryReactor* EventService::ListEvents(grpc::CallbackServerContext* context,
-                                                   const pb::ListEventsRequest* request, pb::ListEventsResponse* reply) {
+                                                   const pb::ListEventsRequest* request,
+                                                   pb::ListEventsResponse* reply) {
   const UnaryCall call(context, "EventService/ListEvents");
   const state::Snapshot state = backend_.loop.published();
   const std::string subject = SubjectOf(*state, request->subject());
@@ -50,8 +52,8 @@ grpc::ServerUnaryReactor* EventService::ListEvents(grpc::CallbackServerContext* 
   return call.reactor();
 }
 
-grpc::ServerWriteReactor<pb::WatchEventsResponse>* EventService::WatchEvents(grpc::CallbackServerContext*,
-                                                                             const pb::WatchEventsRequest* request) {
+grpc::ServerWriteReactor<pb::WatchEventsResponse>* EventService::WatchEvents(
+    grpc::CallbackServerContext*, const pb::WatchEventsRequest* request) {
   const state::Snapshot state = backend_.loop.published();
   const std::string subject = SubjectOf(*state, request->subject());
   int64_t after = 0;
@@ -76,8 +78,9 @@ grpc::ServerWriteReactor<pb::WatchEventsResponse>* EventService::WatchEvents(grp
         return;
       }
       backend.probe.OnWatchEnd("events", "expired_token");
-      watch->End(rpc::WithReason(absl::OutOfRangeError("the resume token is older than what is kept: start without one"),
-                                 pb::RESUME_TOKEN_EXPIRED));
+      watch->End(rpc::WithReason(
+          absl::OutOfRangeError("the resume token is older than what is kept: start without one"),
+          pb::RESUME_TOKEN_EXPIRED));
     });
   }
   if (!refused.ok()) watch->End(refused);

@@ -9,10 +9,11 @@ namespace ft::api {
 class EventService : public pb::EventService::CallbackService {
  public:
   explicit EventService(Backend& backend) : backend_(backend) {}
-  grpc::ServerUnaryReactor* ListEvents(grpc::CallbackServerContext* context, const pb::ListEventsRequest* request,
+  grpc::ServerUnaryReactor* ListEvents(grpc::CallbackServerContext* context,
+                                       const pb::ListEventsRequest* request,
                                        pb::ListEventsResponse* reply) override;
-  grpc::ServerWriteReactor<pb::WatchEventsResponse>* WatchEvents(grpc::CallbackServerContext* context,
-                                                                 const pb::WatchEventsRequest* request) override;
+  grpc::ServerWriteReactor<pb::WatchEventsResponse>* WatchEvents(
+      grpc::CallbackServerContext* context, const pb::WatchEventsRequest* request) override;
 
  private:
   Backend& backend_;

@@ -1,5 +1,5 @@
-// A stream that follows files of the spool: it asks the spool's thread for the next messages, and looks again after a
-// while when there is nothing new. Derive and give Read(), which runs on the spool's thread.
+// A stream that follows files of the spool: it asks the spool's thread for the next messages, and looks again
+// after a while when there is nothing new. Derive and give Read(), which runs on the spool's thread.
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>
@@ -20,7 +20,8 @@ class FollowStream : public PushStream<Response> {
  protected:
   using typename PushStream<Response>::Pull;
 
-  // On the spool's thread: the next messages (none = look again later), and whether the stream is complete after them.
+  // On the spool's thread: the next messages (none = look again later), and whether the stream is complete
+  // after them.
   virtual StatusOr<std::deque<Response>> Read(bool* complete) = 0;
 
   Pull Take(Response* response, Status* status) override {

@@ -19,7 +19,8 @@ std::string NamespaceFilter(const std::string& parent) {
 }
 
 template <typename Request>
-state::Caller CallerOf(const grpc::CallbackServerContext& context, const char* method, const Request& request) {
+state::Caller CallerOf(const grpc::CallbackServerContext& context, const char* method,
+                       const Request& request) {
   return {ActorOf(context), method, request.request_id(), RequestDigest(request)};
 }
 
@@ -45,7 +46,8 @@ void Explain(const state::ClusterState& state, const state::spb::StoredJob& row,
   out->set_state(job.state());
   out->set_queue_position(QueuePosition(state, row));
   out->set_reason(job.state_message());
-  if (job.contact_lost()) out->add_unblock("bring its node back into contact; training may be going on there");
+  if (job.contact_lost())
+    out->add_unblock("bring its node back into contact; training may be going on there");
   if (row.queue_reason().empty()) return;
   out->set_reason(row.queue_reason());
   if (row.queue_reason() == "no worker is connected") {
@@ -54,15 +56,16 @@ void Explain(const state::ClusterState& state, const state::spb::StoredJob& row,
     out->add_unblock("start the worker on that node again");
   } else {
     out->add_unblock("wait for a running job to end, or cancel one");
-    if (row.threads() > 0) out->add_unblock(StrCat("ask for fewer than ", row.threads(), " threads (resources.threads)"));
+    if (row.threads() > 0)
+      out->add_unblock(StrCat("ask for fewer than ", row.threads(), " threads (resources.threads)"));
   }
 }
 
 }  // namespace
 
 grpc::ServerUnaryReactor* JobService::Mutate(const UnaryCall& call, state::Event event, pb::Job* reply) {
-  const Status posted =
-      backend_.loop.Post(std::move(event), [call, reply](const state::Reply& result, const state::Snapshot& snapshot) {
+  const Status posted = backend_.loop.Post(
+      std::move(event), [call, reply](const state::Reply& result, const state::Snapshot& snapshot) {
         if (result.status.ok()) {
           const state::JobPtr job = snapshot->jobs.Find(result.job_id);
           if (job == nullptr) {
@@ -94,8 +97,8 @@ grpc::ServerUnaryReactor* JobService::CreateJob(grpc::CallbackServerContext* con
   return Mutate(call, state::CreateJob{CallerOf(*context, "CreateJob", *request), *std::move(row)}, reply);
 }
 
-grpc::ServerUnaryReactor* JobService::GetJob(grpc::CallbackServerContext* context, const pb::GetJobRequest* request,
-                                             pb::Job* reply) {
+grpc::ServerUnaryReactor* JobService::GetJob(grpc::CallbackServerContext* context,
+                                             const pb::GetJobRequest* request, pb::Job* reply) {
   const UnaryCall call(context, "JobService/GetJob");
   const state::JobPtr job = state::FindJob(*backend_.loop.published(), request->name());
   if (job != nullptr) *reply = job->job();
@@ -104,7 +107,8 @@ grpc::ServerUnaryReactor* JobService::GetJob(grpc::CallbackServerContext* contex
 }
 
 grpc::ServerUnaryReactor* JobService::ListJobs(grpc::CallbackServerContext* context,
-                                               const pb::ListJobsRequest* request, pb::ListJobsResponse* reply) {
+                                               const pb::ListJobsRequest* request,
+                                               pb::ListJobsResponse* reply) {
   const UnaryCall call(context, "JobService/ListJobs");
   const state::Snapshot state = backend_.loop.published();
   const std::string filter = "list/" + request->parent();
@@ -120,26 +124,29 @@ grpc::ServerUnaryReactor* JobService::ListJobs(grpc::CallbackServerContext* cont
   const std::string namespace_id = NamespaceFilter(request->parent());
   std::vector<state::JobPtr> jobs;
   state->jobs.ForEach([&](const state::JobPtr& job) {
-    if (job->order() < before && (namespace_id.empty() || job->namespace_id() == namespace_id)) jobs.push_back(job);
+    if (job->order() < before && (namespace_id.empty() || job->namespace_id() == namespace_id))
+      jobs.push_back(job);
   });
   const int size = request->page_size() <= 0 ? kDefaultPage : std::min(request->page_size(), kMaxPage);
   const size_t shown = std::min(jobs.size(), static_cast<size_t>(size));
   std::partial_sort(jobs.begin(), jobs.begin() + static_cast<std::ptrdiff_t>(shown), jobs.end(),
                     [](const auto& a, const auto& b) { return a->order() > b->order(); });
   for (size_t i = 0; i < shown; ++i) *reply->add_jobs() = jobs[i]->job();
-  if (shown < jobs.size()) reply->set_next_page_token(WriteToken({state->store_id, filter, jobs[shown - 1]->order()}));
+  if (shown < jobs.size())
+    reply->set_next_page_token(WriteToken({state->store_id, filter, jobs[shown - 1]->order()}));
   call.Finish(absl::OkStatus());
   return call.reactor();
 }
 
 grpc::ServerUnaryReactor* JobService::CancelJob(grpc::CallbackServerContext* context,
                                                 const pb::CancelJobRequest* request, pb::Job* reply) {
-  return Mutate(UnaryCall(context, "JobService/CancelJob"),
-                state::CancelJob{CallerOf(*context, "CancelJob", *request), request->name(), request->reason()}, reply);
+  return Mutate(
+      UnaryCall(context, "JobService/CancelJob"),
+      state::CancelJob{CallerOf(*context, "CancelJob", *request), request->name(), request->reason()}, reply);
 }
 
-grpc::ServerUnaryReactor* JobService::PauseJob(grpc::CallbackServerContext* context, const pb::PauseJobRequest* request,
-                                               pb::Job* reply) {
+grpc::ServerUnaryReactor* JobService::PauseJob(grpc::CallbackServerContext* context,
+                                               const pb::PauseJobRequest* request, pb::Job* reply) {
   return Mutate(UnaryCall(context, "JobService/PauseJob"),
                 state::PauseJob{CallerOf(*context, "PauseJob", *request), request->name()}, reply);
 }
@@ -154,16 +161,15 @@ grpc::ServerUnaryReactor* JobService::DeleteJob(grpc::CallbackServerContext* con
                                                 const pb::DeleteJobRequest* request, pb::DeleteJobResponse*) {
   const UnaryCall call(context, "JobService/DeleteJob");
   spool::Spool& spool = backend_.spool;
-  const Status posted =
-      backend_.loop.Post(state::DeleteJob{CallerOf(*context, "DeleteJob", *request), request->name()},
-                         [call, &spool](const state::Reply& result, const state::Snapshot&) {
-                           if (result.status.ok()) {
-                             const Status removed =
-                                 spool.Run([&spool, id = result.job_id] { spool.RemoveJob(id); });
-                             (void)removed;  // Files of jobs that are not in the store are removed at the next start.
-                           }
-                           call.Finish(result.status);
-                         });
+  const Status posted = backend_.loop.Post(
+      state::DeleteJob{CallerOf(*context, "DeleteJob", *request), request->name()},
+      [call, &spool](const state::Reply& result, const state::Snapshot&) {
+        if (result.status.ok()) {
+          const Status removed = spool.Run([&spool, id = result.job_id] { spool.RemoveJob(id); });
+          (void)removed;  // Files of jobs that are not in the store are removed at the next start.
+        }
+        call.Finish(result.status);
+      });
   if (!posted.ok()) call.Finish(posted);
   return call.reactor();
 }
@@ -179,7 +185,8 @@ grpc::ServerWriteReactor<pb::WatchJobsResponse>* JobService::WatchJobs(grpc::Cal
       refused = NoSuchJob(request->name());
     }
     const size_t slash = request->name().rfind('/');
-    filter.job_id = job != nullptr ? job->job_id() : request->name().substr(slash == std::string::npos ? 0 : slash + 1);
+    filter.job_id =
+        job != nullptr ? job->job_id() : request->name().substr(slash == std::string::npos ? 0 : slash + 1);
   }
   auto watch = std::make_shared<JobWatch>(backend_.hub, filter, state->store_id);
   watch->Hold();
@@ -217,7 +224,8 @@ grpc::ServerWriteReactor<pb::WatchJobsResponse>* JobService::WatchJobs(grpc::Cal
 }
 
 grpc::ServerUnaryReactor* JobService::ExplainJob(grpc::CallbackServerContext* context,
-                                                 const pb::ExplainJobRequest* request, pb::JobExplanation* reply) {
+                                                 const pb::ExplainJobRequest* request,
+                                                 pb::JobExplanation* reply) {
   const UnaryCall call(context, "JobService/ExplainJob");
   const state::Snapshot state = backend_.loop.published();
   const state::JobPtr job = state::FindJob(*state, request->name());

@@ -10,7 +10,10 @@ namespace {
 class LogStream : public FollowStream<pb::LogChunk> {
  public:
   LogStream(Backend& backend, pb::StreamLogsRequest request, std::string job_id)
-      : FollowStream(backend.spool), backend_(backend), request_(std::move(request)), job_id_(std::move(job_id)) {}
+      : FollowStream(backend.spool),
+        backend_(backend),
+        request_(std::move(request)),
+        job_id_(std::move(job_id)) {}
 
  protected:
   StatusOr<std::deque<pb::LogChunk>> Read(bool* complete) override {

@@ -81,8 +81,9 @@ grpc::ServerUnaryReactor* MetricService::QueryMetrics(grpc::CallbackServerContex
         if (step >= first && step <= last) *reply->add_points() = std::move(point);
       }
       if (static_cast<size_t>(reply->points_size()) > kMaxPoints) {
-        status = absl::OutOfRangeError(StrCat("the job has ", reply->points_size(), " points in that range, at most ",
-                                              kMaxPoints, " fit an answer: ask for fewer steps, or stream them"));
+        status = absl::OutOfRangeError(StrCat("the job has ", reply->points_size(),
+                                              " points in that range, at most ", kMaxPoints,
+                                              " fit an answer: ask for fewer steps, or stream them"));
       }
     }
     call.Finish(status);
@@ -91,10 +92,11 @@ grpc::ServerUnaryReactor* MetricService::QueryMetrics(grpc::CallbackServerContex
   return call.reactor();
 }
 
-grpc::ServerWriteReactor<pb::MetricPoint>* MetricService::StreamMetrics(grpc::CallbackServerContext*,
-                                                                        const pb::StreamMetricsRequest* request) {
+grpc::ServerWriteReactor<pb::MetricPoint>* MetricService::StreamMetrics(
+    grpc::CallbackServerContext*, const pb::StreamMetricsRequest* request) {
   const state::JobPtr job = state::FindJob(*backend_.loop.published(), request->job());
-  auto stream = std::make_shared<SeriesStream>(backend_, job == nullptr ? "" : job->job_id(), request->after_step());
+  auto stream =
+      std::make_shared<SeriesStream>(backend_, job == nullptr ? "" : job->job_id(), request->after_step());
   stream->Hold();
   if (job == nullptr) {
     stream->End(NoSuchJob(request->job()));

@@ -9,7 +9,8 @@ namespace ft::api {
 class MetricService : public pb::MetricService::CallbackService {
  public:
   explicit MetricService(Backend& backend) : backend_(backend) {}
-  grpc::ServerUnaryReactor* QueryMetrics(grpc::CallbackServerContext* context, const pb::QueryMetricsRequest* request,
+  grpc::ServerUnaryReactor* QueryMetrics(grpc::CallbackServerContext* context,
+                                         const pb::QueryMetricsRequest* request,
                                          pb::QueryMetricsResponse* reply) override;
   grpc::ServerWriteReactor<pb::MetricPoint>* StreamMetrics(grpc::CallbackServerContext* context,
                                                            const pb::StreamMetricsRequest* request) override;

@@ -4,13 +4,14 @@
 
 namespace ft::api {
 
-grpc::ServerUnaryReactor* NodeService::ListNodes(grpc::CallbackServerContext* context, const pb::ListNodesRequest*,
-                                                 pb::ListNodesResponse* reply) {
+grpc::ServerUnaryReactor* NodeService::ListNodes(grpc::CallbackServerContext* context,
+                                                 const pb::ListNodesRequest*, pb::ListNodesResponse* reply) {
   const UnaryCall call(context, "NodeService/ListNodes");
   const state::Snapshot state = backend_.loop.published();
   std::vector<state::NodePtr> nodes;
   state->nodes.ForEach([&](const state::NodePtr& node) { nodes.push_back(node); });
-  std::sort(nodes.begin(), nodes.end(), [](const auto& a, const auto& b) { return a->node_id() < b->node_id(); });
+  std::sort(nodes.begin(), nodes.end(),
+            [](const auto& a, const auto& b) { return a->node_id() < b->node_id(); });
   for (const state::NodePtr& row : nodes) {
     pb::Node& node = *reply->add_nodes();
     node.set_node_id(row->node_id());

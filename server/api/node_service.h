@@ -9,9 +9,11 @@ namespace ft::api {
 class NodeService : public pb::NodeService::CallbackService {
  public:
   explicit NodeService(Backend& backend) : backend_(backend) {}
-  grpc::ServerUnaryReactor* ListNodes(grpc::CallbackServerContext* context, const pb::ListNodesRequest* request,
+  grpc::ServerUnaryReactor* ListNodes(grpc::CallbackServerContext* context,
+                                      const pb::ListNodesRequest* request,
                                       pb::ListNodesResponse* reply) override;
-  grpc::ServerUnaryReactor* GetServerInfo(grpc::CallbackServerContext* context, const pb::GetServerInfoRequest* request,
+  grpc::ServerUnaryReactor* GetServerInfo(grpc::CallbackServerContext* context,
+                                          const pb::GetServerInfoRequest* request,
                                           pb::ServerInfo* reply) override;
 
  private:

@@ -9,7 +9,8 @@ using prometheus::BuildCounter;
 using prometheus::BuildGauge;
 using prometheus::BuildHistogram;
 
-const prometheus::Histogram::BucketBoundaries kCallSeconds = {.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10};
+const prometheus::Histogram::BucketBoundaries kCallSeconds = {.001, .0025, .005, .01, .025, .05, .1,
+                                                              .25,  .5,    1,    2.5, 5,    10};
 const prometheus::Histogram::BucketBoundaries kCommitSeconds = {.0001, .00025, .0005, .001, .0025, .005, .01,
                                                                 .025,  .05,    .1,    .25,  .5,    1};
 const prometheus::Histogram::BucketBoundaries kGroupSizes = {1, 2, 4, 8, 16, 32, 64};
@@ -34,21 +35,29 @@ Probe::Probe()
       call_seconds_(Histograms(*registry_, "finetune_rpc_server_handling_seconds", "Time to answer a call.")),
       jobs_(Gauges(*registry_, "finetune_jobs", "Jobs by state.")),
       submitted_(Counters(*registry_, "finetune_jobs_submitted_total", "Jobs accepted.")),
-      finished_(Counters(*registry_, "finetune_jobs_finished_total", "Jobs ended, by state and failure class.")),
+      finished_(
+          Counters(*registry_, "finetune_jobs_finished_total", "Jobs ended, by state and failure class.")),
       attempts_(Counters(*registry_, "finetune_attempts_total", "Ended attempts by failure class.")),
       nodes_(Gauges(*registry_, "finetune_nodes", "Nodes by state.")),
-      stale_(Counters(*registry_, "finetune_stale_epoch_rejections_total", "Writes of ended attempts that were refused.")),
+      stale_(Counters(*registry_, "finetune_stale_epoch_rejections_total",
+                      "Writes of ended attempts that were refused.")),
       store_errors_(Counters(*registry_, "finetune_store_errors_total", "Failed store transactions.")),
       watch_ends_(Counters(*registry_, "finetune_watch_terminations_total", "Watches ended by the server.")),
-      checkpoints_rejected_(Counters(*registry_, "finetune_checkpoints_rejected_total", "Checkpoint commits refused.")),
+      checkpoints_rejected_(
+          Counters(*registry_, "finetune_checkpoints_rejected_total", "Checkpoint commits refused.")),
       leader_(Gauges(*registry_, "finetune_leader", "1 on the leader.").Add({})),
       term_(Gauges(*registry_, "finetune_leader_term", "Starts of a coordinator on this store.").Add({})),
       commit_seconds_(Histograms(*registry_, "finetune_store_commit_duration_seconds", "Store transactions.")
                           .Add({}, kCommitSeconds)),
-      group_size_(Histograms(*registry_, "finetune_store_group_size", "Changes per transaction.").Add({}, kGroupSizes)),
-      queue_length_(Gauges(*registry_, "finetune_store_queue_length", "Requests accepted and not yet answered.").Add({})),
-      checkpoints_(Counters(*registry_, "finetune_checkpoints_committed_total", "Checkpoints committed.").Add({})),
-      renewals_(Counters(*registry_, "finetune_lease_renewals_total", "Leases renewed.").Add({{"code", "OK"}})),
+      group_size_(Histograms(*registry_, "finetune_store_group_size", "Changes per transaction.")
+                      .Add({}, kGroupSizes)),
+      queue_length_(
+          Gauges(*registry_, "finetune_store_queue_length", "Requests accepted and not yet answered.")
+              .Add({})),
+      checkpoints_(
+          Counters(*registry_, "finetune_checkpoints_committed_total", "Checkpoints committed.").Add({})),
+      renewals_(
+          Counters(*registry_, "finetune_lease_renewals_total", "Leases renewed.").Add({{"code", "OK"}})),
       expirations_(Counters(*registry_, "finetune_leases_expired_total", "Leases that ran out.").Add({})) {
   Gauges(*registry_, "finetune_build_info", "What runs.").Add({{"version", FT_VERSION}}).Set(1);
   for (const char* reason : {"slow_consumer", "expired_token"}) {
@@ -66,21 +75,26 @@ void Probe::OnCommit(double seconds, size_t group) {
 void Probe::OnChanges(const state::Changes& changes) {
   checkpoints_.Increment(static_cast<double>(changes.checkpoints.size()));
   for (const pb::Event& event : changes.events) {
-    if (event.type() == "JOB_CREATED") submitted_.Add({{"tenant", "default"}, {"queue", "default"}}).Increment();
+    if (event.type() == "JOB_CREATED")
+      submitted_.Add({{"tenant", "default"}, {"queue", "default"}}).Increment();
   }
   for (const state::JobPtr& job : changes.jobs) {
     const pb::Job& row = job->job();
     // An ended job's row changes once, when it ends.
     if (!state::IsTerminal(row.state()) || !row.has_end_time()) continue;
-    const std::string failure = row.state() == pb::FAILED ? pb::FailureClass_Name(row.failure().failure_class()) : "";
+    const std::string failure =
+        row.state() == pb::FAILED ? pb::FailureClass_Name(row.failure().failure_class()) : "";
     finished_
-        .Add({{"tenant", job->namespace_id()}, {"queue", job->queue()}, {"state", pb::JobState_Name(row.state())},
+        .Add({{"tenant", job->namespace_id()},
+              {"queue", job->queue()},
+              {"state", pb::JobState_Name(row.state())},
               {"class", failure}})
         .Increment();
   }
   for (const state::AttemptPtr& attempt : changes.attempts) {
     if (attempt->state() != state::spb::StoredAttempt::ENDED) continue;
-    const std::string failure = attempt->has_failure() ? pb::FailureClass_Name(attempt->failure().failure_class()) : "";
+    const std::string failure =
+        attempt->has_failure() ? pb::FailureClass_Name(attempt->failure().failure_class()) : "";
     attempts_.Add({{"queue", "default"}, {"class", failure}}).Increment();
   }
 }
@@ -107,15 +121,15 @@ void Probe::OnCheckpointRejected(const std::string& reason) {
 
 void Probe::Refresh(const state::ClusterState& state, const fleet::FleetCounts& counts, size_t waiting) {
   std::map<std::string, std::map<std::string, int>> jobs;
-  state.jobs.ForEach([&](const state::JobPtr& job) {
-    ++jobs[job->namespace_id()][pb::JobState_Name(job->job().state())];
-  });
+  state.jobs.ForEach(
+      [&](const state::JobPtr& job) { ++jobs[job->namespace_id()][pb::JobState_Name(job->job().state())]; });
   jobs["default"];
   for (const auto& [tenant, states] : jobs) {
     for (int value = pb::PREPARING; value <= pb::CANCELLED; ++value) {
       const std::string name = pb::JobState_Name(static_cast<pb::JobState>(value));
       const auto it = states.find(name);
-      jobs_.Add({{"tenant", tenant}, {"queue", "default"}, {"state", name}}).Set(it == states.end() ? 0 : it->second);
+      jobs_.Add({{"tenant", tenant}, {"queue", "default"}, {"state", name}})
+          .Set(it == states.end() ? 0 : it->second);
     }
   }
   std::map<std::string, int> nodes = {{"ready", 0}, {"suspect", 0}, {"draining", 0}, {"lost", 0}};

@@ -1,8 +1,8 @@
-// A server stream that is fed from elsewhere: one write in flight, the next message is made only when the last has gone,
-// so a slow reader costs what its queue holds and nothing more.
+// A server stream that is fed from elsewhere: one write in flight, the next message is made only when the
+// last has gone, so a slow reader costs what its queue holds and nothing more.
 //
-// Derive and give Take(). Kick() from any thread when there may be something new; hold no lock around it that Ended()
-// takes.
+// Derive and give Take(). Kick() from any thread when there may be something new; hold no lock around it that
+// Ended() takes.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -30,8 +30,7 @@ class PushStream : public grpc::ServerWriteReactor<Response>,
     response_.Clear();
     Status status;
     switch (Take(&response_, &status)) {
-      case Pull::kNothing:
-        return;
+      case Pull::kNothing: return;
       case Pull::kFinish:
         finished_ = true;
         this->Finish(rpc::ToGrpc(status));
@@ -86,8 +85,8 @@ class PushStream : public grpc::ServerWriteReactor<Response>,
   // Once, after the stream's end.
   virtual void Ended() {}
 
-  // Held over StartWrite and Finish, so that no write can start after the end; recursive, in case gRPC runs a reaction
-  // inside them.
+  // Held over StartWrite and Finish, so that no write can start after the end; recursive, in case gRPC runs a
+  // reaction inside them.
   mutable std::recursive_mutex mutex_;
 
  private:

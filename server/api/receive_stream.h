@@ -14,7 +14,8 @@ namespace ft::api {
 
 // Derive and give Expect() (from the first piece) and Answer().
 template <typename Chunk>
-class ReceiveStream : public grpc::ServerReadReactor<Chunk>, public std::enable_shared_from_this<ReceiveStream<Chunk>> {
+class ReceiveStream : public grpc::ServerReadReactor<Chunk>,
+                      public std::enable_shared_from_this<ReceiveStream<Chunk>> {
  public:
   explicit ReceiveStream(spool::Spool& spool) : spool_(spool) {}
   void Begin() {

@@ -18,7 +18,8 @@ std::string Short(const std::string& text) { return Hex(Sha256Of(text)).substr(0
 std::optional<Token> Parse(const std::string& text) {
   if (text.size() > kMaxTokenBytes) return std::nullopt;
   const size_t digest_at = text.rfind('.');
-  if (digest_at == std::string::npos || Short(text.substr(0, digest_at)) != text.substr(digest_at + 1)) return std::nullopt;
+  if (digest_at == std::string::npos || Short(text.substr(0, digest_at)) != text.substr(digest_at + 1))
+    return std::nullopt;
   const size_t first = text.find('.');
   const size_t second = text.find('.', first + 1);
   if (second == std::string::npos || second >= digest_at) return std::nullopt;
@@ -36,25 +37,30 @@ std::string WriteToken(const Token& token) {
   return StrCat(body, ".", Short(body));
 }
 
-StatusOr<int64_t> ReadResumeToken(const std::string& text, const std::string& store_id, const std::string& filter) {
+StatusOr<int64_t> ReadResumeToken(const std::string& text, const std::string& store_id,
+                                  const std::string& filter) {
   const std::optional<Token> token = Parse(text);
   if (!token || (token->store_id == store_id && token->filter != Short(filter))) {
-    return rpc::WithReason(
-        absl::InvalidArgumentError("the resume token is damaged or belongs to another watch: start without one"),
-        finetune::v1::RESUME_TOKEN_INVALID);
+    return rpc::WithReason(absl::InvalidArgumentError(
+                               "the resume token is damaged or belongs to another watch: start without one"),
+                           finetune::v1::RESUME_TOKEN_INVALID);
   }
   if (token->store_id != store_id) {
-    return rpc::WithReason(absl::InvalidArgumentError("the resume token is of another coordinator's store: start without one"),
-                           finetune::v1::RESUME_TOKEN_FOREIGN);
+    return rpc::WithReason(
+        absl::InvalidArgumentError("the resume token is of another coordinator's store: start without one"),
+        finetune::v1::RESUME_TOKEN_FOREIGN);
   }
   return token->position;
 }
 
-StatusOr<int64_t> ReadPageToken(const std::string& text, const std::string& store_id, const std::string& filter) {
+StatusOr<int64_t> ReadPageToken(const std::string& text, const std::string& store_id,
+                                const std::string& filter) {
   const std::optional<Token> token = Parse(text);
   if (!token || token->store_id != store_id || token->filter != Short(filter)) {
-    return rpc::WithReason(absl::InvalidArgumentError("the page token is damaged or belongs to another list: start at the first page"),
-                           finetune::v1::PAGE_TOKEN_INVALID);
+    return rpc::WithReason(
+        absl::InvalidArgumentError(
+            "the page token is damaged or belongs to another list: start at the first page"),
+        finetune::v1::PAGE_TOKEN_INVALID);
   }
   return token->position;
 }

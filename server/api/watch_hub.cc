@@ -17,7 +17,8 @@ Status SlowConsumer() {
 
 }  // namespace
 
-void JobWatch::Prime(const state::ClusterState& state, int64_t revision, const std::vector<pb::Event>& deleted) {
+void JobWatch::Prime(const state::ClusterState& state, int64_t revision,
+                     const std::vector<pb::Event>& deleted) {
   std::lock_guard lock(mutex_);
   sent_revision_ = revision;
   snapshot_revision_ = state.revision;
@@ -34,7 +35,8 @@ void JobWatch::Prime(const state::ClusterState& state, int64_t revision, const s
     row->mutable_job()->set_name(event.subject());
     if (filter_.Wants(*row)) AddJob(row, event.revision(), true);
   }
-  overflow_ = false;  // The snapshot is as large as it is; the bound is for what comes while the reader sleeps.
+  overflow_ =
+      false;  // The snapshot is as large as it is; the bound is for what comes while the reader sleeps.
 }
 
 void JobWatch::AddJob(const state::JobPtr& job, int64_t revision, bool deleted) {
@@ -191,7 +193,8 @@ void WatchHub::OnCommitted(const state::Committed& committed) {
   wake_.notify_one();
 }
 
-void WatchHub::Add(const std::shared_ptr<JobWatch>& watch, int64_t revision, const std::vector<pb::Event>& deleted) {
+void WatchHub::Add(const std::shared_ptr<JobWatch>& watch, int64_t revision,
+                   const std::vector<pb::Event>& deleted) {
   {
     std::lock_guard lock(mutex_);
     watch->Prime(*snapshot_, revision, deleted);

@@ -1,6 +1,6 @@
-// Feeds watch streams from committed groups, on a thread of its own. A job watch keeps the newest state of each job it
-// has yet to send (it coalesces); an event watch never coalesces and re-reads the log when it fell behind. Items go out
-// in the order of revisions, and each carries a token to go on after it.
+// Feeds watch streams from committed groups, on a thread of its own. A job watch keeps the newest state of
+// each job it has yet to send (it coalesces); an event watch never coalesces and re-reads the log when it
+// fell behind. Items go out in the order of revisions, and each carries a token to go on after it.
 #pragma once
 
 #include <condition_variable>
@@ -34,7 +34,8 @@ struct JobFilter {
   std::string job_id;        // Empty = all.
   std::string Text() const { return "jobs/" + namespace_id + "/" + job_id; }
   bool Wants(const state::spb::StoredJob& job) const {
-    return (namespace_id.empty() || job.namespace_id() == namespace_id) && (job_id.empty() || job.job_id() == job_id);
+    return (namespace_id.empty() || job.namespace_id() == namespace_id) &&
+           (job_id.empty() || job.job_id() == job_id);
   }
 };
 
@@ -75,7 +76,11 @@ class JobWatch : public PushStream<pb::WatchJobsResponse> {
 class EventWatch : public PushStream<pb::WatchEventsResponse> {
  public:
   EventWatch(WatchHub& hub, state::StateLoop& loop, std::string subject, int64_t after, std::string store_id)
-      : hub_(hub), loop_(loop), subject_(std::move(subject)), store_id_(std::move(store_id)), cursor_(after) {}
+      : hub_(hub),
+        loop_(loop),
+        subject_(std::move(subject)),
+        store_id_(std::move(store_id)),
+        cursor_(after) {}
   // There may be newer events, up to this revision.
   void Notify(int64_t revision);
   void AddBookmark();
@@ -91,8 +96,8 @@ class EventWatch : public PushStream<pb::WatchEventsResponse> {
   state::StateLoop& loop_;
   const std::string subject_;
   const std::string store_id_;
-  int64_t cursor_;        // Read from the log up to here.
-  int64_t known_ = 0;     // Newest revision heard of.
+  int64_t cursor_;     // Read from the log up to here.
+  int64_t known_ = 0;  // Newest revision heard of.
   int64_t sent_ = 0;
   bool reading_ = false;
   bool sync_due_ = true;

@@ -13,8 +13,8 @@ namespace {
 constexpr int64_t kMaxArtifact = int64_t{64} << 30;
 constexpr size_t kMaxQueuedCommands = 4096;
 
-// The coordinator's end of a command stream. Sends are posted to the loop's thread, because the fleet calls Send with its
-// lock held.
+// The coordinator's end of a command stream. Sends are posted to the loop's thread, because the fleet calls
+// Send with its lock held.
 class CommandStreamReactor : public grpc::ServerBidiReactor<wpb::CommandAck, wpb::Command>,
                              public fleet::CommandSink,
                              public std::enable_shared_from_this<CommandStreamReactor> {
@@ -34,7 +34,9 @@ class CommandStreamReactor : public grpc::ServerBidiReactor<wpb::CommandAck, wpb
     boost::asio::post(backend_.loop.context(), [self = shared_from_this()] { self->WriteNext(); });
   }
 
-  void Close() override { End(absl::UnavailableError("the session was replaced or the coordinator is stopping")); }
+  void Close() override {
+    End(absl::UnavailableError("the session was replaced or the coordinator is stopping"));
+  }
 
   void OnReadDone(bool ok) override {
     if (!ok) {
@@ -106,8 +108,10 @@ class ArtifactStream : public ReceiveStream<wpb::ArtifactChunk> {
     ASSIGN_OR_RETURN(const std::string node_id, backend_.fleet.NodeOf(first.session_id()));
     RETURN_IF_ERROR(state::CheckFence(*backend_.loop.published(), node_id, first.ref()));
     const std::filesystem::path relative = std::filesystem::path(first.path()).lexically_normal();
-    if (relative.empty() || relative.is_absolute() || *relative.begin() == ".." || first.path().ends_with(".part")) {
-      return absl::InvalidArgumentError(StrCat("artifact path '", first.path(), "' is not inside the adapter's folder"));
+    if (relative.empty() || relative.is_absolute() || *relative.begin() == ".." ||
+        first.path().ends_with(".part")) {
+      return absl::InvalidArgumentError(
+          StrCat("artifact path '", first.path(), "' is not inside the adapter's folder"));
     }
     const auto path = backend_.spool.AdapterDir(first.ref().job_id(), first.ref().epoch()) / relative;
     return spool::ExpectedFile{path, first.sha256(), first.size(), kMaxArtifact};
@@ -125,7 +129,8 @@ void WorkerService::Count(const Status& status, const char* method) {
   if (rpc::ReasonOf(status) == pb::STALE_EPOCH) backend_.probe.OnStaleEpoch(method);
 }
 
-StatusOr<std::string> WorkerService::Fenced(const std::string& session_id, const wpb::RankRef& ref, const char* method) {
+StatusOr<std::string> WorkerService::Fenced(const std::string& session_id, const wpb::RankRef& ref,
+                                            const char* method) {
   ASSIGN_OR_RETURN(std::string node_id, backend_.fleet.NodeOf(session_id));
   const Status fence = state::CheckFence(*backend_.loop.published(), node_id, ref);
   Count(fence, method);
@@ -144,15 +149,18 @@ grpc::ServerUnaryReactor* WorkerService::RegisterWorker(grpc::CallbackServerCont
   const int64_t term = backend_.loop.published()->term;
   if (request->highest_term_seen() > term) {
     call.Finish(rpc::WithReason(
-        absl::FailedPreconditionError(StrCat("the worker has seen term ", request->highest_term_seen(),
-                                             ", this coordinator has term ", term, ": it is not the newest one")),
+        absl::FailedPreconditionError(StrCat(
+            "the worker has seen term ", request->highest_term_seen(), ", this coordinator has term ", term,
+            ": it is not the newest one; if its data folder was made anew, delete the file term in "
+            "the worker's data folder")),
         pb::STALE_TERM));
     return call.reactor();
   }
-  backend_.fleet.Register(*request, [call, reply](const Status& status, const wpb::RegisterWorkerResponse& response) {
-    *reply = response;
-    call.Finish(status);
-  });
+  backend_.fleet.Register(*request,
+                          [call, reply](const Status& status, const wpb::RegisterWorkerResponse& response) {
+                            *reply = response;
+                            call.Finish(status);
+                          });
   return call.reactor();
 }
 
@@ -166,14 +174,16 @@ grpc::ServerUnaryReactor* WorkerService::RenewLease(grpc::CallbackServerContext*
   return call.reactor();
 }
 
-grpc::ServerBidiReactor<wpb::CommandAck, wpb::Command>* WorkerService::CommandStream(grpc::CallbackServerContext*) {
+grpc::ServerBidiReactor<wpb::CommandAck, wpb::Command>* WorkerService::CommandStream(
+    grpc::CallbackServerContext*) {
   auto reactor = std::make_shared<CommandStreamReactor>(backend_);
   reactor->Begin();
   return reactor.get();
 }
 
 grpc::ServerUnaryReactor* WorkerService::ReportRank(grpc::CallbackServerContext* context,
-                                                    const wpb::ReportRankRequest* request, wpb::ReportRankResponse*) {
+                                                    const wpb::ReportRankRequest* request,
+                                                    wpb::ReportRankResponse*) {
   const UnaryCall call(context, "WorkerService/ReportRank");
   auto node = Fenced(request->session_id(), request->ref(), "ReportRank");
   if (!node.ok()) {
@@ -202,11 +212,12 @@ grpc::ServerUnaryReactor* WorkerService::PushRecords(grpc::CallbackServerContext
   const Status posted = backend_.spool.Run([this, call, reply, event = std::move(event)]() mutable {
     Status status = backend_.spool.AppendRecords(event.ref, event.records);
     if (status.ok()) {
-      status = backend_.loop.Post(std::move(event), [this, call, reply](const state::Reply& result, const state::Snapshot&) {
-        Count(result.status, "PushRecords");
-        reply->set_acked_sequence(static_cast<int64_t>(result.acked_sequence));
-        call.Finish(result.status);
-      });
+      status = backend_.loop.Post(std::move(event),
+                                  [this, call, reply](const state::Reply& result, const state::Snapshot&) {
+                                    Count(result.status, "PushRecords");
+                                    reply->set_acked_sequence(static_cast<int64_t>(result.acked_sequence));
+                                    call.Finish(result.status);
+                                  });
     }
     if (!status.ok()) call.Finish(status);
   });
@@ -215,7 +226,8 @@ grpc::ServerUnaryReactor* WorkerService::PushRecords(grpc::CallbackServerContext
 }
 
 grpc::ServerUnaryReactor* WorkerService::PushLogs(grpc::CallbackServerContext* context,
-                                                  const wpb::PushLogsRequest* request, wpb::PushLogsResponse* reply) {
+                                                  const wpb::PushLogsRequest* request,
+                                                  wpb::PushLogsResponse* reply) {
   const UnaryCall call(context, "WorkerService/PushLogs");
   Status status = Fenced(request->session_id(), request->ref(), "PushLogs").status();
   if (status.ok() && request->stream() != "stdout" && request->stream() != "stderr") {
@@ -227,7 +239,8 @@ grpc::ServerUnaryReactor* WorkerService::PushLogs(grpc::CallbackServerContext* c
   }
   // The request lives until the call is finished.
   const Status posted = backend_.spool.Run([this, call, request, reply] {
-    auto acked = backend_.spool.AppendLog(request->ref(), request->stream(), request->offset(), request->data());
+    auto acked =
+        backend_.spool.AppendLog(request->ref(), request->stream(), request->offset(), request->data());
     if (acked.ok()) reply->set_acked_offset(*acked);
     call.Finish(acked.status());
   });
@@ -245,11 +258,12 @@ grpc::ServerUnaryReactor* WorkerService::CommitCheckpoint(grpc::CallbackServerCo
     call.Finish(node.status());
     return call.reactor();
   }
-  const Status posted = backend_.loop.Post(state::CheckpointWritten{*node, request->ref(), request->checkpoint()},
-                                           [this, call](const state::Reply& reply, const state::Snapshot&) {
-                                             Count(reply.status, "CommitCheckpoint");
-                                             call.Finish(reply.status);
-                                           });
+  const Status posted =
+      backend_.loop.Post(state::CheckpointWritten{*node, request->ref(), request->checkpoint()},
+                         [this, call](const state::Reply& reply, const state::Snapshot&) {
+                           Count(reply.status, "CommitCheckpoint");
+                           call.Finish(reply.status);
+                         });
   if (!posted.ok()) call.Finish(posted);
   return call.reactor();
 }

@@ -1,4 +1,5 @@
-// WorkerService: what agents call. On a listener of its own; every write is checked against the job's newest epoch.
+// WorkerService: what agents call. On a listener of its own; every write is checked against the job's newest
+// epoch.
 #pragma once
 
 #include "finetune/worker/v1/worker.grpc.pb.h"
@@ -12,14 +13,19 @@ class WorkerService : public wpb::WorkerService::CallbackService {
   grpc::ServerUnaryReactor* RegisterWorker(grpc::CallbackServerContext* context,
                                            const wpb::RegisterWorkerRequest* request,
                                            wpb::RegisterWorkerResponse* reply) override;
-  grpc::ServerUnaryReactor* RenewLease(grpc::CallbackServerContext* context, const wpb::RenewLeaseRequest* request,
+  grpc::ServerUnaryReactor* RenewLease(grpc::CallbackServerContext* context,
+                                       const wpb::RenewLeaseRequest* request,
                                        wpb::RenewLeaseResponse* reply) override;
-  grpc::ServerBidiReactor<wpb::CommandAck, wpb::Command>* CommandStream(grpc::CallbackServerContext* context) override;
-  grpc::ServerUnaryReactor* ReportRank(grpc::CallbackServerContext* context, const wpb::ReportRankRequest* request,
+  grpc::ServerBidiReactor<wpb::CommandAck, wpb::Command>* CommandStream(
+      grpc::CallbackServerContext* context) override;
+  grpc::ServerUnaryReactor* ReportRank(grpc::CallbackServerContext* context,
+                                       const wpb::ReportRankRequest* request,
                                        wpb::ReportRankResponse* reply) override;
-  grpc::ServerUnaryReactor* PushRecords(grpc::CallbackServerContext* context, const wpb::PushRecordsRequest* request,
+  grpc::ServerUnaryReactor* PushRecords(grpc::CallbackServerContext* context,
+                                        const wpb::PushRecordsRequest* request,
                                         wpb::PushRecordsResponse* reply) override;
-  grpc::ServerUnaryReactor* PushLogs(grpc::CallbackServerContext* context, const wpb::PushLogsRequest* request,
+  grpc::ServerUnaryReactor* PushLogs(grpc::CallbackServerContext* context,
+                                     const wpb::PushLogsRequest* request,
                                      wpb::PushLogsResponse* reply) override;
   grpc::ServerUnaryReactor* CommitCheckpoint(grpc::CallbackServerContext* context,
                                              const wpb::CommitCheckpointRequest* request,

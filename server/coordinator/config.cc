@@ -11,7 +11,8 @@ Status Config::Complete() {
   if (worker_socket.empty()) worker_socket = data + "/worker.sock";
   if (lease < absl::Milliseconds(100)) return absl::InvalidArgumentError("lease: must be at least 100ms");
   if (keep_events < 1000) return absl::InvalidArgumentError("keep_events: must be at least 1000");
-  if (log_format != "text" && log_format != "json") return absl::InvalidArgumentError("log_format: must be text or json");
+  if (log_format != "text" && log_format != "json")
+    return absl::InvalidArgumentError("log_format: must be text or json");
   return absl::OkStatus();
 }
 

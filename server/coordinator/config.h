@@ -1,4 +1,5 @@
-// Configuration of `finetuned`: one flat YAML file, every key with a default, so that no file is needed on a laptop.
+// Configuration of `finetuned`: one flat YAML file, every key with a default, so that no file is needed on a
+// laptop.
 #pragma once
 
 #include <filesystem>
@@ -11,17 +12,17 @@
 namespace ft::coordinator {
 
 struct Config {
-  std::string data;                       // Data folder; default $XDG_DATA_HOME/finetuned or ~/.local/share/finetuned.
-  std::string socket;                     // User socket; default <data>/finetuned.sock. Mode 0600.
-  std::string listen;                     // Also for users: 127.0.0.1:PORT; empty = socket only.
-  std::string worker_socket;              // Worker socket; default <data>/worker.sock.
-  std::string worker_listen;              // Also for workers: 127.0.0.1:PORT; empty = socket only.
-  std::string metrics = "127.0.0.1:9464"; // Prometheus; 0 = off.
-  std::vector<std::string> roots;         // Folders that models and data may come from; empty = anywhere.
+  std::string data;           // Data folder; default $XDG_DATA_HOME/finetuned or ~/.local/share/finetuned.
+  std::string socket;         // User socket; default <data>/finetuned.sock. Mode 0600.
+  std::string listen;         // Also for users: 127.0.0.1:PORT; empty = socket only.
+  std::string worker_socket;  // Worker socket; default <data>/worker.sock.
+  std::string worker_listen;  // Also for workers: 127.0.0.1:PORT; empty = socket only.
+  std::string metrics = "127.0.0.1:9464";  // Prometheus; 0 = off.
+  std::vector<std::string> roots;          // Folders that models and data may come from; empty = anywhere.
   absl::Duration lease = absl::Seconds(15);
-  int64_t keep_events = 10'000'000;       // Newest events kept for watches to resume from.
-  std::string log_format = "text";        // text | json
-  std::string log_level = "info";         // trace | debug | info | warn | error
+  int64_t keep_events = 10'000'000;  // Newest events kept for watches to resume from.
+  std::string log_format = "text";   // text | json
+  std::string log_level = "info";    // trace | debug | info | warn | error
 
   // Fills what depends on other values; INVALID_ARGUMENT when a value cannot be.
   Status Complete();

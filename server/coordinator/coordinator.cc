@@ -33,7 +33,9 @@ std::vector<grpc::Service*> Pointers(const std::vector<std::unique_ptr<grpc::Ser
 Status Coordinator::Start() {
   RETURN_IF_ERROR(MakeDirectories(config_.data));
   ::chmod(config_.data.c_str(), 0700);
+  // Everything that may be taken by someone else is asked for before the store counts this start.
   ASSIGN_OR_RETURN(store_, state::SqliteStore::Open(config_.data));
+  RETURN_IF_ERROR(CheckAddresses());
   ASSIGN_OR_RETURN(state::ClusterState initial, store_->Load());
   spdlog::info("store opened: term {}, revision {}, {} job(s), SQLite {}", initial.term, initial.revision,
                initial.jobs.size(), sqlite3_libversion());
@@ -50,8 +52,6 @@ Status Coordinator::Start() {
     probe_.OnCall(method, absl::StatusCodeToString(static_cast<absl::StatusCode>(code)), seconds);
   });
   BuildServices();
-  RETURN_IF_ERROR(rpc::CheckListenAddress("unix:" + config_.socket));
-  RETURN_IF_ERROR(rpc::CheckListenAddress("unix:" + config_.worker_socket));
   spool_->Start();
   hub_->Start();
   loop_->Start();
@@ -60,6 +60,17 @@ Status Coordinator::Start() {
   timer_ = std::make_unique<boost::asio::steady_timer>(loop_->context());
   boost::asio::post(loop_->context(), [this] { Housekeep(); });
   return Serve();
+}
+
+Status Coordinator::CheckAddresses() {
+  std::vector<std::string> addresses = {"unix:" + config_.socket, "unix:" + config_.worker_socket};
+  for (const std::string& address : {config_.listen, config_.worker_listen}) {
+    if (!address.empty()) addresses.push_back(address);
+  }
+  for (const std::string& address : addresses) RETURN_IF_ERROR(rpc::CheckListenAddress(address));
+  if (config_.metrics == "0" || config_.metrics.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(metrics_, metrics::Endpoint::Start(config_.metrics, probe_.registry()));
+  return absl::OkStatus();
 }
 
 void Coordinator::BuildServices() {
@@ -82,9 +93,6 @@ Status Coordinator::Serve() {
   workers.addresses.push_back("unix:" + config_.worker_socket);
   if (!config_.worker_listen.empty()) workers.addresses.push_back(config_.worker_listen);
   workers.max_message_bytes = 16 << 20;
-  if (config_.metrics != "0" && !config_.metrics.empty()) {
-    ASSIGN_OR_RETURN(metrics_, metrics::Endpoint::Start(config_.metrics, probe_.registry()));
-  }
   ASSIGN_OR_RETURN(worker_server_, rpc::Listen(workers, {worker_service_.get()}));
   ASSIGN_OR_RETURN(user_server_, rpc::Listen(users, Pointers(user_services_)));
   spdlog::info("serving users on {}{}{}, workers on {}, metrics on {}", config_.socket,
@@ -138,7 +146,8 @@ void Coordinator::Housekeep() {
 void Coordinator::RemoveOrphanFiles() {
   const state::Snapshot state = loop_->published();
   std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(config_.data) / "jobs", ignored)) {
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::filesystem::path(config_.data) / "jobs", ignored)) {
     const std::string id = entry.path().filename().string();
     if (state->jobs.Find(id) != nullptr) continue;
     const Status posted = spool_->Run([this, id] { spool_->RemoveJob(id); });

@@ -1,12 +1,12 @@
-// Everything of the coordinator, wired. Start() opens the store and serves; Stop() ends calls, then threads, in an order
-// that loses nothing that was acknowledged. Used by one thread.
+// Everything of the coordinator, wired. Start() opens the store and serves; Stop() ends calls, then threads,
+// in an order that loses nothing that was acknowledged. Used by one thread.
 #pragma once
 
 #include <utility>
 
-#include <boost/asio/steady_timer.hpp>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/impl/codegen/service_type.h>
+#include <boost/asio/steady_timer.hpp>
 
 #include <memory>
 #include <vector>
@@ -31,6 +31,8 @@ class Coordinator {
   const Config& config() const { return config_; }
 
  private:
+  // Opens the metrics endpoint, and refuses what cannot be listened on.
+  Status CheckAddresses();
   void BuildServices();
   Status Serve();
   void Housekeep();

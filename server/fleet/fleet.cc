@@ -27,7 +27,8 @@ Status SessionUnknown() {
 Fleet::Fleet(state::StateLoop& loop, const Clock& clock, FleetOptions options)
     : loop_(loop), clock_(clock), options_(options), term_(loop.published()->term), timer_(loop.context()) {
   const absl::Duration grace_end = clock_.BootTime() + options_.lease;
-  loop.published()->nodes.ForEach([&](const state::NodePtr& node) { silent_nodes_[node->node_id()] = grace_end; });
+  loop.published()->nodes.ForEach(
+      [&](const state::NodePtr& node) { silent_nodes_[node->node_id()] = grace_end; });
 }
 
 void Fleet::Start() {
@@ -47,7 +48,7 @@ void Fleet::Stop() {
 }
 
 void Fleet::Tick() {
-  std::vector<std::string> lost;
+  std::vector<std::string> lost, silent;
   {
     std::lock_guard lock(mutex_);
     if (stopped_) return;
@@ -66,6 +67,17 @@ void Fleet::Tick() {
       lost.push_back(it->first);
       it = silent_nodes_.erase(it);
     }
+    for (const std::string& node_id : lost) lost_since_[node_id] = now;
+    for (auto& [node_id, since] : lost_since_) {
+      if (now - since < options_.node_loss) continue;
+      since = now;
+      silent.push_back(node_id);
+    }
+  }
+  for (const std::string& node_id : silent) {
+    // Repeated after another timeout, so one that finds the inbox full is not missed.
+    if (!loop_.Post(state::NodeSilent{node_id}, nullptr).ok())
+      spdlog::warn("node {} stays out of contact", node_id);
   }
   for (const std::string& node_id : lost) {
     spdlog::warn("node {} is out of contact: its lease ran out", node_id);
@@ -89,9 +101,10 @@ void Fleet::Register(const wpb::RegisterWorkerRequest& request, Registered done)
             clock_.BootTime() < it->second.deadline && it->second.sink != nullptr;
   }
   if (taken) {
-    done(rpc::WithReason(absl::AlreadyExistsError(StrCat("another worker is connected as node ", request.node_id(),
-                                                         ": give this one another node_id or stop the other")),
-                         pb::PERMISSION),
+    done(rpc::WithReason(
+             absl::AlreadyExistsError(StrCat("another worker is connected as node ", request.node_id(),
+                                             ": give this one another node_id or stop the other")),
+             pb::PERMISSION),
          {});
     return;
   }
@@ -102,7 +115,8 @@ void Fleet::Register(const wpb::RegisterWorkerRequest& request, Registered done)
   if (!posted.ok()) done(posted, {});
 }
 
-void Fleet::Open(const wpb::RegisterWorkerRequest& request, const state::Reply& reply, const Registered& done) {
+void Fleet::Open(const wpb::RegisterWorkerRequest& request, const state::Reply& reply,
+                 const Registered& done) {
   wpb::RegisterWorkerResponse response;
   if (!reply.status.ok()) {
     done(reply.status, response);
@@ -122,6 +136,7 @@ void Fleet::Open(const wpb::RegisterWorkerRequest& request, const state::Reply& 
     std::lock_guard lock(mutex_);
     session.deadline = clock_.BootTime() + options_.lease;
     silent_nodes_.erase(session.node_id);
+    lost_since_.erase(session.node_id);
     Session& slot = sessions_[session.node_id];
     replaced = std::move(slot.sink);
     slot = std::move(session);
@@ -148,10 +163,12 @@ StatusOr<wpb::RenewLeaseResponse> Fleet::Renew(const wpb::RenewLeaseRequest& req
     Session* session = FindLocked(request.session_id());
     if (session == nullptr) return SessionUnknown();
     session->deadline = clock_.BootTime() + options_.lease;
-    if (request.devices_size() > 0) session->devices.assign(request.devices().begin(), request.devices().end());
+    if (request.devices_size() > 0)
+      session->devices.assign(request.devices().begin(), request.devices().end());
     ++counts_.renewals;
     if (session->suspect) regained = session->node_id;
     session->suspect = false;
+    lost_since_.erase(session->node_id);
   }
   if (!regained.empty()) {
     const Status posted = loop_.Post(state::NodeContactRegained{regained}, nullptr);
@@ -226,7 +243,8 @@ void Fleet::OnAck(const wpb::CommandAck& ack) {
   Status posted;
   if (command.has_stop_ranks() && !ack.error().empty()) {
     posted = loop_.Post(
-        state::StopFoundNothing{node_id, command.stop_ranks().job_id(), command.stop_ranks().epoch()}, nullptr);
+        state::StopFoundNothing{node_id, command.stop_ranks().job_id(), command.stop_ranks().epoch()},
+        nullptr);
   } else if (command.has_delete_files() && ack.error().empty()) {
     posted = loop_.Post(state::FilesDeleted{node_id, command.delete_files()}, nullptr);
   }

@@ -1,8 +1,9 @@
-// Sessions, leases and command streams of workers. Lives in memory only: after a restart workers register again.
+// Sessions, leases and command streams of workers. Lives in memory only: after a restart workers register
+// again.
 //
-// A lease that runs out makes its node SUSPECT and nothing else. After the coordinator's own start every known node has
-// one whole lease to come back before anything is said about it. Renewals touch neither the loop nor the store.
-// Thread-safe.
+// A lease that runs out makes its node SUSPECT and nothing else. After the coordinator's own start every
+// known node has one whole lease to come back before anything is said about it. Renewals touch neither the
+// loop nor the store. Thread-safe.
 #pragma once
 
 #include <utility>
@@ -33,6 +34,8 @@ class CommandSink {
 
 struct FleetOptions {
   absl::Duration lease = absl::Seconds(15);
+  absl::Duration node_loss =
+      absl::Seconds(120);  // After which cancelled jobs no longer wait for a silent node.
 };
 
 struct FleetCounts {
@@ -91,6 +94,7 @@ class Fleet {
   mutable std::mutex mutex_;
   std::map<std::string, Session> sessions_;             // by node id
   std::map<std::string, absl::Duration> silent_nodes_;  // known, not registered since the start: deadline
+  std::map<std::string, absl::Duration> lost_since_;    // out of contact: since when, or the last reminder
   int64_t next_command_ = 1;
   FleetCounts counts_;
   bool stopped_ = false;

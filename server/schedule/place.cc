@@ -15,9 +15,9 @@ int ThreadsOn(const NodeCapacity& node, const Gang& gang, int ranks) {
 }
 
 int UsableGpus(const NodeCapacity& node, const Gang& gang) {
-  return static_cast<int>(std::count_if(node.free_gpus.begin(), node.free_gpus.end(), [&](const FreeDevice& device) {
-    return device.free_memory_bytes >= gang.device_memory_bytes;
-  }));
+  return static_cast<int>(std::count_if(
+      node.free_gpus.begin(), node.free_gpus.end(),
+      [&](const FreeDevice& device) { return device.free_memory_bytes >= gang.device_memory_bytes; }));
 }
 
 // How many ranks with `threads` each the node can take now.
@@ -61,7 +61,8 @@ std::optional<Assignment> OnOneNode(const Gang& gang, std::vector<NodeCapacity>&
   return out;
 }
 
-// Over several nodes, fullest first. All ranks have the same number of threads, because the arithmetic depends on it.
+// Over several nodes, fullest first. All ranks have the same number of threads, because the arithmetic
+// depends on it.
 std::optional<Assignment> OverNodes(const Gang& gang, std::vector<NodeCapacity>& nodes) {
   if (!gang.node_id.empty() || gang.ranks < 2) return std::nullopt;
   Assignment out{gang.job_id, std::max(1, gang.threads), {}};
@@ -85,7 +86,8 @@ std::string WhyNot(const Gang& gang, const std::vector<NodeCapacity>& nodes) {
   if (!gang.node_id.empty()) {
     const bool present = std::any_of(nodes.begin(), nodes.end(),
                                      [&](const NodeCapacity& node) { return node.node_id == gang.node_id; });
-    if (!present) return StrCat("its data or checkpoint lies on node ", gang.node_id, ", which is not connected");
+    if (!present)
+      return StrCat("its data or checkpoint lies on node ", gang.node_id, ", which is not connected");
   }
   int cores = 0, free = 0, gpus = 0;
   for (const NodeCapacity& node : nodes) {
@@ -94,12 +96,14 @@ std::string WhyNot(const Gang& gang, const std::vector<NodeCapacity>& nodes) {
     gpus += UsableGpus(node, gang);
   }
   if (gang.gpu && gpus < gang.ranks) {
-    return StrCat("it needs ", gang.ranks, " free GPU(s) with ", gang.device_memory_bytes, " bytes, ", gpus, " are free");
+    return StrCat("it needs ", gang.ranks, " free GPU(s) with ", gang.device_memory_bytes, " bytes, ", gpus,
+                  " are free");
   }
   const int threads = std::max(1, gang.threads);
   if (threads > cores) return StrCat("a rank needs ", threads, " cores, the largest node has ", cores);
-  return StrCat("it needs ", gang.ranks, " rank(s) of ", gang.threads > 0 ? StrCat(gang.threads, " cores") : "a whole node",
-                ", at most ", free, " cores are free on a node");
+  return StrCat("it needs ", gang.ranks, " rank(s) of ",
+                gang.threads > 0 ? StrCat(gang.threads, " cores") : "a whole node", ", at most ", free,
+                " cores are free on a node");
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
-// Place(): which waiting gangs start now, and where. Pure; no clock, no I/O. Gangs are taken by priority, then submit
-// order, all ranks or none. A gang that does not fit does not stop smaller ones behind it from starting (backfill).
+// Place(): which waiting gangs start now, and where. Pure; no clock, no I/O. Gangs are taken by priority,
+// then submit order, all ranks or none. A gang that does not fit does not stop smaller ones behind it from
+// starting (backfill).
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,7 @@ struct FreeDevice {
 
 struct NodeCapacity {
   std::string node_id;
-  int cores = 0;       // All of the node.
+  int cores = 0;  // All of the node.
   int free_cores = 0;
   std::vector<FreeDevice> free_gpus;  // Cards and MIG slices without a rank.
 };
@@ -23,12 +24,12 @@ struct NodeCapacity {
 struct Gang {
   std::string job_id;
   int ranks = 1;
-  int threads = 0;     // Of a rank; 0 = the node's cores divided by the ranks on it.
-  bool gpu = false;    // Each rank takes one card or slice as well.
+  int threads = 0;                  // Of a rank; 0 = the node's cores divided by the ranks on it.
+  bool gpu = false;                 // Each rank takes one card or slice as well.
   int64_t device_memory_bytes = 0;  // Least free memory of that card.
   int priority = 0;
-  int64_t order = 0;   // Submit order; smaller is earlier.
-  std::string node_id; // The only node it may use (where its data or checkpoint lies); empty = any.
+  int64_t order = 0;        // Submit order; smaller is earlier.
+  std::string node_id;      // The only node it may use (where its data or checkpoint lies); empty = any.
   bool takes_cores = true;  // False for preparation, which runs beside training.
 };
 

@@ -18,8 +18,9 @@ Gang CpuGang(std::string id, int ranks, int threads, int64_t order, int priority
 NodeCapacity Node(std::string id, int cores, int free) { return {std::move(id), cores, free, {}}; }
 
 TEST(Place, PriorityThenSubmitOrder) {
-  const Placement result = Place({CpuGang("late", 1, 2, 2), CpuGang("early", 1, 2, 1), CpuGang("urgent", 1, 2, 3, 9)},
-                                 {Node("a", 4, 4)});
+  const Placement result =
+      Place({CpuGang("late", 1, 2, 2), CpuGang("early", 1, 2, 1), CpuGang("urgent", 1, 2, 3, 9)},
+            {Node("a", 4, 4)});
   ASSERT_EQ(result.assigned.size(), 2u);
   EXPECT_EQ(result.assigned[0].job_id, "urgent");
   EXPECT_EQ(result.assigned[1].job_id, "early");

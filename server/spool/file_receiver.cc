@@ -58,7 +58,8 @@ Status FileReceiver::Append(int64_t offset, const std::string& data) {
 Status FileReceiver::Finish() {
   if (Hex(digest_.Finish()) != expected_.sha256) {
     ::unlink(part_.c_str());
-    return absl::DataLossError(StrCat(expected_.path.filename().string(), ": the bytes sent do not have the announced sha256: send it again"));
+    return absl::DataLossError(StrCat(expected_.path.filename().string(),
+                                      ": the bytes sent do not have the announced sha256: send it again"));
   }
   if (::fsync(fd_.get()) != 0) return ErrnoStatus("fsync", part_, errno);
   if (::rename(part_.c_str(), expected_.path.c_str()) != 0) return ErrnoStatus("rename", part_, errno);

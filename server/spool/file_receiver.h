@@ -1,5 +1,5 @@
-// Takes one file in pieces: appended to `<path>.part`, checked against its digest at the end, then renamed. A transfer
-// that broke off goes on after the last piece. One thread (the spool's).
+// Takes one file in pieces: appended to `<path>.part`, checked against its digest at the end, then renamed. A
+// transfer that broke off goes on after the last piece. One thread (the spool's).
 #pragma once
 
 #include <filesystem>

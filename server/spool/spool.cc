@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <cerrno>
@@ -20,9 +22,19 @@ std::string PointKey(const wpb::RankRecord& record) {
   switch (record.kind_case()) {
     case wpb::RankRecord::kStep: return StrCat("step/", record.step().step());
     case wpb::RankRecord::kEval: return StrCat("eval/", record.eval().name(), "/", record.eval().step());
-    case wpb::RankRecord::kSample: return StrCat("sample/", record.sample().step(), "/", record.sample().prompt());
+    case wpb::RankRecord::kSample:
+      return StrCat("sample/", record.sample().step(), "/", record.sample().prompt());
     default: return "";
   }
+}
+
+// What was not synced may be gone from the page cache too, so a second try would acknowledge what is lost:
+// the process ends, and what was not acknowledged is sent again.
+void DieUnless(const Status& synced) {
+  if (synced.ok()) return;
+  spdlog::critical("cannot make files durable, stopping at once: {}", std::string(Message(synced)));
+  spdlog::shutdown();
+  std::abort();
 }
 
 bool IsPoint(const wpb::RankRecord& record) {
@@ -48,7 +60,8 @@ void Spool::Stop() {
 Status Spool::Run(std::function<void()> work) {
   if (waiting_.fetch_add(1) >= kQueueLimit) {
     waiting_.fetch_sub(1);
-    return absl::ResourceExhaustedError("the coordinator's disk is slower than what is sent: retry in a second");
+    return absl::ResourceExhaustedError(
+        "the coordinator's disk is slower than what is sent: retry in a second");
   }
   boost::asio::post(context_, [this, work = std::move(work)] {
     waiting_.fetch_sub(1);
@@ -72,7 +85,8 @@ std::filesystem::path Spool::AdapterDir(const std::string& job_id, int64_t epoch
 StatusOr<Spool::Writer*> Spool::WriterOf(const wpb::RankRef& ref) {
   const std::filesystem::path dir = RankDir(ref.job_id(), ref.epoch(), ref.rank());
   const std::filesystem::path path = dir / "records.ftr";
-  const auto it = std::find_if(writers_.begin(), writers_.end(), [&](const auto& entry) { return entry.first == path; });
+  const auto it =
+      std::find_if(writers_.begin(), writers_.end(), [&](const auto& entry) { return entry.first == path; });
   if (it != writers_.end()) {
     writers_.splice(writers_.begin(), writers_, it);
     return &writers_.front().second;
@@ -83,7 +97,8 @@ StatusOr<Spool::Writer*> Spool::WriterOf(const wpb::RankRef& ref) {
   const std::vector<std::string> existing = frames.TakeExisting();
   if (!existing.empty()) {
     wpb::RankRecord record;
-    if (!record.ParseFromString(existing.back())) return absl::DataLossError(StrCat(path.string(), ": last record unreadable"));
+    if (!record.ParseFromString(existing.back()))
+      return absl::DataLossError(StrCat(path.string(), ": last record unreadable"));
     last = record.sequence();
   }
   writers_.emplace_front(path, Writer{std::move(frames), last});
@@ -100,7 +115,8 @@ Status Spool::AppendRecords(const wpb::RankRef& ref, const std::vector<wpb::Rank
     writer->last_sequence = record.sequence();
     wrote = true;
   }
-  return wrote ? writer->frames.Sync() : absl::OkStatus();
+  if (wrote) DieUnless(writer->frames.Sync());
+  return absl::OkStatus();
 }
 
 StatusOr<int64_t> Spool::AppendLog(const wpb::RankRef& ref, const std::string& stream, int64_t offset,
@@ -116,13 +132,14 @@ StatusOr<int64_t> Spool::AppendLog(const wpb::RankRef& ref, const std::string& s
   if (::write(fd.get(), fresh.data(), fresh.size()) != static_cast<ssize_t>(fresh.size())) {
     return ErrnoStatus("write", path, errno);
   }
-  if (::fdatasync(fd.get()) != 0) return ErrnoStatus("fdatasync", path, errno);
+  if (::fdatasync(fd.get()) != 0) DieUnless(ErrnoStatus("fdatasync", path, errno));
   return end + static_cast<int64_t>(fresh.size());
 }
 
 int64_t Spool::LogSize(const LogRead& read) const {
   std::error_code ignored;
-  const auto size = std::filesystem::file_size(RankDir(read.job_id, read.epoch, read.rank) / read.stream, ignored);
+  const auto size =
+      std::filesystem::file_size(RankDir(read.job_id, read.epoch, read.rank) / read.stream, ignored);
   return ignored ? 0 : static_cast<int64_t>(size);
 }
 
@@ -148,14 +165,16 @@ std::vector<int32_t> Spool::Ranks(const std::string& job_id, int64_t epoch) cons
   return ranks;
 }
 
-StatusOr<std::vector<pb::MetricPoint>> Spool::NextPoints(const std::string& job_id, SeriesCursor* cursor) const {
+StatusOr<std::vector<pb::MetricPoint>> Spool::NextPoints(const std::string& job_id,
+                                                         SeriesCursor* cursor) const {
   records::FrameReader reader(RankDir(job_id, cursor->epoch, 0) / "records.ftr", cursor->offset);
   ASSIGN_OR_RETURN(const std::vector<std::string> frames, reader.Next());
   std::vector<pb::MetricPoint> points;
   for (const std::string& frame : frames) {
     pb::MetricPoint point;
     point.set_epoch(cursor->epoch);
-    if (!point.mutable_record()->ParseFromString(frame)) return absl::DataLossError(StrCat("job ", job_id, ": a record is unreadable"));
+    if (!point.mutable_record()->ParseFromString(frame))
+      return absl::DataLossError(StrCat("job ", job_id, ": a record is unreadable"));
     if (IsPoint(point.record())) points.push_back(std::move(point));
   }
   cursor->offset = reader.offset();

@@ -1,6 +1,7 @@
-// Files the coordinator keeps of each job, outside its database: `<data>/jobs/<job>/e<epoch>/rank<r>/` with records.ftr,
-// stdout and stderr, and `<data>/jobs/<job>/e<epoch>/adapter/`. Each file belongs to one (attempt, epoch, rank), so a
-// stale writer can only touch its own, dead file. What is acknowledged is on disk.
+// Files the coordinator keeps of each job, outside its database: `<data>/jobs/<job>/e<epoch>/rank<r>/` with
+// records.ftr, stdout and stderr, and `<data>/jobs/<job>/e<epoch>/adapter/`. Each file belongs to one
+// (attempt, epoch, rank), so a stale writer can only touch its own, dead file. What is acknowledged is on
+// disk.
 //
 // All files are touched by the spool's own thread; Run() hands it work from any thread and has a bound.
 #pragma once
@@ -61,7 +62,8 @@ class Spool {
 
   // Appends those records that follow the file's last sequence and makes them durable.
   Status AppendRecords(const wpb::RankRef& ref, const std::vector<wpb::RankRecord>& records);
-  // Appends what lies beyond the file's end; returns the file's end. A gap is left to the sender: it gets the end back.
+  // Appends what lies beyond the file's end; returns the file's end. A gap is left to the sender: it gets the
+  // end back.
   StatusOr<int64_t> AppendLog(const wpb::RankRef& ref, const std::string& stream, int64_t offset,
                               const std::string& data);
   StatusOr<std::string> ReadLog(const LogRead& read) const;
@@ -69,7 +71,8 @@ class Spool {
   // Ranks with files in that attempt, in order.
   std::vector<int32_t> Ranks(const std::string& job_id, int64_t epoch) const;
   // For each step the newest attempt's point, and where to go on.
-  StatusOr<std::vector<pb::MetricPoint>> Series(const std::string& job_id, int64_t last_epoch, SeriesCursor* cursor) const;
+  StatusOr<std::vector<pb::MetricPoint>> Series(const std::string& job_id, int64_t last_epoch,
+                                                SeriesCursor* cursor) const;
   // The points behind the cursor, at most one batch; moves it.
   StatusOr<std::vector<pb::MetricPoint>> NextPoints(const std::string& job_id, SeriesCursor* cursor) const;
   void RemoveJob(const std::string& job_id);

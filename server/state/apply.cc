@@ -33,6 +33,7 @@ Transition Apply(const ClusterState& state, const Event& event, absl::Time now) 
           [&](const RegisterNode& e) { return OnRegister(editor, e); },
           [&](const NodeContactLost& e) { return OnContact(editor, e.node_id, /*lost=*/true); },
           [&](const NodeContactRegained& e) { return OnContact(editor, e.node_id, /*lost=*/false); },
+          [&](const NodeSilent& e) { return OnSilent(editor, e.node_id); },
           [&](const RankReport& e) { return OnRankReport(editor, e); },
           [&](const RecordsArrived& e) { return OnRecords(editor, e); },
           [&](const CheckpointWritten& e) { return OnCheckpoint(editor, e); },
@@ -49,8 +50,8 @@ bool IsLegal(pb::JobState from, pb::JobState to) {
   if (IsTerminal(from) || from == to) return false;
   switch (from) {
     case pb::PREPARING:
-      return to == pb::QUEUED || to == pb::PAUSING || to == pb::PAUSED || to == pb::CANCELLING || to == pb::CANCELLED ||
-             to == pb::FAILED;
+      return to == pb::QUEUED || to == pb::PAUSING || to == pb::PAUSED || to == pb::CANCELLING ||
+             to == pb::CANCELLED || to == pb::FAILED;
     case pb::QUEUED:
       return to == pb::STARTING || to == pb::PREPARING || to == pb::PAUSED || to == pb::CANCELLED;
     case pb::STARTING:
@@ -61,15 +62,12 @@ bool IsLegal(pb::JobState from, pb::JobState to) {
              to == pb::SUCCEEDED || to == pb::FAILED;
     case pb::RECOVERING:
       return to == pb::STARTING || to == pb::PAUSING || to == pb::PAUSED || to == pb::CANCELLING ||
-             to == pb::CANCELLED || to == pb::FAILED;
+             to == pb::CANCELLED || to == pb::FAILED || to == pb::SUCCEEDED;
     case pb::PAUSING:
       return to == pb::PAUSED || to == pb::CANCELLING || to == pb::SUCCEEDED || to == pb::FAILED;
-    case pb::PAUSED:
-      return to == pb::QUEUED || to == pb::PREPARING || to == pb::CANCELLED;
-    case pb::CANCELLING:
-      return to == pb::CANCELLED;
-    default:
-      return from == pb::JOB_STATE_UNSPECIFIED && to == pb::PREPARING;
+    case pb::PAUSED: return to == pb::QUEUED || to == pb::PREPARING || to == pb::CANCELLED;
+    case pb::CANCELLING: return to == pb::CANCELLED;
+    default: return from == pb::JOB_STATE_UNSPECIFIED && to == pb::PREPARING;
   }
 }
 
@@ -77,7 +75,8 @@ void SetJobState(Editor& editor, spb::StoredJob& row, pb::JobState to, const std
                  const std::string& actor) {
   pb::Job& job = *row.mutable_job();
   const pb::JobState from = job.state();
-  FT_CHECK(IsLegal(from, to)) << job.name() << " " << pb::JobState_Name(from) << " -> " << pb::JobState_Name(to);
+  FT_CHECK(IsLegal(from, to)) << job.name() << " " << pb::JobState_Name(from) << " -> "
+                              << pb::JobState_Name(to);
   job.set_state(to);
   job.set_state_message(message);
   if (to == pb::RUNNING && !job.has_start_time()) *job.mutable_start_time() = ToProto(editor.now());
@@ -85,7 +84,8 @@ void SetJobState(Editor& editor, spb::StoredJob& row, pb::JobState to, const std
     *job.mutable_end_time() = ToProto(editor.now());
     job.set_contact_lost(false);
   }
-  if (to == pb::QUEUED || to == pb::PREPARING || to == pb::RECOVERING) *row.mutable_queue_time() = ToProto(editor.now());
+  if (to == pb::QUEUED || to == pb::PREPARING || to == pb::RECOVERING)
+    *row.mutable_queue_time() = ToProto(editor.now());
   LogEntry entry{job.name(), "JOB_STATE", message, actor};
   entry.epoch = job.epoch();
   entry.from = pb::JobState_Name(from);
@@ -94,7 +94,8 @@ void SetJobState(Editor& editor, spb::StoredJob& row, pb::JobState to, const std
   editor.WantSchedule();
 }
 
-wpb::Command StartCommand(const spb::StoredJob& job, const spb::StoredAttempt& attempt, const std::string& node_id) {
+wpb::Command StartCommand(const spb::StoredJob& job, const spb::StoredAttempt& attempt,
+                          const std::string& node_id) {
   wpb::Command command;
   wpb::StartRanks& start = *command.mutable_start_ranks();
   start.set_job_id(attempt.job_id());
@@ -174,8 +175,8 @@ Status CheckFence(const ClusterState& state, const std::string& node_id, const w
                        ref.rank() < attempt->ranks_size() && attempt->ranks(ref.rank()).node_id() == node_id;
   if (current) return absl::OkStatus();
   return rpc::WithReason(
-      absl::FailedPreconditionError(StrCat("job ", ref.job_id(), " has no running attempt ", ref.epoch(), " with rank ",
-                                           ref.rank(), " on node ", node_id)),
+      absl::FailedPreconditionError(StrCat("job ", ref.job_id(), " has no running attempt ", ref.epoch(),
+                                           " with rank ", ref.rank(), " on node ", node_id)),
       pb::STALE_EPOCH);
 }
 

@@ -1,11 +1,12 @@
-// The coordinator's one state machine. Apply() is pure: the state, an event and the time give the next state, the rows
-// that changed, the commands to agents and the reply. Whoever calls it stores the rows before anything else leaves the
-// process.
+// The coordinator's one state machine. Apply() is pure: the state, an event and the time give the next state,
+// the rows that changed, the commands to agents and the reply. Whoever calls it stores the rows before
+// anything else leaves the process.
 //
-//   PREPARING -> QUEUED -> STARTING -> RUNNING <-> RECOVERING -> SUCCEEDED | FAILED | CANCELLED, and PAUSING -> PAUSED.
+//   PREPARING -> QUEUED -> STARTING -> RUNNING <-> RECOVERING -> SUCCEEDED | FAILED | CANCELLED, and PAUSING
+//   -> PAUSED.
 //
-// An attempt (kind PREPARE or TRAIN) has an epoch from one counter per job. Every event from a worker names its epoch
-// and is refused with STALE_EPOCH when it is not the job's newest, or that attempt has ended.
+// An attempt (kind PREPARE or TRAIN) has an epoch from one counter per job. Every event from a worker names
+// its epoch and is refused with STALE_EPOCH when it is not the job's newest, or that attempt has ended.
 #pragma once
 
 #include <string>
@@ -20,32 +21,77 @@ namespace ft::state {
 
 // Who asks, and what makes a retry of the same request safe.
 struct Caller {
-  std::string actor;           // user:NAME, node:ID or coordinator
+  std::string actor;  // user:NAME, node:ID or coordinator
   std::string method;
   std::string request_id;      // Empty = not idempotent.
   std::string request_sha256;  // Of the request, to notice an id used twice.
 };
 
-struct CreateJob { Caller caller; spb::StoredJob row; };  // The row's job_id, namespace, config and needs are set.
-struct CancelJob { Caller caller; std::string name; std::string reason; };
-struct PauseJob { Caller caller; std::string name; };
-struct ResumeJob { Caller caller; std::string name; };
-struct DeleteJob { Caller caller; std::string name; };
-struct RegisterNode { wpb::RegisterWorkerRequest request; };
-struct NodeContactLost { std::string node_id; };
-struct NodeContactRegained { std::string node_id; };
-struct RankReport { std::string node_id; wpb::ReportRankRequest report; };
-struct RecordsArrived { std::string node_id; wpb::RankRef ref; std::vector<wpb::RankRecord> records; };
-struct CheckpointWritten { std::string node_id; wpb::RankRef ref; wpb::CheckpointRecord checkpoint; };
+struct CreateJob {
+  Caller caller;
+  spb::StoredJob row;
+};  // The row's job_id, namespace, config and needs are set.
+struct CancelJob {
+  Caller caller;
+  std::string name;
+  std::string reason;
+};
+struct PauseJob {
+  Caller caller;
+  std::string name;
+};
+struct ResumeJob {
+  Caller caller;
+  std::string name;
+};
+struct DeleteJob {
+  Caller caller;
+  std::string name;
+};
+struct RegisterNode {
+  wpb::RegisterWorkerRequest request;
+};
+struct NodeContactLost {
+  std::string node_id;
+};
+struct NodeContactRegained {
+  std::string node_id;
+};
+// Out of contact for the node loss timeout: cancelled jobs end without waiting for it any longer. Its ranks,
+// if they live, are killed when it comes back.
+struct NodeSilent {
+  std::string node_id;
+};
+struct RankReport {
+  std::string node_id;
+  wpb::ReportRankRequest report;
+};
+struct RecordsArrived {
+  std::string node_id;
+  wpb::RankRef ref;
+  std::vector<wpb::RankRecord> records;
+};
+struct CheckpointWritten {
+  std::string node_id;
+  wpb::RankRef ref;
+  wpb::CheckpointRecord checkpoint;
+};
 // An agent was told to stop an attempt of which it has no rank: those ranks never started.
-struct StopFoundNothing { std::string node_id; std::string job_id; int64_t epoch = 0; };
-struct FilesDeleted { std::string node_id; wpb::DeleteFiles files; };
+struct StopFoundNothing {
+  std::string node_id;
+  std::string job_id;
+  int64_t epoch = 0;
+};
+struct FilesDeleted {
+  std::string node_id;
+  wpb::DeleteFiles files;
+};
 struct SchedulePass {};
 struct PruneRequests {};  // Forgets requests older than 24 hours.
 
-using Event = std::variant<CreateJob, CancelJob, PauseJob, ResumeJob, DeleteJob, RegisterNode, NodeContactLost,
-                           NodeContactRegained, RankReport, RecordsArrived, CheckpointWritten, StopFoundNothing,
-                           FilesDeleted, SchedulePass, PruneRequests>;
+using Event = std::variant<CreateJob, CancelJob, PauseJob, ResumeJob, DeleteJob, RegisterNode,
+                           NodeContactLost, NodeContactRegained, NodeSilent, RankReport, RecordsArrived,
+                           CheckpointWritten, StopFoundNothing, FilesDeleted, SchedulePass, PruneRequests>;
 
 // For an agent; the fleet adds command id and term.
 struct NodeCommand {
@@ -70,13 +116,15 @@ struct Transition {
 
 Transition Apply(const ClusterState& state, const Event& event, absl::Time now);
 
-// All commands that the node has not yet carried out, from the state alone: what a new command stream begins with.
+// All commands that the node has not yet carried out, from the state alone: what a new command stream begins
+// with.
 std::vector<NodeCommand> OutstandingCommands(const ClusterState& state, const std::string& node_id);
 
 // Whether the graph of job states has this edge.
 bool IsLegal(pb::JobState from, pb::JobState to);
 
-// STALE_EPOCH unless (job, epoch, rank) is a rank of the job's newest attempt, which has not ended, on that node.
+// STALE_EPOCH unless (job, epoch, rank) is a rank of the job's newest attempt, which has not ended, on that
+// node.
 Status CheckFence(const ClusterState& state, const std::string& node_id, const wpb::RankRef& ref);
 
 // Cores of the node taken by training attempts.

@@ -9,7 +9,9 @@
 namespace ft::state {
 namespace {
 
-Reply Refuse(Status status, pb::ErrorReason reason) { return {rpc::WithReason(std::move(status), reason), "", {}, 0}; }
+Reply Refuse(Status status, pb::ErrorReason reason) {
+  return {rpc::WithReason(std::move(status), reason), "", {}, 0};
+}
 
 Reply Done(const std::string& job_id) { return {absl::OkStatus(), job_id, {}, 0}; }
 
@@ -35,8 +37,9 @@ struct Found {
 Found FindToEdit(Editor& editor, const std::string& name) {
   const JobPtr job = FindJob(editor.base(), name);
   if (job == nullptr) {
-    return {nullptr, Refuse(absl::NotFoundError(StrCat("there is no job '", name, "': ftctl list shows all jobs")),
-                            pb::JOB_NOT_FOUND)};
+    return {nullptr,
+            Refuse(absl::NotFoundError(StrCat("there is no job '", name, "': ftctl list shows all jobs")),
+                   pb::JOB_NOT_FOUND)};
   }
   return {editor.Job(job->job_id()), {}};
 }
@@ -61,7 +64,8 @@ schedule::NodeCapacity CapacityOf(const ClusterState& state, const spb::StoredNo
   });
   for (const pb::Device& device : node.devices()) {
     capacity.cores += device.cores();
-    if (device.kind() == "cpu" || std::find(taken.begin(), taken.end(), device.uuid()) != taken.end()) continue;
+    if (device.kind() == "cpu" || std::find(taken.begin(), taken.end(), device.uuid()) != taken.end())
+      continue;
     capacity.free_gpus.push_back({device.uuid(), device.free_memory_bytes()});
   }
   capacity.free_cores = capacity.cores - CoresAllocated(state, node.node_id());
@@ -118,9 +122,10 @@ void StartAttempt(Editor& editor, const schedule::Assignment& assignment) {
   }
   const NodePtr node = editor.base().nodes.Find(nodes.front());
   if (node != nullptr) job.mutable_job()->set_run_dir(StrCat(node->runs_dir(), "/", job.job_id()));
-  LogEntry entry{job.job().name(), "ATTEMPT_STARTED",
-                 StrCat(prepare ? "prepare" : "train", " on ", nodes.front(), nodes.size() > 1 ? " and others" : "",
-                        attempt.resume_step() > 0 ? StrCat(", from step ", attempt.resume_step()) : "")};
+  LogEntry entry{
+      job.job().name(), "ATTEMPT_STARTED",
+      StrCat(prepare ? "prepare" : "train", " on ", nodes.front(), nodes.size() > 1 ? " and others" : "",
+             attempt.resume_step() > 0 ? StrCat(", from step ", attempt.resume_step()) : "")};
   entry.epoch = epoch;
   editor.Log(entry);
   for (const std::string& id : nodes) editor.Send(id, StartCommand(job, attempt, id));
@@ -137,7 +142,8 @@ void StartAttempt(Editor& editor, const schedule::Assignment& assignment) {
 Reply OnCreate(Editor& editor, const CreateJob& event) {
   if (auto replayed = Replay(editor, event.caller)) return *replayed;
   if (editor.base().jobs.Find(event.row.job_id()) != nullptr) {
-    return Refuse(absl::AlreadyExistsError(StrCat("job ", event.row.job_id(), " exists")), pb::JOB_ALREADY_EXISTS);
+    return Refuse(absl::AlreadyExistsError(StrCat("job ", event.row.job_id(), " exists")),
+                  pb::JOB_ALREADY_EXISTS);
   }
   spb::StoredJob& row = *editor.NewJob(event.row);
   row.mutable_job()->set_name(JobName(row.namespace_id(), row.job_id()));
@@ -157,7 +163,8 @@ Reply OnCancel(Editor& editor, const CancelJob& event) {
   spb::StoredJob& job = *found.job;
   editor.AddRequest(event.caller, job.job_id());
   if (IsTerminal(job.job().state()) || job.job().state() == pb::CANCELLING) return Done(job.job_id());
-  const std::string message = event.reason.empty() ? "cancelled by request" : StrCat("cancelled: ", event.reason);
+  const std::string message =
+      event.reason.empty() ? "cancelled by request" : StrCat("cancelled: ", event.reason);
   spb::StoredAttempt* attempt = ActiveAttempt(editor, job);
   if (attempt == nullptr) {
     SetJobState(editor, job, pb::CANCELLED, message, event.caller.actor);
@@ -175,8 +182,8 @@ Reply OnPause(Editor& editor, const PauseJob& event) {
   spb::StoredJob& job = *found.job;
   const pb::JobState state = job.job().state();
   if (IsTerminal(state) || state == pb::CANCELLING) {
-    return Refuse(absl::FailedPreconditionError(StrCat("job ", event.name, " is ", pb::JobState_Name(state),
-                                                       " and cannot be paused")),
+    return Refuse(absl::FailedPreconditionError(
+                      StrCat("job ", event.name, " is ", pb::JobState_Name(state), " and cannot be paused")),
                   pb::JOB_TERMINAL);
   }
   editor.AddRequest(event.caller, job.job_id());
@@ -200,13 +207,13 @@ Reply OnResume(Editor& editor, const ResumeJob& event) {
   spb::StoredJob& job = *found.job;
   const pb::JobState state = job.job().state();
   if (IsTerminal(state) || state == pb::CANCELLING) {
-    return Refuse(absl::FailedPreconditionError(StrCat("job ", event.name, " is ", pb::JobState_Name(state),
-                                                       " and cannot be resumed")),
+    return Refuse(absl::FailedPreconditionError(
+                      StrCat("job ", event.name, " is ", pb::JobState_Name(state), " and cannot be resumed")),
                   pb::JOB_TERMINAL);
   }
   if (state == pb::PAUSING) {
-    return Refuse(absl::FailedPreconditionError(StrCat("job ", event.name,
-                                                       " is still pausing: resume it once it is PAUSED")),
+    return Refuse(absl::FailedPreconditionError(
+                      StrCat("job ", event.name, " is still pausing: resume it once it is PAUSED")),
                   pb::JOB_NOT_TERMINAL);
   }
   editor.AddRequest(event.caller, job.job_id());
@@ -221,7 +228,8 @@ Reply OnDelete(Editor& editor, const DeleteJob& event) {
   const JobPtr job = FindJob(editor.base(), event.name);
   if (job == nullptr) return FindToEdit(editor, event.name).refusal;
   if (!IsTerminal(job->job().state())) {
-    return Refuse(absl::FailedPreconditionError(StrCat("job ", event.name, " is ", pb::JobState_Name(job->job().state()),
+    return Refuse(absl::FailedPreconditionError(StrCat("job ", event.name, " is ",
+                                                       pb::JobState_Name(job->job().state()),
                                                        ": cancel it before deleting it")),
                   pb::JOB_NOT_TERMINAL);
   }
@@ -273,7 +281,8 @@ Reply OnSchedule(Editor& editor) {
 
 Reply OnPrune(Editor& editor) {
   editor.base().requests.ForEach([&](const RequestPtr& request) {
-    if (FromProto(request->time()) < editor.now() - absl::Hours(24)) editor.DropRequest(request->request_id());
+    if (FromProto(request->time()) < editor.now() - absl::Hours(24))
+      editor.DropRequest(request->request_id());
   });
   return {};
 }

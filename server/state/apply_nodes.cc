@@ -19,7 +19,8 @@ Verdict VerdictOn(const ClusterState& state, const std::string& node_id, const w
   return verdict;
 }
 
-bool InInventory(const wpb::RegisterWorkerRequest& request, const std::string& job_id, int64_t epoch, int32_t rank) {
+bool InInventory(const wpb::RegisterWorkerRequest& request, const std::string& job_id, int64_t epoch,
+                 int32_t rank) {
   return std::any_of(request.ranks().begin(), request.ranks().end(), [&](const wpb::RankInventory& item) {
     return item.ref().job_id() == job_id && item.ref().epoch() == epoch && item.ref().rank() == rank;
   });
@@ -37,11 +38,44 @@ void EndMissingRanks(Editor& editor, const wpb::RegisterWorkerRequest& request) 
       if (InInventory(request, attempt->job_id(), attempt->epoch(), rank.rank())) continue;
       spb::StoredRank& row = *editor.Attempt(attempt->job_id(), attempt->epoch())->mutable_ranks(rank.rank());
       row.set_state(wpb::RANK_EXITED);
-      row.set_message(StrCat("rank ", rank.rank(), " is gone: the worker on node ", request.node_id(), " was restarted"));
+      row.set_message(
+          StrCat("rank ", rank.rank(), " is gone: the worker on node ", request.node_id(), " was restarted"));
       lost = true;
     }
     if (!lost) continue;
-    AfterRankEnded(editor, *editor.Job(attempt->job_id()), *editor.Attempt(attempt->job_id(), attempt->epoch()));
+    AfterRankEnded(editor, *editor.Job(attempt->job_id()),
+                   *editor.Attempt(attempt->job_id(), attempt->epoch()));
+  }
+}
+
+// Queued jobs whose data lies on a node that stays away, and which have no checkpoint there, are prepared
+// again.
+void PrepareElsewhere(Editor& editor, const std::string& node_id) {
+  std::vector<std::string> jobs;
+  editor.base().jobs.ForEach([&](const JobPtr& job) {
+    const bool bound = job->prepared_node() == node_id && job->resume_node().empty();
+    if (bound && job->job().state() == pb::QUEUED) jobs.push_back(job->job_id());
+  });
+  for (const std::string& id : jobs) {
+    spb::StoredJob& job = *editor.Job(id);
+    job.clear_prepared_cache();
+    job.clear_prepared_node();
+    SetJobState(editor, job, pb::PREPARING,
+                StrCat("preparing again: its data is on node ", node_id, ", which is out of contact"));
+  }
+}
+
+// A worker that was restarted took its ranks with it; they did not fail by themselves.
+void ExcuseRanks(Editor& editor, const std::string& node_id) {
+  std::vector<AttemptPtr> here;
+  editor.base().active.ForEach([&](const AttemptPtr& attempt) { here.push_back(attempt); });
+  for (const AttemptPtr& attempt : here) {
+    for (const spb::StoredRank& rank : attempt->ranks()) {
+      if (rank.node_id() != node_id || rank.state() != wpb::RANK_RUNNING) continue;
+      editor.Attempt(attempt->job_id(), attempt->epoch())
+          ->mutable_ranks(rank.rank())
+          ->set_message(StrCat("the worker on node ", node_id, " was restarted"));
+    }
   }
 }
 
@@ -72,6 +106,9 @@ Reply OnRegister(Editor& editor, const RegisterNode& event) {
   for (const wpb::RankInventory& rank : request.ranks()) {
     reply.verdicts.push_back(VerdictOn(editor.base(), request.node_id(), rank));
   }
+  const NodePtr before = editor.base().nodes.Find(request.node_id());
+  if (before != nullptr && before->incarnation() != request.incarnation())
+    ExcuseRanks(editor, request.node_id());
   EndMissingRanks(editor, request);
   spb::StoredNode* node = editor.Node(request.node_id());
   if (node == nullptr) node = editor.NewNode(request.node_id());
@@ -96,9 +133,31 @@ Reply OnContact(Editor& editor, const std::string& node_id, bool lost) {
   if (base == nullptr || base->state() == to) return {};
   spb::StoredNode& node = *editor.Node(node_id);
   *node.mutable_last_contact_time() = ToProto(editor.now());
-  SetNodeState(editor, node, to, lost ? "its lease ran out; its ranks may go on" : "its lease is renewed again");
+  SetNodeState(editor, node, to,
+               lost ? "its lease ran out; its ranks may go on" : "its lease is renewed again");
   SetContactLost(editor, node_id, lost);
   if (!lost) editor.WantSchedule();
+  return {};
+}
+
+Reply OnSilent(Editor& editor, const std::string& node_id) {
+  std::vector<AttemptPtr> waiting;
+  editor.base().active.ForEach([&](const AttemptPtr& attempt) {
+    const JobPtr job = editor.base().jobs.Find(attempt->job_id());
+    const bool redo = attempt->kind() == wpb::PREPARE;  // Takes no device and can be done elsewhere.
+    if (job != nullptr && (redo || job->job().state() == pb::CANCELLING)) waiting.push_back(attempt);
+  });
+  for (const AttemptPtr& base : waiting) {
+    spb::StoredAttempt& attempt = *editor.Attempt(base->job_id(), base->epoch());
+    for (spb::StoredRank& rank : *attempt.mutable_ranks()) {
+      const bool gone = rank.state() == wpb::RANK_EXITED || rank.state() == wpb::RANK_NOT_STARTED;
+      if (rank.node_id() != node_id || gone) continue;
+      rank.set_state(wpb::RANK_EXITED);
+      rank.set_message(StrCat("node ", node_id, " is out of contact"));
+    }
+    AfterRankEnded(editor, *editor.Job(base->job_id()), attempt);
+  }
+  PrepareElsewhere(editor, node_id);
   return {};
 }
 

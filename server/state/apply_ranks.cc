@@ -12,22 +12,21 @@
 namespace ft::state {
 namespace {
 
-// Gang failures in a row, without a new checkpoint or a new furthest step, after which the job fails; 0 = at once.
+constexpr int kUnlimited = -1;
+
+// Gang failures in a row, without a new checkpoint or a new furthest step, after which the job fails; 0 = at
+// once.
 int RetryBudget(pb::FailureClass failure_class) {
   switch (failure_class) {
-    case pb::HANG:
-      return 3;
+    case pb::HANG: return 3;
     case pb::DEVICE_FAULT:
     case pb::NETWORK:
     case pb::CHECKPOINT_IO:
-    case pb::UNKNOWN_EXIT:
-      return 5;
+    case pb::UNKNOWN_EXIT: return 5;
     case pb::NODE_LOST:
     case pb::PREEMPTED:
-    case pb::CONTROL_PLANE:
-      return 1 << 30;
-    default:
-      return 0;
+    case pb::CONTROL_PLANE: return 1 << 30;
+    default: return 0;
   }
 }
 
@@ -38,7 +37,8 @@ bool Gone(const spb::StoredRank& rank) {
 std::string ExitText(int wait_status) {
   if (WIFSIGNALED(wait_status)) {
     const char* name = sigabbrev_np(WTERMSIG(wait_status));
-    return StrCat("was killed by signal ", WTERMSIG(wait_status), name == nullptr ? "" : StrCat(" (SIG", name, ")"));
+    return StrCat("was killed by signal ", WTERMSIG(wait_status),
+                  name == nullptr ? "" : StrCat(" (SIG", name, ")"));
   }
   return StrCat("exited with status ", WEXITSTATUS(wait_status));
 }
@@ -53,7 +53,7 @@ pb::JobFailure FailureOf(const spb::StoredRank& rank) {
     failure.set_failure_class(parsed);
     failure.set_message(rank.result().message());
   } else if (rank.state() == wpb::RANK_NOT_STARTED) {
-    failure.set_failure_class(pb::CONTROL_PLANE);
+    failure.set_failure_class(pb::UNKNOWN_EXIT);
     failure.set_message(rank.message().empty() ? "the rank did not start" : rank.message());
   } else if (!rank.message().empty()) {
     failure.set_failure_class(pb::NODE_LOST);
@@ -82,6 +82,14 @@ bool AllHave(const spb::StoredAttempt& attempt, wpb::ResultRecord::State state) 
                      [&](const spb::StoredRank& rank) { return rank.result().state() == state; });
 }
 
+// Every rank has stopped at a checkpoint or was done already.
+bool EndedOnRequest(const spb::StoredAttempt& attempt) {
+  return std::all_of(attempt.ranks().begin(), attempt.ranks().end(), [](const spb::StoredRank& rank) {
+    return rank.result().state() == wpb::ResultRecord::STOPPED ||
+           rank.result().state() == wpb::ResultRecord::SUCCEEDED;
+  });
+}
+
 void Succeed(Editor& editor, spb::StoredJob& job, const spb::StoredAttempt& attempt) {
   if (attempt.kind() == wpb::PREPARE) {
     if (job.job().state() == pb::PAUSING) {
@@ -93,7 +101,8 @@ void Succeed(Editor& editor, spb::StoredJob& job, const spb::StoredAttempt& atte
   }
   const wpb::ResultRecord& result = attempt.ranks(0).result();
   pb::JobResult& out = *job.mutable_job()->mutable_result();
-  if (!result.adapter_path().empty()) out.set_adapter_dir(StrCat(job.job().run_dir(), "/", result.adapter_path()));
+  if (!result.adapter_path().empty())
+    out.set_adapter_dir(StrCat(job.job().run_dir(), "/", result.adapter_path()));
   out.set_adapter_sha256(result.adapter_sha256());
   out.set_ledger_sha256(result.ledger_sha256());
   job.mutable_job()->clear_failure();
@@ -103,15 +112,13 @@ void Succeed(Editor& editor, spb::StoredJob& job, const spb::StoredAttempt& atte
 void FailOrRetry(Editor& editor, spb::StoredJob& job, spb::StoredAttempt& attempt, int64_t furthest_before) {
   const pb::JobFailure failure = BlamedFailure(attempt);
   *attempt.mutable_failure() = failure;
-  const bool checkpointed = !editor.base().checkpoints.Under(AttemptKey(job.job_id(), attempt.epoch())).empty();
+  const bool checkpointed =
+      !editor.base().checkpoints.Under(AttemptKey(job.job_id(), attempt.epoch())).empty();
   const bool progressed = attempt.step() > furthest_before || checkpointed;
-  const int failures = failure.failure_class() == pb::CONTROL_PLANE ? job.failures_in_row()
-                       : progressed                                 ? 1
-                                                                    : job.failures_in_row() + 1;
-  job.set_failures_in_row(failures);
-  *job.mutable_job()->mutable_failure() = failure;
   const int budget = RetryBudget(failure.failure_class());
-  const bool give_up = failures > budget || budget == 0;
+  if (budget != kUnlimited) job.set_failures_in_row(progressed ? 1 : job.failures_in_row() + 1);
+  *job.mutable_job()->mutable_failure() = failure;
+  const bool give_up = budget == 0 || (budget != kUnlimited && job.failures_in_row() > budget);
   const bool pausing = job.job().state() == pb::PAUSING;
   if (give_up) {
     SetJobState(editor, job, pb::FAILED, failure.message());
@@ -121,8 +128,9 @@ void FailOrRetry(Editor& editor, spb::StoredJob& job, spb::StoredAttempt& attemp
     job.mutable_job()->set_state_message(StrCat("preparing again: ", failure.message()));
     editor.WantSchedule();
   } else if (job.job().state() != pb::RECOVERING) {
-    SetJobState(editor, job, pb::RECOVERING,
-                StrCat("restarting from step ", job.job().progress().checkpoint_step(), ": ", failure.message()));
+    SetJobState(
+        editor, job, pb::RECOVERING,
+        StrCat("restarting from step ", job.job().progress().checkpoint_step(), ": ", failure.message()));
   }
 }
 
@@ -142,7 +150,7 @@ void EndAttempt(Editor& editor, spb::StoredJob& job, spb::StoredAttempt& attempt
     SetJobState(editor, job, pb::CANCELLED, job.job().state_message());
   } else if (succeeded) {
     Succeed(editor, job, attempt);
-  } else if (AllHave(attempt, wpb::ResultRecord::STOPPED)) {
+  } else if (EndedOnRequest(attempt)) {
     if (state == pb::PAUSING) {
       SetJobState(editor, job, pb::PAUSED, StrCat("paused at step ", job.job().progress().checkpoint_step()));
     } else if (attempt.kind() == wpb::TRAIN && state != pb::RECOVERING) {
@@ -186,8 +194,8 @@ void ApplyPrepared(const wpb::PreparedRecord& record, const std::string& node_id
   job.set_prepared_node(node_id);
 }
 
-void ApplyRecord(Editor& editor, const wpb::RankRecord& record, spb::StoredJob& job, spb::StoredAttempt& attempt,
-                 spb::StoredRank& rank) {
+void ApplyRecord(Editor& editor, const wpb::RankRecord& record, spb::StoredJob& job,
+                 spb::StoredAttempt& attempt, spb::StoredRank& rank) {
   pb::JobProgress& progress = *job.mutable_job()->mutable_progress();
   switch (record.kind_case()) {
     case wpb::RankRecord::kPlan:
@@ -204,12 +212,8 @@ void ApplyRecord(Editor& editor, const wpb::RankRecord& record, spb::StoredJob& 
     case wpb::RankRecord::kBeat:
       if (rank.rank() == 0) progress.set_phase(record.beat().phase());
       break;
-    case wpb::RankRecord::kPrepared:
-      ApplyPrepared(record.prepared(), rank.node_id(), job);
-      break;
-    case wpb::RankRecord::kResult:
-      *rank.mutable_result() = record.result();
-      break;
+    case wpb::RankRecord::kPrepared: ApplyPrepared(record.prepared(), rank.node_id(), job); break;
+    case wpb::RankRecord::kResult: *rank.mutable_result() = record.result(); break;
     case wpb::RankRecord::kNote: {
       LogEntry entry{job.job().name(), StrCat("RANK_", record.note().reason()), record.note().message(),
                      StrCat("node:", rank.node_id())};
@@ -217,8 +221,7 @@ void ApplyRecord(Editor& editor, const wpb::RankRecord& record, spb::StoredJob& 
       editor.Log(entry);
       break;
     }
-    default:
-      break;
+    default: break;
   }
 }
 
@@ -251,10 +254,11 @@ void AfterRankEnded(Editor& editor, spb::StoredJob& job, spb::StoredAttempt& att
     return;
   }
   if (attempt.state() == spb::StoredAttempt::STOPPING) return;
-  const auto bad = std::find_if(attempt.ranks().begin(), attempt.ranks().end(), [](const spb::StoredRank& rank) {
-    return Gone(rank) && rank.result().state() != wpb::ResultRecord::SUCCEEDED &&
-           rank.result().state() != wpb::ResultRecord::STOPPED;
-  });
+  const auto bad =
+      std::find_if(attempt.ranks().begin(), attempt.ranks().end(), [](const spb::StoredRank& rank) {
+        return Gone(rank) && rank.result().state() != wpb::ResultRecord::SUCCEEDED &&
+               rank.result().state() != wpb::ResultRecord::STOPPED;
+      });
   if (bad == attempt.ranks().end()) return;
   // One rank failed: the whole gang stops, and restarts together under the next epoch.
   *attempt.mutable_failure() = FailureOf(*bad);
@@ -284,7 +288,8 @@ Reply OnRankReport(Editor& editor, const RankReport& event) {
                                    [](const spb::StoredRank& r) { return r.state() == wpb::RANK_RUNNING; });
   if (all_run && attempt.state() == spb::StoredAttempt::ALLOCATED) {
     attempt.set_state(spb::StoredAttempt::RUNNING);
-    if (job.job().state() == pb::STARTING) SetJobState(editor, job, pb::RUNNING, StrCat("running on ", rank.node_id()));
+    if (job.job().state() == pb::STARTING)
+      SetJobState(editor, job, pb::RUNNING, StrCat("running on ", rank.node_id()));
   }
   return {};
 }
@@ -293,10 +298,12 @@ Reply OnRecords(Editor& editor, const RecordsArrived& event) {
   const wpb::RankRef& ref = event.ref;
   if (Status fence = CheckFence(editor.base(), event.node_id, ref); !fence.ok()) return {fence, "", {}, 0};
   Reply reply;
-  reply.acked_sequence = CurrentAttempt(editor.base(), *editor.base().jobs.Find(ref.job_id()))->ranks(ref.rank()).acked_sequence();
-  const bool news = std::any_of(event.records.begin(), event.records.end(), [&](const wpb::RankRecord& record) {
-    return record.sequence() == reply.acked_sequence + 1;
-  });
+  reply.acked_sequence = CurrentAttempt(editor.base(), *editor.base().jobs.Find(ref.job_id()))
+                             ->ranks(ref.rank())
+                             .acked_sequence();
+  const bool news = std::any_of(
+      event.records.begin(), event.records.end(),
+      [&](const wpb::RankRecord& record) { return record.sequence() == reply.acked_sequence + 1; });
   if (!news) return reply;
   spb::StoredJob& job = *editor.Job(ref.job_id());
   spb::StoredAttempt& attempt = *editor.Attempt(ref.job_id(), ref.epoch());
@@ -314,7 +321,8 @@ Reply OnCheckpoint(Editor& editor, const CheckpointWritten& event) {
   const wpb::RankRef& ref = event.ref;
   if (Status fence = CheckFence(editor.base(), event.node_id, ref); !fence.ok()) return {fence, "", {}, 0};
   const wpb::CheckpointRecord& record = event.checkpoint;
-  if (editor.base().checkpoints.Find(CheckpointKey(ref.job_id(), ref.epoch(), record.step())) != nullptr) return {};
+  if (editor.base().checkpoints.Find(CheckpointKey(ref.job_id(), ref.epoch(), record.step())) != nullptr)
+    return {};
   spb::StoredJob& job = *editor.Job(ref.job_id());
   if (record.step() < job.job().progress().checkpoint_step()) return {};  // Repeated, and dropped since.
   spb::StoredCheckpoint row;
@@ -333,8 +341,8 @@ Reply OnCheckpoint(Editor& editor, const CheckpointWritten& event) {
   job.set_resume_node(event.node_id);
   job.set_resume_path(record.path());
   job.set_failures_in_row(0);
-  LogEntry entry{job.job().name(), "CHECKPOINT_COMMITTED", StrCat("step ", record.step(), ", ", record.path()),
-                 StrCat("node:", event.node_id)};
+  LogEntry entry{job.job().name(), "CHECKPOINT_COMMITTED",
+                 StrCat("step ", record.step(), ", ", record.path()), StrCat("node:", event.node_id)};
   entry.epoch = ref.epoch();
   editor.Log(entry);
   DropOldCheckpoints(editor, job);
@@ -344,7 +352,9 @@ Reply OnCheckpoint(Editor& editor, const CheckpointWritten& event) {
 Reply OnStopFoundNothing(Editor& editor, const StopFoundNothing& event) {
   const JobPtr base = editor.base().jobs.Find(event.job_id);
   const AttemptPtr current = base == nullptr ? nullptr : CurrentAttempt(editor.base(), *base);
-  if (current == nullptr || current->epoch() != event.epoch || current->state() != spb::StoredAttempt::STOPPING) return {};
+  if (current == nullptr || current->epoch() != event.epoch ||
+      current->state() != spb::StoredAttempt::STOPPING)
+    return {};
   spb::StoredJob& job = *editor.Job(event.job_id);
   spb::StoredAttempt& attempt = *editor.Attempt(event.job_id, event.epoch);
   for (spb::StoredRank& rank : *attempt.mutable_ranks()) {

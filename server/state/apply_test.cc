@@ -71,7 +71,8 @@ class Cluster {
     return Do(RecordsArrived{"a", Ref(id, rank), std::move(records)}).reply;
   }
 
-  wpb::RankRecord Result(uint64_t sequence, wpb::ResultRecord::State result, const std::string& failure_class = "") {
+  wpb::RankRecord Result(uint64_t sequence, wpb::ResultRecord::State result,
+                         const std::string& failure_class = "") {
     wpb::RankRecord record;
     record.set_sequence(sequence);
     record.mutable_result()->set_state(result);
@@ -93,12 +94,15 @@ class Cluster {
   void Checkpoint(const std::string& id, int64_t step) {
     CheckpointWritten event{"a", Ref(id), {}};
     event.checkpoint.set_step(step);
-    event.checkpoint.set_path("checkpoints/e" + std::to_string(Job(id).epoch()) + "-s" + std::to_string(step));
+    event.checkpoint.set_path("checkpoints/e" + std::to_string(Job(id).epoch()) + "-s" +
+                              std::to_string(step));
     EXPECT_TRUE(Do(event).reply.status.ok());
   }
 
   const pb::Job& Job(const std::string& id) { return state_.jobs.Find(id)->job(); }
-  const spb::StoredAttempt& Attempt(const std::string& id) { return *CurrentAttempt(state_, *state_.jobs.Find(id)); }
+  const spb::StoredAttempt& Attempt(const std::string& id) {
+    return *CurrentAttempt(state_, *state_.jobs.Find(id));
+  }
   ClusterState& state() { return state_; }
   const std::vector<wpb::RegisterWorkerResponse::Verdict>& verdicts() const { return verdicts_; }
 
@@ -164,7 +168,8 @@ TEST(Apply, WritesOfAnOlderEpochAreRefused) {
   cluster.Create("j");
   const wpb::RankRef old = cluster.Ref("j");
   cluster.FinishPrepare("j");
-  for (const Event& event : std::vector<Event>{RecordsArrived{"a", old, {}}, CheckpointWritten{"a", old, {}}}) {
+  for (const Event& event :
+       std::vector<Event>{RecordsArrived{"a", old, {}}, CheckpointWritten{"a", old, {}}}) {
     EXPECT_EQ(rpc::ReasonOf(cluster.Do(event).reply.status), pb::STALE_EPOCH);
   }
   RankReport report{"a", {}};
@@ -217,8 +222,10 @@ TEST(Apply, UnknownExitsInARowUseUpTheBudgetAndCheckpointsRefillIt) {
 
 TEST(Apply, ConfigErrorsFailAtOnceAndNetworkErrorsAreRetried) {
   Cluster cluster;
-  for (const auto& [failure_class, state] : {std::pair{"CONFIG", pb::FAILED}, {"DATA", pb::FAILED},
-                                             {"NAN_LOSS", pb::FAILED}, {"NETWORK", pb::RECOVERING}}) {
+  for (const auto& [failure_class, state] : {std::pair{"CONFIG", pb::FAILED},
+                                             {"DATA", pb::FAILED},
+                                             {"NAN_LOSS", pb::FAILED},
+                                             {"NETWORK", pb::RECOVERING}}) {
     const std::string id = std::string("j-") + failure_class;
     cluster.Create(id);
     cluster.FinishPrepare(id);
@@ -312,6 +319,76 @@ TEST(Apply, SilentNodeTakesNoNewWorkAndLosesNothing) {
   cluster.Do(SchedulePass{});
   EXPECT_FALSE(cluster.Job("j").contact_lost());
   EXPECT_EQ(cluster.Job("k").epoch(), 1);
+}
+
+TEST(Apply, CancelledJobDoesNotWaitForASilentNodeForEver) {
+  Cluster cluster;
+  cluster.Create("j");
+  cluster.Create("running");
+  cluster.FinishPrepare("j");
+  cluster.Report("j", wpb::RANK_RUNNING);
+  cluster.Do(NodeContactLost{"a"});
+  cluster.Do(CancelJob{{}, "j", ""});
+  EXPECT_EQ(cluster.Job("j").state(), pb::CANCELLING);
+  wpb::RankInventory rank;
+  *rank.mutable_ref() = cluster.Ref("j");
+  rank.set_state(wpb::RANK_RUNNING);
+  cluster.Do(NodeSilent{"a"});
+  EXPECT_EQ(cluster.Job("j").state(), pb::CANCELLED);
+  EXPECT_EQ(cluster.Job("running").state(), pb::PREPARING);
+  cluster.Node("a", 8, "i1", {rank});
+  EXPECT_EQ(cluster.verdicts().at(0).action(), wpb::RegisterWorkerResponse::Verdict::KILL);
+}
+
+TEST(Apply, QueuedJobIsPreparedElsewhereWhenItsNodeStaysAway) {
+  Cluster cluster(/*cores=*/2);
+  cluster.Create("first");
+  cluster.FinishPrepare("first");
+  cluster.Create("queued");
+  cluster.FinishPrepare("queued");
+  EXPECT_EQ(cluster.Job("queued").state(), pb::QUEUED);
+  cluster.Do(NodeContactLost{"a"});
+  cluster.Node("b", 2);
+  cluster.Do(SchedulePass{});
+  EXPECT_EQ(cluster.Job("queued").state(), pb::QUEUED);
+  cluster.Do(NodeSilent{"a"});
+  cluster.Do(SchedulePass{});
+  EXPECT_EQ(cluster.Job("queued").state(), pb::PREPARING);
+  EXPECT_EQ(cluster.Attempt("queued").ranks(0).node_id(), "b");
+  EXPECT_EQ(cluster.Job("first").state(),
+            pb::STARTING);  // It has a rank there: nothing is done without evidence.
+}
+
+TEST(Apply, RestartedWorkerDoesNotUseUpTheBudget) {
+  Cluster cluster;
+  cluster.Create("j");
+  cluster.FinishPrepare("j");
+  for (int i = 0; i < 8; ++i) {
+    cluster.Report("j", wpb::RANK_RUNNING);
+    wpb::RankInventory rank;
+    *rank.mutable_ref() = cluster.Ref("j");
+    rank.set_state(wpb::RANK_EXITED);
+    cluster.Node("a", 8, "i" + std::to_string(i + 10), {rank});
+    cluster.Report("j", wpb::RANK_EXITED, 0, SIGKILL);
+    ASSERT_EQ(cluster.Job("j").state(), pb::RECOVERING) << i;
+    EXPECT_EQ(cluster.Job("j").failure().failure_class(), pb::NODE_LOST);
+    cluster.Do(SchedulePass{});
+  }
+}
+
+TEST(Apply, RankThatCannotBeStartedFailsTheJobAfterItsBudget) {
+  Cluster cluster;
+  cluster.Create("j");
+  for (int i = 0; i < 6; ++i) {
+    RankReport event{"a", {}};
+    *event.report.mutable_ref() = cluster.Ref("j");
+    event.report.set_state(wpb::RANK_NOT_STARTED);
+    event.report.set_message("cannot start ft-rank: No such file or directory");
+    cluster.Do(event);
+    cluster.Do(SchedulePass{});
+  }
+  EXPECT_EQ(cluster.Job("j").state(), pb::FAILED);
+  EXPECT_EQ(cluster.Job("j").state_message(), "cannot start ft-rank: No such file or directory");
 }
 
 TEST(Apply, RecordsCountOnceAndInOrder) {

@@ -15,7 +15,9 @@ std::string Padded(int64_t value) {
 
 }  // namespace
 
-std::string AttemptKey(const std::string& job_id, int64_t epoch) { return StrCat(job_id, "/", Padded(epoch)); }
+std::string AttemptKey(const std::string& job_id, int64_t epoch) {
+  return StrCat(job_id, "/", Padded(epoch));
+}
 
 std::string CheckpointKey(const std::string& job_id, int64_t epoch, int64_t step) {
   return StrCat(job_id, "/", Padded(epoch), "/", Padded(step));
@@ -39,7 +41,8 @@ JobPtr FindJob(const ClusterState& state, const std::string& name) {
   if (JobPtr job = state.jobs.Find(name)) return job;
   JobPtr newest;
   state.jobs.ForEach([&](const JobPtr& job) {
-    if (job->job().display_name() == name && (newest == nullptr || newest->order() < job->order())) newest = job;
+    if (job->job().display_name() == name && (newest == nullptr || newest->order() < job->order()))
+      newest = job;
   });
   return newest;
 }
@@ -61,10 +64,12 @@ void Install(const Changes& changes, ClusterState& state) {
   }
   for (const NodePtr& node : changes.nodes) state.nodes.Set(node->node_id(), node);
   for (const CheckpointPtr& row : changes.checkpoints) {
-    state.checkpoints.Set(CheckpointKey(row->job_id(), row->checkpoint().epoch(), row->checkpoint().step()), row);
+    state.checkpoints.Set(CheckpointKey(row->job_id(), row->checkpoint().epoch(), row->checkpoint().step()),
+                          row);
   }
   for (const CheckpointPtr& row : changes.deleted_checkpoints) {
-    state.checkpoints.Erase(CheckpointKey(row->job_id(), row->checkpoint().epoch(), row->checkpoint().step()));
+    state.checkpoints.Erase(
+        CheckpointKey(row->job_id(), row->checkpoint().epoch(), row->checkpoint().step()));
   }
   for (const RequestPtr& row : changes.requests) state.requests.Set(row->request_id(), row);
   for (const std::string& id : changes.deleted_requests) state.requests.Erase(id);
@@ -74,7 +79,8 @@ void Install(const Changes& changes, ClusterState& state) {
       state.active.Erase(AttemptKey(attempt->job_id(), attempt->epoch()));
     }
     for (const auto& row : state.checkpoints.Under(job->job_id())) {
-      state.checkpoints.Erase(CheckpointKey(row->job_id(), row->checkpoint().epoch(), row->checkpoint().step()));
+      state.checkpoints.Erase(
+          CheckpointKey(row->job_id(), row->checkpoint().epoch(), row->checkpoint().step()));
     }
     state.jobs.Erase(job->job_id());
   }

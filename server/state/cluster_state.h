@@ -1,5 +1,5 @@
-// Everything the coordinator knows that survives it: rows by key, and the revision of the last change. A value type; a
-// copy is a snapshot.
+// Everything the coordinator knows that survives it: rows by key, and the revision of the last change. A
+// value type; a copy is a snapshot.
 #pragma once
 
 #include <string>
@@ -22,13 +22,13 @@ using CheckpointPtr = CowMap<spb::StoredCheckpoint>::Ptr;
 using RequestPtr = CowMap<spb::StoredRequest>::Ptr;
 
 struct ClusterState {
-  std::string store_id;  // New with each store; resume tokens of another store are refused.
-  int64_t term = 0;      // Grows with each start of a coordinator on this store.
-  int64_t revision = 0;  // Of the last change.
-  CowMap<spb::StoredJob> jobs;                // by job id
-  CowMap<spb::StoredAttempt> attempts;        // by AttemptKey, those that have ended too
-  CowMap<spb::StoredAttempt> active;          // the ones that have not
-  CowMap<spb::StoredNode> nodes;              // by node id
+  std::string store_id;                 // New with each store; resume tokens of another store are refused.
+  int64_t term = 0;                     // Grows with each start of a coordinator on this store.
+  int64_t revision = 0;                 // Of the last change.
+  CowMap<spb::StoredJob> jobs;          // by job id
+  CowMap<spb::StoredAttempt> attempts;  // by AttemptKey, those that have ended too
+  CowMap<spb::StoredAttempt> active;    // the ones that have not
+  CowMap<spb::StoredNode> nodes;        // by node id
   CowMap<spb::StoredCheckpoint> checkpoints;  // by CheckpointKey; committed ones only
   CowMap<spb::StoredRequest> requests;        // by request id
 };
@@ -58,7 +58,8 @@ std::string CheckpointKey(const std::string& job_id, int64_t epoch, int64_t step
 bool IsTerminal(pb::JobState state);
 std::string JobName(const std::string& namespace_id, const std::string& job_id);
 
-// A resource name, a job id, or a display name of the namespace (the newest job of that name); null when there is none.
+// A resource name, a job id, or a display name of the namespace (the newest job of that name); null when
+// there is none.
 JobPtr FindJob(const ClusterState& state, const std::string& name);
 
 // The job's newest attempt; null before the first.

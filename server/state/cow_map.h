@@ -1,6 +1,6 @@
-// A map whose copy is cheap: values are shared and immutable, and a change copies only the bucket it touches. This is
-// what makes a whole snapshot of the coordinator's state affordable after every commit. A value is safe to read from any
-// thread; one map object belongs to one thread.
+// A map whose copy is cheap: values are shared and immutable, and a change copies only the bucket it touches.
+// This is what makes a whole snapshot of the coordinator's state affordable after every commit. A value is
+// safe to read from any thread; one map object belongs to one thread.
 //
 // Keys are bucketed by the part before the first '/', so that all keys of one job lie together and in order.
 #pragma once

@@ -1,5 +1,5 @@
-// Collects what one transition changes: rows are copied when first touched, events and commands are listed, and Finish()
-// numbers the revisions. For Apply()'s own files only. One thread.
+// Collects what one transition changes: rows are copied when first touched, events and commands are listed,
+// and Finish() numbers the revisions. For Apply()'s own files only. One thread.
 #pragma once
 
 #include <map>
@@ -42,7 +42,9 @@ class Editor {
   void DropRequest(const std::string& id) { changes_.deleted_requests.push_back(id); }
   void AddRequest(const Caller& caller, const std::string& job_id);
   void Log(const LogEntry& entry);
-  void Send(const std::string& node_id, wpb::Command command) { commands_.push_back({node_id, std::move(command)}); }
+  void Send(const std::string& node_id, wpb::Command command) {
+    commands_.push_back({node_id, std::move(command)});
+  }
   void WantSchedule() { schedule_ = true; }
 
   // The state before this transition; rows edited so far are not in it.
@@ -69,6 +71,7 @@ Reply OnResume(Editor& editor, const ResumeJob& event);
 Reply OnDelete(Editor& editor, const DeleteJob& event);
 Reply OnRegister(Editor& editor, const RegisterNode& event);
 Reply OnContact(Editor& editor, const std::string& node_id, bool lost);
+Reply OnSilent(Editor& editor, const std::string& node_id);
 Reply OnRankReport(Editor& editor, const RankReport& event);
 Reply OnRecords(Editor& editor, const RecordsArrived& event);
 Reply OnCheckpoint(Editor& editor, const CheckpointWritten& event);
@@ -82,10 +85,12 @@ void SetJobState(Editor& editor, spb::StoredJob& job, pb::JobState to, const std
                  const std::string& actor = "coordinator");
 // Tells every node of the attempt to stop its ranks.
 void StopAttempt(Editor& editor, spb::StoredAttempt& attempt, bool with_checkpoint);
-// After a rank's end: stops the gang, or ends the attempt when all ranks are gone and decides what the job does next.
+// After a rank's end: stops the gang, or ends the attempt when all ranks are gone and decides what the job
+// does next.
 void AfterRankEnded(Editor& editor, spb::StoredJob& job, spb::StoredAttempt& attempt);
 
-wpb::Command StartCommand(const spb::StoredJob& job, const spb::StoredAttempt& attempt, const std::string& node_id);
+wpb::Command StartCommand(const spb::StoredJob& job, const spb::StoredAttempt& attempt,
+                          const std::string& node_id);
 wpb::Command StopCommand(const spb::StoredAttempt& attempt);
 
 }  // namespace ft::state

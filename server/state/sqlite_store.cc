@@ -57,9 +57,10 @@ StatusOr<UniqueFd> LockFolder(const std::filesystem::path& dir) {
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!fd.valid()) return ErrnoStatus("open", path, errno);
   if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    return absl::FailedPreconditionError(StrCat("data folder ", dir.string(),
-                                                " is in use by another coordinator: stop it or choose another folder "
-                                                "with --data"));
+    return absl::FailedPreconditionError(
+        StrCat("data folder ", dir.string(),
+               " is in use by another coordinator: stop it or choose another folder "
+               "with --data"));
   }
   return fd;
 }
@@ -91,7 +92,8 @@ class SqliteStore::Statement {
   bool Next() { return sqlite3_step(statement_) == SQLITE_ROW; }
   std::string Text(int column) {
     const void* data = sqlite3_column_blob(statement_, column);
-    return std::string(static_cast<const char*>(data), data == nullptr ? 0 : sqlite3_column_bytes(statement_, column));
+    return std::string(static_cast<const char*>(data),
+                       data == nullptr ? 0 : sqlite3_column_bytes(statement_, column));
   }
   int64_t Int(int column) { return sqlite3_column_int64(statement_, column); }
 
@@ -111,8 +113,8 @@ StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::filesystem::
   auto store = std::unique_ptr<SqliteStore>(new SqliteStore(std::move(lock), db));
   if (rc != SQLITE_OK) return store->Error(StrCat("open ", path));
   sqlite3_busy_timeout(db, 1000);
-  for (const char* pragma : {"PRAGMA locking_mode=EXCLUSIVE", "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL",
-                             "PRAGMA foreign_keys=ON"}) {
+  for (const char* pragma : {"PRAGMA locking_mode=EXCLUSIVE", "PRAGMA journal_mode=WAL",
+                             "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON"}) {
     RETURN_IF_ERROR(store->Execute(pragma));
   }
   RETURN_IF_ERROR(WithContext(store->CreateSchema(), path));
@@ -138,7 +140,8 @@ Status SqliteStore::Execute(const char* sql) {
 
 StatusOr<sqlite3_stmt*> SqliteStore::Prepared(const char* sql) {
   sqlite3_stmt*& statement = statements_[sql];
-  if (statement == nullptr && sqlite3_prepare_v2(db_, sql, -1, &statement, nullptr) != SQLITE_OK) return Error(sql);
+  if (statement == nullptr && sqlite3_prepare_v2(db_, sql, -1, &statement, nullptr) != SQLITE_OK)
+    return Error(sql);
   return statement;
 }
 
@@ -150,13 +153,15 @@ Status SqliteStore::CreateSchema() {
   version.Next();
   if (id.Int(0) == kApplicationId && version.Int(0) == kSchemaVersion) return absl::OkStatus();
   if (id.Int(0) == kApplicationId) {
-    return absl::FailedPreconditionError(StrCat("the store has version ", version.Int(0), ", this program reads version ",
-                                                kSchemaVersion, ": use the program that wrote it"));
+    return absl::FailedPreconditionError(StrCat("the store has version ", version.Int(0),
+                                                ", this program reads version ", kSchemaVersion,
+                                                ": use the program that wrote it"));
   }
   if (id.Int(0) != 0) return absl::FailedPreconditionError("not a store of finetuned");
   RETURN_IF_ERROR(Execute("BEGIN IMMEDIATE"));
   RETURN_IF_ERROR(Execute(kSchema));
-  RETURN_IF_ERROR(Execute(StrCat("INSERT INTO meta VALUES ('store_id', '", RandomHex(), "'), ('revision', '0')").c_str()));
+  RETURN_IF_ERROR(Execute(
+      StrCat("INSERT INTO meta VALUES ('store_id', '", RandomHex(), "'), ('revision', '0')").c_str()));
   RETURN_IF_ERROR(Execute("INSERT INTO leader VALUES (1, 0)"));
   RETURN_IF_ERROR(Execute(StrCat("PRAGMA application_id=", kApplicationId).c_str()));
   RETURN_IF_ERROR(Execute(StrCat("PRAGMA user_version=", kSchemaVersion).c_str()));
@@ -175,12 +180,14 @@ StatusOr<ClusterState> SqliteStore::Load() {
   };
   Status broken;
   const auto parsed = [&](auto row, const std::string& bytes, const char* table) {
-    if (!row->ParseFromString(bytes)) broken = absl::DataLossError(StrCat("store: a row of ", table, " does not parse"));
+    if (!row->ParseFromString(bytes))
+      broken = absl::DataLossError(StrCat("store: a row of ", table, " does not parse"));
     return row;
   };
   Changes all;
   RETURN_IF_ERROR(query("SELECT term FROM leader", [&](Statement& row) { state.term = row.Int(0); }));
-  RETURN_IF_ERROR(query("SELECT value FROM meta WHERE key='store_id'", [&](Statement& row) { state.store_id = row.Text(0); }));
+  RETURN_IF_ERROR(query("SELECT value FROM meta WHERE key='store_id'",
+                        [&](Statement& row) { state.store_id = row.Text(0); }));
   RETURN_IF_ERROR(query("SELECT CAST(value AS INTEGER) FROM meta WHERE key='revision'",
                         [&](Statement& row) { all.revision = row.Int(0); }));
   RETURN_IF_ERROR(query("SELECT row FROM jobs", [&](Statement& row) {
@@ -210,7 +217,8 @@ Status SqliteStore::WriteGroup(std::span<const Changes* const> group) {
     if (status.ok()) status = WriteDeletions(*changes);
   }
   if (status.ok()) status = Execute("COMMIT");
-  if (!status.ok() && sqlite3_get_autocommit(db_) == 0) sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
+  if (!status.ok() && sqlite3_get_autocommit(db_) == 0)
+    sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
   return status;
 }
 
@@ -224,7 +232,10 @@ Status SqliteStore::WriteChanges(const Changes& changes) {
   for (const JobPtr& job : changes.jobs) {
     RETURN_IF_ERROR(put("INSERT OR REPLACE INTO jobs VALUES (?,?,?,?,?,?,?)", [&](Statement& s) {
       s.Bind(job->job_id()).Bind(job->namespace_id()).Bind(job->job().display_name());
-      s.Bind(pb::JobState_Name(job->job().state())).Bind(job->job().epoch()).Bind(job->revision()).BindRow(*job);
+      s.Bind(pb::JobState_Name(job->job().state()))
+          .Bind(job->job().epoch())
+          .Bind(job->revision())
+          .BindRow(*job);
     }));
   }
   for (const AttemptPtr& attempt : changes.attempts) {
@@ -241,7 +252,10 @@ Status SqliteStore::WriteChanges(const Changes& changes) {
   }
   for (const NodePtr& node : changes.nodes) {
     RETURN_IF_ERROR(put("INSERT OR REPLACE INTO nodes VALUES (?,?,?,?)", [&](Statement& s) {
-      s.Bind(node->node_id()).Bind(pb::NodeState_Name(node->state())).Bind(node->incarnation()).BindRow(*node);
+      s.Bind(node->node_id())
+          .Bind(pb::NodeState_Name(node->state()))
+          .Bind(node->incarnation())
+          .BindRow(*node);
     }));
   }
   for (const CheckpointPtr& row : changes.checkpoints) {
@@ -250,9 +264,8 @@ Status SqliteStore::WriteChanges(const Changes& changes) {
     }));
   }
   for (const RequestPtr& row : changes.requests) {
-    RETURN_IF_ERROR(put("INSERT INTO requests VALUES (?,?,?)", [&](Statement& s) {
-      s.Bind(row->request_id()).Bind(row->method()).BindRow(*row);
-    }));
+    RETURN_IF_ERROR(put("INSERT INTO requests VALUES (?,?,?)",
+                        [&](Statement& s) { s.Bind(row->request_id()).Bind(row->method()).BindRow(*row); }));
   }
   for (const pb::Event& event : changes.events) {
     RETURN_IF_ERROR(put("INSERT INTO events VALUES (?,?,?,?)", [&](Statement& s) {
@@ -290,10 +303,12 @@ Status SqliteStore::WriteDeletions(const Changes& changes) {
 
 StatusOr<std::vector<pb::Event>> SqliteStore::ReadEvents(const EventQuery& query) {
   static constexpr char kSql[] =
-      "SELECT row FROM events WHERE revision>?1 AND (?2='' OR subject=?2) AND (?3='' OR type=?3) ORDER BY revision "
+      "SELECT row FROM events WHERE revision>?1 AND (?2='' OR subject=?2) AND (?3='' OR type=?3) ORDER BY "
+      "revision "
       "LIMIT ?4";
   static constexpr char kOfSubject[] =
-      "SELECT row FROM events WHERE revision>?1 AND subject=?2 AND (?3='' OR type=?3) ORDER BY revision LIMIT ?4";
+      "SELECT row FROM events WHERE revision>?1 AND subject=?2 AND (?3='' OR type=?3) ORDER BY revision "
+      "LIMIT ?4";
   ASSIGN_OR_RETURN(sqlite3_stmt * prepared, Prepared(query.subject.empty() ? kSql : kOfSubject));
   Statement statement(prepared);
   statement.Bind(query.after_revision).Bind(query.subject).Bind(query.type).Bind(int64_t{query.limit});
@@ -307,7 +322,8 @@ StatusOr<std::vector<pb::Event>> SqliteStore::ReadEvents(const EventQuery& query
 }
 
 StatusOr<int64_t> SqliteStore::OldestRevision() {
-  ASSIGN_OR_RETURN(sqlite3_stmt * prepared, Prepared("SELECT CAST(value AS INTEGER) FROM meta WHERE key='trimmed'"));
+  ASSIGN_OR_RETURN(sqlite3_stmt * prepared,
+                   Prepared("SELECT CAST(value AS INTEGER) FROM meta WHERE key='trimmed'"));
   Statement statement(prepared);
   return statement.Next() ? statement.Int(0) : int64_t{0};
 }
@@ -315,7 +331,8 @@ StatusOr<int64_t> SqliteStore::OldestRevision() {
 Status SqliteStore::TrimEvents(int64_t up_to_revision) {
   RETURN_IF_ERROR(Execute("BEGIN IMMEDIATE"));
   RETURN_IF_ERROR(Execute(StrCat("DELETE FROM events WHERE revision<=", up_to_revision).c_str()));
-  RETURN_IF_ERROR(Execute(StrCat("INSERT OR REPLACE INTO meta VALUES ('trimmed', ", up_to_revision, ")").c_str()));
+  RETURN_IF_ERROR(
+      Execute(StrCat("INSERT OR REPLACE INTO meta VALUES ('trimmed', ", up_to_revision, ")").c_str()));
   return Execute("COMMIT");
 }
 

@@ -1,5 +1,6 @@
-// Store in one SQLite file: WAL, synchronous=FULL, exclusive locking, exactly one connection (SQLite before 3.51.3 can
-// corrupt a WAL that two connections reset). A lock file of its own keeps a second coordinator out of the folder.
+// Store in one SQLite file: WAL, synchronous=FULL, exclusive locking, exactly one connection (SQLite
+// before 3.51.3 can corrupt a WAL that two connections reset). A lock file of its own keeps a second
+// coordinator out of the folder.
 #pragma once
 
 #include <sqlite3.h>
@@ -15,8 +16,8 @@ namespace ft::state {
 
 class SqliteStore : public Store {
  public:
-  // Creates or opens `<dir>/coordinator.db`. FAILED_PRECONDITION when another coordinator holds the folder, or the file
-  // is not ours or from a newer version.
+  // Creates or opens `<dir>/coordinator.db`. FAILED_PRECONDITION when another coordinator holds the folder,
+  // or the file is not ours or from a newer version.
   static StatusOr<std::unique_ptr<SqliteStore>> Open(const std::filesystem::path& dir);
   ~SqliteStore() override;
 

@@ -14,15 +14,18 @@ namespace {
 constexpr size_t kGroupLimit = 512;
 
 Status InboxFull() {
-  return rpc::WithReason(
-      absl::ResourceExhaustedError(StrCat("the coordinator has ", StateLoop::kInboxLimit, " requests waiting: retry in a second")),
-      pb::INBOX_FULL);
+  return rpc::WithReason(absl::ResourceExhaustedError(StrCat("the coordinator has ", StateLoop::kInboxLimit,
+                                                             " requests waiting: retry in a second")),
+                         pb::INBOX_FULL);
 }
 
 }  // namespace
 
 StateLoop::StateLoop(Store& store, const Clock& clock, ClusterState initial)
-    : store_(store), clock_(clock), working_(initial), published_(std::make_shared<ClusterState>(std::move(initial))) {}
+    : store_(store),
+      clock_(clock),
+      working_(initial),
+      published_(std::make_shared<ClusterState>(std::move(initial))) {}
 
 void StateLoop::Start() {
   loop_thread_ = std::thread([this] {
@@ -190,7 +193,8 @@ void StateLoop::RefuseGroup(std::deque<Item>& group, const Status& why) {
 void StateLoop::Release(std::deque<Item>& group) {
   Committed committed;
   for (auto it = group.rbegin(); it != group.rend() && committed.snapshot == nullptr; ++it) {
-    if (!it->transition.changes.empty()) committed.snapshot = std::make_shared<ClusterState>(it->transition.next);
+    if (!it->transition.changes.empty())
+      committed.snapshot = std::make_shared<ClusterState>(it->transition.next);
   }
   if (committed.snapshot != nullptr) {
     std::lock_guard lock(mutex_);

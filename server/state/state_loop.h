@@ -1,9 +1,10 @@
 // The coordinator's heart: one thread (StateLoop) decides, one thread (the writer) makes it durable.
 //
-// The loop owns `working`, the state after every accepted event, on which all decisions are taken. Each transition goes
-// to the writer, which stores transitions in order, a group per transaction, then publishes an immutable snapshot and
-// lets out replies, commands and watch items. Nothing leaves the process before its commit. DATA_LOSS from the store
-// aborts the process; a full disk drops `working`, goes back to the published state and refuses the group's mutations.
+// The loop owns `working`, the state after every accepted event, on which all decisions are taken. Each
+// transition goes to the writer, which stores transitions in order, a group per transaction, then publishes
+// an immutable snapshot and lets out replies, commands and watch items. Nothing leaves the process before its
+// commit. DATA_LOSS from the store aborts the process; a full disk drops `working`, goes back to the
+// published state and refuses the group's mutations.
 #pragma once
 
 #include <atomic>
@@ -40,7 +41,8 @@ struct LoopStats {
 
 class StateLoop {
  public:
-  using Done = std::function<void(const Reply&, const Snapshot&)>;  // On the writer's thread, after the commit.
+  using Done =
+      std::function<void(const Reply&, const Snapshot&)>;  // On the writer's thread, after the commit.
 
   static constexpr size_t kInboxLimit = 4096;
 
@@ -50,13 +52,16 @@ class StateLoop {
 
   // Set before Start(). `on_committed` and `on_commands` run on the writer's thread.
   void OnCommitted(std::function<void(const Committed&)> callback) { on_committed_ = std::move(callback); }
-  void OnCommands(std::function<void(const std::vector<NodeCommand>&)> callback) { on_commands_ = std::move(callback); }
+  void OnCommands(std::function<void(const std::vector<NodeCommand>&)> callback) {
+    on_commands_ = std::move(callback);
+  }
   void SetStats(LoopStats stats) { stats_ = std::move(stats); }
 
   void Start();
   void Stop();
 
-  // From any thread. RESOURCE_EXHAUSTED (INBOX_FULL) at once when too much waits already; then `done` is not called.
+  // From any thread. RESOURCE_EXHAUSTED (INBOX_FULL) at once when too much waits already; then `done` is not
+  // called.
   Status Post(Event event, Done done);
   // Runs `read` on the writer's thread, after what was posted before it is committed. Same bound.
   Status Read(std::function<void(Store&)> read);

@@ -1,8 +1,8 @@
 // Where the coordinator's rows live. One thread at a time (the writer's; before it starts, main's).
 //
-// Errors: RESOURCE_EXHAUSTED when the disk is full (nothing of the group was stored; a later group may succeed);
-// DATA_LOSS for any other failed write, after which the process must end: a failed fsync is never repeated, because the
-// kernel may have dropped the pages it could not write.
+// Errors: RESOURCE_EXHAUSTED when the disk is full (nothing of the group was stored; a later group may
+// succeed); DATA_LOSS for any other failed write, after which the process must end: a failed fsync is never
+// repeated, because the kernel may have dropped the pages it could not write.
 #pragma once
 
 #include <span>

@@ -31,7 +31,9 @@ class FaultyStore : public Store {
     if (broken) return absl::DataLossError("fsync failed");
     return real_.WriteGroup(group);
   }
-  StatusOr<std::vector<pb::Event>> ReadEvents(const EventQuery& query) override { return real_.ReadEvents(query); }
+  StatusOr<std::vector<pb::Event>> ReadEvents(const EventQuery& query) override {
+    return real_.ReadEvents(query);
+  }
   StatusOr<int64_t> OldestRevision() override { return real_.OldestRevision(); }
   Status TrimEvents(int64_t revision) override { return real_.TrimEvents(revision); }
 
@@ -153,12 +155,13 @@ TEST_F(Loop, ManyRequestsShareTransactions) {
   constexpr int kJobs = 2000;
   std::atomic<int> done = 0;
   for (int i = 0; i < kJobs; ++i) {
-    const Status posted = loop_->Post(NewJob("j" + std::to_string(i)), [&](const Reply& reply, const Snapshot& snapshot) {
-      EXPECT_TRUE(reply.status.ok());
-      // What is answered is published.
-      EXPECT_NE(snapshot->jobs.Find(reply.job_id), nullptr);
-      ++done;
-    });
+    const Status posted =
+        loop_->Post(NewJob("j" + std::to_string(i)), [&](const Reply& reply, const Snapshot& snapshot) {
+          EXPECT_TRUE(reply.status.ok());
+          // What is answered is published.
+          EXPECT_NE(snapshot->jobs.Find(reply.job_id), nullptr);
+          ++done;
+        });
     ASSERT_TRUE(posted.ok());
   }
   while (done < kJobs) std::this_thread::sleep_for(std::chrono::milliseconds(1));

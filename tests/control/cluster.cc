@@ -59,12 +59,13 @@ std::vector<pid_t> Children(pid_t pid) {
 
 Cluster::Cluster() {
   std::filesystem::create_directories(dir_ / "coordinator");
-  std::ofstream(dir_ / "coordinator.yaml") << "data: " << (dir_ / "coordinator").string()
-                                           << "\nmetrics: \"0\"\nlease: 600ms\n";
-  std::ofstream(dir_ / "worker.yaml") << "data: " << (dir_ / "worker").string() << "\ncoordinator: unix:"
-                                      << (dir_ / "coordinator/worker.sock").string()
-                                      << "\nmetrics: \"0\"\nnode_id: node-a\ncores: 4\npoll: 5ms\nrank_binary: "
-                                      << FT_FAKE_RANK << "\nnvml: none\n";
+  std::ofstream(dir_ / "coordinator.yaml")
+      << "data: " << (dir_ / "coordinator").string() << "\nmetrics: \"0\"\nlease: 600ms\n";
+  std::ofstream(dir_ / "worker.yaml")
+      << "data: " << (dir_ / "worker").string()
+      << "\ncoordinator: unix:" << (dir_ / "coordinator/worker.sock").string()
+      << "\nmetrics: \"0\"\nnode_id: node-a\ncores: 4\npoll: 5ms\nrank_binary: " << FT_FAKE_RANK
+      << "\nnvml: none\n";
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 20);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 100);
@@ -86,11 +87,19 @@ Cluster::~Cluster() {
 }
 
 void Cluster::StartCoordinator() {
-  coordinator_ = Spawn({FT_BIN_DIR "/finetuned", "--config", (dir_ / "coordinator.yaml").string()}, dir_ / "coordinator.log");
+  coordinator_ = Spawn({FT_BIN_DIR "/finetuned", "--config", (dir_ / "coordinator.yaml").string()},
+                       dir_ / "coordinator.log");
+  // A connection to a killed predecessor fails once before the new one is tried.
+  auto nodes = pb::NodeService::NewStub(channel_);
+  EXPECT_TRUE(Eventually([&] {
+    pb::ServerInfo info;
+    return nodes->GetServerInfo(Context().get(), {}, &info).ok();
+  }));
 }
 
 void Cluster::StartWorker() {
-  worker_ = Spawn({FT_BIN_DIR "/ft-worker", "--config", (dir_ / "worker.yaml").string()}, dir_ / "worker.log");
+  worker_ =
+      Spawn({FT_BIN_DIR "/ft-worker", "--config", (dir_ / "worker.yaml").string()}, dir_ / "worker.log");
 }
 
 void Cluster::KillCoordinator() { Finish(&coordinator_, SIGKILL); }
@@ -117,7 +126,8 @@ grpc::Status Cluster::Create(const CreateOptions& options, pb::Job* job) {
   pb::CreateJobRequest request;
   request.set_request_id(options.request_id);
   std::stringstream yaml;
-  yaml << "name: " << options.name << "\nmodel: " << dir_.path().string() << "\ndata: " << dir_.path().string()
+  yaml << "name: " << options.name << "\nmodel: " << dir_.path().string()
+       << "\ndata: " << dir_.path().string()
        << "/data.jsonl\nmethod: {kind: lora}\ntrain:\n  checkpoint: {every_steps: " << options.every_steps
        << ", keep_last: " << options.keep_last << "}\nresources: {threads: " << options.threads << "}\n";
   if (!options.labels.empty()) yaml << "labels:\n" << options.labels;
@@ -160,7 +170,8 @@ std::vector<pb::MetricPoint> Cluster::Metrics(const std::string& job) {
 }
 
 std::shared_ptr<grpc::Channel> Cluster::worker_channel() const {
-  return grpc::CreateChannel("unix:" + (dir_ / "coordinator/worker.sock").string(), grpc::InsecureChannelCredentials());
+  return grpc::CreateChannel("unix:" + (dir_ / "coordinator/worker.sock").string(),
+                             grpc::InsecureChannelCredentials());
 }
 
 std::string IdOf(const pb::Job& job) { return job.name().substr(job.name().rfind('/') + 1); }

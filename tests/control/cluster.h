@@ -1,4 +1,5 @@
-// A coordinator and a worker as processes in a folder of their own, on Unix sockets, with short leases and the fake rank.
+// A coordinator and a worker as processes in a folder of their own, on Unix sockets, with short leases and
+// the fake rank.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -26,7 +27,7 @@ namespace wpb = finetune::worker::v1;
 
 struct CreateOptions {
   std::string name = "job";
-  std::string labels;           // YAML lines of `key: "value"`, indented by two.
+  std::string labels;  // YAML lines of `key: "value"`, indented by two.
   int every_steps = 500;
   int keep_last = 2;
   int threads = 1;
@@ -61,7 +62,9 @@ class Cluster {
   std::shared_ptr<grpc::Channel> channel() const { return channel_; }
   std::shared_ptr<grpc::Channel> worker_channel() const;
   const TempDir& dir() const { return dir_; }
-  std::string RunDir(const std::string& job_id) const { return (dir_ / "worker/runs").string() + "/" + job_id; }
+  std::string RunDir(const std::string& job_id) const {
+    return (dir_ / "worker/runs").string() + "/" + job_id;
+  }
 
  private:
   TempDir dir_;

@@ -67,7 +67,8 @@ TEST_F(Control, LogsAndAdapterCanBeRead) {
   pb::DownloadAdapterRequest download;
   download.set_job("logs");
   auto download_context = Context();
-  auto files = pb::ArtifactService::NewStub(cluster_.channel())->DownloadAdapter(download_context.get(), download);
+  auto files =
+      pb::ArtifactService::NewStub(cluster_.channel())->DownloadAdapter(download_context.get(), download);
   std::map<std::string, std::string> content;
   for (pb::FileChunk chunk; files->Read(&chunk);) content[chunk.path()] += chunk.data();
   EXPECT_TRUE(files->Finish().ok());
@@ -91,7 +92,8 @@ TEST_F(Control, SameRequestIsOneJob) {
 }
 
 TEST_F(Control, CancelIsFinal) {
-  const pb::Job job = Submit({.name = "cancel", .labels = "  fake_steps: \"100000\"\n  fake_ignore_term: \"0\"\n"});
+  const pb::Job job =
+      Submit({.name = "cancel", .labels = "  fake_steps: \"100000\"\n  fake_ignore_term: \"0\"\n"});
   cluster_.WaitForState(job.name(), pb::RUNNING);
   pb::CancelJobRequest request;
   request.set_name(job.name());
@@ -137,7 +139,8 @@ TEST_F(Control, WrongJobFilesAreRefusedWithEveryProblem) {
 }
 
 TEST_F(Control, FailureThatCannotHealEndsTheJobAtOnce) {
-  const pb::Job job = Submit({.name = "bad", .labels = "  fake_fail_at: \"3\"\n  fake_fail_class: NAN_LOSS\n"});
+  const pb::Job job =
+      Submit({.name = "bad", .labels = "  fake_fail_at: \"3\"\n  fake_fail_class: NAN_LOSS\n"});
   const pb::Job failed = cluster_.WaitForState(job.name(), pb::FAILED);
   EXPECT_EQ(failed.failure().failure_class(), pb::NAN_LOSS);
   EXPECT_EQ(failed.failure().message(), "the fake rank fails at step 3");
@@ -154,7 +157,8 @@ TEST_F(Control, DeletedJobTakesItsFilesAlong) {
   pb::Job none;
   EXPECT_EQ(rpc::ReasonOf(rpc::FromGrpc(cluster_.Get(job.name(), &none))), pb::JOB_NOT_FOUND);
   EXPECT_TRUE(Eventually([&] { return !std::filesystem::exists(cluster_.RunDir(IdOf(job))); }));
-  EXPECT_TRUE(Eventually([&] { return !std::filesystem::exists(cluster_.dir() / "coordinator/jobs" / IdOf(job)); }));
+  EXPECT_TRUE(
+      Eventually([&] { return !std::filesystem::exists(cluster_.dir() / "coordinator/jobs" / IdOf(job)); }));
 }
 
 TEST_F(Control, UploadGoesOnWhereItBrokeOff) {
@@ -193,7 +197,9 @@ TEST_F(Control, OldCheckpointsAreDeleted) {
   pb::ListCheckpointsRequest request;
   request.set_job("keep");
   pb::ListCheckpointsResponse response;
-  ASSERT_TRUE(pb::ArtifactService::NewStub(cluster_.channel())->ListCheckpoints(Context().get(), request, &response).ok());
+  ASSERT_TRUE(pb::ArtifactService::NewStub(cluster_.channel())
+                  ->ListCheckpoints(Context().get(), request, &response)
+                  .ok());
   ASSERT_EQ(response.checkpoints_size(), 2);
   EXPECT_EQ(response.checkpoints(0).step(), 16);
   EXPECT_EQ(response.checkpoints(1).step(), 20);

@@ -85,9 +85,10 @@ TEST_F(Faults, AgentKilledLosesNoStep) {
 }
 
 TEST_F(Faults, KilledRankGoesOnFromTheCommittedCheckpoint) {
-  const pb::Job job = Submit({.name = "j",
-                              .labels = "  fake_steps: \"60\"\n  fake_crash_at: \"25\"\n  fake_crash_epochs: \"2\"\n",
-                              .every_steps = 10});
+  const pb::Job job =
+      Submit({.name = "j",
+              .labels = "  fake_steps: \"60\"\n  fake_crash_at: \"25\"\n  fake_crash_epochs: \"2\"\n",
+              .every_steps = 10});
   const pb::Job done = cluster_.WaitForState(job.name(), pb::SUCCEEDED);
   EXPECT_EQ(done.epoch(), 3);
   ExpectWholeSeries("j", 60);
@@ -96,12 +97,29 @@ TEST_F(Faults, KilledRankGoesOnFromTheCommittedCheckpoint) {
     EXPECT_EQ(point.epoch(), point.record().step().step() > 20 ? 3 : 2);
   }
   bool recovered = false;
-  for (const pb::Event& event : cluster_.Events("j")) recovered = recovered || event.to_state() == "RECOVERING";
+  for (const pb::Event& event : cluster_.Events("j"))
+    recovered = recovered || event.to_state() == "RECOVERING";
   EXPECT_TRUE(recovered);
 }
 
+TEST_F(Faults, RankKilledTenTimesEndsAsIfUndisturbed) {
+  const pb::Job job =
+      Submit({.name = "j", .labels = "  fake_steps: \"400\"\n  fake_step_ms: \"2\"\n", .every_steps = 10});
+  int64_t reached = 0;
+  for (int kill = 0; kill < 10; ++kill) {
+    reached =
+        cluster_.WaitFor(job.name(), [&](const pb::Job& j) { return j.progress().step() >= reached + 7; })
+            .progress()
+            .step();
+    for (const pid_t rank : cluster_.RankPids()) ::kill(rank, SIGKILL);
+  }
+  cluster_.WaitForState(job.name(), pb::SUCCEEDED);
+  ExpectWholeSeries("j", 400);
+}
+
 TEST_F(Faults, RankThatNeverGetsFurtherFailsTheJob) {
-  const pb::Job job = Submit({.name = "j", .labels = "  fake_crash_at: \"3\"\n  fake_crash_epochs: \"1000\"\n"});
+  const pb::Job job =
+      Submit({.name = "j", .labels = "  fake_crash_at: \"3\"\n  fake_crash_epochs: \"1000\"\n"});
   const pb::Job failed = cluster_.WaitForState(job.name(), pb::FAILED);
   EXPECT_EQ(failed.failure().failure_class(), pb::UNKNOWN_EXIT);
   EXPECT_NE(failed.failure().message().find("signal 9"), std::string::npos) << failed.failure().message();
@@ -109,7 +127,8 @@ TEST_F(Faults, RankThatNeverGetsFurtherFailsTheJob) {
 }
 
 TEST_F(Faults, WholeWorkerKilledRestartsTheJobFromItsCheckpoint) {
-  const pb::Job job = Submit({.name = "j", .labels = "  fake_steps: \"300\"\n  fake_step_ms: \"3\"\n", .every_steps = 10});
+  const pb::Job job =
+      Submit({.name = "j", .labels = "  fake_steps: \"300\"\n  fake_step_ms: \"3\"\n", .every_steps = 10});
   cluster_.WaitFor(job.name(), [](const pb::Job& j) { return j.progress().checkpoint_step() >= 20; });
   cluster_.KillWorker();
   cluster_.StartWorker();
@@ -133,7 +152,8 @@ TEST_F(Faults, SilentNodeIsSuspectAndNothingIsKilled) {
 }
 
 TEST_F(Faults, RankThatIgnoresSigtermIsKilledAfterItsGrace) {
-  const pb::Job job = Submit({.name = "j", .labels = "  fake_steps: \"1000000\"\n  fake_ignore_term: \"1\"\n"});
+  const pb::Job job =
+      Submit({.name = "j", .labels = "  fake_steps: \"1000000\"\n  fake_ignore_term: \"1\"\n"});
   cluster_.WaitForState(job.name(), pb::RUNNING);
   pb::CancelJobRequest request;
   request.set_name(job.name());
@@ -161,24 +181,28 @@ TEST_F(Faults, WritesOfAnEndedAttemptAreRefused) {
     *records.mutable_ref() = ref;
     records.add_records()->set_sequence(1);
     wpb::PushRecordsResponse records_reply;
-    EXPECT_EQ(rpc::ReasonOf(rpc::FromGrpc(stub->PushRecords(Context().get(), records, &records_reply))), pb::STALE_EPOCH);
+    EXPECT_EQ(rpc::ReasonOf(rpc::FromGrpc(stub->PushRecords(Context().get(), records, &records_reply))),
+              pb::STALE_EPOCH);
     wpb::CommitCheckpointRequest checkpoint;
     checkpoint.set_session_id(registered.session_id());
     *checkpoint.mutable_ref() = ref;
     checkpoint.mutable_checkpoint()->set_step(999);
     wpb::CommitCheckpointResponse checkpoint_reply;
-    EXPECT_EQ(rpc::ReasonOf(rpc::FromGrpc(stub->CommitCheckpoint(Context().get(), checkpoint, &checkpoint_reply))),
-              pb::STALE_EPOCH);
+    EXPECT_EQ(
+        rpc::ReasonOf(rpc::FromGrpc(stub->CommitCheckpoint(Context().get(), checkpoint, &checkpoint_reply))),
+        pb::STALE_EPOCH);
     wpb::ReportRankRequest report;
     report.set_session_id(registered.session_id());
     *report.mutable_ref() = ref;
     wpb::ReportRankResponse report_reply;
-    EXPECT_EQ(rpc::ReasonOf(rpc::FromGrpc(stub->ReportRank(Context().get(), report, &report_reply))), pb::STALE_EPOCH);
+    EXPECT_EQ(rpc::ReasonOf(rpc::FromGrpc(stub->ReportRank(Context().get(), report, &report_reply))),
+              pb::STALE_EPOCH);
   }
   wpb::RenewLeaseRequest renew;
   renew.set_session_id("nobody");
   wpb::RenewLeaseResponse renewed;
-  EXPECT_EQ(rpc::ReasonOf(rpc::FromGrpc(stub->RenewLease(Context().get(), renew, &renewed))), pb::SESSION_UNKNOWN);
+  EXPECT_EQ(rpc::ReasonOf(rpc::FromGrpc(stub->RenewLease(Context().get(), renew, &renewed))),
+            pb::SESSION_UNKNOWN);
 }
 
 }  // namespace

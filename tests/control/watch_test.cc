@@ -13,7 +13,8 @@ namespace {
 
 // Reads until `stop` says so; returns what was read. The stream is cancelled then.
 template <typename Reader, typename Response>
-std::vector<Response> ReadUntil(grpc::ClientContext& context, Reader& reader, const std::function<bool(const Response&)>& stop) {
+std::vector<Response> ReadUntil(grpc::ClientContext& context, Reader& reader,
+                                const std::function<bool(const Response&)>& stop) {
   std::vector<Response> responses;
   for (Response response; reader.Read(&response);) {
     responses.push_back(response);
@@ -43,7 +44,8 @@ TEST_F(Watch, SnapshotThenEveryChangeInOrder) {
   pb::Job early;
   ASSERT_TRUE(cluster_.Create({.name = "early"}, &early).ok());
   cluster_.StartWorker();
-  const auto responses = Jobs("", [](const pb::WatchJobsResponse& r) { return r.job().state() == pb::SUCCEEDED; });
+  const auto responses =
+      Jobs("", [](const pb::WatchJobsResponse& r) { return r.job().state() == pb::SUCCEEDED; });
   bool synced = false;
   int64_t revision = 0;
   std::vector<pb::JobState> states;
@@ -81,7 +83,8 @@ TEST_F(Watch, GoesOnAfterARestartOfTheCoordinator) {
   ASSERT_TRUE(cluster_.Create({.name = "later"}, &later).ok());
 
   // `kept` may have changed too: why it waits is part of it.
-  const auto after = Jobs(token, [](const pb::WatchJobsResponse& r) { return r.job().display_name() == "later"; });
+  const auto after =
+      Jobs(token, [](const pb::WatchJobsResponse& r) { return r.job().display_name() == "later"; });
   int deletions = 0;
   int64_t revision = 0;
   for (const auto& response : after) {
@@ -110,7 +113,8 @@ TEST_F(Watch, EventsAreALegalHistoryWithoutGapsAcrossARestart) {
   cluster_.StartCoordinator();
   cluster_.StartWorker();
   pb::Job job;
-  ASSERT_TRUE(cluster_.Create({.name = "j", .labels = "  fake_steps: \"300\"\n  fake_step_ms: \"3\"\n"}, &job).ok());
+  ASSERT_TRUE(
+      cluster_.Create({.name = "j", .labels = "  fake_steps: \"300\"\n  fake_step_ms: \"3\"\n"}, &job).ok());
   auto stub = pb::EventService::NewStub(cluster_.channel());
   const auto read = [&](const std::string& token, const std::string& until) {
     pb::WatchEventsRequest request;
@@ -139,7 +143,8 @@ TEST_F(Watch, EventsAreALegalHistoryWithoutGapsAcrossARestart) {
   }
   EXPECT_EQ(state, "SUCCEEDED");
   EXPECT_EQ(cluster_.Events(job.name()).size(),
-            static_cast<size_t>(std::count_if(all.begin(), all.end(), [](const auto& r) { return r.has_event(); })));
+            static_cast<size_t>(
+                std::count_if(all.begin(), all.end(), [](const auto& r) { return r.has_event(); })));
 }
 
 TEST_F(Watch, SecondCoordinatorOnTheSameFolderEndsAtOnce) {
@@ -147,7 +152,8 @@ TEST_F(Watch, SecondCoordinatorOnTheSameFolderEndsAtOnce) {
   pb::ListJobsResponse list;
   ASSERT_TRUE(cluster_.jobs().ListJobs(Context().get(), {}, &list).ok());
   const std::string command = std::string(FT_BIN_DIR "/finetuned --metrics 0 --data ") +
-                              (cluster_.dir() / "coordinator").string() + " 2> " + (cluster_.dir() / "second").string();
+                              (cluster_.dir() / "coordinator").string() + " 2> " +
+                              (cluster_.dir() / "second").string();
   const int status = std::system(command.c_str());
   EXPECT_EQ(WEXITSTATUS(status), 2);
   ASSERT_TRUE(cluster_.jobs().ListJobs(Context().get(), {}, &list).ok());

@@ -65,6 +65,8 @@ def refusal(path, target):
 
 
 def _worker_refusal(here, there):
+    if here == "":  # worker/main.cc wires supervisor and agent into one program.
+        return None if there in CORE_ONLY else "worker/main.cc uses supervisor and agent only"
     if here in CORE_ONLY:
         return f"worker/{here} uses core/ only"
     if there in CORE_ONLY:

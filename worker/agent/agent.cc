@@ -57,7 +57,8 @@ Agent::~Agent() { supervisor_wait_.release(); }
 Status Agent::Run() {
   RETURN_IF_ERROR(MakeDirectories(config_.RunsDir()));
   RETURN_IF_ERROR(MakeDirectories(config_.CacheDir()));
-  if (auto text = ReadFile(std::filesystem::path(config_.data) / "term", 64); text.ok()) term_ = std::atoll(text->c_str());
+  if (auto text = ReadFile(std::filesystem::path(config_.data) / "term", 64); text.ok())
+    term_ = std::atoll(text->c_str());
   if (auto nvml = OpenNvml(config_.nvml); nvml.ok()) {
     nvml_ = *std::move(nvml);
   } else {
@@ -82,28 +83,29 @@ Status Agent::Run() {
 }
 
 void Agent::WaitForSupervisor() {
-  supervisor_wait_.async_wait(asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
-    if (error) return;
-    while (true) {
-      auto message = supervisor::ReceiveMessage(supervisor_.get());
-      if (!message.ok()) {
-        spdlog::error("the supervisor is gone: {}", std::string(Message(message.status())));
-        context_.stop();
-        return;
-      }
-      if (!message->has_value()) break;
-      OnSupervisorMessage(*std::move(*message));
-    }
-    WaitForSupervisor();
-  });
+  supervisor_wait_.async_wait(
+      asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
+        if (error) return;
+        while (true) {
+          auto message = process::ReceiveMessage(supervisor_.get());
+          if (!message.ok()) {
+            spdlog::error("the supervisor is gone: {}", std::string(Message(message.status())));
+            context_.stop();
+            return;
+          }
+          if (!message->has_value()) break;
+          OnSupervisorMessage(*std::move(*message));
+        }
+        WaitForSupervisor();
+      });
 }
 
 void Agent::Tell(const nlohmann::json& body) {
-  const Status sent = supervisor::SendMessage(supervisor_.get(), body);
+  const Status sent = process::SendMessage(supervisor_.get(), body);
   if (!sent.ok()) spdlog::error("to the supervisor: {}", std::string(Message(sent)));
 }
 
-void Agent::OnSupervisorMessage(supervisor::Message message) {
+void Agent::OnSupervisorMessage(process::Message message) {
   const nlohmann::json& body = message.body;
   const std::string op = body.value("op", "");
   if (op == "hello") {
@@ -115,7 +117,7 @@ void Agent::OnSupervisorMessage(supervisor::Message message) {
     ready_ = true;
     Register();
   } else if (op == "exited" || op == "failed") {
-    const auto it = runs_.find(supervisor::KeyFromJson(body));
+    const auto it = runs_.find(process::KeyFromJson(body));
     if (it == runs_.end()) return;
     if (op == "failed") {
       it->second->OnNotStarted(body.value("message", ""));
@@ -134,7 +136,7 @@ std::shared_ptr<RankRun> Agent::NewRun(const RankKey& key, wpb::AttemptKind kind
 }
 
 void Agent::OnRankState(const nlohmann::json& body, UniqueFd control) {
-  auto rank = supervisor::RankFromJson(body);
+  auto rank = process::RankFromJson(body);
   if (!rank.ok()) return;
   wpb::AttemptKind kind = wpb::ATTEMPT_KIND_UNSPECIFIED;
   wpb::AttemptKind_Parse(rank->kind, &kind);
@@ -170,7 +172,9 @@ void Agent::Register() {
   request.set_highest_term_seen(term_);
   client_.Call<wpb::RegisterWorkerRequest, wpb::RegisterWorkerResponse>(
       &Client::Async::RegisterWorker, std::move(request),
-      [this](const Status& status, const wpb::RegisterWorkerResponse& response) { OnRegistered(status, response); });
+      [this](const Status& status, const wpb::RegisterWorkerResponse& response) {
+        OnRegistered(status, response);
+      });
 }
 
 void Agent::RetryRegister() {
@@ -197,7 +201,8 @@ void Agent::OnRegistered(const Status& status, const wpb::RegisterWorkerResponse
   session_ = response.session_id();
   lease_millis_ = std::max<int64_t>(response.lease_millis(), 100);
   last_renewal_ = clock_.BootTime();
-  spdlog::info("registered with {} as {}, {} rank(s) here", config_.coordinator, config_.node_id, runs_.size());
+  spdlog::info("registered with {} as {}, {} rank(s) here", config_.coordinator, config_.node_id,
+               runs_.size());
   for (const auto& verdict : response.verdicts()) {
     const RankKey key{verdict.ref().job_id(), verdict.ref().epoch(), verdict.ref().rank()};
     const auto it = runs_.find(key);
@@ -234,7 +239,8 @@ void Agent::Renew() {
   const absl::Duration sent = clock_.BootTime();
   client_.Call<wpb::RenewLeaseRequest, wpb::RenewLeaseResponse>(
       &Client::Async::RenewLease, std::move(request),
-      [this, sent](const Status& status, const wpb::RenewLeaseResponse& response) {
+      [this, sent, asked = session_](const Status& status, const wpb::RenewLeaseResponse& response) {
+        if (session_ != asked) return;  // Of a session that was replaced meanwhile.
         if (status.ok()) {
           // Counted from the sending, so that our lease always ends before the coordinator's.
           last_renewal_ = sent;

@@ -1,5 +1,5 @@
-// The agent: one loop thread. Registers with the coordinator, keeps its lease, carries out commands, and has each rank's
-// files shipped. When the coordinator is away, ranks go on and their files wait.
+// The agent: one loop thread. Registers with the coordinator, keeps its lease, carries out commands, and has
+// each rank's files shipped. When the coordinator is away, ranks go on and their files wait.
 #pragma once
 
 #include <utility>
@@ -16,12 +16,12 @@
 #include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/metrics/endpoint.h"
+#include "core/process/channel.h"
 #include "worker/agent/client.h"
 #include "worker/agent/config.h"
 #include "worker/agent/devices.h"
 #include "worker/agent/probe.h"
 #include "worker/agent/rank_run.h"
-#include "worker/supervisor/channel.h"
 
 namespace ft::agent {
 
@@ -40,7 +40,7 @@ class Agent {
 
   // The supervisor.
   void WaitForSupervisor();
-  void OnSupervisorMessage(supervisor::Message message);
+  void OnSupervisorMessage(process::Message message);
   void OnRankState(const nlohmann::json& body, UniqueFd control);
   void Tell(const nlohmann::json& body);
 

@@ -39,7 +39,8 @@ class Push : public grpc::ClientWriteReactor<wpb::ArtifactChunk> {
 
   void OnDone(const grpc::Status& grpc_status) override {
     Status status = rpc::FromGrpc(grpc_status);
-    if (status.ok() && !response_.complete()) status = absl::UnavailableError("the file did not arrive whole");
+    if (status.ok() && !response_.complete())
+      status = absl::UnavailableError("the file did not arrive whole");
     boost::asio::post(client_.context(), [done = std::move(done_), status] { done(status); });
     delete this;
   }

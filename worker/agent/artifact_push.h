@@ -14,7 +14,7 @@ namespace ft::agent {
 struct ArtifactFile {
   std::string session_id;
   wpb::RankRef ref;
-  std::string name;             // Relative to the adapter's folder.
+  std::string name;  // Relative to the adapter's folder.
   std::filesystem::path path;
 };
 

@@ -26,9 +26,11 @@ class Client {
   Client(boost::asio::io_context& context, const std::string& address)
       : context_(context), stub_(wpb::WorkerService::NewStub(rpc::OpenChannel(address))) {}
 
-  // `method` starts the call, e.g. &Async::RenewLease. `done` runs on the loop's thread, also after a failure.
+  // `method` starts the call, e.g. &Async::RenewLease. `done` runs on the loop's thread, also after a
+  // failure.
   template <typename Request, typename Response>
-  void Call(void (Async::*method)(grpc::ClientContext*, const Request*, Response*, std::function<void(grpc::Status)>),
+  void Call(void (Async::*method)(grpc::ClientContext*, const Request*, Response*,
+                                  std::function<void(grpc::Status)>),
             Request request, std::function<void(const Status&, const Response&)> done,
             std::chrono::milliseconds deadline = std::chrono::seconds(10)) {
     struct State {

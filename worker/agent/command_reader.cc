@@ -5,7 +5,10 @@ namespace ft::agent {
 CommandReader::CommandReader(Client& client, std::string session_id,
                              std::function<void(CommandReader*, const wpb::Command&)> on_command,
                              std::function<void(const CommandReader*, const Status&)> on_end)
-    : client_(client), session_id_(std::move(session_id)), on_command_(std::move(on_command)), on_end_(std::move(on_end)) {}
+    : client_(client),
+      session_id_(std::move(session_id)),
+      on_command_(std::move(on_command)),
+      on_end_(std::move(on_end)) {}
 
 void CommandReader::Start() {
   client_.stub().async()->CommandStream(&context_, this);

@@ -1,5 +1,5 @@
-// The agent's end of the command stream. Created with new; deletes itself when the call has ended. Commands and the end
-// arrive on the agent's loop.
+// The agent's end of the command stream. Created with new; deletes itself when the call has ended. Commands
+// and the end arrive on the agent's loop.
 #pragma once
 
 #include <deque>
@@ -13,7 +13,8 @@ namespace ft::agent {
 
 class CommandReader : public grpc::ClientBidiReactor<wpb::CommandAck, wpb::Command> {
  public:
-  CommandReader(Client& client, std::string session_id, std::function<void(CommandReader*, const wpb::Command&)> on_command,
+  CommandReader(Client& client, std::string session_id,
+                std::function<void(CommandReader*, const wpb::Command&)> on_command,
                 std::function<void(const CommandReader*, const Status&)> on_end);
   void Start();
   // Any thread.

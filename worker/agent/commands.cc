@@ -54,7 +54,8 @@ std::string Agent::Handle(const wpb::Command& command) {
     case wpb::Command::kDeleteFiles: return DeleteFiles(command.delete_files());
     case wpb::Command::kTakeCheckpoint:
       for (const auto& [key, run] : runs_) {
-        if (key.job_id == command.take_checkpoint().job_id() && key.epoch == command.take_checkpoint().epoch()) {
+        if (key.job_id == command.take_checkpoint().job_id() &&
+            key.epoch == command.take_checkpoint().epoch()) {
           run->TakeCheckpoint();
         }
       }
@@ -64,23 +65,24 @@ std::string Agent::Handle(const wpb::Command& command) {
 }
 
 Status Agent::PrepareAttempt(const wpb::StartRanks& start, const fs::path& attempt_dir) {
-  for (const int32_t rank : start.ranks()) RETURN_IF_ERROR(MakeDirectories(attempt_dir / StrCat("rank", rank)));
-  nlohmann::ordered_json spec = nlohmann::ordered_json::parse(start.job_json(), nullptr, /*allow_exceptions=*/false);
+  for (const int32_t rank : start.ranks())
+    RETURN_IF_ERROR(MakeDirectories(attempt_dir / StrCat("rank", rank)));
+  nlohmann::ordered_json spec =
+      nlohmann::ordered_json::parse(start.job_json(), nullptr, /*allow_exceptions=*/false);
   if (!spec.is_object()) return absl::InvalidArgumentError("the job's configuration is not JSON");
-  const nlohmann::ordered_json job = {
-      {"spec", std::move(spec)},
-      {"run",
-       {{"job_id", start.job_id()},
-        {"epoch", start.epoch()},
-        {"kind", wpb::AttemptKind_Name(start.kind())},
-        {"world_size", start.world_size()},
-        {"threads", start.threads()},
-        {"resume_step", start.resume_step()},
-        {"resume_path", start.resume_path()},
-        {"prepared_cache", start.prepared_cache()},
-        {"prepared_sha256", start.prepared_sha256()},
-        {"run_dir", (config_.RunsDir() / start.job_id()).string()},
-        {"cache_dir", config_.CacheDir().string()}}}};
+  const nlohmann::ordered_json job = {{"spec", std::move(spec)},
+                                      {"run",
+                                       {{"job_id", start.job_id()},
+                                        {"epoch", start.epoch()},
+                                        {"kind", wpb::AttemptKind_Name(start.kind())},
+                                        {"world_size", start.world_size()},
+                                        {"threads", start.threads()},
+                                        {"resume_step", start.resume_step()},
+                                        {"resume_path", start.resume_path()},
+                                        {"prepared_cache", start.prepared_cache()},
+                                        {"prepared_sha256", start.prepared_sha256()},
+                                        {"run_dir", (config_.RunsDir() / start.job_id()).string()},
+                                        {"cache_dir", config_.CacheDir().string()}}}};
   return WriteFileDurably(attempt_dir / "job.json", job.dump(2));
 }
 
@@ -88,7 +90,8 @@ std::string Agent::StartRanks(const wpb::StartRanks& start) {
   if (!CleanJobId(start.job_id())) return "bad job id";
   const fs::path attempt_dir = config_.RunsDir() / start.job_id() / "attempts" / StrCat(start.epoch());
   bool any = false;
-  for (const int32_t rank : start.ranks()) any = any || !runs_.contains({start.job_id(), start.epoch(), rank});
+  for (const int32_t rank : start.ranks())
+    any = any || !runs_.contains({start.job_id(), start.epoch(), rank});
   if (!any) return "";
   const Status prepared = PrepareAttempt(start, attempt_dir);
   int index = 0;
@@ -105,15 +108,16 @@ std::string Agent::StartRanks(const wpb::StartRanks& start) {
     nlohmann::json body = ToJson(key);
     body["op"] = "start";
     body["kind"] = wpb::AttemptKind_Name(start.kind());
-    body["argv"] = {config_.rank_binary, "run",          "--attempt",    attempt_dir.string(),
-                    "--rank",            StrCat(rank),   "--control-fd", "3"};
+    body["argv"] = {config_.rank_binary, "run",          "--attempt", attempt_dir.string(), "--rank",
+                    StrCat(rank),        "--control-fd", "3"};
     std::string visible;
     if (start.device_uuids_size() == start.ranks_size()) {
       visible = start.device_uuids(device);
     } else {
       visible = Joined(start.device_uuids());
     }
-    body["env"] = {{"OMP_NUM_THREADS", StrCat(std::max(1, start.threads()))}, {"CUDA_VISIBLE_DEVICES", visible}};
+    body["env"] = {{"OMP_NUM_THREADS", StrCat(std::max(1, start.threads()))},
+                   {"CUDA_VISIBLE_DEVICES", visible}};
     body["cwd"] = run->RankDir().string();
     body["stdout"] = (run->RankDir() / "stdout.log").string();
     body["stderr"] = (run->RankDir() / "stderr.log").string();

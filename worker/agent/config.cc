@@ -8,7 +8,8 @@ namespace ft::agent {
 
 Status Config::Complete() {
   namespace fs = std::filesystem;
-  if (coordinator.empty()) coordinator = "unix:" + (config::DefaultDataDir("finetuned") / "worker.sock").string();
+  if (coordinator.empty())
+    coordinator = "unix:" + (config::DefaultDataDir("finetuned") / "worker.sock").string();
   if (data.empty()) data = config::DefaultDataDir("ft-worker").string();
   data = fs::absolute(data).lexically_normal().string();
   if (node_id.empty()) {
@@ -23,7 +24,8 @@ Status Config::Complete() {
   }
   if (cores < 0 || cores > 4096) return absl::InvalidArgumentError("cores: must be from 0 (all) to 4096");
   if (poll < absl::Milliseconds(1)) return absl::InvalidArgumentError("poll: must be at least 1ms");
-  if (log_format != "text" && log_format != "json") return absl::InvalidArgumentError("log_format: must be text or json");
+  if (log_format != "text" && log_format != "json")
+    return absl::InvalidArgumentError("log_format: must be text or json");
   return absl::OkStatus();
 }
 

@@ -12,11 +12,11 @@
 namespace ft::agent {
 
 struct Config {
-  std::string coordinator;          // unix:/path or host:port; default the worker socket in finetuned's data folder.
-  std::string data;                 // Default $XDG_DATA_HOME/ft-worker or ~/.local/share/ft-worker.
-  std::string node_id;              // Default the host name.
-  int64_t cores = 0;                // Offered to ranks; 0 = all this process may use.
-  std::string rank_binary;          // Default ft-rank beside this program.
+  std::string coordinator;  // unix:/path or host:port; default the worker socket in finetuned's data folder.
+  std::string data;         // Default $XDG_DATA_HOME/ft-worker or ~/.local/share/ft-worker.
+  std::string node_id;      // Default the host name.
+  int64_t cores = 0;        // Offered to ranks; 0 = all this process may use.
+  std::string rank_binary;  // Default ft-rank beside this program.
   std::string metrics = "127.0.0.1:9465";  // Prometheus; 0 = off.
   std::string nvml = "libnvidia-ml.so.1";  // Opened at run time; without it the node offers CPU cores only.
   absl::Duration poll = absl::Milliseconds(100);  // How often ranks' files are looked at.

@@ -4,9 +4,9 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <sstream>
+#include <cstdlib>
 
-#include "core/base/file.h"
+#include "core/process/proc.h"
 
 namespace ft::agent {
 namespace {
@@ -34,9 +34,9 @@ class Nvml : public DeviceSource {
     if (library_ == nullptr) return absl::NotFoundError(StrCat(name, " is not installed"));
     int (*init)() = nullptr;
     const bool all = Load("nvmlInit_v2", init) && Load("nvmlShutdown", shutdown_) &&
-                     Load("nvmlDeviceGetCount_v2", count_) && Load("nvmlDeviceGetHandleByIndex_v2", by_index_) &&
-                     Load("nvmlDeviceGetUUID", uuid_) && Load("nvmlDeviceGetName", name_) &&
-                     Load("nvmlDeviceGetMemoryInfo", memory_) &&
+                     Load("nvmlDeviceGetCount_v2", count_) &&
+                     Load("nvmlDeviceGetHandleByIndex_v2", by_index_) && Load("nvmlDeviceGetUUID", uuid_) &&
+                     Load("nvmlDeviceGetName", name_) && Load("nvmlDeviceGetMemoryInfo", memory_) &&
                      Load("nvmlDeviceGetCudaComputeCapability", capability_);
     if (!all) {
       shutdown_ = nullptr;
@@ -58,7 +58,8 @@ class Nvml : public DeviceSource {
     std::vector<Device> devices;
     for (unsigned i = 0; i < count; ++i) {
       NvmlDevice card = nullptr;
-      if (by_index_(i, &card) != kNvmlSuccess) continue;  // A card that fell off the bus; the others still work.
+      if (by_index_(i, &card) != kNvmlSuccess)
+        continue;  // A card that fell off the bus; the others still work.
       std::vector<Device> slices = Slices(card);
       if (slices.empty()) {
         slices.push_back(Describe(card, card, "gpu"));
@@ -79,7 +80,8 @@ class Nvml : public DeviceSource {
   std::vector<Device> Slices(NvmlDevice card) {
     std::vector<Device> slices;
     unsigned count = 0;
-    if (mig_count_ == nullptr || mig_by_index_ == nullptr || mig_count_(card, &count) != kNvmlSuccess) return slices;
+    if (mig_count_ == nullptr || mig_by_index_ == nullptr || mig_count_(card, &count) != kNvmlSuccess)
+      return slices;
     for (unsigned i = 0; i < count; ++i) {
       NvmlDevice slice = nullptr;
       if (mig_by_index_(card, i, &slice) == kNvmlSuccess) slices.push_back(Describe(slice, card, "mig"));
@@ -123,11 +125,11 @@ int64_t MemInfo(const std::string& text, const std::string& key) {
 }
 
 std::string CpuModel() {
-  auto text = ReadFile("/proc/cpuinfo", 16 << 20);
-  const size_t at = text.ok() ? text->find("model name") : std::string::npos;
-  if (at == std::string::npos) return "cpu";
-  const size_t start = text->find(": ", at) + 2;
-  return text->substr(start, text->find('\n', start) - start);
+  const std::string text = process::ReadProc("/proc/cpuinfo");
+  const size_t at = text.find("model name");
+  const size_t colon = at == std::string::npos ? at : text.find(": ", at);
+  if (colon == std::string::npos) return "cpu";
+  return text.substr(colon + 2, text.find('\n', colon) - colon - 2);
 }
 
 // The widest vector level, by the names that people know.
@@ -155,11 +157,9 @@ Device CpuDevice(const std::string& node_id, int64_t cores) {
   CPU_ZERO(&allowed);
   const int usable = ::sched_getaffinity(0, sizeof(allowed), &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
   device.set_cores(static_cast<int32_t>(cores > 0 ? cores : usable));
-  auto text = ReadFile("/proc/meminfo", 1 << 20);
-  if (text.ok()) {
-    device.set_total_memory_bytes(MemInfo(*text, "MemTotal"));
-    device.set_free_memory_bytes(MemInfo(*text, "MemAvailable"));
-  }
+  const std::string text = process::ReadProc("/proc/meminfo");
+  device.set_total_memory_bytes(MemInfo(text, "MemTotal"));
+  device.set_free_memory_bytes(MemInfo(text, "MemAvailable"));
   return device;
 }
 

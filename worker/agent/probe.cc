@@ -30,10 +30,14 @@ Probe::Probe(const std::string& node_id)
       eval_loss_(Gauge(*registry_, "finetune_eval_loss", "Newest held-out loss.")),
       rate_(Gauge(*registry_, "finetune_train_learning_rate", "Learning rate of the newest step.")),
       norm_(Gauge(*registry_, "finetune_train_gradient_norm", "Gradient norm before clipping.")),
-      progress_(Gauge(*registry_, "finetune_train_last_progress_timestamp_seconds", "When the newest step ended.")),
+      progress_(
+          Gauge(*registry_, "finetune_train_last_progress_timestamp_seconds", "When the newest step ended.")),
       tokens_(Counter(*registry_, "finetune_train_tokens_total", "Tokens trained on.")),
-      skipped_(Counter(*registry_, "finetune_train_skipped_steps_total", "Steps whose gradients were not finite.")) {
-  Gauge(*registry_, "finetune_worker_info", "What runs.").Add({{"node_id", node_id}, {"version", FT_VERSION}}).Set(1);
+      skipped_(Counter(*registry_, "finetune_train_skipped_steps_total",
+                       "Steps whose gradients were not finite.")) {
+  Gauge(*registry_, "finetune_worker_info", "What runs.")
+      .Add({{"node_id", node_id}, {"version", FT_VERSION}})
+      .Set(1);
 }
 
 void Probe::Set(Gauges& family, const std::string& job_id, double value) {

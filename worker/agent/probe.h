@@ -1,5 +1,5 @@
-// The worker's metrics: its own, and finetune_train_* that it derives from ranks' records, because ranks have no
-// registry. Series of a job vanish when its last rank here is gone. Used on the agent's loop.
+// The worker's metrics: its own, and finetune_train_* that it derives from ranks' records, because ranks have
+// no registry. Series of a job vanish when its last rank here is gone. Used on the agent's loop.
 #pragma once
 
 #include <prometheus/counter.h>

@@ -58,8 +58,10 @@ void RankRun::LoadShipped() {
 }
 
 void RankRun::SaveShipped() {
-  const nlohmann::json json = {{"record_offset", record_offset_}, {"record_sequence", record_sequence_},
-                               {"stdout", stdout_.acked},         {"stderr", stderr_.acked},
+  const nlohmann::json json = {{"record_offset", record_offset_},
+                               {"record_sequence", record_sequence_},
+                               {"stdout", stdout_.acked},
+                               {"stderr", stderr_.acked},
                                {"adapter_path", adapter_path_}};
   const Status saved = WriteFileDurably(RankDir() / "shipped.json", json.dump());
   if (!saved.ok()) spdlog::warn("{}", std::string(Message(saved)));
@@ -142,7 +144,8 @@ void RankRun::Tick() {
   }
   if (!adopted_ || abandoned_ || in_flight_ || absl::Now() < retry_at_ || host_.session().empty()) return;
   if (pid_ == 0 && !exited()) return;
-  if (ReportRunning() || ShipRecords() || CommitNextCheckpoint() || ShipLog(stdout_) || ShipLog(stderr_)) return;
+  if (ReportRunning() || ShipRecords() || CommitNextCheckpoint() || ShipLog(stdout_) || ShipLog(stderr_))
+    return;
   if (!exited() || ShipAdapter()) return;
   ReportEnd();
 }
@@ -155,7 +158,8 @@ bool RankRun::Settled(const Status& status) {
   }
   const auto reason = rpc::ReasonOf(status);
   if (reason == finetune::v1::STALE_EPOCH) {
-    spdlog::warn("job {} attempt {} rank {} is over: {}", key_.job_id, key_.epoch, key_.rank, std::string(Message(status)));
+    spdlog::warn("job {} attempt {} rank {} is over: {}", key_.job_id, key_.epoch, key_.rank,
+                 std::string(Message(status)));
     Abandon();
   } else if (reason == finetune::v1::SESSION_UNKNOWN) {
     host_.session_lost();
@@ -204,7 +208,8 @@ bool RankRun::ShipRecords() {
   for (const std::string& frame : *frames) {
     wpb::RankRecord record;
     if (!record.ParseFromString(frame)) {
-      spdlog::error("job {} rank {}: a record cannot be read; the rest of its file is left", key_.job_id, key_.rank);
+      spdlog::error("job {} rank {}: a record cannot be read; the rest of its file is left", key_.job_id,
+                    key_.rank);
       records_broken_ = true;
       break;
     }
@@ -313,7 +318,8 @@ bool RankRun::ShipAdapter() {
   if (adapter_files_done_ >= adapter_files_.size()) return false;
   const std::filesystem::path name = adapter_files_[adapter_files_done_];
   in_flight_ = true;
-  PushArtifact(*host_.client, {host_.session(), Ref(), name.generic_string(), run_dir_ / adapter_path_ / name},
+  PushArtifact(*host_.client,
+               {host_.session(), Ref(), name.generic_string(), run_dir_ / adapter_path_ / name},
                [self = shared_from_this()](const Status& status) {
                  if (self->Settled(status)) ++self->adapter_files_done_;
                  self->Tick();

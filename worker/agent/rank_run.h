@@ -1,6 +1,7 @@
-// One rank on this node, from the agent's side: ships its records, logs, checkpoints and adapter to the coordinator, in
-// that order, and its end last, so that whoever sees the end has everything before it. What was acknowledged is noted in
-// `shipped.json` beside the rank's files; a restarted agent goes on there. All on the agent's loop.
+// One rank on this node, from the agent's side: ships its records, logs, checkpoints and adapter to the
+// coordinator, in that order, and its end last, so that whoever sees the end has everything before it. What
+// was acknowledged is noted in `shipped.json` beside the rank's files; a restarted agent goes on there. All
+// on the agent's loop.
 #pragma once
 
 #include <filesystem>
@@ -12,20 +13,20 @@
 
 #include "absl/time/time.h"
 #include "core/base/file.h"
+#include "core/process/rank_process.h"
 #include "worker/agent/client.h"
-#include "worker/supervisor/rank_table.h"
 
 namespace ft::agent {
 
-using supervisor::RankKey;
+using process::RankKey;
 
 // What a run needs from the agent.
 struct RunHost {
   Client* client = nullptr;
-  std::function<std::string()> session;                       // Empty while there is none.
-  std::function<void()> session_lost;                         // The coordinator does not know it any more.
-  std::function<void(const RankKey&, int signal)> signal;     // To the rank's process group.
-  std::function<void(const RankKey&)> finished;               // Everything is delivered, or is wanted by no one.
+  std::function<std::string()> session;                    // Empty while there is none.
+  std::function<void()> session_lost;                      // The coordinator does not know it any more.
+  std::function<void(const RankKey&, int signal)> signal;  // To the rank's process group.
+  std::function<void(const RankKey&)> finished;            // Everything is delivered, or is wanted by no one.
   std::function<void(const RankKey&, const wpb::RankRecord&)> observe;  // For metrics.
 };
 
@@ -108,7 +109,7 @@ class RankRun : public std::enable_shared_from_this<RankRun> {
   uint64_t record_sequence_ = 0;
   LogTail stdout_{"stdout"};
   LogTail stderr_{"stderr"};
-  std::string adapter_path_;       // Of a SUCCEEDED result, relative to the run folder.
+  std::string adapter_path_;  // Of a SUCCEEDED result, relative to the run folder.
   size_t adapter_files_done_ = 0;
   std::vector<wpb::CheckpointRecord> checkpoints_;  // Acknowledged as records, not yet committed.
 

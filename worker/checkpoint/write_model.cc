@@ -196,4 +196,25 @@ StatusOr<WrittenModel> WriteModel(const WriteModelOptions& options) {
   return written;
 }
 
+StatusOr<WrittenModel> WriteTrainedModel(const fs::path& model, const fs::path& out,
+                                         const std::vector<optim::ParamRef>& parameters) {
+  const fs::path beside = out.parent_path() / ("." + out.filename().string() + ".tmp");
+  std::error_code ignored;
+  fs::remove_all(beside, ignored);
+  RETURN_IF_ERROR(MakeDirectories(beside));
+  std::vector<weights::TensorData> tensors;
+  WrittenModel written;
+  for (const optim::ParamRef& p : parameters) {
+    tensors.push_back({{p.name, DType::kF32, p.value.sizes().vec()},
+                       {static_cast<const std::byte*>(p.value.const_data_ptr()), p.value.nbytes()}});
+    written.bytes += static_cast<int64_t>(p.value.nbytes());
+  }
+  ASSIGN_OR_RETURN(written.sha256, weights::WriteSafetensors(beside / "model.safetensors", tensors, {{"format", "pt"}}));
+  RETURN_IF_ERROR(WriteSideFiles(model, beside));
+  fs::remove_all(out, ignored);
+  if (::rename(beside.c_str(), out.c_str()) != 0) return ErrnoStatus("rename to", out, errno);
+  RETURN_IF_ERROR(SyncDirectory(out.parent_path()));
+  return written;
+}
+
 }  // namespace ft::checkpoint

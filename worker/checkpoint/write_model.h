@@ -4,8 +4,10 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "core/base/status.h"
+#include "worker/optim/adamw.h"
 
 namespace ft::checkpoint {
 
@@ -26,5 +28,10 @@ struct WrittenModel {
 // W + (alpha / rank) B A in fp32, rounded once. Config and tokenizer files are copied beside. Written beside `out` and
 // renamed. INVALID_ARGUMENT names an adapter tensor that fits no weight of the model.
 StatusOr<WrittenModel> WriteModel(const WriteModelOptions& options);
+
+// The model folder that a full fine-tuning leaves: the trained weights (canonical names) in fp32, with config and
+// tokenizer files of the model it started from. Replaces `out`.
+StatusOr<WrittenModel> WriteTrainedModel(const std::filesystem::path& model, const std::filesystem::path& out,
+                                         const std::vector<optim::ParamRef>& parameters);
 
 }  // namespace ft::checkpoint

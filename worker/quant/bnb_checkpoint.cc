@@ -53,7 +53,9 @@ StatusOr<State> ParseState(const TensorSource& source, std::string_view name) {
     if (!size.is_number_integer()) return Wrong(name, "the state's shape is not one of integers");
     state.shape.push_back(size.get<int64_t>());
   }
-  RETURN_IF_ERROR(weights::CheckedElements(state.shape).status());
+  if (const Status counted = weights::CheckedElements(state.shape).status(); !counted.ok()) {
+    return Wrong(name, Message(counted));
+  }
   state.nested = object.contains("nested_offset");
   if (!state.nested) return state;
   if (object.value("nested_blocksize", json()) != 256) {

@@ -11,7 +11,6 @@
 #include "worker/rank/flags.h"
 #include "worker/rank/load_model.h"
 #include "worker/rank/settings.h"
-#include "worker/weights/safetensors.h"
 
 namespace ft::rank {
 namespace {
@@ -34,8 +33,6 @@ class Talk {
   void Reset() { past_.clear(); }
 
  private:
-  Status OpenModel(const Flags& flags, const checkpoint::TextConfig& text);
-
   std::unique_ptr<run::LanguageModel> model_;
   std::unique_ptr<Answerer> answerer_;
   std::string system_;
@@ -63,25 +60,10 @@ StatusOr<std::unique_ptr<Talk>> Talk::Open(const Flags& flags) {
   RETURN_IF_ERROR(ReadOptions(flags, options));
   ASSIGN_OR_RETURN(talk->answerer_, Answerer::Open(flags.Get("model"), text, std::move(options)));
   talk->system_ = flags.Get("system", text.system);
-  RETURN_IF_ERROR(talk->OpenModel(flags, text));
+  const run::ModelOptions model_options{.dtype = ResolvedDtype({.dtype = flags.Get("dtype", "auto")}),
+                                        .nf4_base = text.method == "qlora"};
+  ASSIGN_OR_RETURN(talk->model_, LoadTrained(flags.Get("model"), flags.Get("adapter"), model_options));
   return talk;
-}
-
-Status Talk::OpenModel(const Flags& flags, const checkpoint::TextConfig& text) {
-  run::ModelOptions options{.dtype = ResolvedDtype({.dtype = flags.Get("dtype", "auto")}),
-                            .nf4_base = text.method == "qlora"};
-  if (flags.Has("adapter")) {
-    ASSIGN_OR_RETURN(const checkpoint::AdapterConfig adapter, checkpoint::ReadAdapterConfig(flags.Get("adapter")));
-    options.attach_adapter = true;
-    options.rank = adapter.rank;
-    options.alpha = adapter.alpha;
-    options.targets = adapter.targets;
-  }
-  ASSIGN_OR_RETURN(model_, LoadModel(flags.Get("model"), options));
-  if (!flags.Has("adapter")) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const auto file,
-                   weights::SafetensorsFile::Open(std::filesystem::path(flags.Get("adapter")) / "adapter_model.safetensors"));
-  return model_->LoadParameters(*file);
 }
 
 StatusOr<Answer> Talk::Say(const std::string& input, bool quiet) {

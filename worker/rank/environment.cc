@@ -14,6 +14,16 @@ namespace {
 
 constexpr const char* kRestarted = "FT_NUMERIC_ENVIRONMENT";
 
+using Settings = std::vector<std::pair<std::string, std::string>>;
+
+// What the libraries read while they are loaded. Threads that wait for work sleep instead of spinning: on a machine that
+// is shared with other processes, spinning made a step nine times as long.
+Settings LoadTimeSettings() {
+  Settings settings = NumericEnvironment();
+  settings.emplace_back("OMP_WAIT_POLICY", "PASSIVE");
+  return settings;
+}
+
 // A weight-sized buffer that goes back to the kernel costs tens of milliseconds of page faults at its next use, so the
 // process keeps what it has once touched.
 void KeepFreedMemory() {
@@ -35,7 +45,7 @@ std::vector<std::pair<std::string, std::string>> NumericEnvironment() {
 
 void FixNumericEnvironment(char** argv) {
   bool differs = false;
-  for (const auto& [name, value] : NumericEnvironment()) {
+  for (const auto& [name, value] : LoadTimeSettings()) {
     const char* present = std::getenv(name.c_str());
     if (present != nullptr && value == present) continue;
     differs = true;

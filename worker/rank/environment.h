@@ -12,7 +12,7 @@ namespace ft::rank {
 std::vector<std::pair<std::string, std::string>> NumericEnvironment();
 
 // First thing in main: where the environment differs, sets it and starts this program again in place (the libraries read
-// it while they are loaded, before main). Also asks LibTorch for deterministic algorithms. Exits with a message if the
+// it while they are loaded, before main). Also lets waiting threads sleep (OMP_WAIT_POLICY) and asks LibTorch for deterministic algorithms. Exits with a message if the
 // program cannot be started again.
 void FixNumericEnvironment(char** argv);
 

@@ -34,6 +34,17 @@ StatusOr<Recipe> ReadRecipe(const fs::path& file) {
   }
 }
 
+struct Limits {
+  double logits = 2e-5;
+  double loss = 2e-5;
+  double gradient = 1e-4;
+  double norm = 1e-4;
+  double adapter = 1e-5;
+};
+
+// For numbers that a library computed with bfloat16 products.
+constexpr Limits kBfloat16Limits{.logits = 2e-2, .loss = 2e-2, .gradient = 5e-2, .norm = 2e-2, .adapter = 2e-2};
+
 // The case while one of its two bases is trained.
 struct QloraRun {
   fs::path folder;
@@ -42,6 +53,7 @@ struct QloraRun {
   std::string losses;           // Expected tensors: "losses", "nearest.losses".
   std::string measure_prefix;   // Of what is printed.
   std::vector<Measure>& measures;
+  Limits limits;
 };
 
 StatusOr<std::unique_ptr<run::LanguageModel>> LoadModel(const QloraRun& r) {
@@ -78,7 +90,7 @@ Status CompareFirstGradients(const QloraRun& r, const run::LanguageModel& model)
     const StatusOr<Tensor> expected = Expected(r.expected, "step1.grad." + parameter.name);
     if (!expected.ok()) continue;
     const double error = LargestDifference(parameter.gradient, *expected, LargestAbsolute(*expected));
-    Record(r.measures, {r.measure_prefix + "grad", error, 1e-4});
+    Record(r.measures, {r.measure_prefix + "grad", error, r.limits.gradient});
   }
   return absl::OkStatus();
 }
@@ -96,12 +108,12 @@ Status Train(const QloraRun& r, run::LanguageModel& model) {
     model.ZeroGradients();
     const double count = static_cast<double>(input->second.counted);
     const double loss = model.ForwardBackward(input->second.batch, 1 / count) / count;
-    Record(r.measures, {r.measure_prefix + "loss", std::abs(loss - losses[step - 1].item<double>()), 2e-5});
+    Record(r.measures, {r.measure_prefix + "loss", std::abs(loss - losses[step - 1].item<double>()), r.limits.loss});
     // The reference gives gradients and norms of the base as stored only.
     if (as_stored && step == 1) RETURN_IF_ERROR(CompareFirstGradients(r, model));
     const double norm = optim::GlobalNorm(model.parameters());
     const double wanted = norms[step - 1].item<double>();
-    if (as_stored) Record(r.measures, {"norm", std::abs(norm - wanted) / wanted, 1e-4});
+    if (as_stored) Record(r.measures, {"norm", std::abs(norm - wanted) / wanted, r.limits.norm});
     optim::ClipByNorm(model.parameters(), norm, recipe.max_norm);
     optimizer.Step(recipe.lr);
     model.ParametersChanged();
@@ -109,20 +121,32 @@ Status Train(const QloraRun& r, run::LanguageModel& model) {
   return absl::OkStatus();
 }
 
-Status CompareAsStored(const QloraRun& r) {
+// How far the reference's first loss is from the loss of its own base logits. B is zero at first, so in float32 they are
+// one number; where they differ, the reference ran its 4-bit kernels in bfloat16 and its numbers hold to that only.
+double ReferenceDisagreement(const GoldenInput& first, const Tensor& logits_BTV, double first_loss) {
+  const int64_t length = logits_BTV.size(1);
+  const Tensor shifted = logits_BTV.narrow(1, 0, length - 1).flatten(0, 1);
+  const Tensor labels = first.batch.labels_BT.narrow(1, 1, length - 1).flatten();
+  return std::abs(at::cross_entropy_loss(shifted, labels).item<double>() - first_loss);
+}
+
+Status CompareAsStored(QloraRun r) {
   ASSIGN_OR_RETURN(const auto model, LoadModel(r));
   ASSIGN_OR_RETURN(const auto inputs, ReadInputs(r.folder / "input.json"));
-  // B is zero at first, so the model with the initial adapter is the base alone.
   ASSIGN_OR_RETURN(const Tensor logits, Expected(r.expected, "base_logits"));
+  ASSIGN_OR_RETURN(const Tensor losses, Expected(r.expected, r.losses));
   if (!inputs.contains("step1")) return absl::InvalidArgumentError("input.json has no step1");
   const GoldenInput& first = inputs.at("step1");
+  const double disagreement = ReferenceDisagreement(first, logits, losses[0].item<double>());
+  if (disagreement > r.limits.loss) r.limits = kBfloat16Limits;
+  Record(r.measures, {"reference.self", disagreement, r.limits.loss});
   const Tensor real = first.mask_BT.to(torch::kBool), wanted = logits.index({real});
   const double error = LargestDifference(model->Logits(first.batch).index({real}), wanted, LargestAbsolute(wanted));
-  Record(r.measures, {"logits", error, 2e-5});
+  Record(r.measures, {"logits", error, r.limits.logits});
   RETURN_IF_ERROR(Train(r, *model));
   ASSIGN_OR_RETURN(const auto final, weights::OpenWeights(r.folder / "adapter_final" / "adapter_model.safetensors"));
   ASSIGN_OR_RETURN(const double worst, WorstDifference(model->parameters(), *final, ""));
-  Record(r.measures, {"adapter", worst, 1e-5});
+  Record(r.measures, {"adapter", worst, r.limits.adapter});
   return absl::OkStatus();
 }
 
@@ -130,7 +154,7 @@ Status CompareOwnQuantisation(const QloraRun& r) {
   ASSIGN_OR_RETURN(const auto model, LoadModel(r));
   RETURN_IF_ERROR(Train(r, *model));
   ASSIGN_OR_RETURN(const double worst, WorstDifference(model->parameters(), r.expected, "nearest.adapter_final."));
-  Record(r.measures, {"own.adapter", worst, 1e-5});
+  Record(r.measures, {"own.adapter", worst, r.limits.adapter});
   return absl::OkStatus();
 }
 
@@ -139,8 +163,8 @@ Status CompareOwnQuantisation(const QloraRun& r) {
 StatusOr<std::vector<Measure>> QloraStepCase(const fs::path& folder) {
   ASSIGN_OR_RETURN(const auto expected, weights::OpenWeights(folder / "expected.safetensors"));
   std::vector<Measure> measures;
-  RETURN_IF_ERROR(CompareAsStored({folder, *expected, "base_4bit.safetensors", "losses", "", measures}));
-  RETURN_IF_ERROR(CompareOwnQuantisation({folder, *expected, "model.safetensors", "nearest.losses", "own.", measures}));
+  RETURN_IF_ERROR(CompareAsStored({folder, *expected, "base_4bit.safetensors", "losses", "", measures, {}}));
+  RETURN_IF_ERROR(CompareOwnQuantisation({folder, *expected, "model.safetensors", "nearest.losses", "own.", measures, {}}));
   return measures;
 }
 

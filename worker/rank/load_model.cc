@@ -1,8 +1,10 @@
 #include "worker/rank/load_model.h"
 
 #include "core/base/file.h"
+#include "worker/checkpoint/adapter.h"
 #include "worker/model/family.h"
 #include "worker/weights/gguf.h"
+#include "worker/weights/safetensors.h"
 
 namespace ft::rank {
 namespace {
@@ -28,6 +30,21 @@ StatusOr<std::unique_ptr<run::LanguageModel>> LoadModel(const fs::path& model, c
   ASSIGN_OR_RETURN(const model::DecoderConfig config, ReadModelConfig(model));
   ASSIGN_OR_RETURN(const auto source, weights::OpenWeights(model));
   return run::LanguageModel::Load(config, *source, options);
+}
+
+StatusOr<std::unique_ptr<run::LanguageModel>> LoadTrained(const fs::path& model, const fs::path& trained,
+                                                          run::ModelOptions options) {
+  if (trained.empty()) return LoadModel(model, options);
+  if (fs::exists(trained / "config.json")) return LoadModel(trained, options);
+  ASSIGN_OR_RETURN(const checkpoint::AdapterConfig config, checkpoint::ReadAdapterConfig(trained));
+  options.attach_adapter = true;
+  options.rank = config.rank;
+  options.alpha = config.alpha;
+  options.targets = config.targets;
+  ASSIGN_OR_RETURN(std::unique_ptr<run::LanguageModel> loaded, LoadModel(model, options));
+  ASSIGN_OR_RETURN(const auto file, weights::SafetensorsFile::Open(trained / "adapter_model.safetensors"));
+  RETURN_IF_ERROR(loaded->LoadParameters(*file));
+  return loaded;
 }
 
 plan::ModelShape ShapeOf(const model::DecoderConfig& config) {

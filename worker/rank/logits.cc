@@ -4,7 +4,6 @@
 
 #include "core/base/file.h"
 #include "nlohmann/json.hpp"
-#include "worker/checkpoint/adapter.h"
 #include "worker/rank/flags.h"
 #include "worker/rank/load_model.h"
 #include "worker/rank/settings.h"
@@ -31,28 +30,12 @@ StatusOr<std::vector<std::vector<int64_t>>> ReadTokens(const std::string& path) 
   return rows;
 }
 
-StatusOr<std::unique_ptr<run::LanguageModel>> OpenModel(const Flags& flags) {
-  run::ModelOptions options{.dtype = flags.Get("dtype", "fp32"), .nf4_base = flags.Get("base", "stored") == "nf4"};
-  const std::filesystem::path adapter = flags.Get("adapter");
-  if (flags.Has("adapter")) {
-    ASSIGN_OR_RETURN(const checkpoint::AdapterConfig config, checkpoint::ReadAdapterConfig(adapter));
-    options.attach_adapter = true;
-    options.rank = config.rank;
-    options.alpha = config.alpha;
-    options.targets = config.targets;
-  }
-  ASSIGN_OR_RETURN(std::unique_ptr<run::LanguageModel> model, LoadModel(flags.Get("model"), options));
-  if (flags.Has("adapter")) {
-    ASSIGN_OR_RETURN(const auto file, weights::SafetensorsFile::Open(adapter / "adapter_model.safetensors"));
-    RETURN_IF_ERROR(model->LoadParameters(*file));
-  }
-  return model;
-}
-
 Status WriteLogits(const Flags& flags) {
   FixNumerics(static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN)));
   ASSIGN_OR_RETURN(const auto rows, ReadTokens(flags.Get("tokens")));
-  ASSIGN_OR_RETURN(const auto model, OpenModel(flags));
+  ASSIGN_OR_RETURN(const auto model,
+                   LoadTrained(flags.Get("model"), flags.Get("adapter"),
+                               {.dtype = flags.Get("dtype", "fp32"), .nf4_base = flags.Get("base", "stored") == "nf4"}));
   std::vector<torch::Tensor> logits;
   for (const std::vector<int64_t>& row : rows) {
     const auto length = static_cast<int64_t>(row.size());

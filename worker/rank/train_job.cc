@@ -7,6 +7,8 @@
 #include "core/records/record_file.h"
 #include "worker/checkpoint/adapter.h"
 #include "worker/checkpoint/checkpoint.h"
+#include "worker/checkpoint/write_model.h"
+#include "worker/rank/answerer.h"
 #include "worker/rank/load_model.h"
 #include "worker/rank/settings.h"
 #include "worker/train/trainer.h"
@@ -41,7 +43,9 @@ class TrainRun {
   std::optional<Trouble> OneStep();
   std::optional<Trouble> SaveCheckpoint();
   std::optional<Trouble> Evaluate();
+  std::optional<Trouble> AnswerPrompts();
   records::Result Finish();
+  StatusOr<std::string> WriteOutput();  // SHA-256 of the weights' file.
   Status WritePlan();
 
   const Attempt& attempt_;
@@ -51,6 +55,7 @@ class TrainRun {
   std::optional<data::TokenCache> cache_;
   std::unique_ptr<run::LanguageModel> model_;
   std::unique_ptr<train::Trainer> trainer_;
+  std::unique_ptr<Answerer> answerer_;  // Only when there are prompts to answer.
   std::optional<records::FrameWriter> ledger_;
   checkpoint::Identity identity_;
   int64_t step_ = 0;             // Completed.
@@ -68,6 +73,12 @@ run::ModelOptions OptionsOf(const recipe::JobSpec& spec) {
           .adapter_compute = spec.method.adapter_compute,
           .checkpointing = spec.train.activation_checkpointing,
           .seed = spec.train.seed};
+}
+
+checkpoint::TextConfig TextOf(const recipe::JobSpec& spec) {
+  return {.template_name = spec.data.empty() ? "model" : spec.data[0].template_name,
+          .tokenize = spec.train.tokenize,
+          .method = spec.method.kind};
 }
 
 std::optional<Trouble> TrainRun::Load() {
@@ -88,6 +99,12 @@ std::optional<Trouble> TrainRun::Load() {
   trainer_ = std::make_unique<train::Trainer>(spec_.train, *cache_, *model_,
                                               [this](std::string_view phase) { reporter_.Beat(phase); });
   identity_ = {*base, cache_->digest(), SettingsDigest(spec_), NumericFingerprint(attempt_.threads)};
+  if (!spec_.train.evaluate.prompts.empty()) {
+    auto answerer = Answerer::Open(spec_.model.source, TextOf(spec_),
+                                   {.max_new_tokens = spec_.train.evaluate.max_new_tokens});
+    if (!answerer.ok()) return Trouble{"CONFIG", WithContext(answerer.status(), "train.evaluate.prompts")};
+    answerer_ = *std::move(answerer);
+  }
   StatusOr<records::FrameWriter> ledger = records::FrameWriter::Open(attempt_.dir / "ledger.ftr");
   if (!ledger.ok()) return Trouble{"CHECKPOINT_IO", ledger.status()};
   ledger_ = *std::move(ledger);
@@ -165,6 +182,18 @@ std::optional<Trouble> TrainRun::Evaluate() {
       if (const Status status = reporter_.Write(*eval); !status.ok()) return Trouble{"CHECKPOINT_IO", status};
     }
   }
+  return AnswerPrompts();
+}
+
+std::optional<Trouble> TrainRun::AnswerPrompts() {
+  for (const std::string& prompt : spec_.train.evaluate.prompts) {
+    const auto beat = [this](std::string_view) { reporter_.Beat("generate"); };
+    const StatusOr<Answer> answer = answerer_->Reply(*model_, {}, {.input = prompt}, beat);
+    if (!answer.ok()) return Trouble{"CONFIG", WithContext(answer.status(), "train.evaluate.prompts")};
+    if (const Status status = reporter_.Write(records::Sample{step_, prompt, answer->text}); !status.ok()) {
+      return Trouble{"CHECKPOINT_IO", status};
+    }
+  }
   return std::nullopt;
 }
 
@@ -178,16 +207,23 @@ std::vector<std::string> TargetsOf(const std::vector<optim::ParamRef>& parameter
   return {targets.begin(), targets.end()};
 }
 
-records::Result TrainRun::Finish() {
+StatusOr<std::string> TrainRun::WriteOutput() {
   const auto& parameters = model_->parameters();
+  if (spec_.method.kind == "full") {
+    ASSIGN_OR_RETURN(const checkpoint::WrittenModel written,
+                     checkpoint::WriteTrainedModel(spec_.model.source, attempt_.dir / "adapter", parameters));
+    return written.sha256;
+  }
   const checkpoint::AdapterConfig config{spec_.model.source, spec_.method.rank, spec_.method.alpha,
                                          spec_.method.dropout, TargetsOf(parameters)};
-  const checkpoint::TextConfig text{.template_name = spec_.data.empty() ? "model" : spec_.data[0].template_name,
-                                    .tokenize = spec_.train.tokenize,
-                                    .method = spec_.method.kind};
-  const StatusOr<checkpoint::WrittenAdapter> written =
-      checkpoint::WriteAdapter(attempt_.dir / "adapter", config, text, parameters);
-  if (!written.ok()) return Failed("CHECKPOINT_IO", written.status(), step_);
+  ASSIGN_OR_RETURN(const checkpoint::WrittenAdapter written,
+                   checkpoint::WriteAdapter(attempt_.dir / "adapter", config, TextOf(spec_), parameters));
+  return written.sha256;
+}
+
+records::Result TrainRun::Finish() {
+  const StatusOr<std::string> sha256 = WriteOutput();
+  if (!sha256.ok()) return Failed("CHECKPOINT_IO", sha256.status(), step_);
   StatusOr<std::vector<ledger::LedgerEntry>> entries = ledger::ReadJobLedger(attempt_.run_dir);
   if (!entries.ok()) return Failed("CHECKPOINT_IO", entries.status(), step_);
   Sha256 ledger_digest;
@@ -195,7 +231,7 @@ records::Result TrainRun::Finish() {
   return {.state = records::ResultState::kSucceeded,
           .step = step_,
           .adapter_path = StrCat("attempts/", attempt_.epoch, "/adapter"),
-          .adapter_sha256 = written->sha256,
+          .adapter_sha256 = *sha256,
           .ledger_sha256 = Hex(ledger_digest.Finish())};
 }
 

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <sstream>
 
 namespace ft::supervisor {
 namespace {
@@ -15,58 +14,6 @@ constexpr int kKilledStatus = SIGKILL;
 
 }  // namespace
 
-nlohmann::json ToJson(const RankKey& key) {
-  return {{"job_id", key.job_id}, {"epoch", key.epoch}, {"rank", key.rank}};
-}
-
-RankKey KeyFromJson(const nlohmann::json& json) {
-  return {json.value("job_id", ""), json.value("epoch", int64_t{0}), json.value("rank", 0)};
-}
-
-nlohmann::json ToJson(const RankProcess& rank) {
-  nlohmann::json json = ToJson(rank.key);
-  json["kind"] = rank.kind;
-  json["pid"] = rank.pid;
-  json["boot_id"] = rank.boot_id;
-  json["start_ticks"] = rank.start_ticks;
-  if (rank.wait_status) json["wait_status"] = *rank.wait_status;
-  return json;
-}
-
-StatusOr<RankProcess> RankFromJson(const nlohmann::json& json) {
-  const bool shaped = json.is_object() && json.contains("job_id") && json["job_id"].is_string() &&
-                      json.contains("pid") && json["pid"].is_number_integer() && json.contains("epoch") &&
-                      json["epoch"].is_number_integer() && json.contains("rank") && json["rank"].is_number_integer();
-  if (!shaped) return absl::DataLossError("not a rank's state");
-  RankProcess rank;
-  rank.key = KeyFromJson(json);
-  rank.kind = json.value("kind", "");
-  rank.pid = json.value("pid", 0);
-  rank.boot_id = json.value("boot_id", "");
-  rank.start_ticks = json.value("start_ticks", uint64_t{0});
-  if (json.contains("wait_status")) rank.wait_status = json.value("wait_status", 0);
-  return rank;
-}
-
-std::optional<uint64_t> StartTicks(pid_t pid) {
-  auto text = ReadFile(StrCat("/proc/", pid, "/stat"), 4096);
-  if (!text.ok()) return std::nullopt;
-  // The name in parentheses may hold anything; fields are counted after its end. Start time is field 22.
-  const size_t close = text->rfind(')');
-  if (close == std::string::npos) return std::nullopt;
-  std::istringstream rest(text->substr(close + 1));
-  std::string field;
-  for (int i = 3; i <= 22; ++i) rest >> field;
-  return std::strtoull(field.c_str(), nullptr, 10);
-}
-
-std::string BootId() {
-  auto text = ReadFile("/proc/sys/kernel/random/boot_id", 256);
-  if (!text.ok()) return "";
-  while (!text->empty() && text->back() == '\n') text->pop_back();
-  return *text;
-}
-
 StatusOr<RankTable> RankTable::Open(const std::filesystem::path& dir) {
   RankTable table;
   table.dir_ = dir;
@@ -75,10 +22,11 @@ StatusOr<RankTable> RankTable::Open(const std::filesystem::path& dir) {
   for (const auto& entry : std::filesystem::directory_iterator(dir, error)) {
     if (entry.path().extension() != ".json") continue;
     ASSIGN_OR_RETURN(const std::string text, ReadFile(entry.path(), 1 << 20));
-    auto rank = RankFromJson(nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false));
+    auto rank = process::RankFromJson(nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false));
     if (!rank.ok()) return WithContext(rank.status(), entry.path().string());
     if (!rank->wait_status) {
-      const bool ours = rank->boot_id == BootId() && StartTicks(rank->pid) == rank->start_ticks;
+      const bool ours =
+          rank->boot_id == process::BootId() && process::StartTicks(rank->pid) == rank->start_ticks;
       if (ours) ::kill(-rank->pid, SIGKILL);
       rank->wait_status = kKilledStatus;
       RETURN_IF_ERROR(table.Save(*rank));
@@ -93,7 +41,9 @@ std::filesystem::path RankTable::PathOf(const RankKey& key) const {
   return dir_ / StrCat(key.job_id, ".", key.epoch, ".", key.rank, ".json");
 }
 
-Status RankTable::Save(const RankProcess& rank) { return WriteFileDurably(PathOf(rank.key), ToJson(rank).dump()); }
+Status RankTable::Save(const RankProcess& rank) {
+  return WriteFileDurably(PathOf(rank.key), ToJson(rank).dump());
+}
 
 Status RankTable::Add(RankProcess rank) {
   RETURN_IF_ERROR(Save(rank));

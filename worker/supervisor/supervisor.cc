@@ -25,6 +25,12 @@ extern char** environ;
 namespace ft::supervisor {
 namespace {
 
+using process::BootId;
+using process::KeyFromJson;
+using process::ReceiveMessage;
+using process::SendMessage;
+using process::StartTicks;
+
 constexpr int kChildChannel = 3;
 constexpr int64_t kMaxBackoffMs = 10'000;
 constexpr int64_t kStopGraceMs = 5'000;
@@ -63,7 +69,7 @@ struct SpawnPlan {
   std::string cwd;
   std::string stdout_path;  // Empty = ours.
   std::string stderr_path;
-  int channel = -1;         // Becomes descriptor 3.
+  int channel = -1;  // Becomes descriptor 3.
 };
 
 StatusOr<pid_t> SpawnProcess(SpawnPlan plan) {
@@ -73,8 +79,10 @@ StatusOr<pid_t> SpawnProcess(SpawnPlan plan) {
   posix_spawnattr_init(&attributes);
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
   constexpr int kFlags = O_WRONLY | O_CREAT | O_APPEND;
-  if (!plan.stdout_path.empty()) posix_spawn_file_actions_addopen(&actions, 1, plan.stdout_path.c_str(), kFlags, 0644);
-  if (!plan.stderr_path.empty()) posix_spawn_file_actions_addopen(&actions, 2, plan.stderr_path.c_str(), kFlags, 0644);
+  if (!plan.stdout_path.empty())
+    posix_spawn_file_actions_addopen(&actions, 1, plan.stdout_path.c_str(), kFlags, 0644);
+  if (!plan.stderr_path.empty())
+    posix_spawn_file_actions_addopen(&actions, 2, plan.stderr_path.c_str(), kFlags, 0644);
   // Also clears close-on-exec when source and target are the same.
   posix_spawn_file_actions_adddup2(&actions, plan.channel, kChildChannel);
   if (!plan.cwd.empty()) posix_spawn_file_actions_addchdir_np(&actions, plan.cwd.c_str());
@@ -84,13 +92,16 @@ StatusOr<pid_t> SpawnProcess(SpawnPlan plan) {
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setsigdefault(&attributes, &all);
   posix_spawnattr_setpgroup(&attributes, 0);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
   pid_t pid = 0;
   const std::vector<char*> argv = Pointers(plan.argv), env = Pointers(plan.env);
-  const int error = ::posix_spawn(&pid, plan.argv.front().c_str(), &actions, &attributes, argv.data(), env.data());
+  const int error =
+      ::posix_spawn(&pid, plan.argv.front().c_str(), &actions, &attributes, argv.data(), env.data());
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
-  if (error != 0) return absl::InternalError(StrCat("cannot start ", plan.argv.front(), ": ", std::strerror(error)));
+  if (error != 0)
+    return absl::InternalError(StrCat("cannot start ", plan.argv.front(), ": ", std::strerror(error)));
   return pid;
 }
 
@@ -114,15 +125,17 @@ Status Supervisor::Prepare() {
   lock_ = UniqueFd(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!lock_.valid()) return ErrnoStatus("open", lock_path, errno);
   if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
-    return absl::FailedPreconditionError(StrCat("data folder ", options_.data_dir.string(),
-                                                " is in use by another worker: stop it or choose another folder with "
-                                                "--data"));
+    return absl::FailedPreconditionError(
+        StrCat("data folder ", options_.data_dir.string(),
+               " is in use by another worker: stop it or choose another folder with "
+               "--data"));
   }
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   ASSIGN_OR_RETURN(table_, RankTable::Open(options_.data_dir / "supervisor"));
   boot_id_ = BootId();
-  incarnation_ = Hex(Sha256Of(StrCat(boot_id_, " ", ::getpid(), " ", StartTicks(::getpid()).value_or(0), " ", NowMs())))
-                     .substr(0, 32);
+  incarnation_ =
+      Hex(Sha256Of(StrCat(boot_id_, " ", ::getpid(), " ", StartTicks(::getpid()).value_or(0), " ", NowMs())))
+          .substr(0, 32);
   sigset_t set;
   sigemptyset(&set);
   for (const int signal : {SIGTERM, SIGINT, SIGCHLD}) sigaddset(&set, signal);
@@ -137,7 +150,8 @@ Status Supervisor::Run() {
     pollfd fds[2] = {{signals_.get(), POLLIN, 0}, {agent_.get(), POLLIN, 0}};
     const int count = agent_.valid() ? 2 : 1;
     int timeout = 1000;
-    if (agent_restart_ms_ != 0) timeout = static_cast<int>(std::clamp<int64_t>(agent_restart_ms_ - NowMs(), 0, 1000));
+    if (agent_restart_ms_ != 0)
+      timeout = static_cast<int>(std::clamp<int64_t>(agent_restart_ms_ - NowMs(), 0, 1000));
     ::poll(fds, static_cast<nfds_t>(count), timeout);
     signalfd_siginfo info{};
     while (::read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
@@ -241,7 +255,8 @@ void Supervisor::ReadAgent() {
     if (!message->has_value()) return;
     try {
       Handle((*message)->body);
-    } catch (const nlohmann::json::exception& error) {  // A field of a wrong type: this agent is not ours to follow.
+    } catch (const nlohmann::json::exception&
+                 error) {  // A field of a wrong type: this agent is not ours to follow.
       std::fprintf(stderr, "ft-worker: the agent sent what cannot be read: %s\n", error.what());
     }
   }
@@ -329,9 +344,9 @@ void Supervisor::StopAll() {
   signal_all(SIGTERM);
   while (NowMs() < deadline) {
     Reap();
-    const bool running = agent_pid_ > 0 || std::any_of(table_.ranks().begin(), table_.ranks().end(), [](const auto& item) {
-                           return !item.second.wait_status;
-                         });
+    const bool running =
+        agent_pid_ > 0 || std::any_of(table_.ranks().begin(), table_.ranks().end(),
+                                      [](const auto& item) { return !item.second.wait_status; });
     if (!running) return;
     pollfd fd{signals_.get(), POLLIN, 0};
     ::poll(&fd, 1, 50);

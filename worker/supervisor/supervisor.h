@@ -1,6 +1,6 @@
-// The worker's first process: one thread, no gRPC. Starts ranks when the agent asks, in process groups of their own, with
-// one end of a socketpair as descriptor 3; hands the other end to each new agent; writes exit statuses down before it
-// reaps; and starts the agent again when it dies. Ranks and agent die with it.
+// The worker's first process: one thread, no gRPC. Starts ranks when the agent asks, in process groups of
+// their own, with one end of a socketpair as descriptor 3; hands the other end to each new agent; writes exit
+// statuses down before it reaps; and starts the agent again when it dies. Ranks and agent die with it.
 //
 // Messages from the agent:  {op: start, job_id, epoch, rank, kind, argv, env, cwd, stdout, stderr}
 //                           {op: signal, job_id, epoch, rank, signal}   to the rank's whole group
@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-#include "worker/supervisor/channel.h"
+#include "core/process/channel.h"
 #include "worker/supervisor/rank_table.h"
 
 namespace ft::supervisor {
@@ -30,8 +30,9 @@ struct SupervisorOptions {
 class Supervisor {
  public:
   explicit Supervisor(SupervisorOptions options) : options_(std::move(options)) {}
-  // Runs until SIGTERM or SIGINT; returns after all ranks and the agent have ended. REQUIRES: these signals and SIGCHLD
-  // are blocked in the calling, only, thread. FAILED_PRECONDITION when another worker holds the data folder.
+  // Runs until SIGTERM or SIGINT; returns after all ranks and the agent have ended. REQUIRES: these signals
+  // and SIGCHLD are blocked in the calling, only, thread. FAILED_PRECONDITION when another worker holds the
+  // data folder.
   Status Run();
 
  private:
@@ -57,7 +58,7 @@ class Supervisor {
   pid_t agent_pid_ = 0;
   UniqueFd agent_;
   int64_t agent_started_ms_ = 0;
-  int64_t agent_restart_ms_ = 0;   // When to start it again; 0 = runs.
+  int64_t agent_restart_ms_ = 0;  // When to start it again; 0 = runs.
   int64_t agent_backoff_ms_ = 100;
   bool stopping_ = false;
 };

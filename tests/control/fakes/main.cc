@@ -1,6 +1,6 @@
-// A rank without a model: deterministic steps of a millisecond, real records, checkpoints and an adapter. Labels of the
-// job file steer it: fake_steps, fake_step_ms, fake_crash_at (in epochs up to fake_crash_epochs), fake_fail_at with
-// fake_fail_class, fake_hang_at, fake_ignore_term.
+// A rank without a model: deterministic steps of a millisecond, real records, checkpoints and an adapter.
+// Labels of the job file steer it: fake_steps, fake_step_ms, fake_crash_at (in epochs up to
+// fake_crash_epochs), fake_fail_at with fake_fail_class, fake_hang_at, fake_ignore_term.
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -60,7 +60,8 @@ int Prepare(const Run& run, RecordWriter& records) {
 }
 
 void WriteCheckpoint(const Run& run, RecordWriter& records, int64_t step) {
-  const std::string name = "checkpoints/e" + std::to_string(run.Number("epoch")) + "-s" + std::to_string(step);
+  const std::string name =
+      "checkpoints/e" + std::to_string(run.Number("epoch")) + "-s" + std::to_string(step);
   const fs::path dir = fs::path(run.Text("run_dir")) / name;
   Must(ft::MakeDirectories(dir));
   Must(ft::WriteFileDurably(dir / "manifest.json", "{\"step\":" + std::to_string(step) + "}"));
@@ -139,7 +140,8 @@ int Train(const Run& run, RecordWriter& records) {
     WriteStep(run, records, step);
     const std::string words = ControlWords();
     const bool stop = words.find("stop") != std::string::npos;
-    if (stop || step % every == 0 || words.find("checkpoint") != std::string::npos) WriteCheckpoint(run, records, step);
+    if (stop || step % every == 0 || words.find("checkpoint") != std::string::npos)
+      WriteCheckpoint(run, records, step);
     if (stop) return Stop(records, step);
   }
   return Succeed(run, records, steps);

@@ -1,15 +1,16 @@
-#include "worker/supervisor/channel.h"
+#include "core/process/channel.h"
 
 #include <sys/socket.h>
 
 #include <cerrno>
 #include <cstring>
 
-namespace ft::supervisor {
+namespace ft::process {
 
 Status SendMessage(int socket, const nlohmann::json& body, int fd) {
   const std::string text = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  if (text.size() > kMaxMessageBytes) return absl::InvalidArgumentError(StrCat("message of ", text.size(), " bytes"));
+  if (text.size() > kMaxMessageBytes)
+    return absl::InvalidArgumentError(StrCat("message of ", text.size(), " bytes"));
   iovec part{const_cast<char*>(text.data()), text.size()};
   msghdr header{};
   header.msg_iov = &part;
@@ -25,7 +26,8 @@ Status SendMessage(int socket, const nlohmann::json& body, int fd) {
     std::memcpy(CMSG_DATA(message), &fd, sizeof(int));
   }
   if (::sendmsg(socket, &header, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return absl::OkStatus();
-  if (errno == EAGAIN || errno == EWOULDBLOCK) return absl::UnavailableError("the other end reads too slowly");
+  if (errno == EAGAIN || errno == EWOULDBLOCK)
+    return absl::UnavailableError("the other end reads too slowly");
   return absl::InternalError(StrCat("send to the other end: ", std::strerror(errno)));
 }
 
@@ -54,4 +56,4 @@ StatusOr<std::optional<Message>> ReceiveMessage(int socket) {
   return std::optional<Message>(std::move(message));
 }
 
-}  // namespace ft::supervisor
+}  // namespace ft::process

@@ -1,5 +1,5 @@
-// ft-worker: the supervisor, which owns the ranks of this node, and (with --agent, started by it) the agent, which talks to
-// the coordinator. Exit status 0 after SIGTERM or SIGINT, 2 when it cannot start.
+// ft-worker: the supervisor, which owns the ranks of this node, and (with --agent, started by it) the agent,
+// which talks to the coordinator. Exit status 0 after SIGTERM or SIGINT, 2 when it cannot start.
 #include <signal.h>
 #include <spdlog/spdlog.h>
 #include <sys/prctl.h>
@@ -55,8 +55,10 @@ int main(int argc, char** argv) {
   ft::agent::Config config;
   std::string config_file;
   bool is_agent = false;
-  CLI::App app{"ft-worker: runs ranks on this node for the coordinator. With no arguments it joins the coordinator of this "
-               "user on this machine."};
+  CLI::App app{
+      "ft-worker: runs ranks on this node for the coordinator. With no arguments it joins the coordinator of "
+      "this "
+      "user on this machine."};
   app.add_option("--config", config_file, "YAML file with any of the keys of docs/config.md");
   auto* data = app.add_option("--data", "data folder");
   auto* coordinator = app.add_option("--coordinator", "unix:/path/worker.sock or 127.0.0.1:PORT");

@@ -1,0 +1,104 @@
+#include "server/spool/spool.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "core/base/sha256.h"
+#include "server/spool/file_receiver.h"
+#include "tests/support/temp_dir.h"
+
+namespace ft::spool {
+namespace {
+
+wpb::RankRef Ref(int64_t epoch) {
+  wpb::RankRef ref;
+  ref.set_job_id("j1");
+  ref.set_epoch(epoch);
+  return ref;
+}
+
+wpb::RankRecord Step(uint64_t sequence, int64_t step, double loss) {
+  wpb::RankRecord record;
+  record.set_sequence(sequence);
+  record.mutable_step()->set_step(step);
+  record.mutable_step()->set_loss(loss);
+  return record;
+}
+
+TEST(Spool, RecordsAreStoredOnceAlsoByASecondProcess) {
+  testing::TempDir dir;
+  {
+    Spool spool(dir.path());
+    ASSERT_TRUE(spool.AppendRecords(Ref(1), {Step(1, 1, 7), Step(2, 2, 6)}).ok());
+  }
+  Spool spool(dir.path());
+  ASSERT_TRUE(spool.AppendRecords(Ref(1), {Step(1, 1, 7), Step(2, 2, 6), Step(3, 3, 5), Step(5, 5, 3)}).ok());
+  SeriesCursor cursor;
+  auto points = spool.Series("j1", 1, &cursor);
+  ASSERT_TRUE(points.ok());
+  ASSERT_EQ(points->size(), 3u);  // The one behind the gap is not taken.
+  EXPECT_EQ((*points)[2].record().step().step(), 3);
+}
+
+TEST(Spool, NewestAttemptsPointWins) {
+  testing::TempDir dir;
+  Spool spool(dir.path());
+  ASSERT_TRUE(spool.AppendRecords(Ref(1), {Step(1, 1, 7), Step(2, 2, 6), Step(3, 3, 5)}).ok());
+  ASSERT_TRUE(spool.AppendRecords(Ref(2), {Step(1, 3, 50), Step(2, 4, 40)}).ok());
+  SeriesCursor cursor;
+  auto points = spool.Series("j1", 2, &cursor);
+  ASSERT_TRUE(points.ok());
+  ASSERT_EQ(points->size(), 4u);
+  EXPECT_EQ((*points)[2].record().step().loss(), 50);
+  EXPECT_EQ((*points)[2].epoch(), 2);
+  EXPECT_TRUE(spool.NextPoints("j1", &cursor)->empty());
+  ASSERT_TRUE(spool.AppendRecords(Ref(2), {Step(3, 5, 30)}).ok());
+  EXPECT_EQ(spool.NextPoints("j1", &cursor)->size(), 1u);
+}
+
+TEST(Spool, LogBytesAreNeitherLostNorDoubled) {
+  testing::TempDir dir;
+  Spool spool(dir.path());
+  EXPECT_EQ(*spool.AppendLog(Ref(1), "stdout", 0, "hello "), 6);
+  EXPECT_EQ(*spool.AppendLog(Ref(1), "stdout", 0, "hello "), 6);
+  EXPECT_EQ(*spool.AppendLog(Ref(1), "stdout", 3, "lo world"), 11);
+  EXPECT_EQ(*spool.AppendLog(Ref(1), "stdout", 20, "gap"), 11);
+  EXPECT_EQ(*spool.ReadLog({"j1", 1, 0, "stdout", 0}), "hello world");
+  EXPECT_EQ(*spool.ReadLog({"j1", 1, 0, "stdout", 6}), "world");
+  EXPECT_EQ(spool.Ranks("j1", 1), std::vector<int32_t>{0});
+  spool.RemoveJob("j1");
+  EXPECT_TRUE(spool.Ranks("j1", 1).empty());
+}
+
+TEST(FileReceiver, GoesOnWhereItStoppedAndChecksTheDigest) {
+  testing::TempDir dir;
+  const std::string content = "the whole file";
+  const ExpectedFile expected{dir / "a/file", Hex(Sha256Of(content)), static_cast<int64_t>(content.size()),
+                              100};
+  {
+    auto receiver = FileReceiver::Open(expected);
+    ASSERT_TRUE(receiver.ok());
+    ASSERT_TRUE(receiver->Append(0, content.substr(0, 4)).ok());
+    EXPECT_EQ(receiver->Append(9, "x").code(), absl::StatusCode::kOutOfRange);
+  }
+  auto receiver = FileReceiver::Open(expected);
+  ASSERT_TRUE(receiver.ok());
+  EXPECT_EQ(receiver->received(), 4);
+  ASSERT_TRUE(receiver->Append(4, content.substr(4)).ok());
+  EXPECT_TRUE(receiver->complete());
+  EXPECT_EQ(*ReadFile(dir / "a/file"), content);
+}
+
+TEST(FileReceiver, WrongBytesAndImpossibleSizesAreRefused) {
+  testing::TempDir dir;
+  auto receiver = FileReceiver::Open({dir / "file", Hex(Sha256Of("abc")), 3, 100});
+  ASSERT_TRUE(receiver.ok());
+  EXPECT_EQ(receiver->Append(0, "abd").code(), absl::StatusCode::kDataLoss);
+  EXPECT_FALSE(std::filesystem::exists(dir / "file"));
+  EXPECT_FALSE(FileReceiver::Open({dir / "file", Hex(Sha256Of("abc")), 101, 100}).ok());
+  EXPECT_FALSE(FileReceiver::Open({dir / "file", "ABC", 3, 100}).ok());
+}
+
+}  // namespace
+}  // namespace ft::spool
