@@ -21,8 +21,9 @@ TEST_P(KeptCase, Passes) {
   const CaseResult result = RunCase(fs::path(FT_SOURCE_DIR) / "tests" / "golden" / GetParam(), "fp32");
   EXPECT_TRUE(result.passed()) << result.Line();
 }
-INSTANTIATE_TEST_SUITE_P(All, KeptCase, ::testing::Values("llama_mha", "llama_gqa_llama3rope", "deepseek_coder_linear",
-                                                               "nf4", "qlora_step"));
+INSTANTIATE_TEST_SUITE_P(All, KeptCase,
+                         ::testing::Values("llama_mha", "llama_gqa_llama3rope", "deepseek_coder_linear",
+                                           "nf4", "qlora_step"));
 
 // Beside the checkout only.
 class SharedCase : public Golden {};
@@ -39,7 +40,8 @@ TEST_P(Bfloat16, LogitsStayWithinTheFormatsLimit) {
   const CaseResult result = RunCase(fs::path(FT_SOURCE_DIR) / "tests" / "golden" / GetParam(), "bf16");
   EXPECT_TRUE(result.passed()) << result.Line();
 }
-INSTANTIATE_TEST_SUITE_P(All, Bfloat16, ::testing::Values("llama_mha", "llama_gqa_llama3rope", "deepseek_coder_linear"));
+INSTANTIATE_TEST_SUITE_P(All, Bfloat16,
+                         ::testing::Values("llama_mha", "llama_gqa_llama3rope", "deepseek_coder_linear"));
 
 TEST(GoldenResult, AWorseMeasureReplacesABetterOneAndNanIsWorst) {
   std::vector<Measure> measures;
@@ -54,7 +56,7 @@ TEST(GoldenResult, AWorseMeasureReplacesABetterOneAndNanIsWorst) {
 
 TEST(GoldenVerb, NoCaseIsAFailureAndABadOptionAUsageError) {
   EXPECT_EQ(GoldenVerb({"/nonexistent-folder"}), 1);
-  EXPECT_EQ(GoldenVerb({"."  , "--cases", "no-such-case-*"}), 1);
+  EXPECT_EQ(GoldenVerb({".", "--cases", "no-such-case-*"}), 1);
   EXPECT_EQ(GoldenVerb({"--frobnicate"}), 2);
   EXPECT_EQ(GoldenVerb({"dir", "--dtype", "fp8"}), 2);
 }
