@@ -18,7 +18,6 @@ using Model = std::unique_ptr<run::LanguageModel>;
 
 struct Limits {
   double logits = 2e-5;  // Of the largest expected logit of the case.
-  double lora_logits = 2e-5;
   double loss = 1e-5;
   double gradient = 1e-4;  // Of the gradient's largest expected value.
 };
@@ -44,7 +43,7 @@ Status CompareLogits(Case& c, const run::LanguageModel& model, const GoldenInput
   const torch::Tensor wanted = expected.index({real});
   const double error =
       LargestDifference(model.Logits(input.batch).index({real}), wanted, LargestAbsolute(wanted));
-  Record(c.measures, {name, error, name.starts_with("lora.") ? c.limits.lora_logits : c.limits.logits});
+  Record(c.measures, {name, error, c.limits.logits});
   return absl::OkStatus();
 }
 
@@ -167,10 +166,8 @@ Status CompareGreedy(Case& c, const run::LanguageModel& model) {
 
 StatusOr<std::vector<Measure>> ModelCase(const fs::path& folder, const std::string& dtype) {
   Case c{.folder = folder, .dtype = dtype};
-  // bfloat16 is compared with the float32 numbers: 2e-2 of the largest logit, and as much for a loss of a few
-  // units. The adapters of the cases are as large as the weights, which doubles what rounding the weights
-  // alone costs (1.2e-2).
-  if (dtype == "bf16") c.limits = {.logits = 2e-2, .lora_logits = 4e-2, .loss = 2e-2};
+  // bfloat16 is compared with the float32 numbers: 2e-2 of the largest logit, and as much for a loss of a few.
+  if (dtype == "bf16") c.limits = {.logits = 2e-2, .loss = 2e-2};
   ASSIGN_OR_RETURN(c.inputs, ReadInputs(folder / "input.json"));
   if (!c.inputs.contains("main")) return absl::InvalidArgumentError("input.json has no main");
   ASSIGN_OR_RETURN(c.expected, weights::OpenWeights(folder / "expected.safetensors"));
