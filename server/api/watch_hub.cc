@@ -197,9 +197,11 @@ void WatchHub::Add(const std::shared_ptr<JobWatch>& watch, int64_t revision,
                    const std::vector<pb::Event>& deleted) {
   {
     std::lock_guard lock(mutex_);
+    DeliverLocked();
     watch->Prime(*snapshot_, revision, deleted);
     if (!stop_) job_watches_[watch.get()] = watch;
   }
+  wake_.notify_one();
   if (watch->finished()) Remove(watch.get());
   watch->Kick();
 }
@@ -207,9 +209,11 @@ void WatchHub::Add(const std::shared_ptr<JobWatch>& watch, int64_t revision,
 void WatchHub::Add(const std::shared_ptr<EventWatch>& watch) {
   {
     std::lock_guard lock(mutex_);
+    DeliverLocked();
     watch->Notify(snapshot_->revision);
     if (!stop_) event_watches_[watch.get()] = watch;
   }
+  wake_.notify_one();
   if (watch->finished()) Remove(watch.get());
   watch->Kick();
 }
@@ -220,11 +224,24 @@ void WatchHub::Remove(const void* watch) {
   event_watches_.erase(watch);
 }
 
+void WatchHub::DeliverLocked() {
+  while (!queue_.empty()) {
+    const state::Committed committed = std::move(queue_.front());
+    queue_.pop_front();
+    snapshot_ = committed.snapshot;
+    for (auto& [key, watch] : job_watches_) {
+      for (const state::Changes& changes : committed.changes) watch->Add(changes);
+    }
+    for (auto& [key, watch] : event_watches_) watch->Notify(committed.snapshot->revision);
+    kick_due_ = true;
+  }
+}
+
 void WatchHub::Main() {
   std::unique_lock lock(mutex_);
   absl::Time next_housekeeping = absl::Now() + absl::Seconds(1);
   while (!stop_) {
-    wake_.wait_for(lock, std::chrono::seconds(1), [this] { return stop_ || !queue_.empty(); });
+    wake_.wait_for(lock, std::chrono::seconds(1), [this] { return stop_ || kick_due_ || !queue_.empty(); });
     if (stop_) return;
     if (absl::Now() >= next_housekeeping) {
       next_housekeeping = absl::Now() + absl::Seconds(1);
@@ -232,20 +249,13 @@ void WatchHub::Main() {
       Housekeeping();
       lock.lock();
     }
-    if (queue_.empty()) continue;
-    const state::Committed committed = std::move(queue_.front());
-    queue_.pop_front();
-    snapshot_ = committed.snapshot;
+    if (queue_.empty() && !kick_due_) continue;
+    DeliverLocked();
     std::vector<std::shared_ptr<JobWatch>> jobs;
     std::vector<std::shared_ptr<EventWatch>> events;
-    for (auto& [key, watch] : job_watches_) {
-      for (const state::Changes& changes : committed.changes) watch->Add(changes);
-      jobs.push_back(watch);
-    }
-    for (auto& [key, watch] : event_watches_) {
-      watch->Notify(committed.snapshot->revision);
-      events.push_back(watch);
-    }
+    for (auto& [key, watch] : job_watches_) jobs.push_back(watch);
+    for (auto& [key, watch] : event_watches_) events.push_back(watch);
+    kick_due_ = false;
     lock.unlock();
     for (const auto& watch : jobs) watch->Kick();
     for (const auto& watch : events) watch->Kick();

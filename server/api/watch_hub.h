@@ -123,6 +123,8 @@ class WatchHub {
 
  private:
   void Main();
+  // Hands what was committed to the watches; the hub's thread kicks them afterwards, without the lock.
+  void DeliverLocked();
   void Housekeeping();
 
   state::StateLoop& loop_;
@@ -133,6 +135,7 @@ class WatchHub {
   state::Snapshot snapshot_;
   std::map<const void*, std::shared_ptr<JobWatch>> job_watches_;
   std::map<const void*, std::shared_ptr<EventWatch>> event_watches_;
+  bool kick_due_ = false;
   bool stop_ = false;
   std::thread thread_;
 };

@@ -202,15 +202,17 @@ void StateLoop::Release(std::deque<Item>& group) {
   }
   const Snapshot snapshot = published();
   for (Item& item : group) {
+    if (item.transition.changes.empty()) continue;
+    if (stats_.on_changes) stats_.on_changes(item.transition.changes);
+    committed.changes.push_back(std::move(item.transition.changes));
+  }
+  // Before the replies, so that a watch begun after a reply has seen what was replied.
+  if (committed.snapshot != nullptr) on_committed_(committed);
+  for (Item& item : group) {
     if (item.read) item.read(store_);
-    if (!item.transition.changes.empty()) {
-      if (stats_.on_changes) stats_.on_changes(item.transition.changes);
-      committed.changes.push_back(std::move(item.transition.changes));
-    }
     if (!item.transition.commands.empty()) on_commands_(item.transition.commands);
     if (item.done) item.done(item.transition.reply, snapshot);
   }
-  if (committed.snapshot != nullptr) on_committed_(committed);
 }
 
 }  // namespace ft::state
