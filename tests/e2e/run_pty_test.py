@@ -57,7 +57,7 @@ def write_workbook(path, rows, header=("Question", "Answer")):
 
 def masked(text):
     """Text with its figures, paths and bars masked, white space of any length as one."""
-    text = re.sub(r"\S*/qa\.xlsx|/\S+/finetuned", "PATH", text)
+    text = re.sub(r"[~/]\S*/qa\.xlsx|~/qa\.xlsx|[~/]\S+/finetuned", "PATH", text)
     text = re.sub(r"\bj[0-9a-f]{15,}", "ID", text)
     text = re.sub(r"(running|starting) on \S+", r"\1 on NODE", text)
     text = re.sub(r"\b\d+(\.\d+)?(ms|s|m|h|d)( \d+[smh])*\b|\b\d+(\.\d+)? (s|min|h)\b", "TIME", text)
