@@ -67,7 +67,7 @@ for folder in ${PIP_FIND_LINKS:-}; do
   if [ -d "$folder" ]; then attach --bind -o ro "$folder" "$folder"; fi
 done
 
-settings=(HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 TERM=dumb)
+settings=(HOME="$(getent passwd root | cut -d: -f6)" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 TERM=dumb)
 while IFS= read -r line; do settings+=("$line"); done < <(
   env | grep -E '^(PIP_[A-Z_]+|https?_proxy|no_proxy|HTTPS?_PROXY|NO_PROXY|SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE)=')
 git bundle create -q "$root/finetuned.bundle" HEAD
