@@ -1,14 +1,15 @@
 // 4-bit NormalFloat (Dettmers et al., QLoRA, arXiv 2305.14314) in the layout of bitsandbytes.
 //
-// Values in row-major order form blocks of 64. A block keeps the largest absolute value (absmax, float32); each value
-// becomes the nearest of 16 codes to value / absmax. Two codes a byte, the first in the high four bits; an odd last byte
-// has a zero low half. The last block may be short.
+// Values in row-major order form blocks of 64. A block keeps the largest absolute value (absmax, float32);
+// each value becomes the nearest of 16 codes to value / absmax. Two codes a byte, the first in the high four
+// bits; an odd last byte has a zero low half. The last block may be short.
 //
-// Double quantisation: from each absmax the mean of all is taken off (`offset`, a float32), and what remains becomes the
-// nearest of 256 values of the signed dynamic map to remainder / nested_absmax, one nested_absmax for 256 blocks.
+// Double quantisation: from each absmax the mean of all is taken off (`offset`, a float32), and what remains
+// becomes the nearest of 256 values of the signed dynamic map to remainder / nested_absmax, one nested_absmax
+// for 256 blocks.
 //
-// The inline functions are the definition, for host and device. The array functions below are SIMD, dispatched at run
-// time and bit-equal to it. Thread-safe.
+// The inline functions are the definition, for host and device. The array functions below are SIMD,
+// dispatched at run time and bit-equal to it. Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -39,13 +40,15 @@ inline constexpr float kNf4Code[16] = {
     1.0f,
 };
 
-// The 256 values of the signed dynamic map, ascending: seven decades, each twice as finely divided as the one below.
+// The 256 values of the signed dynamic map, ascending: seven decades, each twice as finely divided as the one
+// below.
 const float* DynamicMapSigned();
 
 // Number of blocks that `count` values form.
 FT_HOST_DEVICE inline int64_t Nf4Blocks(int64_t count) { return (count + kNf4Block - 1) / kNf4Block; }
 
-// The nearest code to value / absmax; the lower of two equally near. A block of zeros takes code 7, which is zero.
+// The nearest code to value / absmax; the lower of two equally near. A block of zeros takes code 7, which is
+// zero.
 FT_HOST_DEVICE inline uint8_t Nf4Nearest(float value, float absmax) {
   if (absmax == 0) return 7;
   const float scaled = value / absmax;
@@ -60,15 +63,19 @@ FT_HOST_DEVICE inline uint8_t Nf4Nearest(float value, float absmax) {
 
 FT_HOST_DEVICE inline float Nf4Value(uint8_t code, float absmax) { return kNf4Code[code] * absmax; }
 
-// Blocks [first, last) of `count` values: their codes into packed[first*32 ...], their maxima into absmax[first ...].
-void Nf4Quantise(const float* values, int64_t count, int64_t first, int64_t last, uint8_t* packed, float* absmax);
+// Blocks [first, last) of `count` values: their codes into packed[first*32 ...], their maxima into
+// absmax[first ...].
+void Nf4Quantise(const float* values, int64_t count, int64_t first, int64_t last, uint8_t* packed,
+                 float* absmax);
 
-// Blocks [first, last): packed and absmax as above, out = the values of all blocks, of which [first*64, last*64) (up to
-// count) are written. bfloat16 is the float32 value rounded once.
+// Blocks [first, last): packed and absmax as above, out = the values of all blocks, of which [first*64,
+// last*64) (up to count) are written. bfloat16 is the float32 value rounded once.
 template <typename T>
-void Nf4Dequantise(const uint8_t* packed, const float* absmax, int64_t count, int64_t first, int64_t last, T* out);
+void Nf4Dequantise(const uint8_t* packed, const float* absmax, int64_t count, int64_t first, int64_t last,
+                   T* out);
 
-// Quantises `blocks` maxima. `codes` has one byte a block, `nested_absmax` one value for 256 blocks, rounded up.
+// Quantises `blocks` maxima. `codes` has one byte a block, `nested_absmax` one value for 256 blocks, rounded
+// up.
 struct NestedOut {
   uint8_t* codes = nullptr;
   float* nested_absmax = nullptr;
@@ -77,7 +84,8 @@ struct NestedOut {
 float NestedOffset(const float* absmax, int64_t blocks);
 void NestedQuantise(const float* absmax, int64_t blocks, float offset, const NestedOut& out);
 
-// Maxima of blocks [first, last) into out[0 ...]: map[code] * nested_absmax + offset, rounded after each operation.
+// Maxima of blocks [first, last) into out[0 ...]: map[code] * nested_absmax + offset, rounded after each
+// operation.
 struct NestedIn {
   const uint8_t* codes = nullptr;
   const float* nested_absmax = nullptr;

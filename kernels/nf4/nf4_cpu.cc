@@ -1,4 +1,5 @@
-// The SIMD versions. This file is compiled once for every instruction set (foreach_target.h includes it again).
+// The SIMD versions. This file is compiled once for every instruction set (foreach_target.h includes it
+// again).
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/nf4/nf4_cpu.cc"
 #include "hwy/foreach_target.h"
@@ -34,7 +35,8 @@ HWY_INLINE void StorePair(Floats d, hn::Vec<Floats> high, hn::Vec<Floats> low, f
   hn::StoreInterleaved2(high, low, d, out);
 }
 
-// Round to nearest even into the upper half; products of codes and finite maxima are never NaN, and infinity keeps its bits.
+// Round to nearest even into the upper half; products of codes and finite maxima are never NaN, and infinity
+// keeps its bits.
 HWY_INLINE hn::Vec<Words> RoundBF16(hn::Vec<Floats> value) {
   const Words w;
   const auto bits = hn::BitCast(w, value);
@@ -44,7 +46,8 @@ HWY_INLINE hn::Vec<Words> RoundBF16(hn::Vec<Floats> value) {
 
 HWY_INLINE void StorePair(Floats d, hn::Vec<Floats> high, hn::Vec<Floats> low, BF16* out) {
   // The pair as one little-endian word: the first value in its low half.
-  hn::StoreU(hn::Or(RoundBF16(high), hn::ShiftLeft<16>(RoundBF16(low))), Words(), reinterpret_cast<uint32_t*>(out));
+  hn::StoreU(hn::Or(RoundBF16(high), hn::ShiftLeft<16>(RoundBF16(low))), Words(),
+             reinterpret_cast<uint32_t*>(out));
 }
 
 // One whole block.
@@ -64,7 +67,8 @@ HWY_INLINE void DequantiseBlock(const uint8_t* packed, float absmax, T* out) {
 }
 
 template <typename T>
-void Dequantise(const uint8_t* packed, const float* absmax, int64_t count, int64_t first, int64_t last, T* out) {
+void Dequantise(const uint8_t* packed, const float* absmax, int64_t count, int64_t first, int64_t last,
+                T* out) {
   for (int64_t block = first; block < last; ++block) {
     const int64_t start = block * kNf4Block;
     if (count - start >= kNf4Block) {
@@ -115,7 +119,8 @@ HWY_INLINE void BlockCodes(const Thresholds& thresholds, const float* values, fl
   }
 }
 
-void Quantise(const float* values, int64_t count, int64_t first, int64_t last, uint8_t* packed, float* absmax) {
+void Quantise(const float* values, int64_t count, int64_t first, int64_t last, uint8_t* packed,
+              float* absmax) {
   static const Thresholds thresholds;
   for (int64_t block = first; block < last; ++block) {
     const int64_t start = block * kNf4Block, end = std::min(count, start + kNf4Block);
@@ -145,19 +150,20 @@ HWY_EXPORT(Quantise);
 HWY_EXPORT(DequantiseFloat);
 HWY_EXPORT(DequantiseBF16);
 
-void Nf4Quantise(const float* values, int64_t count, int64_t first, int64_t last, uint8_t* packed, float* absmax) {
+void Nf4Quantise(const float* values, int64_t count, int64_t first, int64_t last, uint8_t* packed,
+                 float* absmax) {
   HWY_DYNAMIC_DISPATCH(Quantise)(values, count, first, last, packed, absmax);
 }
 
 template <>
-void Nf4Dequantise<float>(const uint8_t* packed, const float* absmax, int64_t count, int64_t first, int64_t last,
-                          float* out) {
+void Nf4Dequantise<float>(const uint8_t* packed, const float* absmax, int64_t count, int64_t first,
+                          int64_t last, float* out) {
   HWY_DYNAMIC_DISPATCH(DequantiseFloat)(packed, absmax, count, first, last, out);
 }
 
 template <>
-void Nf4Dequantise<BF16>(const uint8_t* packed, const float* absmax, int64_t count, int64_t first, int64_t last,
-                         BF16* out) {
+void Nf4Dequantise<BF16>(const uint8_t* packed, const float* absmax, int64_t count, int64_t first,
+                         int64_t last, BF16* out) {
   HWY_DYNAMIC_DISPATCH(DequantiseBF16)(packed, absmax, count, first, last, out);
 }
 

@@ -8,8 +8,8 @@
 namespace ft::kernels {
 namespace {
 
-// Middles of equal steps from 0.1 to 1 in float32, as the map's authors computed them: the lower half counted from
-// below, the upper from above, each point rounded once.
+// Middles of equal steps from 0.1 to 1 in float32, as the map's authors computed them: the lower half counted
+// from below, the upper from above, each point rounded once.
 void AddDecade(int decade, std::array<float, 256>& map, size_t& used) {
   const int points = (1 << decade) + 1;
   const float start = 0.1f, end = 1.0f, step = (end - start) / static_cast<float>(points - 1);

@@ -64,7 +64,8 @@ TEST_P(Nf4Counts, WorkDividedAmongThreadsGivesTheSameBits) {
   EXPECT_EQ(out, out_parts);
 }
 
-INSTANTIATE_TEST_SUITE_P(Odd, Nf4Counts, ::testing::Values(1, 2, 21, 63, 64, 65, 128, 129, 2145, 64 * 257 + 3));
+INSTANTIATE_TEST_SUITE_P(Odd, Nf4Counts,
+                         ::testing::Values(1, 2, 21, 63, 64, 65, 128, 129, 2145, 64 * 257 + 3));
 
 TEST(Nf4, EveryValueGoesToTheNearestCode) {
   for (int i = -4000; i <= 4000; ++i) {

@@ -1,5 +1,5 @@
-// bfloat16 as stored: the upper half of a float32. Conversions are exact one way and round to nearest even the other;
-// NaN stays NaN. Layout-compatible with c10::BFloat16.
+// bfloat16 as stored: the upper half of a float32. Conversions are exact one way and round to nearest even
+// the other; NaN stays NaN. Layout-compatible with c10::BFloat16.
 #pragma once
 
 #include <bit>

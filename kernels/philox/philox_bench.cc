@@ -12,7 +12,10 @@ void BM_Dropout(benchmark::State& state) {
   constexpr int64_t kRows = 256, kChannels = 576;
   const std::vector<uint64_t> sample(kRows, 1);
   const std::vector<int64_t> position(kRows, 2);
-  const DropoutShape shape{.key = 1, .sample = sample.data(), .position = position.data(), .channels = kChannels,
+  const DropoutShape shape{.key = 1,
+                           .sample = sample.data(),
+                           .position = position.data(),
+                           .channels = kChannels,
                            .probability = 0.1f};
   std::vector<T> x(kRows * kChannels), y(x.size());
   for (auto _ : state) {

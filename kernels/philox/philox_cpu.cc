@@ -1,4 +1,5 @@
-// The SIMD version of dropout. This file is compiled once for every instruction set (foreach_target.h includes it again).
+// The SIMD version of dropout. This file is compiled once for every instruction set (foreach_target.h
+// includes it again).
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/philox/philox_cpu.cc"
 #include "hwy/foreach_target.h"
@@ -14,7 +15,8 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Counters computed side by side: word w of block i lies at words[4 * i + w], where channel 4 * i + w wants it.
+// Counters computed side by side: word w of block i lies at words[4 * i + w], where channel 4 * i + w wants
+// it.
 constexpr size_t kWide = 16;
 
 #if HWY_TARGET == HWY_SCALAR

@@ -37,7 +37,8 @@ class DropoutTest : public ::testing::Test {
 
 TEST_F(DropoutTest, EqualsItsDefinitionBitForBit) {
   for (int64_t channels : {1, 3, 4, 63, 64, 65, 257}) {
-    DropoutShape shape{.key = PhiloxKey(3, 9), .layer = 4000, .site = 6, .channels = channels, .probability = 0.3f};
+    DropoutShape shape{
+        .key = PhiloxKey(3, 9), .layer = 4000, .site = 6, .channels = channels, .probability = 0.3f};
     shape.sample = sample_.data();
     shape.position = position_.data();
     std::vector<float> x(4 * channels), y(x.size());
@@ -68,13 +69,17 @@ TEST_F(DropoutTest, KeepsTheRightShareAndScalesIt) {
       EXPECT_FLOAT_EQ(value, 1 / 0.9f);
     }
   }
-  EXPECT_NEAR(static_cast<double>(zeros) / mask.size(), 0.1, 0.004);  // Six standard deviations of 200,006 draws.
+  EXPECT_NEAR(static_cast<double>(zeros) / mask.size(), 0.1,
+              0.004);  // Six standard deviations of 200,006 draws.
 }
 
 TEST_F(DropoutTest, DependsOnEveryPartOfTheKeyAndOnNothingElse) {
-  const DropoutShape base{.key = PhiloxKey(1, 2), .layer = 3, .site = 4, .channels = 255, .probability = 0.5f};
+  const DropoutShape base{
+      .key = PhiloxKey(1, 2), .layer = 3, .site = 4, .channels = 255, .probability = 0.5f};
   const std::vector<float> rows = Mask(base, 4);
-  const auto row = [&](int64_t i) { return std::vector<float>(rows.begin() + i * 255, rows.begin() + (i + 1) * 255); };
+  const auto row = [&](int64_t i) {
+    return std::vector<float>(rows.begin() + i * 255, rows.begin() + (i + 1) * 255);
+  };
   EXPECT_EQ(row(0), row(3));
   std::set<std::vector<float>> different = {row(0), row(1), row(2)};
   DropoutShape other = base;

@@ -1,6 +1,7 @@
-// y = x / sqrt(mean(x^2) + epsilon) * weight, row by row (Zhang and Sennrich, arXiv 1910.07467). Statistics in float32
-// whatever T is; y is rounded to T once. Sums run in one order (16 interleaved lanes, then pairwise), so results do not
-// depend on how rows are divided among threads. No state, thread-safe. Arrays are dense, rows x channels.
+// y = x / sqrt(mean(x^2) + epsilon) * weight, row by row (Zhang and Sennrich, arXiv 1910.07467). Statistics
+// in float32 whatever T is; y is rounded to T once. Sums run in one order (16 interleaved lanes, then
+// pairwise), so results do not depend on how rows are divided among threads. No state, thread-safe. Arrays
+// are dense, rows x channels.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +17,8 @@ struct RmsNormShape {
 
 // Rows [first, last). `scale[row]` receives 1 / sqrt(mean(x^2) + epsilon), which backward wants again.
 template <typename T>
-void RmsNormForward(const RmsNormShape& shape, int64_t first, int64_t last, const T* x, const float* weight, T* y,
-                    float* scale);
+void RmsNormForward(const RmsNormShape& shape, int64_t first, int64_t last, const T* x, const float* weight,
+                    T* y, float* scale);
 
 // dx for rows [first, last), given dy = dLoss/dy.
 template <typename T>
@@ -28,7 +29,8 @@ struct RmsNormGradient {
   const float* scale = nullptr;  // As forward left it.
 };
 template <typename T>
-void RmsNormBackward(const RmsNormShape& shape, int64_t first, int64_t last, const RmsNormGradient<T>& in, T* dx);
+void RmsNormBackward(const RmsNormShape& shape, int64_t first, int64_t last, const RmsNormGradient<T>& in,
+                     T* dx);
 
 // dweight[c] = sum over all rows of dy * x * scale, for channels [first, last): rows in order, in float64.
 template <typename T>

@@ -26,8 +26,8 @@ float LaneSum(int64_t count, Term term) {
 }  // namespace
 
 template <typename T>
-void RmsNormForward(const RmsNormShape& shape, int64_t first, int64_t last, const T* x, const float* weight, T* y,
-                    float* scale) {
+void RmsNormForward(const RmsNormShape& shape, int64_t first, int64_t last, const T* x, const float* weight,
+                    T* y, float* scale) {
   const int64_t channels = shape.channels;
   for (int64_t row = first; row < last; ++row) {
     const T* in = x + row * channels;
@@ -40,7 +40,8 @@ void RmsNormForward(const RmsNormShape& shape, int64_t first, int64_t last, cons
 }
 
 template <typename T>
-void RmsNormBackward(const RmsNormShape& shape, int64_t first, int64_t last, const RmsNormGradient<T>& in, T* dx) {
+void RmsNormBackward(const RmsNormShape& shape, int64_t first, int64_t last, const RmsNormGradient<T>& in,
+                     T* dx) {
   const int64_t channels = shape.channels;
   for (int64_t row = first; row < last; ++row) {
     const T* x = in.x + row * channels;
@@ -66,9 +67,11 @@ void RmsNormWeightGradient(const RmsNormShape& shape, int64_t rows, int64_t firs
     const T* x = in.x + row * shape.channels + first;
     const T* dy = in.dy + row * shape.channels + first;
     const float factor = in.scale[row];
-    for (size_t c = 0; c < sums.size(); ++c) sums[c] += static_cast<double>(ToFloat(dy[c]) * (ToFloat(x[c]) * factor));
+    for (size_t c = 0; c < sums.size(); ++c)
+      sums[c] += static_cast<double>(ToFloat(dy[c]) * (ToFloat(x[c]) * factor));
   }
-  for (size_t c = 0; c < sums.size(); ++c) dweight[first + static_cast<int64_t>(c)] = static_cast<float>(sums[c]);
+  for (size_t c = 0; c < sums.size(); ++c)
+    dweight[first + static_cast<int64_t>(c)] = static_cast<float>(sums[c]);
 }
 
 template <typename T>
@@ -81,11 +84,12 @@ void ColumnSum(int64_t rows, int64_t channels, int64_t first, int64_t last, cons
   for (size_t c = 0; c < sums.size(); ++c) sum[first + static_cast<int64_t>(c)] = static_cast<float>(sums[c]);
 }
 
-#define FT_INSTANTIATE(T)                                                                                         \
-  template void RmsNormForward<T>(const RmsNormShape&, int64_t, int64_t, const T*, const float*, T*, float*);     \
-  template void RmsNormBackward<T>(const RmsNormShape&, int64_t, int64_t, const RmsNormGradient<T>&, T*);         \
-  template void RmsNormWeightGradient<T>(const RmsNormShape&, int64_t, int64_t, int64_t, const RmsNormGradient<T>&, \
-                                         float*);                                                                 \
+#define FT_INSTANTIATE(T)                                                                                 \
+  template void RmsNormForward<T>(const RmsNormShape&, int64_t, int64_t, const T*, const float*, T*,      \
+                                  float*);                                                                \
+  template void RmsNormBackward<T>(const RmsNormShape&, int64_t, int64_t, const RmsNormGradient<T>&, T*); \
+  template void RmsNormWeightGradient<T>(const RmsNormShape&, int64_t, int64_t, int64_t,                  \
+                                         const RmsNormGradient<T>&, float*);                              \
   template void ColumnSum<T>(int64_t, int64_t, int64_t, int64_t, const T*, float*);
 FT_INSTANTIATE(float)
 FT_INSTANTIATE(BF16)

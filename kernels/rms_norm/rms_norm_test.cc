@@ -27,7 +27,8 @@ Problem RandomProblem(int64_t rows, int64_t channels) {
 }
 
 // The loss sum(y * dy) in float64.
-double Loss(const Problem& p, const std::vector<double>& x, const std::vector<double>& weight, double epsilon) {
+double Loss(const Problem& p, const std::vector<double>& x, const std::vector<double>& weight,
+            double epsilon) {
   double loss = 0;
   for (int64_t row = 0; row < p.rows; ++row) {
     double squares = 0;
@@ -83,13 +84,16 @@ TEST_P(RmsNormShapes, DividingRowsOrColumnsChangesNoBit) {
   EXPECT_EQ(whole, parts);
   std::vector<float> sum(channels), sum_parts(channels);
   ColumnSum<float>(rows, channels, 0, channels, p.x.data(), sum.data());
-  for (int64_t c = 0; c < channels; ++c) ColumnSum<float>(rows, channels, c, c + 1, p.x.data(), sum_parts.data());
+  for (int64_t c = 0; c < channels; ++c)
+    ColumnSum<float>(rows, channels, c, c + 1, p.x.data(), sum_parts.data());
   EXPECT_EQ(sum, sum_parts);
 }
 
 INSTANTIATE_TEST_SUITE_P(Odd, RmsNormShapes,
-                         ::testing::Values(std::pair<int64_t, int64_t>{1, 1}, std::pair<int64_t, int64_t>{3, 15},
-                                           std::pair<int64_t, int64_t>{5, 16}, std::pair<int64_t, int64_t>{2, 17},
+                         ::testing::Values(std::pair<int64_t, int64_t>{1, 1},
+                                           std::pair<int64_t, int64_t>{3, 15},
+                                           std::pair<int64_t, int64_t>{5, 16},
+                                           std::pair<int64_t, int64_t>{2, 17},
                                            std::pair<int64_t, int64_t>{7, 67}));
 
 TEST(RmsNorm, Bfloat16IsTheFloatResultRoundedOnce) {

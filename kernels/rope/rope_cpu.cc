@@ -22,7 +22,9 @@ void Rope(const RopeShape& shape, int64_t first, int64_t last, const float* cosi
   }
 }
 
-template void Rope<float>(const RopeShape&, int64_t, int64_t, const float*, const float*, float, const float*, float*);
-template void Rope<BF16>(const RopeShape&, int64_t, int64_t, const float*, const float*, float, const BF16*, BF16*);
+template void Rope<float>(const RopeShape&, int64_t, int64_t, const float*, const float*, float, const float*,
+                          float*);
+template void Rope<BF16>(const RopeShape&, int64_t, int64_t, const float*, const float*, float, const BF16*,
+                         BF16*);
 
 }  // namespace ft::kernels

@@ -9,7 +9,8 @@ namespace ft::adapt {
 namespace {
 
 TEST(PeftConfig, WhatIsWrittenIsReadBack) {
-  const PeftConfig written{.rank = 16, .alpha = 32, .dropout = 0.05, .targets = {"v_proj", "k_proj"}, .base_model = "b"};
+  const PeftConfig written{
+      .rank = 16, .alpha = 32, .dropout = 0.05, .targets = {"v_proj", "k_proj"}, .base_model = "b"};
   const auto read = ParsePeftConfig(PeftConfigJson(written), "f");
   ASSERT_TRUE(read.ok()) << Message(read.status());
   EXPECT_EQ(read->rank, 16);
@@ -26,7 +27,8 @@ TEST(PeftConfig, OptionsThatChangeTheResultAreRefusedByName) {
     const auto config = ParsePeftConfig(head + option + "}", "f");
     EXPECT_EQ(config.status().code(), absl::StatusCode::kUnimplemented) << option;
   }
-  EXPECT_TRUE(ParsePeftConfig(head + "\"use_dora\": false, \"rank_pattern\": {}, \"bias\": \"none\"}", "f").ok());
+  EXPECT_TRUE(
+      ParsePeftConfig(head + "\"use_dora\": false, \"rank_pattern\": {}, \"bias\": \"none\"}", "f").ok());
 }
 
 TEST(PeftConfig, BrokenFilesAreRefused) {
@@ -52,7 +54,8 @@ class Merge : public ::testing::Test {
     for (int site = 0; site < model::kSites; ++site) {
       block.projection[site].weight = Slot("p" + std::to_string(site), torch::randn({6, 64}));
     }
-    block.projection[1].adapter = ops::LoraSlots{Slot("a", torch::randn({2, 64})), Slot("b", torch::randn({6, 2})), 0.5};
+    block.projection[1].adapter =
+        ops::LoraSlots{Slot("a", torch::randn({2, 64})), Slot("b", torch::randn({6, 2})), 0.5};
   }
   static model::SlotPtr Slot(const std::string& name, torch::Tensor value) {
     return std::make_shared<ops::ResidentSlot>(name, std::move(value), false);
@@ -62,9 +65,9 @@ class Merge : public ::testing::Test {
 
 TEST_F(Merge, AddsTheAdapterInFloat32AndRoundsOnce) {
   const model::Projection& p = weights_.blocks[0].projection[1];
-  const torch::Tensor expected = p.weight->Materialise(at::kFloat) +
-                                 0.5 * at::mm(p.adapter->b_OR->Materialise(at::kFloat),
-                                              p.adapter->a_RI->Materialise(at::kFloat));
+  const torch::Tensor expected =
+      p.weight->Materialise(at::kFloat) +
+      0.5 * at::mm(p.adapter->b_OR->Materialise(at::kFloat), p.adapter->a_RI->Materialise(at::kFloat));
   const auto merged = MergedWeight(weights_, "p1", at::kFloat);
   ASSERT_TRUE(merged.ok());
   EXPECT_TRUE(at::allclose(*merged, expected, 1e-6, 1e-6));
@@ -87,9 +90,9 @@ TEST_F(Merge, AQuantisedBaseIsDequantised) {
   const ops::Nf4Tensor packed = ops::QuantiseNf4(base);
   weights_.blocks[0].projection[1].weight = std::make_shared<quant::Nf4Slot>("p1", packed);
   const model::Projection& p = weights_.blocks[0].projection[1];
-  const torch::Tensor expected = ops::DequantiseNf4(packed, at::kFloat) +
-                                 0.5 * at::mm(p.adapter->b_OR->Materialise(at::kFloat),
-                                              p.adapter->a_RI->Materialise(at::kFloat));
+  const torch::Tensor expected =
+      ops::DequantiseNf4(packed, at::kFloat) +
+      0.5 * at::mm(p.adapter->b_OR->Materialise(at::kFloat), p.adapter->a_RI->Materialise(at::kFloat));
   EXPECT_TRUE(at::allclose(*MergedWeight(weights_, "p1", at::kFloat), expected, 1e-6, 1e-6));
 }
 

@@ -16,9 +16,10 @@ bool IsOn(const json& object, const char* key) {
 }
 
 Status RefuseUnbuilt(const json& object, std::string_view file) {
-  for (const char* key : {"use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "modules_to_save", "bias",
-                          "layers_to_transform", "exclude_modules", "fan_in_fan_out", "lora_bias", "use_qalora",
-                          "trainable_token_indices", "target_parameters", "layer_replication"}) {
+  for (const char* key :
+       {"use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "modules_to_save", "bias",
+        "layers_to_transform", "exclude_modules", "fan_in_fan_out", "lora_bias", "use_qalora",
+        "trainable_token_indices", "target_parameters", "layer_replication"}) {
     if (IsOn(object, key)) {
       return absl::UnimplementedError(StrCat(file, ": option ", key, " is not supported by this version"));
     }
@@ -31,12 +32,15 @@ Status RefuseUnbuilt(const json& object, std::string_view file) {
 StatusOr<PeftConfig> ParsePeftConfig(std::string_view json_text, std::string_view file) {
   const auto shallow = [](int depth, json::parse_event_t, json&) { return depth < 16; };
   const json object = json::parse(json_text, shallow, /*allow_exceptions=*/false);
-  const auto bad = [&](std::string_view what) { return absl::InvalidArgumentError(StrCat(file, ": ", what)); };
+  const auto bad = [&](std::string_view what) {
+    return absl::InvalidArgumentError(StrCat(file, ": ", what));
+  };
   if (!object.is_object()) return bad("not a JSON object");
   if (object.value("peft_type", json("LORA")) != "LORA") return bad("peft_type is not LORA");
   RETURN_IF_ERROR(RefuseUnbuilt(object, file));
   const json rank = object.value("r", json()), alpha = object.value("lora_alpha", json());
-  const json dropout = object.value("lora_dropout", json(0.0)), targets = object.value("target_modules", json());
+  const json dropout = object.value("lora_dropout", json(0.0)),
+             targets = object.value("target_modules", json());
   if (!rank.is_number_integer() || !alpha.is_number() || !dropout.is_number()) {
     return bad("r, lora_alpha and lora_dropout must be numbers");
   }

@@ -11,14 +11,15 @@ namespace ft::adapt {
 
 struct PeftConfig {
   int rank = 8;
-  double alpha = 8;                  // lora_alpha; outputs are scaled by alpha / rank.
+  double alpha = 8;  // lora_alpha; outputs are scaled by alpha / rank.
   double dropout = 0;
   std::vector<std::string> targets;  // Last parts of module names, or "all-linear".
   std::string base_model;            // Where the base was loaded from; for people.
 };
 
-// `file` is named in errors. INVALID_ARGUMENT for what is malformed, UNIMPLEMENTED with the option's name for what would
-// change the result and is not built: DoRA, rank-stabilised scaling, patterns of ranks, saved modules, biases.
+// `file` is named in errors. INVALID_ARGUMENT for what is malformed, UNIMPLEMENTED with the option's name for
+// what would change the result and is not built: DoRA, rank-stabilised scaling, patterns of ranks, saved
+// modules, biases.
 StatusOr<PeftConfig> ParsePeftConfig(std::string_view json_text, std::string_view file);
 
 // The file's text. Targets are sorted, so equal adapters give equal bytes.

@@ -11,13 +11,15 @@
 namespace ft::generate {
 namespace {
 
-constexpr uint64_t kSamplingStream = 0x73616d706c65;  // Keeps these draws apart from all others of the same seed.
+constexpr uint64_t kSamplingStream =
+    0x73616d706c65;  // Keeps these draws apart from all others of the same seed.
 
 Status CheckOptions(const GenerateOptions& options) {
   if (options.max_new_tokens < 0 || !(options.temperature >= 0) || options.top_k < 0 ||
       !(options.top_p > 0 && options.top_p <= 1)) {
     return absl::InvalidArgumentError(
-        "generation: max_new_tokens, temperature and top_k must not be negative, top_p above 0 and at most 1");
+        "generation: max_new_tokens, temperature and top_k must not be negative, top_p above 0 and at most "
+        "1");
   }
   return absl::OkStatus();
 }
@@ -60,7 +62,9 @@ class Session {
 std::vector<int32_t> MostProbable(std::span<const float> logits, size_t count) {
   std::vector<int32_t> order(logits.size());
   std::iota(order.begin(), order.end(), 0);
-  const auto before = [&](int32_t a, int32_t b) { return logits[a] != logits[b] ? logits[a] > logits[b] : a < b; };
+  const auto before = [&](int32_t a, int32_t b) {
+    return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
+  };
   std::partial_sort(order.begin(), order.begin() + static_cast<int64_t>(count), order.end(), before);
   order.resize(count);
   return order;
@@ -78,7 +82,8 @@ int32_t ChooseToken(std::span<const float> logits, const GenerateOptions& option
   std::vector<double> weights;
   double total = 0;
   for (int32_t token : order) {
-    weights.push_back(std::exp((static_cast<double>(logits[token]) - logits[order[0]]) / options.temperature));
+    weights.push_back(
+        std::exp((static_cast<double>(logits[token]) - logits[order[0]]) / options.temperature));
     total += weights.back();
   }
   // The nucleus: as many as are needed to reach top_p of the probability, at least one.
@@ -99,8 +104,8 @@ StatusOr<std::vector<int32_t>> Generate(const run::LanguageModel& model, std::sp
   if (prompt.empty()) return absl::InvalidArgumentError("generation: the prompt has no tokens");
   for (int32_t id : prompt) {
     if (id < 0 || id >= model.config().vocabulary) {
-      return absl::InvalidArgumentError(
-          StrCat("generation: token id ", id, " is outside the model's vocabulary of ", model.config().vocabulary));
+      return absl::InvalidArgumentError(StrCat(
+          "generation: token id ", id, " is outside the model's vocabulary of ", model.config().vocabulary));
     }
   }
   Session session(model, prompt);

@@ -1,6 +1,6 @@
-// Continues a sequence of tokens. Greedy output equals that of computing the whole sequence anew for each token (up to
-// the last bits of the logits): where rotary angles depend on the length, the cache is dropped whenever they change.
-// Lives on the model's thread.
+// Continues a sequence of tokens. Greedy output equals that of computing the whole sequence anew for each
+// token (up to the last bits of the logits): where rotary angles depend on the length, the cache is dropped
+// whenever they change. Lives on the model's thread.
 #pragma once
 
 #include <cstdint>

@@ -24,7 +24,8 @@ std::vector<int32_t> WithoutCache(const run::LanguageModel& model, std::vector<i
   for (int i = 0; i < count; ++i) {
     const std::vector<int64_t> wide(ids.begin(), ids.end());
     const int64_t length = static_cast<int64_t>(wide.size());
-    const run::MicroBatch batch{.ids_BT = torch::tensor(wide, torch::kInt64).view({1, length}), .lengths = {length}};
+    const run::MicroBatch batch{.ids_BT = torch::tensor(wide, torch::kInt64).view({1, length}),
+                                .lengths = {length}};
     ids.push_back(model.Logits(batch)[0][length - 1].argmax().item<int32_t>());
     added.push_back(ids.back());
   }

@@ -24,10 +24,12 @@ Status DecoderConfig::Validate() const {
         StrCat("num_attention_heads(", heads, ") is no multiple of num_key_value_heads(", key_heads, ")"));
   }
   if (head_size % 2 != 0) {
-    return absl::InvalidArgumentError(StrCat("head_dim is ", head_size, ": rotary positions need an even number"));
+    return absl::InvalidArgumentError(
+        StrCat("head_dim is ", head_size, ": rotary positions need an even number"));
   }
   if (!(rope_theta > 1) || !(norm_epsilon >= 0) || !(rope_scaling.factor > 0)) {
-    return absl::InvalidArgumentError("rope_theta must be above 1, rms_norm_eps at least 0, rope factor above 0");
+    return absl::InvalidArgumentError(
+        "rope_theta must be above 1, rms_norm_eps at least 0, rope factor above 0");
   }
   return absl::OkStatus();
 }

@@ -31,8 +31,8 @@ std::pair<Tensor, Tensor> Extend(LayerCache& cache, const Tensor& k_NKD, const T
   return {cache.keys_MKD, cache.values_MKD};
 }
 
-Tensor Attention(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC, const Pass& pass,
-                 int64_t layer) {
+Tensor Attention(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC,
+                 const Pass& pass, int64_t layer) {
   const Projection* projection = weights.projection;
   const int64_t rows = x_NC.size(0);
   const auto heads = [&](Site site, int64_t count) {
@@ -43,7 +43,8 @@ Tensor Attention(const DecoderConfig& config, const BlockWeights& weights, const
   Tensor v_MKD = heads(kValue, config.key_heads);
   if (pass.cache != nullptr) std::tie(k_MKD, v_MKD) = Extend(pass.cache->at(layer), k_MKD, v_MKD);
   const Tensor out_NHD = ops::CausalAttention(q_NHD, k_MKD, v_MKD, pass.attention);
-  return Apply(projection[kOutput], out_NHD.view({rows, config.heads * config.head_size}), pass, layer, kOutput);
+  return Apply(projection[kOutput], out_NHD.view({rows, config.heads * config.head_size}), pass, layer,
+               kOutput);
 }
 
 Tensor Mlp(const BlockWeights& weights, const Tensor& x_NC, const Pass& pass, int64_t layer) {
@@ -136,12 +137,13 @@ FoundWeight FindWeight(const DecoderWeights& weights, const std::string& name) {
   return {};
 }
 
-Tensor BlockForward(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC, const Pass& pass,
-                    int64_t layer) {
+Tensor BlockForward(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC,
+                    const Pass& pass, int64_t layer) {
   const auto norm = [&](const Tensor& x, const SlotPtr& weight) {
     return ops::RmsNorm(x, *weight, {config.norm_epsilon, pass.compute});
   };
-  const Tensor h_NC = at::add(x_NC, Attention(config, weights, norm(x_NC, weights.attention_norm), pass, layer));
+  const Tensor h_NC =
+      at::add(x_NC, Attention(config, weights, norm(x_NC, weights.attention_norm), pass, layer));
   return at::add(h_NC, Mlp(weights, norm(h_NC, weights.mlp_norm), pass, layer));
 }
 

@@ -1,5 +1,6 @@
-// A decoder's weights by place, and the mathematics of one block over them. Pure functions of slots and rows: nothing
-// here knows ranks, sharding, quantisation or checkpointing. Legend: N rows (tokens of all samples end to end), C hidden.
+// A decoder's weights by place, and the mathematics of one block over them. Pure functions of slots and rows:
+// nothing here knows ranks, sharding, quantisation or checkpointing. Legend: N rows (tokens of all samples
+// end to end), C hidden.
 #pragma once
 
 #include <torch/torch.h>
@@ -30,8 +31,8 @@ struct Projection {
   std::optional<ops::LoraSlots> adapter;
 };
 
-// The projections of a block by place; the number is also the site of its dropout. Do not renumber: dropout masks of
-// resumed jobs depend on it.
+// The projections of a block by place; the number is also the site of its dropout. Do not renumber: dropout
+// masks of resumed jobs depend on it.
 enum Site { kQuery = 0, kKey = 1, kValue = 2, kOutput = 3, kGate = 4, kUp = 5, kDown = 6, kSites = 7 };
 
 struct BlockWeights {
@@ -59,7 +60,8 @@ std::vector<ExpectedWeight> ExpectedWeights(const DecoderConfig& config);
 // The structure with names and shapes filled in and no slots yet.
 DecoderWeights MakeStructure(const DecoderConfig& config);
 
-// Puts a slot where its canonical name says; false when the name has no place. A tied head follows the embedding.
+// Puts a slot where its canonical name says; false when the name has no place. A tied head follows the
+// embedding.
 bool Place(const DecoderConfig& config, SlotPtr slot, DecoderWeights& weights);
 
 // A weight by its canonical name; null where there is none. The adapter is that of a projection's weight.
@@ -69,23 +71,24 @@ struct FoundWeight {
 };
 FoundWeight FindWeight(const DecoderWeights& weights, const std::string& name);
 
-// Keys and values of earlier tokens of one sequence, for generation. Rows are appended by the pass that computes them.
+// Keys and values of earlier tokens of one sequence, for generation. Rows are appended by the pass that
+// computes them.
 struct LayerCache {
   torch::Tensor keys_MKD, values_MKD;  // Undefined while empty.
 };
 
 // What all blocks of one pass share.
 struct Pass {
-  at::ScalarType compute = at::kFloat;              // Of the linear layers and of attention.
+  at::ScalarType compute = at::kFloat;  // Of the linear layers and of attention.
   ops::RopeTable rope;
   ops::AttentionShape attention;
   std::shared_ptr<const ops::DropoutRows> dropout;  // Null outside training.
   std::vector<LayerCache>* cache = nullptr;         // Null without generation; one a layer.
 };
 
-// h = x + attention(norm(x)); h + mlp(norm(h)). The residual stream x is float32 whatever the compute type, so that only
-// products round.
-torch::Tensor BlockForward(const DecoderConfig& config, const BlockWeights& weights, const torch::Tensor& x_NC,
-                           const Pass& pass, int64_t layer);
+// h = x + attention(norm(x)); h + mlp(norm(h)). The residual stream x is float32 whatever the compute type,
+// so that only products round.
+torch::Tensor BlockForward(const DecoderConfig& config, const BlockWeights& weights,
+                           const torch::Tensor& x_NC, const Pass& pass, int64_t layer);
 
 }  // namespace ft::model

@@ -32,7 +32,8 @@ bool TooDeep(std::string_view text) {
 
 StatusOr<DecoderConfig> ParseConfig(std::string_view json_text, std::string_view file) {
   if (json_text.size() > kMaxConfigBytes || TooDeep(json_text)) {
-    return absl::InvalidArgumentError(StrCat(file, ": too large or too deeply nested for a model's configuration"));
+    return absl::InvalidArgumentError(
+        StrCat(file, ": too large or too deeply nested for a model's configuration"));
   }
   const nlohmann::json json = nlohmann::json::parse(json_text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return absl::InvalidArgumentError(StrCat(file, ": not a JSON object"));

@@ -72,15 +72,17 @@ StatusOr<RopeScaling> Scaling(const json& object) {
       return absl::InvalidArgumentError("rope_scaling: high_freq_factor must be above low_freq_factor");
     }
   } else if (kind != "default") {
-    return absl::UnimplementedError(StrCat("rope_scaling of kind \"", kind,
-                                           "\" is not supported by this version (supported: linear, dynamic, llama3)"));
+    return absl::UnimplementedError(
+        StrCat("rope_scaling of kind \"", kind,
+               "\" is not supported by this version (supported: linear, dynamic, llama3)"));
   }
   if (scaling.kind != RopeScaling::Kind::kNone) scaling.factor = reader.Number("factor", std::nullopt);
   RETURN_IF_ERROR(WithContext(reader.status(), "rope_scaling"));
   return scaling;
 }
 
-// The object that describes rotary positions: "rope_scaling", or "rope_parameters" in files of transformers 5.
+// The object that describes rotary positions: "rope_scaling", or "rope_parameters" in files of
+// transformers 5.
 const json* RopeObject(const json& object) {
   for (const char* key : {"rope_scaling", "rope_parameters"}) {
     const auto found = object.find(key);
@@ -111,7 +113,8 @@ StatusOr<DecoderConfig> LlamaConfig(const json& object) {
   const std::string activation = reader.Text("hidden_act", "silu");
   RETURN_IF_ERROR(reader.status());
   if (activation != "silu") {
-    return absl::UnimplementedError(StrCat("hidden_act \"", activation, "\" is not supported (supported: silu)"));
+    return absl::UnimplementedError(
+        StrCat("hidden_act \"", activation, "\" is not supported (supported: silu)"));
   }
   if (const json* rope = RopeObject(object); rope != nullptr) {
     ASSIGN_OR_RETURN(config.rope_scaling, Scaling(*rope));

@@ -10,8 +10,8 @@
 
 namespace ft::model {
 
-// Keys and defaults as Hugging Face's LlamaConfig. INVALID_ARGUMENT names a key of the wrong type or a missing one,
-// UNIMPLEMENTED an activation or a rope scaling that is not built. Does not Validate().
+// Keys and defaults as Hugging Face's LlamaConfig. INVALID_ARGUMENT names a key of the wrong type or a
+// missing one, UNIMPLEMENTED an activation or a rope scaling that is not built. Does not Validate().
 StatusOr<DecoderConfig> LlamaConfig(const nlohmann::json& json);
 
 std::string LlamaCanonicalName(const DecoderConfig& config, std::string_view stored);

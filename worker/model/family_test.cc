@@ -14,7 +14,9 @@ constexpr std::string_view kSmall =
     R"("model_type": "llama", "vocab_size": 100, "hidden_size": 48, "num_hidden_layers": 2,
        "num_attention_heads": 6, "intermediate_size": 80)";
 
-StatusOr<DecoderConfig> Parse(std::string_view more) { return ParseConfig(StrCat("{", kSmall, more, "}"), "config.json"); }
+StatusOr<DecoderConfig> Parse(std::string_view more) {
+  return ParseConfig(StrCat("{", kSmall, more, "}"), "config.json");
+}
 
 TEST(Llama, DefaultsAreThoseOfOldConfigFiles) {
   const auto config = Parse("");
@@ -91,7 +93,8 @@ TEST(Family, WeightsThatCarryNothingHaveNoName) {
 }
 
 TEST(RopeAngles, OnlyDynamicScalingLooksAtTheLengthAndOnlyBeyondTheMaximum) {
-  auto config = Parse(R"(, "max_position_embeddings": 40, "rope_scaling": {"type": "dynamic", "factor": 2.0})");
+  auto config =
+      Parse(R"(, "max_position_embeddings": 40, "rope_scaling": {"type": "dynamic", "factor": 2.0})");
   ASSERT_TRUE(config.ok());
   EXPECT_EQ(InverseFrequencies(*config, 1), InverseFrequencies(*config, 40));
   EXPECT_FALSE(AnglesDiffer(*config, 1, 40));

@@ -13,10 +13,12 @@ using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Queries of one product. Keys right of a tile's last query are not touched, so tiles halve the work of long segments.
+// Queries of one product. Keys right of a tile's last query are not touched, so tiles halve the work of long
+// segments.
 constexpr int64_t kTile = 256;
 
-// One tile of one segment: query rows [query, +count) see `keys` key rows from `key` on; the last row sees all of them.
+// One tile of one segment: query rows [query, +count) see `keys` key rows from `key` on; the last row sees
+// all of them.
 struct Tile {
   int64_t query, count, key, keys;
 };
@@ -68,8 +70,8 @@ Tensor Probabilities(const Tensor& q_folded, const Tensor& k_KMD, const Tile& ti
 }
 
 struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
-  static Tensor forward(AutogradContext* context, const Tensor& q_NHD, const Tensor& k_MKD, const Tensor& v_MKD,
-                        AttentionShape shape) {
+  static Tensor forward(AutogradContext* context, const Tensor& q_NHD, const Tensor& k_MKD,
+                        const Tensor& v_MKD, AttentionShape shape) {
     Tensor out_NHD = torch::empty_like(q_NHD);
     const Tensor k_float = k_MKD.to(torch::kFloat), v_float = v_MKD.to(torch::kFloat);
     for (const AttentionSegment& segment : *shape.segments) {
@@ -94,10 +96,12 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     Tensor dq_NHD = torch::empty_like(q_NHD);
     const Tensor k_float = k_MKD.to(torch::kFloat), v_float = v_MKD.to(torch::kFloat);
     // Several tiles add to the same keys, in tile order.
-    Tensor dk_MKD = torch::zeros(k_MKD.sizes(), torch::kFloat), dv_MKD = torch::zeros(v_MKD.sizes(), torch::kFloat);
+    Tensor dk_MKD = torch::zeros(k_MKD.sizes(), torch::kFloat),
+           dv_MKD = torch::zeros(v_MKD.sizes(), torch::kFloat);
     for (const AttentionSegment& segment : *shape.segments) {
       for (const Tile& tile : Tiles(segment)) {
-        const Tensor q = FoldGroups(q_NHD, tile, k_MKD.size(1)), dout = FoldGroups(dout_NHD, tile, k_MKD.size(1));
+        const Tensor q = FoldGroups(q_NHD, tile, k_MKD.size(1)),
+                     dout = FoldGroups(dout_NHD, tile, k_MKD.size(1));
         const Tensor k = KeyRows(k_float, tile), v = KeyRows(v_float, tile);
         const Tensor p = Probabilities(q, k, tile, shape.scale);
         KeyRows(dv_MKD, tile).add_(at::bmm(p.transpose(1, 2), dout));
@@ -113,8 +117,10 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
 
 }  // namespace
 
-Tensor CausalAttention(const Tensor& q_NHD, const Tensor& k_MKD, const Tensor& v_MKD, const AttentionShape& shape) {
-  FT_CHECK(q_NHD.size(1) % k_MKD.size(1) == 0) << q_NHD.size(1) << " heads, " << k_MKD.size(1) << " key heads";
+Tensor CausalAttention(const Tensor& q_NHD, const Tensor& k_MKD, const Tensor& v_MKD,
+                       const AttentionShape& shape) {
+  FT_CHECK(q_NHD.size(1) % k_MKD.size(1) == 0)
+      << q_NHD.size(1) << " heads, " << k_MKD.size(1) << " key heads";
   return AttentionFunction::apply(q_NHD.contiguous(), k_MKD.contiguous(), v_MKD.contiguous(), shape);
 }
 

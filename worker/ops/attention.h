@@ -1,6 +1,6 @@
-// Causal attention over segments laid end to end, with grouped key heads. Own algorithm rather than LibTorch's: cost
-// follows the sum of squared segment lengths, scores are never stored and are computed again in backward.
-// Legend: N query rows, M key rows, H query heads, K key heads, D head size.
+// Causal attention over segments laid end to end, with grouped key heads. Own algorithm rather than
+// LibTorch's: cost follows the sum of squared segment lengths, scores are never stored and are computed again
+// in backward. Legend: N query rows, M key rows, H query heads, K key heads, D head size.
 #pragma once
 
 #include <torch/torch.h>
@@ -11,8 +11,9 @@
 
 namespace ft::ops {
 
-// Queries [first_query, +queries) are the last `queries` of the keys [first_key, +keys): query i sees the keys up to
-// and including key (keys - queries + i). While training both ranges are the same; with a cache there are more keys.
+// Queries [first_query, +queries) are the last `queries` of the keys [first_key, +keys): query i sees the
+// keys up to and including key (keys - queries + i). While training both ranges are the same; with a cache
+// there are more keys.
 struct AttentionSegment {
   int64_t first_query = 0;
   int64_t queries = 0;
@@ -25,9 +26,9 @@ struct AttentionShape {
   double scale = 1;                                               // Of the scores; usually 1 / sqrt(D).
 };
 
-// Softmax(scale * q k^T) v, computed in float32 whatever the type of q, k and v: rounded scores would cost more accuracy
-// than all the linear layers together. Query head h reads key head h * K / H.
-torch::Tensor CausalAttention(const torch::Tensor& q_NHD, const torch::Tensor& k_MKD, const torch::Tensor& v_MKD,
-                              const AttentionShape& shape);
+// Softmax(scale * q k^T) v, computed in float32 whatever the type of q, k and v: rounded scores would cost
+// more accuracy than all the linear layers together. Query head h reads key head h * K / H.
+torch::Tensor CausalAttention(const torch::Tensor& q_NHD, const torch::Tensor& k_MKD,
+                              const torch::Tensor& v_MKD, const AttentionShape& shape);
 
 }  // namespace ft::ops

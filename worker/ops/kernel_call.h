@@ -30,7 +30,8 @@ void WithType(at::ScalarType type, Body body) {
   body(kernels::BF16{});
 }
 
-// body(first, last) over [0, count) on this rank's threads. The kernels give the same bits however it is divided.
+// body(first, last) over [0, count) on this rank's threads. The kernels give the same bits however it is
+// divided.
 template <typename Body>
 void OverRows(int64_t count, int64_t work_per_row, Body body) {
   const int64_t grain = std::max<int64_t>(1, 32768 / std::max<int64_t>(1, work_per_row));

@@ -94,8 +94,8 @@ struct LoraCall {
 };
 
 struct LoraFunction : torch::autograd::Function<LoraFunction> {
-  static Tensor forward(AutogradContext* context, const Tensor& x_NI, const Tensor& a_handle, const Tensor& b_handle,
-                        LoraCall call) {
+  static Tensor forward(AutogradContext* context, const Tensor& x_NI, const Tensor& a_handle,
+                        const Tensor& b_handle, LoraCall call) {
     const at::ScalarType type = call.lora.compute;
     const Tensor dropped_NI = Drops(call.place) ? ApplyDropout(x_NI, call.place) : x_NI;
     const Tensor middle_NR = at::mm(dropped_NI.to(type), call.lora.a_RI->Materialise(type).t());

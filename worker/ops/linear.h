@@ -11,16 +11,16 @@
 
 namespace ft::ops {
 
-// y_NO = x_NI W^T (+ bias). Backward materialises the weight again for dx; a trainable weight or bias gets its gradient
-// through its handle. `weight` and `bias` (may be null) outlive the graph.
+// y_NO = x_NI W^T (+ bias). Backward materialises the weight again for dx; a trainable weight or bias gets
+// its gradient through its handle. `weight` and `bias` (may be null) outlive the graph.
 torch::Tensor Linear(const torch::Tensor& x_NI, const WeightSlot& weight, const WeightSlot* bias = nullptr);
 
-// Which numbers a training step's dropout draws: a pure function of these and of layer, site and channel. Shared by all
-// layers of a pass.
+// Which numbers a training step's dropout draws: a pure function of these and of layer, site and channel.
+// Shared by all layers of a pass.
 struct DropoutRows {
-  uint64_t key = 0;                  // kernels::PhiloxKey(seed, step).
-  std::vector<uint64_t> sample;      // Of each row.
-  std::vector<int64_t> position;     // Of each row, in its sample.
+  uint64_t key = 0;               // kernels::PhiloxKey(seed, step).
+  std::vector<uint64_t> sample;   // Of each row.
+  std::vector<int64_t> position;  // Of each row, in its sample.
 };
 
 std::shared_ptr<const DropoutRows> MakeDropoutRows(uint64_t seed, uint64_t step, std::vector<uint64_t> sample,

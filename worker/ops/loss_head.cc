@@ -17,7 +17,8 @@ constexpr int64_t kChunkElements = int64_t{1} << 24;
 Tensor ChunkLoss(const Tensor& log_p_SV, const int64_t* targets, const LossRequest& request, double* sum) {
   const int64_t rows = log_p_SV.size(0), vocabulary = log_p_SV.size(1);
   const float* log_p = Data<float>(log_p_SV);
-  for (int64_t row = 0; row < rows; ++row) *sum -= static_cast<double>(log_p[row * vocabulary + targets[row]]);
+  for (int64_t row = 0; row < rows; ++row)
+    *sum -= static_cast<double>(log_p[row * vocabulary + targets[row]]);
   if (!request.gradient) return Tensor();
   Tensor gradient = at::exp(log_p_SV);
   float* out = MutableData<float>(gradient);
@@ -51,8 +52,8 @@ Tensor Logits(const Tensor& hidden_SC, const WeightSlot& head_VC) {
   return at::mm(hidden_SC, head_VC.Materialise(hidden_SC.scalar_type()).t()).to(torch::kFloat);
 }
 
-LossResult CrossEntropy(const Tensor& hidden_SC, const WeightSlot& head_VC, const std::vector<int64_t>& targets,
-                        const LossRequest& request) {
+LossResult CrossEntropy(const Tensor& hidden_SC, const WeightSlot& head_VC,
+                        const std::vector<int64_t>& targets, const LossRequest& request) {
   torch::NoGradGuard no_grad;
   const int64_t rows = hidden_SC.size(0), vocabulary = head_VC.shape()[0];
   FT_CHECK(rows == static_cast<int64_t>(targets.size()));

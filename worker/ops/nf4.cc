@@ -46,8 +46,9 @@ Tensor RestoreAbsmax(const Nf4Tensor& tensor) {
   if (tensor.absmax.defined()) return tensor.absmax;
   const int64_t blocks = kernels::Nf4Blocks(tensor.count());
   Tensor absmax = Empty(blocks, torch::kFloat);
-  kernels::NestedDequantise({Data<uint8_t>(tensor.absmax_codes), Data<float>(tensor.nested_absmax), tensor.offset}, 0,
-                            blocks, MutableData<float>(absmax));
+  kernels::NestedDequantise(
+      {Data<uint8_t>(tensor.absmax_codes), Data<float>(tensor.nested_absmax), tensor.offset}, 0, blocks,
+      MutableData<float>(absmax));
   return absmax;
 }
 

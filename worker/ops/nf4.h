@@ -10,13 +10,13 @@ namespace ft::ops {
 
 struct Nf4Tensor {
   std::vector<int64_t> shape;
-  torch::Tensor packed;         // uint8, (values + 1) / 2.
+  torch::Tensor packed;  // uint8, (values + 1) / 2.
   // Double quantisation:
   torch::Tensor absmax_codes;   // uint8, one a block of 64; undefined without double quantisation.
   torch::Tensor nested_absmax;  // float32, one for 256 blocks.
   float offset = 0;
   // Without it:
-  torch::Tensor absmax;         // float32, one a block.
+  torch::Tensor absmax;  // float32, one a block.
 
   int64_t count() const;
 };
@@ -31,10 +31,11 @@ torch::Tensor DequantiseNf4(const Nf4Tensor& tensor, at::ScalarType type);
 torch::Tensor RestoreAbsmax(const Nf4Tensor& tensor);
 
 // Double quantisation alone, with a given offset: codes and nested maxima.
-void QuantiseAbsmax(const torch::Tensor& absmax, float offset, torch::Tensor& codes, torch::Tensor& nested_absmax);
+void QuantiseAbsmax(const torch::Tensor& absmax, float offset, torch::Tensor& codes,
+                    torch::Tensor& nested_absmax);
 
 // The tables, for comparing with those that a checkpoint brings.
-torch::Tensor Nf4CodeTable();        // 16 values.
-torch::Tensor DynamicMapTable();     // 256 values.
+torch::Tensor Nf4CodeTable();     // 16 values.
+torch::Tensor DynamicMapTable();  // 256 values.
 
 }  // namespace ft::ops

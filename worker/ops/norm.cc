@@ -16,11 +16,14 @@ struct NormCall {
   const WeightSlot* weight;
   NormOptions options;
 
-  kernels::RmsNormShape Shape(const Tensor& x) const { return {x.size(1), static_cast<float>(options.epsilon)}; }
+  kernels::RmsNormShape Shape(const Tensor& x) const {
+    return {x.size(1), static_cast<float>(options.epsilon)};
+  }
 };
 
 struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
-  static Tensor forward(AutogradContext* context, const Tensor& x_NC, const Tensor& weight_handle, NormCall call) {
+  static Tensor forward(AutogradContext* context, const Tensor& x_NC, const Tensor& weight_handle,
+                        NormCall call) {
     const Tensor x = x_NC.contiguous();
     const Tensor weight = call.weight->Materialise(torch::kFloat);
     Tensor y = torch::empty_like(x);
@@ -67,8 +70,8 @@ Tensor Turn(const Tensor& x_NHD, const RopeTable& table, float direction) {
   WithType(x.scalar_type(), [&](auto type) {
     using T = decltype(type);
     OverRows(x.size(0), x.size(1) * x.size(2), [&](int64_t first, int64_t last) {
-      kernels::Rope<T>(shape, first, last, Data<float>(table.cosine_NP), Data<float>(table.sine_NP), direction,
-                       Data<T>(x), MutableData<T>(y));
+      kernels::Rope<T>(shape, first, last, Data<float>(table.cosine_NP), Data<float>(table.sine_NP),
+                       direction, Data<T>(x), MutableData<T>(y));
     });
   });
   return y;
@@ -105,6 +108,8 @@ Tensor RmsNorm(const Tensor& x_NC, const WeightSlot& weight_C, const NormOptions
 
 Tensor Rope(const Tensor& x_NHD, const RopeTable& table) { return RopeFunction::apply(x_NHD, table); }
 
-Tensor SiluGate(const Tensor& gate_NF, const Tensor& up_NF) { return SiluGateFunction::apply(gate_NF, up_NF); }
+Tensor SiluGate(const Tensor& gate_NF, const Tensor& up_NF) {
+  return SiluGateFunction::apply(gate_NF, up_NF);
+}
 
 }  // namespace ft::ops

@@ -26,7 +26,8 @@ Tensor Leaf(at::IntArrayRef shape) { return torch::randn(shape).requires_grad_()
 
 void ExpectClose(const Tensor& actual, const Tensor& expected, double tolerance = 1e-5) {
   ASSERT_EQ(actual.sizes(), expected.sizes());
-  EXPECT_LE((actual - expected).abs().max().item<double>(), tolerance * (1 + expected.abs().max().item<double>()));
+  EXPECT_LE((actual - expected).abs().max().item<double>(),
+            tolerance * (1 + expected.abs().max().item<double>()));
 }
 
 class Ops : public ::testing::Test {
@@ -38,7 +39,8 @@ class Ops : public ::testing::Test {
 };
 
 TEST_F(Ops, LinearEqualsPlainAutogradBitForBit) {
-  for (const auto [rows, inputs, outputs] : {std::tuple{1, 3, 5}, std::tuple{7, 16, 9}, std::tuple{33, 64, 48}}) {
+  for (const auto [rows, inputs, outputs] :
+       {std::tuple{1, 3, 5}, std::tuple{7, 16, 9}, std::tuple{33, 64, 48}}) {
     const auto weight = Slot("w", {outputs, inputs}, true);
     const auto bias = Slot("b", {outputs}, true);
     const Tensor x = Leaf({rows, inputs}), dy = torch::randn({rows, outputs});
@@ -125,15 +127,16 @@ TEST_F(Ops, NormRopeAndGateEqualTheirDefinitions) {
 
   const Tensor angles = torch::rand({3, 4}), heads = Leaf({3, 2, 8}), dh = torch::randn({3, 2, 8});
   const RopeTable table{at::cos(angles), at::sin(angles)};
-  const Tensor c = at::cat({angles, angles}, -1).cos().unsqueeze(1), s = at::cat({angles, angles}, -1).sin().unsqueeze(1);
+  const Tensor c = at::cat({angles, angles}, -1).cos().unsqueeze(1),
+               s = at::cat({angles, angles}, -1).sin().unsqueeze(1);
   const Tensor half = at::cat({-heads.narrow(2, 4, 4), heads.narrow(2, 0, 4)}, -1);
   const auto rope_expected = torch::autograd::grad({heads * c + half * s}, {heads}, {dh});
   ExpectClose(torch::autograd::grad({Rope(heads, table)}, {heads}, {dh})[0], rope_expected[0]);
 }
 
 // LibTorch's attention as the oracle, one segment at a time.
-Tensor OracleAttention(const Tensor& q, const Tensor& k, const Tensor& v, const std::vector<AttentionSegment>& segments,
-                       double scale) {
+Tensor OracleAttention(const Tensor& q, const Tensor& k, const Tensor& v,
+                       const std::vector<AttentionSegment>& segments, double scale) {
   std::vector<Tensor> outputs;
   const int64_t groups = q.size(1) / k.size(1);
   for (const AttentionSegment& s : segments) {
@@ -189,7 +192,8 @@ TEST_F(Ops, CrossEntropyEqualsAutograd) {
   const std::vector<int64_t> targets = {3, 0, 10, 3, 7};
   const LossResult result = CrossEntropy(hidden.detach(), *head, targets, {true, 0.25});
   const Tensor w = head->value().clone().requires_grad_();
-  const Tensor loss = at::cross_entropy_loss(at::mm(hidden, w.t()), torch::tensor(targets), {}, at::Reduction::Sum);
+  const Tensor loss =
+      at::cross_entropy_loss(at::mm(hidden, w.t()), torch::tensor(targets), {}, at::Reduction::Sum);
   const auto expected = torch::autograd::grad({loss * 0.25}, {hidden, w});
   EXPECT_NEAR(result.sum, loss.item<double>(), 1e-5);
   ExpectClose(result.dhidden_SC, expected[0]);

@@ -1,5 +1,6 @@
-// A watch over what autograd saves for backward: while one lives, every saved tensor is compared with those that frozen
-// slots have handed out. Tests turn it on to show that a frozen linear saves only its slot. Costs nothing while off.
+// A watch over what autograd saves for backward: while one lives, every saved tensor is compared with those
+// that frozen slots have handed out. Tests turn it on to show that a frozen linear saves only its slot. Costs
+// nothing while off.
 #pragma once
 
 #include <torch/torch.h>
@@ -10,7 +11,8 @@
 
 namespace ft::ops {
 
-// At most one at a time in a process; construct before the first graph is built, on the thread that builds it.
+// At most one at a time in a process; construct before the first graph is built, on the thread that builds
+// it.
 class SavedTensorGuard {
  public:
   SavedTensorGuard();

@@ -1,8 +1,9 @@
-// A weight as the mathematics sees it: a name and a shape, turned into a tensor only while an operation needs it. What
-// lies behind it (a resident tensor, packed 4-bit codes, a shard to be gathered) is the slot's own affair.
+// A weight as the mathematics sees it: a name and a shape, turned into a tensor only while an operation needs
+// it. What lies behind it (a resident tensor, packed 4-bit codes, a shard to be gathered) is the slot's own
+// affair.
 //
-// Operations save the slot for backward, never the tensor: they materialise again. Slots outlive every graph built
-// over them. One thread at a time.
+// Operations save the slot for backward, never the tensor: they materialise again. Slots outlive every graph
+// built over them. One thread at a time.
 #pragma once
 
 #include <torch/torch.h>
@@ -24,8 +25,8 @@ class WeightSlot {
   const std::string& name() const { return name_; }
   const std::vector<int64_t>& shape() const { return shape_; }
   bool trainable() const { return handle_.requires_grad(); }
-  // What autograd knows of the weight: a float32 leaf of its shape without storage of its own. The gradient of the
-  // weight is the gradient with respect to this. Of a frozen slot: an empty tensor that asks for none.
+  // What autograd knows of the weight: a float32 leaf of its shape without storage of its own. The gradient
+  // of the weight is the gradient with respect to this. Of a frozen slot: an empty tensor that asks for none.
   const torch::Tensor& handle() const { return handle_; }
   // The weight, contiguous, rounded to `type` at most once. Drop it as soon as it is used; never write to it.
   torch::Tensor Materialise(at::ScalarType type) const;
@@ -44,7 +45,8 @@ class ResidentSlot final : public WeightSlot {
   // `value` is kept as it is and updated in place by its optimizer.
   ResidentSlot(std::string name, torch::Tensor value, bool trainable);
   const torch::Tensor& value() const { return value_; }
-  // After the value was updated: forgets the copy in another type that a trainable slot keeps between updates.
+  // After the value was updated: forgets the copy in another type that a trainable slot keeps between
+  // updates.
   void ValueChanged() { copy_.reset(); }
 
  private:

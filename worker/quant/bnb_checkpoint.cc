@@ -59,7 +59,8 @@ StatusOr<State> ParseState(const TensorSource& source, std::string_view name) {
   state.nested = object.contains("nested_offset");
   if (!state.nested) return state;
   if (object.value("nested_blocksize", json()) != 256) {
-    return absl::UnimplementedError(StrCat("4-bit weight ", name, ": only nested blocks of 256 are supported"));
+    return absl::UnimplementedError(
+        StrCat("4-bit weight ", name, ": only nested blocks of 256 are supported"));
   }
   if (!object["nested_offset"].is_number()) return Wrong(name, "nested_offset is not a number");
   state.offset = static_cast<float>(object["nested_offset"].get<double>());
@@ -67,12 +68,13 @@ StatusOr<State> ParseState(const TensorSource& source, std::string_view name) {
 }
 
 // A companion tensor of the given type and number of elements, as a flat tensor.
-StatusOr<torch::Tensor> Read(const TensorSource& source, const std::string& name, at::ScalarType type, int64_t elements) {
+StatusOr<torch::Tensor> Read(const TensorSource& source, const std::string& name, at::ScalarType type,
+                             int64_t elements) {
   const TensorInfo* info = source.Find(name);
   const DType stored = type == at::kByte ? DType::kU8 : DType::kF32;
   if (info == nullptr || info->dtype != stored || info->elements() != static_cast<uint64_t>(elements)) {
-    return absl::InvalidArgumentError(StrCat("tensor ", name, " must hold ", elements, " values of type ",
-                                             weights::Name(stored)));
+    return absl::InvalidArgumentError(
+        StrCat("tensor ", name, " must hold ", elements, " values of type ", weights::Name(stored)));
   }
   torch::Tensor tensor = torch::empty({elements}, type);
   RETURN_IF_ERROR(source.ReadBytes(*info, {static_cast<std::byte*>(tensor.data_ptr()), tensor.nbytes()}));
@@ -87,7 +89,9 @@ Status CheckTable(const TensorSource& source, const std::string& name, const tor
 
 }  // namespace
 
-bool IsBnbNf4(const TensorSource& source, std::string_view name) { return source.Find(StrCat(name, kState)) != nullptr; }
+bool IsBnbNf4(const TensorSource& source, std::string_view name) {
+  return source.Find(StrCat(name, kState)) != nullptr;
+}
 
 bool IsBnbCompanion(std::string_view name) {
   for (std::string_view suffix : {".weight.absmax", ".weight.quant_map", ".weight.nested_absmax",
@@ -115,7 +119,8 @@ StatusOr<ops::Nf4Tensor> ReadBnbNf4(const TensorSource& source, std::string_view
   }
   RETURN_IF_ERROR(CheckTable(source, base + ".nested_quant_map", ops::DynamicMapTable()));
   ASSIGN_OR_RETURN(tensor.absmax_codes, Read(source, base + ".absmax", at::kByte, blocks));
-  ASSIGN_OR_RETURN(tensor.nested_absmax, Read(source, base + ".nested_absmax", at::kFloat, (blocks + 255) / 256));
+  ASSIGN_OR_RETURN(tensor.nested_absmax,
+                   Read(source, base + ".nested_absmax", at::kFloat, (blocks + 255) / 256));
   return tensor;
 }
 

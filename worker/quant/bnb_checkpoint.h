@@ -3,7 +3,8 @@
 //   W.absmax                              uint8 a block with double quantisation, else float32
 //   W.quant_map                           float32 [16]
 //   W.nested_absmax, W.nested_quant_map   float32, with double quantisation
-//   W.quant_state.bitsandbytes__nf4       JSON as bytes: quant_type, blocksize, shape, nested_blocksize, nested_offset
+//   W.quant_state.bitsandbytes__nf4       JSON as bytes: quant_type, blocksize, shape, nested_blocksize,
+//   nested_offset
 #pragma once
 
 #include <string_view>
@@ -23,8 +24,8 @@ bool IsBnbCompanion(std::string_view name);
 // The shape a 4-bit weight stands for, from its state; INVALID_ARGUMENT names the tensor.
 StatusOr<std::vector<int64_t>> BnbShape(const weights::TensorSource& source, std::string_view name);
 
-// INVALID_ARGUMENT names the tensor and what does not fit: sizes, tables other than NF4's, block sizes other than 64
-// and 256 (UNIMPLEMENTED).
+// INVALID_ARGUMENT names the tensor and what does not fit: sizes, tables other than NF4's, block sizes other
+// than 64 and 256 (UNIMPLEMENTED).
 StatusOr<ops::Nf4Tensor> ReadBnbNf4(const weights::TensorSource& source, std::string_view name);
 
 }  // namespace ft::quant

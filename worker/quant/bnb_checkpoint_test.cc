@@ -17,12 +17,14 @@ constexpr const char* kName = "model.layers.0.self_attn.q_proj.weight";
 class Copy final : public weights::TensorSource {
  public:
   Copy() {
-    const auto file = std::filesystem::path(FT_SOURCE_DIR) / "tests/golden/nf4/bnb_4bit_checkpoint.safetensors";
+    const auto file =
+        std::filesystem::path(FT_SOURCE_DIR) / "tests/golden/nf4/bnb_4bit_checkpoint.safetensors";
     const auto source = weights::OpenWeights(file);
     EXPECT_TRUE(source.ok());
     for (const weights::TensorInfo& info : (*source)->tensors()) {
       std::string bytes(*weights::StoredBytes(info.dtype, info.elements()), '\0');
-      EXPECT_TRUE((*source)->ReadBytes(info, std::as_writable_bytes(std::span(bytes.data(), bytes.size()))).ok());
+      EXPECT_TRUE(
+          (*source)->ReadBytes(info, std::as_writable_bytes(std::span(bytes.data(), bytes.size()))).ok());
       infos.push_back(info);
       content[info.name] = bytes;
     }
@@ -66,14 +68,17 @@ TEST(BnbCheckpoint, CompanionsAreRecognised) {
 }
 
 TEST(BnbCheckpoint, LyingStatesAreRefusedWithTheTensorsName) {
-  for (const char* state :
-       {"", "[]", "{", R"({"quant_type": "fp4"})", R"({"quant_type": "nf4", "blocksize": 128, "shape": [128, 64]})",
-        R"({"quant_type": "nf4", "blocksize": 64})", R"({"quant_type": "nf4", "blocksize": 64, "shape": [-1, 64]})",
-        R"({"quant_type": "nf4", "blocksize": 64, "shape": [4611686018427387904, 64]})",
-        R"({"quant_type": "nf4", "blocksize": 64, "shape": ["x"]})",
-        R"({"quant_type": "nf4", "blocksize": 64, "shape": [128, 65], "nested_offset": 1, "nested_blocksize": 256})",
-        R"({"quant_type": "nf4", "blocksize": 64, "shape": [128, 64], "nested_offset": "1", "nested_blocksize": 256})",
-        R"({"quant_type": "nf4", "blocksize": 64, "shape": [128, 64]})"}) {
+  for (
+      const char* state :
+      {"", "[]", "{", R"({"quant_type": "fp4"})",
+       R"({"quant_type": "nf4", "blocksize": 128, "shape": [128, 64]})",
+       R"({"quant_type": "nf4", "blocksize": 64})",
+       R"({"quant_type": "nf4", "blocksize": 64, "shape": [-1, 64]})",
+       R"({"quant_type": "nf4", "blocksize": 64, "shape": [4611686018427387904, 64]})",
+       R"({"quant_type": "nf4", "blocksize": 64, "shape": ["x"]})",
+       R"({"quant_type": "nf4", "blocksize": 64, "shape": [128, 65], "nested_offset": 1, "nested_blocksize": 256})",
+       R"({"quant_type": "nf4", "blocksize": 64, "shape": [128, 64], "nested_offset": "1", "nested_blocksize": 256})",
+       R"({"quant_type": "nf4", "blocksize": 64, "shape": [128, 64]})"}) {
     Copy source;
     source.SetState(state);
     const auto tensor = ReadBnbNf4(source, kName);

@@ -16,16 +16,16 @@ constexpr const char* kRestarted = "FT_NUMERIC_ENVIRONMENT";
 
 using Settings = std::vector<std::pair<std::string, std::string>>;
 
-// What the libraries read while they are loaded. Threads that wait for work sleep instead of spinning: on a machine that
-// is shared with other processes, spinning made a step nine times as long.
+// What the libraries read while they are loaded. Threads that wait for work sleep instead of spinning: on a
+// machine that is shared with other processes, spinning made a step nine times as long.
 Settings LoadTimeSettings() {
   Settings settings = NumericEnvironment();
   settings.emplace_back("OMP_WAIT_POLICY", "PASSIVE");
   return settings;
 }
 
-// A weight-sized buffer that goes back to the kernel costs tens of milliseconds of page faults at its next use, so the
-// process keeps what it has once touched.
+// A weight-sized buffer that goes back to the kernel costs tens of milliseconds of page faults at its next
+// use, so the process keeps what it has once touched.
 void KeepFreedMemory() {
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);

@@ -48,7 +48,8 @@ StatusOr<std::vector<fs::path>> CaseFolders(const Arguments& arguments) {
   if (!fs::is_directory(arguments.dir, error)) {
     return absl::NotFoundError(StrCat(arguments.dir.string(), ": no such folder"));
   }
-  if (fs::exists(arguments.dir / "expected.safetensors", error) || fs::exists(arguments.dir / "nf4.safetensors", error)) {
+  if (fs::exists(arguments.dir / "expected.safetensors", error) ||
+      fs::exists(arguments.dir / "nf4.safetensors", error)) {
     return std::vector<fs::path>{arguments.dir};
   }
   std::vector<fs::path> folders;
@@ -80,7 +81,8 @@ bool CaseResult::passed() const {
 
 std::string CaseResult::Line() const {
   std::string line = StrCat(passed() ? "PASS " : "FAIL ", name);
-  if (!status.ok()) StrAppend(&line, absl::IsUnimplemented(status) ? "  unsupported: " : "  ", Message(status));
+  if (!status.ok())
+    StrAppend(&line, absl::IsUnimplemented(status) ? "  unsupported: " : "  ", Message(status));
   for (const Measure& measure : measures) {
     char numbers[64];
     std::snprintf(numbers, sizeof numbers, " %.2g/%.2g", measure.error, measure.limit);

@@ -1,5 +1,5 @@
-// Comparison with reference results: every case folder of a directory, one line a case with its largest errors. The
-// format of the folders and the limits are described in tests/golden/README.md.
+// Comparison with reference results: every case folder of a directory, one line a case with its largest
+// errors. The format of the folders and the limits are described in tests/golden/README.md.
 #pragma once
 
 #include <filesystem>
@@ -33,7 +33,8 @@ void Record(std::vector<Measure>& measures, const Measure& measure);
 // Runs one case folder; what kind it is follows from its files.
 CaseResult RunCase(const std::filesystem::path& folder, const std::string& dtype);
 
-// The verb: golden DIR [--cases GLOB] [--dtype fp32|bf16]. Status 0 = there was a case and all passed, 1 = not, 2 = usage.
+// The verb: golden DIR [--cases GLOB] [--dtype fp32|bf16]. Status 0 = there was a case and all passed, 1 =
+// not, 2 = usage.
 int GoldenVerb(const std::vector<std::string>& arguments);
 
 }  // namespace ft::rank

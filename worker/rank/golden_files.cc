@@ -29,22 +29,26 @@ StatusOr<torch::Tensor> Matrix(const json& rows, const std::string& what) {
     }
     width = row.size();
     for (const json& value : row) {
-      if (!value.is_number_integer()) return absl::InvalidArgumentError(what + " holds something else than integers");
+      if (!value.is_number_integer())
+        return absl::InvalidArgumentError(what + " holds something else than integers");
       values.push_back(value.get<int64_t>());
     }
   }
-  return torch::tensor(values, torch::kInt64).view({static_cast<int64_t>(rows.size()), static_cast<int64_t>(width)});
+  return torch::tensor(values, torch::kInt64)
+      .view({static_cast<int64_t>(rows.size()), static_cast<int64_t>(width)});
 }
 
 StatusOr<GoldenInput> Input(const json& entry, const std::string& name) {
   for (const char* key : {"input_ids", "attention_mask", "labels"}) {
-    if (!entry.is_object() || !entry.contains(key)) return absl::InvalidArgumentError(StrCat(name, " has no ", key));
+    if (!entry.is_object() || !entry.contains(key))
+      return absl::InvalidArgumentError(StrCat(name, " has no ", key));
   }
   GoldenInput input;
   ASSIGN_OR_RETURN(input.batch.ids_BT, Matrix(entry["input_ids"], name + ".input_ids"));
   ASSIGN_OR_RETURN(input.batch.labels_BT, Matrix(entry["labels"], name + ".labels"));
   ASSIGN_OR_RETURN(input.mask_BT, Matrix(entry["attention_mask"], name + ".attention_mask"));
-  if (input.mask_BT.sizes() != input.batch.ids_BT.sizes() || input.batch.labels_BT.sizes() != input.mask_BT.sizes()) {
+  if (input.mask_BT.sizes() != input.batch.ids_BT.sizes() ||
+      input.batch.labels_BT.sizes() != input.mask_BT.sizes()) {
     return absl::InvalidArgumentError(name + ": shapes differ");
   }
   const int64_t rows = input.mask_BT.size(0), width = input.mask_BT.size(1);
@@ -54,7 +58,8 @@ StatusOr<GoldenInput> Input(const json& entry, const std::string& name) {
     int64_t length = 0;
     while (length < width && mask[row * width + length] == 1) ++length;
     for (int64_t t = length; t < width; ++t) {
-      if (mask[row * width + t] != 0) return absl::InvalidArgumentError(name + ": padding is not on the right");
+      if (mask[row * width + t] != 0)
+        return absl::InvalidArgumentError(name + ": padding is not on the right");
     }
     for (int64_t t = 1; t < length; ++t) input.counted += labels[row * width + t] != -100 ? 1 : 0;
     input.batch.lengths.push_back(length);
@@ -68,7 +73,8 @@ StatusOr<std::vector<int64_t>> Integers(const json& object, const char* key) {
     return absl::InvalidArgumentError(StrCat("no array ", key));
   }
   for (const json& value : object[key]) {
-    if (!value.is_number_integer()) return absl::InvalidArgumentError(StrCat(key, " holds something else than integers"));
+    if (!value.is_number_integer())
+      return absl::InvalidArgumentError(StrCat(key, " holds something else than integers"));
     values.push_back(value.get<int64_t>());
   }
   return values;
@@ -107,7 +113,9 @@ StatusOr<torch::Tensor> Expected(const weights::TensorSource& source, const std:
   return run::ReadTensor(source, *info);
 }
 
-double LargestAbsolute(const torch::Tensor& values) { return values.numel() == 0 ? 0 : values.abs().max().item<double>(); }
+double LargestAbsolute(const torch::Tensor& values) {
+  return values.numel() == 0 ? 0 : values.abs().max().item<double>();
+}
 
 double LargestDifference(const torch::Tensor& actual, const torch::Tensor& expected, double scale) {
   if (actual.sizes() != expected.sizes()) return std::numeric_limits<double>::infinity();

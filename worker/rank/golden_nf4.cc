@@ -57,7 +57,8 @@ Status CompareQuantised(const Nf4Fixture& fixture, const ops::Nf4Tensor& own) {
   return absl::OkStatus();
 }
 
-// Double quantisation: own offset to one unit in the last place, indices and restored maxima from the given offset exactly.
+// Double quantisation: own offset to one unit in the last place, indices and restored maxima from the given
+// offset exactly.
 Status CompareNested(const Nf4Fixture& fixture, const ops::Nf4Tensor& own) {
   ASSIGN_OR_RETURN(const Tensor offset, fixture.Get("dq.nested_offset"));
   ASSIGN_OR_RETURN(const Tensor nested, fixture.Get("dq.nested_absmax"));
@@ -88,7 +89,8 @@ Status CompareCheckpoint(const fs::path& folder, std::vector<Measure>& measures)
   const fs::path file = folder / "bnb_4bit_checkpoint.safetensors";
   if (!fs::exists(file, error)) return absl::OkStatus();
   ASSIGN_OR_RETURN(const auto stored, weights::OpenWeights(file));
-  ASSIGN_OR_RETURN(const auto expected, weights::OpenWeights(folder / "bnb_4bit_checkpoint_expected.safetensors"));
+  ASSIGN_OR_RETURN(const auto expected,
+                   weights::OpenWeights(folder / "bnb_4bit_checkpoint_expected.safetensors"));
   ASSIGN_OR_RETURN(const Tensor wanted, Expected(*expected, "dequant_bf16"));
   double different = -1;
   for (const weights::TensorInfo& info : stored->tensors()) {
@@ -108,7 +110,8 @@ StatusOr<std::vector<Measure>> Nf4Case(const fs::path& folder) {
   std::vector<Measure> measures;
   ASSIGN_OR_RETURN(const Tensor codes, ReadStored(*source, "nf4_code"));
   ASSIGN_OR_RETURN(const Tensor map, ReadStored(*source, "dynamic_map_signed"));
-  Record(measures, {"tables", Different(ops::Nf4CodeTable(), codes) + Different(ops::DynamicMapTable(), map), 0});
+  Record(measures,
+         {"tables", Different(ops::Nf4CodeTable(), codes) + Different(ops::DynamicMapTable(), map), 0});
   for (const weights::TensorInfo& info : source->tensors()) {
     constexpr std::string_view kSuffix = "weight";
     if (!info.name.ends_with(".weight")) continue;

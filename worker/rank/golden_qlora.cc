@@ -26,9 +26,8 @@ StatusOr<Recipe> ReadRecipe(const fs::path& file) {
   if (!notes.is_object()) return absl::InvalidArgumentError(StrCat(file.string(), ": not a JSON object"));
   try {
     const nlohmann::json& optimizer = notes.at("optimizer");
-    return Recipe{optimizer.at("lr"),           optimizer.at("betas").at(0),
-                  optimizer.at("betas").at(1),  optimizer.at("eps"),
-                  optimizer.at("weight_decay"), optimizer.at("grad_clip_max_norm")};
+    return Recipe{optimizer.at("lr"),  optimizer.at("betas").at(0),  optimizer.at("betas").at(1),
+                  optimizer.at("eps"), optimizer.at("weight_decay"), optimizer.at("grad_clip_max_norm")};
   } catch (const nlohmann::json::exception& error) {
     return absl::InvalidArgumentError(StrCat(file.string(), ": ", error.what()));
   }
@@ -42,16 +41,13 @@ struct Limits {
   double adapter = 1e-5;
 };
 
-// For numbers that a library computed with bfloat16 products.
-constexpr Limits kBfloat16Limits{.logits = 2e-2, .loss = 2e-2, .gradient = 5e-2, .norm = 2e-2, .adapter = 2e-2};
-
 // The case while one of its two bases is trained.
 struct QloraRun {
   fs::path folder;
   const weights::TensorSource& expected;
-  std::string base_file;        // base_4bit.safetensors, or model.safetensors which we quantise.
-  std::string losses;           // Expected tensors: "losses", "nearest.losses".
-  std::string measure_prefix;   // Of what is printed.
+  std::string base_file;       // base_4bit.safetensors, or model.safetensors which we quantise.
+  std::string losses;          // Expected tensors: "losses", "nearest.losses".
+  std::string measure_prefix;  // Of what is printed.
   std::vector<Measure>& measures;
   Limits limits;
 };
@@ -74,9 +70,10 @@ StatusOr<std::unique_ptr<run::LanguageModel>> LoadModel(const QloraRun& r) {
   return model;
 }
 
-// Compares with the tensors `prefix` + parameter name of `source`; the worst difference, `missing` when there is none.
-StatusOr<double> WorstDifference(const std::vector<optim::ParamRef>& parameters, const weights::TensorSource& source,
-                                 const std::string& prefix) {
+// Compares with the tensors `prefix` + parameter name of `source`; the worst difference, `missing` when there
+// is none.
+StatusOr<double> WorstDifference(const std::vector<optim::ParamRef>& parameters,
+                                 const weights::TensorSource& source, const std::string& prefix) {
   double worst = 0;
   for (const optim::ParamRef& parameter : parameters) {
     ASSIGN_OR_RETURN(const Tensor expected, Expected(source, prefix + parameter.name));
@@ -108,7 +105,8 @@ Status Train(const QloraRun& r, run::LanguageModel& model) {
     model.ZeroGradients();
     const double count = static_cast<double>(input->second.counted);
     const double loss = model.ForwardBackward(input->second.batch, 1 / count) / count;
-    Record(r.measures, {r.measure_prefix + "loss", std::abs(loss - losses[step - 1].item<double>()), r.limits.loss});
+    Record(r.measures,
+           {r.measure_prefix + "loss", std::abs(loss - losses[step - 1].item<double>()), r.limits.loss});
     // The reference gives gradients and norms of the base as stored only.
     if (as_stored && step == 1) RETURN_IF_ERROR(CompareFirstGradients(r, model));
     const double norm = optim::GlobalNorm(model.parameters());
@@ -122,7 +120,7 @@ Status Train(const QloraRun& r, run::LanguageModel& model) {
 }
 
 // How far the reference's first loss is from the loss of its own base logits. B is zero at first, so in float32 they are
-// one number; where they differ, the reference ran its 4-bit kernels in bfloat16 and its numbers hold to that only.
+// one number; where this exceeds the limit, no float32 computation can meet both (docs/decisions/0004).
 double ReferenceDisagreement(const GoldenInput& first, const Tensor& logits_BTV, double first_loss) {
   const int64_t length = logits_BTV.size(1);
   const Tensor shifted = logits_BTV.narrow(1, 0, length - 1).flatten(0, 1);
@@ -138,13 +136,14 @@ Status CompareAsStored(QloraRun r) {
   if (!inputs.contains("step1")) return absl::InvalidArgumentError("input.json has no step1");
   const GoldenInput& first = inputs.at("step1");
   const double disagreement = ReferenceDisagreement(first, logits, losses[0].item<double>());
-  if (disagreement > r.limits.loss) r.limits = kBfloat16Limits;
   Record(r.measures, {"reference.self", disagreement, r.limits.loss});
   const Tensor real = first.mask_BT.to(torch::kBool), wanted = logits.index({real});
-  const double error = LargestDifference(model->Logits(first.batch).index({real}), wanted, LargestAbsolute(wanted));
+  const double error =
+      LargestDifference(model->Logits(first.batch).index({real}), wanted, LargestAbsolute(wanted));
   Record(r.measures, {"logits", error, r.limits.logits});
   RETURN_IF_ERROR(Train(r, *model));
-  ASSIGN_OR_RETURN(const auto final, weights::OpenWeights(r.folder / "adapter_final" / "adapter_model.safetensors"));
+  ASSIGN_OR_RETURN(const auto final,
+                   weights::OpenWeights(r.folder / "adapter_final" / "adapter_model.safetensors"));
   ASSIGN_OR_RETURN(const double worst, WorstDifference(model->parameters(), *final, ""));
   Record(r.measures, {"adapter", worst, r.limits.adapter});
   return absl::OkStatus();
@@ -153,7 +152,8 @@ Status CompareAsStored(QloraRun r) {
 Status CompareOwnQuantisation(const QloraRun& r) {
   ASSIGN_OR_RETURN(const auto model, LoadModel(r));
   RETURN_IF_ERROR(Train(r, *model));
-  ASSIGN_OR_RETURN(const double worst, WorstDifference(model->parameters(), r.expected, "nearest.adapter_final."));
+  ASSIGN_OR_RETURN(const double worst,
+                   WorstDifference(model->parameters(), r.expected, "nearest.adapter_final."));
   Record(r.measures, {"own.adapter", worst, r.limits.adapter});
   return absl::OkStatus();
 }
@@ -164,7 +164,8 @@ StatusOr<std::vector<Measure>> QloraStepCase(const fs::path& folder) {
   ASSIGN_OR_RETURN(const auto expected, weights::OpenWeights(folder / "expected.safetensors"));
   std::vector<Measure> measures;
   RETURN_IF_ERROR(CompareAsStored({folder, *expected, "base_4bit.safetensors", "losses", "", measures, {}}));
-  RETURN_IF_ERROR(CompareOwnQuantisation({folder, *expected, "model.safetensors", "nearest.losses", "own.", measures, {}}));
+  RETURN_IF_ERROR(CompareOwnQuantisation(
+      {folder, *expected, "model.safetensors", "nearest.losses", "own.", measures, {}}));
   return measures;
 }
 

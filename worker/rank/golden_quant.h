@@ -1,4 +1,5 @@
-// Quantisation cases: nf4 (codes, maxima, dequantised values, a 4-bit checkpoint) and qlora_step (five training steps).
+// Quantisation cases: nf4 (codes, maxima, dequantised values, a 4-bit checkpoint) and qlora_step (five
+// training steps).
 #pragma once
 
 #include <filesystem>

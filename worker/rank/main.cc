@@ -1,5 +1,5 @@
-// ft-rank: one device's share of a job, and everything else that needs the model itself. Each verb is a function that
-// takes the arguments behind its name and returns the exit status.
+// ft-rank: one device's share of a job, and everything else that needs the model itself. Each verb is a
+// function that takes the arguments behind its name and returns the exit status.
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -24,14 +24,16 @@ struct Verb {
 constexpr Verb kVerbs[] = {
     {"run", "one rank of one attempt: run --attempt DIR --rank R [--control-fd N]", ft::rank::RunVerb},
     {"plan", "what a job would do: plan --spec FILE --cache DIR [--json]", ft::rank::PlanVerb},
-    {"preview", "samples as the model sees them: preview --spec FILE --cache DIR [--json]", ft::rank::PreviewVerb},
+    {"preview", "samples as the model sees them: preview --spec FILE --cache DIR [--json]",
+     ft::rank::PreviewVerb},
     {"chat", "talk to a model: chat --model DIR [--adapter DIR] [--prompt TEXT]", ft::rank::ChatVerb},
     {"merge", "adapter and base as one model: merge --model M --adapter A --out DIR", ft::rank::MergeVerb},
     {"export", "the adapter as PEFT reads it: export --adapter A --out DIR", ft::rank::ExportVerb},
     {"convert", "a model in Hugging Face layout: convert SRC DST", ft::rank::ConvertVerb},
     {"logits", "logits of given ids: logits --model M --tokens FILE --out FILE", ft::rank::LogitsVerb},
     {"version", "version of this program and of LibTorch", ft::rank::VersionVerb},
-    {"golden", "compare with reference results: golden DIR [--cases GLOB] [--dtype fp32|bf16]", ft::rank::GoldenVerb},
+    {"golden", "compare with reference results: golden DIR [--cases GLOB] [--dtype fp32|bf16]",
+     ft::rank::GoldenVerb},
 };
 
 int Usage(std::FILE* to) {

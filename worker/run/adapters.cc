@@ -30,7 +30,8 @@ std::shared_ptr<const ops::WeightSlot> AddParameter(const std::string& name, tor
 void Attach(const AdapterOptions& options, model::Projection& projection, TrainedSlots& trained) {
   const std::string a_name = AdapterName(projection.module, 'A');
   torch::Tensor a_RI = torch::empty({options.rank, projection.inputs}, torch::kFloat);
-  ops::FillUniform(options.seed, NameKey(a_name), 1.0f / std::sqrt(static_cast<float>(projection.inputs)), a_RI);
+  ops::FillUniform(options.seed, NameKey(a_name), 1.0f / std::sqrt(static_cast<float>(projection.inputs)),
+                   a_RI);
   projection.adapter = ops::LoraSlots{
       .a_RI = AddParameter(a_name, a_RI, trained),
       .b_OR = AddParameter(AdapterName(projection.module, 'B'),
@@ -48,13 +49,14 @@ Status CheckOptions(const AdapterOptions& options, const model::DecoderWeights& 
     return absl::InvalidArgumentError("method.dropout must be at least 0 and below 1");
   }
   std::set<std::string> known = {"all_linear", "all-linear"};
-  for (const model::Projection& projection : weights.blocks.front().projection) known.insert(LastPart(projection.module));
+  for (const model::Projection& projection : weights.blocks.front().projection)
+    known.insert(LastPart(projection.module));
   for (const std::string& target : options.targets) {
     if (known.contains(target)) continue;
     std::string names;
     for (const std::string& name : known) StrAppend(&names, names.empty() ? "" : ", ", name);
-    return absl::InvalidArgumentError(
-        StrCat("method.targets: this model has no linear layer \"", target, "\" that takes an adapter (it has ", names, ")"));
+    return absl::InvalidArgumentError(StrCat("method.targets: this model has no linear layer \"", target,
+                                             "\" that takes an adapter (it has ", names, ")"));
   }
   return absl::OkStatus();
 }
@@ -65,8 +67,7 @@ std::string AdapterName(const std::string& module, char which) {
   return StrCat("base_model.model.", module, ".lora_", std::string(1, which), ".weight");
 }
 
-Status AttachAdapters(const AdapterOptions& options, model::DecoderWeights& weights,
-                      TrainedSlots& trained) {
+Status AttachAdapters(const AdapterOptions& options, model::DecoderWeights& weights, TrainedSlots& trained) {
   RETURN_IF_ERROR(CheckOptions(options, weights));
   const std::set<std::string> targets(options.targets.begin(), options.targets.end());
   const bool all = targets.contains("all_linear") || targets.contains("all-linear");

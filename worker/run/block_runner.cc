@@ -29,11 +29,10 @@ std::vector<const ops::WeightSlot*> TrainableSlots(const model::BlockWeights& bl
 }
 
 model::Pass MakePass(const model::DecoderConfig& config, const PackedRows& rows, at::ScalarType compute) {
-  return model::Pass{
-      .compute = compute,
-      .rope = model::MakeRopeTable(config, rows.position_N, rows.padded_length),
-      .attention = {std::make_shared<const std::vector<ops::AttentionSegment>>(rows.segments),
-                    1.0 / std::sqrt(static_cast<double>(config.head_size))}};
+  return model::Pass{.compute = compute,
+                     .rope = model::MakeRopeTable(config, rows.position_N, rows.padded_length),
+                     .attention = {std::make_shared<const std::vector<ops::AttentionSegment>>(rows.segments),
+                                   1.0 / std::sqrt(static_cast<double>(config.head_size))}};
 }
 
 Tensor RowIndex(const std::vector<int64_t>& rows) { return torch::tensor(rows, torch::kInt64); }
@@ -82,8 +81,8 @@ double BlockRunner::Loss(const PackedRows& rows) const {
   return ops::CrossEntropy(hidden_SC, *weights_.head_VC, rows.targets, {}).sum;
 }
 
-double BlockRunner::HeadBackward(const PackedRows& rows, const Tensor& x_NC, double gradient_scale, Tensor& dx_NC,
-                                 const GradientSink& sink) const {
+double BlockRunner::HeadBackward(const PackedRows& rows, const Tensor& x_NC, double gradient_scale,
+                                 Tensor& dx_NC, const GradientSink& sink) const {
   // Only supervised rows pass through norm and head: the others have neither loss nor gradient.
   const Tensor index = RowIndex(rows.supervised_rows);
   const bool below = TrainsBelow(config_.layers);
@@ -102,7 +101,8 @@ double BlockRunner::HeadBackward(const PackedRows& rows, const Tensor& x_NC, dou
   return loss.sum;
 }
 
-std::vector<Tensor> BlockRunner::BlockBackward(int64_t layer, const BlockRun& run, const Tensor& dout_NC) const {
+std::vector<Tensor> BlockRunner::BlockBackward(int64_t layer, const BlockRun& run,
+                                               const Tensor& dout_NC) const {
   std::vector<Tensor> inputs;
   if (run.input_NC.requires_grad()) inputs.push_back(run.input_NC);
   for (const ops::WeightSlot* slot : trainable_[static_cast<size_t>(layer)]) inputs.push_back(slot->handle());

@@ -16,7 +16,8 @@ namespace {
 StatusOr<at::ScalarType> ComputeType(const std::string& dtype) {
   if (dtype == "fp32") return at::kFloat;
   if (dtype == "bf16") return at::kBFloat16;
-  return absl::UnimplementedError(StrCat("model.dtype \"", dtype, "\" is not supported by this version (fp32, bf16)"));
+  return absl::UnimplementedError(
+      StrCat("model.dtype \"", dtype, "\" is not supported by this version (fp32, bf16)"));
 }
 
 PackedRows PackOrDie(const MicroBatch& batch, const model::DecoderConfig& config) {
@@ -68,7 +69,8 @@ Status LanguageModel::Build(const weights::TensorSource& source) {
                                  .seed = options_.seed};
     RETURN_IF_ERROR(AttachAdapters(adapter, weights_, trained_));
   }
-  std::sort(trained_.begin(), trained_.end(), [](const auto& a, const auto& b) { return a->name() < b->name(); });
+  std::sort(trained_.begin(), trained_.end(),
+            [](const auto& a, const auto& b) { return a->name() < b->name(); });
   for (const auto& slot : trained_) {
     parameters_.push_back({slot->name(), slot->value(), torch::zeros_like(slot->value())});
   }
@@ -90,8 +92,9 @@ Status LanguageModel::LoadParameters(const weights::TensorSource& source) {
     const weights::TensorInfo* info = source.Find(parameter.name);
     if (info == nullptr) return absl::InvalidArgumentError(StrCat("there is no tensor ", parameter.name));
     if (info->shape != parameter.value.sizes().vec()) {
-      return absl::InvalidArgumentError(StrCat("tensor ", info->name, " has shape ", weights::ShapeText(info->shape),
-                                               ", the model wants ", weights::ShapeText(parameter.value.sizes().vec())));
+      return absl::InvalidArgumentError(StrCat("tensor ", info->name, " has shape ",
+                                               weights::ShapeText(info->shape), ", the model wants ",
+                                               weights::ShapeText(parameter.value.sizes().vec())));
     }
     ASSIGN_OR_RETURN(values[parameter.name], ReadTensor(source, *info));
   }
@@ -105,15 +108,19 @@ Status LanguageModel::LoadParameters(const weights::TensorSource& source) {
   return absl::OkStatus();
 }
 
-Status LanguageModel::Check(const MicroBatch& batch) const { return Pack(batch, config_.vocabulary).status(); }
+Status LanguageModel::Check(const MicroBatch& batch) const {
+  return Pack(batch, config_.vocabulary).status();
+}
 
 double LanguageModel::ForwardBackward(const MicroBatch& batch, double gradient_scale) {
   const PackedRows rows = PackOrDie(batch, config_);
   std::shared_ptr<const ops::DropoutRows> dropout;
-  if (options_.dropout > 0) dropout = ops::MakeDropoutRows(batch.seed, batch.step, rows.sample_N, rows.position_N);
+  if (options_.dropout > 0)
+    dropout = ops::MakeDropoutRows(batch.seed, batch.step, rows.sample_N, rows.position_N);
   const auto add = [&](const ops::WeightSlot& slot, const torch::Tensor& gradient) {
-    const auto at = std::lower_bound(parameters_.begin(), parameters_.end(), slot.name(),
-                                     [](const optim::ParamRef& p, const std::string& name) { return p.name < name; });
+    const auto at =
+        std::lower_bound(parameters_.begin(), parameters_.end(), slot.name(),
+                         [](const optim::ParamRef& p, const std::string& name) { return p.name < name; });
     FT_CHECK(at != parameters_.end() && at->name == slot.name()) << slot.name();
     at->gradient.add_(gradient);
   };

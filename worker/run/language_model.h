@@ -1,7 +1,7 @@
 // A loaded model: what the trainer, the evaluator, generation and merging work on.
 //
-// Lives on one thread. LibTorch's exceptions become Status in Load; the other calls throw them on, to be caught where the
-// rank guards its work.
+// Lives on one thread. LibTorch's exceptions become Status in Load; the other calls throw them on, to be
+// caught where the rank guards its work.
 #pragma once
 
 #include <torch/torch.h>
@@ -23,17 +23,17 @@
 namespace ft::run {
 
 struct ModelOptions {
-  std::string dtype = "fp32";      // Compute type: fp32 | bf16. fp16 is UNIMPLEMENTED by name.
-  std::string method = "none";     // none (inference) | full | lora | qlora
-  bool nf4_base = false;           // Quantise the base without training it (qlora implies it).
-  bool attach_adapter = false;     // Also with method none: for an adapter that is loaded and not trained.
+  std::string dtype = "fp32";   // Compute type: fp32 | bf16. fp16 is UNIMPLEMENTED by name.
+  std::string method = "none";  // none (inference) | full | lora | qlora
+  bool nf4_base = false;        // Quantise the base without training it (qlora implies it).
+  bool attach_adapter = false;  // Also with method none: for an adapter that is loaded and not trained.
   int rank = 8;
   double alpha = 16;
   double dropout = 0;
   std::vector<std::string> targets = {"all_linear"};
   std::string adapter_compute = "auto";  // auto = the compute type | fp32
-  bool checkpointing = true;       // Recompute activations in backward.
-  uint64_t seed = 42;              // Of the adapter's first values.
+  bool checkpointing = true;             // Recompute activations in backward.
+  uint64_t seed = 42;                    // Of the adapter's first values.
 };
 
 class LanguageModel {
@@ -49,20 +49,20 @@ class LanguageModel {
   const model::DecoderWeights& weights() const { return weights_; }
   const ModelOptions& options() const { return options_; }
 
-  // Everything that is trained, sorted by name: adapters as PEFT names them, or canonical weight names for full
-  // fine-tuning. Values and gradients are float32; the trainer updates values in place and then calls
+  // Everything that is trained, sorted by name: adapters as PEFT names them, or canonical weight names for
+  // full fine-tuning. Values and gradients are float32; the trainer updates values in place and then calls
   // ParametersChanged().
   const std::vector<optim::ParamRef>& parameters() const { return parameters_; }
   void ZeroGradients();
   // Forgets copies of parameters in the compute type.
   void ParametersChanged();
 
-  // Takes parameter values by name from `source`. INVALID_ARGUMENT names a tensor that is missing, left over or of
-  // another shape; parameters are unchanged then.
+  // Takes parameter values by name from `source`. INVALID_ARGUMENT names a tensor that is missing, left over
+  // or of another shape; parameters are unchanged then.
   Status LoadParameters(const weights::TensorSource& source);
 
-  // The sum of token losses; ADDS gradient_scale * its gradient into the parameters' gradients. REQUIRES: a batch that
-  // Check() accepts.
+  // The sum of token losses; ADDS gradient_scale * its gradient into the parameters' gradients. REQUIRES: a
+  // batch that Check() accepts.
   double ForwardBackward(const MicroBatch& batch, double gradient_scale);
   // The sum of token losses outside training (no dropout), no gradient.
   double Loss(const MicroBatch& batch) const;
@@ -81,8 +81,8 @@ class LanguageModel {
   const model::DecoderConfig config_;
   const ModelOptions options_;
   model::DecoderWeights weights_;
-  TrainedSlots trained_;                      // Sorted by name.
-  std::vector<optim::ParamRef> parameters_;   // Of trained_, in its order.
+  TrainedSlots trained_;                     // Sorted by name.
+  std::vector<optim::ParamRef> parameters_;  // Of trained_, in its order.
   std::unique_ptr<BlockRunner> runner_;
 };
 

@@ -1,5 +1,5 @@
-// A small random model: checkpointing changes no bit, frozen weights are never saved, batches may be split, dropout
-// follows its key, and bad weights are refused by name.
+// A small random model: checkpointing changes no bit, frozen weights are never saved, batches may be split,
+// dropout follows its key, and bad weights are refused by name.
 #include "worker/run/language_model.h"
 
 #include <ATen/Parallel.h>
@@ -177,7 +177,8 @@ const ModelOptions kBfloat16Methods[] = {{.dtype = "bf16", .method = "qlora", .r
                                          {.dtype = "bf16", .method = "full"}};
 
 std::string TestName(const ::testing::TestParamInfo<ModelOptions>& info) {
-  return info.param.method + (info.param.dropout > 0 ? "_dropout" : "") + (info.param.targets.size() > 1 ? "_some" : "");
+  return info.param.method + (info.param.dropout > 0 ? "_dropout" : "") +
+         (info.param.targets.size() > 1 ? "_some" : "");
 }
 INSTANTIATE_TEST_SUITE_P(Float32, LanguageModelTest, ::testing::ValuesIn(kFloat32Methods), TestName);
 INSTANTIATE_TEST_SUITE_P(Bfloat16, LanguageModelTest, ::testing::ValuesIn(kBfloat16Methods), TestName);
@@ -202,7 +203,8 @@ TEST(LanguageModel, DropoutFollowsStepAndSampleAndIsOffOutsideTraining) {
 TEST(LanguageModel, ParametersAreNamedAndSortedAndStartAsPeftDoes) {
   const model::DecoderConfig config = SmallConfig();
   const MemorySource source = RandomWeights(config);
-  const auto loaded = LanguageModel::Load(config, source, {.method = "lora", .rank = 4, .targets = {"v_proj"}, .seed = 1});
+  const auto loaded =
+      LanguageModel::Load(config, source, {.method = "lora", .rank = 4, .targets = {"v_proj"}, .seed = 1});
   ASSERT_TRUE(loaded.ok());
   const auto& parameters = (*loaded)->parameters();
   ASSERT_EQ(parameters.size(), 6u);
@@ -212,7 +214,8 @@ TEST(LanguageModel, ParametersAreNamedAndSortedAndStartAsPeftDoes) {
   EXPECT_GT(parameters[0].value.abs().max().item<double>(), 0.8 / std::sqrt(24.0));
   EXPECT_EQ(parameters[1].value.abs().max().item<double>(), 0);
   EXPECT_FALSE(at::equal(parameters[0].value, parameters[2].value));
-  const auto other = LanguageModel::Load(config, source, {.method = "lora", .rank = 4, .targets = {"v_proj"}, .seed = 2});
+  const auto other =
+      LanguageModel::Load(config, source, {.method = "lora", .rank = 4, .targets = {"v_proj"}, .seed = 2});
   EXPECT_FALSE(at::equal(parameters[0].value, (*other)->parameters()[0].value));
 }
 

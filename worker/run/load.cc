@@ -33,7 +33,8 @@ Status CheckNames(const std::vector<model::ExpectedWeight>& expected,
     known.insert(weight.name);
     const auto at = found.find(weight.name);
     if (at == found.end()) {
-      return absl::InvalidArgumentError(StrCat("the weights have no tensor ", weight.name, ", which config.json asks for"));
+      return absl::InvalidArgumentError(
+          StrCat("the weights have no tensor ", weight.name, ", which config.json asks for"));
     }
     std::vector<int64_t> shape = at->second->shape;
     if (quant::IsBnbNf4(source, at->second->name)) {
@@ -66,8 +67,10 @@ StatusOr<model::SlotPtr> MakeSlot(const model::ExpectedWeight& weight, const wei
     return std::make_shared<quant::Nf4Slot>(weight.name, std::move(tensor));
   }
   ASSIGN_OR_RETURN(torch::Tensor value, ReadTensor(source, info));
-  if (options.nf4 && weight.linear) return std::make_shared<quant::Nf4Slot>(weight.name, ops::QuantiseNf4(value));
-  if (!options.trainable) return std::make_shared<ops::ResidentSlot>(weight.name, value.to(options.compute), false);
+  if (options.nf4 && weight.linear)
+    return std::make_shared<quant::Nf4Slot>(weight.name, ops::QuantiseNf4(value));
+  if (!options.trainable)
+    return std::make_shared<ops::ResidentSlot>(weight.name, value.to(options.compute), false);
   trained.push_back(std::make_shared<ops::ResidentSlot>(weight.name, std::move(value), true));
   return trained.back();
 }
@@ -80,8 +83,9 @@ StatusOr<torch::Tensor> ReadTensor(const weights::TensorSource& source, const we
   return tensor;
 }
 
-StatusOr<model::DecoderWeights> LoadDecoder(const model::DecoderConfig& config, const weights::TensorSource& source,
-                                            const LoadOptions& options, TrainedSlots& trained) {
+StatusOr<model::DecoderWeights> LoadDecoder(const model::DecoderConfig& config,
+                                            const weights::TensorSource& source, const LoadOptions& options,
+                                            TrainedSlots& trained) {
   const std::vector<model::ExpectedWeight> expected = model::ExpectedWeights(config);
   const auto found = ByCanonicalName(config, source);
   RETURN_IF_ERROR(CheckNames(expected, found, source));

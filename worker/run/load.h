@@ -18,14 +18,16 @@ using TrainedSlots = std::vector<std::shared_ptr<ops::ResidentSlot>>;
 struct LoadOptions {
   at::ScalarType compute = at::kFloat;  // What frozen weights are kept as.
   bool trainable = false;               // Keep all weights in float32 and train them.
-  bool nf4 = false;                     // Keep the weights of the blocks' projections as NF4 with double quantisation.
+  bool nf4 = false;  // Keep the weights of the blocks' projections as NF4 with double quantisation.
 };
 
-// Reads every weight of `config`, tensor by tensor, into slots; what the file holds in 4 bits (bitsandbytes) stays so. Weights that are trained are also listed in `trained`.
-// INVALID_ARGUMENT names the tensor that is missing, of another shape, or unknown to the configuration (a bias that the
-// configuration does not mention would otherwise be lost in silence).
-StatusOr<model::DecoderWeights> LoadDecoder(const model::DecoderConfig& config, const weights::TensorSource& source,
-                                            const LoadOptions& options, TrainedSlots& trained);
+// Reads every weight of `config`, tensor by tensor, into slots; what the file holds in 4 bits (bitsandbytes)
+// stays so. Weights that are trained are also listed in `trained`. INVALID_ARGUMENT names the tensor that is
+// missing, of another shape, or unknown to the configuration (a bias that the configuration does not mention
+// would otherwise be lost in silence).
+StatusOr<model::DecoderWeights> LoadDecoder(const model::DecoderConfig& config,
+                                            const weights::TensorSource& source, const LoadOptions& options,
+                                            TrainedSlots& trained);
 
 // A stored tensor of any floating type as float32.
 StatusOr<torch::Tensor> ReadTensor(const weights::TensorSource& source, const weights::TensorInfo& info);

@@ -12,7 +12,8 @@ Status CheckShapes(const MicroBatch& batch) {
   if (!int64_matrix(batch.ids_BT) || batch.ids_BT.size(0) != static_cast<int64_t>(batch.lengths.size())) {
     return absl::InvalidArgumentError("micro-batch: ids must be a matrix of int64 with one length a row");
   }
-  if (batch.labels_BT.defined() && (!int64_matrix(batch.labels_BT) || batch.labels_BT.sizes() != batch.ids_BT.sizes())) {
+  if (batch.labels_BT.defined() &&
+      (!int64_matrix(batch.labels_BT) || batch.labels_BT.sizes() != batch.ids_BT.sizes())) {
     return absl::InvalidArgumentError("micro-batch: labels must have the shape of the ids");
   }
   if (!batch.sample_keys.empty() && batch.sample_keys.size() != batch.lengths.size()) {
@@ -28,8 +29,8 @@ Status CheckShapes(const MicroBatch& batch) {
 
 Status CheckToken(const char* what, int64_t token, int64_t vocabulary) {
   if (token >= 0 && token < vocabulary) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      StrCat(what, " ", token, " is outside the model's vocabulary of ", vocabulary, ": another model's tokenizer?"));
+  return absl::InvalidArgumentError(StrCat(what, " ", token, " is outside the model's vocabulary of ",
+                                           vocabulary, ": another model's tokenizer?"));
 }
 
 }  // namespace
@@ -41,7 +42,8 @@ StatusOr<PackedRows> Pack(const MicroBatch& batch, int64_t vocabulary) {
   std::vector<int64_t> ids;
   for (size_t row = 0; row < batch.lengths.size(); ++row) {
     const int64_t length = batch.lengths[row], first = static_cast<int64_t>(ids.size());
-    const int64_t* row_ids = batch.ids_BT.const_data_ptr<int64_t>() + static_cast<int64_t>(row) * packed.padded_length;
+    const int64_t* row_ids =
+        batch.ids_BT.const_data_ptr<int64_t>() + static_cast<int64_t>(row) * packed.padded_length;
     const int64_t* labels = batch.labels_BT.defined() ? batch.labels_BT.const_data_ptr<int64_t>() +
                                                             static_cast<int64_t>(row) * packed.padded_length
                                                       : nullptr;

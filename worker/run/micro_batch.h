@@ -12,7 +12,8 @@
 
 namespace ft::run {
 
-// Samples right-padded to one length. Padding is a length, not a token: what lies behind lengths[b] is never read.
+// Samples right-padded to one length. Padding is a length, not a token: what lies behind lengths[b] is never
+// read.
 struct MicroBatch {
   torch::Tensor ids_BT;               // int64.
   torch::Tensor labels_BT;            // int64, not shifted; -100 = carries no loss.
@@ -24,13 +25,13 @@ struct MicroBatch {
 
 // The rows that the model computes. N = sum of the lengths.
 struct PackedRows {
-  torch::Tensor ids_N;                    // int64.
-  std::vector<int64_t> position_N;        // In its sample.
-  std::vector<uint64_t> sample_N;         // The sample's key.
+  torch::Tensor ids_N;              // int64.
+  std::vector<int64_t> position_N;  // In its sample.
+  std::vector<uint64_t> sample_N;   // The sample's key.
   std::vector<ops::AttentionSegment> segments;
-  int64_t padded_length = 0;              // T: what length-dependent rotary angles look at.
-  std::vector<int64_t> supervised_rows;   // Rows whose next token carries loss, in order.
-  std::vector<int64_t> targets;           // Those next tokens.
+  int64_t padded_length = 0;             // T: what length-dependent rotary angles look at.
+  std::vector<int64_t> supervised_rows;  // Rows whose next token carries loss, in order.
+  std::vector<int64_t> targets;          // Those next tokens.
 };
 
 // INVALID_ARGUMENT where shapes disagree, or an id or a label is outside the vocabulary.
