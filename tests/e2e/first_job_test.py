@@ -30,6 +30,18 @@ class FirstJobTest(daemons.DaemonTest):
         for name in ("adapter_config.json", "adapter_model.safetensors"):
             self.assertTrue(os.path.exists(os.path.join(job["result"]["adapter_dir"], name)), name)
 
+    def test_qlora_starts_from_a_quantised_base(self):
+        case = self.small_model()
+        with open(os.path.join(case, "case.json"), encoding="utf-8") as file:
+            expected = json.load(file)["loss"]
+        data = self.write_tokens(self.reference_rows(case))
+        node = self.daemons()
+        node.train(daemons.tokens_job("first", case, data, **{"method.kind": "qlora"}))
+        # The adapter starts as nothing, so the first loss is the quantised base's: near the stored one's, not equal.
+        difference = abs(node.steps("first")[0]["loss"] - expected)
+        self.assertGreater(difference, 1e-4)
+        self.assertLess(difference, 0.1)
+
     def test_the_adapter_is_fetched_with_its_digest(self):
         case = self.small_model()
         data = self.write_tokens(self.reference_rows(case))

@@ -255,7 +255,7 @@ class RefusalsTest(daemons.DaemonTest):
     def told_of_space(node, name):
         """What a job says about the full disk, once it does."""
         job = node.get(name)
-        said = f"{job['state_message']} {(job['failure'] or {}).get('message', '')}"
+        said = f"{job['state_message']} {job.get('failure', {}).get('message', '')}"
         return said if "no space left" in said.lower() else ""
 
     @staticmethod
