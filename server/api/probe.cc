@@ -105,8 +105,8 @@ void Probe::OnCall(const std::string& method, const std::string& code, double se
   const size_t slash = method.find('/');
   const std::string service = method.substr(0, slash);
   const std::string name = slash == std::string::npos ? "" : method.substr(slash + 1);
-  calls_.Add({{"service", service}, {"method", name}, {"code", code}}).Increment();
-  call_seconds_.Add({{"service", service}, {"method", name}}, kCallSeconds).Observe(seconds);
+  calls_.Add({{"grpc_service", service}, {"method", name}, {"code", code}}).Increment();
+  call_seconds_.Add({{"grpc_service", service}, {"method", name}}, kCallSeconds).Observe(seconds);
 }
 
 void Probe::OnStaleEpoch(const std::string& method) { stale_.Add({{"method", method}}).Increment(); }

@@ -1,13 +1,64 @@
 #include "worker/rank/reporter.h"
 
+#include <cstdio>
+
+#include "absl/strings/str_format.h"
+
 namespace ft::rank {
+namespace {
 
 constexpr auto kBeatInterval = std::chrono::milliseconds(100);
+
+// The line of a record; empty for those that people do not read.
+struct LogLine {
+  std::string operator()(const records::Plan& p) {
+    return absl::StrFormat("steps %d to %d, %d of %d weights are trained; %s", p.first_step, p.total_steps,
+                           p.trainable_parameters, p.parameters, p.numeric_fingerprint);
+  }
+  std::string operator()(const records::Step& s) {
+    return absl::StrFormat("step %d: loss %.6f, gradient norm %.4f, rate %.3g, %d tokens, %.2f s%s", s.step, s.loss,
+                           s.gradient_norm, s.learning_rate, s.tokens, s.seconds, s.skipped ? ", skipped" : "");
+  }
+  std::string operator()(const records::Eval& e) {
+    return absl::StrFormat("step %d: %s loss %.6f over %d tokens", e.step, e.name, e.loss, e.supervised_tokens);
+  }
+  std::string operator()(const records::Checkpoint& c) {
+    return absl::StrFormat("step %d: checkpoint %s, %d bytes", c.step, c.path, c.size_bytes);
+  }
+  std::string operator()(const records::Sample& s) {
+    return absl::StrFormat("step %d: \"%s\" -> \"%s\"", s.step, s.prompt, s.text);
+  }
+  std::string operator()(const records::Note& n) { return StrCat(n.severity, " ", n.reason, ": ", n.message); }
+  std::string operator()(const records::Prepared& p) {
+    return absl::StrFormat("prepared %d samples, %d tokens, %d carry loss: %s", p.samples, p.tokens,
+                           p.supervised_tokens, p.cache_path);
+  }
+  std::string operator()(const records::Result& r) {
+    switch (r.state) {
+      case records::ResultState::kSucceeded: return StrCat("succeeded after step ", r.step, " ", r.adapter_path);
+      case records::ResultState::kStopped: return StrCat("stopped after step ", r.step, " as asked");
+      case records::ResultState::kFailed: return StrCat("failed: ", r.failure_class, ": ", r.message);
+    }
+    return "";
+  }
+  std::string operator()(const records::Beat&) { return ""; }
+};
+
+}  // namespace
 
 StatusOr<Reporter> Reporter::Open(const std::filesystem::path& path) {
   RETURN_IF_ERROR(MakeDirectories(path.parent_path()));
   ASSIGN_OR_RETURN(records::RecordWriter writer, records::RecordWriter::Open(path));
   return Reporter(std::move(writer));
+}
+
+Status Reporter::Write(decltype(records::Record::body) body) {
+  // A log that cannot be written stops nothing: the record is what counts.
+  if (const std::string line = std::visit(LogLine{}, body); !line.empty()) {
+    std::printf("%s\n", line.c_str());
+    std::fflush(stdout);
+  }
+  return writer_.Write(std::move(body));
 }
 
 void Reporter::Beat(std::string_view phase) {
@@ -20,7 +71,7 @@ void Reporter::Beat(std::string_view phase) {
 }
 
 void Reporter::Note(std::string severity, std::string reason, std::string message) {
-  writer_.Write(records::Note{std::move(severity), std::move(reason), std::move(message)}).IgnoreError();
+  Write(records::Note{std::move(severity), std::move(reason), std::move(message)}).IgnoreError();
 }
 
 }  // namespace ft::rank

@@ -1,4 +1,5 @@
-// A rank's voice: records in its spool, with beats no more often than ten a second.
+// A rank's voice: records in its spool, with beats no more often than ten a second, and the same as lines on standard
+// output for people who read its log.
 #pragma once
 
 #include <chrono>
@@ -12,7 +13,7 @@ namespace ft::rank {
 class Reporter {
  public:
   static StatusOr<Reporter> Open(const std::filesystem::path& path);
-  Status Write(decltype(records::Record::body) body) { return writer_.Write(std::move(body)); }
+  Status Write(decltype(records::Record::body) body);
   // Counts one unit of progress. A beat that cannot be written is dropped: the next record reports the trouble.
   void Beat(std::string_view phase);
   void Note(std::string severity, std::string reason, std::string message);
