@@ -41,17 +41,23 @@ StatusOr<FileReceiver> FileReceiver::Open(const ExpectedFile& expected) {
 
 Status FileReceiver::Append(int64_t offset, const std::string& data) {
   if (complete_) return absl::OkStatus();
-  if (offset != received_) {
+  if (offset < 0 || offset > received_) {
     return absl::OutOfRangeError(StrCat("piece starts at ", offset, ", ", received_, " bytes are there"));
   }
-  if (received_ + static_cast<int64_t>(data.size()) > expected_.size) {
+  if (offset + static_cast<int64_t>(data.size()) > expected_.size) {
     return absl::InvalidArgumentError(StrCat("more than the announced ", expected_.size, " bytes were sent"));
   }
-  if (::write(fd_.get(), data.data(), data.size()) != static_cast<ssize_t>(data.size())) {
-    return ErrnoStatus("write", part_, errno);
+  // A sender that begins anew after a broken transfer repeats what is here already.
+  const int64_t known = received_ - offset;
+  if (known >= static_cast<int64_t>(data.size())) return absl::OkStatus();
+  const std::string_view fresh = std::string_view(data).substr(static_cast<size_t>(known));
+  if (::write(fd_.get(), fresh.data(), fresh.size()) != static_cast<ssize_t>(fresh.size())) {
+    const int cause = errno;
+    if (::ftruncate(fd_.get(), received_) != 0) return ErrnoStatus("cut the torn end of", part_, errno);
+    return ErrnoStatus("write", part_, cause);
   }
-  digest_.Update(data);
-  received_ += static_cast<int64_t>(data.size());
+  digest_.Update(fresh);
+  received_ += static_cast<int64_t>(fresh.size());
   return received_ == expected_.size ? Finish() : absl::OkStatus();
 }
 

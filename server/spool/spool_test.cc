@@ -90,6 +90,19 @@ TEST(FileReceiver, GoesOnWhereItStoppedAndChecksTheDigest) {
   EXPECT_EQ(*ReadFile(dir / "a/file"), content);
 }
 
+TEST(FileReceiver, SenderThatBeginsAnewIsHeardToTheEnd) {
+  testing::TempDir dir;
+  const std::string content = "the whole file";
+  auto receiver = FileReceiver::Open({dir / "file", Hex(Sha256Of(content)), static_cast<int64_t>(content.size()), 100});
+  ASSERT_TRUE(receiver.ok());
+  ASSERT_TRUE(receiver->Append(0, content.substr(0, 6)).ok());
+  ASSERT_TRUE(receiver->Append(0, content.substr(0, 4)).ok());
+  ASSERT_TRUE(receiver->Append(4, content.substr(4, 4)).ok());
+  EXPECT_EQ(receiver->received(), 8);
+  ASSERT_TRUE(receiver->Append(8, content.substr(8)).ok());
+  EXPECT_EQ(*ReadFile(dir / "file"), content);
+}
+
 TEST(FileReceiver, WrongBytesAndImpossibleSizesAreRefused) {
   testing::TempDir dir;
   auto receiver = FileReceiver::Open({dir / "file", Hex(Sha256Of("abc")), 3, 100});

@@ -9,12 +9,15 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "absl/time/clock.h"
+#include "core/base/clock.h"
 #include "core/records/record_file.h"
 #include "worker/agent/artifact_push.h"
 
 namespace ft::agent {
 namespace {
+
+// Grace periods and pauses count on the boot-time clock: a jump of the wall clock kills nothing.
+absl::Time SteadyNow() { return absl::UnixEpoch() + SystemClock().BootTime(); }
 
 constexpr size_t kLogPiece = 256 << 10;
 constexpr uint64_t kBatchBytes = 4 << 20;
@@ -91,7 +94,7 @@ void RankRun::Abandon() {
 
 void RankRun::Stop(bool checkpoint, absl::Duration grace) {
   if (stop_ && (checkpoint || !stop_->checkpoint)) return;  // Asked already.
-  stop_ = StopRequest{checkpoint, absl::Now() + grace};
+  stop_ = StopRequest{checkpoint, SteadyNow() + grace};
   stop_applied_ = false;
   ApplyStop();
 }
@@ -136,13 +139,13 @@ int64_t RankRun::SpoolBytes() const {
 
 void RankRun::Tick() {
   if (finished_) return;
-  if (stop_ && !exited() && pid_ != 0 && absl::Now() >= stop_->kill_at) host_.signal(key_, SIGKILL);
+  if (stop_ && !exited() && pid_ != 0 && SteadyNow() >= stop_->kill_at) host_.signal(key_, SIGKILL);
   if (abandoned_ && exited() && !in_flight_) {
     finished_ = true;
     host_.finished(key_);
     return;
   }
-  if (!adopted_ || abandoned_ || in_flight_ || absl::Now() < retry_at_ || host_.session().empty()) return;
+  if (!adopted_ || abandoned_ || in_flight_ || SteadyNow() < retry_at_ || host_.session().empty()) return;
   if (pid_ == 0 && !exited()) return;
   if (ReportRunning() || ShipRecords() || CommitNextCheckpoint() || ShipLog(stdout_) || ShipLog(stderr_))
     return;
@@ -165,7 +168,7 @@ bool RankRun::Settled(const Status& status) {
     host_.session_lost();
   } else {
     spdlog::debug("job {} rank {}: {}", key_.job_id, key_.rank, std::string(Message(status)));
-    retry_at_ = absl::Now() + backoff_;
+    retry_at_ = SteadyNow() + backoff_;
     backoff_ = std::min(backoff_ * 2, kMaxBackoff);
   }
   return false;
@@ -240,7 +243,7 @@ void RankRun::OnRecordsAcked(const Status& status, uint64_t acked) {
     // It has less than we thought: read again from the start, and skip what it has.
     record_offset_ = 0;
     record_sequence_ = acked;
-    retry_at_ = absl::Now() + backoff_;
+    retry_at_ = SteadyNow() + backoff_;
     return;
   }
   for (const wpb::RankRecord& record : batch_) {
