@@ -5,11 +5,26 @@
 #include "core/config/config_file.h"
 
 namespace ft::agent {
+namespace {
+
+// Plain text goes no further than this machine.
+bool IsLocal(const std::string& address) {
+  for (const char* start : {"unix:", "127.", "localhost:", "[::1]:"}) {
+    if (address.starts_with(start)) return true;
+  }
+  return false;
+}
+
+}  // namespace
 
 Status Config::Complete() {
   namespace fs = std::filesystem;
   if (coordinator.empty())
     coordinator = "unix:" + (config::DefaultDataDir("finetuned") / "worker.sock").string();
+  if (!IsLocal(coordinator)) {
+    return absl::InvalidArgumentError(StrCat("coordinator: ", coordinator, " is on another machine, and this version speaks plain "
+                                             "text only: use unix:/PATH or 127.0.0.1:PORT, through ssh -L where it is elsewhere"));
+  }
   if (data.empty()) data = config::DefaultDataDir("ft-worker").string();
   data = fs::absolute(data).lexically_normal().string();
   if (node_id.empty()) {

@@ -7,17 +7,10 @@
 #include <vector>
 
 #include "core/base/status.h"
+#include "worker/adapt/peft_config.h"
 #include "worker/optim/adamw.h"
 
 namespace ft::checkpoint {
-
-struct AdapterConfig {
-  std::string base_model;               // Path or name, as adapter_config.json records it.
-  int rank = 0;
-  double alpha = 0;
-  double dropout = 0;
-  std::vector<std::string> targets;     // Last name components of the adapted layers: q_proj, ...
-};
 
 // How training rendered its text; chat does the same.
 struct TextConfig {
@@ -33,11 +26,11 @@ struct WrittenAdapter {
 
 // Writes the folder beside and renames it. Parameter names are PEFT's
 // (base_model.model.<module>.lora_A.weight); equal weights give equal bytes.
-StatusOr<WrittenAdapter> WriteAdapter(const std::filesystem::path& dir, const AdapterConfig& config,
+StatusOr<WrittenAdapter> WriteAdapter(const std::filesystem::path& dir, const adapt::PeftConfig& config,
                                       const TextConfig& text, const std::vector<optim::ParamRef>& parameters);
 
-// INVALID_ARGUMENT names file and key; adapters of other kinds than plain LoRA (DoRA, rsLoRA, biases) are refused by name.
-StatusOr<AdapterConfig> ReadAdapterConfig(const std::filesystem::path& dir);
+// The folder's adapter_config.json; errors as adapt::ParsePeftConfig gives them.
+StatusOr<adapt::PeftConfig> ReadAdapterConfig(const std::filesystem::path& dir);
 
 // The defaults when the folder has no finetuned.json (an adapter from elsewhere).
 StatusOr<TextConfig> ReadTextConfig(const std::filesystem::path& dir);

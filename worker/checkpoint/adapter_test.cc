@@ -22,7 +22,7 @@ std::vector<optim::ParamRef> Parameters() {
 TEST(AdapterTest, ComesBackWithConfigTextAndWeights) {
   ft::testing::TempDir dir;
   const auto parameters = Parameters();
-  auto written = WriteAdapter(dir / "adapter", {"base", 2, 8, 0.1, {"q_proj"}}, {"chatml", "pieces", "qlora", "你好"}, parameters);
+  auto written = WriteAdapter(dir / "adapter", {.rank = 2, .alpha = 8, .dropout = 0.1, .targets = {"q_proj"}, .base_model = "base"}, {"chatml", "pieces", "qlora", "你好"}, parameters);
   ASSERT_TRUE(written.ok()) << written.status();
   auto config = ReadAdapterConfig(dir / "adapter");
   ASSERT_TRUE(config.ok()) << config.status();
@@ -39,7 +39,7 @@ TEST(AdapterTest, ComesBackWithConfigTextAndWeights) {
 
 TEST(AdapterTest, EqualWeightsGiveEqualBytesAndOverwrite) {
   ft::testing::TempDir dir;
-  const AdapterConfig config{"base", 2, 8, 0, {"q_proj"}};
+  const adapt::PeftConfig config{.rank = 2, .alpha = 8, .targets = {"q_proj"}, .base_model = "base"};
   const std::string first = WriteAdapter(dir / "a", config, {}, Parameters())->sha256;
   EXPECT_EQ(WriteAdapter(dir / "a", config, {}, Parameters())->sha256, first);
 }

@@ -47,7 +47,7 @@ class Deltas {
   static StatusOr<Deltas> Open(const fs::path& dir) {
     Deltas deltas;
     if (dir.empty()) return deltas;
-    ASSIGN_OR_RETURN(const AdapterConfig config, ReadAdapterConfig(dir));
+    ASSIGN_OR_RETURN(const adapt::PeftConfig config, ReadAdapterConfig(dir));
     deltas.scale_ = config.alpha / config.rank;
     ASSIGN_OR_RETURN(deltas.file_, weights::SafetensorsFile::Open(dir / "adapter_model.safetensors"));
     for (const TensorInfo& info : deltas.file_->tensors()) {

@@ -1,5 +1,7 @@
 #include "worker/rank/load_model.h"
 
+#include <algorithm>
+
 #include "core/base/file.h"
 #include "worker/checkpoint/adapter.h"
 #include "worker/model/family.h"
@@ -36,11 +38,12 @@ StatusOr<std::unique_ptr<run::LanguageModel>> LoadTrained(const fs::path& model,
                                                           run::ModelOptions options) {
   if (trained.empty()) return LoadModel(model, options);
   if (fs::exists(trained / "config.json")) return LoadModel(trained, options);
-  ASSIGN_OR_RETURN(const checkpoint::AdapterConfig config, checkpoint::ReadAdapterConfig(trained));
+  ASSIGN_OR_RETURN(const adapt::PeftConfig config, checkpoint::ReadAdapterConfig(trained));
   options.attach_adapter = true;
   options.rank = config.rank;
   options.alpha = config.alpha;
   options.targets = config.targets;
+  std::replace(options.targets.begin(), options.targets.end(), std::string("all-linear"), std::string("all_linear"));
   ASSIGN_OR_RETURN(std::unique_ptr<run::LanguageModel> loaded, LoadModel(model, options));
   ASSIGN_OR_RETURN(const auto file, weights::SafetensorsFile::Open(trained / "adapter_model.safetensors"));
   RETURN_IF_ERROR(loaded->LoadParameters(*file));

@@ -214,8 +214,11 @@ StatusOr<std::string> TrainRun::WriteOutput() {
                      checkpoint::WriteTrainedModel(spec_.model.source, attempt_.dir / "adapter", parameters));
     return written.sha256;
   }
-  const checkpoint::AdapterConfig config{spec_.model.source, spec_.method.rank, spec_.method.alpha,
-                                         spec_.method.dropout, TargetsOf(parameters)};
+  const adapt::PeftConfig config{.rank = spec_.method.rank,
+                                 .alpha = spec_.method.alpha,
+                                 .dropout = spec_.method.dropout,
+                                 .targets = TargetsOf(parameters),
+                                 .base_model = spec_.model.source};
   ASSIGN_OR_RETURN(const checkpoint::WrittenAdapter written,
                    checkpoint::WriteAdapter(attempt_.dir / "adapter", config, TextOf(spec_), parameters));
   return written.sha256;

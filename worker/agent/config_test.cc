@@ -1,0 +1,24 @@
+#include "worker/agent/config.h"
+
+#include <gtest/gtest.h>
+
+namespace ft::agent {
+namespace {
+
+Status CompleteWith(const std::string& coordinator) {
+  Config config;
+  config.coordinator = coordinator;
+  return config.Complete();
+}
+
+TEST(AgentConfigTest, PlainTextStaysOnThisMachine) {
+  for (const char* local : {"", "unix:/run/worker.sock", "127.0.0.1:7718", "localhost:7718", "[::1]:7718"}) {
+    EXPECT_TRUE(CompleteWith(local).ok()) << local;
+  }
+  for (const char* remote : {"10.0.0.5:7718", "coordinator.example:7718", "0.0.0.0:7718", "dns:///host:1"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(CompleteWith(remote))) << remote;
+  }
+}
+
+}  // namespace
+}  // namespace ft::agent
