@@ -98,7 +98,9 @@ TEST(CheckSupportedTest, RefusesByName) {
   EXPECT_TRUE(CheckSupported(spec).ok());
   spec.train.packing = true;
   spec.parallel.ranks = 2;
+  spec.resources.device = "gpu";
   const Status status = CheckSupported(spec);
+  EXPECT_THAT(std::string(Message(status)), HasSubstr("resources.device: gpu"));
   EXPECT_THAT(std::string(Message(status)), HasSubstr("train.packing: true"));
   EXPECT_THAT(std::string(Message(status)), HasSubstr("parallel.ranks above 1"));
 }
