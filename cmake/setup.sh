@@ -2,6 +2,7 @@
 # Installs what the build needs: Debian packages and pinned wheels in .deps/. Does nothing that is already done.
 #   cmake/setup.sh                   build dependencies
 #   cmake/setup.sh --python-checks   adds .deps/checks, the Python peers that tests compare with
+#   cmake/setup.sh --bench           adds .deps/bench, the Python peers that `make bench` measures against
 # Honours pip's and apt's own mirror settings.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -48,12 +49,18 @@ install_wheels() {
   echo "$digest" > "$stamp"
 }
 
+# install_peers VENV LOCK SIZE: wheels that use the torch of the build's own environment.
+install_peers() {
+  local venv=$1 site
+  install_wheels "$@"
+  site=$(echo "$venv"/lib/python3*/site-packages)
+  realpath .deps/venv/lib/python3*/site-packages > "$site/torch-of-the-build.pth"
+}
+
 mkdir -p .deps
 install_debian_packages
 install_wheels .deps/venv cmake/wheels.lock '2.6 GB'
-if [ "${1:-}" = --python-checks ] && [ -f cmake/checks.lock ]; then
-  install_wheels .deps/checks cmake/checks.lock '65 MB'
-  # PEFT and transformers use the torch of the first environment.
-  site=$(echo .deps/checks/lib/python3*/site-packages)
-  realpath .deps/venv/lib/python3*/site-packages > "$site/torch-of-the-build.pth"
-fi
+case ${1:-} in
+  --python-checks) install_peers .deps/checks cmake/checks.lock '65 MB' ;;
+  --bench) install_peers .deps/bench cmake/bench.lock '165 MB' ;;
+esac
