@@ -71,16 +71,27 @@ Status LanguageModel::Build(const weights::TensorSource& source) {
   }
   std::sort(trained_.begin(), trained_.end(),
             [](const auto& a, const auto& b) { return a->name() < b->name(); });
-  for (const auto& slot : trained_) {
-    parameters_.push_back({slot->name(), slot->value(), torch::zeros_like(slot->value())});
-  }
+  LayOutGradients();
   runner_ = std::make_unique<BlockRunner>(config_, weights_, RunnerOptions{compute, options_.checkpointing});
   return absl::OkStatus();
 }
 
-void LanguageModel::ZeroGradients() {
-  for (optim::ParamRef& parameter : parameters_) parameter.gradient.zero_();
+void LanguageModel::LayOutGradients() {
+  const auto padded = [](int64_t count) {
+    return (count + kGradientAlignment - 1) / kGradientAlignment * kGradientAlignment;
+  };
+  int64_t total = 0;
+  for (const auto& slot : trained_) total += padded(slot->value().numel());
+  gradients_ = torch::zeros({total}, torch::kFloat);
+  int64_t begin = 0;
+  for (const auto& slot : trained_) {
+    const torch::Tensor value = slot->value();
+    parameters_.push_back({slot->name(), value, gradients_.narrow(0, begin, value.numel()).view(value.sizes())});
+    begin += padded(value.numel());
+  }
 }
+
+void LanguageModel::ZeroGradients() { gradients_.zero_(); }
 
 void LanguageModel::ParametersChanged() {
   for (const auto& slot : trained_) slot->ValueChanged();

@@ -36,6 +36,9 @@ struct ModelOptions {
   uint64_t seed = 42;                    // Of the adapter's first values.
 };
 
+// A block of the 8-bit optimizers and of the gradient norm, and four cache lines: edges that shards can be cut at.
+constexpr int64_t kGradientAlignment = 256;
+
 class LanguageModel {
  public:
   // From a folder in Hugging Face layout (config.json and weights).
@@ -53,6 +56,9 @@ class LanguageModel {
   // full fine-tuning. Values and gradients are float32; the trainer updates values in place and then calls
   // ParametersChanged().
   const std::vector<optim::ParamRef>& parameters() const { return parameters_; }
+  // All gradients end to end in the parameters' order, fp32, each padded with zeros to kGradientAlignment elements; the
+  // parameters' gradients are views of it.
+  const torch::Tensor& gradients() const { return gradients_; }
   void ZeroGradients();
   // Forgets copies of parameters in the compute type.
   void ParametersChanged();
@@ -77,11 +83,13 @@ class LanguageModel {
   LanguageModel(model::DecoderConfig config, ModelOptions options)
       : config_(std::move(config)), options_(std::move(options)) {}
   Status Build(const weights::TensorSource& source);
+  void LayOutGradients();
 
   const model::DecoderConfig config_;
   const ModelOptions options_;
   model::DecoderWeights weights_;
   TrainedSlots trained_;                     // Sorted by name.
+  torch::Tensor gradients_;
   std::vector<optim::ParamRef> parameters_;  // Of trained_, in its order.
   std::unique_ptr<BlockRunner> runner_;
 };

@@ -5,67 +5,15 @@
 #include <ATen/Parallel.h>
 
 #include <cstring>
-#include <map>
 
 #include "gtest/gtest.h"
 #include "worker/ops/saved_tensor_guard.h"
+#include "worker/run/small_model_fixture.h"
 
 namespace ft::run {
 namespace {
 
 using torch::Tensor;
-
-// Weights in memory.
-class MemorySource final : public weights::TensorSource {
- public:
-  void Add(const std::string& name, const Tensor& value) {
-    infos_.push_back({name, weights::DType::kF32, value.sizes().vec()});
-    values_[name] = value.contiguous();
-  }
-  void Remove(const std::string& name) {
-    std::erase_if(infos_, [&](const auto& info) { return info.name == name; });
-  }
-  const std::vector<weights::TensorInfo>& tensors() const override { return infos_; }
-  const weights::TensorInfo* Find(std::string_view name) const override {
-    for (const weights::TensorInfo& info : infos_) {
-      if (info.name == name) return &info;
-    }
-    return nullptr;
-  }
-  Status ReadBytes(const weights::TensorInfo& info, std::span<std::byte> out) const override {
-    std::memcpy(out.data(), values_.at(info.name).data_ptr(), out.size());
-    return absl::OkStatus();
-  }
-
- private:
-  std::vector<weights::TensorInfo> infos_;
-  std::map<std::string, Tensor> values_;
-};
-
-model::DecoderConfig SmallConfig() {
-  model::DecoderConfig config;
-  config.family = "llama";
-  config.vocabulary = 37;
-  config.hidden = 24;
-  config.layers = 3;
-  config.heads = 4;
-  config.key_heads = 2;
-  config.head_size = 6;
-  config.intermediate = 40;
-  config.qkv_bias = true;
-  config.tied_head = true;
-  return config;
-}
-
-MemorySource RandomWeights(const model::DecoderConfig& config) {
-  torch::manual_seed(5);
-  MemorySource source;
-  for (const model::ExpectedWeight& weight : model::ExpectedWeights(config)) {
-    const bool norm = weight.name.find("norm") != std::string::npos;
-    source.Add(weight.name, torch::randn(weight.shape) * 0.2 + (norm ? 1.0 : 0.0));
-  }
-  return source;
-}
 
 std::unique_ptr<LanguageModel> Make(const ModelOptions& options) {
   const model::DecoderConfig config = SmallConfig();
