@@ -96,6 +96,7 @@ struct ParallelSpec {
   int ranks = 1;
   int max_ranks = 0;               // 0 = ranks.
   int zero = 0;                    // 0..3
+  std::string transport = "auto";  // auto | shm | gloo: what carries the exchange between ranks on CPU.
   OffloadSpec offload;
 };
 
@@ -131,5 +132,13 @@ struct JobSpec {
   bool allow_numeric_change = false;
   std::map<std::string, std::string> labels;
 };
+
+// Micro-batches of an optimizer step: of every rank as submitted, frozen for the job whatever the ranks later.
+inline int64_t MicroBatchesPerStep(const JobSpec& spec) { return spec.train.accumulation * spec.parallel.ranks; }
+
+// The most ranks that may ever train the job, and so the leaves of a step's sums: max_ranks, or the ranks submitted.
+inline int MaxRanks(const ParallelSpec& parallel) {
+  return parallel.max_ranks == 0 ? parallel.ranks : parallel.max_ranks;
+}
 
 }  // namespace ft::recipe

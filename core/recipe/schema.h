@@ -109,6 +109,7 @@ void Visit(V& v, ParallelSpec& s) {
   v("ranks", s.ranks, Range{1, 65536});
   v("max_ranks", s.max_ranks, Range{0, 65536});
   v("zero", s.zero, Range{0, 3});
+  v("transport", s.transport, OneOf{{"auto", "shm", "gloo"}});
   v.Object("offload", s.offload);
 }
 
