@@ -55,6 +55,12 @@ struct ScheduleSpec {
   double warmup = 0.03;            // A share of all steps when below 1, else a number of steps.
 };
 
+// Of fp16 only.
+struct LossScaleSpec {
+  double initial = 65536;          // A power of two.
+  int64_t growth_steps = 2000;     // Good steps in a row before it doubles.
+};
+
 struct CheckpointSpec {
   int64_t every_steps = 500;
   int keep_last = 2;
@@ -83,6 +89,7 @@ struct TrainSpec {
   std::string loss = "token_mean";      // token_mean | microbatch_mean
   std::string tokenize = "whole";       // whole | pieces
   std::string on_nonfinite = "stop";    // stop | skip
+  LossScaleSpec loss_scale;
   CheckpointSpec checkpoint;
   EvaluateSpec evaluate;
 };

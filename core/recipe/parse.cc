@@ -330,6 +330,9 @@ void CheckWhole(const JobSpec& spec, std::vector<Problem>& problems) {
     complain("parallel.ranks", StrCat("ranks(", spec.parallel.ranks, ") and max_ranks(", max_ranks,
                                       ") must be powers of two, ranks at most max_ranks"));
   }
+  if (std::exp2(std::round(std::log2(spec.train.loss_scale.initial))) != spec.train.loss_scale.initial) {
+    complain("train.loss_scale.initial", StrCat(spec.train.loss_scale.initial, " is not a power of two"));
+  }
   if (spec.method.kind == "full" && spec.method.adapter_compute != "auto") {
     complain("method.adapter_compute", "has no meaning for method full");
   }

@@ -79,6 +79,7 @@ TEST(ParseJobTest, MissingModelAndDataAreNamedTogether) {
 }
 
 TEST(ParseJobTest, RanksMustBePowersOfTwo) {
+  EXPECT_THAT(ErrorOf("model: m\ndata: d\ntrain: {loss_scale: {initial: 1000}}\n"), HasSubstr("1000 is not a power of two"));
   EXPECT_THAT(ErrorOf("model: m\ndata: d\nparallel: {ranks: 3}\n"), HasSubstr("ranks(3) and max_ranks(3)"));
 }
 

@@ -11,10 +11,13 @@ Status Share(comm::Comm& comm, const torch::Tensor& tensor) {
 
 }  // namespace
 
-Status ShareState(comm::Comm& comm, optim::AdamW& optimizer, int64_t& step) {
+Status ShareState(comm::Comm& comm, const State& state, int64_t& step) {
   if (comm.size() == 1) return absl::OkStatus();
-  std::array<int64_t, 2> counts = {step, optimizer.steps()};
+  optim::AdamW& optimizer = state.optimizer;
+  std::array<int64_t, 3> counts = {step, optimizer.steps(), state.loss_scale.good_steps()};
+  double scale = state.loss_scale.value();
   RETURN_IF_ERROR(comm.Broadcast(0, std::as_writable_bytes(std::span(counts))));
+  RETURN_IF_ERROR(comm.Broadcast(0, std::as_writable_bytes(std::span(&scale, 1))));
   for (size_t i = 0; i < optimizer.parameters().size(); ++i) {
     RETURN_IF_ERROR(Share(comm, optimizer.parameters()[i].value));
     RETURN_IF_ERROR(Share(comm, optimizer.moments()[i].first));
@@ -22,6 +25,7 @@ Status ShareState(comm::Comm& comm, optim::AdamW& optimizer, int64_t& step) {
   }
   step = counts[0];
   optimizer.set_steps(counts[1]);
+  state.loss_scale.Restore(scale, counts[2]);
   return absl::OkStatus();
 }
 

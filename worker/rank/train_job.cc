@@ -101,6 +101,8 @@ checkpoint::TextConfig TextOf(const recipe::JobSpec& spec) {
           .method = spec.method.kind};
 }
 
+checkpoint::State StateOf(train::Trainer& trainer) { return {trainer.optimizer(), trainer.loss_scale()}; }
+
 std::optional<Trouble> TrainRun::Load() {
   reporter_.Beat("load");
   StatusOr<data::TokenCache> cache = data::TokenCache::Open(attempt_.prepared_cache, /*verify=*/true);
@@ -145,19 +147,22 @@ std::optional<Trouble> TrainRun::OpenLeadersFiles() {
 std::optional<Trouble> TrainRun::Restore() {
   if (!attempt_.resume_path.empty() && leads()) {
     const checkpoint::Resume resume{attempt_.run_dir, attempt_.resume_path, spec_.allow_numeric_change};
-    const StatusOr<int64_t> step = checkpoint::Load(resume, identity_, trainer_->optimizer());
+    const StatusOr<int64_t> step = checkpoint::Load(resume, identity_, StateOf(*trainer_));
     if (!step.ok()) {
       return Trouble{absl::IsFailedPrecondition(step.status()) ? "CONFIG" : "CHECKPOINT_IO", step.status()};
     }
     step_ = *step;
   }
   if (!attempt_.resume_path.empty()) {
-    const Status shared = checkpoint::ShareState(*comm_, trainer_->optimizer(), step_);
+    const Status shared = checkpoint::ShareState(*comm_, StateOf(*trainer_), step_);
     if (!shared.ok()) return Trouble{ClassOf(shared, "CHECKPOINT_IO"), shared};
     model_->ParametersChanged();
     checkpoint_step_ = step_;
   }
   if (leads()) {
+    if (spec_.model.dtype == "fp16") {
+      reporter_.Note("INFO", "FP16_IN_FP32", "model.dtype fp16 on CPU: products are computed in fp32 over weights rounded to fp16");
+    }
     if (const Status status = WritePlan(); !status.ok()) return Trouble{"CHECKPOINT_IO", status};
   }
   if (step_ == 0) return Evaluate();
@@ -230,7 +235,7 @@ std::optional<Trouble> TrainRun::SaveCheckpoint() {
   if (!leads()) return std::nullopt;
   reporter_.Beat("checkpoint");
   const StatusOr<checkpoint::Saved> saved =
-      checkpoint::Save(attempt_.run_dir, attempt_.epoch, step_, identity_, trainer_->optimizer());
+      checkpoint::Save(attempt_.run_dir, attempt_.epoch, step_, identity_, StateOf(*trainer_));
   if (!saved.ok()) return Trouble{"CHECKPOINT_IO", saved.status()};
   const Status status = reporter_.Write(records::Checkpoint{step_, saved->path, saved->manifest_sha256, saved->size_bytes});
   if (!status.ok()) return Trouble{"CHECKPOINT_IO", status};

@@ -197,7 +197,7 @@ TEST(LanguageModel, WrongWeightsAreRefusedByName) {
 
 TEST(LanguageModel, WrongOptionsAreRefusedByName) {
   const std::pair<ModelOptions, const char*> cases[] = {
-      {{.dtype = "fp16"}, "fp16"},
+      {{.dtype = "fp8"}, "fp8"},
       {{.method = "int8_lora"}, "int8_lora"},
       {{.method = "lora", .targets = {"qq_proj"}}, "qq_proj"},
       {{.method = "lora", .rank = 0}, "rank"},

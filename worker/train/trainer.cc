@@ -39,13 +39,16 @@ Trainer::Trainer(const recipe::JobSpec& spec, const data::TokenCache& cache, run
   optimizer_ = std::make_unique<optim::AdamW>(
       optim::AdamWConfig{.beta1 = o.beta1, .beta2 = o.beta2, .eps = o.eps, .weight_decay = o.weight_decay},
       model.parameters());
+  if (spec.model.dtype == "fp16") {
+    loss_scale_ = optim::LossScale({spec_.loss_scale.initial, spec_.loss_scale.growth_steps});
+  }
 }
 
 StatusOr<double> Trainer::SumGradients(const MicroBatches& micro_batches, int64_t step, int64_t supervised) {
   const auto unit = [&](int64_t i) {
     const auto& samples = micro_batches[static_cast<size_t>(i)];
     const run::MicroBatch batch = MakeMicroBatch(cache_, samples, spec_.seed, static_cast<uint64_t>(step));
-    const double loss = model_.ForwardBackward(batch, 1.0 / static_cast<double>(supervised));
+    const double loss = model_.ForwardBackward(batch, loss_scale_.value() / static_cast<double>(supervised));
     beat_("train");
     return loss;
   };
@@ -53,10 +56,17 @@ StatusOr<double> Trainer::SumGradients(const MicroBatches& micro_batches, int64_
   return loss_sum / static_cast<double>(supervised);
 }
 
+double Trainer::Unscale(bool& overflow) {
+  overflow = loss_scale_.Overflows(model_.gradients()) && !loss_scale_.AtFloor();
+  if (loss_scale_.value() != 1) torch::Tensor(model_.gradients()).mul_(1 / loss_scale_.value());
+  return optim::GlobalNorm(optimizer_->parameters());
+}
+
 void Trainer::Update(const records::Step& record) {
   optim::ClipByNorm(optimizer_->parameters(), record.gradient_norm, spec_.max_grad_norm);
   optimizer_->Step(record.learning_rate);
   model_.ParametersChanged();
+  loss_scale_.NoteGoodStep();
 }
 
 StatusOr<StepOutcome> Trainer::RunStep(int64_t step) {
@@ -72,16 +82,21 @@ StatusOr<StepOutcome> Trainer::RunStep(int64_t step) {
   ASSIGN_OR_RETURN(record.loss, SumGradients(micro_batches, step, record.supervised_tokens));
   const double backward_seconds = SecondsSince(start);
   const auto& parameters = optimizer_->parameters();
-  record.gradient_norm = optim::GlobalNorm(parameters);
+  bool overflow = false;
+  record.loss_scale = loss_scale_.enabled() ? loss_scale_.value() : 0;
+  record.gradient_norm = Unscale(overflow);
   RETURN_IF_ERROR(sum_.Agree(std::vector<double>{record.loss, record.gradient_norm}));
   record.learning_rate = LearningRate(spec_.schedule, spec_.optimizer.lr, step, total_steps_);
-  record.skipped = !std::isfinite(record.loss) || !std::isfinite(record.gradient_norm);
-  if (record.skipped && spec_.on_nonfinite == "stop") {
+  // A loss that is not finite is the model's doing, whatever the scale.
+  overflow = overflow && std::isfinite(record.loss);
+  record.skipped = overflow || !std::isfinite(record.loss) || !std::isfinite(record.gradient_norm);
+  if (record.skipped && !overflow && spec_.on_nonfinite == "stop") {
     const std::string tensor = optim::FirstNonFinite(parameters);
     return NonFinite(tensor.empty() ? "the loss" : StrCat("the gradient of ", tensor), step, micro_batches);
   }
   if (keeps_ledger_) BeginEntry(step, micro_batches, parameters, outcome.ledger);
   if (!record.skipped) Update(record);
+  if (overflow) loss_scale_.NoteOverflow();
   if (keeps_ledger_) FinishEntry(parameters, outcome.ledger);
   record.samples_seen = std::min(step * order_.micro_batch * order_.accumulation,
                                  order_.max_steps > 0 ? INT64_MAX : order_.epochs * order_.samples);

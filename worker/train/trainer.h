@@ -15,6 +15,7 @@
 #include "worker/data/sample_order.h"
 #include "worker/data/token_cache.h"
 #include "worker/optim/adamw.h"
+#include "worker/optim/loss_scale.h"
 #include "worker/run/language_model.h"
 #include "worker/shard/step_sum.h"
 
@@ -36,7 +37,8 @@ class Trainer {
 
   // Optimizer step `step` (from 1): micro-batches one after another into the gradients, each scaled by 1 / the step's
   // supervised tokens; norm; clip; AdamW. FAILED_PRECONDITION names step, samples and tensor when loss or gradients are
-  // not finite and the policy is to stop; with policy skip the weights stay and the record says so. All ranks decide alike.
+  // not finite and the policy is to stop; with policy skip the weights stay and the record says so. A gradient that leaves
+  // fp16's range only because of the loss scale is skipped in any case and halves the scale. All ranks decide alike.
   // Errors of the exchange between ranks are the communicator's (UNAVAILABLE, DEADLINE_EXCEEDED, INTERNAL); DATA_LOSS names a
   // rank that computed other numbers.
   StatusOr<StepOutcome> RunStep(int64_t step);
@@ -44,12 +46,15 @@ class Trainer {
   // Mean token loss over the held-out samples, which the ranks divide; NOT_FOUND when there are none.
   StatusOr<records::Eval> EvaluateHoldout(int64_t step);
 
-  // Optimizer state, for checkpoints.
+  // What a checkpoint holds besides the step.
   optim::AdamW& optimizer() { return *optimizer_; }
+  optim::LossScale& loss_scale() { return loss_scale_; }
 
  private:
   StatusOr<double> SumGradients(const std::vector<std::vector<data::OrderedSample>>& micro_batches, int64_t step,
                                 int64_t supervised);
+  // Takes the scale out of the gradients, whose norm it returns. Sets `overflow` when the scale is to blame for the range.
+  double Unscale(bool& overflow);
   void Update(const records::Step& record);
   Status NonFinite(std::string_view what, int64_t step, const std::vector<std::vector<data::OrderedSample>>&) const;
   void CountTokens(const std::vector<std::vector<data::OrderedSample>>& micro_batches, records::Step& record) const;
@@ -63,6 +68,7 @@ class Trainer {
   const int64_t total_steps_;
   shard::StepSum sum_;
   std::unique_ptr<optim::AdamW> optimizer_;
+  optim::LossScale loss_scale_;
 };
 
 }  // namespace ft::train

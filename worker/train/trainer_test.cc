@@ -36,6 +36,7 @@ std::string WriteCache(const TempDir& dir) {
 
 recipe::JobSpec Job(int ranks) {
   recipe::JobSpec spec;
+  spec.model.dtype = "fp32";
   spec.method = {.kind = "lora", .rank = 4, .alpha = 8, .dropout = 0.1};
   spec.train.micro_batch = 2;
   spec.train.accumulation = 4 / ranks;  // Eight samples a step whatever the ranks.
@@ -63,7 +64,8 @@ void Train(const recipe::JobSpec& spec, bool poisoned, comm::Comm& comm, Ending&
   config.tied_head = false;  // So that the poison reaches the samples that hold it only.
   run::MemorySource source = run::RandomWeights(config);
   if (poisoned) source.At("model.embed_tokens.weight")[kPoison].fill_(std::numeric_limits<float>::infinity());
-  const auto model = run::LanguageModel::Load(config, source, {.method = "lora", .rank = 4, .alpha = 8, .dropout = 0.1});
+  const auto model = run::LanguageModel::Load(
+      config, source, {.dtype = spec.model.dtype, .method = "lora", .rank = 4, .alpha = 8, .dropout = 0.1});
   ASSERT_TRUE(cache.ok() && model.ok()) << model.status();
   Trainer trainer(spec, *cache, **model, comm, [](std::string_view) {});
   for (int64_t step = 1; step <= trainer.total_steps() && end.status.ok(); ++step) {
@@ -130,6 +132,47 @@ TEST(TrainerTest, AStepThatIsNotFiniteIsSkippedByAllRanks) {
     EXPECT_TRUE(end.steps[0].skipped);   // Samples 0 to 7.
     EXPECT_FALSE(end.steps[1].skipped);  // 8 to 13, then 0 and 1.
     ExpectSameWeights(endings[0], end);
+  }
+}
+
+recipe::JobSpec HalfJob(int ranks, double scale) {
+  recipe::JobSpec spec = Job(ranks);
+  spec.model.dtype = "fp16";
+  spec.train.loss_scale = {.initial = scale, .growth_steps = 2};
+  return spec;
+}
+
+TEST(TrainerTest, AnOverflowInFp16SkipsTheStepOnEveryRankAndHalvesTheScale) {
+  const double scale = 1 << 20;  // Its gradients pass 65504.
+  const Ending one = TrainOn(1, HalfJob(1, scale))[0];
+  ASSERT_TRUE(one.status.ok()) << one.status;
+  ASSERT_TRUE(one.steps[0].skipped);
+  EXPECT_EQ(one.steps[0].loss_scale, scale);
+  EXPECT_EQ(one.steps[1].loss_scale, scale / 2);
+  for (const Ending& other : TrainOn(4, HalfJob(4, scale))) {
+    ExpectSameWeights(one, other);
+    for (size_t i = 0; i < one.steps.size(); ++i) {
+      EXPECT_EQ(one.steps[i].skipped, other.steps[i].skipped);
+      EXPECT_EQ(one.steps[i].loss_scale, other.steps[i].loss_scale);
+    }
+  }
+}
+
+TEST(TrainerTest, TheScaleGrowsAfterGoodStepsAndChangesNoGradient) {
+  const Ending small = TrainOn(1, HalfJob(1, 1))[0], large = TrainOn(1, HalfJob(1, 256))[0];
+  ASSERT_TRUE(small.status.ok() && large.status.ok());
+  for (size_t i = 0; i < small.steps.size(); ++i) {
+    EXPECT_FALSE(large.steps[i].skipped);
+    EXPECT_EQ(large.steps[i].loss_scale, i < 2 ? 256 : 512);
+  }
+  // A power of two goes in and comes out exactly, except where the small one rounds to a subnormal.
+  EXPECT_EQ(small.steps[0].gradient_norm, large.steps[0].gradient_norm);
+  ExpectSameWeights(small, large);
+}
+
+TEST(TrainerTest, ALossThatIsNotFiniteIsNotBlamedOnTheScale) {
+  for (const Ending& end : TrainOn(2, HalfJob(2, 256), /*poisoned=*/true)) {
+    EXPECT_EQ(end.status.code(), absl::StatusCode::kFailedPrecondition) << end.status;
   }
 }
 
