@@ -65,7 +65,8 @@ std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::Jo
   // fp32 value, gradient and two moments; a full fine-tuning also multiplies in the compute type.
   const double training = trainable * 16 + (full && bf16 ? trainable * 2 : 0);
   const int64_t length = longest > 0 ? std::min(longest, spec.train.max_length) : spec.train.max_length;
-  const auto rows = static_cast<double>(spec.train.micro_batch * length);
+  // A packed row is full; no sample in it sees more than itself.
+  const auto rows = static_cast<double>(spec.train.micro_batch * (spec.train.packing ? spec.train.max_length : length));
   const auto hidden = static_cast<double>(shape.hidden);
   const auto inner = static_cast<double>(shape.intermediate);
   const double kept_inputs = rows * hidden * 4 * static_cast<double>(shape.layers);

@@ -97,12 +97,12 @@ TEST(WithOverridesTest, SetsNestedKeysAndRefusesNonsense) {
 TEST(CheckSupportedTest, RefusesByName) {
   JobSpec spec;
   EXPECT_TRUE(CheckSupported(spec).ok());
-  spec.train.packing = true;
+  spec.train.optimizer.kind = "paged_adamw";
   spec.parallel.zero = 1;
   spec.resources.device = "gpu";
   const Status status = CheckSupported(spec);
   EXPECT_THAT(std::string(Message(status)), HasSubstr("resources.device: gpu"));
-  EXPECT_THAT(std::string(Message(status)), HasSubstr("train.packing: true"));
+  EXPECT_THAT(std::string(Message(status)), HasSubstr("train.optimizer.kind: paged_adamw"));
   EXPECT_THAT(std::string(Message(status)), HasSubstr("parallel.zero above 0"));
 }
 

@@ -118,7 +118,8 @@ class RanksTest(daemons.DaemonTest):
         self.compare(self.attempts(small_job(self.small_model(), self.tokens(), holdout=0.2)))
 
     def test_one_two_and_four_ranks_give_the_same_bytes_with_qlora(self):
-        job = small_job(self.small_model(), self.tokens(), **{"method.kind": "qlora", "model.dtype": "bf16"})
+        job = small_job(self.small_model(), self.tokens(), **{"method.kind": "qlora", "model.dtype": "bf16",
+                                                              "train.packing": True})
         self.compare(self.attempts(job))
 
     def test_one_two_and_four_ranks_give_the_same_bytes_on_the_demo_model(self):

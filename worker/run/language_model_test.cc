@@ -132,6 +132,35 @@ INSTANTIATE_TEST_SUITE_P(Float32, LanguageModelTest, ::testing::ValuesIn(kFloat3
 INSTANTIATE_TEST_SUITE_P(Bfloat16, LanguageModelTest, ::testing::ValuesIn(kBfloat16Methods), TestName);
 INSTANTIATE_TEST_SUITE_P(Methods, Float32Test, ::testing::ValuesIn(kFloat32Methods), TestName);
 
+// Every kind of angles: those that look at the length must look at the sample's own.
+TEST(LanguageModel, ASampleHasTheSameLossAloneAndInAPackedRow) {
+  at::set_num_threads(1);
+  for (const auto kind : {model::RopeScaling::Kind::kNone, model::RopeScaling::Kind::kDynamic}) {
+    model::DecoderConfig config = SmallConfig();
+    config.max_positions = 5;
+    config.rope_scaling = {.kind = kind, .factor = 2};
+    const auto loaded = LanguageModel::Load(config, RandomWeights(config), {});
+    ASSERT_TRUE(loaded.ok()) << loaded.status();
+    MicroBatch row = Batch({11, 4, 8, 6});
+    row.own_lengths = true;
+    double parts = 0;
+    for (int64_t i = 0; i < 4; ++i) {
+      const int64_t length = row.lengths[static_cast<size_t>(i)];
+      MicroBatch one{.ids_BT = row.ids_BT.narrow(0, i, 1).narrow(1, 0, length).contiguous(),
+                     .labels_BT = row.labels_BT.narrow(0, i, 1).narrow(1, 0, length).contiguous(),
+                     .lengths = {length}};
+      const double alone = (*loaded)->Loss(one);
+      // The same row with the labels of this sample only: its loss among the others.
+      MicroBatch among = row;
+      among.labels_BT = torch::full_like(row.labels_BT, -100);
+      among.labels_BT[i].copy_(row.labels_BT[i]);
+      EXPECT_NEAR((*loaded)->Loss(among), alone, 1e-5) << "sample " << i;
+      parts += alone;
+    }
+    EXPECT_NEAR((*loaded)->Loss(row), parts, 1e-5);
+  }
+}
+
 TEST(LanguageModel, DropoutFollowsStepAndSampleAndIsOffOutsideTraining) {
   at::set_num_threads(1);
   const auto loaded = Make({.method = "lora", .rank = 3, .dropout = 0.5});

@@ -13,10 +13,12 @@ namespace {
 
 using MicroBatches = std::vector<std::vector<data::OrderedSample>>;
 
-data::OrderConfig OrderOf(const recipe::JobSpec& job, const data::TokenCache& cache) {
-  const recipe::TrainSpec& spec = job.train;
-  return {.seed = spec.seed, .shuffle = spec.shuffle, .samples = cache.train_samples(), .epochs = spec.epochs,
-          .max_steps = spec.max_steps, .micro_batch = spec.micro_batch, .accumulation = recipe::MicroBatchesPerStep(job)};
+data::OrderConfig OrderFrom(const recipe::JobSpec& job, const data::TokenCache& cache) {
+  std::vector<int64_t> lengths;
+  for (int64_t i = 0; i < cache.train_samples() && job.train.packing; ++i) {
+    lengths.push_back(static_cast<int64_t>(cache.at(i).ids.size()));
+  }
+  return OrderOf(job, cache.train_samples(), std::move(lengths));
 }
 
 double SecondsSince(std::chrono::steady_clock::time_point start) {
@@ -25,6 +27,14 @@ double SecondsSince(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
+data::OrderConfig OrderOf(const recipe::JobSpec& job, int64_t samples, std::vector<int64_t> lengths) {
+  const recipe::TrainSpec& spec = job.train;
+  return {.seed = spec.seed, .shuffle = spec.shuffle, .samples = samples, .epochs = spec.epochs,
+          .max_steps = spec.max_steps, .micro_batch = spec.micro_batch,
+          .accumulation = recipe::MicroBatchesPerStep(job), .packing = spec.packing, .row_tokens = spec.max_length,
+          .lengths = std::move(lengths)};
+}
+
 Trainer::Trainer(const recipe::JobSpec& spec, const data::TokenCache& cache, run::LanguageModel& model, comm::Comm& comm,
                  std::function<void(std::string_view)> beat)
     : spec_(spec.train),
@@ -32,8 +42,8 @@ Trainer::Trainer(const recipe::JobSpec& spec, const data::TokenCache& cache, run
       model_(model),
       beat_(std::move(beat)),
       keeps_ledger_(comm.rank() == 0),
-      order_(OrderOf(spec, cache)),
-      total_steps_(data::TotalSteps(order_)),
+      order_(OrderFrom(spec, cache)),
+      total_steps_(order_.total_steps()),
       sum_(comm, recipe::MaxRanks(spec.parallel), model.gradients()) {
   const recipe::OptimizerSpec& o = spec_.optimizer;
   optimizer_ = std::make_unique<optim::AdamW>(
@@ -71,7 +81,7 @@ void Trainer::Update(const records::Step& record) {
 
 StatusOr<StepOutcome> Trainer::RunStep(int64_t step) {
   const auto start = std::chrono::steady_clock::now();
-  const MicroBatches micro_batches = data::StepSamples(order_, step);
+  const MicroBatches micro_batches = order_.Step(step);
   StepOutcome outcome;
   records::Step& record = outcome.record;
   record.step = step;
@@ -98,9 +108,8 @@ StatusOr<StepOutcome> Trainer::RunStep(int64_t step) {
   if (!record.skipped) Update(record);
   if (overflow) loss_scale_.NoteOverflow();
   if (keeps_ledger_) FinishEntry(parameters, outcome.ledger);
-  record.samples_seen = std::min(step * order_.micro_batch * order_.accumulation,
-                                 order_.max_steps > 0 ? INT64_MAX : order_.epochs * order_.samples);
-  record.epoch = static_cast<double>(record.samples_seen) / static_cast<double>(order_.samples);
+  record.samples_seen = order_.SamplesSeen(step);
+  record.epoch = static_cast<double>(record.samples_seen) / static_cast<double>(cache_.train_samples());
   record.seconds = SecondsSince(start);
   record.phase_seconds = {{"forward_backward", backward_seconds}, {"optimizer", record.seconds - backward_seconds}};
   record.peak_memory_bytes = PeakMemoryBytes();

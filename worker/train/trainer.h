@@ -26,6 +26,9 @@ struct StepOutcome {
   ledger::LedgerEntry ledger;  // Empty on ranks that keep none.
 };
 
+// The order in which a job takes its `samples` training samples; `lengths` in tokens, used with packing.
+data::OrderConfig OrderOf(const recipe::JobSpec& job, int64_t samples, std::vector<int64_t> lengths);
+
 class Trainer {
  public:
   // Cache, model and comm outlive the trainer. `beat` is called after every unit of progress (micro-batch, evaluation
@@ -64,7 +67,7 @@ class Trainer {
   run::LanguageModel& model_;
   const std::function<void(std::string_view)> beat_;
   const bool keeps_ledger_;
-  const data::OrderConfig order_;
+  const data::SampleOrder order_;
   const int64_t total_steps_;
   shard::StepSum sum_;
   std::unique_ptr<optim::AdamW> optimizer_;

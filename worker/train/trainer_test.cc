@@ -110,6 +110,47 @@ TEST(TrainerTest, TheNumberOfRanksChangesNoBit) {
   }
 }
 
+recipe::JobSpec PackedJob(int ranks) {
+  recipe::JobSpec spec = Job(ranks);
+  spec.train.packing = true;
+  spec.train.max_length = 20;
+  spec.train.micro_batch = 1;
+  spec.train.shuffle = true;
+  return spec;
+}
+
+TEST(TrainerTest, TheNumberOfRanksChangesNoBitOfAPackedRun) {
+  const Ending one = TrainOn(1, PackedJob(1))[0];
+  ASSERT_TRUE(one.status.ok()) << one.status;
+  for (const int ranks : {2, 4}) {
+    const std::vector<Ending> others = TrainOn(ranks, PackedJob(ranks));
+    ExpectSameWeights(one, others.back());
+    EXPECT_EQ(one.ledger, others[0].ledger);
+  }
+}
+
+// All 14 samples in one step: how they are divided into rows and micro-batches decides nothing but speed.
+TEST(TrainerTest, AnyDivisionOfAStepHasTheSameLossAndGradient) {
+  const auto first_step = [](int64_t micro_batch, int64_t accumulation, bool packing) {
+    recipe::JobSpec spec = PackedJob(1);
+    spec.train.packing = packing;
+    spec.train.micro_batch = micro_batch;
+    spec.train.accumulation = accumulation;
+    spec.train.epochs = 1;
+    const Ending end = TrainOn(1, spec)[0];
+    EXPECT_TRUE(end.status.ok()) << end.status;
+    EXPECT_EQ(end.steps.size(), 1u);
+    EXPECT_EQ(end.steps[0].samples_seen, 14);
+    return end.steps[0];
+  };
+  const records::Step expected = first_step(14, 1, false);
+  for (const records::Step& step : {first_step(1, 14, false), first_step(3, 5, false), first_step(8, 1, true), first_step(1, 8, true)}) {
+    EXPECT_NEAR(step.loss, expected.loss, 1e-6);
+    EXPECT_NEAR(step.gradient_norm, expected.gradient_norm, 1e-6 * expected.gradient_norm);
+    EXPECT_EQ(step.supervised_tokens, expected.supervised_tokens);
+  }
+}
+
 TEST(TrainerTest, OneRankAloneIsAPlainRunningSum) {
   recipe::JobSpec spec = Job(1);
   spec.parallel.max_ranks = 0;
