@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup configure build test unit golden demo bench soak asan fmt lint install clean bare-root
+.PHONY: help setup configure build test unit golden demo gpu-check bench soak asan fmt lint install clean bare-root
 PROGRAMS := ftctl finetuned ft-worker ft-rank
 
 PRESET ?= dev
@@ -49,6 +49,10 @@ golden: ## Compare with reference results: make golden DIR=folder CASES=glob DTY
 demo: ## Set up, build, fine-tune a real model, talk to it.
 	@$(MAKE) --no-print-directory build TARGET='$(PROGRAMS)'
 	@deploy/demo/demo.sh $(BUILD)/bin
+
+gpu-check: ## Compare the CUDA kernels with the CPU's on this machine's GPU (docs/gpu.md).
+	@$(MAKE) --no-print-directory build TARGET='ft-rank ft_cuda'
+	@$(BUILD)/bin/ft-rank gpu-check
 
 bench: build ## Measure what the README promises of speed.
 	@$(LOCKED) ctest --test-dir $(BUILD) -L bench -V

@@ -34,10 +34,10 @@ install_debian_packages() {
     die 'apt-get install failed: see the lines above'
 }
 
-# install_wheels VENV LOCK SIZE: a virtual environment whose stamp is the digest of its lock file.
+# install_wheels VENV LOCK SIZE: wheels of a lock file in a virtual environment, with the lock's digest as their stamp.
 install_wheels() {
   local venv=$1 lock=$2 size=$3 stamp digest
-  stamp=$venv/.installed
+  stamp=$venv/.installed-$(basename "$lock" .lock)
   digest=$(sha256sum "$lock" | cut -d' ' -f1)
   [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$digest" ] && return
   need_space 10 "installing $lock"
@@ -51,6 +51,7 @@ install_wheels() {
 mkdir -p .deps
 install_debian_packages
 install_wheels .deps/venv cmake/wheels.lock '2.6 GB'
+install_wheels .deps/venv cmake/cuda.lock '110 MB'
 if [ "${1:-}" = --python-checks ] && [ -f cmake/checks.lock ]; then
   install_wheels .deps/checks cmake/checks.lock '65 MB'
   # PEFT and transformers use the torch of the first environment.
