@@ -12,6 +12,7 @@ DIR ?= $(firstword $(wildcard ../shared/golden) tests/golden)
 CASES ?= *
 DTYPE ?= fp32
 PREFIX ?= /usr/local
+PAIRS ?= 5
 
 # One build or test run at a time on a machine, whatever the worktree.
 LOCK := $(shell realpath $$(git rev-parse --git-common-dir 2>/dev/null || echo .))/finetuned-build.lock
@@ -40,7 +41,7 @@ unit: build ## Run the unit tests (ONLY=regex selects).
 
 test: build ## Set up, build and run every test that needs neither GPU nor hours.
 	@cmake/setup.sh --python-checks
-	@$(LOCKED) ctest --test-dir $(BUILD) -LE 'soak|bench' -j $(JOBS) $(if $(ONLY),-R '$(ONLY)')
+	@$(LOCKED) ctest --test-dir $(BUILD) -LE soak -j $(JOBS) $(if $(ONLY),-R '$(ONLY)')
 
 golden: ## Compare with reference results: make golden DIR=folder CASES=glob DTYPE=fp32|bf16|fp16.
 	@$(MAKE) --no-print-directory build TARGET=ft-rank
@@ -54,8 +55,10 @@ gpu-check: ## Compare the CUDA kernels with the CPU's on this machine's GPU (doc
 	@$(MAKE) --no-print-directory build TARGET='ft-rank ft_cuda'
 	@$(BUILD)/bin/ft-rank gpu-check
 
-bench: build ## Measure what the README promises of speed.
-	@$(LOCKED) ctest --test-dir $(BUILD) -L bench -V
+bench: ## Measure beside the Python peers, in one run (PAIRS=1 is quick; ONLY=regex of scenarios).
+	@cmake/setup.sh --bench
+	@$(MAKE) --no-print-directory build TARGET='$(PROGRAMS) bench_ops_bench'
+	@$(LOCKED) python3 -B bench/bench.py $(BUILD)/bin --pairs $(PAIRS) $(if $(ONLY),--only '$(ONLY)')
 
 soak: build ## The long forms of the tests: ten kills, whole data sets (hours).
 	@cmake/setup.sh --python-checks
