@@ -132,13 +132,6 @@ class RefusalsTest(daemons.DaemonTest):
         answer = node.ask("explain", name)
         return answer if word in answer["reason"] else None
 
-    def test_more_ranks_than_exist(self):
-        node = self.daemons()
-        done = node.run("submit", node.write_job(self.small_job(**{"parallel": {"ranks": 4, "max_ranks": 4}})))
-        self.assertEqual(done.returncode, 2)
-        self.assertIn("parallel.ranks above 1 is not supported yet: use ranks: 1", done.stderr)
-        self.assertEqual(node.ask("list")["jobs"], [])
-
     # Job files and paths.
 
     def test_a_wrong_job_file_names_every_problem_and_starts_nothing(self):
