@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup configure build test unit golden demo bench soak asan fmt lint install clean bare-root
+.PHONY: help setup configure build test unit golden demo gpu-check bench soak asan fmt lint install clean bare-root
 PROGRAMS := ftctl finetuned ft-worker ft-rank
 
 PRESET ?= dev
@@ -11,6 +11,7 @@ JOBS ?= $(shell nproc)
 DIR ?= $(firstword $(wildcard ../shared/golden) tests/golden)
 CASES ?= *
 PREFIX ?= /usr/local
+PAIRS ?= 5
 
 # One build or test run at a time on a machine, whatever the worktree.
 LOCK := $(shell realpath $$(git rev-parse --git-common-dir 2>/dev/null || echo .))/finetuned-build.lock
@@ -39,7 +40,7 @@ unit: build ## Run the unit tests (ONLY=regex selects).
 
 test: build ## Set up, build and run every test that needs neither GPU nor hours.
 	@cmake/setup.sh --python-checks
-	@$(LOCKED) ctest --test-dir $(BUILD) -LE 'soak|bench' -j $(JOBS) $(if $(ONLY),-R '$(ONLY)')
+	@$(LOCKED) ctest --test-dir $(BUILD) -LE soak -j $(JOBS) $(if $(ONLY),-R '$(ONLY)')
 
 golden: ## Compare with reference results: make golden DIR=folder CASES=glob.
 	@$(MAKE) --no-print-directory build TARGET=ft-rank
@@ -49,8 +50,14 @@ demo: ## Set up, build, fine-tune a real model, talk to it.
 	@$(MAKE) --no-print-directory build TARGET='$(PROGRAMS)'
 	@deploy/demo/demo.sh $(BUILD)/bin
 
-bench: build ## Measure what the README promises of speed.
-	@$(LOCKED) ctest --test-dir $(BUILD) -L bench -V
+gpu-check: ## Compare the CUDA kernels with the CPU's on this machine's GPU (docs/gpu.md).
+	@$(MAKE) --no-print-directory build TARGET='ft-rank ft_cuda'
+	@$(BUILD)/bin/ft-rank gpu-check
+
+bench: ## Measure beside the Python peers, in one run (PAIRS=1 is quick; ONLY=regex of scenarios).
+	@cmake/setup.sh --bench
+	@$(MAKE) --no-print-directory build TARGET='$(PROGRAMS) bench_ops_bench'
+	@$(LOCKED) python3 -B bench/bench.py $(BUILD)/bin --pairs $(PAIRS) $(if $(ONLY),--only '$(ONLY)')
 
 soak: build ## The long forms of the tests: ten kills, whole data sets (hours).
 	@cmake/setup.sh --python-checks

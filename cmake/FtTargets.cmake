@@ -1,5 +1,5 @@
 # One library per folder. Sources are found by name: *.cc is the library, main.cc a program, *_test.cc its tests,
-# *_bench.cc its benchmark. Every folder with a CMakeLists.txt is built; nothing else needs to be listed.
+# *_bench.cc its benchmark, *_cuda.cu a library <name>_cuda of device code. Every folder with a CMakeLists.txt is built; nothing else needs to be listed.
 #
 #   ft_library(worker_weights DEPS core_base simdjson::simdjson)   library and tests of this folder
 #   ft_program(ftctl DEPS client_commands)                         this folder's main.cc
@@ -64,6 +64,10 @@ function(ft_library name)
       set_target_properties(${name}_test PROPERTIES BUILD_RPATH "${LIBTORCH_RPATH}")
     endif()
     gtest_discover_tests(${name}_test DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120 LABELS unit)
+  endif()
+  file(GLOB device_sources CONFIGURE_DEPENDS *_cuda.cu)
+  if(device_sources AND FT_NVCC)
+    ft_cuda_library(${name}_cuda FILES ${device_sources})
   endif()
   if(benches)
     add_executable(${name}_bench EXCLUDE_FROM_ALL ${benches})

@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # Installs what the build needs: Debian packages and pinned wheels in .deps/. Does nothing that is already done.
 #   cmake/setup.sh                   build dependencies
-#   cmake/setup.sh --python-checks   adds .deps/checks, the Python peers that tests compare with
+#   cmake/setup.sh --python-checks   adds .deps/checks, the Python peers that tests compare with, and .deps/prometheus
+#   cmake/setup.sh --bench           adds .deps/bench, the Python peers that `make bench` measures against
 # Honours pip's and apt's own mirror settings.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 say() { printf 'setup: %s\n' "$*"; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+root() { [ "$(id -u)" -eq 0 ] || echo sudo; }  # What a command that needs root rights is prefixed with.
 
 need_space() {  # need_space GIGABYTES FOR_WHAT
   local free_kb
@@ -22,22 +25,19 @@ install_debian_packages() {
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
   done < cmake/apt-packages.txt
   [ ${#missing[@]} -eq 0 ] && return
-  local sudo=''
-  if [ "$(id -u)" -ne 0 ]; then
-    command -v sudo >/dev/null || die "these Debian packages are missing and you are not root: ${missing[*]}"
-    sudo=sudo
-  fi
+  [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null ||
+    die "these Debian packages are missing and you are not root: ${missing[*]}"
   need_space 2 'installing Debian packages'
   say "installing ${#missing[@]} Debian packages (up to 1 GB on a bare machine)"
-  $sudo apt-get update -q >/dev/null || die 'apt-get update failed: check the network and /etc/apt/sources.list'
-  DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -q --no-install-recommends "${missing[@]}" >/dev/null ||
+  $(root) apt-get update -q >/dev/null || die 'apt-get update failed: check the network and /etc/apt/sources.list'
+  $(root) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" >/dev/null ||
     die 'apt-get install failed: see the lines above'
 }
 
-# install_wheels VENV LOCK SIZE: a virtual environment whose stamp is the digest of its lock file.
+# install_wheels VENV LOCK SIZE: wheels of a lock file in a virtual environment, with the lock's digest as their stamp.
 install_wheels() {
   local venv=$1 lock=$2 size=$3 stamp digest
-  stamp=$venv/.installed
+  stamp=$venv/.installed-$(basename "$lock" .lock)
   digest=$(sha256sum "$lock" | cut -d' ' -f1)
   [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$digest" ] && return
   need_space 10 "installing $lock"
@@ -48,12 +48,35 @@ install_wheels() {
   echo "$digest" > "$stamp"
 }
 
+# install_peers VENV LOCK SIZE: wheels that use the torch of the build's own environment.
+install_peers() {
+  local venv=$1 site
+  install_wheels "$@"
+  site=$(echo "$venv"/lib/python3*/site-packages)
+  realpath .deps/venv/lib/python3*/site-packages > "$site/torch-of-the-build.pth"
+}
+
+# Prometheus for the tests of metrics and dashboards: Debian's package unpacked, not installed, since that would start a server.
+unpack_prometheus() {
+  [ -x .deps/prometheus/usr/bin/promtool ] && return
+  local folder
+  say "unpacking Debian's prometheus (19 MB download) into .deps/prometheus"
+  folder=$(mktemp -d)
+  (cd "$folder" && { apt-get download -q prometheus >/dev/null 2>&1 ||
+    { $(root) apt-get update -q >/dev/null && apt-get download -q prometheus >/dev/null 2>&1; }; }) ||
+    die 'apt-get download prometheus failed: check the network and /etc/apt/sources.list'
+  rm -rf .deps/prometheus
+  dpkg-deb -x "$folder"/prometheus_*.deb .deps/prometheus
+  rm -rf "$folder"
+}
+
 mkdir -p .deps
 install_debian_packages
 install_wheels .deps/venv cmake/wheels.lock '2.6 GB'
-if [ "${1:-}" = --python-checks ] && [ -f cmake/checks.lock ]; then
-  install_wheels .deps/checks cmake/checks.lock '65 MB'
-  # PEFT and transformers use the torch of the first environment.
-  site=$(echo .deps/checks/lib/python3*/site-packages)
-  realpath .deps/venv/lib/python3*/site-packages > "$site/torch-of-the-build.pth"
-fi
+install_wheels .deps/venv cmake/cuda.lock '110 MB'
+case ${1:-} in
+  --python-checks)
+    install_peers .deps/checks cmake/checks.lock '65 MB'
+    unpack_prometheus ;;
+  --bench) install_peers .deps/bench cmake/bench.lock '165 MB' ;;
+esac

@@ -12,6 +12,8 @@
 // dispatched at run time and bit-equal to it. Thread-safe.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "kernels/number/bf16.h"
@@ -40,6 +42,12 @@ inline constexpr float kNf4Code[16] = {
     1.0f,
 };
 
+// kNf4Code[code], also in device code, which cannot index an array of the host.
+FT_HOST_DEVICE inline float Nf4CodeValue(int code) {
+  constexpr auto table = std::to_array(kNf4Code);
+  return table[static_cast<size_t>(code)];
+}
+
 // The 256 values of the signed dynamic map, ascending: seven decades, each twice as finely divided as the one
 // below.
 const float* DynamicMapSigned();
@@ -55,13 +63,14 @@ FT_HOST_DEVICE inline uint8_t Nf4Nearest(float value, float absmax) {
   uint8_t code = 0;
   for (int i = 0; i < 15; ++i) {
     // Midpoints of neighbours are exact in float64.
-    const double middle = (static_cast<double>(kNf4Code[i]) + static_cast<double>(kNf4Code[i + 1])) / 2;
+    const double middle =
+        (static_cast<double>(Nf4CodeValue(i)) + static_cast<double>(Nf4CodeValue(i + 1))) / 2;
     code = static_cast<uint8_t>(code + (static_cast<double>(scaled) > middle ? 1 : 0));
   }
   return code;
 }
 
-FT_HOST_DEVICE inline float Nf4Value(uint8_t code, float absmax) { return kNf4Code[code] * absmax; }
+FT_HOST_DEVICE inline float Nf4Value(uint8_t code, float absmax) { return Nf4CodeValue(code) * absmax; }
 
 // Blocks [first, last) of `count` values: their codes into packed[first*32 ...], their maxima into
 // absmax[first ...].
@@ -92,5 +101,12 @@ struct NestedIn {
   float offset = 0;
 };
 void NestedDequantise(const NestedIn& in, int64_t first, int64_t last, float* out);
+
+// One maximum, given the map's value of its code: what the array function computes.
+FT_HOST_DEVICE inline float NestedValue(float map_value, float nested_absmax, float offset) {
+  // Two statements: the product is rounded before the sum.
+  const float product = map_value * nested_absmax;
+  return product + offset;
+}
 
 }  // namespace ft::kernels

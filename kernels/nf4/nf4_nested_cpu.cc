@@ -74,9 +74,7 @@ void NestedQuantise(const float* absmax, int64_t blocks, float offset, const Nes
 void NestedDequantise(const NestedIn& in, int64_t first, int64_t last, float* out) {
   const float* map = DynamicMapSigned();
   for (int64_t i = first; i < last; ++i) {
-    // Two statements: the product is rounded before the sum.
-    const float product = map[in.codes[i]] * in.nested_absmax[i / kNestedBlock];
-    out[i - first] = product + in.offset;
+    out[i - first] = NestedValue(map[in.codes[i]], in.nested_absmax[i / kNestedBlock], in.offset);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "kernels/nf4/nf4_grid.h"
 
 namespace ft::kernels {
 namespace {
@@ -64,6 +65,24 @@ TEST_P(Nf4Counts, WorkDividedAmongThreadsGivesTheSameBits) {
   EXPECT_EQ(out, out_parts);
 }
 
+TEST_P(Nf4Counts, GridBodiesEqualTheArrayFunctionsBitForBit) {
+  const int64_t count = GetParam(), blocks = Nf4Blocks(count);
+  const std::vector<float> values = Values(count, static_cast<uint32_t>(count));
+  std::vector<uint8_t> packed((count + 1) / 2), grid_packed(packed.size(), 0xee);
+  std::vector<float> absmax(blocks), grid_absmax(blocks), out(count), grid_out(count);
+  std::vector<BF16> out_bf16(count), grid_out_bf16(count);
+  Nf4Quantise(values.data(), count, 0, blocks, packed.data(), absmax.data());
+  Emulate(Nf4QuantiseBody{values.data(), count, grid_packed.data(), grid_absmax.data()});
+  EXPECT_EQ(packed, grid_packed);
+  EXPECT_EQ(absmax, grid_absmax);
+  Nf4Dequantise<float>(packed.data(), absmax.data(), count, 0, blocks, out.data());
+  Emulate(Nf4DequantiseBody<float>{packed.data(), absmax.data(), count, grid_out.data()});
+  EXPECT_EQ(out, grid_out);
+  Nf4Dequantise<BF16>(packed.data(), absmax.data(), count, 0, blocks, out_bf16.data());
+  Emulate(Nf4DequantiseBody<BF16>{packed.data(), absmax.data(), count, grid_out_bf16.data()});
+  for (int64_t i = 0; i < count; ++i) EXPECT_EQ(out_bf16[i].bits, grid_out_bf16[i].bits) << i;
+}
+
 INSTANTIATE_TEST_SUITE_P(Odd, Nf4Counts,
                          ::testing::Values(1, 2, 21, 63, 64, 65, 128, 129, 2145, 64 * 257 + 3));
 
@@ -112,6 +131,21 @@ TEST(Nested, MaximaComeBackWithinHalfAStep) {
   std::vector<float> part(300);
   NestedDequantise({codes.data(), nested.data(), offset}, 200, 500, part.data());
   EXPECT_TRUE(std::equal(part.begin(), part.end(), back.begin() + 200));
+}
+
+TEST(Nested, GridBodyEqualsTheArrayFunctionBitForBit) {
+  for (const int64_t blocks : {1, 255, 256, 257, 1025}) {
+    std::vector<float> absmax(blocks), out(blocks), grid_out(blocks);
+    for (int64_t i = 0; i < blocks; ++i) absmax[i] = 0.5f + 0.37f * static_cast<float>(i % 13);
+    std::vector<uint8_t> codes(blocks);
+    std::vector<float> nested((blocks + 255) / 256);
+    const float offset = NestedOffset(absmax.data(), blocks);
+    NestedQuantise(absmax.data(), blocks, offset, {codes.data(), nested.data()});
+    const NestedIn in{codes.data(), nested.data(), offset};
+    NestedDequantise(in, 0, blocks, out.data());
+    Emulate(NestedDequantiseBody{in, DynamicMapSigned(), blocks, grid_out.data()});
+    EXPECT_EQ(out, grid_out);
+  }
 }
 
 TEST(Nested, EqualMaximaComeBackExactly) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "kernels/philox/philox_grid.h"
 
 namespace ft::kernels {
 namespace {
@@ -35,7 +36,7 @@ class DropoutTest : public ::testing::Test {
   std::vector<int64_t> position_ = {0, 1, 0, 0};
 };
 
-TEST_F(DropoutTest, EqualsItsDefinitionBitForBit) {
+TEST_F(DropoutTest, ArrayFunctionAndGridBodyEqualTheDefinitionBitForBit) {
   for (int64_t channels : {1, 3, 4, 63, 64, 65, 257}) {
     DropoutShape shape{
         .key = PhiloxKey(3, 9), .layer = 4000, .site = 6, .channels = channels, .probability = 0.3f};
@@ -49,6 +50,9 @@ TEST_F(DropoutTest, EqualsItsDefinitionBitForBit) {
     }
     Dropout<float>(shape, 0, 4, x.data(), y.data());
     Dropout<BF16>(shape, 0, 4, x_bf16.data(), y_bf16.data());
+    std::vector<float> y_grid(x.size());
+    Emulate(DropoutBody<float>{shape, 4, x.data(), y_grid.data()});
+    EXPECT_EQ(y, y_grid) << channels;
     for (int64_t row = 0; row < 4; ++row) {
       for (int64_t c = 0; c < channels; ++c) {
         const int64_t i = row * channels + c;

@@ -1,9 +1,11 @@
-// y = x / sqrt(mean(x^2) + epsilon) * weight, row by row (Zhang and Sennrich, arXiv 1910.07467). Statistics
-// in float32 whatever T is; y is rounded to T once. Sums run in one order (16 interleaved lanes, then
-// pairwise), so results do not depend on how rows are divided among threads. No state, thread-safe. Arrays
-// are dense, rows x channels.
+// y = x / sqrt(mean(x^2) + epsilon) * weight, row by row (Zhang and Sennrich, arXiv 1910.07467). x is the
+// float32 residual stream; y and its gradient have the type T that the layers behind compute in. Statistics
+// in float32; y is rounded to T once. Sums run in one order (16 interleaved lanes, then pairwise), so results
+// depend neither on how rows are divided among threads nor on the instruction set. No state, thread-safe.
+// Arrays are dense, rows x channels.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 #include "kernels/number/bf16.h"
@@ -15,22 +17,27 @@ struct RmsNormShape {
   float epsilon = 1e-5f;
 };
 
+// 1 / sqrt(mean + epsilon) from the sum of a row's squares.
+FT_HOST_DEVICE inline float RmsNormScale(const RmsNormShape& shape, float squares) {
+  return 1.0f / sqrtf(squares / static_cast<float>(shape.channels) + shape.epsilon);
+}
+
 // Rows [first, last). `scale[row]` receives 1 / sqrt(mean(x^2) + epsilon), which backward wants again.
 template <typename T>
-void RmsNormForward(const RmsNormShape& shape, int64_t first, int64_t last, const T* x, const float* weight,
-                    T* y, float* scale);
+void RmsNormForward(const RmsNormShape& shape, int64_t first, int64_t last, const float* x,
+                    const float* weight, T* y, float* scale);
 
 // dx for rows [first, last), given dy = dLoss/dy.
 template <typename T>
 struct RmsNormGradient {
-  const T* x = nullptr;
+  const float* x = nullptr;
   const T* dy = nullptr;
   const float* weight = nullptr;
   const float* scale = nullptr;  // As forward left it.
 };
 template <typename T>
 void RmsNormBackward(const RmsNormShape& shape, int64_t first, int64_t last, const RmsNormGradient<T>& in,
-                     T* dx);
+                     float* dx);
 
 // dweight[c] = sum over all rows of dy * x * scale, for channels [first, last): rows in order, in float64.
 template <typename T>

@@ -1,62 +1,111 @@
-#include <cmath>
+// The SIMD versions. This file is compiled once for every instruction set (foreach_target.h includes it
+// again).
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/rms_norm/rms_norm_cpu.cc"
+#include "hwy/foreach_target.h"
+// Behind it, as Highway asks.
 #include <vector>
 
+#include "kernels/number/vectors_inl.h"
 #include "kernels/rms_norm/rms_norm.h"
 
+HWY_BEFORE_NAMESPACE();
 namespace ft::kernels {
-namespace {
-
-constexpr int kLanes = 16;
-
-// Adds term(0), term(1), ...: lane i takes every 16th, then the lanes are added in pairs.
-template <typename Term>
-float LaneSum(int64_t count, Term term) {
-  float lanes[kLanes] = {};
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    for (int lane = 0; lane < kLanes; ++lane) lanes[lane] += term(i + lane);
-  }
-  for (int lane = 0; i < count; ++i, ++lane) lanes[lane] += term(i);
-  for (int width = kLanes / 2; width > 0; width /= 2) {
-    for (int lane = 0; lane < width; ++lane) lanes[lane] += lanes[lane + width];
-  }
-  return lanes[0];
-}
-
-}  // namespace
+namespace HWY_NAMESPACE {
 
 template <typename T>
-void RmsNormForward(const RmsNormShape& shape, int64_t first, int64_t last, const T* x, const float* weight,
-                    T* y, float* scale) {
+void Forward(const RmsNormShape& shape, int64_t first, int64_t last, const float* x, const float* weight,
+             T* y, float* scale) {
+  const Floats d;
   const int64_t channels = shape.channels;
   for (int64_t row = first; row < last; ++row) {
-    const T* in = x + row * channels;
+    const float* in = x + row * channels;
     T* out = y + row * channels;
-    const float squares = LaneSum(channels, [in](int64_t c) { return ToFloat(in[c]) * ToFloat(in[c]); });
-    const float factor = 1.0f / std::sqrt(squares / static_cast<float>(channels) + shape.epsilon);
-    scale[row] = factor;
-    for (int64_t c = 0; c < channels; ++c) out[c] = FromFloat<T>(ToFloat(in[c]) * factor * weight[c]);
+    const float squares = LaneSum(channels, [in](int64_t i, int64_t n) HWY_ATTR {
+      const auto value = LoadPart(in + i, n);
+      return hn::Mul(value, value);
+    });
+    scale[row] = RmsNormScale(shape, squares);
+    const auto factor = hn::Set(d, scale[row]);
+    OverVectors(channels, [=](int64_t i, int64_t n) HWY_ATTR {
+      StorePart(hn::Mul(hn::Mul(LoadPart(in + i, n), factor), LoadPart(weight + i, n)), out + i, n);
+    });
   }
 }
 
 template <typename T>
-void RmsNormBackward(const RmsNormShape& shape, int64_t first, int64_t last, const RmsNormGradient<T>& in,
-                     T* dx) {
+void Backward(const RmsNormShape& shape, int64_t first, int64_t last, const RmsNormGradient<T>& in,
+              float* dx) {
+  const Floats d;
   const int64_t channels = shape.channels;
   for (int64_t row = first; row < last; ++row) {
-    const T* x = in.x + row * channels;
+    const float* x = in.x + row * channels;
     const T* dy = in.dy + row * channels;
-    T* out = dx + row * channels;
-    const float factor = in.scale[row];
     const float* weight = in.weight;
+    float* out = dx + row * channels;
+    const auto factor = hn::Set(d, in.scale[row]);
     // With n = x * factor: dx = factor * (dn - n * mean(dn * n)), dn = dy * weight.
-    const float dot =
-        LaneSum(channels, [=](int64_t c) { return ToFloat(dy[c]) * weight[c] * ToFloat(x[c]) * factor; });
-    const float mean = dot / static_cast<float>(channels);
-    for (int64_t c = 0; c < channels; ++c) {
-      out[c] = FromFloat<T>(factor * (ToFloat(dy[c]) * weight[c] - ToFloat(x[c]) * factor * mean));
-    }
+    const auto dn = [=](int64_t i, int64_t n)
+                        HWY_ATTR { return hn::Mul(LoadPart(dy + i, n), LoadPart(weight + i, n)); };
+    const float dot = LaneSum(channels, [=](int64_t i, int64_t n) HWY_ATTR {
+      return hn::Mul(hn::Mul(dn(i, n), LoadPart(x + i, n)), factor);
+    });
+    const auto mean = hn::Set(d, dot / static_cast<float>(channels));
+    OverVectors(channels, [=](int64_t i, int64_t n) HWY_ATTR {
+      const auto normed = hn::Mul(hn::Mul(LoadPart(x + i, n), factor), mean);
+      StorePart(hn::Mul(factor, hn::Sub(dn(i, n), normed)), out + i, n);
+    });
   }
+}
+
+void ForwardFloat(const RmsNormShape& shape, int64_t first, int64_t last, const float* x, const float* weight,
+                  float* y, float* scale) {
+  Forward<float>(shape, first, last, x, weight, y, scale);
+}
+void ForwardBF16(const RmsNormShape& shape, int64_t first, int64_t last, const float* x, const float* weight,
+                 BF16* y, float* scale) {
+  Forward<BF16>(shape, first, last, x, weight, y, scale);
+}
+void BackwardFloat(const RmsNormShape& shape, int64_t first, int64_t last, const RmsNormGradient<float>& in,
+                   float* dx) {
+  Backward<float>(shape, first, last, in, dx);
+}
+void BackwardBF16(const RmsNormShape& shape, int64_t first, int64_t last, const RmsNormGradient<BF16>& in,
+                  float* dx) {
+  Backward<BF16>(shape, first, last, in, dx);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace ft::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace ft::kernels {
+
+HWY_EXPORT(ForwardFloat);
+HWY_EXPORT(ForwardBF16);
+HWY_EXPORT(BackwardFloat);
+HWY_EXPORT(BackwardBF16);
+
+template <>
+void RmsNormForward<float>(const RmsNormShape& shape, int64_t first, int64_t last, const float* x,
+                           const float* weight, float* y, float* scale) {
+  HWY_DYNAMIC_DISPATCH(ForwardFloat)(shape, first, last, x, weight, y, scale);
+}
+template <>
+void RmsNormForward<BF16>(const RmsNormShape& shape, int64_t first, int64_t last, const float* x,
+                          const float* weight, BF16* y, float* scale) {
+  HWY_DYNAMIC_DISPATCH(ForwardBF16)(shape, first, last, x, weight, y, scale);
+}
+template <>
+void RmsNormBackward<float>(const RmsNormShape& shape, int64_t first, int64_t last,
+                            const RmsNormGradient<float>& in, float* dx) {
+  HWY_DYNAMIC_DISPATCH(BackwardFloat)(shape, first, last, in, dx);
+}
+template <>
+void RmsNormBackward<BF16>(const RmsNormShape& shape, int64_t first, int64_t last,
+                           const RmsNormGradient<BF16>& in, float* dx) {
+  HWY_DYNAMIC_DISPATCH(BackwardBF16)(shape, first, last, in, dx);
 }
 
 template <typename T>
@@ -64,11 +113,10 @@ void RmsNormWeightGradient(const RmsNormShape& shape, int64_t rows, int64_t firs
                            const RmsNormGradient<T>& in, float* dweight) {
   std::vector<double> sums(static_cast<size_t>(last - first), 0.0);
   for (int64_t row = 0; row < rows; ++row) {
-    const T* x = in.x + row * shape.channels + first;
+    const float* x = in.x + row * shape.channels + first;
     const T* dy = in.dy + row * shape.channels + first;
     const float factor = in.scale[row];
-    for (size_t c = 0; c < sums.size(); ++c)
-      sums[c] += static_cast<double>(ToFloat(dy[c]) * (ToFloat(x[c]) * factor));
+    for (size_t c = 0; c < sums.size(); ++c) sums[c] += static_cast<double>(ToFloat(dy[c]) * (x[c] * factor));
   }
   for (size_t c = 0; c < sums.size(); ++c)
     dweight[first + static_cast<int64_t>(c)] = static_cast<float>(sums[c]);
@@ -84,15 +132,13 @@ void ColumnSum(int64_t rows, int64_t channels, int64_t first, int64_t last, cons
   for (size_t c = 0; c < sums.size(); ++c) sum[first + static_cast<int64_t>(c)] = static_cast<float>(sums[c]);
 }
 
-#define FT_INSTANTIATE(T)                                                                                 \
-  template void RmsNormForward<T>(const RmsNormShape&, int64_t, int64_t, const T*, const float*, T*,      \
-                                  float*);                                                                \
-  template void RmsNormBackward<T>(const RmsNormShape&, int64_t, int64_t, const RmsNormGradient<T>&, T*); \
-  template void RmsNormWeightGradient<T>(const RmsNormShape&, int64_t, int64_t, int64_t,                  \
-                                         const RmsNormGradient<T>&, float*);                              \
+#define FT_INSTANTIATE(T)                                                                \
+  template void RmsNormWeightGradient<T>(const RmsNormShape&, int64_t, int64_t, int64_t, \
+                                         const RmsNormGradient<T>&, float*);             \
   template void ColumnSum<T>(int64_t, int64_t, int64_t, int64_t, const T*, float*);
 FT_INSTANTIATE(float)
 FT_INSTANTIATE(BF16)
 #undef FT_INSTANTIATE
 
 }  // namespace ft::kernels
+#endif  // HWY_ONCE

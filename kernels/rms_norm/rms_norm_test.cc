@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "kernels/rms_norm/rms_norm_grid.h"
 
 namespace ft::kernels {
 namespace {
@@ -96,18 +97,43 @@ INSTANTIATE_TEST_SUITE_P(Odd, RmsNormShapes,
                                            std::pair<int64_t, int64_t>{2, 17},
                                            std::pair<int64_t, int64_t>{7, 67}));
 
+TEST_P(RmsNormShapes, GridBodiesAgreeWithTheArrayFunctions) {
+  const auto [rows, channels] = GetParam();
+  const Problem p = RandomProblem(rows, channels);
+  const RmsNormShape shape{channels, 1e-5f};
+  std::vector<float> y(p.x.size()), scale(rows), dx(p.x.size()), dweight(channels), sum(channels);
+  RmsNormForward<float>(shape, 0, rows, p.x.data(), p.weight.data(), y.data(), scale.data());
+  const RmsNormGradient<float> in{p.x.data(), p.dy.data(), p.weight.data(), scale.data()};
+  RmsNormBackward<float>(shape, 0, rows, in, dx.data());
+  RmsNormWeightGradient<float>(shape, rows, 0, channels, in, dweight.data());
+  ColumnSum<float>(rows, channels, 0, channels, p.x.data(), sum.data());
+  std::vector<float> grid_y(p.x.size()), grid_scale(rows), grid_dx(p.x.size()), grid_dweight(channels),
+      grid_sum(channels);
+  Emulate(
+      RmsNormForwardBody<float>{shape, rows, p.x.data(), p.weight.data(), grid_y.data(), grid_scale.data()});
+  Emulate(RmsNormBackwardBody<float>{shape, rows, in, grid_dx.data()});
+  Emulate(RmsNormWeightGradientBody<float>{shape, rows, in, grid_dweight.data()});
+  Emulate(ColumnSumBody<float>{rows, channels, p.x.data(), grid_sum.data()});
+  for (size_t i = 0; i < y.size(); ++i) {
+    EXPECT_NEAR(grid_y[i], y[i], 1e-6f * (1 + std::fabs(y[i])));
+    EXPECT_NEAR(grid_dx[i], dx[i], 3e-6f * (1 + std::fabs(dx[i])));
+  }
+  EXPECT_EQ(grid_dweight, dweight);
+  EXPECT_EQ(grid_sum, sum);
+}
+
+INSTANTIATE_TEST_SUITE_P(Wide, RmsNormShapes,
+                         ::testing::Values(std::pair<int64_t, int64_t>{2, 257},
+                                           std::pair<int64_t, int64_t>{1, 1031}));
+
 TEST(RmsNorm, Bfloat16IsTheFloatResultRoundedOnce) {
   const Problem p = RandomProblem(4, 33);
-  std::vector<BF16> x(p.x.size()), y(p.x.size());
-  std::vector<float> wide(p.x.size()), y_wide(p.x.size()), scale(4);
-  for (size_t i = 0; i < x.size(); ++i) {
-    x[i] = FromFloat<BF16>(p.x[i]);
-    wide[i] = ToFloat(x[i]);
-  }
+  std::vector<BF16> y(p.x.size());
+  std::vector<float> y_wide(p.x.size()), scale(4);
   const RmsNormShape shape{33, 1e-5f};
-  RmsNormForward<BF16>(shape, 0, 4, x.data(), p.weight.data(), y.data(), scale.data());
-  RmsNormForward<float>(shape, 0, 4, wide.data(), p.weight.data(), y_wide.data(), scale.data());
-  for (size_t i = 0; i < x.size(); ++i) EXPECT_EQ(y[i].bits, FromFloat<BF16>(y_wide[i]).bits);
+  RmsNormForward<BF16>(shape, 0, 4, p.x.data(), p.weight.data(), y.data(), scale.data());
+  RmsNormForward<float>(shape, 0, 4, p.x.data(), p.weight.data(), y_wide.data(), scale.data());
+  for (size_t i = 0; i < y.size(); ++i) EXPECT_EQ(y[i].bits, FromFloat<BF16>(y_wide[i]).bits);
 }
 
 }  // namespace

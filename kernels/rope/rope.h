@@ -13,6 +13,15 @@ struct RopeShape {
   int64_t head_size = 0;  // Even.
 };
 
+struct RopePair {
+  float first, second;
+};
+
+// One pair turned: the definition that the array function equals bit for bit.
+FT_HOST_DEVICE inline RopePair TurnPair(RopePair pair, float cosine, float sine) {
+  return {pair.first * cosine - pair.second * sine, pair.second * cosine + pair.first * sine};
+}
+
 // y = x turned, for rows [first, last) of dense rows x heads x head_size. cosine and sine are rows x
 // head_size/2. `direction` is 1 for forward and -1 for backward, which turns gradients back. x may equal y.
 template <typename T>

@@ -1,30 +1,65 @@
+// The SIMD version. This file is compiled once for every instruction set (foreach_target.h includes it
+// again).
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/rope/rope_cpu.cc"
+#include "hwy/foreach_target.h"
+// Behind it, as Highway asks.
+#include "kernels/number/vectors_inl.h"
 #include "kernels/rope/rope.h"
 
+HWY_BEFORE_NAMESPACE();
 namespace ft::kernels {
+namespace HWY_NAMESPACE {
 
 template <typename T>
-void Rope(const RopeShape& shape, int64_t first, int64_t last, const float* cosine, const float* sine,
+void Turn(const RopeShape& shape, int64_t first, int64_t last, const float* cosine, const float* sine,
           float direction, const T* x, T* y) {
   const int64_t half = shape.head_size / 2;
+  const auto sign = hn::Set(Floats(), direction);
   for (int64_t row = first; row < last; ++row) {
     const float* row_cosine = cosine + row * half;
     const float* row_sine = sine + row * half;
     for (int64_t head = 0; head < shape.heads; ++head) {
-      const int64_t base = (row * shape.heads + head) * shape.head_size;
-      for (int64_t i = 0; i < half; ++i) {
-        const float a = ToFloat(x[base + i]);
-        const float b = ToFloat(x[base + half + i]);
-        const float s = direction * row_sine[i];
-        y[base + i] = FromFloat<T>(a * row_cosine[i] - b * s);
-        y[base + half + i] = FromFloat<T>(b * row_cosine[i] + a * s);
-      }
+      const T* in = x + (row * shape.heads + head) * shape.head_size;
+      T* out = y + (row * shape.heads + head) * shape.head_size;
+      OverVectors(half, [=](int64_t i, int64_t n) HWY_ATTR {
+        const auto a = LoadPart(in + i, n), b = LoadPart(in + half + i, n);
+        const auto c = LoadPart(row_cosine + i, n), s = hn::Mul(sign, LoadPart(row_sine + i, n));
+        StorePart(hn::Sub(hn::Mul(a, c), hn::Mul(b, s)), out + i, n);
+        StorePart(hn::Add(hn::Mul(b, c), hn::Mul(a, s)), out + half + i, n);
+      });
     }
   }
 }
+void TurnFloat(const RopeShape& shape, int64_t first, int64_t last, const float* cosine, const float* sine,
+               float direction, const float* x, float* y) {
+  Turn<float>(shape, first, last, cosine, sine, direction, x, y);
+}
+void TurnBF16(const RopeShape& shape, int64_t first, int64_t last, const float* cosine, const float* sine,
+              float direction, const BF16* x, BF16* y) {
+  Turn<BF16>(shape, first, last, cosine, sine, direction, x, y);
+}
 
-template void Rope<float>(const RopeShape&, int64_t, int64_t, const float*, const float*, float, const float*,
-                          float*);
-template void Rope<BF16>(const RopeShape&, int64_t, int64_t, const float*, const float*, float, const BF16*,
-                         BF16*);
+}  // namespace HWY_NAMESPACE
+}  // namespace ft::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace ft::kernels {
+
+HWY_EXPORT(TurnFloat);
+HWY_EXPORT(TurnBF16);
+
+template <>
+void Rope<float>(const RopeShape& shape, int64_t first, int64_t last, const float* cosine, const float* sine,
+                 float direction, const float* x, float* y) {
+  HWY_DYNAMIC_DISPATCH(TurnFloat)(shape, first, last, cosine, sine, direction, x, y);
+}
+template <>
+void Rope<BF16>(const RopeShape& shape, int64_t first, int64_t last, const float* cosine, const float* sine,
+                float direction, const BF16* x, BF16* y) {
+  HWY_DYNAMIC_DISPATCH(TurnBF16)(shape, first, last, cosine, sine, direction, x, y);
+}
 
 }  // namespace ft::kernels
+#endif  // HWY_ONCE

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "kernels/rope/rope_grid.h"
 
 namespace ft::kernels {
 namespace {
@@ -33,6 +34,32 @@ TEST(Rope, TurnsPairsByTheAngleAndBackAgain) {
   }
   Rope<float>(shape, 0, kRows, cosine.data(), sine.data(), -1, y.data(), back.data());
   for (size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(back[i], x[i], 1e-6);
+}
+
+TEST(Rope, ArrayFunctionAndGridBodyEqualTheDefinitionBitForBit) {
+  for (const int64_t head_size : {2, 10, 32, 34, 96}) {
+    const RopeShape shape{3, head_size};
+    constexpr int64_t kRows = 5;
+    const int64_t half = head_size / 2;
+    std::mt19937 random(static_cast<uint32_t>(head_size));
+    std::normal_distribution<float> normal;
+    std::vector<float> x(kRows * 3 * head_size), y(x.size()), grid(x.size()), cosine(kRows * half),
+        sine(kRows * half);
+    for (std::vector<float>* values : {&x, &cosine, &sine}) {
+      for (float& value : *values) value = normal(random);
+    }
+    Rope<float>(shape, 0, kRows, cosine.data(), sine.data(), -1, x.data(), y.data());
+    Emulate(RopeBody<float>{shape, kRows, cosine.data(), sine.data(), -1, x.data(), grid.data()});
+    EXPECT_EQ(y, grid) << head_size;
+    for (int64_t head = 0; head < kRows * 3; ++head) {
+      for (int64_t i = 0; i < half; ++i) {
+        const int64_t at = head * head_size + i, angle = head / 3 * half + i;
+        const RopePair turned = TurnPair({x[at], x[at + half]}, cosine[angle], -sine[angle]);
+        ASSERT_EQ(y[at], turned.first);
+        ASSERT_EQ(y[at + half], turned.second);
+      }
+    }
+  }
 }
 
 }  // namespace

@@ -10,7 +10,7 @@ import unittest
 import daemons
 
 MODELS = ("llama_mha", "llama_gqa_llama3rope", "llama_dynamic_ntk", "llama_attention_bias", "deepseek_coder_linear", "yi_gqa")
-QUANTISED = ("nf4",)
+QUANTISED = ("nf4", "qlora_step")
 
 
 def case_folder(name):

@@ -8,7 +8,7 @@ WORKER_ROWS = {
     "adapt": 3, "run": 3,
     "generate": 4, "checkpoint": 4,
     "train": 5,
-    "rank": 6, "cuda": 6,
+    "cuda": 6, "rank": 7,
 }
 CORE_ONLY = {"supervisor", "agent"}
 CUDA_USES = {"ops", "comm"}

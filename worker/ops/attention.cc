@@ -1,88 +1,198 @@
 #include "worker/ops/attention.h"
 
 #include <algorithm>
-#include <limits>
+#include <utility>
 
 #include "core/base/check.h"
+#include "kernels/attention/attention.h"
 #include "worker/ops/held.h"
+#include "worker/ops/kernel_call.h"
+#include "worker/ops/product.h"
+#include "worker/ops/thread_arena.h"
 
 namespace ft::ops {
 namespace {
 
+using kernels::HeadRows;
 using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Queries of one product. Keys right of a tile's last query are not touched, so tiles halve the work of long
-// segments.
-constexpr int64_t kTile = 256;
+constexpr int64_t kTile = kernels::kAttentionTile;
 
-// One tile of one segment: query rows [query, +count) see `keys` key rows from `key` on; the last row sees
-// all of them.
-struct Tile {
-  int64_t query, count, key, keys;
+// Sizes and rows of a call; what each task does is one head of one segment.
+template <typename T>
+struct Call {
+  const std::vector<AttentionSegment>& segments;
+  float scale = 1;
+  int64_t rows = 0, heads = 0, key_heads = 0, size = 0;
+  const T* q = nullptr;
+  const T* k = nullptr;
+  const T* v = nullptr;
+
+  int64_t groups() const { return heads / key_heads; }
+  HeadRows<T> Queries(const T* of, const AttentionSegment& s, int64_t head, int64_t first,
+                      int64_t count) const {
+    return {of + ((s.first_query + first) * heads + head) * size, count, size, heads * size};
+  }
+  HeadRows<T> Keys(const T* of, const AttentionSegment& s, int64_t head) const {
+    return {of + (s.first_key * key_heads + head / groups()) * size, s.keys, size, key_heads * size};
+  }
+  // task(segment, head) on this rank's threads; the results do not depend on who takes which.
+  template <typename Task>
+  void ForEach(Task task) const {
+    const int64_t count = static_cast<int64_t>(segments.size()) * heads;
+    at::parallel_for(0, count, 1, [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) task(segments[static_cast<size_t>(i / heads)], i % heads);
+    });
+  }
 };
 
-std::vector<Tile> Tiles(const AttentionSegment& segment) {
-  std::vector<Tile> tiles;
-  for (int64_t start = 0; start < segment.queries; start += kTile) {
-    const int64_t count = std::min(kTile, segment.queries - start);
-    tiles.push_back({segment.first_query + start, count, segment.first_key,
-                     segment.keys - segment.queries + start + count});
+template <typename T>
+Call<T> MakeCall(const AttentionShape& shape, const Tensor& q_NHD, const Tensor& k_MKD, const Tensor& v_MKD) {
+  return {.segments = *shape.segments,
+          .scale = static_cast<float>(shape.scale),
+          .rows = q_NHD.size(0),
+          .heads = q_NHD.size(1),
+          .key_heads = k_MKD.size(1),
+          .size = q_NHD.size(2),
+          .q = Data<T>(q_NHD),
+          .k = Data<T>(k_MKD),
+          .v = Data<T>(v_MKD)};
+}
+
+template <typename T>
+struct ForwardOut {
+  T* out;      // N x H x D.
+  float* lse;  // H x N.
+};
+
+template <typename T>
+void ForwardHead(const Call<T>& call, const AttentionSegment& s, int64_t head, const ForwardOut<T>& to) {
+  const int64_t width = kernels::Grouped<T>(s.keys), size = call.size;
+  ThreadArena& arena =
+      ThreadArena::Of(2 * ThreadArena::Piece<T>(width * size) + ThreadArena::Piece<float>(kTile * width) +
+                      ThreadArena::Piece<T>(kTile * width) + ThreadArena::Piece<float>(kTile * size));
+  T* k_transposed = arena.Take<T>(width * size);
+  T* v_packed = arena.Take<T>(width * size);
+  float* scores = arena.Take<float>(kTile * width);
+  T* p = arena.Take<T>(kTile * width);
+  float* out = arena.Take<float>(kTile * size);
+  float sums[kTile];
+  kernels::PackTransposed(call.Keys(call.k, s, head), k_transposed);
+  kernels::PackRows(call.Keys(call.v, s, head), v_packed);
+  for (int64_t first = 0; first < s.queries; first += kTile) {
+    const HeadRows<T> q = call.Queries(call.q, s, head, first, std::min(kTile, s.queries - first));
+    const int64_t seen = s.keys - s.queries + first, visible = seen + q.rows;
+    Multiply<T>({q.rows, visible, size, q.data, q.stride, k_transposed, s.keys, scores, width});
+    kernels::SoftmaxTile<T>({q.rows, seen, width, call.scale}, scores, p, sums,
+                            to.lse + head * call.rows + s.first_query + first);
+    Multiply<T>({q.rows, size, kernels::Grouped<T>(visible), p, width, v_packed, size, out, size});
+    kernels::StoreNormalised<T>(q.rows, size, out, sums, to.out + (q.data - call.q), q.stride);
   }
-  return tiles;
 }
 
-// Rows of one tile with the query heads of a key head side by side, in float32: [K, G*count, D].
-Tensor FoldGroups(const Tensor& rows_NHD, const Tile& tile, int64_t key_heads) {
-  const int64_t groups = rows_NHD.size(1) / key_heads, size = rows_NHD.size(2);
-  return rows_NHD.narrow(0, tile.query, tile.count)
-      .view({tile.count, key_heads, groups, size})
-      .permute({1, 2, 0, 3})
-      .reshape({key_heads, groups * tile.count, size})
-      .to(torch::kFloat);
-}
+template <typename T>
+struct Backward {
+  Call<T> call;
+  const T* out;      // N x H x D, as forward left it.
+  const float* lse;  // H x N.
+  const T* dout;
+  T* dq;      // N x H x D.
+  float* dk;  // G x M x K x D: each query head of a group adds to its own; zero at first.
+  float* dv;
+  int64_t group_stride;  // M x K x D.
+};
 
-// The way back, as [count, H, D].
-Tensor UnfoldGroups(const Tensor& folded, const Tile& tile, int64_t heads) {
-  const int64_t key_heads = folded.size(0), size = folded.size(2);
-  return folded.view({key_heads, heads / key_heads, tile.count, size})
-      .permute({2, 0, 1, 3})
-      .reshape({tile.count, heads, size});
-}
+// A task's working memory.
+template <typename T>
+struct BackwardScratch {
+  T *k_transposed, *q_transposed, *dout_transposed, *q_packed, *dout_packed, *p, *ds, *ds_packed;
+  float *scores, *dprobabilities, *dq, *lse, *delta;
 
-// A view of the keys (or values) that a tile sees: [K, keys, D].
-Tensor KeyRows(const Tensor& rows_MKD, const Tile& tile) {
-  return rows_MKD.narrow(0, tile.key, tile.keys).transpose(0, 1);
-}
-
-// [K, G*count, keys].
-Tensor Probabilities(const Tensor& q_folded, const Tensor& k_KMD, const Tile& tile, double scale) {
-  Tensor scores = at::bmm(q_folded, k_KMD.transpose(1, 2)).mul_(scale);
-  if (tile.count > 1) {
-    const int64_t seen = tile.keys - tile.count;  // Keys that all rows of the tile see.
-    const Tensor future = torch::ones({tile.count, tile.count}, torch::kBool).triu_(1);
-    scores.view({-1, tile.count, tile.keys})
-        .narrow(2, seen, tile.count)
-        .masked_fill_(future, -std::numeric_limits<float>::infinity());
+  BackwardScratch(int64_t keys, int64_t size) {
+    const int64_t width = kernels::Grouped<T>(keys);
+    ThreadArena& arena = ThreadArena::Of(
+        ThreadArena::Piece<T>(width * size) + 4 * ThreadArena::Piece<T>(kTile * size) +
+        3 * ThreadArena::Piece<T>(kTile * kTile) + 2 * ThreadArena::Piece<float>(kTile * kTile) +
+        ThreadArena::Piece<float>(kTile * size) + 2 * ThreadArena::Piece<float>(kTile));
+    k_transposed = arena.Take<T>(width * size);
+    for (T** piece : {&q_transposed, &dout_transposed, &q_packed, &dout_packed})
+      *piece = arena.Take<T>(kTile * size);
+    for (T** piece : {&p, &ds, &ds_packed}) *piece = arena.Take<T>(kTile * kTile);
+    for (float** piece : {&scores, &dprobabilities}) *piece = arena.Take<float>(kTile * kTile);
+    dq = arena.Take<float>(kTile * size);
+    for (float** piece : {&lse, &delta}) *piece = arena.Take<float>(kTile);
   }
-  return at::softmax(scores, -1);
+};
+
+// One tile of keys against one tile of queries, all products transposed so that queries lie side by side.
+template <typename T>
+void BackwardTile(const Backward<T>& b, const BackwardScratch<T>& m, const AttentionSegment& s, int64_t head,
+                  const kernels::GradientTile& tile) {
+  const int64_t size = b.call.size, width = kernels::Grouped<T>(s.keys);
+  const HeadRows<T> k = b.call.Keys(b.call.k, s, head), v = b.call.Keys(b.call.v, s, head);
+  const int64_t skip = tile.first_key * k.stride,
+                into = (k.data - b.call.k) + skip + head % b.call.groups() * b.group_stride;
+  Multiply<T>({tile.keys, tile.queries, size, k.data + skip, k.stride, m.q_transposed, tile.queries, m.scores,
+               kTile});
+  Multiply<T>({tile.keys, tile.queries, size, v.data + skip, v.stride, m.dout_transposed, tile.queries,
+               m.dprobabilities, kTile});
+  kernels::ScoreGradients<T>(tile, {m.scores, m.dprobabilities, m.lse, m.delta}, {m.p, m.ds, m.ds_packed});
+  const int64_t queries = kernels::Grouped<T>(tile.queries);
+  Multiply<T>({tile.keys, size, queries, m.p, kTile, m.dout_packed, size, b.dv + into, k.stride, true});
+  Multiply<T>({tile.keys, size, queries, m.ds, kTile, m.q_packed, size, b.dk + into, k.stride, true});
+  Multiply<T>({size, tile.queries, kernels::Grouped<T>(tile.keys), m.k_transposed + tile.first_key, width,
+               kernels::kGroup<T> == 1 ? m.ds : m.ds_packed, kTile, m.dq, kTile, tile.first_key > 0});
+}
+
+template <typename T>
+void BackwardHead(const Backward<T>& b, const AttentionSegment& s, int64_t head) {
+  const Call<T>& call = b.call;
+  const BackwardScratch<T> m(s.keys, call.size);
+  kernels::Transpose(call.Keys(call.k, s, head), m.k_transposed);
+  for (int64_t first = 0; first < s.queries; first += kTile) {
+    const int64_t count = std::min(kTile, s.queries - first);
+    const HeadRows<T> q = call.Queries(call.q, s, head, first, count),
+                      dout = call.Queries(b.dout, s, head, first, count);
+    kernels::PackTransposed(q, m.q_transposed);
+    kernels::PackTransposed(dout, m.dout_transposed);
+    kernels::PackRows(q, m.q_packed);
+    kernels::PackRows(dout, m.dout_packed);
+    kernels::RowDots(call.Queries(b.out, s, head, first, count), dout, m.delta);
+    std::copy_n(b.lse + head * call.rows + s.first_query + first, count, m.lse);
+    const int64_t seen = s.keys - s.queries + first, visible = seen + count;
+    for (int64_t key = 0; key < visible; key += kTile) {
+      BackwardTile(b, m, s, head,
+                   {.keys = std::min(kTile, visible - key),
+                    .queries = count,
+                    .first_key = key,
+                    .first_query = seen,
+                    .scale = call.scale});
+    }
+    kernels::StoreTransposed<T>(count, call.size, m.dq, b.dq + (q.data - call.q), q.stride);
+  }
+}
+
+// The parts of a group's query heads, [G, M, K, D], added in order.
+Tensor AddGroups(const Tensor& parts, at::ScalarType type) {
+  Tensor sum = parts[0];
+  for (int64_t g = 1; g < parts.size(0); ++g) sum.add_(parts[g]);
+  return sum.to(type);
 }
 
 struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
   static Tensor forward(AutogradContext* context, const Tensor& q_NHD, const Tensor& k_MKD,
                         const Tensor& v_MKD, AttentionShape shape) {
     Tensor out_NHD = torch::empty_like(q_NHD);
-    const Tensor k_float = k_MKD.to(torch::kFloat), v_float = v_MKD.to(torch::kFloat);
-    for (const AttentionSegment& segment : *shape.segments) {
-      for (const Tile& tile : Tiles(segment)) {
-        const Tensor p =
-            Probabilities(FoldGroups(q_NHD, tile, k_MKD.size(1)), KeyRows(k_float, tile), tile, shape.scale);
-        const Tensor out = at::bmm(p, KeyRows(v_float, tile));
-        out_NHD.narrow(0, tile.query, tile.count).copy_(UnfoldGroups(out, tile, q_NHD.size(1)));
-      }
-    }
-    context->save_for_backward({q_NHD, k_MKD, v_MKD});
+    Tensor lse_HN = torch::empty({q_NHD.size(1), q_NHD.size(0)}, torch::kFloat);
+    WithType(q_NHD.scalar_type(), [&](auto type) {
+      using T = decltype(type);
+      const Call<T> call = MakeCall<T>(shape, q_NHD, k_MKD, v_MKD);
+      const ForwardOut<T> to{MutableData<T>(out_NHD), MutableData<float>(lse_HN)};
+      call.ForEach([&](const AttentionSegment& s, int64_t head) { ForwardHead(call, s, head, to); });
+    });
+    context->save_for_backward({q_NHD, k_MKD, v_MKD, out_NHD, lse_HN});
     Hold(context, std::move(shape));
     return out_NHD;
   }
@@ -90,28 +200,25 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const variable_list saved = context->get_saved_variables();
     const Tensor &q_NHD = saved[0], &k_MKD = saved[1], &v_MKD = saved[2];
-    const AttentionShape& shape = GetHeld<AttentionShape>(context);
     const Tensor dout_NHD = gradients[0].contiguous();
-    const at::ScalarType type = q_NHD.scalar_type();
+    const int64_t groups = q_NHD.size(1) / k_MKD.size(1);
     Tensor dq_NHD = torch::empty_like(q_NHD);
-    const Tensor k_float = k_MKD.to(torch::kFloat), v_float = v_MKD.to(torch::kFloat);
-    // Several tiles add to the same keys, in tile order.
-    Tensor dk_MKD = torch::zeros(k_MKD.sizes(), torch::kFloat),
-           dv_MKD = torch::zeros(v_MKD.sizes(), torch::kFloat);
-    for (const AttentionSegment& segment : *shape.segments) {
-      for (const Tile& tile : Tiles(segment)) {
-        const Tensor q = FoldGroups(q_NHD, tile, k_MKD.size(1)),
-                     dout = FoldGroups(dout_NHD, tile, k_MKD.size(1));
-        const Tensor k = KeyRows(k_float, tile), v = KeyRows(v_float, tile);
-        const Tensor p = Probabilities(q, k, tile, shape.scale);
-        KeyRows(dv_MKD, tile).add_(at::bmm(p.transpose(1, 2), dout));
-        const Tensor dp = at::bmm(dout, v.transpose(1, 2));
-        const Tensor ds = at::_softmax_backward_data(dp, p, -1, torch::kFloat).mul_(shape.scale);
-        KeyRows(dk_MKD, tile).add_(at::bmm(ds.transpose(1, 2), q));
-        dq_NHD.narrow(0, tile.query, tile.count).copy_(UnfoldGroups(at::bmm(ds, k), tile, q_NHD.size(1)));
-      }
-    }
-    return {dq_NHD, dk_MKD.to(type), dv_MKD.to(type), Tensor()};
+    Tensor dk_GMKD = torch::zeros({groups, k_MKD.size(0), k_MKD.size(1), k_MKD.size(2)}, torch::kFloat);
+    Tensor dv_GMKD = torch::zeros_like(dk_GMKD);
+    WithType(q_NHD.scalar_type(), [&](auto type) {
+      using T = decltype(type);
+      const Backward<T> b{MakeCall<T>(GetHeld<AttentionShape>(context), q_NHD, k_MKD, v_MKD),
+                          Data<T>(saved[3]),
+                          Data<float>(saved[4]),
+                          Data<T>(dout_NHD),
+                          MutableData<T>(dq_NHD),
+                          MutableData<float>(dk_GMKD),
+                          MutableData<float>(dv_GMKD),
+                          k_MKD.numel()};
+      b.call.ForEach([&](const AttentionSegment& s, int64_t head) { BackwardHead(b, s, head); });
+    });
+    const at::ScalarType type = k_MKD.scalar_type();
+    return {dq_NHD, AddGroups(dk_GMKD, type), AddGroups(dv_GMKD, type), Tensor()};
   }
 };
 
@@ -121,7 +228,12 @@ Tensor CausalAttention(const Tensor& q_NHD, const Tensor& k_MKD, const Tensor& v
                        const AttentionShape& shape) {
   FT_CHECK(q_NHD.size(1) % k_MKD.size(1) == 0)
       << q_NHD.size(1) << " heads, " << k_MKD.size(1) << " key heads";
-  return AttentionFunction::apply(q_NHD.contiguous(), k_MKD.contiguous(), v_MKD.contiguous(), shape);
+  FT_CHECK(q_NHD.size(2) % 2 == 0) << "head size " << q_NHD.size(2);
+  const at::ScalarType type = q_NHD.scalar_type();
+  const at::ScalarType work = type == at::kBFloat16 && !MultipliesBf16() ? at::kFloat : type;
+  return AttentionFunction::apply(q_NHD.contiguous().to(work), k_MKD.contiguous().to(work),
+                                  v_MKD.contiguous().to(work), shape)
+      .to(type);
 }
 
 }  // namespace ft::ops

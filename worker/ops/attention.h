@@ -1,6 +1,6 @@
 // Causal attention over segments laid end to end, with grouped key heads. Own algorithm rather than
-// LibTorch's: cost follows the sum of squared segment lengths, scores are never stored and are computed again
-// in backward. Legend: N query rows, M key rows, H query heads, K key heads, D head size.
+// LibTorch's: cost follows the sum of squared segment lengths; a tile of 64 query rows at a time, whose scores
+// are computed again in backward (Dao, FlashAttention-2, arXiv 2307.08691). Legend: N query rows, M key rows, H query heads, K key heads, D head size.
 #pragma once
 
 #include <torch/torch.h>
@@ -26,8 +26,10 @@ struct AttentionShape {
   double scale = 1;                                               // Of the scores; usually 1 / sqrt(D).
 };
 
-// Softmax(scale * q k^T) v, computed in float32 whatever the type of q, k and v: rounded scores would cost
-// more accuracy than all the linear layers together. Query head h reads key head h * K / H.
+// Softmax(scale * q k^T) v. Products multiply in the type of q, k and v and add up in float32; scores and the
+// softmax stay in float32, because rounded scores would cost more accuracy than all the linear layers together;
+// probabilities are rounded once for the last product. Query head h reads key head h * K / H. The same bits for
+// any number of threads. REQUIRES: D even; rows of q in segments only.
 torch::Tensor CausalAttention(const torch::Tensor& q_NHD, const torch::Tensor& k_MKD,
                               const torch::Tensor& v_MKD, const AttentionShape& shape);
 

@@ -1,9 +1,9 @@
 #include "worker/ops/linear.h"
 
+#include <algorithm>
 #include <utility>
 
-#include "kernels/philox/philox.h"
-#include "kernels/rms_norm/rms_norm.h"
+#include "worker/ops/cuda_kernels.h"
 #include "worker/ops/held.h"
 #include "worker/ops/kernel_call.h"
 
@@ -16,9 +16,13 @@ using torch::autograd::variable_list;
 
 Tensor SumRows(const Tensor& values_NC) {
   const int64_t rows = values_NC.size(0), channels = values_NC.size(1);
-  Tensor sum = torch::empty({channels}, torch::kFloat);
+  Tensor sum = torch::empty({channels}, values_NC.options().dtype(torch::kFloat));
   WithType(values_NC.scalar_type(), [&](auto type) {
     using T = decltype(type);
+    if (values_NC.is_cuda()) {
+      return LaunchCuda(CudaOf<T>().column_sum,
+                        {rows, channels, Data<T>(values_NC), MutableData<float>(sum)});
+    }
     OverRows(channels, rows, [&](int64_t first, int64_t last) {
       kernels::ColumnSum<T>(rows, channels, first, last, Data<T>(values_NC), MutableData<float>(sum));
     });
@@ -60,15 +64,18 @@ Tensor ApplyDropout(const Tensor& x_NC, const DropoutPlace& place) {
   const Tensor x = x_NC.contiguous();
   Tensor y = torch::empty_like(x);
   const kernels::DropoutShape shape{.key = place.rows->key,
-                                    .sample = place.rows->sample.data(),
-                                    .position = place.rows->position.data(),
+                                    .sample = Data<uint64_t>(place.rows->sample_N),
+                                    .position = Data<int64_t>(place.rows->position_N),
                                     .layer = place.layer,
                                     .site = place.site,
                                     .channels = x.size(1),
                                     .probability = place.probability};
-  FT_CHECK(x.size(0) == static_cast<int64_t>(place.rows->sample.size()));
+  FT_CHECK(x.size(0) == place.rows->sample_N.size(0));
   WithType(x.scalar_type(), [&](auto type) {
     using T = decltype(type);
+    if (x.is_cuda()) {
+      return LaunchCuda(CudaOf<T>().dropout, {shape, x.size(0), Data<T>(x), MutableData<T>(y)});
+    }
     OverRows(x.size(0), x.size(1) * 4, [&](int64_t first, int64_t last) {
       kernels::Dropout<T>(shape, first, last, Data<T>(x), MutableData<T>(y));
     });
@@ -134,10 +141,14 @@ Tensor Linear(const Tensor& x_NI, const WeightSlot& weight, const WeightSlot* bi
   return LinearFunction::apply(x_NI, weight.handle(), no_bias, LinearWeights{&weight, bias});
 }
 
-std::shared_ptr<const DropoutRows> MakeDropoutRows(uint64_t seed, uint64_t step, std::vector<uint64_t> sample,
-                                                   std::vector<int64_t> position) {
-  return std::make_shared<const DropoutRows>(
-      DropoutRows{kernels::PhiloxKey(seed, step), std::move(sample), std::move(position)});
+std::shared_ptr<const DropoutRows> MakeDropoutRows(uint64_t seed, uint64_t step,
+                                                   const std::vector<uint64_t>& sample,
+                                                   const std::vector<int64_t>& position, at::Device device) {
+  // The keys' bits; no tensor operation ever computes with them.
+  Tensor keys = torch::empty({static_cast<int64_t>(sample.size())}, torch::kInt64);
+  std::copy(sample.begin(), sample.end(), MutableData<uint64_t>(keys));
+  return std::make_shared<const DropoutRows>(DropoutRows{kernels::PhiloxKey(seed, step), keys.to(device),
+                                                         torch::tensor(position, torch::kInt64).to(device)});
 }
 
 Tensor Dropout(const Tensor& x_NC, const DropoutPlace& place) {

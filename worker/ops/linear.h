@@ -18,13 +18,15 @@ torch::Tensor Linear(const torch::Tensor& x_NI, const WeightSlot& weight, const 
 // Which numbers a training step's dropout draws: a pure function of these and of layer, site and channel.
 // Shared by all layers of a pass.
 struct DropoutRows {
-  uint64_t key = 0;               // kernels::PhiloxKey(seed, step).
-  std::vector<uint64_t> sample;   // Of each row.
-  std::vector<int64_t> position;  // Of each row, in its sample.
+  uint64_t key = 0;          // kernels::PhiloxKey(seed, step).
+  torch::Tensor sample_N;    // The sample's key of each row: 64 bits in an int64, where the rows are.
+  torch::Tensor position_N;  // Of each row, in its sample; int64.
 };
 
-std::shared_ptr<const DropoutRows> MakeDropoutRows(uint64_t seed, uint64_t step, std::vector<uint64_t> sample,
-                                                   std::vector<int64_t> position);
+std::shared_ptr<const DropoutRows> MakeDropoutRows(uint64_t seed, uint64_t step,
+                                                   const std::vector<uint64_t>& sample,
+                                                   const std::vector<int64_t>& position,
+                                                   at::Device device = at::kCPU);
 
 // One layer's dropout; none while `rows` is null or the probability 0.
 struct DropoutPlace {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/check.h"
+#include "worker/ops/cuda_kernels.h"
 #include "worker/ops/kernel_call.h"
 
 namespace ft::ops {
@@ -13,17 +14,33 @@ using torch::Tensor;
 // Floats of one chunk of logits: 64 MiB.
 constexpr int64_t kChunkElements = int64_t{1} << 24;
 
-// Adds the losses of a chunk to `sum` and turns `log_p` into gradients of the logits where asked.
-Tensor ChunkLoss(const Tensor& log_p_SV, const int64_t* targets, const LossRequest& request, double* sum) {
-  const int64_t rows = log_p_SV.size(0), vocabulary = log_p_SV.size(1);
-  const float* log_p = Data<float>(log_p_SV);
-  for (int64_t row = 0; row < rows; ++row)
-    *sum -= static_cast<double>(log_p[row * vocabulary + targets[row]]);
-  if (!request.gradient) return Tensor();
-  Tensor gradient = at::exp(log_p_SV);
-  float* out = MutableData<float>(gradient);
-  for (int64_t row = 0; row < rows; ++row) out[row * vocabulary + targets[row]] -= 1.0f;
-  return gradient.mul_(request.gradient_scale);
+// The losses of a chunk's rows, float64; its logits become their gradients where asked.
+Tensor ChunkLosses(const Tensor& targets_S, const LossRequest& request, Tensor& logits_SV) {
+  const int64_t rows = logits_SV.size(0);
+  const kernels::CrossEntropyShape shape{logits_SV.size(1), request.gradient,
+                                         static_cast<float>(request.gradient_scale)};
+  Tensor losses_S = torch::empty({rows}, logits_SV.options().dtype(torch::kDouble));
+  WithType(logits_SV.scalar_type(), [&](auto type) {
+    using T = decltype(type);
+    const int64_t* targets = Data<int64_t>(targets_S);
+    if (logits_SV.is_cuda()) {
+      return LaunchCuda(CudaOf<T>().cross_entropy,
+                        {shape, rows, targets, MutableData<T>(logits_SV), MutableData<double>(losses_S)});
+    }
+    OverRows(rows, shape.vocabulary, [&](int64_t first, int64_t last) {
+      kernels::CrossEntropyRows<T>(shape, first, last, targets, MutableData<T>(logits_SV),
+                                   MutableData<double>(losses_S));
+    });
+  });
+  return losses_S;
+}
+
+// In row order: a sum of LibTorch's may change with the number of threads.
+double SumInOrder(const Tensor& losses_S) {
+  const Tensor losses = losses_S.to(at::kCPU);
+  double sum = 0;
+  for (int64_t row = 0; row < losses.size(0); ++row) sum += Data<double>(losses)[row];
+  return sum;
 }
 
 }  // namespace
@@ -36,6 +53,10 @@ Tensor Embed(const WeightSlot& embedding_VC, const Tensor& ids_N, at::ScalarType
 void AddEmbeddingGradient(const Tensor& ids_N, const Tensor& dx_NC, Tensor& gradient_VC) {
   const int64_t rows = ids_N.size(0), channels = gradient_VC.size(1);
   const Tensor dx = dx_NC.to(torch::kFloat).contiguous();
+  if (dx.is_cuda()) {  // LibTorch's sorts the ids, so its sums have one order.
+    gradient_VC.add_(at::embedding_dense_backward(dx, ids_N, gradient_VC.size(0), -1, false));
+    return;
+  }
   const int64_t* ids = Data<int64_t>(ids_N);
   const float* in = Data<float>(dx);
   float* out = MutableData<float>(gradient_VC);
@@ -64,16 +85,17 @@ LossResult CrossEntropy(const Tensor& hidden_SC, const WeightSlot& head_VC,
     result.dhidden_SC = torch::empty_like(hidden_SC);
     if (head_VC.trainable()) result.dhead_VC = torch::zeros(head.sizes(), torch::kFloat);
   }
+  const Tensor all_targets = torch::tensor(targets, torch::kInt64).to(hidden_SC.device());
   const int64_t chunk_rows = std::max<int64_t>(1, kChunkElements / vocabulary);
   for (int64_t start = 0; start < rows; start += chunk_rows) {
     const int64_t count = std::min(chunk_rows, rows - start);
     const Tensor hidden = hidden_SC.narrow(0, start, count);
-    const Tensor log_p = at::log_softmax(at::mm(hidden, head.t()).to(torch::kFloat), -1);
-    Tensor gradient = ChunkLoss(log_p, targets.data() + start, request, &result.sum);
+    Tensor logits = at::mm(hidden, head.t());
+    result.sum += SumInOrder(ChunkLosses(all_targets.narrow(0, start, count), request, logits));
     if (!request.gradient) continue;
-    gradient = gradient.to(type);
-    result.dhidden_SC.narrow(0, start, count).copy_(at::mm(gradient, head));
-    if (result.dhead_VC.defined()) result.dhead_VC.add_(at::mm(gradient.t(), hidden));
+    Tensor dhidden = result.dhidden_SC.narrow(0, start, count);
+    at::mm_out(dhidden, logits, head);
+    if (result.dhead_VC.defined()) result.dhead_VC.add_(at::mm(logits.t(), hidden));
   }
   return result;
 }

@@ -1,6 +1,6 @@
 #include "worker/ops/nf4.h"
 
-#include "kernels/nf4/nf4.h"
+#include "worker/ops/cuda_kernels.h"
 #include "worker/ops/kernel_call.h"
 
 namespace ft::ops {
@@ -45,19 +45,28 @@ Nf4Tensor QuantiseNf4(const Tensor& values) {
 Tensor RestoreAbsmax(const Nf4Tensor& tensor) {
   if (tensor.absmax.defined()) return tensor.absmax;
   const int64_t blocks = kernels::Nf4Blocks(tensor.count());
-  Tensor absmax = Empty(blocks, torch::kFloat);
-  kernels::NestedDequantise(
-      {Data<uint8_t>(tensor.absmax_codes), Data<float>(tensor.nested_absmax), tensor.offset}, 0, blocks,
-      MutableData<float>(absmax));
+  Tensor absmax = torch::empty({blocks}, tensor.nested_absmax.options());
+  const kernels::NestedIn in{Data<uint8_t>(tensor.absmax_codes), Data<float>(tensor.nested_absmax),
+                             tensor.offset};
+  if (absmax.is_cuda()) {
+    const Tensor map = DynamicMapTable().to(absmax.device());
+    LaunchCuda(Cuda().nested_dequantise, {in, Data<float>(map), blocks, MutableData<float>(absmax)});
+  } else {
+    kernels::NestedDequantise(in, 0, blocks, MutableData<float>(absmax));
+  }
   return absmax;
 }
 
 Tensor DequantiseNf4(const Nf4Tensor& tensor, at::ScalarType type) {
   const int64_t count = tensor.count(), blocks = kernels::Nf4Blocks(count);
   const Tensor absmax = RestoreAbsmax(tensor);
-  Tensor out = torch::empty(tensor.shape, type);
+  Tensor out = torch::empty(tensor.shape, absmax.options().dtype(type));
   WithType(type, [&](auto element) {
     using T = decltype(element);
+    if (out.is_cuda()) {
+      return LaunchCuda(CudaOf<T>().nf4_dequantise,
+                        {Data<uint8_t>(tensor.packed), Data<float>(absmax), count, MutableData<T>(out)});
+    }
     OverRows(blocks, kernels::kNf4Block, [&](int64_t first, int64_t last) {
       kernels::Nf4Dequantise<T>(Data<uint8_t>(tensor.packed), Data<float>(absmax), count, first, last,
                                 MutableData<T>(out));

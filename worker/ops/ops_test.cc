@@ -157,7 +157,8 @@ TEST_F(Ops, AttentionEqualsTheOracleOverOddSegmentsAndGroups) {
   const struct {
     int64_t heads, key_heads, size;
     std::vector<int64_t> lengths;
-  } cases[] = {{1, 1, 2, {1}}, {4, 2, 6, {5, 1, 9}}, {6, 1, 10, {3, 300}}, {3, 3, 8, {257}}};
+  } cases[] = {
+      {1, 1, 2, {1}}, {4, 2, 6, {5, 1, 9}}, {6, 1, 10, {3, 300}}, {3, 3, 8, {257, 64}}, {9, 3, 64, {130}}};
   for (const auto& c : cases) {
     std::vector<AttentionSegment> segments;
     int64_t rows = 0;
@@ -173,6 +174,31 @@ TEST_F(Ops, AttentionEqualsTheOracleOverOddSegmentsAndGroups) {
     const auto gradients = torch::autograd::grad({out}, {q, k, v}, {dout});
     const auto expected = torch::autograd::grad({oracle}, {q, k, v}, {dout});
     for (size_t i = 0; i < 3; ++i) ExpectClose(gradients[i], expected[i]);
+  }
+}
+
+TEST_F(Ops, AttentionInBfloat16IsWithinItsRoundingOfTheOracleAndTheSameForAnyNumberOfThreads) {
+  const int64_t rows = 201;
+  const std::vector<AttentionSegment> segments = {{0, 131, 0, 131}, {131, 1, 131, 1}, {132, 69, 132, 69}};
+  const AttentionShape shape{std::make_shared<const std::vector<AttentionSegment>>(segments), 0.25};
+  std::vector<Tensor> inputs;
+  for (int64_t heads : {6, 2, 2})
+    inputs.push_back(torch::randn({rows, heads, 16}).to(at::kBFloat16).requires_grad_());
+  const Tensor dout = torch::randn({rows, 6, 16}).to(at::kBFloat16);
+  std::vector<Tensor> wide;
+  for (const Tensor& input : inputs) wide.push_back(input.detach().to(at::kFloat).requires_grad_());
+  const Tensor oracle = OracleAttention(wide[0], wide[1], wide[2], segments, 0.25);
+  const auto expected = torch::autograd::grad({oracle}, wide, {dout.to(at::kFloat)});
+  std::vector<Tensor> before;
+  for (const int threads : {1, 2}) {
+    at::set_num_threads(threads);
+    const Tensor out = CausalAttention(inputs[0], inputs[1], inputs[2], shape);
+    std::vector<Tensor> results = torch::autograd::grad({out}, inputs, {dout});
+    for (size_t i = 0; i < 3; ++i) ExpectClose(results[i].to(at::kFloat), expected[i], 1e-2);
+    ExpectClose(out.detach().to(at::kFloat), oracle, 5e-3);
+    results.push_back(out.detach());
+    for (size_t i = 0; i < before.size(); ++i) EXPECT_TRUE(at::equal(results[i], before[i])) << i;
+    before = results;
   }
 }
 

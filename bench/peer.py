@@ -1,0 +1,32 @@
+"""Runs a script of bench/peers in the peers' virtual environment, in a process of its own."""
+
+import json
+import os
+import subprocess
+import tempfile
+import time
+
+import memory
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PYTHON = os.path.join(os.path.dirname(HERE), ".deps", "bench", "bin", "python")
+TIMEOUT = 1800
+
+
+def run(script, *arguments, threads):
+    """The JSON object that the script prints last, with "start" and "end" of its process and its memory's peaks."""
+    command = [PYTHON, os.path.join(HERE, "peers", script), *arguments, "--threads", str(threads)]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    start = time.time()
+    with tempfile.TemporaryFile("w+") as errors, \
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment) as process:
+        watch = memory.Watch(lambda: [process.pid])
+        try:
+            output, _ = process.communicate(timeout=TIMEOUT)
+        finally:
+            process.kill()
+            peaks = watch.stop()
+        if process.returncode != 0:
+            errors.seek(0)
+            raise RuntimeError(f"{script} ended with {process.returncode}: {errors.read()[-2000:]}")
+    return {"start": start, **json.loads(output.splitlines()[-1]), **peaks}

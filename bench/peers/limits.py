@@ -1,0 +1,45 @@
+"""What this machine can do at most, measured with the same LibTorch: prints {"bf16_gflops", "copy_gbytes"}.
+
+The GEMM rate is the best of shapes as a training step has them (512 rows against wide weights); the copy rate counts bytes
+read and bytes written of a buffer that no cache holds.
+"""
+
+import argparse
+import json
+import time
+
+import torch
+
+SHAPES = ((512, 1536, 576), (512, 4096, 4096), (512, 11008, 4096), (2048, 2048, 2048))
+COPY_BYTES = 256 << 20
+
+
+def best(call, seconds):
+    """Seconds of the fastest call."""
+    call()
+    least, end = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        call()
+        least = min(least, time.perf_counter() - start)
+    return least
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--seconds", type=float, default=1.0)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    rates = []
+    for rows, wide, deep in SHAPES:
+        left, right = torch.randn(rows, deep).bfloat16(), torch.randn(deep, wide).bfloat16()
+        out = torch.empty(rows, wide, dtype=torch.bfloat16)
+        rates.append(2e-9 * rows * wide * deep / best(lambda: torch.matmul(left, right, out=out), args.seconds))
+    source, target = (torch.ones(COPY_BYTES, dtype=torch.uint8) for _ in range(2))
+    copy = 2e-9 * COPY_BYTES / best(lambda: target.copy_(source), args.seconds)
+    print(json.dumps({"bf16_gflops": max(rates), "copy_gbytes": copy}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""What the benchmark found: rows, the floors they must keep, and how both are shown."""
+
+import dataclasses
+import json
+import statistics
+import typing
+
+# The rows that a release must keep, and nothing else decides the exit status: (row, its field, sense, bound). Rates and
+# times are those of issue 4; a row that was not measured misses its floor.
+FLOORS = (
+    ("demo.tokens", "ratio", ">=", 1.5),
+    ("demo.memory", "ratio", "<=", 0.5),
+    ("demo_ckpt.tokens", "ratio", ">=", 1.6),
+    ("demo_ckpt.memory", "ratio", "<=", 0.5),
+    ("slice.tokens", "ratio", ">=", 1.35),
+    ("slice_ckpt.tokens", "ratio", ">=", 1.35),
+    ("sft.tokens", "ratio", ">=", 2.0),
+    ("sft.memory", "ratio", "<=", 0.4),
+    ("nf4.dequantise", "ratio", ">=", 7.0),
+    ("nf4.quantise", "ratio", ">=", 20.0),
+    ("attention.256", "ratio", ">=", 1.5),
+    ("attention.512", "ratio", ">=", 1.5),
+    ("attention.2048", "ratio", ">=", 1.5),
+    ("start.first_step", "ours", "<=", 1.2),
+    ("start.step_end", "ours", "<=", 2.5),
+    ("start.ftctl_list", "ours", "<=", 30.0),
+)
+HEADINGS = {"demo": "QLoRA step, demo model, 512 tokens, r 64, bf16 adapters",
+            "demo_fp32": "the same with adapter_compute: fp32",
+            "demo_lean": "QLoRA step against the peer in autocast, without its preparation",
+            "demo_lean_fp32": "the same with adapter_compute: fp32",
+            "demo_ckpt": "QLoRA step with activation checkpointing, bf16 adapters",
+            "demo_ckpt_fp32": "the same with adapter_compute: fp32",
+            "slice": "QLoRA step, two layers of Llama 2 7B's size, bf16 adapters",
+            "slice_fp32": "the same with adapter_compute: fp32",
+            "slice_ckpt": "the same slice with activation checkpointing, bf16 adapters",
+            "slice_ckpt_fp32": "the same with adapter_compute: fp32",
+            "sft": "64 Alpaca records in packed rows of 2048, one epoch",
+            "nf4": "NF4 of one weight: 11008 x 4096, and 1536 x 576 (_small)",
+            "attention": "causal attention, forward and backward, 9 heads over 3",
+            "start": "submit to first step of 128 tokens, data prepared; ftctl list"}
+
+
+@dataclasses.dataclass
+class Row:
+    name: str  # SCENARIO.WHAT
+    unit: str
+    ours: typing.Optional[float]
+    peer: typing.Optional[float] = None
+    peer_name: typing.Optional[str] = None
+    limit: typing.Optional[float] = None  # What this machine could do at most, measured in the same run.
+    why: typing.Optional[str] = None      # Why there is no figure.
+
+    @property
+    def ratio(self):
+        """Ours divided by the peer's, for rates and for memory alike."""
+        return self.ours / self.peer if self.ours is not None and self.peer else None
+
+    def as_json(self):
+        return {"name": self.name, "unit": self.unit, "ours": self.ours, "peer": self.peer, "peer_name": self.peer_name,
+                "ratio": self.ratio, "limit": self.limit}
+
+
+def median(values):
+    """The median of the figures there are; None of none."""
+    found = [value for value in values if value is not None]
+    return statistics.median(found) if found else None
+
+
+def missed(rows, scenarios):
+    """Sentences for the floors of these scenarios that are not kept."""
+    by_name = {row.name: row for row in rows}
+    found = []
+    for name, field, sense, bound in FLOORS:
+        if name.split(".")[0] not in scenarios:
+            continue
+        row = by_name.get(name)
+        value = getattr(row, field) if row else None
+        if value is None:
+            found.append(f"{name}: not measured" + (f": {row.why}" if row and row.why else ""))
+        elif not (value >= bound if sense == ">=" else value <= bound):
+            found.append(f"{name}: {field} {value:.3g}, floor {sense} {bound:g}")
+    return found
+
+
+def _figure(value):
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def table(rows, scenarios):
+    """Lines of at most 80 columns."""
+    floors = {name: (field, f"{sense}{bound:g}") for name, field, sense, bound in FLOORS}
+    bad = {line.split(":")[0] for line in missed(rows, scenarios)}
+    form = "{:<26}{:<6}{:>7} {:>7}  {:<9}{:>6} {:>7} {:>7}"
+    lines, group = [form.format("", "unit", "ours", "peer", "", "ratio", "limit", "floor").rstrip()], None
+    for row in rows:
+        scenario, _, what = row.name.partition(".")
+        if scenario != group:
+            lines += ["", f"{scenario}: {HEADINGS[scenario]}"]
+            group = scenario
+        floor = floors.get(row.name, ("", ""))[1] + ("!" if row.name in bad else "")
+        lines.append(form.format("  " + what, row.unit, _figure(row.ours), _figure(row.peer), row.peer_name or "",
+                                 _figure(row.ratio), _figure(row.limit), floor).rstrip())
+    return "\n".join(lines)
+
+
+def write(path, rows):
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump([row.as_json() for row in rows], file, indent=1)
+        file.write("\n")

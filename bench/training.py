@@ -1,0 +1,108 @@
+"""Rows of whole training steps and runs: ours through the shipped programs, the peers through their own scripts."""
+
+import os
+
+import models
+import ours
+import peer
+from report import Row, median
+
+GIB = 1 << 30
+LENGTH = 512
+STEPS = 5  # Of which the first warms up.
+SFT_RECORDS = 64
+SFT_LENGTH = 2048
+
+
+def rate(seconds, tokens):
+    """Tokens a second of the median step after the first."""
+    return tokens / median(seconds[1:])
+
+
+def memory_rows(name, mine, theirs, peer_name):
+    for what in ("memory", "anonymous"):
+        yield Row(f"{name}.{what}", "GiB", median([run[what] / GIB for run in mine]),
+                  median([run[what] / GIB for run in theirs]), peer_name)
+
+
+def qlora(context, name, model, *options):
+    """A step against PEFT + bitsandbytes, both adapter compute types of ours against the same runs of the peer."""
+    checkpointing = "--checkpointing" in options
+    tokens = models.write_tokens(os.path.join(context.folder, f"{name}.jsonl"), model.vocabulary, LENGTH)
+    job = {"train.max_steps": STEPS, "train.max_length": LENGTH, "train.activation_checkpointing": checkpointing}
+    data = {"source": tokens, "format": "tokens"}
+    kinds = {"": ours.job(name, model, data, **job),
+             "_fp32": ours.job(name, model, data, **{**job, "method.adapter_compute": "fp32"})}
+    arguments = ["--model", model.path, "--tokens", tokens, "--steps", str(STEPS), "--rank", "64", *options]
+    peer_name = "PEFT lean" if "--lean" in options else "PEFT+bnb"
+    mine, theirs = {kind: [] for kind in kinds}, []
+    context.node.train(kinds[""])  # Builds the node's cache of the quantised base, once a machine.
+    for _ in context.pairs(name):
+        for kind, made in kinds.items():
+            mine[kind].append(context.node.train(made))
+        theirs.append(peer.run("qlora_step.py", *arguments, threads=context.threads))
+    limit = context.limits["bf16_gflops"] * 1e9 / model.step_flops(LENGTH, 64, checkpointing)
+    for kind, runs in mine.items():
+        yield Row(f"{name}{kind}.tokens", "tok/s", median([rate(run["seconds"], LENGTH) for run in runs]),
+                  median([rate(run["seconds"], LENGTH) for run in theirs]), peer_name, limit)
+        yield from memory_rows(f"{name}{kind}", runs, theirs, peer_name)
+
+
+def demo(context):
+    yield from qlora(context, "demo", context.demo)
+
+
+def demo_lean(context):
+    yield from qlora(context, "demo_lean", context.demo, "--lean")
+
+
+def demo_checkpointed(context):
+    yield from qlora(context, "demo_ckpt", context.demo, "--checkpointing")
+
+
+def llama_slice(context):
+    yield from qlora(context, "slice", context.llama_slice)
+
+
+def llama_slice_checkpointed(context):
+    yield from qlora(context, "slice_ckpt", context.llama_slice, "--checkpointing")
+
+
+def sft(context):
+    """Useful tokens a second of a whole run, from the start of its first step to the end of its last."""
+    records = os.path.join(context.shared, "data", "alpaca_en_demo.json")
+    if not os.path.exists(records):
+        raise RuntimeError("alpaca_en_demo.json is not here: it is part of the reference folder")
+    job = ours.job("sft", context.demo, {"source": records, "format": "alpaca", "max_records": SFT_RECORDS},
+                   **{"train.epochs": 1, "train.max_length": SFT_LENGTH, "train.packing": True})
+    arguments = ["--model", context.demo.path, "--records", records, "--count", str(SFT_RECORDS), "--length",
+                 str(SFT_LENGTH), "--rank", "64", "--output", os.path.join(context.folder, "trl")]
+    mine, theirs = [], []
+    context.node.train(job)
+    for _ in context.pairs("sft"):
+        mine.append(context.node.train(job))
+        theirs.append(peer.run("sft.py", *arguments, threads=context.threads))
+    limit = context.limits["bf16_gflops"] * 1e9 / context.demo.step_flops(SFT_LENGTH // 16, 64, True)
+    yield Row("sft.tokens", "tok/s", median([sum(run["tokens"]) / (run["ends"][-1] - run["first_step"]) for run in mine]),
+              median([run["tokens"] / (run["end"] - run["first_step"]) for run in theirs]), "TRL", limit)
+    yield Row("sft.first_step", "s", median([run["first_step"] - run["start"] for run in mine]),
+              median([run["first_step"] - run["start"] for run in theirs]), "TRL")
+    yield from memory_rows("sft", mine, theirs, "TRL")
+
+
+def start(context):
+    """What a person waits for: a job of one micro-batch of 128 tokens whose data was prepared before."""
+    tokens = models.write_tokens(os.path.join(context.folder, "start.jsonl"), context.demo.vocabulary, 128, rows=1)
+    job = ours.job("start", context.demo, {"source": tokens, "format": "tokens"},
+                   **{"train.max_steps": 1, "train.max_length": 128})
+    arguments = ["--model", context.demo.path, "--tokens", tokens, "--steps", "1", "--rank", "64", "--checkpointing"]
+    mine, theirs = [], []
+    context.node.train(job)
+    for _ in context.pairs("start"):
+        mine.append(context.node.train(job))
+        theirs.append(peer.run("qlora_step.py", *arguments, threads=context.threads))
+    yield Row("start.first_step", "s", median([run["first_step"] - run["start"] for run in mine]),
+              median([run["first_step"] - run["start"] for run in theirs]), "PEFT+bnb")
+    yield Row("start.step_end", "s", median([run["ends"][0] - run["start"] for run in mine]),
+              median([run["first_step"] + run["seconds"][0] - run["start"] for run in theirs]), "PEFT+bnb")
+    yield Row("start.ftctl_list", "ms", median(context.node.list_milliseconds()))

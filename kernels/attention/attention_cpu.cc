@@ -1,0 +1,209 @@
+// The SIMD versions. This file is compiled once for every instruction set (foreach_target.h includes it
+// again).
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/attention/attention_cpu.cc"
+#include "hwy/foreach_target.h"
+// Behind it, as Highway asks.
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "hwy/contrib/math/math-inl.h"
+#include "kernels/attention/attention.h"
+#include "kernels/number/vectors_inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace ft::kernels {
+namespace HWY_NAMESPACE {
+
+template <typename T>
+void Softmax(const ScoreTile& tile, const float* scores, T* p, float* sums, float* lse) {
+  const Floats d;
+  const auto scale = hn::Set(d, tile.scale);
+  const int64_t width = Grouped<T>(tile.seen + tile.rows);
+  for (int64_t i = 0; i < tile.rows; ++i) {
+    const float* s = scores + i * tile.stride;
+    T* out = p + i * tile.stride;
+    const int64_t visible = tile.seen + i + 1;
+    auto largest = hn::Set(d, s[0]);
+    OverVectors(visible, [&](int64_t j, int64_t n) HWY_ATTR {
+      auto value = LoadPart(s + j, n);
+      if (n < Lanes()) value = hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(n)), value, largest);
+      largest = hn::Max(largest, value);
+    });
+    const float maximum = hn::GetLane(hn::MaxOfLanes(d, largest));
+    const auto shift = hn::Set(d, maximum);
+    auto sum = hn::Zero(d);
+    OverVectors(visible, [&](int64_t j, int64_t n) HWY_ATTR {
+      auto value = hn::Exp(d, hn::Mul(hn::Sub(LoadPart(s + j, n), shift), scale));
+      if (n < Lanes()) value = hn::IfThenElseZero(hn::FirstN(d, static_cast<size_t>(n)), value);
+      sum = hn::Add(sum, value);
+      StorePart(value, out + j, n);
+    });
+    std::memset(static_cast<void*>(out + visible), 0, static_cast<size_t>(width - visible) * sizeof(T));
+    sums[i] = hn::GetLane(hn::SumOfLanes(d, sum));
+    lse[i] = maximum * tile.scale + std::log(sums[i]);
+  }
+}
+
+template <typename T>
+void Normalise(int64_t rows, int64_t size, const float* in, const float* sums, T* out, int64_t stride) {
+  for (int64_t i = 0; i < rows; ++i) {
+    const auto sum = hn::Set(Floats(), sums[i]);
+    OverVectors(size, [=](int64_t c, int64_t n) HWY_ATTR {
+      StorePart(hn::Div(LoadPart(in + i * size + c, n), sum), out + i * stride + c, n);
+    });
+  }
+}
+
+template <typename T>
+void Dots(const HeadRows<T>& a, const HeadRows<T>& b, float* delta) {
+  for (int64_t i = 0; i < a.rows; ++i) {
+    const T *x = a.data + i * a.stride, *y = b.data + i * b.stride;
+    delta[i] = LaneSum(a.size, [=](int64_t c, int64_t n)
+                                   HWY_ATTR { return hn::Mul(LoadPart(x + c, n), LoadPart(y + c, n)); });
+  }
+}
+
+// The bits of a vector rounded to bfloat16, in the lower half of each word. Gradients that are not finite
+// stay so.
+HWY_INLINE hn::Vec<Words> RoundedBits(Vector value) {
+  const Words w;
+  const auto bits = hn::BitCast(w, value);
+  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(w, 1));
+  const auto rounded = hn::ShiftRight<16>(hn::Add(bits, hn::Add(odd, hn::Set(w, 0x7fff))));
+  const auto quiet = hn::Or(hn::ShiftRight<16>(bits), hn::Set(w, 0x40));
+  return hn::IfThenElse(hn::RebindMask(w, hn::IsNaN(value)), quiet, rounded);
+}
+
+// Row j of a gradient tile at queries i...: writes p and ds, returns ds.
+template <typename T>
+HWY_INLINE Vector GradientsOf(const GradientTile& tile, const GradientTileIn<T>& in,
+                              const GradientTileOut<T>& out, int64_t j, int64_t i) {
+  const Floats d;
+  const int64_t at = j * kAttentionTile + i;
+  const auto scale = hn::Set(d, tile.scale);
+  const auto query = hn::Iota(d, static_cast<float>(i));
+  const auto first = hn::Set(d, static_cast<float>(tile.first_key + j - tile.first_query));
+  const auto sees =
+      hn::And(hn::Ge(query, first), hn::Lt(query, hn::Set(d, static_cast<float>(tile.queries))));
+  const auto power = hn::Sub(hn::Mul(Load(in.scores + at), scale), Load(in.lse + i));
+  const auto p = hn::IfThenElseZero(sees, hn::Exp(d, power));
+  const auto slope = hn::Mul(hn::Mul(p, scale), hn::Sub(Load(in.dprobabilities + at), Load(in.delta + i)));
+  const auto ds = hn::IfThenElseZero(sees, slope);
+  Store(p, out.p + at);
+  Store(ds, out.ds + at);
+  return ds;
+}
+
+template <typename T>
+void Gradients(const GradientTile& tile, const GradientTileIn<T>& in, const GradientTileOut<T>& out) {
+  for (int64_t j = 0; j < tile.keys; j += kGroup<T>) {
+    for (int64_t i = 0; i < tile.queries; i += Lanes()) {
+      const auto ds = GradientsOf(tile, in, out, j, i);
+      if constexpr (kGroup<T> == 2) {
+        const auto next = j + 1 < tile.keys ? GradientsOf(tile, in, out, j + 1, i) : hn::Zero(Floats());
+        const auto pair = hn::Or(RoundedBits(ds), hn::ShiftLeft<16>(RoundedBits(next)));
+        hn::StoreU(pair, Words(), reinterpret_cast<uint32_t*>(out.packed + j * kAttentionTile + 2 * i));
+      }
+    }
+  }
+}
+
+#define FT_PER_TYPE(T, Suffix)                                                                          \
+  void Softmax##Suffix(const ScoreTile& tile, const float* scores, T* p, float* sums, float* lse) {     \
+    Softmax<T>(tile, scores, p, sums, lse);                                                             \
+  }                                                                                                     \
+  void Normalise##Suffix(int64_t rows, int64_t size, const float* in, const float* sums, T* out,        \
+                         int64_t stride) {                                                              \
+    Normalise<T>(rows, size, in, sums, out, stride);                                                    \
+  }                                                                                                     \
+  void Dots##Suffix(const HeadRows<T>& a, const HeadRows<T>& b, float* delta) { Dots<T>(a, b, delta); } \
+  void Gradients##Suffix(const GradientTile& tile, const GradientTileIn<T>& in,                         \
+                         const GradientTileOut<T>& out) {                                               \
+    Gradients<T>(tile, in, out);                                                                        \
+  }
+FT_PER_TYPE(float, Float)
+FT_PER_TYPE(BF16, BF16)
+#undef FT_PER_TYPE
+
+}  // namespace HWY_NAMESPACE
+}  // namespace ft::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace ft::kernels {
+
+template <typename T>
+void PackTransposed(const HeadRows<T>& in, T* out) {
+  constexpr int64_t group = kGroup<T>;
+  for (int64_t d = 0; d < in.size; d += group) {
+    for (int64_t row = 0; row < in.rows; ++row) {
+      std::memcpy(out + (d * in.rows + row * group), in.data + row * in.stride + d, sizeof(T) * group);
+    }
+  }
+}
+
+template <typename T>
+void PackRows(const HeadRows<T>& in, T* out) {
+  constexpr int64_t group = kGroup<T>;
+  for (int64_t row = 0; row < Grouped<T>(in.rows); ++row) {
+    T* to = out + row / group * group * in.size + row % group;
+    for (int64_t d = 0; d < in.size; ++d) to[d * group] = row < in.rows ? in.data[row * in.stride + d] : T{};
+  }
+}
+
+template <typename T>
+void Transpose(const HeadRows<T>& in, T* out) {
+  const int64_t width = Grouped<T>(in.rows);
+  for (int64_t d = 0; d < in.size; ++d) {
+    for (int64_t row = 0; row < in.rows; ++row) out[d * width + row] = in.data[row * in.stride + d];
+    for (int64_t row = in.rows; row < width; ++row) out[d * width + row] = T{};
+  }
+}
+
+template <typename T>
+void StoreTransposed(int64_t rows, int64_t size, const float* in, T* out, int64_t stride) {
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t d = 0; d < size; ++d) out[i * stride + d] = FromFloat<T>(in[d * kAttentionTile + i]);
+  }
+}
+
+HWY_EXPORT(SoftmaxFloat);
+HWY_EXPORT(SoftmaxBF16);
+HWY_EXPORT(NormaliseFloat);
+HWY_EXPORT(NormaliseBF16);
+HWY_EXPORT(DotsFloat);
+HWY_EXPORT(DotsBF16);
+HWY_EXPORT(GradientsFloat);
+HWY_EXPORT(GradientsBF16);
+
+#define FT_PER_TYPE(T, Suffix)                                                                     \
+  template void PackTransposed<T>(const HeadRows<T>&, T*);                                         \
+  template void PackRows<T>(const HeadRows<T>&, T*);                                               \
+  template void Transpose<T>(const HeadRows<T>&, T*);                                              \
+  template void StoreTransposed<T>(int64_t, int64_t, const float*, T*, int64_t);                   \
+  template <>                                                                                      \
+  void SoftmaxTile<T>(const ScoreTile& tile, const float* scores, T* p, float* sums, float* lse) { \
+    HWY_DYNAMIC_DISPATCH(Softmax##Suffix)(tile, scores, p, sums, lse);                             \
+  }                                                                                                \
+  template <>                                                                                      \
+  void StoreNormalised<T>(int64_t rows, int64_t size, const float* in, const float* sums, T* out,  \
+                          int64_t stride) {                                                        \
+    HWY_DYNAMIC_DISPATCH(Normalise##Suffix)(rows, size, in, sums, out, stride);                    \
+  }                                                                                                \
+  template <>                                                                                      \
+  void RowDots<T>(const HeadRows<T>& a, const HeadRows<T>& b, float* delta) {                      \
+    HWY_DYNAMIC_DISPATCH(Dots##Suffix)(a, b, delta);                                               \
+  }                                                                                                \
+  template <>                                                                                      \
+  void ScoreGradients<T>(const GradientTile& tile, const GradientTileIn<T>& in,                    \
+                         const GradientTileOut<T>& out) {                                          \
+    HWY_DYNAMIC_DISPATCH(Gradients##Suffix)(tile, in, out);                                        \
+  }
+FT_PER_TYPE(float, Float)
+FT_PER_TYPE(BF16, BF16)
+#undef FT_PER_TYPE
+
+}  // namespace ft::kernels
+#endif  // HWY_ONCE

@@ -1,0 +1,39 @@
+// y = silu(gate) * up with silu(g) = g / (1 + exp(-g)) (Shazeer, arXiv 2002.05202), value by value. Computed
+// in float32, rounded to T once. The inline functions are the definition, for host and device; the array
+// functions are SIMD with an exponential of their own, within 4 units in the last place of it. Thread-safe.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "kernels/number/bf16.h"
+
+namespace ft::kernels {
+
+FT_HOST_DEVICE inline float Sigmoid(float value) { return 1.0f / (1.0f + expf(-value)); }
+
+FT_HOST_DEVICE inline float SwigluValue(float gate, float up) { return gate * Sigmoid(gate) * up; }
+
+struct SwigluGradient {
+  float dgate, dup;
+};
+FT_HOST_DEVICE inline SwigluGradient SwigluBackwardValue(float gate, float up, float dy) {
+  const float sigmoid = Sigmoid(gate);
+  return {dy * up * sigmoid * (1.0f + gate * (1.0f - sigmoid)), dy * gate * sigmoid};
+}
+
+// Values [0, count). y may be gate or up.
+template <typename T>
+void SwigluForward(int64_t count, const T* gate, const T* up, T* y);
+
+// dgate and dup from dy; each may be any of the inputs.
+template <typename T>
+struct SwigluIn {
+  const T* gate = nullptr;
+  const T* up = nullptr;
+  const T* dy = nullptr;
+};
+template <typename T>
+void SwigluBackward(int64_t count, const SwigluIn<T>& in, T* dgate, T* dup);
+
+}  // namespace ft::kernels

@@ -1,0 +1,87 @@
+#include "kernels/swiglu/swiglu.h"
+
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "kernels/swiglu/swiglu_grid.h"
+
+namespace ft::kernels {
+namespace {
+
+struct Inputs {
+  std::vector<float> gate, up, dy;
+};
+
+Inputs RandomInputs(int64_t count) {
+  Inputs in;
+  std::mt19937 random(static_cast<uint32_t>(count));
+  std::normal_distribution<float> normal(0, 3);
+  for (int64_t i = 0; i < count; ++i) {
+    in.gate.push_back(normal(random));
+    in.up.push_back(normal(random));
+    in.dy.push_back(normal(random));
+  }
+  // Where exp overflows and where it vanishes.
+  if (count > 2) in.gate[1] = -200, in.gate[2] = 200;
+  return in;
+}
+
+// Four units in the last place of a float32 beside `expected`; nothing where the sigmoid vanishes.
+float Near(float expected) { return 4 * 1.2e-7f * std::fabs(expected) + 1e-35f; }
+
+class SwigluCounts : public ::testing::TestWithParam<int64_t> {};
+
+TEST_P(SwigluCounts, ArrayFunctionsAreWithinFourUlpsOfTheDefinition) {
+  const int64_t count = GetParam();
+  const Inputs in = RandomInputs(count);
+  std::vector<float> y(count), dgate(count), dup(count);
+  SwigluForward<float>(count, in.gate.data(), in.up.data(), y.data());
+  SwigluBackward<float>(count, {in.gate.data(), in.up.data(), in.dy.data()}, dgate.data(), dup.data());
+  for (int64_t i = 0; i < count; ++i) {
+    const float expected = SwigluValue(in.gate[i], in.up[i]);
+    EXPECT_NEAR(y[i], expected, Near(expected)) << i;
+    const SwigluGradient gradient = SwigluBackwardValue(in.gate[i], in.up[i], in.dy[i]);
+    EXPECT_NEAR(dup[i], gradient.dup, Near(gradient.dup)) << i;
+    // 1 + g (1 - s) may cancel: relative to its terms.
+    const float terms = std::fabs(in.dy[i] * in.up[i]) * (1 + std::fabs(in.gate[i]));
+    EXPECT_NEAR(dgate[i], gradient.dgate, 4 * 1.2e-7f * terms) << i;
+  }
+}
+
+TEST_P(SwigluCounts, GridBodiesEqualTheDefinitionBitForBit) {
+  const int64_t count = GetParam();
+  const Inputs in = RandomInputs(count);
+  std::vector<BF16> gate, up, dy, y(count), dgate(count), dup(count);
+  for (int64_t i = 0; i < count; ++i) {
+    gate.push_back(FromFloat<BF16>(in.gate[i]));
+    up.push_back(FromFloat<BF16>(in.up[i]));
+    dy.push_back(FromFloat<BF16>(in.dy[i]));
+  }
+  Emulate(SwigluForwardBody<BF16>{count, gate.data(), up.data(), y.data()});
+  Emulate(SwigluBackwardBody<BF16>{count, {gate.data(), up.data(), dy.data()}, dgate.data(), dup.data()});
+  for (int64_t i = 0; i < count; ++i) {
+    const float g = ToFloat(gate[i]), u = ToFloat(up[i]);
+    EXPECT_EQ(y[i].bits, FromFloat<BF16>(SwigluValue(g, u)).bits) << i;
+    const SwigluGradient gradient = SwigluBackwardValue(g, u, ToFloat(dy[i]));
+    EXPECT_EQ(dgate[i].bits, FromFloat<BF16>(gradient.dgate).bits) << i;
+    EXPECT_EQ(dup[i].bits, FromFloat<BF16>(gradient.dup).bits) << i;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Odd, SwigluCounts, ::testing::Values(1, 15, 16, 17, 255, 256, 257, 1003));
+
+TEST(Swiglu, GradientsAreThoseOfTheDefinition) {
+  for (const float gate : {-5.0f, -0.3f, 0.0f, 0.7f, 4.0f}) {
+    const float up = 1.7f, dy = -0.6f, step = 1e-2f;
+    const SwigluGradient gradient = SwigluBackwardValue(gate, up, dy);
+    const double slope =
+        (double{SwigluValue(gate + step, up)} - double{SwigluValue(gate - step, up)}) / (2 * double{step});
+    EXPECT_NEAR(gradient.dgate, slope * dy, 1e-4);
+    EXPECT_NEAR(gradient.dup, SwigluValue(gate, 1) * dy, 1e-6);
+  }
+}
+
+}  // namespace
+}  // namespace ft::kernels

@@ -1,0 +1,19 @@
+// Whether the installed NVIDIA driver can run what this library is built for.
+#pragma once
+
+#include <string>
+
+namespace ft::cuda {
+
+// CUDA 13 programs run on drivers of branch 580 and newer (minor-version compatibility).
+inline constexpr int kOldestDriverCuda = 13000;
+inline constexpr int kOldestDriverBranch = 580;
+
+// `driver_cuda` is what cudaDriverGetVersion gives: 1000 x major + 10 x minor of the newest CUDA that the
+// driver knows; 0 without a driver. Empty when it is new enough.
+std::string DriverRefusal(int driver_cuda);
+
+// Asks the driver itself.
+std::string CheckDriver();
+
+}  // namespace ft::cuda
