@@ -36,6 +36,7 @@ class Coordinator {
   void BuildServices();
   Status Serve();
   void Housekeep();
+  void WakeBackedOff();
   void RemoveOrphanFiles();
 
   Config config_;

@@ -22,8 +22,10 @@ Status Config::Complete() {
   if (coordinator.empty())
     coordinator = "unix:" + (config::DefaultDataDir("finetuned") / "worker.sock").string();
   if (!IsLocal(coordinator)) {
-    return absl::InvalidArgumentError(StrCat("coordinator: ", coordinator, " is on another machine, and this version speaks plain "
-                                             "text only: use unix:/PATH or 127.0.0.1:PORT, through ssh -L where it is elsewhere"));
+    return absl::InvalidArgumentError(
+        StrCat("coordinator: ", coordinator,
+               " is on another machine, and this version speaks plain "
+               "text only: use unix:/PATH or 127.0.0.1:PORT, through ssh -L where it is elsewhere"));
   }
   if (data.empty()) data = config::DefaultDataDir("ft-worker").string();
   data = fs::absolute(data).lexically_normal().string();
@@ -38,6 +40,10 @@ Status Config::Complete() {
     rank_binary = (fs::read_symlink("/proc/self/exe", error).parent_path() / "ft-rank").string();
   }
   if (cores < 0 || cores > 4096) return absl::InvalidArgumentError("cores: must be from 0 (all) to 4096");
+  if (!shared.empty()) shared = fs::absolute(shared).lexically_normal().string();
+  if (address.empty()) return absl::InvalidArgumentError("address: must not be empty");
+  if (hang_timeout < absl::Milliseconds(10) || start_timeout < absl::Milliseconds(10))
+    return absl::InvalidArgumentError("hang_timeout and start_timeout: must be at least 10ms");
   if (poll < absl::Milliseconds(1)) return absl::InvalidArgumentError("poll: must be at least 1ms");
   if (log_format != "text" && log_format != "json")
     return absl::InvalidArgumentError("log_format: must be text or json");
@@ -47,6 +53,8 @@ Status Config::Complete() {
 Status ReadConfigFile(const std::filesystem::path& path, Config* config) {
   config::ConfigReader reader;
   reader.Bind("coordinator", &config->coordinator);
+  reader.Bind("address", &config->address);
+  reader.Bind("shared", &config->shared);
   reader.Bind("data", &config->data);
   reader.Bind("node_id", &config->node_id);
   reader.Bind("cores", &config->cores);
@@ -54,6 +62,8 @@ Status ReadConfigFile(const std::filesystem::path& path, Config* config) {
   reader.Bind("metrics", &config->metrics);
   reader.Bind("nvml", &config->nvml);
   reader.Bind("poll", &config->poll);
+  reader.Bind("hang_timeout", &config->hang_timeout);
+  reader.Bind("start_timeout", &config->start_timeout);
   reader.Bind("labels", &config->labels);
   reader.Bind("log_format", &config->log_format);
   reader.Bind("log_level", &config->log_level);
