@@ -10,6 +10,7 @@
 
 #include "core/rpc/listener.h"
 #include "core/rpc/logging.h"
+#include "core/tls/credentials.h"
 #include "worker/agent/agent.h"
 #include "worker/agent/config.h"
 #include "worker/supervisor/supervisor.h"
@@ -61,7 +62,7 @@ int main(int argc, char** argv) {
       "user on this machine."};
   app.add_option("--config", config_file, "YAML file with any of the keys of docs/config.md");
   auto* data = app.add_option("--data", "data folder");
-  auto* coordinator = app.add_option("--coordinator", "unix:/path/worker.sock or 127.0.0.1:PORT");
+  auto* coordinator = app.add_option("--coordinator", "unix:/path/worker.sock or HOST:PORT");
   auto* node = app.add_option("--node-id", "name of this node");
   auto* cores = app.add_option("--cores", "cores to offer, 0 = all");
   auto* rank_binary = app.add_option("--rank-binary", "the ft-rank program");
@@ -85,5 +86,7 @@ int main(int argc, char** argv) {
   }
   if (const ft::Status complete = config.Complete(); !complete.ok()) return Fail(complete);
   if (is_agent) return RunAgent(config);
+  const ft::Status files = ft::tls::Check({config.certificate, config.key, config.ca}, "ca");
+  if (!files.ok()) return Fail(files);
   return RunSupervisor(config, std::vector<std::string>(argv + 1, argv + argc));
 }

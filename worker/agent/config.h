@@ -13,6 +13,9 @@ namespace ft::agent {
 
 struct Config {
   std::string coordinator;  // unix:/path or host:port; default the worker socket in finetuned's data folder.
+  std::string certificate;  // PEM files: our certificate, its key, and who signs the coordinator's; all three or none.
+  std::string key;
+  std::string ca;
   std::string data;         // Default $XDG_DATA_HOME/ft-worker or ~/.local/share/ft-worker.
   std::string node_id;      // Default the host name.
   int64_t cores = 0;        // Offered to ranks; 0 = all this process may use.
@@ -25,6 +28,7 @@ struct Config {
   std::string log_level = "info";
 
   Status Complete();
+  bool has_tls() const { return !ca.empty(); }
   std::filesystem::path RunsDir() const { return std::filesystem::path(data) / "runs"; }
   std::filesystem::path CacheDir() const { return std::filesystem::path(data) / "cache"; }
 };
