@@ -18,7 +18,8 @@ class RoleCheck final : public grpc::AuthMetadataProcessor {
   explicit RoleCheck(std::string role) : role_(std::move(role)) {}
   bool IsBlocking() const override { return false; }
 
-  grpc::Status Process(const InputMetadata&, grpc::AuthContext* context, OutputMetadata*, OutputMetadata*) override {
+  grpc::Status Process(const InputMetadata&, grpc::AuthContext* context, OutputMetadata*,
+                       OutputMetadata*) override {
     for (const grpc::string_ref& uri : context->FindPropertyValues(GRPC_PEER_URI_PROPERTY_NAME)) {
       if (uri == role_) return grpc::Status::OK;
     }
@@ -74,8 +75,8 @@ StatusOr<std::shared_ptr<grpc::AuthMetadataProcessor>> RequireToken(const std::s
     std::string name, digest, rest;
     if (!(words >> name) || name.starts_with('#')) continue;
     if (!(words >> digest) || !IsDigest(digest) || words >> rest) {
-      return absl::InvalidArgumentError(
-          StrCat("tokens: ", path, ":", number, ": write NAME and the SHA-256 of the token, 64 hexadecimal digits"));
+      return absl::InvalidArgumentError(StrCat(
+          "tokens: ", path, ":", number, ": write NAME and the SHA-256 of the token, 64 hexadecimal digits"));
     }
     digests.insert(digest);
   }

@@ -53,8 +53,8 @@ StatusOr<Key> ReadKey(const std::string& path) {
 }
 
 std::shared_ptr<grpc::experimental::CertificateProviderInterface> Watch(const Files& files) {
-  return std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(files.key, files.certificate, files.ca,
-                                                                               kLookAgainSeconds);
+  return std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(files.key, files.certificate,
+                                                                              files.ca, kLookAgainSeconds);
 }
 
 }  // namespace
