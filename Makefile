@@ -11,6 +11,7 @@ BUILD := build/$(PRESET)
 JOBS ?= $(shell nproc)
 DIR ?= $(firstword $(wildcard ../shared/golden) tests/golden)
 CASES ?= *
+DTYPE ?= fp32
 PREFIX ?= /usr/local
 PAIRS ?= 5
 
@@ -43,9 +44,9 @@ test: build ## Set up, build and run every test that needs neither GPU nor hours
 	@cmake/setup.sh --python-checks
 	@$(LOCKED) ctest --test-dir $(BUILD) -LE soak -j $(JOBS) $(if $(ONLY),-R '$(ONLY)')
 
-golden: ## Compare with reference results: make golden DIR=folder CASES=glob.
+golden: ## Compare with reference results: make golden DIR=folder CASES=glob DTYPE=fp32|bf16|fp16.
 	@$(MAKE) --no-print-directory build TARGET=ft-rank
-	@$(BUILD)/bin/ft-rank golden '$(DIR)' --cases '$(CASES)'
+	@$(BUILD)/bin/ft-rank golden '$(DIR)' --cases '$(CASES)' --dtype '$(DTYPE)'
 
 demo: ## Set up, build, fine-tune a real model, talk to it.
 	@$(MAKE) --no-print-directory build TARGET='$(PROGRAMS)'

@@ -63,6 +63,7 @@ int main(int argc, char** argv) {
   app.add_option("--config", config_file, "YAML file with any of the keys of docs/config.md");
   auto* data = app.add_option("--data", "data folder");
   auto* coordinator = app.add_option("--coordinator", "unix:/path/worker.sock or HOST:PORT");
+  auto* address = app.add_option("--address", "where ranks on other nodes reach the ranks of this one");
   auto* node = app.add_option("--node-id", "name of this node");
   auto* cores = app.add_option("--cores", "cores to offer, 0 = all");
   auto* rank_binary = app.add_option("--rank-binary", "the ft-rank program");
@@ -77,6 +78,7 @@ int main(int argc, char** argv) {
     }
     if (data->count() > 0) config.data = data->as<std::string>();
     if (coordinator->count() > 0) config.coordinator = coordinator->as<std::string>();
+    if (address->count() > 0) config.address = address->as<std::string>();
     if (node->count() > 0) config.node_id = node->as<std::string>();
     if (cores->count() > 0) config.cores = cores->as<int64_t>();
     if (rank_binary->count() > 0) config.rank_binary = rank_binary->as<std::string>();

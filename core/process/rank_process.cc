@@ -16,6 +16,8 @@ nlohmann::json ToJson(const RankProcess& rank) {
   json["pid"] = rank.pid;
   json["boot_id"] = rank.boot_id;
   json["start_ticks"] = rank.start_ticks;
+  if (rank.strict) json["strict"] = true;
+  if (!rank.end_reason.empty()) json["end_reason"] = rank.end_reason;
   if (rank.wait_status) json["wait_status"] = *rank.wait_status;
   return json;
 }
@@ -31,6 +33,8 @@ StatusOr<RankProcess> RankFromJson(const nlohmann::json& json) {
   rank.kind = json.value("kind", "");
   rank.pid = json.value("pid", 0);
   rank.boot_id = json.value("boot_id", "");
+  rank.strict = json.value("strict", false);
+  rank.end_reason = json.value("end_reason", "");
   rank.start_ticks = json.value("start_ticks", uint64_t{0});
   if (json.contains("wait_status")) rank.wait_status = json.value("wait_status", 0);
   return rank;

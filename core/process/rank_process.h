@@ -28,8 +28,10 @@ struct RankProcess {
   std::string boot_id;
   uint64_t start_ticks = 0;  // Of /proc/PID/stat.
   std::optional<int> wait_status;
-  UniqueFd pidfd;    // While it runs.
-  UniqueFd control;  // Our end of its control socket, kept for the next agent.
+  bool strict = false;     // Must not outlive the node's lease.
+  std::string end_reason;  // What the supervisor killed it for; empty = nothing.
+  UniqueFd pidfd;          // While it runs.
+  UniqueFd control;        // Our end of its control socket, kept for the next agent.
 };
 
 nlohmann::json ToJson(const RankProcess& rank);

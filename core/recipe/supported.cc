@@ -8,14 +8,11 @@ Status CheckSupported(const JobSpec& spec) {
     if (unsupported) StrAppend(&text, text.empty() ? "" : "\n", what, " is not supported yet: ", instead);
   };
   refuse(!spec.recipe.empty(), "recipe", "write the settings into the job file");
-  refuse(spec.train.packing, "train.packing: true", "use packing: false");
   refuse(spec.train.optimizer.kind == "paged_adamw", "train.optimizer.kind: paged_adamw", "use adamw");
-  refuse(spec.model.dtype == "fp16", "model.dtype: fp16", "use bf16, fp32 or auto");
   refuse(spec.method.kind == "int8_lora", "method.kind: int8_lora", "use qlora, lora or full");
-  refuse(spec.parallel.ranks > 1 || spec.parallel.max_ranks > 1, "parallel.ranks above 1", "use ranks: 1");
   refuse(spec.parallel.zero > 0, "parallel.zero above 0", "use zero: 0");
-  refuse(spec.parallel.offload.optimizer != "none" || spec.parallel.offload.parameters != "none", "parallel.offload",
-         "use none");
+  refuse(spec.parallel.offload.optimizer != "none" || spec.parallel.offload.parameters != "none",
+         "parallel.offload", "use none");
   refuse(spec.resources.device == "gpu", "resources.device: gpu", "use cpu or auto");
   refuse(!spec.train.evaluate.sets.empty(), "train.evaluate.sets", "use holdout and train.evaluate.prompts");
   refuse(spec.train.loss != "token_mean", "train.loss: microbatch_mean", "use token_mean");

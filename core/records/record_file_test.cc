@@ -31,14 +31,16 @@ TEST_F(RecordFileTest, EveryKindComesBack) {
   ASSERT_TRUE(writer->Write(Note{.severity = "INFO", .reason = "R"}).ok());
   ASSERT_TRUE(writer->Write(Prepared{.samples = 2, .report = {"a", "b"}}).ok());
   ASSERT_TRUE(writer->Write(Result{.state = ResultState::kSucceeded, .step = 7}).ok());
+  ASSERT_TRUE(writer->Write(Rendezvous{.address = "127.0.0.1:4000"}).ok());
   auto records = ReadRecords(path_);
   ASSERT_TRUE(records.ok()) << records.status();
-  ASSERT_EQ(records->size(), 9u);
+  ASSERT_EQ(records->size(), 10u);
   for (size_t i = 0; i < records->size(); ++i) EXPECT_EQ((*records)[i].sequence, i + 1);
   EXPECT_EQ(std::get<Step>((*records)[1].body).phase_seconds.at("forward"), 0.25);
   EXPECT_EQ(std::get<Sample>((*records)[5].body).text, "好");
   EXPECT_EQ(std::get<Prepared>((*records)[7].body).report.size(), 2u);
   EXPECT_EQ(std::get<Result>((*records)[8].body).state, ResultState::kSucceeded);
+  EXPECT_EQ(std::get<Rendezvous>((*records)[9].body).address, "127.0.0.1:4000");
 }
 
 TEST_F(RecordFileTest, TornTailIsCutAtEveryLengthAndSequenceGoesOn) {

@@ -18,6 +18,7 @@ struct Encoder {
     p.set_trainable_parameters(plan.trainable_parameters);
     p.set_numeric_fingerprint(plan.numeric_fingerprint);
   }
+  void operator()(const Rendezvous& rendezvous) { out.mutable_rendezvous()->set_address(rendezvous.address); }
   void operator()(const Step& step) {
     auto& p = *out.mutable_step();
     p.set_step(step.step);
@@ -148,6 +149,7 @@ StatusOr<Record> Decode(std::string_view bytes) {
       record.body = Plan{in.plan().total_steps(), in.plan().first_step(), in.plan().parameters(),
                          in.plan().trainable_parameters(), in.plan().numeric_fingerprint()};
       break;
+    case pb::RankRecord::kRendezvous: record.body = Rendezvous{in.rendezvous().address()}; break;
     case pb::RankRecord::KIND_NOT_SET: return absl::DataLossError("a record has no body this version knows");
   }
   return record;

@@ -21,6 +21,11 @@ struct Plan {
   std::string numeric_fingerprint;
 };
 
+// Of rank 0: where the peers of other nodes meet it.
+struct Rendezvous {
+  std::string address;  // HOST:PORT
+};
+
 struct Step {
   int64_t step = 0;
   double loss = 0;
@@ -95,7 +100,7 @@ struct Result {
 struct Record {
   uint64_t sequence = 0;
   int64_t unix_nanos = 0;
-  std::variant<Step, Eval, Beat, Checkpoint, Sample, Note, Prepared, Result, Plan> body;
+  std::variant<Step, Eval, Beat, Checkpoint, Sample, Note, Prepared, Result, Plan, Rendezvous> body;
 };
 
 // The protobuf bytes of a record, and back. Decode refuses bytes without a known body.

@@ -113,6 +113,7 @@ StatusOr<state::spb::StoredJob> Admit(const pb::CreateJobRequest& request, const
   row.set_threads(spec.resources.threads);
   row.set_device(spec.resources.device == "gpu" ? "gpu" : "cpu");
   row.set_device_memory_bytes(spec.resources.device_memory_bytes);
+  row.set_strict_exclusive(spec.strict_exclusive);
   row.set_keep_last(spec.train.checkpoint.keep_last);
   pb::Job& job = *row.mutable_job();
   job.set_display_name(spec.name);

@@ -11,6 +11,11 @@ Status Config::Complete() {
   if (socket.empty()) socket = data + "/finetuned.sock";
   if (worker_socket.empty()) worker_socket = data + "/worker.sock";
   if (lease < absl::Milliseconds(100)) return absl::InvalidArgumentError("lease: must be at least 100ms");
+  for (const absl::Duration time : {stall, node_loss_timeout, strict_margin, retry_backoff}) {
+    if (time < absl::Milliseconds(10))
+      return absl::InvalidArgumentError(
+          "stall, node_loss_timeout, strict_margin and retry_backoff: must be at least 10ms");
+  }
   if (keep_events < 1000) return absl::InvalidArgumentError("keep_events: must be at least 1000");
   if (log_format != "text" && log_format != "json")
     return absl::InvalidArgumentError("log_format: must be text or json");
@@ -48,6 +53,10 @@ Status ReadConfigFile(const std::filesystem::path& path, Config* config) {
   reader.Bind("metrics", &config->metrics);
   reader.Bind("roots", &config->roots);
   reader.Bind("lease", &config->lease);
+  reader.Bind("stall", &config->stall);
+  reader.Bind("node_loss_timeout", &config->node_loss_timeout);
+  reader.Bind("strict_margin", &config->strict_margin);
+  reader.Bind("retry_backoff", &config->retry_backoff);
   reader.Bind("keep_events", &config->keep_events);
   reader.Bind("log_format", &config->log_format);
   reader.Bind("log_level", &config->log_level);

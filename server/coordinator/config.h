@@ -24,9 +24,13 @@ struct Config {
   std::string metrics = "127.0.0.1:9464";  // Prometheus; 0 = off.
   std::vector<std::string> roots;          // Folders that models and data may come from; empty = anywhere.
   absl::Duration lease = absl::Seconds(15);
-  int64_t keep_events = 10'000'000;  // Newest events kept for watches to resume from.
-  std::string log_format = "text";   // text | json
-  std::string log_level = "info";    // trace | debug | info | warn | error
+  absl::Duration stall = absl::Seconds(15);  // Without a beat while a node is silent: the gang is dead.
+  absl::Duration node_loss_timeout = absl::Seconds(120);  // The same, where no other node can bear witness.
+  absl::Duration strict_margin = absl::Seconds(5);  // Beyond a lease, before a strict_exclusive job restarts.
+  absl::Duration retry_backoff = absl::Seconds(1);  // First wait after failures that wait; doubled in a row.
+  int64_t keep_events = 10'000'000;                 // Newest events kept for watches to resume from.
+  std::string log_format = "text";                  // text | json
+  std::string log_level = "info";                   // trace | debug | info | warn | error
 
   // Fills what depends on other values; INVALID_ARGUMENT when a value cannot be.
   Status Complete();

@@ -42,9 +42,12 @@ Status Coordinator::Start() {
   ASSIGN_OR_RETURN(state::ClusterState initial, store_->Load());
   spdlog::info("store opened: term {}, revision {}, {} job(s), SQLite {}", initial.term, initial.revision,
                initial.jobs.size(), sqlite3_libversion());
+  initial.policy.backoff = config_.retry_backoff;
   spool_ = std::make_unique<spool::Spool>(config_.data);
   loop_ = std::make_unique<state::StateLoop>(*store_, clock_, std::move(initial));
-  fleet_ = std::make_unique<fleet::Fleet>(*loop_, clock_, fleet::FleetOptions{config_.lease});
+  fleet_ = std::make_unique<fleet::Fleet>(
+      *loop_, clock_,
+      fleet::VerdictRules{config_.lease, config_.stall, config_.node_loss_timeout, config_.strict_margin});
   hub_ = std::make_unique<api::WatchHub>(*loop_, probe_);
   loop_->OnCommitted([this](const state::Committed& committed) { hub_->OnCommitted(committed); });
   loop_->OnCommands([this](const std::vector<state::NodeCommand>& commands) { fleet_->Dispatch(commands); });
@@ -140,8 +143,16 @@ void Coordinator::Stop() {
   loop_.reset();
 }
 
-// Once a second: gauges; once an hour: old requests and events.
+// Jobs whose back-off has ended are looked at by the next pass.
+void Coordinator::WakeBackedOff() {
+  if (state::HasEndedBackOff(loop_->working(), clock_.Now()) &&
+      !loop_->Post(state::SchedulePass{}, nullptr).ok())
+    spdlog::warn("a scheduling pass is put off");
+}
+
+// Once a second: gauges and back-offs; once an hour: old requests and events.
 void Coordinator::Housekeep() {
+  WakeBackedOff();
   probe_.Refresh(*loop_->published(), fleet_->counts(), loop_->waiting());
   if (++ticks_ % kTicksPerHour == 1) {
     const int64_t keep = config_.keep_events;

@@ -38,6 +38,7 @@ class Coordinator {
   void BuildServices();
   Status Serve();
   void Housekeep();
+  void WakeBackedOff();
   void RemoveOrphanFiles();
 
   Config config_;

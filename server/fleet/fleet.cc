@@ -24,9 +24,14 @@ Status SessionUnknown() {
 
 }  // namespace
 
-Fleet::Fleet(state::StateLoop& loop, const Clock& clock, FleetOptions options)
-    : loop_(loop), clock_(clock), options_(options), term_(loop.published()->term), timer_(loop.context()) {
-  const absl::Duration grace_end = clock_.BootTime() + options_.lease;
+Fleet::Fleet(state::StateLoop& loop, const Clock& clock, VerdictRules rules)
+    : loop_(loop),
+      clock_(clock),
+      rules_(rules),
+      term_(loop.published()->term),
+      timer_(loop.context()),
+      witness_(rules) {
+  const absl::Duration grace_end = clock_.BootTime() + rules_.lease;
   loop.published()->nodes.ForEach(
       [&](const state::NodePtr& node) { silent_nodes_[node->node_id()] = grace_end; });
 }
@@ -47,46 +52,75 @@ void Fleet::Stop() {
   for (const auto& sink : sinks) sink->Close();
 }
 
-void Fleet::Tick() {
-  std::vector<std::string> lost, silent;
+std::vector<std::string> Fleet::FindLostLocked(absl::Duration now) {
+  std::vector<std::string> lost;
+  for (auto& [node_id, session] : sessions_) {
+    if (session.suspect || now < session.deadline) continue;
+    session.suspect = true;
+    ++counts_.expirations;
+    lost.push_back(node_id);
+  }
+  for (auto it = silent_nodes_.begin(); it != silent_nodes_.end();) {
+    if (now < it->second) {
+      ++it;
+      continue;
+    }
+    lost.push_back(it->first);
+    it = silent_nodes_.erase(it);
+  }
+  for (const std::string& node_id : lost) silences_.try_emplace(node_id, Silence{now, now});
+  return lost;
+}
+
+void Fleet::PostLost(const std::vector<std::string>& lost) {
+  for (const std::string& node_id : lost) {
+    spdlog::warn("node {} is out of contact: its lease ran out", node_id);
+    if (loop_.Post(state::NodeContactLost{node_id}, nullptr).ok()) continue;
+    std::lock_guard lock(mutex_);
+    silent_nodes_[node_id] = clock_.BootTime();
+  }
+}
+
+// What could not be posted is found again at the next look.
+void Fleet::JudgeSilent(absl::Duration now) {
+  std::map<std::string, absl::Duration> silent;
+  std::vector<std::string> remind;
   {
     std::lock_guard lock(mutex_);
-    if (stopped_) return;
-    const absl::Duration now = clock_.BootTime();
-    for (auto& [node_id, session] : sessions_) {
-      if (session.suspect || now < session.deadline) continue;
-      session.suspect = true;
-      ++counts_.expirations;
-      lost.push_back(node_id);
-    }
-    for (auto it = silent_nodes_.begin(); it != silent_nodes_.end();) {
-      if (now < it->second) {
-        ++it;
-        continue;
-      }
-      lost.push_back(it->first);
-      it = silent_nodes_.erase(it);
-    }
-    for (const std::string& node_id : lost) lost_since_[node_id] = now;
-    for (auto& [node_id, since] : lost_since_) {
-      if (now - since < options_.node_loss) continue;
-      since = now;
-      silent.push_back(node_id);
+    for (auto& [node_id, silence] : silences_) {
+      silent[node_id] = silence.since;
+      if (now - silence.reminded < rules_.node_loss) continue;
+      silence.reminded = now;
+      remind.push_back(node_id);
     }
   }
-  for (const std::string& node_id : silent) {
-    // Repeated after another timeout, so one that finds the inbox full is not missed.
+  for (Finding& finding : witness_.Look(loop_.working(), silent, now)) {
+    spdlog::warn("job {} attempt {}: {}", finding.job_id, finding.epoch, finding.message);
+    state::Event event;
+    if (finding.verdict == Verdict::kDead) {
+      event = state::AttemptDead{finding.job_id, finding.epoch, finding.nodes, finding.message};
+    } else {
+      event = state::AttemptAlive{finding.job_id, finding.epoch, finding.message};
+    }
+    if (!loop_.Post(std::move(event), nullptr).ok()) spdlog::warn("the inbox is full: it is judged again");
+  }
+  for (const std::string& node_id : remind) {
     if (!loop_.Post(state::NodeSilent{node_id}, nullptr).ok())
       spdlog::warn("node {} stays out of contact", node_id);
   }
-  for (const std::string& node_id : lost) {
-    spdlog::warn("node {} is out of contact: its lease ran out", node_id);
-    if (!loop_.Post(state::NodeContactLost{node_id}, nullptr).ok()) {
-      std::lock_guard lock(mutex_);
-      silent_nodes_[node_id] = clock_.BootTime();
-    }
+}
+
+void Fleet::Tick() {
+  const absl::Duration now = clock_.BootTime();
+  std::vector<std::string> lost;
+  {
+    std::lock_guard lock(mutex_);
+    if (stopped_) return;
+    lost = FindLostLocked(now);
   }
-  timer_.expires_after(std::chrono::milliseconds(absl::ToInt64Milliseconds(options_.lease / 10) + 1));
+  PostLost(lost);
+  JudgeSilent(now);
+  timer_.expires_after(std::chrono::milliseconds(absl::ToInt64Milliseconds(rules_.lease / 10) + 1));
   timer_.async_wait([this](const boost::system::error_code& error) {
     if (!error) Tick();
   });
@@ -129,14 +163,14 @@ void Fleet::Open(const wpb::RegisterWorkerRequest& request, const state::Reply& 
   session.devices.assign(request.devices().begin(), request.devices().end());
   response.set_session_id(session.id);
   response.set_coordinator_term(term_);
-  response.set_lease_millis(absl::ToInt64Milliseconds(options_.lease));
+  response.set_lease_millis(absl::ToInt64Milliseconds(rules_.lease));
   for (const auto& verdict : reply.verdicts) *response.add_verdicts() = verdict;
   std::shared_ptr<CommandSink> replaced;
   {
     std::lock_guard lock(mutex_);
-    session.deadline = clock_.BootTime() + options_.lease;
+    session.deadline = clock_.BootTime() + rules_.lease;
     silent_nodes_.erase(session.node_id);
-    lost_since_.erase(session.node_id);
+    silences_.erase(session.node_id);
     Session& slot = sessions_[session.node_id];
     replaced = std::move(slot.sink);
     slot = std::move(session);
@@ -156,19 +190,24 @@ Fleet::Session* Fleet::FindLocked(const std::string& session_id) {
 StatusOr<wpb::RenewLeaseResponse> Fleet::Renew(const wpb::RenewLeaseRequest& request) {
   wpb::RenewLeaseResponse response;
   response.set_coordinator_term(term_);
-  response.set_lease_millis(absl::ToInt64Milliseconds(options_.lease));
-  std::string regained;
+  response.set_lease_millis(absl::ToInt64Milliseconds(rules_.lease));
+  std::string node_id, regained;
   {
     std::lock_guard lock(mutex_);
     Session* session = FindLocked(request.session_id());
     if (session == nullptr) return SessionUnknown();
-    session->deadline = clock_.BootTime() + options_.lease;
+    node_id = session->node_id;
+    session->deadline = clock_.BootTime() + rules_.lease;
     if (request.devices_size() > 0)
       session->devices.assign(request.devices().begin(), request.devices().end());
     ++counts_.renewals;
     if (session->suspect) regained = session->node_id;
     session->suspect = false;
-    lost_since_.erase(session->node_id);
+    silences_.erase(session->node_id);
+  }
+  const state::Snapshot published = loop_.published();
+  for (const wpb::RankRef& ref : request.ranks()) {
+    if (!state::CheckFence(*published, node_id, ref).ok()) *response.add_revoked() = ref;
   }
   if (!regained.empty()) {
     const Status posted = loop_.Post(state::NodeContactRegained{regained}, nullptr);

@@ -1,9 +1,9 @@
 // Sessions, leases and command streams of workers. Lives in memory only: after a restart workers register
 // again.
 //
-// A lease that runs out makes its node SUSPECT and nothing else. After the coordinator's own start every
-// known node has one whole lease to come back before anything is said about it. Renewals touch neither the
-// loop nor the store. Thread-safe.
+// A lease that runs out makes its node SUSPECT and nothing else; what becomes of its attempts is the
+// witness's to say (witness.h). After the coordinator's own start every known node has one whole lease to
+// come back before anything is said about it. Renewals touch neither the loop nor the store. Thread-safe.
 #pragma once
 
 #include <utility>
@@ -17,6 +17,7 @@
 
 #include "absl/time/time.h"
 #include "core/base/clock.h"
+#include "server/fleet/witness.h"
 #include "server/state/state_loop.h"
 
 namespace ft::fleet {
@@ -32,12 +33,6 @@ class CommandSink {
   virtual void Close() = 0;
 };
 
-struct FleetOptions {
-  absl::Duration lease = absl::Seconds(15);
-  absl::Duration node_loss =
-      absl::Seconds(120);  // After which cancelled jobs no longer wait for a silent node.
-};
-
 struct FleetCounts {
   int64_t renewals = 0;
   int64_t expirations = 0;
@@ -47,13 +42,14 @@ class Fleet {
  public:
   using Registered = std::function<void(const Status&, const wpb::RegisterWorkerResponse&)>;
 
-  Fleet(state::StateLoop& loop, const Clock& clock, FleetOptions options);
+  Fleet(state::StateLoop& loop, const Clock& clock, VerdictRules rules);
   // Starts the lease timer on the loop's context. REQUIRES: the loop is started.
   void Start();
   void Stop();
 
   // ALREADY_EXISTS while another incarnation of the node holds a live lease.
   void Register(const wpb::RegisterWorkerRequest& request, Registered done);
+  // Revokes the ranks it names whose epoch is over.
   StatusOr<wpb::RenewLeaseResponse> Renew(const wpb::RenewLeaseRequest& request);
   // The session's node; SESSION_UNKNOWN makes the worker register again.
   StatusOr<std::string> NodeOf(const std::string& session_id) const;
@@ -80,21 +76,31 @@ class Fleet {
     std::map<int64_t, wpb::Command> outstanding;
   };
 
+  struct Silence {
+    absl::Duration since;
+    absl::Duration reminded;
+  };
+
   void Tick();
+  // Nodes whose lease has run out since the last look. REQUIRES: mutex_ held.
+  std::vector<std::string> FindLostLocked(absl::Duration now);
+  void PostLost(const std::vector<std::string>& lost);
+  void JudgeSilent(absl::Duration now);
   void SendLocked(Session& session, wpb::Command command);
   Session* FindLocked(const std::string& session_id);
   void Open(const wpb::RegisterWorkerRequest& request, const state::Reply& reply, const Registered& done);
 
   state::StateLoop& loop_;
   const Clock& clock_;
-  const FleetOptions options_;
+  const VerdictRules rules_;
   const int64_t term_;
   boost::asio::steady_timer timer_;
+  Witness witness_;  // The loop's thread.
 
   mutable std::mutex mutex_;
   std::map<std::string, Session> sessions_;             // by node id
   std::map<std::string, absl::Duration> silent_nodes_;  // known, not registered since the start: deadline
-  std::map<std::string, absl::Duration> lost_since_;    // out of contact: since when, or the last reminder
+  std::map<std::string, Silence> silences_;             // of nodes out of contact
   int64_t next_command_ = 1;
   FleetCounts counts_;
   bool stopped_ = false;

@@ -20,6 +20,11 @@ int UsableGpus(const NodeCapacity& node, const Gang& gang) {
       [&](const FreeDevice& device) { return device.free_memory_bytes >= gang.device_memory_bytes; }));
 }
 
+bool MayUse(const Gang& gang, const NodeCapacity& node) {
+  return gang.nodes.empty() ||
+         std::find(gang.nodes.begin(), gang.nodes.end(), node.node_id) != gang.nodes.end();
+}
+
 // How many ranks with `threads` each the node can take now.
 int Room(const NodeCapacity& node, const Gang& gang, int threads) {
   int room = gang.takes_cores ? node.free_cores / threads : gang.ranks;
@@ -51,7 +56,7 @@ void Take(NodeCapacity& node, const Gang& gang, int ranks, Assignment& out) {
 std::optional<Assignment> OnOneNode(const Gang& gang, std::vector<NodeCapacity>& nodes) {
   NodeCapacity* best = nullptr;
   for (NodeCapacity& node : nodes) {
-    if (!gang.node_id.empty() && node.node_id != gang.node_id) continue;
+    if (!MayUse(gang, node)) continue;
     if (Room(node, gang, ThreadsOn(node, gang, gang.ranks)) < gang.ranks) continue;
     if (best == nullptr || node.free_cores < best->free_cores) best = &node;
   }
@@ -64,13 +69,14 @@ std::optional<Assignment> OnOneNode(const Gang& gang, std::vector<NodeCapacity>&
 // Over several nodes, fullest first. All ranks have the same number of threads, because the arithmetic
 // depends on it.
 std::optional<Assignment> OverNodes(const Gang& gang, std::vector<NodeCapacity>& nodes) {
-  if (!gang.node_id.empty() || gang.ranks < 2) return std::nullopt;
+  if (gang.ranks < 2) return std::nullopt;
   Assignment out{gang.job_id, std::max(1, gang.threads), {}};
   std::vector<NodeCapacity> after = nodes;
-  std::sort(after.begin(), after.end(),
-            [](const NodeCapacity& a, const NodeCapacity& b) { return a.free_cores > b.free_cores; });
+  std::stable_sort(after.begin(), after.end(),
+                   [](const NodeCapacity& a, const NodeCapacity& b) { return a.free_cores > b.free_cores; });
   int left = gang.ranks;
   for (NodeCapacity& node : after) {
+    if (!MayUse(gang, node)) continue;
     const int take = std::min(left, Room(node, gang, out.threads));
     Take(node, gang, take, out);
     left -= take;
@@ -83,14 +89,13 @@ std::optional<Assignment> OverNodes(const Gang& gang, std::vector<NodeCapacity>&
 
 std::string WhyNot(const Gang& gang, const std::vector<NodeCapacity>& nodes) {
   if (nodes.empty()) return "no worker is connected";
-  if (!gang.node_id.empty()) {
-    const bool present = std::any_of(nodes.begin(), nodes.end(),
-                                     [&](const NodeCapacity& node) { return node.node_id == gang.node_id; });
-    if (!present)
-      return StrCat("its data or checkpoint lies on node ", gang.node_id, ", which is not connected");
-  }
+  const bool present =
+      std::any_of(nodes.begin(), nodes.end(), [&](const NodeCapacity& node) { return MayUse(gang, node); });
+  if (!present)
+    return StrCat("its data or checkpoint lies on node ", gang.nodes.front(), ", which is not connected");
   int cores = 0, free = 0, gpus = 0;
   for (const NodeCapacity& node : nodes) {
+    if (!MayUse(gang, node)) continue;
     cores = std::max(cores, node.cores);
     free = std::max(free, node.free_cores);
     gpus += UsableGpus(node, gang);

@@ -28,8 +28,9 @@ struct Gang {
   bool gpu = false;                 // Each rank takes one card or slice as well.
   int64_t device_memory_bytes = 0;  // Least free memory of that card.
   int priority = 0;
-  int64_t order = 0;        // Submit order; smaller is earlier.
-  std::string node_id;      // The only node it may use (where its data or checkpoint lies); empty = any.
+  int64_t order = 0;  // Submit order; smaller is earlier.
+  std::vector<std::string>
+      nodes;                // The only nodes it may use (that see its data or checkpoint); empty = any.
   bool takes_cores = true;  // False for preparation, which runs beside training.
 };
 

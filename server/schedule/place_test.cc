@@ -52,7 +52,7 @@ TEST(Place, SmallerJobBehindAWaitingOneStarts) {
 
 TEST(Place, OnlyWhereItsDataLies) {
   Gang gang = CpuGang("g", 1, 1, 1);
-  gang.node_id = "b";
+  gang.nodes = {"b"};
   EXPECT_EQ(Place({gang}, {Node("a", 8, 8), Node("b", 8, 8)}).assigned[0].ranks[0].node_id, "b");
   const Placement away = Place({gang}, {Node("a", 8, 8)});
   ASSERT_EQ(away.waiting.size(), 1u);

@@ -18,6 +18,21 @@ Overloaded(Fs...) -> Overloaded<Fs...>;
 
 constexpr int64_t kKillGraceMillis = 10'000;
 constexpr int64_t kCheckpointGraceMillis = 600'000;
+constexpr char kLocalHost[] = "127.0.0.1";  // Of agents that told no address.
+
+// A gang of one node meets below its attempt's folder, one of several at rank 0's node.
+wpb::Rendezvous RendezvousOf(const ClusterState& state, const spb::StoredAttempt& attempt) {
+  wpb::Rendezvous rendezvous;
+  if (NodesOf(attempt).size() == 1) {
+    rendezvous.set_store("file");
+    rendezvous.set_path("rendezvous");
+    return rendezvous;
+  }
+  const NodePtr node = state.nodes.Find(attempt.ranks(0).node_id());
+  rendezvous.set_store("tcp");
+  rendezvous.set_host(node == nullptr || node->address().empty() ? kLocalHost : node->address());
+  return rendezvous;
+}
 
 }  // namespace
 
@@ -34,6 +49,8 @@ Transition Apply(const ClusterState& state, const Event& event, absl::Time now) 
           [&](const NodeContactLost& e) { return OnContact(editor, e.node_id, /*lost=*/true); },
           [&](const NodeContactRegained& e) { return OnContact(editor, e.node_id, /*lost=*/false); },
           [&](const NodeSilent& e) { return OnSilent(editor, e.node_id); },
+          [&](const AttemptDead& e) { return OnAttemptDead(editor, e); },
+          [&](const AttemptAlive& e) { return OnAttemptAlive(editor, e); },
           [&](const RankReport& e) { return OnRankReport(editor, e); },
           [&](const RecordsArrived& e) { return OnRecords(editor, e); },
           [&](const CheckpointWritten& e) { return OnCheckpoint(editor, e); },
@@ -62,7 +79,7 @@ bool IsLegal(pb::JobState from, pb::JobState to) {
              to == pb::SUCCEEDED || to == pb::FAILED;
     case pb::RECOVERING:
       return to == pb::STARTING || to == pb::PAUSING || to == pb::PAUSED || to == pb::CANCELLING ||
-             to == pb::CANCELLED || to == pb::FAILED || to == pb::SUCCEEDED;
+             to == pb::CANCELLED || to == pb::FAILED || to == pb::SUCCEEDED || to == pb::PREPARING;
     case pb::PAUSING:
       return to == pb::PAUSED || to == pb::CANCELLING || to == pb::SUCCEEDED || to == pb::FAILED;
     case pb::PAUSED: return to == pb::QUEUED || to == pb::PREPARING || to == pb::CANCELLED;
@@ -94,19 +111,22 @@ void SetJobState(Editor& editor, spb::StoredJob& row, pb::JobState to, const std
   editor.WantSchedule();
 }
 
-wpb::Command StartCommand(const spb::StoredJob& job, const spb::StoredAttempt& attempt,
-                          const std::string& node_id) {
+wpb::Command StartCommand(const ClusterState& state, const spb::StoredJob& job,
+                          const spb::StoredAttempt& attempt, const std::string& node_id) {
   wpb::Command command;
   wpb::StartRanks& start = *command.mutable_start_ranks();
   start.set_job_id(attempt.job_id());
   start.set_epoch(attempt.epoch());
   start.set_kind(attempt.kind());
   for (const spb::StoredRank& rank : attempt.ranks()) {
-    if (rank.node_id() != node_id || rank.state() != wpb::RANK_STATE_UNSPECIFIED) continue;
+    if (rank.node_id() != node_id) continue;
+    start.add_ranks_on_node(rank.rank());
+    if (rank.state() != wpb::RANK_STATE_UNSPECIFIED) continue;
     start.add_ranks(rank.rank());
     for (const std::string& uuid : rank.device_uuids()) start.add_device_uuids(uuid);
   }
   start.set_world_size(attempt.ranks_size());
+  if (attempt.ranks_size() > 1) *start.mutable_rendezvous() = RendezvousOf(state, attempt);
   start.set_job_json(job.job().resolved_config_json());
   start.set_resume_step(attempt.resume_step());
   start.set_resume_path(attempt.resume_path());
@@ -116,6 +136,23 @@ wpb::Command StartCommand(const spb::StoredJob& job, const spb::StoredAttempt& a
     start.set_prepared_sha256(job.job().prepared().cache_sha256());
   }
   return command;
+}
+
+wpb::Command RendezvousCommand(const spb::StoredAttempt& attempt) {
+  wpb::Command command;
+  wpb::SetRendezvous& set = *command.mutable_set_rendezvous();
+  set.set_job_id(attempt.job_id());
+  set.set_epoch(attempt.epoch());
+  set.set_address(attempt.rendezvous_address());
+  return command;
+}
+
+std::vector<std::string> NodesOf(const spb::StoredAttempt& attempt) {
+  std::vector<std::string> nodes;
+  for (const spb::StoredRank& rank : attempt.ranks()) {
+    if (std::find(nodes.begin(), nodes.end(), rank.node_id()) == nodes.end()) nodes.push_back(rank.node_id());
+  }
+  return nodes;
 }
 
 wpb::Command StopCommand(const spb::StoredAttempt& attempt) {
@@ -131,12 +168,7 @@ wpb::Command StopCommand(const spb::StoredAttempt& attempt) {
 void StopAttempt(Editor& editor, spb::StoredAttempt& attempt, bool with_checkpoint) {
   attempt.set_state(spb::StoredAttempt::STOPPING);
   attempt.set_stop_with_checkpoint(with_checkpoint);
-  std::vector<std::string> told;
-  for (const spb::StoredRank& rank : attempt.ranks()) {
-    if (std::find(told.begin(), told.end(), rank.node_id()) != told.end()) continue;
-    told.push_back(rank.node_id());
-    editor.Send(rank.node_id(), StopCommand(attempt));
-  }
+  for (const std::string& node_id : NodesOf(attempt)) editor.Send(node_id, StopCommand(attempt));
 }
 
 std::vector<NodeCommand> OutstandingCommands(const ClusterState& state, const std::string& node_id) {
@@ -152,9 +184,10 @@ std::vector<NodeCommand> OutstandingCommands(const ClusterState& state, const st
     if (!here || job == nullptr) return;
     if (attempt->state() == spb::StoredAttempt::STOPPING) {
       commands.push_back({node_id, StopCommand(*attempt)});
-    } else if (unconfirmed) {
-      commands.push_back({node_id, StartCommand(*job, *attempt, node_id)});
+      return;
     }
+    if (unconfirmed) commands.push_back({node_id, StartCommand(state, *job, *attempt, node_id)});
+    if (!attempt->rendezvous_address().empty()) commands.push_back({node_id, RendezvousCommand(*attempt)});
   });
   if (const NodePtr node = state.nodes.Find(node_id)) {
     for (const spb::PendingDeletion& deletion : node->deletions()) {

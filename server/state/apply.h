@@ -57,10 +57,23 @@ struct NodeContactLost {
 struct NodeContactRegained {
   std::string node_id;
 };
-// Out of contact for the node loss timeout: cancelled jobs end without waiting for it any longer. Its ranks,
-// if they live, are killed when it comes back.
+// Out of contact for the node loss timeout: jobs whose data lies there and nothing else are prepared again.
 struct NodeSilent {
   std::string node_id;
+};
+// The fleet's verdict on an attempt with members out of contact (fleet/verdict.h). Dead: the ranks on these
+// nodes are given up, and killed when their nodes come back. Alive: its other ranks go on stepping, so all of
+// it lives.
+struct AttemptDead {
+  std::string job_id;
+  int64_t epoch = 0;
+  std::vector<std::string> nodes;
+  std::string message;
+};
+struct AttemptAlive {
+  std::string job_id;
+  int64_t epoch = 0;
+  std::string message;
 };
 struct RankReport {
   std::string node_id;
@@ -89,9 +102,10 @@ struct FilesDeleted {
 struct SchedulePass {};
 struct PruneRequests {};  // Forgets requests older than 24 hours.
 
-using Event = std::variant<CreateJob, CancelJob, PauseJob, ResumeJob, DeleteJob, RegisterNode,
-                           NodeContactLost, NodeContactRegained, NodeSilent, RankReport, RecordsArrived,
-                           CheckpointWritten, StopFoundNothing, FilesDeleted, SchedulePass, PruneRequests>;
+using Event =
+    std::variant<CreateJob, CancelJob, PauseJob, ResumeJob, DeleteJob, RegisterNode, NodeContactLost,
+                 NodeContactRegained, NodeSilent, AttemptDead, AttemptAlive, RankReport, RecordsArrived,
+                 CheckpointWritten, StopFoundNothing, FilesDeleted, SchedulePass, PruneRequests>;
 
 // For an agent; the fleet adds command id and term.
 struct NodeCommand {
@@ -126,6 +140,9 @@ bool IsLegal(pb::JobState from, pb::JobState to);
 // STALE_EPOCH unless (job, epoch, rank) is a rank of the job's newest attempt, which has not ended, on that
 // node.
 Status CheckFence(const ClusterState& state, const std::string& node_id, const wpb::RankRef& ref);
+
+// Whether a job waits whose back-off is over: time for a scheduling pass.
+bool HasEndedBackOff(const ClusterState& state, absl::Time now);
 
 // Cores of the node taken by training attempts.
 int CoresAllocated(const ClusterState& state, const std::string& node_id);

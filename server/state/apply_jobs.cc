@@ -72,7 +72,8 @@ schedule::NodeCapacity CapacityOf(const ClusterState& state, const spb::StoredNo
   return capacity;
 }
 
-bool Waits(const ClusterState& state, const spb::StoredJob& job) {
+bool Waits(const ClusterState& state, const spb::StoredJob& job, absl::Time now) {
+  if (job.has_not_before() && now < FromProto(job.not_before())) return false;
   const pb::JobState job_state = job.job().state();
   if (job_state == pb::QUEUED) return true;
   if (job_state != pb::PREPARING && job_state != pb::RECOVERING) return false;
@@ -80,7 +81,20 @@ bool Waits(const ClusterState& state, const spb::StoredJob& job) {
   return attempt == nullptr || attempt->state() == spb::StoredAttempt::ENDED;
 }
 
-schedule::Gang GangOf(const spb::StoredJob& job) {
+// The nodes that see what lies on `node_id`; empty = any node will do.
+std::vector<std::string> NodesThatSee(const ClusterState& state, const std::string& node_id) {
+  if (node_id.empty()) return {};
+  std::vector<std::string> nodes = {node_id};
+  const NodePtr home = state.nodes.Find(node_id);
+  if (home == nullptr || home->shared_dir().empty()) return nodes;
+  state.nodes.ForEach([&](const NodePtr& node) {
+    if (node->node_id() != node_id && node->shared_dir() == home->shared_dir())
+      nodes.push_back(node->node_id());
+  });
+  return nodes;
+}
+
+schedule::Gang GangOf(const ClusterState& state, const spb::StoredJob& job) {
   schedule::Gang gang;
   gang.job_id = job.job_id();
   gang.priority = job.priority();
@@ -93,7 +107,7 @@ schedule::Gang GangOf(const spb::StoredJob& job) {
   gang.threads = job.threads();
   gang.gpu = job.device() == "gpu";
   gang.device_memory_bytes = job.device_memory_bytes();
-  gang.node_id = job.resume_node().empty() ? job.prepared_node() : job.resume_node();
+  gang.nodes = NodesThatSee(state, job.resume_node().empty() ? job.prepared_node() : job.resume_node());
   return gang;
 }
 
@@ -103,6 +117,7 @@ void StartAttempt(Editor& editor, const schedule::Assignment& assignment) {
   const int64_t epoch = job.job().epoch() + 1;
   job.mutable_job()->set_epoch(epoch);
   job.clear_queue_reason();
+  job.clear_not_before();
   spb::StoredAttempt& attempt = *editor.NewAttempt(job.job_id(), epoch);
   attempt.set_kind(prepare ? wpb::PREPARE : wpb::TRAIN);
   attempt.set_state(spb::StoredAttempt::ALLOCATED);
@@ -112,15 +127,15 @@ void StartAttempt(Editor& editor, const schedule::Assignment& assignment) {
     attempt.set_resume_step(job.job().progress().checkpoint_step());
     attempt.set_resume_path(job.resume_path());
   }
-  std::vector<std::string> nodes;
   for (size_t i = 0; i < assignment.ranks.size(); ++i) {
     spb::StoredRank& rank = *attempt.add_ranks();
     rank.set_rank(static_cast<int32_t>(i));
     rank.set_node_id(assignment.ranks[i].node_id);
     for (const std::string& uuid : assignment.ranks[i].device_uuids) rank.add_device_uuids(uuid);
-    if (std::find(nodes.begin(), nodes.end(), rank.node_id()) == nodes.end()) nodes.push_back(rank.node_id());
   }
+  const std::vector<std::string> nodes = NodesOf(attempt);
   const NodePtr node = editor.base().nodes.Find(nodes.front());
+  job.mutable_job()->set_contact_lost(false);
   if (node != nullptr) job.mutable_job()->set_run_dir(StrCat(node->runs_dir(), "/", job.job_id()));
   LogEntry entry{
       job.job().name(), "ATTEMPT_STARTED",
@@ -128,7 +143,7 @@ void StartAttempt(Editor& editor, const schedule::Assignment& assignment) {
              attempt.resume_step() > 0 ? StrCat(", from step ", attempt.resume_step()) : "")};
   entry.epoch = epoch;
   editor.Log(entry);
-  for (const std::string& id : nodes) editor.Send(id, StartCommand(job, attempt, id));
+  for (const std::string& id : nodes) editor.Send(id, StartCommand(editor.base(), job, attempt, id));
   if (prepare) {
     job.mutable_job()->mutable_progress()->set_phase("prepare");
     job.mutable_job()->set_state_message(StrCat("preparing data on node ", nodes.front()));
@@ -259,7 +274,7 @@ Reply OnDelete(Editor& editor, const DeleteJob& event) {
 Reply OnSchedule(Editor& editor) {
   std::vector<schedule::Gang> gangs;
   editor.base().jobs.ForEach([&](const JobPtr& job) {
-    if (Waits(editor.base(), *job)) gangs.push_back(GangOf(*job));
+    if (Waits(editor.base(), *job, editor.now())) gangs.push_back(GangOf(editor.base(), *job));
   });
   if (gangs.empty()) return {};
   std::vector<schedule::NodeCapacity> nodes;
@@ -277,6 +292,13 @@ Reply OnSchedule(Editor& editor) {
     row.mutable_job()->set_state_message(StrCat("waiting: ", waiting.reason));
   }
   return {};
+}
+
+bool HasEndedBackOff(const ClusterState& state, absl::Time now) {
+  bool ended = false;
+  state.jobs.ForEach(
+      [&](const JobPtr& job) { ended = ended || (job->has_not_before() && Waits(state, *job, now)); });
+  return ended;
 }
 
 Reply OnPrune(Editor& editor) {

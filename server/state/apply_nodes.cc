@@ -38,6 +38,7 @@ void EndMissingRanks(Editor& editor, const wpb::RegisterWorkerRequest& request) 
       if (InInventory(request, attempt->job_id(), attempt->epoch(), rank.rank())) continue;
       spb::StoredRank& row = *editor.Attempt(attempt->job_id(), attempt->epoch())->mutable_ranks(rank.rank());
       row.set_state(wpb::RANK_EXITED);
+      row.set_failure_class(pb::FailureClass_Name(pb::NODE_LOST));
       row.set_message(
           StrCat("rank ", rank.rank(), " is gone: the worker on node ", request.node_id(), " was restarted"));
       lost = true;
@@ -48,13 +49,16 @@ void EndMissingRanks(Editor& editor, const wpb::RegisterWorkerRequest& request) 
   }
 }
 
-// Queued jobs whose data lies on a node that stays away, and which have no checkpoint there, are prepared
-// again.
+// Jobs that wait for devices, whose data lies on a node that stays away, and which have no checkpoint there,
+// are prepared again.
 void PrepareElsewhere(Editor& editor, const std::string& node_id) {
   std::vector<std::string> jobs;
   editor.base().jobs.ForEach([&](const JobPtr& job) {
     const bool bound = job->prepared_node() == node_id && job->resume_node().empty();
-    if (bound && job->job().state() == pb::QUEUED) jobs.push_back(job->job_id());
+    const AttemptPtr attempt = CurrentAttempt(editor.base(), *job);
+    const bool waits = job->job().state() == pb::QUEUED || (job->job().state() == pb::RECOVERING &&
+                                                            attempt->state() == spb::StoredAttempt::ENDED);
+    if (bound && waits) jobs.push_back(job->job_id());
   });
   for (const std::string& id : jobs) {
     spb::StoredJob& job = *editor.Job(id);
@@ -72,9 +76,10 @@ void ExcuseRanks(Editor& editor, const std::string& node_id) {
   for (const AttemptPtr& attempt : here) {
     for (const spb::StoredRank& rank : attempt->ranks()) {
       if (rank.node_id() != node_id || rank.state() != wpb::RANK_RUNNING) continue;
-      editor.Attempt(attempt->job_id(), attempt->epoch())
-          ->mutable_ranks(rank.rank())
-          ->set_message(StrCat("the worker on node ", node_id, " was restarted"));
+      spb::StoredRank& row = *editor.Attempt(attempt->job_id(), attempt->epoch())->mutable_ranks(rank.rank());
+      if (row.result().state() == wpb::ResultRecord::SUCCEEDED) continue;
+      row.set_failure_class(pb::FailureClass_Name(pb::NODE_LOST));
+      row.set_message(StrCat("the worker on node ", node_id, " was restarted"));
     }
   }
 }
@@ -118,6 +123,8 @@ Reply OnRegister(Editor& editor, const RegisterNode& event) {
   *node->mutable_devices() = request.devices();
   *node->mutable_labels() = request.labels();
   node->set_address(request.address());
+  const auto shared = request.labels().find("shared_dir");
+  node->set_shared_dir(shared == request.labels().end() ? "" : shared->second);
   const auto runs = request.labels().find("runs_dir");
   if (runs != request.labels().end()) node->set_runs_dir(runs->second);
   *node->mutable_last_contact_time() = ToProto(editor.now());
@@ -140,23 +147,41 @@ Reply OnContact(Editor& editor, const std::string& node_id, bool lost) {
   return {};
 }
 
-Reply OnSilent(Editor& editor, const std::string& node_id) {
-  std::vector<AttemptPtr> waiting;
-  editor.base().active.ForEach([&](const AttemptPtr& attempt) {
-    const JobPtr job = editor.base().jobs.Find(attempt->job_id());
-    const bool redo = attempt->kind() == wpb::PREPARE;  // Takes no device and can be done elsewhere.
-    if (job != nullptr && (redo || job->job().state() == pb::CANCELLING)) waiting.push_back(attempt);
-  });
-  for (const AttemptPtr& base : waiting) {
-    spb::StoredAttempt& attempt = *editor.Attempt(base->job_id(), base->epoch());
-    for (spb::StoredRank& rank : *attempt.mutable_ranks()) {
-      const bool gone = rank.state() == wpb::RANK_EXITED || rank.state() == wpb::RANK_NOT_STARTED;
-      if (rank.node_id() != node_id || gone) continue;
-      rank.set_state(wpb::RANK_EXITED);
-      rank.set_message(StrCat("node ", node_id, " is out of contact"));
-    }
-    AfterRankEnded(editor, *editor.Job(base->job_id()), attempt);
+Reply OnAttemptDead(Editor& editor, const AttemptDead& event) {
+  const JobPtr base = editor.base().jobs.Find(event.job_id);
+  const AttemptPtr current = base == nullptr ? nullptr : CurrentAttempt(editor.base(), *base);
+  if (current == nullptr || current->epoch() != event.epoch || current->state() == spb::StoredAttempt::ENDED)
+    return {};
+  spb::StoredAttempt& attempt = *editor.Attempt(event.job_id, event.epoch);
+  bool any = false;
+  for (spb::StoredRank& rank : *attempt.mutable_ranks()) {
+    const bool named = std::find(event.nodes.begin(), event.nodes.end(), rank.node_id()) != event.nodes.end();
+    const NodePtr node = editor.base().nodes.Find(rank.node_id());
+    // A node that came back meanwhile speaks for its ranks itself.
+    if (!named || IsGone(rank) || (node != nullptr && node->state() == pb::READY)) continue;
+    rank.set_state(wpb::RANK_EXITED);
+    rank.set_failure_class(pb::FailureClass_Name(pb::NODE_LOST));
+    rank.set_message(event.message);
+    any = true;
   }
+  if (!any) return {};
+  LogEntry entry{base->job().name(), "ATTEMPT_DEAD", event.message};
+  entry.epoch = event.epoch;
+  editor.Log(entry);
+  AfterRankEnded(editor, *editor.Job(event.job_id), attempt);
+  return {};
+}
+
+Reply OnAttemptAlive(Editor& editor, const AttemptAlive& event) {
+  const JobPtr job = editor.base().jobs.Find(event.job_id);
+  if (job == nullptr || job->job().epoch() != event.epoch || IsTerminal(job->job().state())) return {};
+  LogEntry entry{job->job().name(), "ATTEMPT_ALIVE", event.message};
+  entry.epoch = event.epoch;
+  editor.Log(entry);
+  return {};
+}
+
+Reply OnSilent(Editor& editor, const std::string& node_id) {
   PrepareElsewhere(editor, node_id);
   return {};
 }

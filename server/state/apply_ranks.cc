@@ -1,92 +1,26 @@
 // What ranks and their agents report: starts, records, checkpoints, ends; and what an end means for the job.
-#include <signal.h>
-#include <sys/wait.h>
-
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "core/rpc/errors.h"
 #include "server/state/editor.h"
+#include "server/state/failure.h"
 
 namespace ft::state {
 namespace {
 
-constexpr int kUnlimited = -1;
-
-// Gang failures in a row, without a new checkpoint or a new furthest step, after which the job fails; 0 = at
-// once.
-int RetryBudget(pb::FailureClass failure_class) {
-  switch (failure_class) {
-    case pb::HANG: return 3;
-    case pb::DEVICE_FAULT:
-    case pb::NETWORK:
-    case pb::CHECKPOINT_IO:
-    case pb::UNKNOWN_EXIT: return 5;
-    case pb::NODE_LOST:
-    case pb::PREEMPTED:
-    case pb::CONTROL_PLANE: return 1 << 30;
-    default: return 0;
-  }
-}
-
-bool Gone(const spb::StoredRank& rank) {
-  return rank.state() == wpb::RANK_EXITED || rank.state() == wpb::RANK_NOT_STARTED;
-}
-
-std::string ExitText(int wait_status) {
-  if (WIFSIGNALED(wait_status)) {
-    const char* name = sigabbrev_np(WTERMSIG(wait_status));
-    return StrCat("was killed by signal ", WTERMSIG(wait_status),
-                  name == nullptr ? "" : StrCat(" (SIG", name, ")"));
-  }
-  return StrCat("exited with status ", WEXITSTATUS(wait_status));
-}
-
-pb::JobFailure FailureOf(const spb::StoredRank& rank) {
-  pb::JobFailure failure;
-  failure.set_rank(rank.rank());
-  failure.set_node_id(rank.node_id());
-  if (rank.result().state() == wpb::ResultRecord::FAILED) {
-    pb::FailureClass parsed = pb::UNKNOWN_EXIT;
-    pb::FailureClass_Parse(rank.result().failure_class(), &parsed);
-    failure.set_failure_class(parsed);
-    failure.set_message(rank.result().message());
-  } else if (rank.state() == wpb::RANK_NOT_STARTED) {
-    failure.set_failure_class(pb::UNKNOWN_EXIT);
-    failure.set_message(rank.message().empty() ? "the rank did not start" : rank.message());
-  } else if (!rank.message().empty()) {
-    failure.set_failure_class(pb::NODE_LOST);
-    failure.set_message(rank.message());
-  } else {
-    failure.set_failure_class(pb::UNKNOWN_EXIT);
-    failure.set_message(StrCat("rank ", rank.rank(), " ", ExitText(rank.wait_status()),
-                               " without a result; its last output is in ftctl logs"));
-  }
-  return failure;
-}
-
-// The rank to blame: one with a result of its own, else one that nobody asked to stop.
-pb::JobFailure BlamedFailure(const spb::StoredAttempt& attempt) {
-  if (attempt.has_failure()) return attempt.failure();
-  const spb::StoredRank* blamed = nullptr;
-  for (const spb::StoredRank& rank : attempt.ranks()) {
-    if (rank.result().state() == wpb::ResultRecord::FAILED) return FailureOf(rank);
-    if (rank.result().state() == wpb::ResultRecord::STATE_UNSPECIFIED && blamed == nullptr) blamed = &rank;
-  }
-  return blamed == nullptr ? pb::JobFailure() : FailureOf(*blamed);
-}
-
-bool AllHave(const spb::StoredAttempt& attempt, wpb::ResultRecord::State state) {
-  return std::all_of(attempt.ranks().begin(), attempt.ranks().end(),
-                     [&](const spb::StoredRank& rank) { return rank.result().state() == state; });
+// Rank 0's result is the attempt's. One that was given up after it told its result may not have delivered the
+// adapter.
+bool HasResult(const spb::StoredAttempt& attempt) {
+  const spb::StoredRank& first = attempt.ranks(0);
+  return first.result().state() == wpb::ResultRecord::SUCCEEDED && first.failure_class().empty();
 }
 
 // Every rank has stopped at a checkpoint or was done already.
 bool EndedOnRequest(const spb::StoredAttempt& attempt) {
   return std::all_of(attempt.ranks().begin(), attempt.ranks().end(), [](const spb::StoredRank& rank) {
-    return rank.result().state() == wpb::ResultRecord::STOPPED ||
-           rank.result().state() == wpb::ResultRecord::SUCCEEDED;
+    return rank.failure_class().empty() && (rank.result().state() == wpb::ResultRecord::STOPPED ||
+                                            rank.result().state() == wpb::ResultRecord::SUCCEEDED);
   });
 }
 
@@ -109,28 +43,48 @@ void Succeed(Editor& editor, spb::StoredJob& job, const spb::StoredAttempt& atte
   SetJobState(editor, job, pb::SUCCEEDED, StrCat("finished after step ", result.step()));
 }
 
+void NoteFault(Editor& editor, spb::StoredJob& job, spb::StoredAttempt& attempt) {
+  if (attempt.has_fault_time()) return;
+  *attempt.mutable_fault_time() = ToProto(editor.now());
+  if (job.fault_epoch() == 0) *job.mutable_fault_time() = attempt.fault_time();
+  job.set_fault_epoch(attempt.epoch());
+}
+
+void Recover(Editor& editor, spb::StoredJob& job, absl::Duration wait, const std::string& why) {
+  const int64_t step = job.job().progress().checkpoint_step();
+  std::string message = StrCat("restarting from step ", step);
+  if (wait > absl::ZeroDuration()) {
+    *job.mutable_not_before() = ToProto(editor.now() + wait);
+    message += StrCat(" in ", absl::FormatDuration(wait));
+  }
+  message += StrCat(": ", why);
+  if (job.job().state() == pb::RECOVERING) {
+    job.mutable_job()->set_state_message(message);
+  } else {
+    SetJobState(editor, job, pb::RECOVERING, message);
+  }
+}
+
 void FailOrRetry(Editor& editor, spb::StoredJob& job, spb::StoredAttempt& attempt, int64_t furthest_before) {
   const pb::JobFailure failure = BlamedFailure(attempt);
   *attempt.mutable_failure() = failure;
+  NoteFault(editor, job, attempt);
   const bool checkpointed =
       !editor.base().checkpoints.Under(AttemptKey(job.job_id(), attempt.epoch())).empty();
   const bool progressed = attempt.step() > furthest_before || checkpointed;
-  const int budget = RetryBudget(failure.failure_class());
-  if (budget != kUnlimited) job.set_failures_in_row(progressed ? 1 : job.failures_in_row() + 1);
+  const Charge charge =
+      ChargeFailure(editor.base().policy, attempt.kind(), failure.failure_class(), progressed, job);
   *job.mutable_job()->mutable_failure() = failure;
-  const bool give_up = budget == 0 || (budget != kUnlimited && job.failures_in_row() > budget);
-  const bool pausing = job.job().state() == pb::PAUSING;
-  if (give_up) {
+  if (charge.give_up) {
     SetJobState(editor, job, pb::FAILED, failure.message());
-  } else if (pausing) {
+  } else if (job.job().state() == pb::PAUSING) {
     SetJobState(editor, job, pb::PAUSED, StrCat("paused at its last checkpoint: ", failure.message()));
   } else if (attempt.kind() == wpb::PREPARE) {
     job.mutable_job()->set_state_message(StrCat("preparing again: ", failure.message()));
+    if (charge.wait > absl::ZeroDuration()) *job.mutable_not_before() = ToProto(editor.now() + charge.wait);
     editor.WantSchedule();
-  } else if (job.job().state() != pb::RECOVERING) {
-    SetJobState(
-        editor, job, pb::RECOVERING,
-        StrCat("restarting from step ", job.job().progress().checkpoint_step(), ": ", failure.message()));
+  } else {
+    Recover(editor, job, charge.wait, failure.message());
   }
 }
 
@@ -139,7 +93,7 @@ void EndAttempt(Editor& editor, spb::StoredJob& job, spb::StoredAttempt& attempt
   *attempt.mutable_end_time() = ToProto(editor.now());
   const int64_t furthest_before = job.furthest_step();
   job.set_furthest_step(std::max(furthest_before, attempt.step()));
-  const bool succeeded = AllHave(attempt, wpb::ResultRecord::SUCCEEDED);
+  const bool succeeded = HasResult(attempt);
   LogEntry entry{job.job().name(), "ATTEMPT_ENDED", succeeded ? "succeeded" : "stopped or failed"};
   entry.epoch = attempt.epoch();
   editor.Log(entry);
@@ -163,8 +117,20 @@ void EndAttempt(Editor& editor, spb::StoredJob& job, spb::StoredAttempt& attempt
   }
 }
 
+// The first step after a fault ends the recovery.
+void NoteRecovered(Editor& editor, spb::StoredJob& job, const spb::StoredAttempt& attempt) {
+  if (job.fault_epoch() == 0 || job.fault_epoch() >= attempt.epoch()) return;
+  job.set_fault_epoch(0);
+  LogEntry entry{job.job().name(), "RECOVERED",
+                 StrCat("trains again, ", absl::FormatDuration(editor.now() - FromProto(job.fault_time())),
+                        " after the failure was noticed")};
+  entry.epoch = attempt.epoch();
+  editor.Log(entry);
+}
+
 void ApplyStep(const wpb::StepRecord& step, spb::StoredJob& job, spb::StoredAttempt& attempt) {
   attempt.set_step(std::max(attempt.step(), step.step()));
+  attempt.set_step_seconds(step.seconds());
   pb::JobProgress& progress = *job.mutable_job()->mutable_progress();
   progress.set_step(step.step());
   progress.set_loss(step.loss());
@@ -194,23 +160,42 @@ void ApplyPrepared(const wpb::PreparedRecord& record, const std::string& node_id
   job.set_prepared_node(node_id);
 }
 
+// Kept with the attempt, and told to all its nodes; a peer hears nothing it knows already.
+void ApplyRendezvous(Editor& editor, const std::string& address, spb::StoredAttempt& attempt) {
+  if (attempt.rendezvous_address() == address) return;
+  attempt.set_rendezvous_address(address);
+  if (attempt.state() == spb::StoredAttempt::STOPPING) return;
+  for (const std::string& node_id : NodesOf(attempt)) editor.Send(node_id, RendezvousCommand(attempt));
+}
+
 void ApplyRecord(Editor& editor, const wpb::RankRecord& record, spb::StoredJob& job,
                  spb::StoredAttempt& attempt, spb::StoredRank& rank) {
   pb::JobProgress& progress = *job.mutable_job()->mutable_progress();
   switch (record.kind_case()) {
     case wpb::RankRecord::kPlan:
+      if (rank.rank() != 0) break;
       progress.set_total_steps(record.plan().total_steps());
       progress.clear_eta();
       break;
     case wpb::RankRecord::kStep:
-      if (rank.rank() == 0) ApplyStep(record.step(), job, attempt);
+      rank.set_beats(rank.beats() + 1);
+      rank.set_phase("train");
+      if (rank.rank() != 0) break;
+      NoteRecovered(editor, job, attempt);
+      ApplyStep(record.step(), job, attempt);
       break;
     case wpb::RankRecord::kEval:
+      if (rank.rank() != 0) break;
       progress.set_eval_loss(record.eval().loss());
       progress.set_has_eval_loss(true);
       break;
     case wpb::RankRecord::kBeat:
+      rank.set_beats(rank.beats() + 1);
+      rank.set_phase(record.beat().phase());
       if (rank.rank() == 0) progress.set_phase(record.beat().phase());
+      break;
+    case wpb::RankRecord::kRendezvous:
+      if (rank.rank() == 0) ApplyRendezvous(editor, record.rendezvous().address(), attempt);
       break;
     case wpb::RankRecord::kPrepared: ApplyPrepared(record.prepared(), rank.node_id(), job); break;
     case wpb::RankRecord::kResult: *rank.mutable_result() = record.result(); break;
@@ -247,21 +232,32 @@ void DropOldCheckpoints(Editor& editor, const spb::StoredJob& job) {
 
 }  // namespace
 
+bool IsGone(const spb::StoredRank& rank) {
+  return rank.state() == wpb::RANK_EXITED || rank.state() == wpb::RANK_NOT_STARTED;
+}
+
 void AfterRankEnded(Editor& editor, spb::StoredJob& job, spb::StoredAttempt& attempt) {
   if (attempt.state() == spb::StoredAttempt::ENDED) return;
-  if (std::all_of(attempt.ranks().begin(), attempt.ranks().end(), Gone)) {
+  if (std::all_of(attempt.ranks().begin(), attempt.ranks().end(), IsGone)) {
     EndAttempt(editor, job, attempt);
     return;
   }
   if (attempt.state() == spb::StoredAttempt::STOPPING) return;
+  if (HasResult(attempt)) {
+    // Peers have nothing left to do. Rank 0 itself is waited for: its adapter is on the way.
+    if (IsGone(attempt.ranks(0))) StopAttempt(editor, attempt, /*with_checkpoint=*/false);
+    return;
+  }
   const auto bad =
       std::find_if(attempt.ranks().begin(), attempt.ranks().end(), [](const spb::StoredRank& rank) {
-        return Gone(rank) && rank.result().state() != wpb::ResultRecord::SUCCEEDED &&
-               rank.result().state() != wpb::ResultRecord::STOPPED;
+        return IsGone(rank) &&
+               (!rank.failure_class().empty() || (rank.result().state() != wpb::ResultRecord::SUCCEEDED &&
+                                                  rank.result().state() != wpb::ResultRecord::STOPPED));
       });
   if (bad == attempt.ranks().end()) return;
   // One rank failed: the whole gang stops, and restarts together under the next epoch.
   *attempt.mutable_failure() = FailureOf(*bad);
+  NoteFault(editor, job, attempt);
   const pb::JobState state = job.job().state();
   if (state == pb::RUNNING || state == pb::STARTING) {
     SetJobState(editor, job, pb::RECOVERING, StrCat("stopping the gang: ", attempt.failure().message()));
@@ -275,12 +271,14 @@ Reply OnRankReport(Editor& editor, const RankReport& event) {
   spb::StoredJob& job = *editor.Job(ref.job_id());
   spb::StoredAttempt& attempt = *editor.Attempt(ref.job_id(), ref.epoch());
   spb::StoredRank& rank = *attempt.mutable_ranks(ref.rank());
-  if (Gone(rank)) return {};
+  if (IsGone(rank)) return {};
+  *attempt.mutable_last_sign_time() = ToProto(editor.now());
   rank.set_state(event.report.state());
   if (event.report.pid() != 0) rank.set_pid(event.report.pid());
   rank.set_wait_status(event.report.wait_status());
-  if (event.report.state() == wpb::RANK_NOT_STARTED) rank.set_message(event.report.message());
-  if (Gone(rank)) {
+  if (rank.failure_class().empty()) rank.set_failure_class(event.report.failure_class());
+  if (rank.message().empty()) rank.set_message(event.report.message());
+  if (IsGone(rank)) {
     AfterRankEnded(editor, job, attempt);
     return {};
   }
@@ -308,6 +306,7 @@ Reply OnRecords(Editor& editor, const RecordsArrived& event) {
   spb::StoredJob& job = *editor.Job(ref.job_id());
   spb::StoredAttempt& attempt = *editor.Attempt(ref.job_id(), ref.epoch());
   spb::StoredRank& rank = *attempt.mutable_ranks(ref.rank());
+  *attempt.mutable_last_sign_time() = ToProto(editor.now());
   for (const wpb::RankRecord& record : event.records) {
     if (record.sequence() != rank.acked_sequence() + 1) continue;
     ApplyRecord(editor, record, job, attempt, rank);
@@ -340,7 +339,8 @@ Reply OnCheckpoint(Editor& editor, const CheckpointWritten& event) {
   job.mutable_job()->mutable_progress()->set_checkpoint_step(record.step());
   job.set_resume_node(event.node_id);
   job.set_resume_path(record.path());
-  job.set_failures_in_row(0);
+  job.mutable_failures()->erase(pb::FailureClass_Name(pb::UNKNOWN_EXIT));
+  job.mutable_failures()->erase(pb::FailureClass_Name(pb::NODE_LOST));
   LogEntry entry{job.job().name(), "CHECKPOINT_COMMITTED",
                  StrCat("step ", record.step(), ", ", record.path()), StrCat("node:", event.node_id)};
   entry.epoch = ref.epoch();
@@ -358,7 +358,7 @@ Reply OnStopFoundNothing(Editor& editor, const StopFoundNothing& event) {
   spb::StoredJob& job = *editor.Job(event.job_id);
   spb::StoredAttempt& attempt = *editor.Attempt(event.job_id, event.epoch);
   for (spb::StoredRank& rank : *attempt.mutable_ranks()) {
-    if (rank.node_id() != event.node_id || Gone(rank)) continue;
+    if (rank.node_id() != event.node_id || IsGone(rank)) continue;
     rank.set_state(wpb::RANK_NOT_STARTED);
     rank.set_message("it was stopped before it started");
   }

@@ -191,7 +191,7 @@ TEST(Apply, OneDeadRankStopsTheGangAndRestartsItOnce) {
   cluster.Report("j", wpb::RANK_EXITED, 0, SIGTERM);
   cluster.Report("j", wpb::RANK_EXITED, 2, SIGTERM);
   EXPECT_EQ(cluster.Job("j").failure().rank(), 1);
-  EXPECT_EQ(cluster.state().jobs.Find("j")->failures_in_row(), 1);
+  EXPECT_EQ(cluster.state().jobs.Find("j")->failures().at("UNKNOWN_EXIT"), 1);  // Once for the gang.
   cluster.Do(SchedulePass{});
   EXPECT_EQ(cluster.Job("j").state(), pb::STARTING);
   EXPECT_EQ(cluster.Job("j").epoch(), 3);
@@ -223,7 +223,7 @@ TEST(Apply, UnknownExitsInARowUseUpTheBudgetAndCheckpointsRefillIt) {
 TEST(Apply, ConfigErrorsFailAtOnceAndNetworkErrorsAreRetried) {
   Cluster cluster;
   for (const auto& [failure_class, state] : {std::pair{"CONFIG", pb::FAILED},
-                                             {"DATA", pb::FAILED},
+                                             {"DATA", pb::RECOVERING},
                                              {"NAN_LOSS", pb::FAILED},
                                              {"NETWORK", pb::RECOVERING}}) {
     const std::string id = std::string("j-") + failure_class;
@@ -333,7 +333,7 @@ TEST(Apply, CancelledJobDoesNotWaitForASilentNodeForEver) {
   wpb::RankInventory rank;
   *rank.mutable_ref() = cluster.Ref("j");
   rank.set_state(wpb::RANK_RUNNING);
-  cluster.Do(NodeSilent{"a"});
+  cluster.Do(AttemptDead{"j", 2, {"a"}, "node a is out of contact"});
   EXPECT_EQ(cluster.Job("j").state(), pb::CANCELLED);
   EXPECT_EQ(cluster.Job("running").state(), pb::PREPARING);
   cluster.Node("a", 8, "i1", {rank});
@@ -359,11 +359,147 @@ TEST(Apply, QueuedJobIsPreparedElsewhereWhenItsNodeStaysAway) {
             pb::STARTING);  // It has a rank there: nothing is done without evidence.
 }
 
+TEST(Apply, VerdictDeadEndsTheAttemptOnceAndSparesANodeThatCameBack) {
+  Cluster cluster(/*cores=*/1);
+  cluster.Node("b", 1);
+  for (const char* id : {"a", "b"}) {
+    auto node = std::make_shared<spb::StoredNode>(*cluster.state().nodes.Find(id));
+    node->set_shared_dir("/shared");
+    cluster.state().nodes.Set(id, node);
+  }
+  cluster.Create("j", /*ranks=*/2, /*threads=*/1);
+  cluster.FinishPrepare("j");
+  ASSERT_EQ(cluster.Attempt("j").ranks(1).node_id(), "b");
+  cluster.Report("j", wpb::RANK_RUNNING, 0);
+  cluster.Report("j", wpb::RANK_RUNNING, 1, 0, "b");
+  const AttemptDead dead{"j", 2, {"b"}, "node b is out of contact for 30s"};
+  cluster.Do(dead);
+  EXPECT_EQ(cluster.Job("j").state(), pb::RUNNING);  // The node is in contact: it speaks for itself.
+  cluster.Do(NodeContactLost{"b"});
+  cluster.Do(dead);
+  EXPECT_EQ(cluster.Job("j").state(), pb::RECOVERING);
+  EXPECT_EQ(cluster.Attempt("j").state(),
+            spb::StoredAttempt::STOPPING);  // Rank 0 is told to stop, and waited for.
+  cluster.Do(dead);
+  cluster.Report("j", wpb::RANK_EXITED, 0, SIGTERM);
+  EXPECT_EQ(cluster.Job("j").failure().failure_class(), pb::NODE_LOST);
+  EXPECT_EQ(cluster.state().jobs.Find("j")->failures().at("NODE_LOST"), 1);
+  cluster.Do(SchedulePass{});
+  EXPECT_EQ(cluster.Job("j").state(), pb::RECOVERING);  // Node b is away, and both ranks need a core.
+  wpb::RankInventory rank;
+  *rank.mutable_ref() = cluster.Ref("j", 1);
+  rank.set_state(wpb::RANK_RUNNING);
+  cluster.Node("b", 1, "i1", {rank});
+  EXPECT_EQ(cluster.verdicts().at(0).action(), wpb::RegisterWorkerResponse::Verdict::KILL);
+}
+
+TEST(Apply, AddressOfRankZeroIsPassedToEveryNodeAndRepeatedToNewStreams) {
+  Cluster cluster(/*cores=*/1);
+  cluster.Node("b", 1);
+  for (const char* id : {"a", "b"}) {
+    auto node = std::make_shared<spb::StoredNode>(*cluster.state().nodes.Find(id));
+    node->set_shared_dir("/shared");
+    node->set_address("10.0.0.1");
+    cluster.state().nodes.Set(id, node);
+  }
+  cluster.Create("j", /*ranks=*/2, /*threads=*/1);
+  cluster.FinishPrepare("j");
+  const auto start = OutstandingCommands(cluster.state(), "b").at(0).command.start_ranks();
+  EXPECT_EQ(start.rendezvous().store(), "tcp");
+  EXPECT_EQ(start.rendezvous().host(), "10.0.0.1");
+  EXPECT_EQ(start.world_size(), 2);
+  EXPECT_EQ(start.ranks_on_node(0), 1);
+  wpb::RankRecord record;
+  record.set_sequence(1);
+  record.mutable_rendezvous()->set_address("10.0.0.1:4000");
+  const Transition told = cluster.Do(RecordsArrived{"a", cluster.Ref("j"), {record}});
+  ASSERT_EQ(told.commands.size(), 2u);
+  EXPECT_EQ(told.commands[1].node_id, "b");
+  EXPECT_EQ(told.commands[1].command.set_rendezvous().address(), "10.0.0.1:4000");
+  EXPECT_EQ(OutstandingCommands(cluster.state(), "b").size(), 2u);
+}
+
+TEST(Apply, ResultOfRankZeroEndsTheJobWhateverAPeerDiesOfAfterwards) {
+  Cluster cluster;
+  cluster.Create("j", /*ranks=*/2, /*threads=*/1);
+  cluster.FinishPrepare("j");
+  for (int rank = 0; rank < 2; ++rank) cluster.Report("j", wpb::RANK_RUNNING, rank);
+  cluster.Records("j", {cluster.Result(1, wpb::ResultRecord::SUCCEEDED)}, 0);
+  cluster.Report("j", wpb::RANK_EXITED, 1, SIGKILL);
+  EXPECT_EQ(cluster.Job("j").state(), pb::RUNNING);  // The adapter of rank 0 is on its way.
+  cluster.Report("j", wpb::RANK_EXITED, 0);
+  EXPECT_EQ(cluster.Job("j").state(), pb::SUCCEEDED);
+}
+
+TEST(Apply, PeersOfAFinishedRankZeroAreStopped) {
+  Cluster cluster;
+  cluster.Create("j", /*ranks=*/2, /*threads=*/1);
+  cluster.FinishPrepare("j");
+  for (int rank = 0; rank < 2; ++rank) cluster.Report("j", wpb::RANK_RUNNING, rank);
+  cluster.Records("j", {cluster.Result(1, wpb::ResultRecord::SUCCEEDED)}, 0);
+  cluster.Report("j", wpb::RANK_EXITED, 0);
+  EXPECT_EQ(cluster.Attempt("j").state(), spb::StoredAttempt::STOPPING);
+  EXPECT_EQ(cluster.Job("j").state(), pb::RUNNING);
+  cluster.Report("j", wpb::RANK_EXITED, 1, SIGTERM);
+  EXPECT_EQ(cluster.Job("j").state(), pb::SUCCEEDED);
+}
+
+TEST(Apply, TheCauseIsBlamedNotThePeerThatComplainsOfIt) {
+  Cluster cluster;
+  cluster.Create("j", /*ranks=*/2, /*threads=*/1);
+  cluster.FinishPrepare("j");
+  for (int rank = 0; rank < 2; ++rank) cluster.Report("j", wpb::RANK_RUNNING, rank);
+  cluster.Records("j", {cluster.Result(1, wpb::ResultRecord::FAILED, "NETWORK")}, 0);
+  cluster.Report("j", wpb::RANK_EXITED, 0, 1 << 8);
+  cluster.Report("j", wpb::RANK_EXITED, 1, SIGSEGV);
+  EXPECT_EQ(cluster.Job("j").failure().failure_class(), pb::UNKNOWN_EXIT);
+  EXPECT_EQ(cluster.Job("j").failure().rank(), 1);
+}
+
+TEST(Apply, TroubleWithCheckpointsWaitsLongerEachTime) {
+  Cluster cluster;
+  cluster.Create("j");
+  cluster.FinishPrepare("j");
+  for (int i = 0; i < 5; ++i) {
+    cluster.Records("j", {cluster.Result(1, wpb::ResultRecord::FAILED, "CHECKPOINT_IO")});
+    cluster.Report("j", wpb::RANK_EXITED, 0, 1 << 8);
+    ASSERT_EQ(cluster.Job("j").state(), pb::RECOVERING) << i;
+    const int64_t epoch = cluster.Job("j").epoch();
+    // Each event takes a second; the wait is 1, 2, 4, 8, 16.
+    for (int second = 1; second < (1 << i); ++second) cluster.Do(SchedulePass{});
+    EXPECT_EQ(cluster.Job("j").epoch(), epoch) << i;
+    cluster.Do(SchedulePass{});
+    EXPECT_EQ(cluster.Job("j").epoch(), epoch + 1) << i;
+  }
+  cluster.Records("j", {cluster.Result(1, wpb::ResultRecord::FAILED, "CHECKPOINT_IO")});
+  cluster.Report("j", wpb::RANK_EXITED, 0, 1 << 8);
+  EXPECT_EQ(cluster.Job("j").state(), pb::FAILED);
+}
+
+TEST(Apply, EvidenceOfTheAgentNamesTheClass) {
+  Cluster cluster;
+  cluster.Create("j");
+  cluster.FinishPrepare("j");
+  for (int i = 0; i < 4; ++i) {
+    RankReport event{"a", {}};
+    *event.report.mutable_ref() = cluster.Ref("j");
+    event.report.set_state(wpb::RANK_EXITED);
+    event.report.set_wait_status(SIGKILL);
+    event.report.set_failure_class("HANG");
+    event.report.set_message("rank 0 hangs");
+    cluster.Do(event);
+    EXPECT_EQ(cluster.Job("j").failure().failure_class(), pb::HANG);
+    EXPECT_EQ(cluster.Job("j").state(), i < 3 ? pb::RECOVERING : pb::FAILED) << i;
+    cluster.Do(SchedulePass{});
+  }
+}
+
 TEST(Apply, RestartedWorkerDoesNotUseUpTheBudget) {
   Cluster cluster;
   cluster.Create("j");
   cluster.FinishPrepare("j");
   for (int i = 0; i < 8; ++i) {
+    ASSERT_EQ(cluster.Job("j").state(), pb::STARTING) << i;
     cluster.Report("j", wpb::RANK_RUNNING);
     wpb::RankInventory rank;
     *rank.mutable_ref() = cluster.Ref("j");
@@ -372,7 +508,7 @@ TEST(Apply, RestartedWorkerDoesNotUseUpTheBudget) {
     cluster.Report("j", wpb::RANK_EXITED, 0, SIGKILL);
     ASSERT_EQ(cluster.Job("j").state(), pb::RECOVERING) << i;
     EXPECT_EQ(cluster.Job("j").failure().failure_class(), pb::NODE_LOST);
-    cluster.Do(SchedulePass{});
+    for (int second = 0; second < 300; ++second) cluster.Do(SchedulePass{});  // It waits longer each time.
   }
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "finetune/store/v1/store.pb.h"
 #include "finetune/v1/events.pb.h"
 #include "server/state/cow_map.h"
@@ -21,7 +22,15 @@ using NodePtr = CowMap<spb::StoredNode>::Ptr;
 using CheckpointPtr = CowMap<spb::StoredCheckpoint>::Ptr;
 using RequestPtr = CowMap<spb::StoredRequest>::Ptr;
 
+// Settings that decisions depend on. Not stored: the coordinator sets them when it starts.
+struct Policy {
+  absl::Duration backoff =
+      absl::Seconds(1);  // Before an attempt after a failure that waits; doubled in a row.
+  absl::Duration max_backoff = absl::Minutes(5);
+};
+
 struct ClusterState {
+  Policy policy;
   std::string store_id;                 // New with each store; resume tokens of another store are refused.
   int64_t term = 0;                     // Grows with each start of a coordinator on this store.
   int64_t revision = 0;                 // Of the last change.

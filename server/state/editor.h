@@ -72,6 +72,8 @@ Reply OnDelete(Editor& editor, const DeleteJob& event);
 Reply OnRegister(Editor& editor, const RegisterNode& event);
 Reply OnContact(Editor& editor, const std::string& node_id, bool lost);
 Reply OnSilent(Editor& editor, const std::string& node_id);
+Reply OnAttemptDead(Editor& editor, const AttemptDead& event);
+Reply OnAttemptAlive(Editor& editor, const AttemptAlive& event);
 Reply OnRankReport(Editor& editor, const RankReport& event);
 Reply OnRecords(Editor& editor, const RecordsArrived& event);
 Reply OnCheckpoint(Editor& editor, const CheckpointWritten& event);
@@ -89,8 +91,14 @@ void StopAttempt(Editor& editor, spb::StoredAttempt& attempt, bool with_checkpoi
 // does next.
 void AfterRankEnded(Editor& editor, spb::StoredJob& job, spb::StoredAttempt& attempt);
 
-wpb::Command StartCommand(const spb::StoredJob& job, const spb::StoredAttempt& attempt,
-                          const std::string& node_id);
+wpb::Command StartCommand(const ClusterState& state, const spb::StoredJob& job,
+                          const spb::StoredAttempt& attempt, const std::string& node_id);
+// Tells a node where rank 0 listens.
+wpb::Command RendezvousCommand(const spb::StoredAttempt& attempt);
 wpb::Command StopCommand(const spb::StoredAttempt& attempt);
+// The nodes of the attempt's ranks, each once; rank 0's first.
+std::vector<std::string> NodesOf(const spb::StoredAttempt& attempt);
+// No process of the rank is left, as far as is known.
+bool IsGone(const spb::StoredRank& rank);
 
 }  // namespace ft::state

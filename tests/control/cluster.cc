@@ -19,26 +19,41 @@ namespace {
 
 using std::chrono::milliseconds;
 
-pid_t Spawn(std::vector<std::string> argv, const std::filesystem::path& log) {
+// `extra`: NAME=value for its environment.
+pid_t Spawn(std::vector<std::string> argv, const std::filesystem::path& log,
+            std::vector<std::string> extra = {}) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, 2, log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
   std::vector<char*> pointers;
   for (std::string& argument : argv) pointers.push_back(argument.data());
   pointers.push_back(nullptr);
+  std::vector<char*> environment;
+  for (std::string& entry : extra) environment.push_back(entry.data());
+  for (char** entry = environ; *entry != nullptr; ++entry) environment.push_back(*entry);
+  environment.push_back(nullptr);
   pid_t pid = 0;
-  EXPECT_EQ(::posix_spawn(&pid, pointers[0], &actions, nullptr, pointers.data(), environ), 0) << argv[0];
+  EXPECT_EQ(::posix_spawn(&pid, pointers[0], &actions, nullptr, pointers.data(), environment.data()), 0)
+      << argv[0];
   posix_spawn_file_actions_destroy(&actions);
   return pid;
 }
 
+// Signal 0 only waits.
 int Finish(pid_t* pid, int signal) {
   if (*pid == 0) return -1;
-  ::kill(*pid, signal);
+  if (signal != 0) ::kill(*pid, signal);
   int status = 0;
   ::waitpid(*pid, &status, 0);
   *pid = 0;
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+// A child that can be waited for, and is left for that.
+bool HasEnded(pid_t pid) {
+  siginfo_t info{};
+  return ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         info.si_pid == pid;
 }
 
 std::string CommandLine(pid_t pid) {
@@ -57,15 +72,11 @@ std::vector<pid_t> Children(pid_t pid) {
 
 }  // namespace
 
-Cluster::Cluster() {
+Cluster::Cluster(ClusterOptions options) : options_(std::move(options)), history_(dir_ / "history.jsonl") {
   std::filesystem::create_directories(dir_ / "coordinator");
   std::ofstream(dir_ / "coordinator.yaml")
-      << "data: " << (dir_ / "coordinator").string() << "\nmetrics: \"0\"\nlease: 600ms\n";
-  std::ofstream(dir_ / "worker.yaml")
-      << "data: " << (dir_ / "worker").string()
-      << "\ncoordinator: unix:" << (dir_ / "coordinator/worker.sock").string()
-      << "\nmetrics: \"0\"\nnode_id: node-a\ncores: 4\npoll: 5ms\nrank_binary: " << FT_FAKE_RANK
-      << "\nnvml: none\n";
+      << "data: " << (dir_ / "coordinator").string() << "\nmetrics: \"0\"\nlease: " << options_.lease << "\n"
+      << options_.coordinator;
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 20);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 100);
@@ -77,74 +88,131 @@ Cluster::Cluster() {
 
 Cluster::~Cluster() {
   if (::testing::Test::HasFailure()) {
-    for (const char* name : {"coordinator.log", "worker.log"}) {
-      std::ifstream file(dir_ / name);
-      std::cerr << "--- " << name << "\n" << file.rdbuf() << "\n";
+    for (const auto& entry : std::filesystem::directory_iterator(dir_.path())) {
+      if (entry.path().extension() != ".log") continue;
+      std::ifstream file(entry.path());
+      std::cerr << "--- " << entry.path().filename().string() << "\n" << file.rdbuf() << "\n";
     }
   }
-  KillWorker();
+  for (auto& [node, pid] : workers_) {
+    // A stopped agent would keep its supervisor's SIGKILL company.
+    SignalNode(node, SIGCONT);
+    Finish(&pid, SIGKILL);
+  }
   KillCoordinator();
 }
 
-void Cluster::StartCoordinator() {
-  coordinator_ = Spawn({FT_BIN_DIR "/finetuned", "--config", (dir_ / "coordinator.yaml").string()},
-                       dir_ / "coordinator.log");
+bool Cluster::StartCoordinator() {
+  std::vector<std::string> argv = {options_.coordinator_binary, "--config",
+                                   (dir_ / "coordinator.yaml").string()};
+  argv.insert(argv.end(), options_.coordinator_arguments.begin(), options_.coordinator_arguments.end());
+  coordinator_ = Spawn(argv, dir_ / "coordinator.log");
+  ++coordinator_starts_;
   // A connection to a killed predecessor fails once before the new one is tried.
   auto nodes = pb::NodeService::NewStub(channel_);
+  bool ended = false;
   EXPECT_TRUE(Eventually([&] {
+    ended = CoordinatorEnded();
     pb::ServerInfo info;
-    return nodes->GetServerInfo(Context().get(), {}, &info).ok();
+    return ended || nodes->GetServerInfo(ContextOf(milliseconds(200)).get(), {}, &info).ok();
   }));
+  return !ended;
 }
 
-void Cluster::StartWorker() {
-  worker_ =
-      Spawn({FT_BIN_DIR "/ft-worker", "--config", (dir_ / "worker.yaml").string()}, dir_ / "worker.log");
+void Cluster::StartWorker(const std::string& node, const std::string& coordinator) {
+  const std::string config = (dir_ / (node + ".yaml")).string();
+  std::ofstream(config) << "data: " << WorkerDir(node).string()
+                        << "\ncoordinator: unix:" << (coordinator.empty() ? worker_socket() : coordinator)
+                        << "\nmetrics: \"0\"\nnode_id: " << node
+                        << "\ncores: 4\npoll: 5ms\nrank_binary: " << FT_FAKE_RANK << "\nnvml: none\n"
+                        << (options_.shared ? "shared: " + (dir_ / "shared").string() + "\n" : "")
+                        << options_.worker;
+  workers_[node] = Spawn({FT_BIN_DIR "/ft-worker", "--config", config}, dir_ / (node + ".log"),
+                         {"FT_FAKE_HISTORY=" + history_.path().string()});
 }
 
 void Cluster::KillCoordinator() { Finish(&coordinator_, SIGKILL); }
-void Cluster::KillWorker() { Finish(&worker_, SIGKILL); }
+void Cluster::KillWorker(const std::string& node) { Finish(&workers_[node], SIGKILL); }
 int Cluster::StopCoordinator() { return Finish(&coordinator_, SIGTERM); }
-int Cluster::StopWorker() { return Finish(&worker_, SIGTERM); }
+int Cluster::StopWorker(const std::string& node) { return Finish(&workers_[node], SIGTERM); }
+bool Cluster::CoordinatorEnded() const { return coordinator_ == 0 || HasEnded(coordinator_); }
+int Cluster::ReapCoordinator() { return Finish(&coordinator_, 0); }
 
-pid_t Cluster::AgentPid() const {
-  for (const pid_t child : Children(worker_)) {
+pid_t Cluster::AgentPid(const std::string& node) const {
+  for (const pid_t child : Children(workers_.at(node))) {
     if (CommandLine(child).find("--agent") != std::string::npos) return child;
   }
   return 0;
 }
 
-std::vector<pid_t> Cluster::RankPids() const {
+std::vector<pid_t> Cluster::RankPids(const std::string& node) const {
   std::vector<pid_t> ranks;
-  for (const pid_t child : Children(worker_)) {
+  for (const pid_t child : Children(workers_.at(node))) {
     if (CommandLine(child).find("--attempt") != std::string::npos) ranks.push_back(child);
   }
   return ranks;
 }
 
-grpc::Status Cluster::Create(const CreateOptions& options, pb::Job* job) {
-  pb::CreateJobRequest request;
-  request.set_request_id(options.request_id);
+void Cluster::SignalNode(const std::string& node, int signal) {
+  const pid_t supervisor = workers_.at(node);
+  if (supervisor == 0) return;
+  const std::vector<pid_t> children = Children(supervisor);
+  ::kill(supervisor, signal);
+  for (const pid_t child : children) ::kill(child, signal);
+}
+
+std::string Cluster::JobYaml(const CreateOptions& options) const {
   std::stringstream yaml;
   yaml << "name: " << options.name << "\nmodel: " << dir_.path().string()
        << "\ndata: " << dir_.path().string()
        << "/data.jsonl\nmethod: {kind: lora}\ntrain:\n  checkpoint: {every_steps: " << options.every_steps
-       << ", keep_last: " << options.keep_last << "}\nresources: {threads: " << options.threads << "}\n";
+       << ", keep_last: " << options.keep_last << "}\nresources: {threads: " << options.threads
+       << "}\nparallel: {ranks: " << options.ranks
+       << "}\nstrict_exclusive: " << (options.strict_exclusive ? "true" : "false") << "\n";
   if (!options.labels.empty()) yaml << "labels:\n" << options.labels;
-  request.mutable_job()->set_config_yaml(yaml.str());
-  return jobs_->CreateJob(Context().get(), request, job);
+  return yaml.str();
 }
 
-grpc::Status Cluster::Get(const std::string& name, pb::Job* job) {
+grpc::Status Cluster::Create(const CreateOptions& options, pb::Job* job, milliseconds deadline) {
+  pb::CreateJobRequest request;
+  request.set_request_id(options.request_id);
+  request.mutable_job()->set_config_yaml(JobYaml(options));
+  const grpc::Status status = jobs_->CreateJob(ContextOf(deadline).get(), request, job);
+  history_.Add({{"kind", "create"},
+                {"request_id", options.request_id},
+                {"ok", status.ok()},
+                {"code", static_cast<int>(status.error_code())},
+                {"job", status.ok() ? IdOf(*job) : ""}});
+  return status;
+}
+
+grpc::Status Cluster::Get(const std::string& name, pb::Job* job, milliseconds deadline) {
   pb::GetJobRequest request;
   request.set_name(name);
-  return jobs_->GetJob(Context().get(), request, job);
+  const grpc::Status status = jobs_->GetJob(ContextOf(deadline).get(), request, job);
+  if (status.ok()) {
+    history_.Add({{"kind", "state"},
+                  {"job", IdOf(*job)},
+                  {"state", pb::JobState_Name(job->state())},
+                  {"epoch", job->epoch()}});
+  }
+  return status;
+}
+
+grpc::Status Cluster::Cancel(const std::string& name) {
+  pb::CancelJobRequest request;
+  request.set_name(name);
+  pb::Job job;
+  const grpc::Status status = jobs_->CancelJob(Context().get(), request, &job);
+  history_.Add({{"kind", "cancel"}, {"job", status.ok() ? IdOf(job) : name}, {"ok", status.ok()}});
+  return status;
 }
 
 pb::Job Cluster::WaitFor(const std::string& name, const std::function<bool(const pb::Job&)>& when) {
   pb::Job job;
   const bool reached = Eventually([&] { return Get(name, &job).ok() && when(job); });
-  EXPECT_TRUE(reached) << job.ShortDebugString();
+  EXPECT_TRUE(reached) << name << " is " << pb::JobState_Name(job.state()) << " in epoch " << job.epoch()
+                       << ", step " << job.progress().step() << ": " << job.state_message();
   return job;
 }
 
@@ -169,6 +237,34 @@ std::vector<pb::MetricPoint> Cluster::Metrics(const std::string& job) {
   return {response.points().begin(), response.points().end()};
 }
 
+std::vector<pb::Node> Cluster::Nodes() {
+  pb::ListNodesResponse response;
+  EXPECT_TRUE(pb::NodeService::NewStub(channel_)->ListNodes(Context().get(), {}, &response).ok());
+  return {response.nodes().begin(), response.nodes().end()};
+}
+
+void Cluster::WaitForNode() {
+  EXPECT_TRUE(Eventually([&] {
+    const std::vector<pb::Node> nodes = Nodes();
+    return !nodes.empty() && nodes[0].state() == pb::READY;
+  }));
+}
+
+void Cluster::Check() {
+  for (auto& [node, pid] : workers_) {
+    SignalNode(node, SIGCONT);
+    Finish(&pid, SIGKILL);
+  }
+  KillCoordinator();
+  std::vector<std::string> argv = {FT_HISTORY_CHECK, "--coordinator", (dir_ / "coordinator").string(),
+                                   "--history", history_.path().string()};
+  for (const auto& [node, pid] : workers_) {
+    argv.insert(argv.end(), {"--worker", WorkerDir(node).string()});
+  }
+  pid_t checker = Spawn(argv, dir_ / "history_check.log");
+  EXPECT_EQ(Finish(&checker, 0), 0) << "history_check found violations";
+}
+
 std::shared_ptr<grpc::Channel> Cluster::worker_channel() const {
   return grpc::CreateChannel("unix:" + (dir_ / "coordinator/worker.sock").string(),
                              grpc::InsecureChannelCredentials());
@@ -180,6 +276,16 @@ std::unique_ptr<grpc::ClientContext> Context() {
   auto context = std::make_unique<grpc::ClientContext>();
   context->set_wait_for_ready(true);
   context->set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
+  return context;
+}
+
+std::unique_ptr<grpc::ClientContext> ContextOf(milliseconds deadline) {
+  if (deadline == milliseconds(0)) return Context();
+  auto context = std::make_unique<grpc::ClientContext>();
+  // Waiting polls the channel; a call that fails fast would leave its reconnection to a timer of five
+  // seconds.
+  context->set_wait_for_ready(true);
+  context->set_deadline(std::chrono::system_clock::now() + deadline);
   return context;
 }
 

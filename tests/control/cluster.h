@@ -1,11 +1,14 @@
-// A coordinator and a worker as processes in a folder of their own, on Unix sockets, with short leases and
-// the fake rank.
+// A coordinator and workers as processes in a folder of their own, on Unix sockets, with short leases and
+// the fake rank. Every client call and every start and step of a rank is written to a history, which a
+// separate program (history_check) judges together with the store.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
 #include <sys/types.h>
 
+#include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,6 +21,7 @@
 #include "finetune/v1/metrics.grpc.pb.h"
 #include "finetune/v1/nodes.grpc.pb.h"
 #include "finetune/worker/v1/worker.grpc.pb.h"
+#include "tests/control/history.h"
 #include "tests/support/temp_dir.h"
 
 namespace ft::testing {
@@ -32,44 +36,84 @@ struct CreateOptions {
   int keep_last = 2;
   int threads = 1;
   std::string request_id;
+  int ranks = 1;
+  bool strict_exclusive = false;
 };
+
+struct ClusterOptions {
+  std::string lease = "600ms";
+  std::string coordinator;  // More lines of its configuration file.
+  std::string worker;       // The same of every worker.
+  bool shared = false;      // Workers share their run folders.
+  std::string coordinator_binary = FT_BIN_DIR "/finetuned";
+  std::vector<std::string> coordinator_arguments;
+};
+
+inline constexpr char kNode[] = "node-a";
 
 class Cluster {
  public:
-  Cluster();
+  explicit Cluster(ClusterOptions options = {});
   ~Cluster();
 
-  void StartCoordinator();
-  void StartWorker();
+  // Returns once it serves, or with false once it has ended.
+  bool StartCoordinator();
+  // `coordinator`: socket that the worker uses instead of the coordinator's own.
+  void StartWorker(const std::string& node = kNode, const std::string& coordinator = "");
   // SIGKILL and reap; a stop by SIGTERM returns the exit status.
   void KillCoordinator();
-  void KillWorker();
+  void KillWorker(const std::string& node = kNode);
   int StopCoordinator();
-  int StopWorker();
+  int StopWorker(const std::string& node = kNode);
+  // Waits for a coordinator that ends by itself: 128 + signal, or its exit status.
+  int ReapCoordinator();
+  bool CoordinatorEnded() const;
+  int CoordinatorStarts() const { return coordinator_starts_; }
   // The agent is the worker's child with --agent, the ranks are the others.
-  pid_t AgentPid() const;
-  std::vector<pid_t> RankPids() const;
+  pid_t AgentPid(const std::string& node = kNode) const;
+  std::vector<pid_t> RankPids(const std::string& node = kNode) const;
+  // To supervisor, agent and ranks of a node, in this order.
+  void SignalNode(const std::string& node, int signal);
 
-  grpc::Status Create(const CreateOptions& options, pb::Job* job);
-  grpc::Status Get(const std::string& name, pb::Job* job);
+  // Without a deadline they wait up to ten seconds for a coordinator.
+  grpc::Status Create(const CreateOptions& options, pb::Job* job,
+                      std::chrono::milliseconds deadline = std::chrono::milliseconds(0));
+  grpc::Status Get(const std::string& name, pb::Job* job,
+                   std::chrono::milliseconds deadline = std::chrono::milliseconds(0));
+  grpc::Status Cancel(const std::string& name);
   // Polls until the job satisfies `when`, or fails the test after 30 s and returns the job as it is.
   pb::Job WaitFor(const std::string& name, const std::function<bool(const pb::Job&)>& when);
   pb::Job WaitForState(const std::string& name, pb::JobState state);
   std::vector<pb::Event> Events(const std::string& subject);
   std::vector<pb::MetricPoint> Metrics(const std::string& job);
+  std::vector<pb::Node> Nodes();
+  void WaitForNode();  // Until one is READY.
+
+  // Stops everything and has history_check judge what happened. Fails the test with its findings.
+  void Check();
 
   pb::JobService::Stub& jobs() { return *jobs_; }
+  History& history() { return history_; }
   std::shared_ptr<grpc::Channel> channel() const { return channel_; }
   std::shared_ptr<grpc::Channel> worker_channel() const;
+  std::string worker_socket() const { return (dir_ / "coordinator/worker.sock").string(); }
   const TempDir& dir() const { return dir_; }
+  std::filesystem::path WorkerDir(const std::string& node = kNode) const {
+    return dir_ / (node == kNode ? std::string("worker") : node);
+  }
   std::string RunDir(const std::string& job_id) const {
-    return (dir_ / "worker/runs").string() + "/" + job_id;
+    return (WorkerDir() / "runs").string() + "/" + job_id;
   }
 
  private:
+  std::string JobYaml(const CreateOptions& options) const;
+
   TempDir dir_;
+  ClusterOptions options_;
+  History history_;
   pid_t coordinator_ = 0;
-  pid_t worker_ = 0;
+  int coordinator_starts_ = 0;
+  std::map<std::string, pid_t> workers_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<pb::JobService::Stub> jobs_;
 };
@@ -77,6 +121,8 @@ class Cluster {
 std::string IdOf(const pb::Job& job);
 // A context with a deadline of ten seconds that waits for the server.
 std::unique_ptr<grpc::ClientContext> Context();
+// The same with another deadline; 0 = Context().
+std::unique_ptr<grpc::ClientContext> ContextOf(std::chrono::milliseconds deadline);
 bool Eventually(const std::function<bool()>& condition);
 
 }  // namespace ft::testing

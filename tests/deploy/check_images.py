@@ -89,7 +89,7 @@ class Cluster:
             daemons.tokens_job("job", "/srv/finetune/model", "data.jsonl", **{"train.max_steps": 2})))
         self._config("coordinator", "finetuned.yaml")
         self._config("gpu-workers", "ft-worker.yaml")
-        for name in ("state", "runs", "uploads"):
+        for name in ("state", "runs", "uploads", "shared-runs"):
             os.mkdir(self.path(name))
             os.chown(self.path(name), USER, USER)
 
@@ -117,7 +117,8 @@ class Cluster:
 
     def worker(self):
         return Image("finetuned-worker", {
-            "/var/lib/ft-worker": self.path("runs"), "/etc/finetuned/config": self.path("gpu-workers-config"),
+            "/var/lib/ft-worker": self.path("runs"), "/srv/finetune-runs": self.path("shared-runs"),
+            "/etc/finetuned/config": self.path("gpu-workers-config"),
             "/etc/finetuned/tls": self.path("worker-tls"), **self.shared()})
 
     def shared(self):
@@ -143,7 +144,8 @@ def check(cluster, coordinator, worker):
     ftctl = ["ftctl", "--server", cluster.addresses["7717"], "--ca", "/etc/finetuned/tls/ca.crt", "--token-file",
              "/etc/finetuned/user/token"]
     print("check-deploy: ftctl list:", ask(*coordinator.command(*ftctl, "list")) or "(no jobs)")
-    worker.start(cluster.folder, "ft-worker", "--config", "/etc/finetuned/config/ft-worker.yaml", "--node-id", "node-1")
+    worker.start(cluster.folder, "ft-worker", "--config", "/etc/finetuned/config/ft-worker.yaml", "--node-id", "node-1",
+                 "--address", "127.0.0.1")
     daemons.wait_for("the worker's /healthz is 200", lambda: healthy(cluster.addresses["9465"]), 60)
     nodes = json.loads(ask(*coordinator.command(*ftctl, "nodes", "-o", "json")))["nodes"]
     print("check-deploy: nodes:", [(node["node_id"], node["state"]) for node in nodes])

@@ -125,9 +125,15 @@ class RefusalsTest(daemons.DaemonTest):
 
     def test_more_ranks_than_exist(self):
         node = self.daemons()
-        done = node.run("submit", node.write_job(self.small_job(**{"parallel": {"ranks": 4, "max_ranks": 4}})))
+        name = node.submit(self.small_job(**{"parallel": {"ranks": 4, "max_ranks": 4}}))
+        answer = daemons.wait_for("the job is explained", lambda: self.explained(node, name, "rank(s)"), 30)
+        self.assertIn("it needs 4 rank(s) of 1 cores, at most 2 cores are free on a node", answer["reason"])
+
+    def test_a_zero_stage(self):
+        node = self.daemons()
+        done = node.run("submit", node.write_job(self.small_job(**{"parallel": {"ranks": 2, "zero": 2}})))
         self.assertEqual(done.returncode, 2)
-        self.assertIn("parallel.ranks above 1 is not supported yet: use ranks: 1", done.stderr)
+        self.assertIn("parallel.zero above 0 is not supported yet: use zero: 0", done.stderr)
         self.assertEqual(node.ask("list")["jobs"], [])
 
     # Job files and paths.

@@ -35,7 +35,9 @@ Agent::Agent(Config config, UniqueFd supervisor)
       register_timer_(context_),
       stream_timer_(context_) {
   host_.client = &client_;
-  host_.session = [this] { return session_; };
+  // After its lease the first thing a worker does is to ask whether its ranks still count.
+  host_.session = [this] { return HoldsLease() ? session_ : std::string(); };
+  host_.hang_limits = {config_.hang_timeout, config_.start_timeout};
   host_.session_lost = [this] { LoseSession(); };
   host_.signal = [this](const RankKey& key, int signal) {
     nlohmann::json body = ToJson(key);
@@ -129,7 +131,7 @@ void Agent::OnSupervisorMessage(process::Message message) {
     if (op == "failed") {
       it->second->OnNotStarted(body.value("message", ""));
     } else {
-      it->second->OnExited(body.value("wait_status", 0));
+      it->second->OnExited(body.value("wait_status", 0), body.value("end_reason", ""));
       probe_.OnExit(body.value("wait_status", 0));
     }
     it->second->Tick();
@@ -148,7 +150,7 @@ void Agent::OnRankState(const nlohmann::json& body, UniqueFd control) {
   wpb::AttemptKind kind = wpb::ATTEMPT_KIND_UNSPECIFIED;
   wpb::AttemptKind_Parse(rank->kind, &kind);
   const auto run = NewRun(rank->key, kind);
-  run->OnProcess(rank->pid, std::move(control), rank->wait_status);
+  run->OnProcess(*rank, std::move(control));
   run->Tick();
 }
 
@@ -174,25 +176,30 @@ void Agent::Register() {
   request.set_version(FT_VERSION);
   for (const auto& device : Devices()) *request.add_devices() = device;
   for (const auto& [key, value] : config_.labels) (*request.mutable_labels())[key] = value;
-  (*request.mutable_labels())["runs_dir"] = config_.RunsDir().string();
+  (*request.mutable_labels())["runs_dir"] = config_.SharedRunsDir().string();
+  if (!config_.shared.empty()) (*request.mutable_labels())["shared_dir"] = config_.shared;
+  request.set_address(config_.address);
   for (const auto& [key, run] : runs_) *request.add_ranks() = run->Inventory();
   request.set_highest_term_seen(term_);
   client_.Call<wpb::RegisterWorkerRequest, wpb::RegisterWorkerResponse>(
       &Client::Async::RegisterWorker, std::move(request),
-      [this](const Status& status, const wpb::RegisterWorkerResponse& response) {
-        OnRegistered(status, response);
+      [this, sent = clock_.BootTime()](const Status& status, const wpb::RegisterWorkerResponse& response) {
+        OnRegistered(sent, status, response);
       });
 }
 
 void Agent::RetryRegister() {
   register_timer_.expires_after(std::chrono::milliseconds(absl::ToInt64Milliseconds(register_backoff_)));
-  register_backoff_ = std::min(register_backoff_ * 2, kMaxRegisterBackoff);
+  // Well within the lease that a coordinator grants every node at its start.
+  const absl::Duration most = std::min(kMaxRegisterBackoff, absl::Milliseconds(lease_millis_ / 4));
+  register_backoff_ = std::min(register_backoff_ * 2, most);
   register_timer_.async_wait([this](const boost::system::error_code& error) {
     if (!error && session_.empty()) Register();
   });
 }
 
-void Agent::OnRegistered(const Status& status, const wpb::RegisterWorkerResponse& response) {
+void Agent::OnRegistered(absl::Duration sent, const Status& status,
+                         const wpb::RegisterWorkerResponse& response) {
   registering_ = false;
   if (!status.ok() || !AcceptTerm(response.coordinator_term())) {
     if (!coordinator_away_ || !absl::IsUnavailable(status)) {
@@ -208,7 +215,7 @@ void Agent::OnRegistered(const Status& status, const wpb::RegisterWorkerResponse
   register_backoff_ = absl::Milliseconds(100);
   session_ = response.session_id();
   lease_millis_ = std::max<int64_t>(response.lease_millis(), 100);
-  last_renewal_ = clock_.BootTime();
+  ExtendLease(sent);
   spdlog::info("registered with {} as {}, {} rank(s) here", config_.coordinator, config_.node_id,
                runs_.size());
   for (const auto& verdict : response.verdicts()) {
@@ -239,23 +246,48 @@ void Agent::RenewLater() {
   });
 }
 
+bool Agent::HoldsLease() const {
+  return clock_.BootTime() - last_renewal_ < absl::Milliseconds(lease_millis_);
+}
+
+void Agent::ExtendLease(absl::Duration sent) {
+  last_renewal_ = sent;
+  // A margin for clocks that do not run alike.
+  const absl::Duration lease = absl::Milliseconds(lease_millis_);
+  const absl::Duration until = sent + lease - std::min(absl::Seconds(1), lease / 10);
+  Tell({{"op", "lease"}, {"until_ms", absl::ToInt64Milliseconds(until)}});
+}
+
+void Agent::OnRenewed(absl::Duration sent, const wpb::RenewLeaseResponse& response) {
+  if (!AcceptTerm(response.coordinator_term())) {
+    spdlog::warn("the coordinator's term {} is old", response.coordinator_term());
+    LoseSession();
+    return;
+  }
+  for (const wpb::RankRef& ref : response.revoked()) {
+    const auto it = runs_.find({ref.job_id(), ref.epoch(), ref.rank()});
+    if (it != runs_.end()) it->second->Abandon();
+  }
+  // Counted from the sending, so that our lease always ends before the coordinator's.
+  ExtendLease(sent);
+}
+
 void Agent::Renew() {
+  if (renewing_) return;
+  renewing_ = true;
   wpb::RenewLeaseRequest request;
   request.set_session_id(session_);
   request.set_sequence(++renew_sequence_);
   for (const auto& device : Devices()) *request.add_devices() = device;
-  const absl::Duration sent = clock_.BootTime();
+  for (const auto& [key, run] : runs_) *request.add_ranks() = run->Inventory().ref();
   client_.Call<wpb::RenewLeaseRequest, wpb::RenewLeaseResponse>(
       &Client::Async::RenewLease, std::move(request),
-      [this, sent, asked = session_](const Status& status, const wpb::RenewLeaseResponse& response) {
+      [this, sent = clock_.BootTime(), asked = session_](const Status& status,
+                                                         const wpb::RenewLeaseResponse& response) {
+        renewing_ = false;
         if (session_ != asked) return;  // Of a session that was replaced meanwhile.
         if (status.ok()) {
-          // Counted from the sending, so that our lease always ends before the coordinator's.
-          last_renewal_ = sent;
-          for (const wpb::RankRef& ref : response.revoked()) {
-            const auto it = runs_.find({ref.job_id(), ref.epoch(), ref.rank()});
-            if (it != runs_.end()) it->second->Abandon();
-          }
+          OnRenewed(sent, response);
         } else if (rpc::ReasonOf(status) == finetune::v1::SESSION_UNKNOWN) {
           LoseSession();
           return;
@@ -293,6 +325,7 @@ void Agent::OnCommandStreamEnded(const CommandReader* reader, const Status& stat
 }
 
 void Agent::Tick() {
+  if (!session_.empty() && !HoldsLease()) Renew();
   int running = 0, exited = 0;
   int64_t spool = 0;
   // A run may finish, and be erased, by a posted task only: the map does not change here.

@@ -46,11 +46,16 @@ class Agent {
 
   // The session.
   void Register();
-  void OnRegistered(const Status& status, const wpb::RegisterWorkerResponse& response);
+  void OnRegistered(absl::Duration sent, const Status& status, const wpb::RegisterWorkerResponse& response);
   void RetryRegister();
   void LoseSession();
   void RenewLater();
   void Renew();
+  void OnRenewed(absl::Duration sent, const wpb::RenewLeaseResponse& response);
+  // The lease as the coordinator sees it has not ended: it counts from later than we do.
+  bool HoldsLease() const;
+  // Also tells the supervisor, which keeps it when this process stands still.
+  void ExtendLease(absl::Duration sent);
   void OpenCommandStream();
   void OnCommandStreamEnded(const CommandReader* reader, const Status& status);
   std::vector<finetune::v1::Device> Devices();
@@ -58,8 +63,12 @@ class Agent {
   // Commands. Each returns what to acknowledge with; empty = done.
   std::string Handle(const wpb::Command& command);
   std::string StartRanks(const wpb::StartRanks& start);
+  nlohmann::ordered_json RunOf(const wpb::StartRanks& start) const;
+  nlohmann::json StartMessage(const wpb::StartRanks& start, const RankRun& run,
+                              const std::string& visible_devices) const;
   Status PrepareAttempt(const wpb::StartRanks& start, const std::filesystem::path& attempt_dir);
   std::string StopRanks(const wpb::StopRanks& stop);
+  std::string SetRendezvous(const wpb::SetRendezvous& set);
   std::string DeleteFiles(const wpb::DeleteFiles& files);
   // Accepts the coordinator's term, durably, unless a newer one was seen.
   bool AcceptTerm(int64_t term);
@@ -89,6 +98,7 @@ class Agent {
   absl::Duration register_backoff_ = absl::Milliseconds(100);
   int64_t lease_millis_ = 15'000;
   int64_t renew_sequence_ = 0;
+  bool renewing_ = false;
   absl::Duration last_renewal_;
   int64_t term_ = 0;
   CommandReader* reader_ = nullptr;

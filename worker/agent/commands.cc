@@ -24,6 +24,12 @@ bool CleanJobId(const std::string& id) {
          id.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
 }
 
+// Whether the job's ranks must not outlive the node's lease.
+bool IsStrict(const std::string& job_json) {
+  const auto spec = nlohmann::json::parse(job_json, nullptr, /*allow_exceptions=*/false);
+  return spec.is_object() && spec.contains("strict_exclusive") && spec["strict_exclusive"] == true;
+}
+
 std::string Joined(const google::protobuf::RepeatedPtrField<std::string>& items) {
   std::string text;
   for (const std::string& item : items) StrAppend(&text, text.empty() ? "" : ",", item);
@@ -51,6 +57,7 @@ std::string Agent::Handle(const wpb::Command& command) {
   switch (command.command_case()) {
     case wpb::Command::kStartRanks: return StartRanks(command.start_ranks());
     case wpb::Command::kStopRanks: return StopRanks(command.stop_ranks());
+    case wpb::Command::kSetRendezvous: return SetRendezvous(command.set_rendezvous());
     case wpb::Command::kDeleteFiles: return DeleteFiles(command.delete_files());
     case wpb::Command::kTakeCheckpoint:
       for (const auto& [key, run] : runs_) {
@@ -64,26 +71,51 @@ std::string Agent::Handle(const wpb::Command& command) {
   }
 }
 
+// The attempt's own part of job.json.
+nlohmann::ordered_json Agent::RunOf(const wpb::StartRanks& start) const {
+  nlohmann::ordered_json run = {{"job_id", start.job_id()},
+                                {"epoch", start.epoch()},
+                                {"kind", wpb::AttemptKind_Name(start.kind())},
+                                {"world_size", start.world_size()},
+                                {"ranks_on_node", start.ranks_on_node()},
+                                {"threads", start.threads()},
+                                {"resume_step", start.resume_step()},
+                                {"resume_path", start.resume_path()},
+                                {"prepared_cache", start.prepared_cache()},
+                                {"prepared_sha256", start.prepared_sha256()},
+                                {"run_dir", (config_.SharedRunsDir() / start.job_id()).string()},
+                                {"cache_dir", config_.CacheDir().string()}};
+  if (!start.has_rendezvous()) return run;
+  run["rendezvous"] = {{"store", start.rendezvous().store()}};
+  if (!start.rendezvous().path().empty()) run["rendezvous"]["path"] = start.rendezvous().path();
+  if (!start.rendezvous().host().empty()) run["rendezvous"]["host"] = start.rendezvous().host();
+  return run;
+}
+
 Status Agent::PrepareAttempt(const wpb::StartRanks& start, const fs::path& attempt_dir) {
+  RETURN_IF_ERROR(MakeDirectories(config_.SharedRunsDir() / start.job_id()));
   for (const int32_t rank : start.ranks())
     RETURN_IF_ERROR(MakeDirectories(attempt_dir / StrCat("rank", rank)));
   nlohmann::ordered_json spec =
       nlohmann::ordered_json::parse(start.job_json(), nullptr, /*allow_exceptions=*/false);
   if (!spec.is_object()) return absl::InvalidArgumentError("the job's configuration is not JSON");
-  const nlohmann::ordered_json job = {{"spec", std::move(spec)},
-                                      {"run",
-                                       {{"job_id", start.job_id()},
-                                        {"epoch", start.epoch()},
-                                        {"kind", wpb::AttemptKind_Name(start.kind())},
-                                        {"world_size", start.world_size()},
-                                        {"threads", start.threads()},
-                                        {"resume_step", start.resume_step()},
-                                        {"resume_path", start.resume_path()},
-                                        {"prepared_cache", start.prepared_cache()},
-                                        {"prepared_sha256", start.prepared_sha256()},
-                                        {"run_dir", (config_.RunsDir() / start.job_id()).string()},
-                                        {"cache_dir", config_.CacheDir().string()}}}};
+  const nlohmann::ordered_json job = {{"spec", std::move(spec)}, {"run", RunOf(start)}};
   return WriteFileDurably(attempt_dir / "job.json", job.dump(2));
+}
+
+nlohmann::json Agent::StartMessage(const wpb::StartRanks& start, const RankRun& run,
+                                   const std::string& visible_devices) const {
+  nlohmann::json body = ToJson(run.key());
+  body["op"] = "start";
+  body["kind"] = wpb::AttemptKind_Name(start.kind());
+  body["argv"] = {config_.rank_binary,    "run",          "--attempt", run.AttemptDir().string(), "--rank",
+                  StrCat(run.key().rank), "--control-fd", "3"};
+  body["env"] = {{"OMP_NUM_THREADS", StrCat(std::max(1, start.threads()))},
+                 {"CUDA_VISIBLE_DEVICES", visible_devices}};
+  body["cwd"] = run.RankDir().string();
+  body["stdout"] = (run.RankDir() / "stdout.log").string();
+  body["stderr"] = (run.RankDir() / "stderr.log").string();
+  return body;
 }
 
 std::string Agent::StartRanks(const wpb::StartRanks& start) {
@@ -94,6 +126,7 @@ std::string Agent::StartRanks(const wpb::StartRanks& start) {
     any = any || !runs_.contains({start.job_id(), start.epoch(), rank});
   if (!any) return "";
   const Status prepared = PrepareAttempt(start, attempt_dir);
+  const bool strict = IsStrict(start.job_json());
   int index = 0;
   for (const int32_t rank : start.ranks()) {
     const RankKey key{start.job_id(), start.epoch(), rank};
@@ -105,22 +138,10 @@ std::string Agent::StartRanks(const wpb::StartRanks& start) {
       run->OnNotStarted(std::string(Message(prepared)));
       continue;
     }
-    nlohmann::json body = ToJson(key);
-    body["op"] = "start";
-    body["kind"] = wpb::AttemptKind_Name(start.kind());
-    body["argv"] = {config_.rank_binary, "run",          "--attempt", attempt_dir.string(), "--rank",
-                    StrCat(rank),        "--control-fd", "3"};
-    std::string visible;
-    if (start.device_uuids_size() == start.ranks_size()) {
-      visible = start.device_uuids(device);
-    } else {
-      visible = Joined(start.device_uuids());
-    }
-    body["env"] = {{"OMP_NUM_THREADS", StrCat(std::max(1, start.threads()))},
-                   {"CUDA_VISIBLE_DEVICES", visible}};
-    body["cwd"] = run->RankDir().string();
-    body["stdout"] = (run->RankDir() / "stdout.log").string();
-    body["stderr"] = (run->RankDir() / "stderr.log").string();
+    const bool one_each = start.device_uuids_size() == start.ranks_size();
+    nlohmann::json body =
+        StartMessage(start, *run, one_each ? start.device_uuids(device) : Joined(start.device_uuids()));
+    body["strict"] = strict;
     spdlog::info("starting job {} attempt {} ({}) rank {}", start.job_id(), start.epoch(),
                  wpb::AttemptKind_Name(start.kind()), rank);
     Tell(body);
@@ -138,16 +159,25 @@ std::string Agent::StopRanks(const wpb::StopRanks& stop) {
   return any ? "" : "unknown attempt";
 }
 
+std::string Agent::SetRendezvous(const wpb::SetRendezvous& set) {
+  for (const auto& [key, run] : runs_) {
+    if (key.job_id == set.job_id() && key.epoch == set.epoch()) run->SetRendezvous(set.address());
+  }
+  return "";
+}
+
 std::string Agent::DeleteFiles(const wpb::DeleteFiles& files) {
   if (!CleanJobId(files.job_id())) return "bad job id";
-  const fs::path run_dir = config_.RunsDir() / files.job_id();
   std::vector<fs::path> targets;
-  for (const std::string& path : files.paths()) {
-    auto inside = Inside(run_dir, path);
-    if (!inside.ok()) return std::string(Message(inside.status()));
-    targets.push_back(*std::move(inside));
+  for (const fs::path& runs : {config_.RunsDir(), config_.SharedRunsDir()}) {
+    const fs::path run_dir = runs / files.job_id();
+    for (const std::string& path : files.paths()) {
+      auto inside = Inside(run_dir, path);
+      if (!inside.ok()) return std::string(Message(inside.status()));
+      targets.push_back(*std::move(inside));
+    }
+    if (files.paths().empty()) targets.push_back(run_dir);
   }
-  if (files.paths().empty()) targets.push_back(run_dir);
   for (const fs::path& target : targets) {
     std::error_code error;
     fs::remove_all(target, error);  // Already gone is as good.

@@ -50,6 +50,10 @@ Status Config::Complete() {
     rank_binary = (fs::read_symlink("/proc/self/exe", error).parent_path() / "ft-rank").string();
   }
   if (cores < 0 || cores > 4096) return absl::InvalidArgumentError("cores: must be from 0 (all) to 4096");
+  if (!shared.empty()) shared = fs::absolute(shared).lexically_normal().string();
+  if (address.empty()) return absl::InvalidArgumentError("address: must not be empty");
+  if (hang_timeout < absl::Milliseconds(10) || start_timeout < absl::Milliseconds(10))
+    return absl::InvalidArgumentError("hang_timeout and start_timeout: must be at least 10ms");
   if (poll < absl::Milliseconds(1)) return absl::InvalidArgumentError("poll: must be at least 1ms");
   if (log_format != "text" && log_format != "json")
     return absl::InvalidArgumentError("log_format: must be text or json");
@@ -62,6 +66,8 @@ Status ReadConfigFile(const std::filesystem::path& path, Config* config) {
   reader.Bind("certificate", &config->certificate);
   reader.Bind("key", &config->key);
   reader.Bind("ca", &config->ca);
+  reader.Bind("address", &config->address);
+  reader.Bind("shared", &config->shared);
   reader.Bind("data", &config->data);
   reader.Bind("node_id", &config->node_id);
   reader.Bind("cores", &config->cores);
@@ -69,6 +75,8 @@ Status ReadConfigFile(const std::filesystem::path& path, Config* config) {
   reader.Bind("metrics", &config->metrics);
   reader.Bind("nvml", &config->nvml);
   reader.Bind("poll", &config->poll);
+  reader.Bind("hang_timeout", &config->hang_timeout);
+  reader.Bind("start_timeout", &config->start_timeout);
   reader.Bind("labels", &config->labels);
   reader.Bind("log_format", &config->log_format);
   reader.Bind("log_level", &config->log_level);

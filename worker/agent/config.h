@@ -16,13 +16,18 @@ struct Config {
   std::string certificate;  // PEM files: our certificate, its key, and who signs the coordinator's; all three or none.
   std::string key;
   std::string ca;
-  std::string data;         // Default $XDG_DATA_HOME/ft-worker or ~/.local/share/ft-worker.
-  std::string node_id;      // Default the host name.
-  int64_t cores = 0;        // Offered to ranks; 0 = all this process may use.
-  std::string rank_binary;  // Default ft-rank beside this program.
+  std::string address = "127.0.0.1";  // Where peers on other nodes reach ranks of this one.
+  std::string
+      shared;        // Folder that every node with the same value sees: run folders lie there; empty = data.
+  std::string data;  // Default $XDG_DATA_HOME/ft-worker or ~/.local/share/ft-worker.
+  std::string node_id;                     // Default the host name.
+  int64_t cores = 0;                       // Offered to ranks; 0 = all this process may use.
+  std::string rank_binary;                 // Default ft-rank beside this program.
   std::string metrics = "127.0.0.1:9465";  // Prometheus; 0 = off.
   std::string nvml = "libnvidia-ml.so.1";  // Opened at run time; without it the node offers CPU cores only.
-  absl::Duration poll = absl::Milliseconds(100);  // How often ranks' files are looked at.
+  absl::Duration poll = absl::Milliseconds(100);     // How often ranks' files are looked at.
+  absl::Duration hang_timeout = absl::Seconds(120);  // Least time without progress after which a rank hangs.
+  absl::Duration start_timeout = absl::Minutes(30);  // The same, while it loads or prepares.
   std::map<std::string, std::string> labels;
   std::string log_format = "text";
   std::string log_level = "info";
@@ -30,7 +35,13 @@ struct Config {
   Status Complete();
   bool has_tls() const { return !ca.empty(); }
   std::filesystem::path RunsDir() const { return std::filesystem::path(data) / "runs"; }
-  std::filesystem::path CacheDir() const { return std::filesystem::path(data) / "cache"; }
+  // Checkpoints, which an attempt on another node may resume from.
+  std::filesystem::path SharedRunsDir() const {
+    return shared.empty() ? RunsDir() : std::filesystem::path(shared) / "runs";
+  }
+  std::filesystem::path CacheDir() const {
+    return std::filesystem::path(shared.empty() ? data : shared) / "cache";
+  }
 };
 
 Status ReadConfigFile(const std::filesystem::path& path, Config* config);

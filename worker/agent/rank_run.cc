@@ -4,13 +4,14 @@
 #include <signal.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 
 #include "core/base/clock.h"
-#include "core/records/record_file.h"
+#include "core/process/proc.h"
 #include "worker/agent/artifact_push.h"
 
 namespace ft::agent {
@@ -29,6 +30,13 @@ int64_t SizeOf(const std::filesystem::path& path) {
   return error ? 0 : static_cast<int64_t>(size);
 }
 
+// How many processes the kernel has killed for want of memory since it started.
+uint64_t OomKills() {
+  const std::string text = process::ReadProc("/proc/vmstat");
+  const size_t found = text.find("oom_kill ");
+  return found == std::string::npos ? 0 : std::strtoull(text.c_str() + found + 9, nullptr, 10);
+}
+
 // One word on the control socket. A rank that does not read does not block us.
 void SendWord(const UniqueFd& control, const std::string& word) {
   if (!control.valid()) return;
@@ -41,7 +49,13 @@ void SendWord(const UniqueFd& control, const std::string& word) {
 }  // namespace
 
 RankRun::RankRun(RankKey key, wpb::AttemptKind kind, std::filesystem::path run_dir, const RunHost& host)
-    : key_(std::move(key)), kind_(kind), run_dir_(std::move(run_dir)), host_(host) {
+    : key_(std::move(key)),
+      kind_(kind),
+      run_dir_(std::move(run_dir)),
+      host_(host),
+      follower_(RankDir() / "records.ftr"),
+      watchdog_(host.hang_limits, SystemClock().BootTime()),
+      oom_kills_(OomKills()) {
   LoadShipped();
 }
 
@@ -70,21 +84,72 @@ void RankRun::SaveShipped() {
   if (!saved.ok()) spdlog::warn("{}", std::string(Message(saved)));
 }
 
-void RankRun::OnProcess(pid_t pid, UniqueFd control, std::optional<int> wait_status) {
-  pid_ = pid;
+void RankRun::OnProcess(const process::RankProcess& process, UniqueFd control) {
+  pid_ = process.pid;
   control_ = std::move(control);
-  wait_status_ = wait_status;
+  if (process.wait_status) OnExited(*process.wait_status, process.end_reason);
   ApplyStop();
+  TellRendezvous();
 }
 
-void RankRun::OnExited(int wait_status) {
+void RankRun::OnExited(int wait_status, const std::string& end_reason) {
   wait_status_ = wait_status;
   control_.Reset();
+  Follow();
+  if (!end_reason.empty()) {
+    Blame(finetune::v1::CONTROL_PLANE, StrCat("rank ", key_.rank, " was killed: ", end_reason));
+  } else if (stop_applied_ && !stop_->checkpoint) {
+    Blame(finetune::v1::CONTROL_PLANE, StrCat("rank ", key_.rank, " was stopped as asked"));
+  } else if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL && OomKills() > oom_kills_) {
+    Blame(finetune::v1::HOST_OOM,
+          StrCat("rank ", key_.rank, " was killed because the machine ran out of memory"));
+  }
 }
 
 void RankRun::OnNotStarted(const std::string& message) {
   not_started_ = true;
-  not_started_message_ = message;
+  message_ = message;
+}
+
+void RankRun::Blame(finetune::v1::FailureClass failure_class, const std::string& message) {
+  if (!failure_class_.empty() || has_result_) return;
+  failure_class_ = finetune::v1::FailureClass_Name(failure_class);
+  message_ = message;
+}
+
+void RankRun::Follow() {
+  auto frames = follower_.Next();
+  const absl::Duration now = SystemClock().BootTime();
+  while (frames.ok() && !frames->empty()) {
+    wpb::RankRecord record;
+    for (const std::string& frame : *frames) {
+      if (!record.ParseFromString(frame)) continue;  // ShipRecords says so.
+      watchdog_.OnRecord(record, now);
+      has_result_ = has_result_ || record.has_result();
+    }
+    frames = follower_.Next();
+  }
+  if (exited() || pid_ == 0) return;
+  // A process that is killed for its memory may take a while to die.
+  if (now - oom_looked_ > absl::Seconds(5)) {
+    oom_looked_ = now;
+    oom_kills_ = OomKills();
+  }
+  const std::optional<std::string> hang = watchdog_.Look(now);
+  if (!hang || !failure_class_.empty()) return;
+  spdlog::error("job {} attempt {} rank {} hangs: {}", key_.job_id, key_.epoch, key_.rank, *hang);
+  Blame(finetune::v1::HANG, StrCat("rank ", key_.rank, " hangs: ", *hang));
+  host_.signal(key_, SIGKILL);
+}
+
+void RankRun::SetRendezvous(const std::string& address) {
+  rendezvous_ = address;
+  TellRendezvous();
+}
+
+void RankRun::TellRendezvous() {
+  if (rendezvous_.empty() || key_.rank == 0 || exited()) return;
+  SendWord(control_, StrCat("rendezvous ", rendezvous_));
 }
 
 void RankRun::Abandon() {
@@ -139,6 +204,7 @@ int64_t RankRun::SpoolBytes() const {
 
 void RankRun::Tick() {
   if (finished_) return;
+  Follow();
   if (stop_ && !exited() && pid_ != 0 && SteadyNow() >= stop_->kill_at) host_.signal(key_, SIGKILL);
   if (abandoned_ && exited() && !in_flight_) {
     finished_ = true;
@@ -337,7 +403,8 @@ void RankRun::ReportEnd() {
   request.set_state(not_started_ ? wpb::RANK_NOT_STARTED : wpb::RANK_EXITED);
   request.set_pid(pid_);
   request.set_wait_status(wait_status_.value_or(0));
-  request.set_message(not_started_message_);
+  request.set_message(message_);
+  request.set_failure_class(failure_class_);
   in_flight_ = true;
   host_.client->Call<wpb::ReportRankRequest, wpb::ReportRankResponse>(
       &Client::Async::ReportRank, std::move(request),

@@ -14,7 +14,10 @@
 #include "absl/time/time.h"
 #include "core/base/file.h"
 #include "core/process/rank_process.h"
+#include "core/records/record_file.h"
+#include "finetune/v1/jobs.pb.h"
 #include "worker/agent/client.h"
+#include "worker/agent/watchdog.h"
 
 namespace ft::agent {
 
@@ -28,6 +31,7 @@ struct RunHost {
   std::function<void(const RankKey&, int signal)> signal;  // To the rank's process group.
   std::function<void(const RankKey&)> finished;            // Everything is delivered, or is wanted by no one.
   std::function<void(const RankKey&, const wpb::RankRecord&)> observe;  // For metrics.
+  HangLimits hang_limits;
 };
 
 class RankRun : public std::enable_shared_from_this<RankRun> {
@@ -40,8 +44,9 @@ class RankRun : public std::enable_shared_from_this<RankRun> {
   std::filesystem::path RankDir() const { return AttemptDir() / ("rank" + std::to_string(key_.rank)); }
 
   // From the supervisor.
-  void OnProcess(pid_t pid, UniqueFd control, std::optional<int> wait_status);
-  void OnExited(int wait_status);
+  void OnProcess(const process::RankProcess& process, UniqueFd control);
+  // `end_reason`: what the supervisor killed it for; empty = it ended by itself or by our signal.
+  void OnExited(int wait_status, const std::string& end_reason);
   void OnNotStarted(const std::string& message);
 
   // The coordinator wants it: ship. Before that nothing is sent.
@@ -51,6 +56,8 @@ class RankRun : public std::enable_shared_from_this<RankRun> {
   // Asks it to stop, with a checkpoint through its control socket or by SIGTERM; SIGKILL after the grace.
   void Stop(bool checkpoint, absl::Duration grace);
   void TakeCheckpoint();
+  // Where rank 0 of a gang over several nodes listens; the other ranks are told, now or once they run.
+  void SetRendezvous(const std::string& address);
 
   // Moves one step on: at most one call is in flight.
   void Tick();
@@ -68,6 +75,11 @@ class RankRun : public std::enable_shared_from_this<RankRun> {
   void LoadShipped();
   void SaveShipped();
   void ApplyStop();
+  void TellRendezvous();
+  // Reads what the rank wrote since, coordinator or not, and kills it when it hangs.
+  void Follow();
+  // Remembers why the rank ended, for the coordinator; the first reason counts.
+  void Blame(finetune::v1::FailureClass failure_class, const std::string& message);
   bool ReportRunning();
   bool ShipRecords();
   void OnRecordsAcked(const Status& status, uint64_t acked);
@@ -88,7 +100,14 @@ class RankRun : public std::enable_shared_from_this<RankRun> {
   UniqueFd control_;
   std::optional<int> wait_status_;
   bool not_started_ = false;
-  std::string not_started_message_;
+  std::string failure_class_;  // Our own evidence; empty = none.
+  std::string message_;
+  std::string rendezvous_;
+  records::FrameReader follower_;
+  Watchdog watchdog_;
+  bool has_result_ = false;
+  uint64_t oom_kills_ = 0;  // Of this machine, some seconds before it was last seen running.
+  absl::Duration oom_looked_;
   bool adopted_ = false;
   bool abandoned_ = false;
   bool finished_ = false;

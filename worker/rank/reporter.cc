@@ -42,6 +42,7 @@ struct LogLine {
     return "";
   }
   std::string operator()(const records::Beat&) { return ""; }
+  std::string operator()(const records::Rendezvous& r) { return StrCat("peers meet at ", r.address); }
 };
 
 }  // namespace

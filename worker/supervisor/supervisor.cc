@@ -149,20 +149,35 @@ Status Supervisor::Run() {
   while (!stopping_) {
     pollfd fds[2] = {{signals_.get(), POLLIN, 0}, {agent_.get(), POLLIN, 0}};
     const int count = agent_.valid() ? 2 : 1;
-    int timeout = 1000;
-    if (agent_restart_ms_ != 0)
-      timeout = static_cast<int>(std::clamp<int64_t>(agent_restart_ms_ - NowMs(), 0, 1000));
-    ::poll(fds, static_cast<nfds_t>(count), timeout);
+    ::poll(fds, static_cast<nfds_t>(count), WaitMs());
     signalfd_siginfo info{};
     while (::read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
       stopping_ = stopping_ || info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT;
     }
     Reap();
     if (agent_.valid()) ReadAgent();
+    EnforceLease();
     if (agent_restart_ms_ != 0 && NowMs() >= agent_restart_ms_ && !stopping_) StartAgent();
   }
   StopAll();
   return absl::OkStatus();
+}
+
+int Supervisor::WaitMs() const {
+  const int64_t now = NowMs();
+  int64_t until = now + 1000;
+  if (agent_restart_ms_ != 0) until = std::min(until, agent_restart_ms_);
+  if (lease_until_ms_ > now) until = std::min(until, lease_until_ms_);
+  return static_cast<int>(std::max<int64_t>(until - now, 0));
+}
+
+void Supervisor::EnforceLease() {
+  if (lease_until_ms_ == 0 || NowMs() < lease_until_ms_) return;
+  for (auto& [key, rank] : table_.ranks()) {
+    if (!rank.strict || rank.wait_status || !rank.end_reason.empty()) continue;
+    rank.end_reason = "the node's lease ran out and the job is strict_exclusive";
+    ::kill(-rank.pid, SIGKILL);
+  }
 }
 
 void Supervisor::StartAgent() {
@@ -237,6 +252,7 @@ void Supervisor::OnExit(pid_t pid) {
     nlohmann::json body = ToJson(key);
     body["op"] = "exited";
     body["wait_status"] = wait_status;
+    body["end_reason"] = rank.end_reason;
     Send(body);
     break;
   }
@@ -270,6 +286,8 @@ void Supervisor::Handle(const nlohmann::json& request) {
   } else if (op == "signal") {
     const RankProcess* rank = table_.Find(key);
     if (rank != nullptr && !rank->wait_status) ::kill(-rank->pid, request.value("signal", SIGTERM));
+  } else if (op == "lease") {
+    lease_until_ms_ = request.value("until_ms", int64_t{0});
   } else if (op == "forget") {
     const Status forgotten = table_.Forget(key);
     if (!forgotten.ok()) std::fprintf(stderr, "ft-worker: %s\n", std::string(ft::Message(forgotten)).c_str());
@@ -318,6 +336,7 @@ StatusOr<RankProcess> Supervisor::Spawn(const nlohmann::json& request) {
   RankProcess rank;
   rank.key = KeyFromJson(request);
   rank.kind = request.value("kind", "");
+  rank.strict = request.value("strict", false);
   ASSIGN_OR_RETURN(rank.pid, SpawnProcess(std::move(plan)));
   rank.pidfd = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, rank.pid, 0)));
   rank.boot_id = boot_id_;

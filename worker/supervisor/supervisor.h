@@ -2,14 +2,16 @@
 // their own, with one end of a socketpair as descriptor 3; hands the other end to each new agent; writes exit
 // statuses down before it reaps; and starts the agent again when it dies. Ranks and agent die with it.
 //
-// Messages from the agent:  {op: start, job_id, epoch, rank, kind, argv, env, cwd, stdout, stderr}
+// Messages from the agent:  {op: start, job_id, epoch, rank, kind, strict, argv, env, cwd, stdout, stderr}
 //                           {op: signal, job_id, epoch, rank, signal}   to the rank's whole group
 //                           {op: forget, job_id, epoch, rank}
+//                           {op: lease, until_ms}   boot clock; strict ranks are killed when it has passed,
+//                           whether the agent lives, hangs or is gone
 // Messages to the agent:    {op: hello, incarnation, boot_id}
 //                           {op: rank, ...state..., new: bool} with the control descriptor while it runs
 //                           {op: ready} after the ranks that were there already
 //                           {op: failed, job_id, epoch, rank, message}  it could not be started
-//                           {op: exited, job_id, epoch, rank, wait_status}
+//                           {op: exited, job_id, epoch, rank, wait_status, end_reason}
 #pragma once
 
 #include <deque>
@@ -39,6 +41,8 @@ class Supervisor {
   Status Prepare();
   void StartAgent();
   void OnAgentGone();
+  int WaitMs() const;
+  void EnforceLease();
   void Reap();
   void OnExit(pid_t pid);
   void ReadAgent();
@@ -60,6 +64,7 @@ class Supervisor {
   int64_t agent_started_ms_ = 0;
   int64_t agent_restart_ms_ = 0;  // When to start it again; 0 = runs.
   int64_t agent_backoff_ms_ = 100;
+  int64_t lease_until_ms_ = 0;  // 0 = none was told yet.
   bool stopping_ = false;
 };
 

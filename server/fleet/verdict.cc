@@ -1,0 +1,23 @@
+#include "server/fleet/verdict.h"
+
+#include <algorithm>
+
+namespace ft::fleet {
+
+Verdict Judge(const VerdictRules& rules, const GangView& gang) {
+  if (gang.strict_exclusive) {
+    return gang.silent_for >= rules.lease + rules.strict_margin ? Verdict::kDead : Verdict::kWait;
+  }
+  if (!gang.has_witness) return gang.silent_for >= rules.node_loss ? Verdict::kDead : Verdict::kWait;
+  if (gang.since_beat >= std::max(rules.stall, gang.phase_limit)) return Verdict::kDead;
+  return gang.beats >= 2 ? Verdict::kAlive : Verdict::kWait;
+}
+
+absl::Duration PhaseLimit(const VerdictRules& rules, const std::string& phase, double step_seconds) {
+  if (phase == "train") return std::max(rules.stall, 5 * absl::Seconds(step_seconds));
+  if (phase == "evaluate" || phase == "generate") return 4 * rules.stall;
+  if (phase == "checkpoint") return 8 * rules.stall;
+  return 40 * rules.stall;  // load, prepare, and before the first beat.
+}
+
+}  // namespace ft::fleet

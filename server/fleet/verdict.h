@@ -1,0 +1,45 @@
+// Judge(): what silence means. A lease that runs out ends nothing; only evidence does. Pure.
+//
+//   ALIVE  ranks of the gang that are in contact made two further progress beats after the first member fell
+//   silent.
+//          Synchronous training cannot pass a collective without every rank; two, because one may have been
+//          in flight.
+//   DEAD   the gang's beats have stalled for max(stall, the phase's own limit) while a member is silent; or
+//   no rank is in
+//          contact to bear witness, for node_loss; or, for a strict_exclusive job, one lease and
+//          strict_margin have passed: by then the silent node has killed its ranks by itself.
+//   WAIT   nothing is known yet.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/time/time.h"
+
+namespace ft::fleet {
+
+struct VerdictRules {
+  absl::Duration lease = absl::Seconds(15);
+  absl::Duration stall = absl::Seconds(15);
+  absl::Duration node_loss = absl::Seconds(120);
+  absl::Duration strict_margin = absl::Seconds(5);
+};
+
+struct GangView {
+  absl::Duration silent_for;   // Since its first member fell silent.
+  bool has_witness = false;    // A rank is in contact and has not ended.
+  int64_t beats = 0;           // Most that one rank in contact made since then.
+  absl::Duration since_beat;   // Since the newest of them, at most silent_for.
+  absl::Duration phase_limit;  // PhaseLimit() of what the ranks in contact do.
+  bool strict_exclusive = false;
+};
+
+enum class Verdict { kWait, kAlive, kDead };
+
+Verdict Judge(const VerdictRules& rules, const GangView& gang);
+
+// How long a phase may go without a beat. Loading a model and writing a checkpoint beat rarely; a step beats
+// a few times, so five of its newest duration are allowed.
+absl::Duration PhaseLimit(const VerdictRules& rules, const std::string& phase, double step_seconds);
+
+}  // namespace ft::fleet

@@ -1,0 +1,105 @@
+#include "server/fleet/witness.h"
+
+#include <algorithm>
+
+#include "core/base/str_cat.h"
+
+namespace ft::fleet {
+namespace {
+
+namespace spb = state::spb;
+
+bool HasEnded(const spb::StoredRank& rank) {
+  return rank.state() == state::wpb::RANK_EXITED || rank.state() == state::wpb::RANK_NOT_STARTED;
+}
+
+std::vector<std::string> SilentNodes(const spb::StoredAttempt& attempt,
+                                     const std::map<std::string, absl::Duration>& silent) {
+  std::vector<std::string> nodes;
+  for (const spb::StoredRank& rank : attempt.ranks()) {
+    if (HasEnded(rank) || !silent.contains(rank.node_id())) continue;
+    if (std::find(nodes.begin(), nodes.end(), rank.node_id()) == nodes.end()) nodes.push_back(rank.node_id());
+  }
+  return nodes;
+}
+
+std::string Joined(const std::vector<std::string>& items) {
+  std::string text;
+  for (const std::string& item : items) StrAppend(&text, text.empty() ? "" : ", ", item);
+  return text;
+}
+
+std::string DeathOf(const GangView& gang, const std::string& nodes) {
+  const std::string out =
+      StrCat("node ", nodes, " is out of contact for ", absl::FormatDuration(gang.silent_for));
+  if (gang.strict_exclusive)
+    return StrCat(out, ", and the job is strict_exclusive: its ranks there have been killed");
+  if (!gang.has_witness) return StrCat(out, ", and no other rank shows that the gang goes on");
+  return StrCat(out, ", and the rest of the gang made no progress for ",
+                absl::FormatDuration(gang.since_beat));
+}
+
+}  // namespace
+
+std::vector<Finding> Witness::Look(const state::ClusterState& state,
+                                   const std::map<std::string, absl::Duration>& silent, absl::Duration now) {
+  std::vector<Finding> findings;
+  if (silent.empty()) {
+    watches_.clear();
+    return findings;
+  }
+  for (auto& [key, watch] : watches_) watch.seen = false;
+  state.active.ForEach([&](const state::AttemptPtr& attempt) {
+    if (SilentNodes(*attempt, silent).empty()) return;
+    Finding finding = LookAt(state, *attempt, silent, now);
+    if (finding.verdict != Verdict::kWait) findings.push_back(std::move(finding));
+  });
+  std::erase_if(watches_, [](const auto& item) { return !item.second.seen; });
+  return findings;
+}
+
+Finding Witness::LookAt(const state::ClusterState& state, const spb::StoredAttempt& attempt,
+                        const std::map<std::string, absl::Duration>& silent, absl::Duration now) {
+  const std::string key = state::AttemptKey(attempt.job_id(), attempt.epoch());
+  const auto [slot, fresh] = watches_.try_emplace(key);
+  Watch& watch = slot->second;
+  watch.seen = true;
+  Finding finding{attempt.job_id(), attempt.epoch(), Verdict::kWait, SilentNodes(attempt, silent), ""};
+  if (fresh) {
+    watch.since = now;
+    for (const std::string& node : finding.nodes) watch.since = std::min(watch.since, silent.at(node));
+    watch.last_beat = watch.since;
+    for (const spb::StoredRank& rank : attempt.ranks()) {
+      watch.beats_then[rank.rank()] = rank.beats();
+      if (!silent.contains(rank.node_id())) watch.total += rank.beats();
+    }
+  }
+  GangView gang;
+  std::string phase;
+  int64_t total = 0;
+  for (const spb::StoredRank& rank : attempt.ranks()) {
+    if (silent.contains(rank.node_id()) || HasEnded(rank)) continue;
+    gang.has_witness = true;
+    gang.beats = std::max(gang.beats, rank.beats() - watch.beats_then[rank.rank()]);
+    total += rank.beats();
+    phase = rank.phase();
+  }
+  if (total > watch.total) watch.last_beat = now;
+  watch.total = total;
+  const state::JobPtr job = state.jobs.Find(attempt.job_id());
+  gang.silent_for = now - watch.since;
+  gang.since_beat = now - watch.last_beat;
+  gang.phase_limit = PhaseLimit(rules_, phase, attempt.step_seconds());
+  gang.strict_exclusive = job != nullptr && job->strict_exclusive();
+  finding.verdict = Judge(rules_, gang);
+  const std::string nodes = Joined(finding.nodes);
+  if (finding.verdict == Verdict::kDead) finding.message = DeathOf(gang, nodes);
+  if (finding.verdict != Verdict::kAlive) return finding;
+  finding.message = StrCat("node ", nodes, " is out of contact, and the gang goes on: ", gang.beats,
+                           " further beats of a rank that needs it");
+  if (watch.told_alive) finding.verdict = Verdict::kWait;
+  watch.told_alive = true;
+  return finding;
+}
+
+}  // namespace ft::fleet

@@ -1,0 +1,48 @@
+// Watches the gangs that have a member out of contact, and says what Judge() makes of each. One thread: the
+// loop's.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "server/fleet/verdict.h"
+#include "server/state/cluster_state.h"
+
+namespace ft::fleet {
+
+struct Finding {
+  std::string job_id;
+  int64_t epoch = 0;
+  Verdict verdict =
+      Verdict::kWait;              // kAlive is found once in each silence, kDead until the attempt has ended.
+  std::vector<std::string> nodes;  // The silent ones among its nodes.
+  std::string message;
+};
+
+class Witness {
+ public:
+  explicit Witness(VerdictRules rules) : rules_(rules) {}
+
+  // `silent`: nodes out of contact and since when, on the clock of `now`.
+  std::vector<Finding> Look(const state::ClusterState& state,
+                            const std::map<std::string, absl::Duration>& silent, absl::Duration now);
+
+ private:
+  struct Watch {
+    absl::Duration since;
+    std::map<int, int64_t> beats_then;  // By rank, when the silence began.
+    int64_t total = 0;
+    absl::Duration last_beat;
+    bool told_alive = false;
+    bool seen = false;
+  };
+  Finding LookAt(const state::ClusterState& state, const state::spb::StoredAttempt& attempt,
+                 const std::map<std::string, absl::Duration>& silent, absl::Duration now);
+
+  const VerdictRules rules_;
+  std::map<std::string, Watch> watches_;  // By attempt.
+};
+
+}  // namespace ft::fleet

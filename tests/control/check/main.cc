@@ -1,0 +1,30 @@
+// history_check --coordinator FOLDER --history FILE [--worker FOLDER ...]
+// Exit status 0 when every invariant held, 1 with one line for each violation on stderr, 2 when it cannot
+// tell.
+#include <cstdio>
+#include <string>
+
+#include "tests/control/check/evidence.h"
+#include "tests/control/check/invariants.h"
+
+int main(int argc, char** argv) {
+  std::filesystem::path coordinator, history;
+  std::vector<std::filesystem::path> workers;
+  for (int i = 1; i + 1 < argc; i += 2) {
+    const std::string name = argv[i];
+    if (name == "--coordinator") coordinator = argv[i + 1];
+    if (name == "--history") history = argv[i + 1];
+    if (name == "--worker") workers.emplace_back(argv[i + 1]);
+  }
+  const auto evidence = ft::check::Collect(coordinator, workers, history);
+  if (!evidence.ok()) {
+    std::fprintf(stderr, "history_check: %s\n", std::string(ft::Message(evidence.status())).c_str());
+    return 2;
+  }
+  const std::vector<std::string> violations = ft::check::FindViolations(*evidence);
+  for (const std::string& violation : violations) std::fprintf(stderr, "%s\n", violation.c_str());
+  std::fprintf(stderr, "history_check: %zu lines, %zu events, %zu jobs, %zu violations\n",
+               evidence->history.size(), evidence->events.size(), evidence->state.jobs.size(),
+               violations.size());
+  return violations.empty() ? 0 : 1;
+}

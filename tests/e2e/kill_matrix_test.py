@@ -1,0 +1,150 @@
+"""Whoever dies, at whatever moment: the job succeeds with the bytes of a run that was left alone.
+
+Victims are a rank, the agent, the supervisor with its ranks, and the coordinator; the supervisor restarts the agent, the test
+the others. FT_SOAK=1 kills each ten times instead of twice; FT_SEED repeats a run, and the seed is printed; FT_RANKS is the
+number of ranks.
+"""
+
+import json
+import os
+import random
+import signal
+import statistics
+import struct
+import time
+
+import daemons
+
+KILLS = 10 if daemons.SOAK else 2
+RANKS = int(os.environ.get("FT_RANKS") or 2)
+STEPS = 60
+FRAME = struct.Struct("<II")  # Size and checksum, before each frame of a ledger.
+
+
+def matrix_job(name, model, data):
+    """60 steps of many micro-batches, so that each takes 50 ms or more, with a checkpoint every fifth."""
+    return daemons.tokens_job(name, model, data, **{
+        "train.accumulation": 96 // RANKS, "train.epochs": 1000, "train.max_steps": STEPS, "method.dropout": 0.1,
+        "train.checkpoint": {"every_steps": 5, "keep_last": 2}, "parallel": {"ranks": RANKS}})
+
+
+class KillMatrixTest(daemons.DaemonTest):
+    def setUp(self):
+        super().setUp()
+        seed = int(os.environ.get("FT_SEED") or random.SystemRandom().randrange(1 << 32))
+        print(f"FT_SEED={seed} FT_RANKS={RANKS}")
+        self.random = random.Random(seed)
+
+    def ranks_of(self, node, name):
+        """Pids of the ranks that train a job, all of the gang; empty while there is not a whole one."""
+        found = [pid for pid in node.rank_pids() if node.attempt_of(pid).get("run", {}).get("job_id") == name
+                 and node.attempt_of(pid)["run"]["kind"] == "TRAIN"]
+        return found if len(found) == RANKS else []
+
+    def wait_ranks(self, node, name):
+        return daemons.wait_for(f"{RANKS} rank(s) train {name}", lambda: self.ranks_of(node, name), 60)
+
+    def undisturbed(self, node, model, data):
+        name = node.submit(matrix_job("left-alone", model, data))
+        self.wait_ranks(node, name)
+        start = time.monotonic()
+        done = node.finish(name, timeout=300)
+        took = statistics.median(float(step["seconds"]) for step in node.steps(name))
+        self.assertGreaterEqual(took, 0.05, "a step is too short for kills to meet it")
+        return done, time.monotonic() - start
+
+    @staticmethod
+    def ledger_of(node, name, epoch):
+        """The ledger of one attempt: step -> its entry, digests of samples, gradient and weights, as text."""
+        path = os.path.join(node.worker_data, "runs", name, "attempts", str(epoch), "ledger.ftr")
+        try:
+            with open(path, "rb") as file:
+                rest = file.read()
+        except FileNotFoundError:
+            return {}  # It died before its first step.
+        entries = {}
+        while len(rest) >= FRAME.size:
+            size, _ = FRAME.unpack_from(rest)
+            frame, rest = rest[FRAME.size:FRAME.size + size], rest[FRAME.size + size:]
+            if len(frame) == size:  # Else it died while it wrote.
+                entries[json.loads(frame)["step"]] = frame
+        return entries
+
+    def compare(self, node, one, two):
+        for key in ("adapter_sha256", "ledger_sha256"):
+            self.assertRegex(one["result"][key], "^[0-9a-f]{64}$")
+            self.assertEqual(one["result"][key], two["result"][key], key)
+        adapter = os.path.join(two["result"]["adapter_dir"], "adapter_model.safetensors")
+        self.assertEqual(daemons.sha256(adapter), two["result"]["adapter_sha256"])
+        self.assertEqual([int(step["step"]) for step in node.steps("killed")], list(range(1, STEPS + 1)))
+        # What successive attempts computed twice is the same, and the same as in the run that was left alone.
+        undisturbed = one["name"].rpartition("/")[2], int(one["epoch"])
+        known, repeated = self.ledger_of(node, *undisturbed), 0
+        self.assertEqual(sorted(known), list(range(1, STEPS + 1)))
+        seen = set()
+        for epoch in range(2, int(two["epoch"]) + 1):
+            ledger = self.ledger_of(node, two["name"].rpartition("/")[2], epoch)
+            repeated += len(seen & set(ledger))
+            seen |= set(ledger)
+            for step, entry in ledger.items():
+                self.assertEqual(known[step], entry, f"step {step} of attempt {epoch}")
+        print(f"{two['epoch']} attempts, {repeated} steps ran twice")
+
+    def run_killed(self, kill, costs_no_step):
+        model = self.small_model()
+        data = self.write_tokens(daemons.random_samples(256))
+        node = self.daemons(cores=max(2, RANKS))
+        one, seconds = self.undisturbed(node, model, data)
+        name = node.submit(matrix_job("killed", model, data))
+        first = self.wait_ranks(node, name)
+        for _ in range(KILLS):
+            # Together at most 0.8 of the run, so that it cannot end before the last kill.
+            time.sleep(self.random.uniform(0, 0.8 * seconds / KILLS))
+            kill(node, name)
+            if costs_no_step:
+                self.assertTrue(all(daemons.is_alive(pid) for pid in first), "the ranks live on")
+        two = node.finish(name, timeout=600)
+        if costs_no_step:
+            self.assertEqual(int(two["epoch"]), int(one["epoch"]))
+        else:
+            self.assertGreaterEqual(int(two["epoch"]), int(one["epoch"]) + KILLS)
+        self.compare(node, one, two)
+
+    def kill_a_rank(self, node, name):
+        victim = self.random.choice(self.wait_ranks(node, name))
+        os.kill(victim, signal.SIGKILL)
+        daemons.wait_for("the gang is stopped", lambda: victim not in self.ranks_of(node, name), 30)
+        self.wait_ranks(node, name)
+
+    def kill_the_agent(self, node, _):
+        agent = node.agent_pid()
+        os.kill(agent, signal.SIGKILL)
+        node.agent_pid(other_than=agent)
+
+    def kill_the_supervisor(self, node, name):
+        ranks = self.wait_ranks(node, name)
+        node.worker.kill()
+        node.worker.wait(daemons.STOP_TIMEOUT)
+        daemons.wait_for("the ranks die with it", lambda: not any(daemons.is_alive(pid) for pid in ranks), 10)
+        node.start_worker(wait=False)
+        self.wait_ranks(node, name)
+
+    def kill_the_coordinator(self, node, _):
+        node.kill_coordinator()
+        node.start_coordinator()
+
+    def test_rank(self):
+        self.run_killed(self.kill_a_rank, costs_no_step=False)
+
+    def test_agent(self):
+        self.run_killed(self.kill_the_agent, costs_no_step=True)
+
+    def test_supervisor_with_its_ranks(self):
+        self.run_killed(self.kill_the_supervisor, costs_no_step=False)
+
+    def test_coordinator(self):
+        self.run_killed(self.kill_the_coordinator, costs_no_step=True)
+
+
+if __name__ == "__main__":
+    daemons.main()
