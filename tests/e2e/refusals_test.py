@@ -20,15 +20,6 @@ class RefusalsTest(daemons.DaemonTest):
         data = self.write_tokens(daemons.random_samples(8))
         return daemons.tokens_job(name, self.small_model(), data, **changes)
 
-    def refused_daemon(self, node, name, arguments):
-        """Starts a daemon that must end with status 2; answers what it said."""
-        done = subprocess.run([os.path.join(daemons.BIN, name)] + arguments, capture_output=True, text=True, timeout=30,
-                              stdin=subprocess.DEVNULL, env=node.environment(), check=False)
-        self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
-        lines = [line for line in done.stderr.splitlines() if line.startswith(name + ":")]
-        self.assertEqual(len(lines), 1, done.stderr)
-        return lines[0]
-
     # Reaching the coordinator.
 
     def test_coordinator_unreachable(self):
