@@ -46,6 +46,7 @@ copy() {  # copy PATH...: what is there, to the same place below the root.
   for path in "$@"; do
     [ -e "$path" ] || continue
     mkdir -p "$root$(dirname "$path")"
+    rm -rf "$root$path"  # Never written through a link, which would lead out of the root.
     cp -aL "$path" "$root$(dirname "$path")/"
   done
 }
