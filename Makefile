@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup configure build test unit golden demo gpu-check bench soak asan fmt lint install clean bare-root
+.PHONY: help setup configure build test unit golden demo gpu-check bench soak asan fmt lint install \
+  images manifests check-deploy clean bare-root
 PROGRAMS := ftctl finetuned ft-worker ft-rank
 
 PRESET ?= dev
@@ -10,6 +11,7 @@ BUILD := build/$(PRESET)
 JOBS ?= $(shell nproc)
 DIR ?= $(firstword $(wildcard ../shared/golden) tests/golden)
 CASES ?= *
+DTYPE ?= fp32
 PREFIX ?= /usr/local
 PAIRS ?= 5
 
@@ -42,9 +44,9 @@ test: build ## Set up, build and run every test that needs neither GPU nor hours
 	@cmake/setup.sh --python-checks
 	@$(LOCKED) ctest --test-dir $(BUILD) -LE soak -j $(JOBS) $(if $(ONLY),-R '$(ONLY)')
 
-golden: ## Compare with reference results: make golden DIR=folder CASES=glob.
+golden: ## Compare with reference results: make golden DIR=folder CASES=glob DTYPE=fp32|bf16|fp16.
 	@$(MAKE) --no-print-directory build TARGET=ft-rank
-	@$(BUILD)/bin/ft-rank golden '$(DIR)' --cases '$(CASES)'
+	@$(BUILD)/bin/ft-rank golden '$(DIR)' --cases '$(CASES)' --dtype '$(DTYPE)'
 
 demo: ## Set up, build, fine-tune a real model, talk to it.
 	@$(MAKE) --no-print-directory build TARGET='$(PROGRAMS)'
@@ -70,10 +72,28 @@ bare-root: ## Prove `make demo` in a fresh Debian 12 root (needs root rights and
 	@deploy/demo/bare_root.sh
 
 install: ## Install the programs and the libraries they bring into PREFIX; the folder may be moved afterwards.
-	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory build TARGET='$(PROGRAMS) ft_cuda'
 	@cmake --install $(BUILD) --prefix '$(PREFIX)' >/dev/null
 	@deploy/install_libraries.sh $(BUILD)/bin/ft-rank '$(PREFIX)/lib/finetuned'
+	@deploy/install_libraries.sh $(BUILD)/lib/libft_cuda.so '$(PREFIX)/lib/finetuned'
 	@echo "installed into $(PREFIX): programs in bin/, libraries of ft-rank in lib/finetuned/"
+
+images: ## Build both container images with buildah or docker (BASE=image to start from).
+	@rm -rf build/image
+	@$(MAKE) --no-print-directory install PREFIX='$(CURDIR)/build/image'
+	@deploy/images.sh $(BASE)
+
+manifests: ## Render the Kubernetes manifests into build/manifests.yaml.
+	@cmake/setup.sh --deploy
+	@mkdir -p build
+	@.deps/deploy/bin/python -B deploy/kubernetes/render.py > build/manifests.yaml
+	@echo 'wrote build/manifests.yaml'
+
+check-deploy: manifests ## Check the manifests; build and start both images on a base of its own (root rights, buildah, debootstrap).
+	@.deps/deploy/bin/python -B tests/deploy/check_manifests.py build/manifests.yaml
+	@deploy/base_image.sh
+	@$(MAKE) --no-print-directory images BASE=localhost/debian:12-slim
+	@.deps/deploy/bin/python -B tests/deploy/check_images.py
 
 fmt: ## Format all C++ with clang-format.
 	@command -v clang-format >/dev/null || { echo 'fmt: clang-format is missing: apt-get install clang-format'; exit 1; }

@@ -46,6 +46,7 @@ void ReadEnvironment(Session& session) {
                                   .lang = Variable("LANG")},
                                  ::isatty(STDOUT_FILENO) == 1, TerminalColumns());
   session.server = std::string(Variable("FTCTL_SERVER"));
+  session.security = {std::string(Variable("FTCTL_CA")), std::string(Variable("FTCTL_TOKEN_FILE"))};
   session.data_dir = UserDataDir();
   session.program_dir = ProgramDir();
 }

@@ -2,6 +2,7 @@
 # Installs what the build needs: Debian packages and pinned wheels in .deps/. Does nothing that is already done.
 #   cmake/setup.sh                   build dependencies
 #   cmake/setup.sh --python-checks   adds .deps/checks, the Python peers that tests compare with, and .deps/prometheus
+#   cmake/setup.sh --deploy          adds .deps/deploy, what checks the Kubernetes manifests
 #   cmake/setup.sh --bench           adds .deps/bench, the Python peers that `make bench` measures against
 # Honours pip's and apt's own mirror settings.
 set -euo pipefail
@@ -78,5 +79,6 @@ case ${1:-} in
   --python-checks)
     install_peers .deps/checks cmake/checks.lock '65 MB'
     unpack_prometheus ;;
+  --deploy) install_wheels .deps/deploy cmake/deploy.lock '10 MB' ;;
   --bench) install_peers .deps/bench cmake/bench.lock '165 MB' ;;
 esac

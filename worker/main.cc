@@ -10,6 +10,7 @@
 
 #include "core/rpc/listener.h"
 #include "core/rpc/logging.h"
+#include "core/tls/credentials.h"
 #include "worker/agent/agent.h"
 #include "worker/agent/config.h"
 #include "worker/supervisor/supervisor.h"
@@ -61,7 +62,8 @@ int main(int argc, char** argv) {
       "user on this machine."};
   app.add_option("--config", config_file, "YAML file with any of the keys of docs/config.md");
   auto* data = app.add_option("--data", "data folder");
-  auto* coordinator = app.add_option("--coordinator", "unix:/path/worker.sock or 127.0.0.1:PORT");
+  auto* coordinator = app.add_option("--coordinator", "unix:/path/worker.sock or HOST:PORT");
+  auto* address = app.add_option("--address", "where ranks on other nodes reach the ranks of this one");
   auto* node = app.add_option("--node-id", "name of this node");
   auto* cores = app.add_option("--cores", "cores to offer, 0 = all");
   auto* rank_binary = app.add_option("--rank-binary", "the ft-rank program");
@@ -76,6 +78,7 @@ int main(int argc, char** argv) {
     }
     if (data->count() > 0) config.data = data->as<std::string>();
     if (coordinator->count() > 0) config.coordinator = coordinator->as<std::string>();
+    if (address->count() > 0) config.address = address->as<std::string>();
     if (node->count() > 0) config.node_id = node->as<std::string>();
     if (cores->count() > 0) config.cores = cores->as<int64_t>();
     if (rank_binary->count() > 0) config.rank_binary = rank_binary->as<std::string>();
@@ -85,5 +88,7 @@ int main(int argc, char** argv) {
   }
   if (const ft::Status complete = config.Complete(); !complete.ok()) return Fail(complete);
   if (is_agent) return RunAgent(config);
+  const ft::Status files = ft::tls::Check({config.certificate, config.key, config.ca}, "ca");
+  if (!files.ok()) return Fail(files);
   return RunSupervisor(config, std::vector<std::string>(argv + 1, argv + argc));
 }

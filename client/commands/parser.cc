@@ -89,6 +89,8 @@ void DeclareVerbs(CLI::App& root, Session& session) {
   root.require_subcommand(1);
   root.fallthrough();
   root.add_option("--server", session.server, "Coordinator: socket path or HOST:PORT")->type_name("ADDR");
+  root.add_option("--ca", session.security.ca, "Who signs the certificate of HOST:PORT (PEM)")->type_name("FILE");
+  root.add_option("--token-file", session.security.token_file, "Your token for HOST:PORT")->type_name("FILE");
   root.add_option("-o,--output", session.output, "table or json")
       ->type_name("FORMAT")
       ->check(CLI::IsMember({"table", "json"}));

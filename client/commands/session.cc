@@ -3,7 +3,7 @@
 namespace ft::client {
 
 StatusOr<Address> Session::ServerAddress() const {
-  return ParseAddress(server.empty() ? default_socket().string() : server);
+  return ParseAddress(server.empty() ? default_socket().string() : server, security);
 }
 
 StatusOr<const Connection*> Session::Connect() {
@@ -36,7 +36,10 @@ Status Session::Explained(const Status& status) const {
   if (!probe.ok()) return Unreachable(Message(probe));
   // gRPC itself says UNAVAILABLE for a port that nobody listens on; the coordinator says it for reasons of its own.
   const bool not_connected = Message(status).find("failed to connect") != std::string_view::npos;
-  return not_connected ? Unreachable("nobody listens") : status;
+  if (!not_connected) return status;
+  if (address->local() || Message(status).find("refused") != std::string_view::npos) return Unreachable("nobody listens");
+  return Unreachable(address->ca.empty() ? "it does not speak plain text: give --ca FILE"
+                                         : "its certificate is not accepted, or it does not speak TLS");
 }
 
 }  // namespace ft::client

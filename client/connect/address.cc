@@ -8,11 +8,13 @@
 #include <cstring>
 
 #include "core/base/file.h"
+#include "core/tls/credentials.h"
 
 namespace ft::client {
 namespace {
 
 constexpr std::string_view kDefaultPort = "7717";
+constexpr uint64_t kMaxTokenBytes = 4096;
 
 bool IsLoopback(std::string_view host) {
   return host == "localhost" || host == "[::1]" || host.substr(0, 4) == "127.";
@@ -36,9 +38,25 @@ StatusOr<Address> UnixAddress(std::string_view path) {
   return address;
 }
 
+StatusOr<Address> Secured(Address address, const Security& security) {
+  if (security.ca.empty()) {
+    if (security.token_file.empty()) return address;
+    return absl::InvalidArgumentError("a token is sent over TLS only: give --ca FILE too");
+  }
+  RETURN_IF_ERROR(tls::Check({.ca = security.ca}, "--ca"));
+  address.ca = security.ca;
+  if (security.token_file.empty()) return address;
+  const StatusOr<std::string> text = ReadFile(security.token_file, kMaxTokenBytes);
+  if (!text.ok()) return absl::InvalidArgumentError(StrCat("--token-file: ", text.status().message()));
+  address.token = text->substr(0, text->find_last_not_of(" \t\r\n") + 1);
+  if (address.token.empty() || address.token.find_first_of(" \t\r\n") != std::string::npos)
+    return absl::InvalidArgumentError(StrCat("--token-file: ", security.token_file, " does not hold one word"));
+  return address;
+}
+
 }  // namespace
 
-StatusOr<Address> ParseAddress(std::string_view text) {
+StatusOr<Address> ParseAddress(std::string_view text, const Security& security) {
   constexpr std::string_view kUnix = "unix:";
   if (text.substr(0, kUnix.size()) == kUnix) {
     std::string_view path = text.substr(kUnix.size());
@@ -54,13 +72,14 @@ StatusOr<Address> ParseAddress(std::string_view text) {
     return absl::InvalidArgumentError(
         StrCat("'", text, "' is no address: write HOST:PORT, /path/to/socket or unix:/path/to/socket"));
   }
-  if (!IsLoopback(host)) {
+  if (security.ca.empty() && !IsLoopback(host)) {
     return absl::InvalidArgumentError(StrCat("'", host,
                                              "' is another machine and plain text is allowed on this machine only: "
-                                             "forward its port, e.g. ssh -L 7717:localhost:7717 ",
+                                             "give --ca FILE if it speaks TLS, else forward its port, e.g. ssh -L "
+                                             "7717:localhost:7717 ",
                                              host, ", and use localhost:7717"));
   }
-  return Address{.target = StrCat(host, ":", port)};
+  return Secured(Address{.target = StrCat(host, ":", port)}, security);
 }
 
 Status Probe(const Address& address) {

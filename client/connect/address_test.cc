@@ -28,6 +28,16 @@ TEST(AddressTest, NonsenseOtherMachinesAndLongPathsAreRefused) {
   EXPECT_NE(Message(far).find("ssh -L"), std::string_view::npos);
 }
 
+TEST(AddressTest, FilesOfTlsAreNamedWhenTheyAreNotThere) {
+  const ft::testing::TempDir dir;
+  const std::string missing = (dir / "none.crt").string();
+  const Status no_ca = ParseAddress("gpu-7:7717", {.ca = missing}).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(no_ca));
+  EXPECT_NE(Message(no_ca).find(missing), std::string_view::npos);
+  EXPECT_TRUE(absl::IsInvalidArgument(ParseAddress("localhost:7717", {.token_file = missing}).status()));
+  EXPECT_TRUE(ParseAddress("/run/f.sock", {.ca = missing, .token_file = missing}).ok());
+}
+
 TEST(AddressTest, ProbeOfAMissingSocketSaysSo) {
   const ft::testing::TempDir dir;
   EXPECT_TRUE(absl::IsNotFound(Probe(*ParseAddress((dir / "none.sock").string()))));

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <random>
 
+#include "core/tls/credentials.h"
+
 namespace ft::client {
 namespace {
 
@@ -25,6 +27,13 @@ constexpr const char* kServiceConfig = R"({
 
 constexpr int kMaxMessageBytes = 64 << 20;
 
+std::shared_ptr<grpc::ChannelCredentials> CredentialsFor(const Address& address) {
+  if (address.ca.empty()) return grpc::InsecureChannelCredentials();
+  auto channel = tls::ChannelCredentials({.ca = address.ca});
+  if (address.token.empty()) return channel;
+  return grpc::CompositeChannelCredentials(channel, grpc::AccessTokenCredentials(address.token));
+}
+
 }  // namespace
 
 Connection::Connection(Address address) : address_(std::move(address)) {
@@ -36,7 +45,7 @@ Connection::Connection(Address address) : address_(std::move(address)) {
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
-  channel_ = grpc::CreateCustomChannel(address_.target, grpc::InsecureChannelCredentials(), arguments);
+  channel_ = grpc::CreateCustomChannel(address_.target, CredentialsFor(address_), arguments);
 }
 
 Status Connection::FromGrpc(const grpc::Status& status) {

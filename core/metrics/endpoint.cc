@@ -19,4 +19,10 @@ StatusOr<std::unique_ptr<Endpoint>> Endpoint::Start(const std::string& address,
   return endpoint;
 }
 
+void Endpoint::SetServing() {
+  if (serving_ != nullptr) return;
+  serving_ = std::make_shared<prometheus::Registry>();
+  exposer_->RegisterCollectable(serving_, "/healthz");
+}
+
 }  // namespace ft::metrics

@@ -1,6 +1,7 @@
 #include "core/plan/estimate.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 namespace ft::plan {
@@ -26,6 +27,7 @@ bool Targeted(const recipe::MethodSpec& method, const char* name) {
 }
 
 constexpr double kNf4BytesPerWeight = 0.5 + 1.0 / 64 + 4.0 / (64 * 256);  // Codes, 8-bit scales, their fp32 scales.
+constexpr int64_t kSegmentBytes = int64_t{4} << 20;                       // What a rank shows the others of its host.
 constexpr int64_t kProgramBytes = int64_t{160} << 20;                     // LibTorch's CPU libraries and small buffers.
 
 }  // namespace
@@ -63,7 +65,8 @@ std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::Jo
   // fp32 value, gradient and two moments; a full fine-tuning also multiplies in the compute type.
   const double training = trainable * 16 + (full && bf16 ? trainable * 2 : 0);
   const int64_t length = longest > 0 ? std::min(longest, spec.train.max_length) : spec.train.max_length;
-  const auto rows = static_cast<double>(spec.train.micro_batch * length);
+  // A packed row is full; no sample in it sees more than itself.
+  const auto rows = static_cast<double>(spec.train.micro_batch * (spec.train.packing ? spec.train.max_length : length));
   const auto hidden = static_cast<double>(shape.hidden);
   const auto inner = static_cast<double>(shape.intermediate);
   const double kept_inputs = rows * hidden * 4 * static_cast<double>(shape.layers);
@@ -74,9 +77,14 @@ std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::Jo
       spec.train.activation_checkpointing ? kept_inputs + block : block * static_cast<double>(shape.layers);
   const double logits = rows * static_cast<double>(shape.vocabulary) * 4 * 2;
   const double dequantised = std::max(hidden * inner, 1.0) * compute_bytes * (spec.method.kind == "qlora" ? 2 : 0);
+  // A rank may come to hold all leaves: then log2(max_ranks) partial sums wait beside the gradient.
+  const auto leaves = static_cast<unsigned>(recipe::MaxRanks(spec.parallel));
+  const double partial = trainable * 4 * (std::bit_width(leaves) - 1);
+  const double shared = leaves > 1 ? static_cast<double>(kSegmentBytes) * leaves : 0;
   const auto bytes = [](double value) { return static_cast<int64_t>(value); };
   return {{"base weights", bytes(base)},
           {"trained weights, gradients, AdamW", bytes(training)},
+          {"partial sums and exchange of ranks", bytes(partial + shared)},
           {"activations", bytes(activations)},
           {"logits and their gradient", bytes(logits)},
           {"one dequantised weight", bytes(dequantised)},

@@ -34,5 +34,13 @@ TEST(EstimateTest, CheckpointingAndShorterSamplesNeedLess) {
   EXPECT_GT(TotalBytes(EstimateMemory(kLlama7B, spec, true, 0)), with);
 }
 
+TEST(EstimateTest, LeavesOfTheSumAddOneBufferALevel) {
+  recipe::JobSpec spec;
+  const int64_t alone = TotalBytes(EstimateMemory(kLlama7B, spec, true, 0));
+  spec.parallel.max_ranks = 4;
+  const int64_t buffers = 2 * 4 * TrainableParameters(kLlama7B, spec.method);
+  EXPECT_EQ(TotalBytes(EstimateMemory(kLlama7B, spec, true, 0)) - alone, buffers + (int64_t{16} << 20));
+}
+
 }  // namespace
 }  // namespace ft::plan

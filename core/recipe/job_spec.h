@@ -55,6 +55,12 @@ struct ScheduleSpec {
   double warmup = 0.03;            // A share of all steps when below 1, else a number of steps.
 };
 
+// Of fp16 only.
+struct LossScaleSpec {
+  double initial = 65536;          // A power of two.
+  int64_t growth_steps = 2000;     // Good steps in a row before it doubles.
+};
+
 struct CheckpointSpec {
   int64_t every_steps = 500;
   int keep_last = 2;
@@ -83,6 +89,7 @@ struct TrainSpec {
   std::string loss = "token_mean";      // token_mean | microbatch_mean
   std::string tokenize = "whole";       // whole | pieces
   std::string on_nonfinite = "stop";    // stop | skip
+  LossScaleSpec loss_scale;
   CheckpointSpec checkpoint;
   EvaluateSpec evaluate;
 };
@@ -96,6 +103,7 @@ struct ParallelSpec {
   int ranks = 1;
   int max_ranks = 0;               // 0 = ranks.
   int zero = 0;                    // 0..3
+  std::string transport = "auto";  // auto | shm | gloo: what carries the exchange between ranks on CPU.
   OffloadSpec offload;
 };
 
@@ -131,5 +139,13 @@ struct JobSpec {
   bool allow_numeric_change = false;
   std::map<std::string, std::string> labels;
 };
+
+// Micro-batches of an optimizer step: of every rank as submitted, frozen for the job whatever the ranks later.
+inline int64_t MicroBatchesPerStep(const JobSpec& spec) { return spec.train.accumulation * spec.parallel.ranks; }
+
+// The most ranks that may ever train the job, and so the leaves of a step's sums: max_ranks, or the ranks submitted.
+inline int MaxRanks(const ParallelSpec& parallel) {
+  return parallel.max_ranks == 0 ? parallel.ranks : parallel.max_ranks;
+}
 
 }  // namespace ft::recipe

@@ -324,11 +324,14 @@ void CheckWhole(const JobSpec& spec, std::vector<Problem>& problems) {
   if (spec.model.source.empty()) complain("model", "is missing: give a model folder or a .gguf file");
   if (spec.data.empty()) complain("data", "is missing: give a file with training data");
   if (spec.method.targets.empty()) complain("method.targets", "is empty: name layers or 'all_linear'");
-  const int max_ranks = spec.parallel.max_ranks == 0 ? spec.parallel.ranks : spec.parallel.max_ranks;
+  const int max_ranks = MaxRanks(spec.parallel);
   const auto power_of_two = [](int n) { return (n & (n - 1)) == 0; };
   if (!power_of_two(spec.parallel.ranks) || !power_of_two(max_ranks) || spec.parallel.ranks > max_ranks) {
     complain("parallel.ranks", StrCat("ranks(", spec.parallel.ranks, ") and max_ranks(", max_ranks,
                                       ") must be powers of two, ranks at most max_ranks"));
+  }
+  if (std::exp2(std::round(std::log2(spec.train.loss_scale.initial))) != spec.train.loss_scale.initial) {
+    complain("train.loss_scale.initial", StrCat(spec.train.loss_scale.initial, " is not a power of two"));
   }
   if (spec.method.kind == "full" && spec.method.adapter_compute != "auto") {
     complain("method.adapter_compute", "has no meaning for method full");

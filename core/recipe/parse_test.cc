@@ -79,6 +79,7 @@ TEST(ParseJobTest, MissingModelAndDataAreNamedTogether) {
 }
 
 TEST(ParseJobTest, RanksMustBePowersOfTwo) {
+  EXPECT_THAT(ErrorOf("model: m\ndata: d\ntrain: {loss_scale: {initial: 1000}}\n"), HasSubstr("1000 is not a power of two"));
   EXPECT_THAT(ErrorOf("model: m\ndata: d\nparallel: {ranks: 3}\n"), HasSubstr("ranks(3) and max_ranks(3)"));
 }
 
@@ -96,13 +97,13 @@ TEST(WithOverridesTest, SetsNestedKeysAndRefusesNonsense) {
 TEST(CheckSupportedTest, RefusesByName) {
   JobSpec spec;
   EXPECT_TRUE(CheckSupported(spec).ok());
-  spec.train.packing = true;
-  spec.parallel.ranks = 2;
+  spec.train.optimizer.kind = "paged_adamw";
+  spec.parallel.zero = 1;
   spec.resources.device = "gpu";
   const Status status = CheckSupported(spec);
   EXPECT_THAT(std::string(Message(status)), HasSubstr("resources.device: gpu"));
-  EXPECT_THAT(std::string(Message(status)), HasSubstr("train.packing: true"));
-  EXPECT_THAT(std::string(Message(status)), HasSubstr("parallel.ranks above 1"));
+  EXPECT_THAT(std::string(Message(status)), HasSubstr("train.optimizer.kind: paged_adamw"));
+  EXPECT_THAT(std::string(Message(status)), HasSubstr("parallel.zero above 0"));
 }
 
 }  // namespace

@@ -64,6 +64,12 @@ void Visit(V& v, ScheduleSpec& s) {
 }
 
 template <typename V>
+void Visit(V& v, LossScaleSpec& s) {
+  v("initial", s.initial, Range{1, 16777216});
+  v("growth_steps", s.growth_steps, Range{1, 1e9});
+}
+
+template <typename V>
 void Visit(V& v, CheckpointSpec& s) {
   v("every_steps", s.every_steps, Range{1, 1e9});
   v("keep_last", s.keep_last, Range{1, 1000});
@@ -94,6 +100,7 @@ void Visit(V& v, TrainSpec& s) {
   v("loss", s.loss, OneOf{{"token_mean", "microbatch_mean"}});
   v("tokenize", s.tokenize, OneOf{{"whole", "pieces"}});
   v("on_nonfinite", s.on_nonfinite, OneOf{{"stop", "skip"}});
+  v.Object("loss_scale", s.loss_scale);
   v.Object("checkpoint", s.checkpoint);
   v.Object("evaluate", s.evaluate);
 }
@@ -109,6 +116,7 @@ void Visit(V& v, ParallelSpec& s) {
   v("ranks", s.ranks, Range{1, 65536});
   v("max_ranks", s.max_ranks, Range{0, 65536});
   v("zero", s.zero, Range{0, 3});
+  v("transport", s.transport, OneOf{{"auto", "shm", "gloo"}});
   v.Object("offload", s.offload);
 }
 

@@ -8,9 +8,7 @@ Status CheckSupported(const JobSpec& spec) {
     if (unsupported) StrAppend(&text, text.empty() ? "" : "\n", what, " is not supported yet: ", instead);
   };
   refuse(!spec.recipe.empty(), "recipe", "write the settings into the job file");
-  refuse(spec.train.packing, "train.packing: true", "use packing: false");
   refuse(spec.train.optimizer.kind == "paged_adamw", "train.optimizer.kind: paged_adamw", "use adamw");
-  refuse(spec.model.dtype == "fp16", "model.dtype: fp16", "use bf16, fp32 or auto");
   refuse(spec.method.kind == "int8_lora", "method.kind: int8_lora", "use qlora, lora or full");
   refuse(spec.parallel.zero > 0, "parallel.zero above 0", "use zero: 0");
   refuse(spec.parallel.offload.optimizer != "none" || spec.parallel.offload.parameters != "none",

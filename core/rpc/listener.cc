@@ -40,16 +40,8 @@ Status CheckUnixSocket(const std::string& path) {
   return absl::OkStatus();
 }
 
-// Splits "host:port"; loopback hosts only.
-StatusOr<int> LoopbackPort(const std::string& address) {
+StatusOr<int> PortOf(const std::string& address) {
   const size_t colon = address.rfind(':');
-  const std::string host = colon == std::string::npos ? address : address.substr(0, colon);
-  if (host != "127.0.0.1" && host != "localhost" && host != "[::1]") {
-    return absl::InvalidArgumentError(
-        StrCat("address ", address,
-               " is not loopback: plain text is served on Unix sockets, 127.0.0.1 and "
-               "[::1] only"));
-  }
   int port = -1;
   if (colon != std::string::npos) port = std::atoi(address.c_str() + colon + 1);
   if (port < 0 || port > 65535)
@@ -57,11 +49,19 @@ StatusOr<int> LoopbackPort(const std::string& address) {
   return port;
 }
 
+// The IPv4 address to try; names and IPv6 are tried on loopback, which finds most ports that are taken.
+in_addr HostToTry(const std::string& address) {
+  in_addr host{};
+  if (::inet_pton(AF_INET, address.substr(0, address.rfind(':')).c_str(), &host) != 1)
+    host.s_addr = htonl(INADDR_LOOPBACK);
+  return host;
+}
+
 Status CheckPort(const std::string& address, int port) {
   sockaddr_in name{};
   name.sin_family = AF_INET;
   name.sin_port = htons(static_cast<uint16_t>(port));
-  name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  name.sin_addr = HostToTry(address);
   UniqueFd probe(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const int on = 1;
   ::setsockopt(probe.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
@@ -82,9 +82,19 @@ void LogFromGrpc(gpr_log_func_args* args) {
 
 }  // namespace
 
-Status CheckListenAddress(const std::string& address) {
+bool IsLoopback(std::string_view address) {
+  const std::string_view host = address.substr(0, address.rfind(':'));
+  return host == "127.0.0.1" || host == "localhost" || host == "[::1]";
+}
+
+Status CheckListenAddress(const std::string& address, bool tls) {
   if (IsUnix(address)) return CheckUnixSocket(address.substr(kUnixPrefix.size()));
-  ASSIGN_OR_RETURN(const int port, LoopbackPort(address));
+  if (!tls && !IsLoopback(address)) {
+    return absl::InvalidArgumentError(StrCat("address ", address,
+                                             " is not loopback: without certificate and key, plain text is served on "
+                                             "Unix sockets, 127.0.0.1 and [::1] only"));
+  }
+  ASSIGN_OR_RETURN(const int port, PortOf(address));
   return CheckPort(address, port);
 }
 
@@ -96,8 +106,10 @@ StatusOr<std::unique_ptr<grpc::Server>> Listen(const ListenOptions& options,
   grpc::ServerBuilder builder;
   std::vector<int> ports(options.addresses.size(), 0);
   for (size_t i = 0; i < options.addresses.size(); ++i) {
-    RETURN_IF_ERROR(CheckListenAddress(options.addresses[i]));
-    builder.AddListeningPort(options.addresses[i], grpc::InsecureServerCredentials(), &ports[i]);
+    const std::string& address = options.addresses[i];
+    const bool tls = options.tls != nullptr && !IsUnix(address);
+    RETURN_IF_ERROR(CheckListenAddress(address, tls));
+    builder.AddListeningPort(address, tls ? options.tls : grpc::InsecureServerCredentials(), &ports[i]);
   }
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
@@ -120,7 +132,8 @@ StatusOr<std::unique_ptr<grpc::Server>> Listen(const ListenOptions& options,
 
 void RouteGrpcLog() { gpr_set_log_function(LogFromGrpc); }
 
-std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
+std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address,
+                                           const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
@@ -128,7 +141,7 @@ std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel(address, credentials, arguments);
 }
 
 }  // namespace ft::rpc

@@ -32,8 +32,8 @@ trap clean EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# The first Debian mirror that the machine itself uses.
-mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null |
+# The first Debian mirror that the machine itself uses. Not every machine has all of these files.
+mirror=$({ cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null || true; } |
   awk '/^deb / {for (i = 2; i <= NF; i++) if ($i ~ /^https?:.*\/debian\/?$/) {print $i; exit}}
        /^URIs:/ {for (i = 2; i <= NF; i++) if ($i ~ /^https?:.*\/debian\/?$/) {print $i; exit}}')
 echo "bare-root: debootstrap of bookworm into $root"
@@ -46,6 +46,7 @@ copy() {  # copy PATH...: what is there, to the same place below the root.
   for path in "$@"; do
     [ -e "$path" ] || continue
     mkdir -p "$root$(dirname "$path")"
+    rm -rf "$root$path"  # Never written through a link, which would lead out of the root.
     cp -aL "$path" "$root$(dirname "$path")/"
   done
 }

@@ -83,7 +83,12 @@ template <typename T>
 void Nf4Dequantise(const uint8_t* packed, const float* absmax, int64_t count, int64_t first, int64_t last,
                    T* out);
 
-// Quantises `blocks` maxima. `codes` has one byte a block, `nested_absmax` one value for 256 blocks, rounded
+// Number of nested blocks that `blocks` maxima form.
+FT_HOST_DEVICE inline int64_t NestedBlocks(int64_t blocks) {
+  return (blocks + kNestedBlock - 1) / kNestedBlock;
+}
+
+// Quantises maxima. `codes` has one byte a block, `nested_absmax` one value for 256 blocks, rounded
 // up.
 struct NestedOut {
   uint8_t* codes = nullptr;
@@ -91,7 +96,9 @@ struct NestedOut {
 };
 // The mean of the maxima: added up in order in float64, rounded once.
 float NestedOffset(const float* absmax, int64_t blocks);
-void NestedQuantise(const float* absmax, int64_t blocks, float offset, const NestedOut& out);
+// Nested blocks [first, last) of them.
+void NestedQuantise(const float* absmax, int64_t blocks, float offset, int64_t first, int64_t last,
+                    const NestedOut& out);
 
 // Maxima of blocks [first, last) into out[0 ...]: map[code] * nested_absmax + offset, rounded after each
 // operation.

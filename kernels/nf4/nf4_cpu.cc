@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "kernels/nf4/nf4.h"
 
@@ -21,16 +22,17 @@ using Floats = hn::CappedTag<float, 16>;
 using Words = hn::RebindToUnsigned<Floats>;
 using Bytes = hn::Rebind<uint8_t, Floats>;
 
-// Codes to their values: one table look-up where a register holds the table, else a gather.
+// Entries of a table of 16 floats: one look-up where a register holds the table, else a gather.
 template <class V>
-HWY_INLINE auto CodeValues(Floats d, V codes) {
+HWY_INLINE auto Lookup16(Floats d, const float* table, V indices) {
   if constexpr (hn::MaxLanes(Floats()) == 16 && !HWY_HAVE_SCALABLE) {
-    return hn::TableLookupLanes(hn::LoadU(d, kNf4Code), hn::IndicesFromVec(d, codes));
+    return hn::TableLookupLanes(hn::LoadU(d, table), hn::IndicesFromVec(d, indices));
   } else {
-    return hn::GatherIndex(d, kNf4Code, hn::BitCast(hn::RebindToSigned<Floats>(), codes));
+    return hn::GatherIndex(d, table, hn::BitCast(hn::RebindToSigned<Floats>(), indices));
   }
 }
 
+template <bool kStream>
 HWY_INLINE void StorePair(Floats d, hn::Vec<Floats> high, hn::Vec<Floats> low, float* out) {
   hn::StoreInterleaved2(high, low, d, out);
 }
@@ -44,14 +46,19 @@ HWY_INLINE hn::Vec<Words> RoundBF16(hn::Vec<Floats> value) {
   return hn::ShiftRight<16>(hn::Add(bits, hn::Add(odd, hn::Set(w, 0x7fff))));
 }
 
+template <bool kStream>
 HWY_INLINE void StorePair(Floats d, hn::Vec<Floats> high, hn::Vec<Floats> low, BF16* out) {
   // The pair as one little-endian word: the first value in its low half.
-  hn::StoreU(hn::Or(RoundBF16(high), hn::ShiftLeft<16>(RoundBF16(low))), Words(),
-             reinterpret_cast<uint32_t*>(out));
+  const auto pair = hn::Or(RoundBF16(high), hn::ShiftLeft<16>(RoundBF16(low)));
+  if constexpr (kStream) {
+    hn::Stream(pair, Words(), reinterpret_cast<uint32_t*>(out));
+  } else {
+    hn::StoreU(pair, Words(), reinterpret_cast<uint32_t*>(out));
+  }
 }
 
 // One whole block.
-template <typename T>
+template <bool kStream, typename T>
 HWY_INLINE void DequantiseBlock(const uint8_t* packed, float absmax, T* out) {
   const Floats d;
   const Words w;
@@ -60,25 +67,40 @@ HWY_INLINE void DequantiseBlock(const uint8_t* packed, float absmax, T* out) {
   const size_t lanes = hn::Lanes(d);
   for (size_t i = 0; i < kNf4Block / 2; i += lanes) {
     const auto pairs = hn::PromoteTo(w, hn::LoadU(Bytes(), packed + i));
-    const auto high = hn::Mul(CodeValues(d, hn::ShiftRight<4>(pairs)), scale);
-    const auto low = hn::Mul(CodeValues(d, hn::And(pairs, mask)), scale);
-    StorePair(d, high, low, out + 2 * i);
+    const auto high = hn::Mul(Lookup16(d, kNf4Code, hn::ShiftRight<4>(pairs)), scale);
+    const auto low = hn::Mul(Lookup16(d, kNf4Code, hn::And(pairs, mask)), scale);
+    StorePair<kStream>(d, high, low, out + 2 * i);
   }
 }
 
-template <typename T>
-void Dequantise(const uint8_t* packed, const float* absmax, int64_t count, int64_t first, int64_t last,
-                T* out) {
+template <bool kStream, typename T>
+void DequantiseBlocks(const uint8_t* packed, const float* absmax, int64_t count, int64_t first, int64_t last,
+                      T* out) {
   for (int64_t block = first; block < last; ++block) {
     const int64_t start = block * kNf4Block;
     if (count - start >= kNf4Block) {
-      DequantiseBlock(packed + start / 2, absmax[block], out + start);
+      DequantiseBlock<kStream>(packed + start / 2, absmax[block], out + start);
       continue;
     }
     for (int64_t i = start; i < count; ++i) {
       const uint8_t byte = packed[i / 2];
       out[i] = FromFloat<T>(Nf4Value(i % 2 == 0 ? byte >> 4 : byte & 15, absmax[block]));
     }
+  }
+}
+
+// Results that no cache holds go past it: written without being read first.
+constexpr int64_t kStreamedBytes = 16 << 20;
+
+template <typename T>
+void Dequantise(const uint8_t* packed, const float* absmax, int64_t count, int64_t first, int64_t last,
+                T* out) {
+  const bool aligned = reinterpret_cast<uintptr_t>(out) % 64 == 0;
+  if (aligned && count * static_cast<int64_t>(sizeof(T)) > kStreamedBytes) {
+    DequantiseBlocks<true>(packed, absmax, count, first, last, out);
+    hwy::FlushStream();
+  } else {
+    DequantiseBlocks<false>(packed, absmax, count, first, last, out);
   }
 }
 void DequantiseFloat(const uint8_t* packed, const float* absmax, int64_t count, int64_t first, int64_t last,
@@ -90,32 +112,78 @@ void DequantiseBF16(const uint8_t* packed, const float* absmax, int64_t count, i
   Dequantise<BF16>(packed, absmax, count, first, last, out);
 }
 
-// The largest float not above the middle of codes i and i + 1: "scaled > middle" says the same of both.
+// The largest float not above the middle of codes i and i + 1: "scaled > middle" says the same of both. The
+// last entry is never reached.
 struct Thresholds {
-  float below[15];
+  float below[16];
   Thresholds() {
     for (int i = 0; i < 15; ++i) {
       const double middle = (static_cast<double>(kNf4Code[i]) + static_cast<double>(kNf4Code[i + 1])) / 2;
       const float nearest = static_cast<float>(middle);
       below[i] = static_cast<double>(nearest) <= middle ? nearest : std::nextafterf(nearest, -2.0f);
     }
+    below[15] = 2;
   }
 };
 
-// Codes of one whole block, one a word.
-HWY_INLINE void BlockCodes(const Thresholds& thresholds, const float* values, float absmax, uint32_t* codes) {
+HWY_INLINE float LargestAbsolute(const float* values) {
+  const Floats d;
+  auto largest = hn::Zero(d);
+  for (size_t i = 0; i < kNf4Block; i += hn::Lanes(d))
+    largest = hn::Max(largest, hn::Abs(hn::LoadU(d, values + i)));
+  return hn::GetLane(hn::MaxOfLanes(d, largest));
+}
+
+// How many thresholds a value is above: a binary search in four steps.
+HWY_INLINE hn::Vec<Words> CodesOf(const Thresholds& thresholds, hn::Vec<Floats> scaled) {
   const Floats d;
   const Words w;
+  auto code = hn::Zero(w);
+  const auto step = [&](uint32_t size) HWY_ATTR {
+    const auto threshold = Lookup16(d, thresholds.below, hn::Add(code, hn::Set(w, size - 1)));
+    const auto above = hn::RebindMask(w, hn::Gt(scaled, threshold));
+    code = hn::Add(code, hn::IfThenElseZero(above, hn::Set(w, size)));
+  };
+  step(8);
+  step(4);
+  step(2);
+  step(1);
+  return code;
+}
+
+#if HWY_TARGET == HWY_SCALAR
+
+void PackBlock(const Thresholds& thresholds, const float* values, float absmax, uint8_t* packed) {
+  for (int64_t i = 0; i < kNf4Block; i += 2) {
+    packed[i / 2] =
+        static_cast<uint8_t>(Nf4Nearest(values[i], absmax) << 4 | Nf4Nearest(values[i + 1], absmax));
+  }
+}
+
+#else
+
+// One whole block whose largest value is not zero.
+HWY_INLINE void PackBlock(const Thresholds& thresholds, const float* values, float absmax, uint8_t* packed) {
+  const Floats d;
+  const hn::RepartitionToWide<Words> pairs;
+  const hn::Rebind<uint8_t, decltype(pairs)> bytes;
   const auto scale = hn::Set(d, absmax);
-  const size_t lanes = hn::Lanes(d);
-  for (size_t i = 0; i < kNf4Block; i += lanes) {
-    const auto scaled = hn::Div(hn::LoadU(d, values + i), scale);
-    auto code = hn::Zero(w);
-    for (float threshold : thresholds.below) {
-      const auto above = hn::Gt(scaled, hn::Set(d, threshold));
-      code = hn::Sub(code, hn::BitCast(w, hn::VecFromMask(d, above)));  // A true lane is -1.
-    }
-    hn::StoreU(code, w, codes + i);
+  for (size_t i = 0; i < kNf4Block; i += hn::Lanes(d)) {
+    const auto codes = hn::BitCast(pairs, CodesOf(thresholds, hn::Div(hn::LoadU(d, values + i), scale)));
+    // The first of a pair lies in the low half of its word.
+    const auto joined =
+        hn::And(hn::Or(hn::ShiftLeft<4>(codes), hn::ShiftRight<32>(codes)), hn::Set(pairs, 0xff));
+    hn::StoreU(hn::TruncateTo(bytes, joined), bytes, packed + i / 2);
+  }
+}
+
+#endif
+
+// A short last block, or one of zeros.
+void PackPlainly(const float* values, int64_t count, float absmax, uint8_t* packed) {
+  for (int64_t i = 0; i < count; i += 2) {
+    const int low = i + 1 < count ? Nf4Nearest(values[i + 1], absmax) : 0;
+    packed[i / 2] = static_cast<uint8_t>(Nf4Nearest(values[i], absmax) << 4 | low);
   }
 }
 
@@ -123,18 +191,18 @@ void Quantise(const float* values, int64_t count, int64_t first, int64_t last, u
               float* absmax) {
   static const Thresholds thresholds;
   for (int64_t block = first; block < last; ++block) {
-    const int64_t start = block * kNf4Block, end = std::min(count, start + kNf4Block);
+    const int64_t start = block * kNf4Block, size = std::min(count - start, kNf4Block);
     float largest = 0;
-    for (int64_t i = start; i < end; ++i) largest = std::max(largest, std::fabs(values[i]));
-    absmax[block] = largest;
-    HWY_ALIGN uint32_t codes[kNf4Block] = {};
-    if (largest != 0 && end - start == kNf4Block) {
-      BlockCodes(thresholds, values + start, largest, codes);
+    if (size == kNf4Block) {
+      largest = LargestAbsolute(values + start);
     } else {
-      for (int64_t i = start; i < end; ++i) codes[i - start] = Nf4Nearest(values[i], largest);
+      for (int64_t i = start; i < count; ++i) largest = std::max(largest, std::fabs(values[i]));
     }
-    for (int64_t i = start; i < end; i += 2) {
-      packed[i / 2] = static_cast<uint8_t>(codes[i - start] << 4 | (i + 1 < end ? codes[i - start + 1] : 0));
+    absmax[block] = largest;
+    if (largest != 0 && size == kNf4Block) {
+      PackBlock(thresholds, values + start, largest, packed + start / 2);
+    } else {
+      PackPlainly(values + start, size, largest, packed + start / 2);
     }
   }
 }

@@ -35,15 +35,15 @@ std::array<float, 256> MakeDynamicMap() {
   return map;
 }
 
-// The index of the nearest value; the lower of two equally near.
-uint8_t NearestIndex(float value) {
-  const float* map = DynamicMapSigned();
-  const int upper = static_cast<int>(std::lower_bound(map, map + 256, value) - map);
-  if (upper == 0) return 0;
-  if (upper == 256) return 255;
-  const double below = static_cast<double>(value) - static_cast<double>(map[upper - 1]);
+// The index of the nearest value; the lower of two equally near. Without branches: the maxima of a weight lie
+// all over the map, and every wrong guess of the processor would cost more than the search.
+uint8_t NearestIndex(const float* map, float value) {
+  int upper = 0;  // How many values lie below.
+  for (int step = 128; step > 0; step /= 2) upper += map[upper + step - 1] < value ? step : 0;
+  const int lower = std::max(upper - 1, 0);
+  const double below = static_cast<double>(value) - static_cast<double>(map[lower]);
   const double above = static_cast<double>(map[upper]) - static_cast<double>(value);
-  return static_cast<uint8_t>(below <= above ? upper - 1 : upper);
+  return static_cast<uint8_t>(below <= above ? lower : upper);
 }
 
 }  // namespace
@@ -59,14 +59,16 @@ float NestedOffset(const float* absmax, int64_t blocks) {
   return static_cast<float>(sum / static_cast<double>(blocks));
 }
 
-void NestedQuantise(const float* absmax, int64_t blocks, float offset, const NestedOut& out) {
-  for (int64_t start = 0; start < blocks; start += kNestedBlock) {
-    const int64_t end = std::min(blocks, start + kNestedBlock);
+void NestedQuantise(const float* absmax, int64_t blocks, float offset, int64_t first, int64_t last,
+                    const NestedOut& out) {
+  const float* map = DynamicMapSigned();
+  for (int64_t nested = first; nested < last; ++nested) {
+    const int64_t start = nested * kNestedBlock, end = std::min(blocks, start + kNestedBlock);
     float largest = 0;
     for (int64_t i = start; i < end; ++i) largest = std::max(largest, std::fabs(absmax[i] - offset));
-    out.nested_absmax[start / kNestedBlock] = largest;
+    out.nested_absmax[nested] = largest;
     for (int64_t i = start; i < end; ++i) {
-      out.codes[i] = NearestIndex(largest == 0 ? 0.0f : (absmax[i] - offset) / largest);
+      out.codes[i] = NearestIndex(map, largest == 0 ? 0.0f : (absmax[i] - offset) / largest);
     }
   }
 }

@@ -84,7 +84,8 @@ TEST_P(Nf4Counts, GridBodiesEqualTheArrayFunctionsBitForBit) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Odd, Nf4Counts,
-                         ::testing::Values(1, 2, 21, 63, 64, 65, 128, 129, 2145, 64 * 257 + 3));
+                         ::testing::Values(1, 2, 21, 63, 64, 65, 128, 129, 2145, 64 * 257 + 3,
+                                           (9 << 20) + 5));
 
 TEST(Nf4, EveryValueGoesToTheNearestCode) {
   for (int i = -4000; i <= 4000; ++i) {
@@ -116,6 +117,25 @@ TEST(Nested, MapIsSortedAndSpansMinusOneToOne) {
   EXPECT_LT(map[0], -0.99f);
 }
 
+TEST(Nested, EveryMaximumGoesToTheNearestOfTheMap) {
+  const float* map = DynamicMapSigned();
+  std::vector<float> absmax;
+  for (int i = -256; i < 256; ++i) absmax.push_back(static_cast<float>(i) / 256);
+  for (int i = 0; i + 1 < 256; ++i) absmax.push_back((map[i] + map[i + 1]) / 2);
+  absmax.resize(768, 1.0f);  // So that every nested block's largest is 1.
+  for (size_t i = 0; i < absmax.size(); i += 256) absmax[i] = -1;
+  std::vector<uint8_t> codes(absmax.size());
+  std::vector<float> nested(3);
+  NestedQuantise(absmax.data(), 768, 0, 0, 3, {codes.data(), nested.data()});
+  for (size_t i = 0; i < absmax.size(); ++i) {
+    for (int other = 0; other < 256; ++other) {
+      const double chosen = std::fabs(double{absmax[i]} - map[codes[i]]),
+                   there = std::fabs(double{absmax[i]} - map[other]);
+      ASSERT_TRUE(chosen < there || (chosen == there && codes[i] <= other)) << absmax[i];
+    }
+  }
+}
+
 TEST(Nested, MaximaComeBackWithinHalfAStep) {
   std::mt19937 random(3);
   std::uniform_real_distribution<float> uniform(0.5f, 2);
@@ -124,7 +144,7 @@ TEST(Nested, MaximaComeBackWithinHalfAStep) {
   std::vector<uint8_t> codes(777);
   std::vector<float> nested((777 + 255) / 256);
   const float offset = NestedOffset(absmax.data(), 777);
-  NestedQuantise(absmax.data(), 777, offset, {codes.data(), nested.data()});
+  NestedQuantise(absmax.data(), 777, offset, 0, 4, {codes.data(), nested.data()});
   NestedDequantise({codes.data(), nested.data(), offset}, 0, 777, back.data());
   for (size_t i = 0; i < absmax.size(); ++i) EXPECT_NEAR(back[i], absmax[i], 0.008f * nested[i / 256]);
   // A part alone gives the same.
@@ -140,7 +160,7 @@ TEST(Nested, GridBodyEqualsTheArrayFunctionBitForBit) {
     std::vector<uint8_t> codes(blocks);
     std::vector<float> nested((blocks + 255) / 256);
     const float offset = NestedOffset(absmax.data(), blocks);
-    NestedQuantise(absmax.data(), blocks, offset, {codes.data(), nested.data()});
+    NestedQuantise(absmax.data(), blocks, offset, 0, NestedBlocks(blocks), {codes.data(), nested.data()});
     const NestedIn in{codes.data(), nested.data(), offset};
     NestedDequantise(in, 0, blocks, out.data());
     Emulate(NestedDequantiseBody{in, DynamicMapSigned(), blocks, grid_out.data()});
@@ -153,7 +173,7 @@ TEST(Nested, EqualMaximaComeBackExactly) {
   uint8_t codes[5];
   float nested = -1;
   const float offset = NestedOffset(absmax.data(), 5);
-  NestedQuantise(absmax.data(), 5, offset, {codes, &nested});
+  NestedQuantise(absmax.data(), 5, offset, 0, 1, {codes, &nested});
   float back[5];
   NestedDequantise({codes, &nested, offset}, 0, 5, back);
   for (float value : back) EXPECT_EQ(value, 0.75f);

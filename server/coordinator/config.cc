@@ -1,6 +1,7 @@
 #include "server/coordinator/config.h"
 
 #include "core/config/config_file.h"
+#include "core/rpc/listener.h"
 
 namespace ft::coordinator {
 
@@ -18,6 +19,23 @@ Status Config::Complete() {
   if (keep_events < 1000) return absl::InvalidArgumentError("keep_events: must be at least 1000");
   if (log_format != "text" && log_format != "json")
     return absl::InvalidArgumentError("log_format: must be text or json");
+  return CheckTls();
+}
+
+Status Config::CheckTls() const {
+  if (certificate.empty() != key.empty())
+    return absl::InvalidArgumentError("certificate and key: give both or neither");
+  if (!has_tls() && !(worker_ca.empty() && tokens.empty()))
+    return absl::InvalidArgumentError("worker_ca and tokens: need certificate and key too");
+  if (!has_tls()) return absl::OkStatus();
+  if (!worker_listen.empty() && worker_ca.empty()) {
+    return absl::InvalidArgumentError(
+        "worker_listen: with TLS, workers must show a certificate: name the CA that signs them with worker_ca");
+  }
+  if (!listen.empty() && tokens.empty() && !rpc::IsLoopback(listen)) {
+    return absl::InvalidArgumentError(
+        StrCat("listen: ", listen, " is reached from other machines: name the users' tokens with tokens"));
+  }
   return absl::OkStatus();
 }
 
@@ -28,6 +46,10 @@ Status ReadConfigFile(const std::filesystem::path& path, Config* config) {
   reader.Bind("listen", &config->listen);
   reader.Bind("worker_socket", &config->worker_socket);
   reader.Bind("worker_listen", &config->worker_listen);
+  reader.Bind("certificate", &config->certificate);
+  reader.Bind("key", &config->key);
+  reader.Bind("worker_ca", &config->worker_ca);
+  reader.Bind("tokens", &config->tokens);
   reader.Bind("metrics", &config->metrics);
   reader.Bind("roots", &config->roots);
   reader.Bind("lease", &config->lease);

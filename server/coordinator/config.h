@@ -14,9 +14,13 @@ namespace ft::coordinator {
 struct Config {
   std::string data;           // Data folder; default $XDG_DATA_HOME/finetuned or ~/.local/share/finetuned.
   std::string socket;         // User socket; default <data>/finetuned.sock. Mode 0600.
-  std::string listen;         // Also for users: 127.0.0.1:PORT; empty = socket only.
+  std::string listen;         // Also for users: HOST:PORT; empty = socket only.
   std::string worker_socket;  // Worker socket; default <data>/worker.sock.
-  std::string worker_listen;  // Also for workers: 127.0.0.1:PORT; empty = socket only.
+  std::string worker_listen;  // Also for workers: HOST:PORT; empty = socket only.
+  std::string certificate;    // PEM files: with certificate and key, TCP ports speak TLS, else plain text on loopback.
+  std::string key;
+  std::string worker_ca;  // Who signs workers' certificates.
+  std::string tokens;     // Users' tokens, hashed (core/rpc/authorize.h).
   std::string metrics = "127.0.0.1:9464";  // Prometheus; 0 = off.
   std::vector<std::string> roots;          // Folders that models and data may come from; empty = anywhere.
   absl::Duration lease = absl::Seconds(15);
@@ -30,6 +34,10 @@ struct Config {
 
   // Fills what depends on other values; INVALID_ARGUMENT when a value cannot be.
   Status Complete();
+  bool has_tls() const { return !certificate.empty(); }
+
+ private:
+  Status CheckTls() const;
 };
 
 // The file's values over the defaults.

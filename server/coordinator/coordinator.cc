@@ -6,7 +6,9 @@
 #include <boost/asio/post.hpp>
 #include <set>
 
+#include "core/rpc/authorize.h"
 #include "core/rpc/listener.h"
+#include "core/tls/credentials.h"
 #include "server/api/artifact_service.h"
 #include "server/api/data_service.h"
 #include "server/api/event_service.h"
@@ -35,6 +37,7 @@ Status Coordinator::Start() {
   ::chmod(config_.data.c_str(), 0700);
   // Everything that may be taken by someone else is asked for before the store counts this start.
   ASSIGN_OR_RETURN(store_, state::SqliteStore::Open(config_.data));
+  RETURN_IF_ERROR(OpenTls());
   RETURN_IF_ERROR(CheckAddresses());
   ASSIGN_OR_RETURN(state::ClusterState initial, store_->Load());
   spdlog::info("store opened: term {}, revision {}, {} job(s), SQLite {}", initial.term, initial.revision,
@@ -65,12 +68,26 @@ Status Coordinator::Start() {
   return Serve();
 }
 
+Status Coordinator::OpenTls() {
+  if (!config_.has_tls()) return absl::OkStatus();
+  const tls::Files files{config_.certificate, config_.key, config_.worker_ca};
+  RETURN_IF_ERROR(tls::Check(files, "worker_ca"));
+  user_tls_ = tls::ServerCredentials({files.certificate, files.key, ""});
+  if (!config_.tokens.empty()) {
+    ASSIGN_OR_RETURN(const auto tokens, rpc::RequireToken(config_.tokens));
+    user_tls_->SetAuthMetadataProcessor(tokens);
+  }
+  worker_tls_ = tls::ServerCredentials(files);
+  worker_tls_->SetAuthMetadataProcessor(rpc::RequireRole(rpc::kWorkerRole));
+  return absl::OkStatus();
+}
+
 Status Coordinator::CheckAddresses() {
   std::vector<std::string> addresses = {"unix:" + config_.socket, "unix:" + config_.worker_socket};
   for (const std::string& address : {config_.listen, config_.worker_listen}) {
     if (!address.empty()) addresses.push_back(address);
   }
-  for (const std::string& address : addresses) RETURN_IF_ERROR(rpc::CheckListenAddress(address));
+  for (const std::string& address : addresses) RETURN_IF_ERROR(rpc::CheckListenAddress(address, config_.has_tls()));
   if (config_.metrics == "0" || config_.metrics.empty()) return absl::OkStatus();
   ASSIGN_OR_RETURN(metrics_, metrics::Endpoint::Start(config_.metrics, probe_.registry()));
   return absl::OkStatus();
@@ -96,8 +113,11 @@ Status Coordinator::Serve() {
   workers.addresses.push_back("unix:" + config_.worker_socket);
   if (!config_.worker_listen.empty()) workers.addresses.push_back(config_.worker_listen);
   workers.max_message_bytes = 16 << 20;
+  users.tls = user_tls_;
+  workers.tls = worker_tls_;
   ASSIGN_OR_RETURN(worker_server_, rpc::Listen(workers, {worker_service_.get()}));
   ASSIGN_OR_RETURN(user_server_, rpc::Listen(users, Pointers(user_services_)));
+  if (metrics_ != nullptr) metrics_->SetServing();
   spdlog::info("serving users on {}{}{}, workers on {}, metrics on {}", config_.socket,
                config_.listen.empty() ? "" : " and ", config_.listen, config_.worker_socket, config_.metrics);
   return absl::OkStatus();

@@ -33,6 +33,8 @@ class Coordinator {
  private:
   // Opens the metrics endpoint, and refuses what cannot be listened on.
   Status CheckAddresses();
+  // Credentials of the TCP ports, when the configuration names a certificate.
+  Status OpenTls();
   void BuildServices();
   Status Serve();
   void Housekeep();
@@ -50,6 +52,7 @@ class Coordinator {
   std::unique_ptr<api::Backend> backend_;
   std::vector<std::unique_ptr<grpc::Service>> user_services_;
   std::unique_ptr<grpc::Service> worker_service_;
+  std::shared_ptr<grpc::ServerCredentials> user_tls_, worker_tls_;
   std::unique_ptr<grpc::Server> user_server_;
   std::unique_ptr<grpc::Server> worker_server_;
   std::unique_ptr<metrics::Endpoint> metrics_;

@@ -8,7 +8,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 # The mapping that each struct of job_spec.h is in the file.
 SECTIONS = {"JobSpec": "", "ModelSpec": "model", "DataSource": "data", "MethodSpec": "method", "TrainSpec": "train",
             "OptimizerSpec": "train.optimizer", "ScheduleSpec": "train.schedule", "CheckpointSpec": "train.checkpoint",
-            "EvaluateSpec": "train.evaluate", "ParallelSpec": "parallel", "OffloadSpec": "parallel.offload",
+            "LossScaleSpec": "train.loss_scale", "EvaluateSpec": "train.evaluate", "ParallelSpec": "parallel", "OffloadSpec": "parallel.offload",
             "ResourceSpec": "resources", "GateSpec": "gate"}
 
 

@@ -126,7 +126,7 @@ def program_of(pid):
 class Daemons:
     """One coordinator and one worker below `folder`, laid out as `ftctl up` does it."""
 
-    def __init__(self, folder, start=True, cores=2, coordinator_arguments=()):
+    def __init__(self, folder, start=True, cores=2, coordinator_arguments=(), worker_arguments=()):
         self.folder = folder
         self.data = os.path.join(folder, "data", "finetuned")
         self.worker_data = os.path.join(self.data, "worker")
@@ -136,6 +136,7 @@ class Daemons:
         self.worker_metrics = free_address()
         self.cores = cores
         self.coordinator_arguments = list(coordinator_arguments)
+        self.worker_arguments = list(worker_arguments)
         self.started = []
         self.coordinator = None
         self.worker = None
@@ -176,8 +177,9 @@ class Daemons:
             self._wait_ready("finetuned", self.coordinator, lambda: self._answers("list"))
 
     def start_worker(self, wait=True):
-        arguments = ["--data", self.worker_data, "--coordinator", "unix:" + self.worker_socket, "--metrics",
-                     self.worker_metrics, "--cores", str(self.cores)]
+        coordinator = [] if "--coordinator" in self.worker_arguments else ["--coordinator", "unix:" + self.worker_socket]
+        arguments = ["--data", self.worker_data, "--metrics", self.worker_metrics, "--cores", str(self.cores)]
+        arguments += coordinator + self.worker_arguments
         self.worker = self.spawn("ft-worker", arguments)
         if wait:
             self._wait_ready("ft-worker", self.worker, self.node_is_ready)
@@ -390,6 +392,15 @@ class DaemonTest(unittest.TestCase):
         if options.get("start", True):
             made.start()
         return made
+
+    def refused_daemon(self, node, name, arguments):
+        """Starts a daemon that must end with status 2; answers what it said."""
+        done = subprocess.run([os.path.join(BIN, name)] + arguments, capture_output=True, text=True, timeout=30,
+                              stdin=subprocess.DEVNULL, env=node.environment(), check=False)
+        self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+        lines = [line for line in done.stderr.splitlines() if line.startswith(name + ":")]
+        self.assertEqual(len(lines), 1, done.stderr)
+        return lines[0]
 
     def need(self, found, what):
         """Skips, naming what is missing."""

@@ -16,7 +16,7 @@ import time
 import daemons
 
 KILLS = 10 if daemons.SOAK else 2
-RANKS = int(os.environ.get("FT_RANKS") or 1)
+RANKS = int(os.environ.get("FT_RANKS") or 2)
 STEPS = 60
 FRAME = struct.Struct("<II")  # Size and checksum, before each frame of a ledger.
 

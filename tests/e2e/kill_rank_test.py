@@ -14,6 +14,7 @@ import daemons
 KILLS = 10 if daemons.SOAK else 3
 STEPS = 120 if daemons.SOAK else 40
 SAMPLES = 256
+DEMO_STEPS = 40
 
 
 def slow_job(name, model, data, **changes):
@@ -30,7 +31,7 @@ class KillRankTest(daemons.DaemonTest):
         name = node.submit(job)
         node.training_rank(name)
         start = time.monotonic()
-        done = node.finish(name, timeout=300)
+        done = node.finish(name, timeout=600)
         return done, time.monotonic() - start
 
     def killed(self, node, job, seconds):
@@ -46,7 +47,7 @@ class KillRankTest(daemons.DaemonTest):
             time.sleep(moments.uniform(0, 0.9 * seconds / KILLS))
             self.assertTrue(daemons.is_alive(rank), "the rank ended before it was killed")
             os.kill(rank, signal.SIGKILL)
-        return node.finish(name, timeout=300)
+        return node.finish(name, timeout=600)
 
     def compare(self, kind):
         model = self.small_model()
@@ -54,7 +55,12 @@ class KillRankTest(daemons.DaemonTest):
         node = self.daemons()
         one, seconds = self.undisturbed(node, slow_job("left-alone", model, data, **{"method.kind": kind}))
         two = self.killed(node, slow_job("killed", model, data, **{"method.kind": kind}), seconds)
-        print(f"undisturbed {seconds:.1f} s; the killed run took {two['epoch']} attempts")
+        print(f"undisturbed {seconds:.1f} s")
+        self.check_equal(node, one, two, STEPS)
+
+    def check_equal(self, node, one, two, count):
+        """The killed run against the one left alone: attempts, bytes and steps."""
+        print(f"the killed run took {two['epoch']} attempts")
         self.assertGreaterEqual(int(two["epoch"]), int(one["epoch"]) + KILLS)
         for key in ("adapter_sha256", "ledger_sha256"):
             self.assertRegex(one["result"][key], "^[0-9a-f]{64}$")
@@ -63,9 +69,22 @@ class KillRankTest(daemons.DaemonTest):
             adapter = os.path.join(job["result"]["adapter_dir"], "adapter_model.safetensors")
             self.assertEqual(daemons.sha256(adapter), job["result"]["adapter_sha256"])
         answer = node.ask("diff", "left-alone", "killed")
-        self.assertEqual(answer, {"equal": True, "steps": STEPS})
+        self.assertEqual(answer, {"equal": True, "steps": count})
         steps = [int(step["step"]) for step in node.steps("killed")]
-        self.assertEqual(steps, list(range(1, STEPS + 1)))
+        self.assertEqual(steps, list(range(1, count + 1)))
+
+    @daemons.only_in_soak
+    def test_the_demo_model_killed_at_random_moments_has_the_same_bits(self):
+        model = self.need_demo_model()
+        data = self.write_tokens(daemons.random_samples(64, shortest=64, longest=128))
+        settings = {"method": {"kind": "qlora", "rank": 16, "alpha": 32, "dropout": 0.1}, "train.max_steps": DEMO_STEPS,
+                    "model.dtype": "bf16", "train.accumulation": 4, "train.micro_batch": 1,
+                    "train.max_length": 128, "train.epochs": 1000,
+                    "train.checkpoint": {"every_steps": 1, "keep_last": 2}, "resources": {"device": "cpu", "threads": 2}}
+        node = self.daemons()
+        one, seconds = self.undisturbed(node, daemons.tokens_job("left-alone", model, data, **settings))
+        two = self.killed(node, daemons.tokens_job("killed", model, data, **settings), seconds)
+        self.check_equal(node, one, two, DEMO_STEPS)
 
     def test_lora_killed_at_random_moments_has_the_same_bits(self):
         self.compare("lora")

@@ -20,15 +20,6 @@ class RefusalsTest(daemons.DaemonTest):
         data = self.write_tokens(daemons.random_samples(8))
         return daemons.tokens_job(name, self.small_model(), data, **changes)
 
-    def refused_daemon(self, node, name, arguments):
-        """Starts a daemon that must end with status 2; answers what it said."""
-        done = subprocess.run([os.path.join(daemons.BIN, name)] + arguments, capture_output=True, text=True, timeout=30,
-                              stdin=subprocess.DEVNULL, env=node.environment(), check=False)
-        self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
-        lines = [line for line in done.stderr.splitlines() if line.startswith(name + ":")]
-        self.assertEqual(len(lines), 1, done.stderr)
-        return lines[0]
-
     # Reaching the coordinator.
 
     def test_coordinator_unreachable(self):
@@ -131,6 +122,19 @@ class RefusalsTest(daemons.DaemonTest):
     def explained(node, name, word):
         answer = node.ask("explain", name)
         return answer if word in answer["reason"] else None
+
+    def test_more_ranks_than_exist(self):
+        node = self.daemons()
+        name = node.submit(self.small_job(**{"parallel": {"ranks": 4, "max_ranks": 4}}))
+        answer = daemons.wait_for("the job is explained", lambda: self.explained(node, name, "rank(s)"), 30)
+        self.assertIn("it needs 4 rank(s) of 1 cores, at most 2 cores are free on a node", answer["reason"])
+
+    def test_a_zero_stage(self):
+        node = self.daemons()
+        done = node.run("submit", node.write_job(self.small_job(**{"parallel": {"ranks": 2, "zero": 2}})))
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("parallel.zero above 0 is not supported yet: use zero: 0", done.stderr)
+        self.assertEqual(node.ask("list")["jobs"], [])
 
     # Job files and paths.
 

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "core/rpc/listener.h"
+#include "core/tls/credentials.h"
 #include "worker/agent/command_reader.h"
 
 namespace ft::agent {
@@ -14,11 +16,16 @@ namespace asio = boost::asio;
 
 constexpr absl::Duration kMaxRegisterBackoff = absl::Seconds(2);
 
+std::shared_ptr<grpc::ChannelCredentials> CredentialsOf(const Config& config) {
+  if (!config.has_tls()) return grpc::InsecureChannelCredentials();
+  return tls::ChannelCredentials({config.certificate, config.key, config.ca});
+}
+
 }  // namespace
 
 Agent::Agent(Config config, UniqueFd supervisor)
     : config_(std::move(config)),
-      client_(context_, config_.coordinator),
+      client_(context_, rpc::OpenChannel(config_.coordinator, CredentialsOf(config_))),
       probe_(config_.node_id),
       supervisor_(std::move(supervisor)),
       supervisor_wait_(context_, supervisor_.get()),
@@ -204,6 +211,7 @@ void Agent::OnRegistered(absl::Duration sent, const Status& status,
     return;
   }
   coordinator_away_ = false;
+  if (metrics_ != nullptr) metrics_->SetServing();
   register_backoff_ = absl::Milliseconds(100);
   session_ = response.session_id();
   lease_millis_ = std::max<int64_t>(response.lease_millis(), 100);

@@ -1,6 +1,8 @@
 // Calls to the coordinator from the agent's loop: answers come back on the loop's thread.
 #pragma once
 
+#include <grpcpp/grpcpp.h>
+
 #include <utility>
 
 #include <boost/asio/io_context.hpp>
@@ -12,7 +14,6 @@
 
 #include "core/base/status.h"
 #include "core/rpc/errors.h"
-#include "core/rpc/listener.h"
 #include "finetune/worker/v1/worker.grpc.pb.h"
 
 namespace ft::agent {
@@ -23,8 +24,8 @@ class Client {
  public:
   using Async = wpb::WorkerService::StubInterface::async_interface;
 
-  Client(boost::asio::io_context& context, const std::string& address)
-      : context_(context), stub_(wpb::WorkerService::NewStub(rpc::OpenChannel(address))) {}
+  Client(boost::asio::io_context& context, const std::shared_ptr<grpc::Channel>& channel)
+      : context_(context), stub_(wpb::WorkerService::NewStub(channel)) {}
 
   // `method` starts the call, e.g. &Async::RenewLease. `done` runs on the loop's thread, also after a
   // failure.

@@ -15,18 +15,28 @@ bool IsLocal(const std::string& address) {
   return false;
 }
 
+Status CheckTls(const Config& config) {
+  if (config.certificate.empty() != config.ca.empty() || config.key.empty() != config.ca.empty())
+    return absl::InvalidArgumentError("certificate, key and ca: give all three or none");
+  if (config.has_tls() && config.coordinator.starts_with("unix:")) {
+    return absl::InvalidArgumentError(
+        StrCat("coordinator: ", config.coordinator, " is a socket and speaks no TLS: give HOST:PORT, or no certificate"));
+  }
+  if (!config.has_tls() && !IsLocal(config.coordinator)) {
+    return absl::InvalidArgumentError(StrCat("coordinator: ", config.coordinator,
+                                             " is on another machine, and plain text stays on this one: give certificate, "
+                                             "key and ca"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 Status Config::Complete() {
   namespace fs = std::filesystem;
   if (coordinator.empty())
     coordinator = "unix:" + (config::DefaultDataDir("finetuned") / "worker.sock").string();
-  if (!IsLocal(coordinator)) {
-    return absl::InvalidArgumentError(
-        StrCat("coordinator: ", coordinator,
-               " is on another machine, and this version speaks plain "
-               "text only: use unix:/PATH or 127.0.0.1:PORT, through ssh -L where it is elsewhere"));
-  }
+  RETURN_IF_ERROR(CheckTls(*this));
   if (data.empty()) data = config::DefaultDataDir("ft-worker").string();
   data = fs::absolute(data).lexically_normal().string();
   if (node_id.empty()) {
@@ -53,6 +63,9 @@ Status Config::Complete() {
 Status ReadConfigFile(const std::filesystem::path& path, Config* config) {
   config::ConfigReader reader;
   reader.Bind("coordinator", &config->coordinator);
+  reader.Bind("certificate", &config->certificate);
+  reader.Bind("key", &config->key);
+  reader.Bind("ca", &config->ca);
   reader.Bind("address", &config->address);
   reader.Bind("shared", &config->shared);
   reader.Bind("data", &config->data);

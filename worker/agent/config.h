@@ -13,6 +13,9 @@ namespace ft::agent {
 
 struct Config {
   std::string coordinator;  // unix:/path or host:port; default the worker socket in finetuned's data folder.
+  std::string certificate;  // PEM files: our certificate, its key, and who signs the coordinator's; all three or none.
+  std::string key;
+  std::string ca;
   std::string address = "127.0.0.1";  // Where peers on other nodes reach ranks of this one.
   std::string
       shared;        // Folder that every node with the same value sees: run folders lie there; empty = data.
@@ -30,6 +33,7 @@ struct Config {
   std::string log_level = "info";
 
   Status Complete();
+  bool has_tls() const { return !ca.empty(); }
   std::filesystem::path RunsDir() const { return std::filesystem::path(data) / "runs"; }
   // Checkpoints, which an attempt on another node may resume from.
   std::filesystem::path SharedRunsDir() const {

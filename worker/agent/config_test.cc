@@ -20,5 +20,17 @@ TEST(AgentConfigTest, PlainTextStaysOnThisMachine) {
   }
 }
 
+TEST(AgentConfigTest, TlsReachesOtherMachinesAndItsFilesGoTogether) {
+  Config config;
+  config.coordinator = "coordinator.example:7718";
+  config.certificate = "a.crt";
+  config.key = "a.key";
+  EXPECT_TRUE(absl::IsInvalidArgument(config.Complete()));
+  config.ca = "ca.crt";
+  EXPECT_TRUE(config.Complete().ok());
+  config.coordinator = "unix:/run/worker.sock";
+  EXPECT_TRUE(absl::IsInvalidArgument(config.Complete()));
+}
+
 }  // namespace
 }  // namespace ft::agent

@@ -35,7 +35,7 @@ std::vector<TensorData> Weights(const optim::AdamW& optimizer) {
   return tensors;
 }
 
-std::vector<TensorData> State(const optim::AdamW& optimizer) {
+std::vector<TensorData> MomentsOf(const optim::AdamW& optimizer) {
   std::vector<TensorData> tensors;
   for (size_t i = 0; i < optimizer.parameters().size(); ++i) {
     const std::string& name = optimizer.parameters()[i].name;
@@ -107,12 +107,22 @@ Status ReadInto(const weights::SafetensorsFile& file, const std::string& name, c
   return file.ReadBytes(*info, BytesOf(tensor));
 }
 
+Status RestoreScale(const fs::path& dir, const Json& manifest, optim::LossScale& loss_scale) {
+  const Json stored = manifest.value("loss_scale", Json::object());
+  const double value = stored.is_object() ? stored.value("value", 0.0) : 0.0;
+  const int64_t good_steps = stored.is_object() ? stored.value("good_steps", int64_t{-1}) : -1;
+  if (!(value >= 1) || good_steps < 0) return absl::DataLossError(StrCat(dir.string(), ": manifest.json has no loss scale"));
+  loss_scale.Restore(value, good_steps);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 std::string CheckpointPath(int64_t epoch, int64_t step) { return StrCat("checkpoints/e", epoch, "-s", step); }
 
 StatusOr<Saved> Save(const fs::path& run_dir, int64_t epoch, int64_t step, const Identity& identity,
-                     const optim::AdamW& optimizer) {
+                     const State& state) {
+  const optim::AdamW& optimizer = state.optimizer;
   const fs::path target = run_dir / CheckpointPath(epoch, step);
   const fs::path beside = target.parent_path() / ("." + target.filename().string() + ".tmp");
   std::error_code ignored;
@@ -122,8 +132,8 @@ StatusOr<Saved> Save(const fs::path& run_dir, int64_t epoch, int64_t step, const
   for (const optim::ParamRef& p : optimizer.parameters()) bytes += 3 * p.value.nbytes();
   RETURN_IF_ERROR(CheckSpace(beside, bytes + (1 << 20)));
   ASSIGN_OR_RETURN(const std::string trainable, weights::WriteSafetensors(beside / kTrainable, Weights(optimizer), {}));
-  ASSIGN_OR_RETURN(const std::string moments, weights::WriteSafetensors(beside / kOptimizer, State(optimizer), {}));
-  const Json manifest = {
+  ASSIGN_OR_RETURN(const std::string moments, weights::WriteSafetensors(beside / kOptimizer, MomentsOf(optimizer), {}));
+  Json manifest = {
       {"format", kFormat},
       {"step", step},
       {"optimizer_steps", optimizer.steps()},
@@ -131,6 +141,9 @@ StatusOr<Saved> Save(const fs::path& run_dir, int64_t epoch, int64_t step, const
       {"files",
        {{kTrainable, {{"size", fs::file_size(beside / kTrainable)}, {"sha256", trainable}}},
         {kOptimizer, {{"size", fs::file_size(beside / kOptimizer)}, {"sha256", moments}}}}}};
+  if (state.loss_scale.enabled()) {
+    manifest["loss_scale"] = {{"value", state.loss_scale.value()}, {"good_steps", state.loss_scale.good_steps()}};
+  }
   const std::string text = manifest.dump(2) + "\n";
   RETURN_IF_ERROR(WriteFileDurably(beside / kManifest, text));
   fs::remove_all(target, ignored);
@@ -139,7 +152,8 @@ StatusOr<Saved> Save(const fs::path& run_dir, int64_t epoch, int64_t step, const
   return Saved{CheckpointPath(epoch, step), Hex(Sha256Of(text)), static_cast<int64_t>(bytes + text.size())};
 }
 
-StatusOr<int64_t> Load(const Resume& resume, const Identity& identity, optim::AdamW& optimizer) {
+StatusOr<int64_t> Load(const Resume& resume, const Identity& identity, const State& state) {
+  optim::AdamW& optimizer = state.optimizer;
   const fs::path dir = resume.run_dir / resume.path;
   ASSIGN_OR_RETURN(const Json manifest, ReadManifest(dir));
   RETURN_IF_ERROR(CheckIdentity(dir, manifest, identity, resume.allow_numeric_change));
@@ -153,6 +167,7 @@ StatusOr<int64_t> Load(const Resume& resume, const Identity& identity, optim::Ad
     RETURN_IF_ERROR(ReadInto(*moments, p.name + ".exp_avg_sq", optimizer.moments()[i].second));
   }
   optimizer.set_steps(manifest.value("optimizer_steps", int64_t{0}));
+  if (state.loss_scale.enabled()) RETURN_IF_ERROR(RestoreScale(dir, manifest, state.loss_scale));
   return manifest.value("step", int64_t{0});
 }
 

@@ -9,6 +9,7 @@
 
 #include "core/base/status.h"
 #include "worker/optim/adamw.h"
+#include "worker/optim/loss_scale.h"
 
 namespace ft::checkpoint {
 
@@ -18,6 +19,12 @@ struct Identity {
   std::string data_sha256;          // Digest of the token cache.
   std::string settings_sha256;      // Of the method and train settings that decide the numbers.
   std::string numeric_fingerprint;  // CPU level, library versions, threads, kernels.
+};
+
+// What training goes on from.
+struct State {
+  optim::AdamW& optimizer;
+  optim::LossScale& loss_scale;
 };
 
 struct Saved {
@@ -32,7 +39,7 @@ std::string CheckpointPath(int64_t epoch, int64_t step);
 // Writes beside, fsyncs every file and renames the folder: a reader finds it whole or not at all. Refuses with
 // RESOURCE_EXHAUSTED, before it writes, when the file system has less free space than it needs.
 StatusOr<Saved> Save(const std::filesystem::path& run_dir, int64_t epoch, int64_t step, const Identity& identity,
-                     const optim::AdamW& optimizer);
+                     const State& state);
 
 struct Resume {
   std::filesystem::path run_dir;
@@ -40,8 +47,8 @@ struct Resume {
   bool allow_numeric_change = false;
 };
 
-// Checks every file against the manifest and the identity, then fills weights and moments in place. Returns the step to
-// go on after. DATA_LOSS names a damaged file, FAILED_PRECONDITION what differs.
-StatusOr<int64_t> Load(const Resume& resume, const Identity& identity, optim::AdamW& optimizer);
+// Checks every file against the manifest and the identity, then fills weights, moments and loss scale in place. Returns the
+// step to go on after. DATA_LOSS names a damaged file, FAILED_PRECONDITION what differs.
+StatusOr<int64_t> Load(const Resume& resume, const Identity& identity, const State& state);
 
 }  // namespace ft::checkpoint

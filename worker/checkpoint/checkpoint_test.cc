@@ -22,16 +22,17 @@ class CheckpointTest : public ::testing::Test {
  protected:
   ft::testing::TempDir dir_;
   const Identity identity_{"base", "data", "settings", "cpu"};
+  optim::LossScale no_scale_;
 };
 
 TEST_F(CheckpointTest, RunThatIsResumedEqualsRunThatWentOn) {
   optim::AdamW straight({}, Parameters(1));
   for (int i = 0; i < 3; ++i) straight.Step(0.01);
-  auto saved = Save(dir_.path(), 2, 3, identity_, straight);
+  auto saved = Save(dir_.path(), 2, 3, identity_, {straight, no_scale_});
   ASSERT_TRUE(saved.ok()) << saved.status();
   EXPECT_EQ(saved->path, "checkpoints/e2-s3");
   optim::AdamW resumed({}, Parameters(1));
-  auto step = Load({dir_.path(), saved->path}, identity_, resumed);
+  auto step = Load({dir_.path(), saved->path}, identity_, {resumed, no_scale_});
   ASSERT_TRUE(step.ok()) << step.status();
   EXPECT_EQ(*step, 3);
   straight.Step(0.02);
@@ -41,17 +42,33 @@ TEST_F(CheckpointTest, RunThatIsResumedEqualsRunThatWentOn) {
   }
 }
 
+TEST_F(CheckpointTest, TheLossScaleGoesOnWhereItWas) {
+  optim::AdamW optimizer({}, Parameters(1));
+  optim::LossScale scale({.initial = 1024, .growth_steps = 10});
+  scale.NoteOverflow();
+  scale.NoteGoodStep();
+  auto saved = Save(dir_.path(), 1, 2, identity_, {optimizer, scale});
+  ASSERT_TRUE(saved.ok()) << saved.status();
+  optim::LossScale resumed({.initial = 1024, .growth_steps = 10});
+  ASSERT_TRUE(Load({dir_.path(), saved->path}, identity_, {optimizer, resumed}).ok());
+  EXPECT_EQ(resumed.value(), 512);
+  EXPECT_EQ(resumed.good_steps(), 1);
+  const auto without = Save(dir_.path(), 1, 3, identity_, {optimizer, no_scale_});
+  EXPECT_THAT(std::string(Message(Load({dir_.path(), without->path}, identity_, {optimizer, resumed}).status())),
+              HasSubstr("has no loss scale"));
+}
+
 TEST_F(CheckpointTest, EqualStateGivesEqualBytes) {
   optim::AdamW optimizer({}, Parameters(1));
-  const std::string first = Save(dir_.path(), 1, 1, identity_, optimizer)->manifest_sha256;
-  EXPECT_EQ(Save(dir_.path(), 5, 1, identity_, optimizer)->manifest_sha256, first);
+  const std::string first = Save(dir_.path(), 1, 1, identity_, {optimizer, no_scale_})->manifest_sha256;
+  EXPECT_EQ(Save(dir_.path(), 5, 1, identity_, {optimizer, no_scale_})->manifest_sha256, first);
 }
 
 TEST_F(CheckpointTest, DamageAndOtherIdentitiesAreRefused) {
   optim::AdamW optimizer({}, Parameters(1));
-  auto saved = Save(dir_.path(), 1, 1, identity_, optimizer);
+  auto saved = Save(dir_.path(), 1, 1, identity_, {optimizer, no_scale_});
   const auto message = [&](const Identity& identity, bool allow = false) {
-    return std::string(Message(Load({dir_.path(), saved->path, allow}, identity, optimizer).status()));
+    return std::string(Message(Load({dir_.path(), saved->path, allow}, identity, {optimizer, no_scale_}).status()));
   };
   EXPECT_THAT(message({"other", "data", "settings", "cpu"}), HasSubstr("another base model"));
   EXPECT_THAT(message({"base", "other", "settings", "cpu"}), HasSubstr("other data"));
@@ -69,7 +86,7 @@ TEST_F(CheckpointTest, HalfWrittenFolderBesideIsReplaced) {
   fs::create_directories(dir_ / "checkpoints/.e1-s1.tmp");
   ASSERT_TRUE(WriteFileDurably(dir_ / "checkpoints/.e1-s1.tmp/trainable.safetensors", "torn").ok());
   optim::AdamW optimizer({}, Parameters(1));
-  ASSERT_TRUE(Save(dir_.path(), 1, 1, identity_, optimizer).ok());
+  ASSERT_TRUE(Save(dir_.path(), 1, 1, identity_, {optimizer, no_scale_}).ok());
   EXPECT_FALSE(fs::exists(dir_ / "checkpoints/.e1-s1.tmp"));
 }
 

@@ -83,6 +83,14 @@ void TokenCacheWriter::AddHoldout(std::span<const int32_t> ids, std::span<const 
   holdout_.Add(ids, loss);
 }
 
+std::vector<int64_t> TokenCacheWriter::TrainLengths() const {
+  std::vector<int64_t> lengths;
+  for (size_t i = 1; i < train_.offsets.size(); ++i) {
+    lengths.push_back(static_cast<int64_t>(train_.offsets[i] - train_.offsets[i - 1]));
+  }
+  return lengths;
+}
+
 StatusOr<std::string> TokenCacheWriter::Write(const std::filesystem::path& dir) const {
   RETURN_IF_ERROR(MakeDirectories(dir));
   std::vector<uint64_t> offsets = train_.offsets;

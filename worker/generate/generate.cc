@@ -45,7 +45,7 @@ class Session {
     rows.position_N.resize(static_cast<size_t>(fresh));
     std::iota(rows.position_N.begin(), rows.position_N.end(), computed_);
     rows.segments = {{0, fresh, 0, length}};
-    rows.padded_length = length;
+    rows.rope_lengths = {length};
     const torch::Tensor hidden_NC = model_.runner().Hidden(rows, &cache_);
     computed_ = length;
     return ops::Logits(hidden_NC.narrow(0, fresh - 1, 1), *model_.weights().head_VC)[0];

@@ -1,7 +1,9 @@
 #include "worker/model/decoder.h"
 
 #include <cmath>
+#include <initializer_list>
 #include <utility>
+#include <vector>
 
 #include "core/base/str_cat.h"
 
@@ -16,12 +18,20 @@ constexpr const char* kSiteNames[kSites] = {"self_attn.q_proj", "self_attn.k_pro
 
 std::string LayerName(int64_t layer) { return StrCat("model.layers.", layer, "."); }
 
-Tensor Apply(const Projection& projection, const Tensor& x_NI, const Pass& pass, int64_t layer, Site site) {
-  const Tensor y_NO = ops::Linear(x_NI, *projection.weight, projection.bias.get());
-  if (!projection.adapter.has_value()) return y_NO;
-  const ops::DropoutPlace place{pass.dropout, static_cast<uint32_t>(layer), static_cast<uint32_t>(site),
-                                projection.adapter->dropout};
-  return at::add(y_NO, ops::LoraDelta(x_NI, *projection.adapter, place)).to(x_NI.scalar_type());
+// The outputs of projections that read the same rows.
+std::vector<Tensor> Apply(const BlockWeights& weights, const Tensor& x_NI, const Pass& pass, int64_t layer,
+                          std::initializer_list<Site> sites) {
+  std::vector<ops::LinearLayer> layers;
+  for (const Site site : sites) {
+    const Projection& projection = weights.projection[site];
+    ops::LinearLayer& one = layers.emplace_back();
+    one.weight_OI = projection.weight.get();
+    one.bias_O = projection.bias.get();
+    if (!projection.adapter.has_value()) continue;
+    one.lora = &*projection.adapter;
+    one.place = {pass.dropout, static_cast<uint32_t>(layer), static_cast<uint32_t>(site), projection.adapter->dropout};
+  }
+  return ops::Linears(x_NI, layers);
 }
 
 // Appends this pass's keys and values to those of the sequence and returns all of them.
@@ -33,24 +43,20 @@ std::pair<Tensor, Tensor> Extend(LayerCache& cache, const Tensor& k_NKD, const T
 
 Tensor Attention(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC,
                  const Pass& pass, int64_t layer) {
-  const Projection* projection = weights.projection;
   const int64_t rows = x_NC.size(0);
-  const auto heads = [&](Site site, int64_t count) {
-    return Apply(projection[site], x_NC, pass, layer, site).view({rows, count, config.head_size});
-  };
-  const Tensor q_NHD = ops::Rope(heads(kQuery, config.heads), pass.rope);
-  Tensor k_MKD = ops::Rope(heads(kKey, config.key_heads), pass.rope);
-  Tensor v_MKD = heads(kValue, config.key_heads);
+  const std::vector<Tensor> qkv = Apply(weights, x_NC, pass, layer, {kQuery, kKey, kValue});
+  const auto heads = [&](const Tensor& x, int64_t count) { return x.view({rows, count, config.head_size}); };
+  const Tensor q_NHD = ops::Rope(heads(qkv[0], config.heads), pass.rope);
+  Tensor k_MKD = ops::Rope(heads(qkv[1], config.key_heads), pass.rope);
+  Tensor v_MKD = heads(qkv[2], config.key_heads);
   if (pass.cache != nullptr) std::tie(k_MKD, v_MKD) = Extend(pass.cache->at(layer), k_MKD, v_MKD);
   const Tensor out_NHD = ops::CausalAttention(q_NHD, k_MKD, v_MKD, pass.attention);
-  return Apply(projection[kOutput], out_NHD.view({rows, config.heads * config.head_size}), pass, layer,
-               kOutput);
+  return Apply(weights, out_NHD.view({rows, config.heads * config.head_size}), pass, layer, {kOutput})[0];
 }
 
 Tensor Mlp(const BlockWeights& weights, const Tensor& x_NC, const Pass& pass, int64_t layer) {
-  const Tensor gate_NF = Apply(weights.projection[kGate], x_NC, pass, layer, kGate);
-  const Tensor up_NF = Apply(weights.projection[kUp], x_NC, pass, layer, kUp);
-  return Apply(weights.projection[kDown], ops::SiluGate(gate_NF, up_NF), pass, layer, kDown);
+  const std::vector<Tensor> gate_up = Apply(weights, x_NC, pass, layer, {kGate, kUp});
+  return Apply(weights, ops::SiluGate(gate_up[0], gate_up[1]), pass, layer, {kDown})[0];
 }
 
 }  // namespace

@@ -30,36 +30,6 @@ Tensor SumRows(const Tensor& values_NC) {
   return sum;
 }
 
-struct LinearWeights {
-  const WeightSlot* weight;
-  const WeightSlot* bias;
-};
-
-struct LinearFunction : torch::autograd::Function<LinearFunction> {
-  static Tensor forward(AutogradContext* context, const Tensor& x_NI, const Tensor& weight_handle,
-                        const Tensor& bias_handle, LinearWeights weights) {
-    Hold(context, weights);
-    if (weight_handle.requires_grad()) context->save_for_backward({x_NI});
-    const Tensor weight_OI = weights.weight->Materialise(x_NI.scalar_type());
-    if (weights.bias == nullptr) return at::mm(x_NI, weight_OI.t());
-    return at::addmm(weights.bias->Materialise(x_NI.scalar_type()), x_NI, weight_OI.t());
-  }
-
-  static variable_list backward(AutogradContext* context, variable_list gradients) {
-    const Tensor dy_NO = gradients[0].contiguous();
-    const LinearWeights& weights = GetHeld<LinearWeights>(context);
-    variable_list result(4);
-    if (context->needs_input_grad(0)) {
-      result[0] = at::mm(dy_NO, weights.weight->Materialise(dy_NO.scalar_type()));
-    }
-    if (context->needs_input_grad(1)) {
-      result[1] = at::mm(dy_NO.t(), context->get_saved_variables()[0]).to(torch::kFloat);
-    }
-    if (context->needs_input_grad(2)) result[2] = SumRows(dy_NO);
-    return result;
-  }
-};
-
 Tensor ApplyDropout(const Tensor& x_NC, const DropoutPlace& place) {
   const Tensor x = x_NC.contiguous();
   Tensor y = torch::empty_like(x);
@@ -95,51 +65,116 @@ struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
   }
 };
 
-struct LoraCall {
-  LoraSlots lora;
-  DropoutPlace place;
-};
+// x as the adapter sees it.
+Tensor AdapterInput(const Tensor& x_NI, const LinearLayer& layer) {
+  const Tensor dropped_NI = Drops(layer.place) ? ApplyDropout(x_NI, layer.place) : x_NI;
+  return dropped_NI.to(layer.lora->compute);
+}
 
-struct LoraFunction : torch::autograd::Function<LoraFunction> {
-  static Tensor forward(AutogradContext* context, const Tensor& x_NI, const Tensor& a_handle,
-                        const Tensor& b_handle, LoraCall call) {
-    const at::ScalarType type = call.lora.compute;
-    const Tensor dropped_NI = Drops(call.place) ? ApplyDropout(x_NI, call.place) : x_NI;
-    const Tensor middle_NR = at::mm(dropped_NI.to(type), call.lora.a_RI->Materialise(type).t());
-    context->save_for_backward({x_NI, middle_NR});
-    Tensor delta_NO = at::mm(middle_NR, call.lora.b_OR->Materialise(type).t()).mul_(call.lora.scale);
-    Hold(context, std::move(call));
-    return delta_NO;
+// y += a b, in y's type, rounded once where the product's type is y's.
+void AddProduct(Tensor& y, const Tensor& a, const Tensor& b) {
+  if (a.scalar_type() == y.scalar_type()) {
+    y.addmm_(a, b);
+  } else {
+    y.add_(at::mm(a, b));
+  }
+}
+
+// What a layer's gradient goes through: weight, bias, A, B. Handles that do not exist ask for no gradient.
+constexpr size_t kHandles = 4;
+
+variable_list Handles(const std::vector<LinearLayer>& layers) {
+  const Tensor none = torch::empty({0});
+  variable_list handles;
+  for (const LinearLayer& layer : layers) {
+    handles.push_back(layer.weight_OI->handle());
+    handles.push_back(layer.bias_O == nullptr ? none : layer.bias_O->handle());
+    handles.push_back(layer.lora == nullptr ? none : layer.lora->a_RI->handle());
+    handles.push_back(layer.lora == nullptr ? none : layer.lora->b_OR->handle());
+  }
+  return handles;
+}
+
+struct LinearFunction : torch::autograd::Function<LinearFunction> {
+  static variable_list forward(AutogradContext* context, const Tensor& x_NI, at::TensorList handles,
+                               std::vector<LinearLayer> layers) {
+    variable_list outputs, saved = {Tensor()};
+    for (const LinearLayer& layer : layers) {
+      if (layer.lora != nullptr || layer.weight_OI->trainable()) saved[0] = x_NI;
+      outputs.push_back(Output(x_NI, layer, saved));
+    }
+    context->save_for_backward(saved);
+    Hold(context, std::move(layers));
+    return outputs;
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
-    const LoraCall& call = GetHeld<LoraCall>(context);
-    const at::ScalarType type = call.lora.compute;
+    const auto& layers = GetHeld<std::vector<LinearLayer>>(context);
     const variable_list saved = context->get_saved_variables();
-    const Tensor& x_NI = saved[0];
-    const Tensor& middle_NR = saved[1];
-    const Tensor dy_NO = at::mul(gradients[0], call.lora.scale);
-    const Tensor dmiddle_NR = at::mm(dy_NO, call.lora.b_OR->Materialise(type));
-    variable_list result(4);
-    if (context->needs_input_grad(0)) {
-      const Tensor dx_NI = at::mm(dmiddle_NR, call.lora.a_RI->Materialise(type)).to(x_NI.scalar_type());
-      result[0] = Drops(call.place) ? ApplyDropout(dx_NI, call.place) : dx_NI;
+    variable_list result(2 + kHandles * layers.size());
+    size_t middle = 1;
+    for (size_t i = 0; i < layers.size(); ++i) {
+      const LinearLayer& layer = layers[i];
+      const size_t handle = 1 + kHandles * i;
+      const Tensor dy_NO = gradients[i].contiguous();
+      if (context->needs_input_grad(0)) AddInputGradient(dy_NO, layer, result[0]);
+      if (context->needs_input_grad(handle)) result[handle] = at::mm(dy_NO.t(), saved[0]).to(torch::kFloat);
+      if (context->needs_input_grad(handle + 1)) result[handle + 1] = SumRows(dy_NO);
+      if (layer.lora == nullptr) continue;
+      const Tensor& middle_NR = saved[middle++];
+      const Tensor dy = dy_NO.to(layer.lora->compute);
+      const Tensor dmiddle_NR =
+          at::mm(dy, layer.lora->b_OR->Materialise(layer.lora->compute)).mul_(layer.lora->scale);
+      if (context->needs_input_grad(0)) AddAdapterInputGradient(dmiddle_NR, layer, result[0]);
+      if (context->needs_input_grad(handle + 2)) {
+        result[handle + 2] = at::mm(dmiddle_NR.t(), AdapterInput(saved[0], layer)).to(torch::kFloat);
+      }
+      if (context->needs_input_grad(handle + 3))
+        result[handle + 3] = at::mm(dy.t(), middle_NR).to(torch::kFloat);
     }
-    if (context->needs_input_grad(1)) {
-      const Tensor dropped_NI = Drops(call.place) ? ApplyDropout(x_NI, call.place) : x_NI;
-      result[1] = at::mm(dmiddle_NR.t(), dropped_NI.to(type)).to(torch::kFloat);
-    }
-    if (context->needs_input_grad(2)) result[2] = at::mm(dy_NO.t(), middle_NR).to(torch::kFloat);
     return result;
+  }
+
+ private:
+  // Appends an adapter's middle, scaled, to `saved`.
+  static Tensor Output(const Tensor& x_NI, const LinearLayer& layer, variable_list& saved) {
+    const at::ScalarType type = x_NI.scalar_type();
+    const Tensor weight_OI = layer.weight_OI->Materialise(type);
+    Tensor y_NO = layer.bias_O == nullptr ? at::mm(x_NI, weight_OI.t())
+                                          : at::addmm(layer.bias_O->Materialise(type), x_NI, weight_OI.t());
+    if (layer.lora == nullptr) return y_NO;
+    const LoraSlots& lora = *layer.lora;
+    Tensor middle_NR =
+        at::mm(AdapterInput(x_NI, layer), lora.a_RI->Materialise(lora.compute).t()).mul_(lora.scale);
+    AddProduct(y_NO, middle_NR, lora.b_OR->Materialise(lora.compute).t());
+    saved.push_back(std::move(middle_NR));
+    return y_NO;
+  }
+
+  static void AddInputGradient(const Tensor& dy_NO, const LinearLayer& layer, Tensor& dx_NI) {
+    const Tensor weight_OI = layer.weight_OI->Materialise(dy_NO.scalar_type());
+    if (dx_NI.defined()) {
+      dx_NI.addmm_(dy_NO, weight_OI);
+    } else {
+      dx_NI = at::mm(dy_NO, weight_OI);
+    }
+  }
+
+  static void AddAdapterInputGradient(const Tensor& dmiddle_NR, const LinearLayer& layer, Tensor& dx_NI) {
+    const Tensor a_RI = layer.lora->a_RI->Materialise(layer.lora->compute);
+    if (!Drops(layer.place)) return AddProduct(dx_NI, dmiddle_NR, a_RI);
+    dx_NI.add_(ApplyDropout(at::mm(dmiddle_NR, a_RI).to(dx_NI.scalar_type()), layer.place));
   }
 };
 
 }  // namespace
 
-Tensor Linear(const Tensor& x_NI, const WeightSlot& weight, const WeightSlot* bias) {
-  const Tensor no_bias = bias == nullptr ? torch::empty({0}) : bias->handle();
-  return LinearFunction::apply(x_NI, weight.handle(), no_bias, LinearWeights{&weight, bias});
+std::vector<Tensor> Linears(const Tensor& x_NI, const std::vector<LinearLayer>& layers) {
+  const variable_list handles = Handles(layers);
+  return LinearFunction::apply(x_NI, at::TensorList(handles), layers);
 }
+
+Tensor Linear(const Tensor& x_NI, const LinearLayer& layer) { return Linears(x_NI, {layer})[0]; }
 
 std::shared_ptr<const DropoutRows> MakeDropoutRows(uint64_t seed, uint64_t step,
                                                    const std::vector<uint64_t>& sample,
@@ -153,10 +188,6 @@ std::shared_ptr<const DropoutRows> MakeDropoutRows(uint64_t seed, uint64_t step,
 
 Tensor Dropout(const Tensor& x_NC, const DropoutPlace& place) {
   return Drops(place) ? DropoutFunction::apply(x_NC, place) : x_NC;
-}
-
-Tensor LoraDelta(const Tensor& x_NI, const LoraSlots& lora, const DropoutPlace& place) {
-  return LoraFunction::apply(x_NI, lora.a_RI->handle(), lora.b_OR->handle(), LoraCall{lora, place});
 }
 
 }  // namespace ft::ops

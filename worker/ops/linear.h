@@ -11,10 +11,6 @@
 
 namespace ft::ops {
 
-// y_NO = x_NI W^T (+ bias). Backward materialises the weight again for dx; a trainable weight or bias gets
-// its gradient through its handle. `weight` and `bias` (may be null) outlive the graph.
-torch::Tensor Linear(const torch::Tensor& x_NI, const WeightSlot& weight, const WeightSlot* bias = nullptr);
-
 // Which numbers a training step's dropout draws: a pure function of these and of layer, site and channel.
 // Shared by all layers of a pass.
 struct DropoutRows {
@@ -49,7 +45,21 @@ struct LoraSlots {
   at::ScalarType compute = at::kFloat;
 };
 
-// The adapter's part of the output, in `lora.compute`. Saves x and the R-wide middle only.
-torch::Tensor LoraDelta(const torch::Tensor& x_NI, const LoraSlots& lora, const DropoutPlace& place);
+// One layer: y_NO = x_NI W^T (+ bias) (+ adapter). Slots outlive the graph; bias and lora may be null.
+struct LinearLayer {
+  const WeightSlot* weight_OI = nullptr;
+  const WeightSlot* bias_O = nullptr;
+  const LoraSlots* lora = nullptr;
+  DropoutPlace place;  // Of the adapter's input.
+};
+
+// The outputs of layers that read the same input, in x's type. One node of the graph for all of them, so that
+// the gradient of x is added up inside the products. Weights are materialised again in backward; trainable
+// weights, biases and adapters get their gradients, float32, through their handles. Of an adapter x and the
+// R-wide middle are saved, of a trainable weight x, of a frozen one nothing.
+std::vector<torch::Tensor> Linears(const torch::Tensor& x_NI, const std::vector<LinearLayer>& layers);
+
+// One layer alone.
+torch::Tensor Linear(const torch::Tensor& x_NI, const LinearLayer& layer);
 
 }  // namespace ft::ops

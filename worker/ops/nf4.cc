@@ -10,8 +10,6 @@ using torch::Tensor;
 
 Tensor Empty(int64_t count, at::ScalarType type) { return torch::empty({count}, type); }
 
-int64_t NestedBlocks(int64_t blocks) { return (blocks + kernels::kNestedBlock - 1) / kernels::kNestedBlock; }
-
 }  // namespace
 
 int64_t Nf4Tensor::count() const {
@@ -23,9 +21,11 @@ int64_t Nf4Tensor::count() const {
 void QuantiseAbsmax(const Tensor& absmax, float offset, Tensor& codes, Tensor& nested_absmax) {
   const int64_t blocks = absmax.numel();
   codes = Empty(blocks, torch::kUInt8);
-  nested_absmax = Empty(NestedBlocks(blocks), torch::kFloat);
-  kernels::NestedQuantise(Data<float>(absmax), blocks, offset,
-                          {MutableData<uint8_t>(codes), MutableData<float>(nested_absmax)});
+  nested_absmax = Empty(kernels::NestedBlocks(blocks), torch::kFloat);
+  OverRows(kernels::NestedBlocks(blocks), kernels::kNestedBlock * 16, [&](int64_t first, int64_t last) {
+    kernels::NestedQuantise(Data<float>(absmax), blocks, offset, first, last,
+                            {MutableData<uint8_t>(codes), MutableData<float>(nested_absmax)});
+  });
 }
 
 Nf4Tensor QuantiseNf4(const Tensor& values) {
@@ -52,7 +52,9 @@ Tensor RestoreAbsmax(const Nf4Tensor& tensor) {
     const Tensor map = DynamicMapTable().to(absmax.device());
     LaunchCuda(Cuda().nested_dequantise, {in, Data<float>(map), blocks, MutableData<float>(absmax)});
   } else {
-    kernels::NestedDequantise(in, 0, blocks, MutableData<float>(absmax));
+    OverRows(blocks, 4, [&](int64_t first, int64_t last) {
+      kernels::NestedDequantise(in, first, last, MutableData<float>(absmax) + first);
+    });
   }
   return absmax;
 }

@@ -44,7 +44,7 @@ TEST_F(Ops, LinearEqualsPlainAutogradBitForBit) {
     const auto weight = Slot("w", {outputs, inputs}, true);
     const auto bias = Slot("b", {outputs}, true);
     const Tensor x = Leaf({rows, inputs}), dy = torch::randn({rows, outputs});
-    const Tensor y = Linear(x, *weight, bias.get());
+    const Tensor y = Linear(x, {.weight_OI = weight.get(), .bias_O = bias.get()});
     const auto gradients = torch::autograd::grad({y}, {x, weight->handle(), bias->handle()}, {dy});
     const Tensor w = weight->value().clone().requires_grad_(), b = bias->value().clone().requires_grad_();
     const Tensor plain = at::linear(x, w, b);
@@ -61,9 +61,10 @@ TEST_F(Ops, FrozenLinearSavesOnlyItsSlot) {
   const auto a = Slot("a", {2, 6}, true), b = Slot("b", {8, 2}, true);
   const SavedTensorGuard guard;
   const Tensor x = Leaf({5, 6});
-  const Tensor y = Linear(x, *weight);
+  const Tensor y = Linear(x, {.weight_OI = weight.get()});
   EXPECT_EQ(guard.saved(), 0);
-  const Tensor z = y + LoraDelta(x, LoraSlots{a, b, 2, 0, at::kFloat}, {});
+  const LoraSlots lora{a, b, 2, 0, at::kFloat};
+  const Tensor z = Linear(x, {.weight_OI = weight.get(), .lora = &lora});
   EXPECT_EQ(guard.saved(), 2);  // x and the middle.
   torch::autograd::grad({z}, {x, a->handle()}, {torch::ones_like(z)});
   EXPECT_TRUE(guard.violations().empty());
@@ -78,29 +79,49 @@ TEST_F(Ops, TheGuardNoticesAWeightThatIsSaved) {
   EXPECT_EQ(guard.violations()[0], "frozen");
 }
 
-TEST_F(Ops, LoraGradientsAreThoseOfItsFormula) {
-  const auto a = Slot("a", {3, 10}, true), b = Slot("b", {7, 3}, true);
-  const Tensor x = Leaf({5, 10}), dy = torch::randn({5, 7});
-  const Tensor y = LoraDelta(x, LoraSlots{a, b, 1.5, 0, at::kFloat}, {});
-  const auto gradients = torch::autograd::grad({y}, {x, a->handle(), b->handle()}, {dy});
-  const Tensor wa = a->value().clone().requires_grad_(), wb = b->value().clone().requires_grad_();
-  const Tensor plain = at::mm(at::mm(x, wa.t()), wb.t()) * 1.5;
-  const auto expected = torch::autograd::grad({plain}, {x, wa, wb}, {dy});
-  ExpectClose(y, plain);
-  for (size_t i = 0; i < 3; ++i) ExpectClose(gradients[i], expected[i]);
+TEST_F(Ops, LayersOfOneInputWithAdaptersEqualTheirFormula) {
+  const auto first = Slot("first", {7, 10}, false), second = Slot("second", {4, 10}, true);
+  const auto a = Slot("a", {3, 10}, true), b = Slot("b", {7, 3}, true), c = Slot("c", {2, 10}, true),
+             d = Slot("d", {4, 2}, true);
+  const LoraSlots one{a, b, 1.5, 0, at::kFloat}, two{c, d, 0.5, 0, at::kFloat};
+  const Tensor x = Leaf({5, 10}), dy = torch::randn({5, 7}), dz = torch::randn({5, 4});
+  const std::vector<Tensor> y =
+      Linears(x, {{.weight_OI = first.get(), .lora = &one}, {.weight_OI = second.get(), .lora = &two}});
+  const auto gradients = torch::autograd::grad(
+      {y[0], y[1]}, {x, a->handle(), b->handle(), second->handle(), c->handle(), d->handle()}, {dy, dz});
+  const auto leaf = [](const auto& slot) { return slot->value().clone().requires_grad_(); };
+  const Tensor wa = leaf(a), wb = leaf(b), w = leaf(second), wc = leaf(c), wd = leaf(d);
+  const Tensor plain = at::mm(x, first->value().t()) + at::mm(at::mm(x, wa.t()), wb.t()) * 1.5;
+  const Tensor other = at::mm(x, w.t()) + at::mm(at::mm(x, wc.t()), wd.t()) * 0.5;
+  const auto expected = torch::autograd::grad({plain, other}, {x, wa, wb, w, wc, wd}, {dy, dz});
+  ExpectClose(y[0], plain);
+  ExpectClose(y[1], other);
+  for (size_t i = 0; i < expected.size(); ++i) ExpectClose(gradients[i], expected[i]);
 }
 
-TEST_F(Ops, DropoutOfALoraIsTheSameInForwardAndBackward) {
+TEST_F(Ops, AnAdapterInFloatBesideABfloat16BaseAddsItsFloatProducts) {
+  const auto weight = std::make_shared<ResidentSlot>("w", torch::randn({7, 10}).to(at::kBFloat16), false);
+  const auto a = Slot("a", {3, 10}, true), b = Slot("b", {7, 3}, true);
+  const LoraSlots lora{a, b, 2, 0, at::kFloat};
+  const Tensor x = torch::randn({5, 10}).to(at::kBFloat16);
+  const Tensor y = Linear(x, {.weight_OI = weight.get(), .lora = &lora});
+  const Tensor delta = at::mm(at::mm(x.to(at::kFloat), a->value().t()) * 2, b->value().t());
+  EXPECT_TRUE(at::equal(y, (at::mm(x, weight->value().t()).to(at::kFloat) + delta).to(at::kBFloat16)));
+}
+
+TEST_F(Ops, DropoutOfAnAdapterIsTheSameInForwardAndBackward) {
+  const auto weight = Slot("w", {4, 12}, false);
   const auto a = Slot("a", {2, 12}, true), b = Slot("b", {4, 2}, true);
   const auto rows = MakeDropoutRows(7, 3, {0, 0, 1}, {0, 1, 0});
   const DropoutPlace place{rows, 2, 5, 0.5f};
+  const LoraSlots lora{a, b, 1, 0.5, at::kFloat};
   const Tensor x = Leaf({3, 12}), dy = torch::randn({3, 4});
-  const Tensor y = LoraDelta(x, LoraSlots{a, b, 1, 0.5, at::kFloat}, place);
+  const Tensor y = Linear(x, {.weight_OI = weight.get(), .lora = &lora, .place = place});
   const auto gradients = torch::autograd::grad({y}, {x, a->handle()}, {dy});
   const Tensor mask = Dropout(torch::ones({3, 12}), place);
   EXPECT_GT((mask == 0).sum().item<int64_t>(), 0);
   const Tensor wa = a->value().clone().requires_grad_();
-  const Tensor plain = at::mm(at::mm(x * mask, wa.t()), b->value().t());
+  const Tensor plain = at::mm(x, weight->value().t()) + at::mm(at::mm(x * mask, wa.t()), b->value().t());
   const auto expected = torch::autograd::grad({plain}, {x, wa}, {dy});
   ExpectClose(y, plain);
   ExpectClose(gradients[0], expected[0]);

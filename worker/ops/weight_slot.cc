@@ -21,14 +21,15 @@ torch::Tensor WeightSlot::Materialise(at::ScalarType type) const {
   return tensor;
 }
 
-ResidentSlot::ResidentSlot(std::string name, torch::Tensor value, bool trainable)
-    : WeightSlot(std::move(name), value.sizes().vec(), trainable), value_(std::move(value)) {
+ResidentSlot::ResidentSlot(std::string name, torch::Tensor value, bool trainable, at::ScalarType rounded_to)
+    : WeightSlot(std::move(name), value.sizes().vec(), trainable), value_(std::move(value)), rounded_to_(rounded_to) {
   FT_CHECK(value_.is_contiguous() && !value_.requires_grad());
 }
 
 torch::Tensor ResidentSlot::Load(at::ScalarType type) const {
-  if (!trainable() || value_.scalar_type() == type) return value_.to(type);
-  if (!copy_.defined() || copy_.scalar_type() != type) copy_ = value_.to(type);
+  const bool rounds = rounded_to_ != at::kFloat;
+  if (!trainable() || (value_.scalar_type() == type && !rounds)) return value_.to(type);
+  if (!copy_.defined() || copy_.scalar_type() != type) copy_ = (rounds ? value_.to(rounded_to_) : value_).to(type);
   return copy_;
 }
 

@@ -42,8 +42,8 @@ class WeightSlot {
 // A weight that lies in memory as a tensor: float32 when it is trained, the compute type when it is frozen.
 class ResidentSlot final : public WeightSlot {
  public:
-  // `value` is kept as it is and updated in place by its optimizer.
-  ResidentSlot(std::string name, torch::Tensor value, bool trainable);
+  // `value` is kept as it is and updated in place by its optimizer. What is used of it is rounded to `rounded_to` first.
+  ResidentSlot(std::string name, torch::Tensor value, bool trainable, at::ScalarType rounded_to = at::kFloat);
   const torch::Tensor& value() const { return value_; }
   // After the value was updated: forgets the copy in another type that a trainable slot keeps between
   // updates.
@@ -52,6 +52,7 @@ class ResidentSlot final : public WeightSlot {
  private:
   torch::Tensor Load(at::ScalarType type) const override;
   const torch::Tensor value_;
+  const at::ScalarType rounded_to_;
   mutable torch::Tensor copy_;
 };
 

@@ -140,6 +140,7 @@ class Preparer {
                           .lines = std::move(lines_)};
     data::TokenCacheWriter writer;
     report.holdout_samples = collector_.Drain(request_.spec.holdout, request_.spec.train.seed, &writer);
+    report.train_lengths = writer.TrainLengths();
     report.lines.push_back(CountsSentence(report));
     AddPreviews(&report.lines);
     if (request_.cache_dir.empty()) return report;

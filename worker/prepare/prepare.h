@@ -38,6 +38,7 @@ struct PreparedReport {
   int64_t truncated_samples = 0;
   int64_t dropped_samples = 0;     // Without a supervised token, where the gate allows it.
   int64_t longest_sample = 0;      // In tokens, after cutting.
+  std::vector<int64_t> train_lengths;  // In tokens, of the samples that are not held out, in the cache's order.
   std::vector<std::string> lines;  // For people: columns used, notes, counts, rendered samples.
 };
 

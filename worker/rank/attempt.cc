@@ -1,5 +1,7 @@
 #include "worker/rank/attempt.h"
 
+#include <optional>
+
 #include "core/base/file.h"
 #include "core/recipe/json.h"
 #include "nlohmann/json.hpp"
@@ -20,6 +22,22 @@ bool Take(const Json& run, const char* key, T& out) {
   }
   out = found->get<T>();
   return true;
+}
+
+// The key that is wrong, or nothing.
+std::optional<std::string> ReadRendezvous(const Json& run, Attempt& attempt) {
+  if (attempt.world_size == 1) return std::nullopt;
+  const auto given = run.find("rendezvous");
+  if (given == run.end() || !given->is_object()) return "run.rendezvous";
+  std::string store, path;
+  if (!Take(*given, "store", store) || (store != "file" && store != "tcp")) return "run.rendezvous.store";
+  attempt.rendezvous.one_node = store == "file";
+  if (store == "file" && (!Take(*given, "path", path) || path.empty())) return "run.rendezvous.path";
+  if (store == "tcp" && (!Take(*given, "host", attempt.rendezvous.host) || attempt.rendezvous.host.empty())) {
+    return "run.rendezvous.host";
+  }
+  attempt.rendezvous.folder = attempt.dir / path;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -43,6 +61,7 @@ StatusOr<Attempt> ReadAttempt(const std::filesystem::path& dir) {
   if (!Take(run, "epoch", attempt.epoch)) return broken("run.epoch");
   if (!Take(run, "kind", kind) || (kind != "PREPARE" && kind != "TRAIN")) return broken("run.kind");
   if (!Take(run, "world_size", attempt.world_size) || attempt.world_size < 1) return broken("run.world_size");
+  if (const std::optional<std::string> key = ReadRendezvous(run, attempt)) return broken(*key);
   if (!Take(run, "threads", attempt.threads) || attempt.threads < 1) return broken("run.threads");
   if (!Take(run, "run_dir", run_dir)) return broken("run.run_dir");
   if (!Take(run, "cache_dir", cache_dir)) return broken("run.cache_dir");

@@ -12,6 +12,14 @@ namespace ft::rank {
 
 enum class AttemptKind { kPrepare, kTrain };
 
+// Where the ranks of an attempt meet. Of one node: in a folder below the attempt's, over files and Unix sockets. Of several:
+// at a store that rank 0 opens on a free port of `host`; the others are told its address over their control sockets.
+struct Rendezvous {
+  bool one_node = true;
+  std::filesystem::path folder;  // Of one node.
+  std::string host;              // Rank 0's address; of several nodes.
+};
+
 struct Attempt {
   std::filesystem::path dir;      // attempts/<epoch>
   recipe::JobSpec spec;
@@ -19,6 +27,7 @@ struct Attempt {
   int64_t epoch = 0;
   AttemptKind kind = AttemptKind::kTrain;
   int world_size = 1;
+  Rendezvous rendezvous;          // Has a meaning when world_size is above 1.
   int threads = 1;                // Of each rank.
   int64_t resume_step = 0;
   std::string resume_path;        // Relative to run_dir; empty = from the start.

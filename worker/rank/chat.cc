@@ -18,7 +18,7 @@ namespace {
 constexpr const char* kUsage =
     "usage: ft-rank chat --model DIR [--adapter DIR] [--prompt TEXT]... [--system TEXT]\n"
     "                    [--max-new-tokens N] [--temperature X] [--top-k K] [--top-p P]\n"
-    "                    [--seed S] [--dtype auto|bf16|fp32] [--template NAME] [--threads N] [--json]\n"
+    "                    [--seed S] [--dtype auto|bf16|fp16|fp32] [--template NAME] [--threads N] [--json]\n"
     "Without --prompt it reads lines from standard input: an answer to each, /reset\n"
     "forgets what was said, /exit leaves. --temperature 0 (the default) always takes\n"
     "the most probable word. --json prints {prompt, answer, tokens} a line.\n";

@@ -44,5 +44,21 @@ TEST_F(ControlTest, ClosedSocketAndNonsenseAreHarmless) {
   EXPECT_FALSE(Control(-1).Poll().stop);
 }
 
+TEST_F(ControlTest, RendezvousComesBetweenOtherWordsAndTwiceIsOnce) {
+  const auto soon = std::chrono::seconds(5);
+  Send("checkpoint\nrendezvous some-host.example:4000\nrendezvous some-host.example:4000\n");
+  EXPECT_EQ(control_->AwaitRendezvous(soon, {}).value(), "some-host.example:4000");
+  EXPECT_TRUE(control_->Poll().checkpoint);
+}
+
+TEST_F(ControlTest, WaitingForTheRendezvousEnds) {
+  int looks = 0;
+  const auto late = control_->AwaitRendezvous(std::chrono::milliseconds(120), [&] { ++looks; });
+  EXPECT_EQ(late.status().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_GE(looks, 1);
+  sender_.Reset();
+  EXPECT_EQ(control_->AwaitRendezvous(std::chrono::seconds(5), {}).status().code(), absl::StatusCode::kUnavailable);
+}
+
 }  // namespace
 }  // namespace ft::rank

@@ -36,8 +36,8 @@ StatusOr<Arguments> Parse(const std::vector<std::string>& given) {
     }
   }
   if (arguments.dir.empty()) return absl::InvalidArgumentError("which folder of cases?");
-  if (arguments.dtype != "fp32" && arguments.dtype != "bf16") {
-    return absl::InvalidArgumentError("--dtype is fp32 or bf16");
+  if (arguments.dtype != "fp32" && arguments.dtype != "bf16" && arguments.dtype != "fp16") {
+    return absl::InvalidArgumentError("--dtype is fp32, bf16 or fp16");
   }
   return arguments;
 }

@@ -166,8 +166,9 @@ Status CompareGreedy(Case& c, const run::LanguageModel& model) {
 
 StatusOr<std::vector<Measure>> ModelCase(const fs::path& folder, const std::string& dtype) {
   Case c{.folder = folder, .dtype = dtype};
-  // bfloat16 is compared with the float32 numbers: 2e-2 of the largest logit, and as much for a loss of a few.
+  // Narrow types are compared with the float32 numbers: a share of the largest logit, and as much for a loss of a few.
   if (dtype == "bf16") c.limits = {.logits = 2e-2, .loss = 2e-2};
+  if (dtype == "fp16") c.limits = {.logits = 4e-3, .loss = 4e-3};
   ASSIGN_OR_RETURN(c.inputs, ReadInputs(folder / "input.json"));
   if (!c.inputs.contains("main")) return absl::InvalidArgumentError("input.json has no main");
   ASSIGN_OR_RETURN(c.expected, weights::OpenWeights(folder / "expected.safetensors"));

@@ -33,7 +33,7 @@ constexpr Verb kVerbs[] = {
     {"convert", "a model in Hugging Face layout: convert SRC DST", ft::rank::ConvertVerb},
     {"logits", "logits of given ids: logits --model M --tokens FILE --out FILE", ft::rank::LogitsVerb},
     {"version", "version of this program and of LibTorch", ft::rank::VersionVerb},
-    {"golden", "compare with reference results: golden DIR [--cases GLOB] [--dtype fp32|bf16]",
+    {"golden", "compare with reference results: golden DIR [--cases GLOB] [--dtype fp32|bf16|fp16]",
      ft::rank::GoldenVerb},
     {"gpu-check", "compare the CUDA kernels with the CPU's on this machine's first GPU", ft::rank::GpuCheckVerb},
 };

@@ -11,11 +11,11 @@
 #include "core/plan/estimate.h"
 #include "core/recipe/json.h"
 #include "nlohmann/json.hpp"
-#include "worker/data/sample_order.h"
 #include "worker/prepare/prepare.h"
 #include "worker/rank/flags.h"
 #include "worker/rank/load_model.h"
 #include "worker/rank/settings.h"
+#include "worker/train/trainer.h"
 
 namespace ft::rank {
 namespace {
@@ -78,16 +78,14 @@ StatusOr<Planned> MakePlan(const Flags& flags) {
   ASSIGN_OR_RETURN(planned.data, PrepareData(spec, cache.empty() ? cache : cache / "data"));
   planned.dtype = ResolvedDtype(spec.model);
   const bool bf16 = planned.dtype == "bf16";
-  planned.steps = data::TotalSteps({.samples = planned.data.samples - planned.data.holdout_samples,
-                                    .epochs = spec.train.epochs,
-                                    .max_steps = spec.train.max_steps,
-                                    .micro_batch = spec.train.micro_batch,
-                                    .accumulation = spec.train.accumulation});
+  const int64_t samples = planned.data.samples - planned.data.holdout_samples;
+  const data::SampleOrder order(train::OrderOf(spec, samples, planned.data.train_lengths));
+  planned.steps = order.total_steps();
   const plan::ModelShape shape = ShapeOf(planned.config);
   planned.memory = plan::EstimateMemory(shape, spec, bf16, planned.data.longest_sample);
   planned.free_memory = FreeMemory();
-  const double samples = static_cast<double>(planned.steps * spec.train.micro_batch * spec.train.accumulation);
-  const double tokens = samples * static_cast<double>(planned.data.tokens) / static_cast<double>(std::max<int64_t>(1, planned.data.samples));
+  const double tokens = static_cast<double>(order.SamplesSeen(planned.steps)) * static_cast<double>(planned.data.tokens) /
+                        static_cast<double>(std::max<int64_t>(1, planned.data.samples));
   FixNumerics(spec.resources.threads > 0 ? spec.resources.threads : static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN)));
   planned.seconds = tokens * plan::FlopsPerToken(shape, spec) / (FlopsPerSecond(bf16) * kStepEfficiency);
   return planned;
@@ -120,7 +118,11 @@ std::vector<Setting> Settings(const Planned& p) {
   }
   add("compute", p.dtype, p.spec.model.dtype == "auto" ? "the fastest type this machine multiplies" : "as the job file says");
   add("max_length", absl::StrFormat("%d", t.max_length), absl::StrFormat("the longest sample has %d tokens", p.data.longest_sample));
-  add("batch", absl::StrFormat("%d x %d", t.micro_batch, t.accumulation), "samples at once x micro-batches a step");
+  add("batch", absl::StrFormat("%d x %d", t.micro_batch, recipe::MicroBatchesPerStep(p.spec)), StrCat(t.packing ? "packed rows" : "samples", " at once x micro-batches a step"));
+  if (recipe::MaxRanks(p.spec.parallel) > 1) {
+    add("ranks", absl::StrFormat("%d of %d", p.spec.parallel.ranks, recipe::MaxRanks(p.spec.parallel)),
+        "any power of two up to the second gives the same bits");
+  }
   add("steps", absl::StrFormat("%d", p.steps),
       t.max_steps > 0 ? "train.max_steps" : absl::StrFormat("%d epochs over %d samples", t.epochs, p.data.samples - p.data.holdout_samples));
   add("learning rate", absl::StrFormat("%g %s", t.optimizer.lr, t.schedule.kind), absl::StrFormat("warm-up %g", t.schedule.warmup));

@@ -25,11 +25,11 @@ bool DieWithParent() {
 }
 
 // The one place where LibTorch's exceptions become a result.
-records::Result RunGuarded(const Attempt& attempt, Reporter& reporter, Control& control) {
+records::Result RunGuarded(const Attempt& attempt, int rank, Reporter& reporter, Control& control) {
   try {
     if (attempt.kind == AttemptKind::kPrepare) return RunPrepare(attempt, reporter);
     FixNumerics(attempt.threads);
-    return RunTrain(attempt, reporter, control);
+    return RunTrain(attempt, rank, reporter, control);
   } catch (const std::bad_alloc&) {
     return Failed("HOST_OOM", absl::ResourceExhaustedError(
                                   "out of memory: lower train.max_length or train.micro_batch, or use qlora"));
@@ -52,7 +52,7 @@ int Run(const RunOptions& options) {
   Control control(options.control_fd);
   StatusOr<Attempt> attempt = ReadAttempt(options.attempt_dir);
   const records::Result result =
-      attempt.ok() ? RunGuarded(*attempt, *reporter, control) : Failed("CONFIG", attempt.status());
+      attempt.ok() ? RunGuarded(*attempt, options.rank, *reporter, control) : Failed("CONFIG", attempt.status());
   if (result.state == records::ResultState::kFailed) {
     std::fprintf(stderr, "ft-rank: %s: %s\n", result.failure_class.c_str(), result.message.c_str());
   }

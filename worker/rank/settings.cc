@@ -40,6 +40,11 @@ std::string SettingsDigest(const recipe::JobSpec& spec) {
   deciding.gate = {};
   deciding.allow_numeric_change = false;
   deciding.strict_exclusive = false;
+  // Of how the work is divided, only the micro-batches of a step and the leaves of its sums decide numbers.
+  const int leaves = recipe::MaxRanks(spec.parallel);
+  deciding.train.accumulation = recipe::MicroBatchesPerStep(spec);
+  deciding.parallel = {};
+  if (leaves > 1) deciding.parallel.max_ranks = leaves;
   return Hex(Sha256Of(recipe::ToJson(deciding)));
 }
 

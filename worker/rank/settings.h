@@ -15,7 +15,8 @@ void FixNumerics(int threads);
 // CPU vector level, library versions, threads and the version of our kernels: equal bits are promised for equal ones.
 std::string NumericFingerprint(int threads);
 
-// SHA-256 of the settings that decide the numbers: names, labels, checkpoint and evaluation settings left out.
+// SHA-256 of the settings that decide the numbers: names, labels, checkpoint and evaluation settings, ranks, stage, offload
+// and transport left out. A checkpoint of two ranks therefore fits one or four of the same job.
 std::string SettingsDigest(const recipe::JobSpec& spec);
 
 // The compute type `auto` stands for here: bf16 where the CPU multiplies it, else fp32.

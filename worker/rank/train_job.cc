@@ -1,15 +1,19 @@
 #include "worker/rank/train_job.h"
 
+#include <array>
 #include <memory>
 #include <set>
+#include <vector>
 
 #include "core/base/sha256.h"
 #include "core/records/record_file.h"
 #include "worker/checkpoint/adapter.h"
 #include "worker/checkpoint/checkpoint.h"
+#include "worker/checkpoint/share.h"
 #include "worker/checkpoint/write_model.h"
 #include "worker/rank/answerer.h"
 #include "worker/rank/load_model.h"
+#include "worker/rank/meet.h"
 #include "worker/rank/settings.h"
 #include "worker/train/trainer.h"
 #include "worker/weights/model_digest.h"
@@ -23,24 +27,38 @@ struct Trouble {
   Status status;
 };
 
+// The class of an error: of the exchange between ranks, of ranks that compute other numbers, or of what was being done.
+std::string ClassOf(const Status& status, std::string_view doing) {
+  if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsInternal(status)) return "NETWORK";
+  return absl::IsDataLoss(status) ? "DEVICE_FAULT" : std::string(doing);
+}
+
 // The run while it lasts. Built once by Load; everything below is called on the training thread.
 class TrainRun {
  public:
-  TrainRun(const Attempt& attempt, Reporter& reporter, Control& control)
-      : attempt_(attempt), spec_(attempt.spec), reporter_(reporter), control_(control) {}
+  TrainRun(const Attempt& attempt, int rank, Reporter& reporter, Control& control)
+      : attempt_(attempt), rank_(rank), spec_(attempt.spec), reporter_(reporter), control_(control) {}
 
   records::Result Run() {
+    StatusOr<std::unique_ptr<comm::Comm>> comm = Meet(attempt_, rank_, reporter_, control_);
+    if (!comm.ok()) return Failed(ClassOf(comm.status(), "CONFIG"), comm.status());
+    comm_ = *std::move(comm);
     if (std::optional<Trouble> trouble = Load()) return Failed(trouble->failure_class, trouble->status);
     if (std::optional<Trouble> trouble = Steps()) return Failed(trouble->failure_class, trouble->status, step_);
     if (stopped_) return {.state = records::ResultState::kStopped, .step = step_};
-    return Finish();
+    return leads() ? Finish() : records::Result{.state = records::ResultState::kSucceeded, .step = step_};
   }
 
  private:
+  bool leads() const { return rank_ == 0; }
   std::optional<Trouble> Load();
+  std::optional<Trouble> LoadModelAndTrainer();
+  std::optional<Trouble> OpenLeadersFiles();
   std::optional<Trouble> Restore();
   std::optional<Trouble> Steps();
   std::optional<Trouble> OneStep();
+  std::optional<Trouble> WriteStep(train::StepOutcome outcome);
+  StatusOr<Control::Wishes> AgreeOnWishes();
   std::optional<Trouble> SaveCheckpoint();
   std::optional<Trouble> Evaluate();
   std::optional<Trouble> AnswerPrompts();
@@ -49,13 +67,15 @@ class TrainRun {
   Status WritePlan();
 
   const Attempt& attempt_;
+  const int rank_;
   const recipe::JobSpec& spec_;
   Reporter& reporter_;
   Control& control_;
+  std::unique_ptr<comm::Comm> comm_;
   std::optional<data::TokenCache> cache_;
   std::unique_ptr<run::LanguageModel> model_;
   std::unique_ptr<train::Trainer> trainer_;
-  std::unique_ptr<Answerer> answerer_;  // Only when there are prompts to answer.
+  std::unique_ptr<Answerer> answerer_;  // Of rank 0, when there are prompts to answer.
   std::optional<records::FrameWriter> ledger_;
   checkpoint::Identity identity_;
   int64_t step_ = 0;             // Completed.
@@ -81,6 +101,8 @@ checkpoint::TextConfig TextOf(const recipe::JobSpec& spec) {
           .method = spec.method.kind};
 }
 
+checkpoint::State StateOf(train::Trainer& trainer) { return {trainer.optimizer(), trainer.loss_scale()}; }
+
 std::optional<Trouble> TrainRun::Load() {
   reporter_.Beat("load");
   StatusOr<data::TokenCache> cache = data::TokenCache::Open(attempt_.prepared_cache, /*verify=*/true);
@@ -91,14 +113,25 @@ std::optional<Trouble> TrainRun::Load() {
   }
   if (cache->train_samples() == 0) return Trouble{"DATA", absl::InvalidArgumentError("the data has no training samples")};
   cache_ = *std::move(cache);
+  if (std::optional<Trouble> trouble = LoadModelAndTrainer()) return trouble;
+  if (std::optional<Trouble> trouble = OpenLeadersFiles()) return trouble;
+  return Restore();
+}
+
+std::optional<Trouble> TrainRun::LoadModelAndTrainer() {
   StatusOr<std::string> base = weights::ModelDigest(spec_.model.source, attempt_.cache_dir);
   if (!base.ok()) return Trouble{"CONFIG", base.status()};
   auto model = LoadModel(spec_.model.source, OptionsOf(spec_));
   if (!model.ok()) return Trouble{"CONFIG", model.status()};
   model_ = *std::move(model);
-  trainer_ = std::make_unique<train::Trainer>(spec_.train, *cache_, *model_,
+  trainer_ = std::make_unique<train::Trainer>(spec_, *cache_, *model_, *comm_,
                                               [this](std::string_view phase) { reporter_.Beat(phase); });
   identity_ = {*base, cache_->digest(), SettingsDigest(spec_), NumericFingerprint(attempt_.threads)};
+  return std::nullopt;
+}
+
+std::optional<Trouble> TrainRun::OpenLeadersFiles() {
+  if (!leads()) return std::nullopt;
   if (!spec_.train.evaluate.prompts.empty()) {
     auto answerer = Answerer::Open(spec_.model.source, TextOf(spec_),
                                    {.max_new_tokens = spec_.train.evaluate.max_new_tokens});
@@ -108,20 +141,30 @@ std::optional<Trouble> TrainRun::Load() {
   StatusOr<records::FrameWriter> ledger = records::FrameWriter::Open(attempt_.dir / "ledger.ftr");
   if (!ledger.ok()) return Trouble{"CHECKPOINT_IO", ledger.status()};
   ledger_ = *std::move(ledger);
-  return Restore();
+  return std::nullopt;
 }
 
 std::optional<Trouble> TrainRun::Restore() {
-  if (!attempt_.resume_path.empty()) {
+  if (!attempt_.resume_path.empty() && leads()) {
     const checkpoint::Resume resume{attempt_.run_dir, attempt_.resume_path, spec_.allow_numeric_change};
-    const StatusOr<int64_t> step = checkpoint::Load(resume, identity_, trainer_->optimizer());
+    const StatusOr<int64_t> step = checkpoint::Load(resume, identity_, StateOf(*trainer_));
     if (!step.ok()) {
       return Trouble{absl::IsFailedPrecondition(step.status()) ? "CONFIG" : "CHECKPOINT_IO", step.status()};
     }
-    model_->ParametersChanged();
-    step_ = checkpoint_step_ = *step;
+    step_ = *step;
   }
-  if (const Status status = WritePlan(); !status.ok()) return Trouble{"CHECKPOINT_IO", status};
+  if (!attempt_.resume_path.empty()) {
+    const Status shared = checkpoint::ShareState(*comm_, StateOf(*trainer_), step_);
+    if (!shared.ok()) return Trouble{ClassOf(shared, "CHECKPOINT_IO"), shared};
+    model_->ParametersChanged();
+    checkpoint_step_ = step_;
+  }
+  if (leads()) {
+    if (spec_.model.dtype == "fp16") {
+      reporter_.Note("INFO", "FP16_IN_FP32", "model.dtype fp16 on CPU: products are computed in fp32 over weights rounded to fp16");
+    }
+    if (const Status status = WritePlan(); !status.ok()) return Trouble{"CHECKPOINT_IO", status};
+  }
   if (step_ == 0) return Evaluate();
   return std::nullopt;
 }
@@ -136,7 +179,9 @@ Status TrainRun::WritePlan() {
 std::optional<Trouble> TrainRun::Steps() {
   while (step_ < trainer_->total_steps() && !stopped_) {
     if (std::optional<Trouble> trouble = OneStep()) return trouble;
-    const Control::Wishes wishes = control_.Poll();
+    const StatusOr<Control::Wishes> agreed = AgreeOnWishes();
+    if (!agreed.ok()) return Trouble{ClassOf(agreed.status(), "UNKNOWN_EXIT"), agreed.status()};
+    const Control::Wishes wishes = *agreed;
     const bool last = step_ == trainer_->total_steps();
     const bool due = step_ - checkpoint_step_ >= spec_.train.checkpoint.every_steps;
     if (!last && (due || wishes.checkpoint || wishes.stop)) {
@@ -147,16 +192,26 @@ std::optional<Trouble> TrainRun::Steps() {
   return std::nullopt;
 }
 
+// A command reaches each rank at its own moment: what one has heard, all do at the same step.
+StatusOr<Control::Wishes> TrainRun::AgreeOnWishes() {
+  const Control::Wishes own = control_.Poll();
+  const std::array<bool, 2> mine = {own.checkpoint, own.stop};
+  std::vector<std::array<bool, 2>> all(static_cast<size_t>(comm_->size()));
+  RETURN_IF_ERROR(comm_->AllGather(std::as_bytes(std::span(mine)), std::as_writable_bytes(std::span(all))));
+  Control::Wishes wishes;
+  for (const auto& [checkpoint, stop] : all) {
+    wishes.checkpoint |= checkpoint;
+    wishes.stop |= stop;
+  }
+  return wishes;
+}
+
 std::optional<Trouble> TrainRun::OneStep() {
   StatusOr<train::StepOutcome> outcome = trainer_->RunStep(step_ + 1);
-  if (!outcome.ok()) return Trouble{"NAN_LOSS", outcome.status()};
+  if (!outcome.ok()) return Trouble{ClassOf(outcome.status(), "NAN_LOSS"), outcome.status()};
   ++step_;
-  // The ledger first: a step that is reported is in it.
-  if (const Status status = ledger_->Append(ledger::Encode(outcome->ledger)); !status.ok()) {
-    return Trouble{"CHECKPOINT_IO", status};
-  }
-  if (const Status status = reporter_.Write(std::move(outcome->record)); !status.ok()) {
-    return Trouble{"CHECKPOINT_IO", status};
+  if (leads()) {
+    if (std::optional<Trouble> trouble = WriteStep(*std::move(outcome))) return trouble;
   }
   const int64_t every = spec_.train.evaluate.every_steps;
   const bool last = step_ == trainer_->total_steps();
@@ -164,25 +219,40 @@ std::optional<Trouble> TrainRun::OneStep() {
   return std::nullopt;
 }
 
+std::optional<Trouble> TrainRun::WriteStep(train::StepOutcome outcome) {
+  // The ledger first: a step that is reported is in it.
+  if (const Status status = ledger_->Append(ledger::Encode(outcome.ledger)); !status.ok()) {
+    return Trouble{"CHECKPOINT_IO", status};
+  }
+  if (const Status status = reporter_.Write(std::move(outcome.record)); !status.ok()) {
+    return Trouble{"CHECKPOINT_IO", status};
+  }
+  return std::nullopt;
+}
+
 std::optional<Trouble> TrainRun::SaveCheckpoint() {
+  checkpoint_step_ = step_;
+  if (!leads()) return std::nullopt;
   reporter_.Beat("checkpoint");
   const StatusOr<checkpoint::Saved> saved =
-      checkpoint::Save(attempt_.run_dir, attempt_.epoch, step_, identity_, trainer_->optimizer());
+      checkpoint::Save(attempt_.run_dir, attempt_.epoch, step_, identity_, StateOf(*trainer_));
   if (!saved.ok()) return Trouble{"CHECKPOINT_IO", saved.status()};
   const Status status = reporter_.Write(records::Checkpoint{step_, saved->path, saved->manifest_sha256, saved->size_bytes});
   if (!status.ok()) return Trouble{"CHECKPOINT_IO", status};
-  checkpoint_step_ = step_;
   return std::nullopt;
 }
 
 std::optional<Trouble> TrainRun::Evaluate() {
   if (cache_->holdout_samples() > 0) {
     const StatusOr<records::Eval> eval = trainer_->EvaluateHoldout(step_);
-    if (eval.ok()) {
+    if (!eval.ok() && !absl::IsNotFound(eval.status())) {
+      return Trouble{ClassOf(eval.status(), "UNKNOWN_EXIT"), eval.status()};
+    }
+    if (eval.ok() && leads()) {
       if (const Status status = reporter_.Write(*eval); !status.ok()) return Trouble{"CHECKPOINT_IO", status};
     }
   }
-  return AnswerPrompts();
+  return leads() ? AnswerPrompts() : std::nullopt;
 }
 
 std::optional<Trouble> TrainRun::AnswerPrompts() {
@@ -240,8 +310,8 @@ records::Result TrainRun::Finish() {
 
 }  // namespace
 
-records::Result RunTrain(const Attempt& attempt, Reporter& reporter, Control& control) {
-  return TrainRun(attempt, reporter, control).Run();
+records::Result RunTrain(const Attempt& attempt, int rank, Reporter& reporter, Control& control) {
+  return TrainRun(attempt, rank, reporter, control).Run();
 }
 
 }  // namespace ft::rank

@@ -1,4 +1,5 @@
-// A TRAIN attempt on one rank: load, resume, steps, checkpoints, evaluation, the final adapter.
+// A TRAIN attempt on one rank: meet the others, load, resume, steps, checkpoints, evaluation, the final adapter. Rank 0
+// alone writes ledger, step records, evaluations, checkpoints and the adapter; the others write beats and their Result.
 #pragma once
 
 #include "worker/rank/attempt.h"
@@ -8,6 +9,7 @@
 
 namespace ft::rank {
 
-records::Result RunTrain(const Attempt& attempt, Reporter& reporter, Control& control);
+// A rank that loses a peer fails with class NETWORK and names it: the cause is in the other's Result, if it wrote one.
+records::Result RunTrain(const Attempt& attempt, int rank, Reporter& reporter, Control& control);
 
 }  // namespace ft::rank

@@ -22,8 +22,8 @@ uint64_t NameKey(const std::string& name) {
 }
 
 std::shared_ptr<const ops::WeightSlot> AddParameter(const std::string& name, torch::Tensor value,
-                                                    TrainedSlots& trained) {
-  trained.push_back(std::make_shared<ops::ResidentSlot>(name, std::move(value), /*trainable=*/true));
+                                                    at::ScalarType rounded_to, TrainedSlots& trained) {
+  trained.push_back(std::make_shared<ops::ResidentSlot>(name, std::move(value), /*trainable=*/true, rounded_to));
   return trained.back();
 }
 
@@ -33,9 +33,9 @@ void Attach(const AdapterOptions& options, model::Projection& projection, Traine
   ops::FillUniform(options.seed, NameKey(a_name), 1.0f / std::sqrt(static_cast<float>(projection.inputs)),
                    a_RI);
   projection.adapter = ops::LoraSlots{
-      .a_RI = AddParameter(a_name, a_RI, trained),
+      .a_RI = AddParameter(a_name, a_RI, options.rounded_to, trained),
       .b_OR = AddParameter(AdapterName(projection.module, 'B'),
-                           torch::zeros({projection.outputs, options.rank}, torch::kFloat), trained),
+                           torch::zeros({projection.outputs, options.rank}, torch::kFloat), options.rounded_to, trained),
       .scale = options.alpha / options.rank,
       .dropout = static_cast<float>(options.dropout),
       .compute = options.compute};

@@ -19,6 +19,7 @@ struct AdapterOptions {
   double dropout = 0;                                 // On the adapter's input, 0..1.
   std::vector<std::string> targets = {"all_linear"};  // Or last parts of module names: q_proj, down_proj.
   at::ScalarType compute = at::kFloat;                // Of the adapter's products.
+  at::ScalarType rounded_to = at::kFloat;             // What A and B are rounded to when they are used.
   uint64_t seed = 0;                                  // Of A's first values.
 };
 

@@ -1,5 +1,6 @@
 #include "worker/run/block_runner.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "worker/model/rope_angles.h"
@@ -28,9 +29,26 @@ std::vector<const ops::WeightSlot*> TrainableSlots(const model::BlockWeights& bl
   return slots;
 }
 
+// Segments whose angles are alike (all of them, unless the scaling looks at the length) share one table.
+ops::RopeTable RopeOf(const model::DecoderConfig& config, const PackedRows& rows) {
+  const auto alike = [&](int64_t length) { return !model::AnglesDiffer(config, rows.rope_lengths.front(), length); };
+  if (std::all_of(rows.rope_lengths.begin(), rows.rope_lengths.end(), alike)) {
+    return model::MakeRopeTable(config, rows.position_N, rows.rope_lengths.front());
+  }
+  std::vector<Tensor> cosine, sine;
+  for (size_t i = 0; i < rows.segments.size(); ++i) {
+    const auto first = rows.position_N.begin() + rows.segments[i].first_query;
+    const ops::RopeTable table =
+        model::MakeRopeTable(config, {first, first + rows.segments[i].queries}, rows.rope_lengths[i]);
+    cosine.push_back(table.cosine_NP);
+    sine.push_back(table.sine_NP);
+  }
+  return {at::cat(cosine), at::cat(sine)};
+}
+
 model::Pass MakePass(const model::DecoderConfig& config, const PackedRows& rows, at::ScalarType compute) {
   return model::Pass{.compute = compute,
-                     .rope = model::MakeRopeTable(config, rows.position_N, rows.padded_length),
+                     .rope = RopeOf(config, rows),
                      .attention = {std::make_shared<const std::vector<ops::AttentionSegment>>(rows.segments),
                                    1.0 / std::sqrt(static_cast<double>(config.head_size))}};
 }

@@ -13,11 +13,19 @@
 namespace ft::run {
 namespace {
 
-StatusOr<at::ScalarType> ComputeType(const std::string& dtype) {
-  if (dtype == "fp32") return at::kFloat;
-  if (dtype == "bf16") return at::kBFloat16;
+// How a dtype is computed on CPU. CPUs have no fast fp16 products, so fp16 is float32 arithmetic over rounded weights.
+struct Arithmetic {
+  at::ScalarType compute;
+  at::ScalarType stored;      // Of frozen weights.
+  at::ScalarType rounded_to;  // Of trained weights when they are used in products of the compute type.
+};
+
+StatusOr<Arithmetic> ArithmeticOf(const std::string& dtype) {
+  if (dtype == "fp32") return Arithmetic{at::kFloat, at::kFloat, at::kFloat};
+  if (dtype == "bf16") return Arithmetic{at::kBFloat16, at::kBFloat16, at::kFloat};
+  if (dtype == "fp16") return Arithmetic{at::kFloat, at::kHalf, at::kHalf};
   return absl::UnimplementedError(
-      StrCat("model.dtype \"", dtype, "\" is not supported by this version (fp32, bf16)"));
+      StrCat("model.dtype \"", dtype, "\" is not supported by this version (fp32, bf16, fp16)"));
 }
 
 PackedRows PackOrDie(const MicroBatch& batch, const model::DecoderConfig& config) {
@@ -52,35 +60,49 @@ StatusOr<std::unique_ptr<LanguageModel>> LanguageModel::Load(const model::Decode
 }
 
 Status LanguageModel::Build(const weights::TensorSource& source) {
-  ASSIGN_OR_RETURN(const at::ScalarType compute, ComputeType(options_.dtype));
+  ASSIGN_OR_RETURN(const Arithmetic arithmetic, ArithmeticOf(options_.dtype));
   const std::string& method = options_.method;
   if (method != "none" && method != "full" && method != "lora" && method != "qlora") {
     return absl::UnimplementedError(
         StrCat("method.kind \"", method, "\" is not supported by this version (qlora, lora, full)"));
   }
-  const LoadOptions load{compute, method == "full", method == "qlora" || options_.nf4_base};
+  const LoadOptions load{arithmetic.stored, arithmetic.rounded_to, method == "full",
+                         method == "qlora" || options_.nf4_base};
   ASSIGN_OR_RETURN(weights_, LoadDecoder(config_, source, load, trained_));
   if (method == "lora" || method == "qlora" || options_.attach_adapter) {
+    const bool exact_adapter = options_.adapter_compute == "fp32";
     const AdapterOptions adapter{.rank = options_.rank,
                                  .alpha = options_.alpha,
                                  .dropout = options_.dropout,
                                  .targets = options_.targets,
-                                 .compute = options_.adapter_compute == "fp32" ? at::kFloat : compute,
+                                 .compute = exact_adapter ? at::kFloat : arithmetic.compute,
+                                 .rounded_to = exact_adapter ? at::kFloat : arithmetic.rounded_to,
                                  .seed = options_.seed};
     RETURN_IF_ERROR(AttachAdapters(adapter, weights_, trained_));
   }
   std::sort(trained_.begin(), trained_.end(),
             [](const auto& a, const auto& b) { return a->name() < b->name(); });
-  for (const auto& slot : trained_) {
-    parameters_.push_back({slot->name(), slot->value(), torch::zeros_like(slot->value())});
-  }
-  runner_ = std::make_unique<BlockRunner>(config_, weights_, RunnerOptions{compute, options_.checkpointing});
+  LayOutGradients();
+  runner_ = std::make_unique<BlockRunner>(config_, weights_, RunnerOptions{arithmetic.compute, options_.checkpointing});
   return absl::OkStatus();
 }
 
-void LanguageModel::ZeroGradients() {
-  for (optim::ParamRef& parameter : parameters_) parameter.gradient.zero_();
+void LanguageModel::LayOutGradients() {
+  const auto padded = [](int64_t count) {
+    return (count + kGradientAlignment - 1) / kGradientAlignment * kGradientAlignment;
+  };
+  int64_t total = 0;
+  for (const auto& slot : trained_) total += padded(slot->value().numel());
+  gradients_ = torch::zeros({total}, torch::kFloat);
+  int64_t begin = 0;
+  for (const auto& slot : trained_) {
+    const torch::Tensor value = slot->value();
+    parameters_.push_back({slot->name(), value, gradients_.narrow(0, begin, value.numel()).view(value.sizes())});
+    begin += padded(value.numel());
+  }
 }
+
+void LanguageModel::ZeroGradients() { gradients_.zero_(); }
 
 void LanguageModel::ParametersChanged() {
   for (const auto& slot : trained_) slot->ValueChanged();

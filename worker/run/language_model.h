@@ -23,7 +23,7 @@
 namespace ft::run {
 
 struct ModelOptions {
-  std::string dtype = "fp32";   // Compute type: fp32 | bf16. fp16 is UNIMPLEMENTED by name.
+  std::string dtype = "fp32";   // Compute type: fp32 | bf16 | fp16 (on CPU: fp32 over weights rounded to fp16).
   std::string method = "none";  // none (inference) | full | lora | qlora
   bool nf4_base = false;        // Quantise the base without training it (qlora implies it).
   bool attach_adapter = false;  // Also with method none: for an adapter that is loaded and not trained.
@@ -35,6 +35,9 @@ struct ModelOptions {
   bool checkpointing = true;             // Recompute activations in backward.
   uint64_t seed = 42;                    // Of the adapter's first values.
 };
+
+// A block of the 8-bit optimizers and of the gradient norm, and four cache lines: edges that shards can be cut at.
+constexpr int64_t kGradientAlignment = 256;
 
 class LanguageModel {
  public:
@@ -53,6 +56,9 @@ class LanguageModel {
   // full fine-tuning. Values and gradients are float32; the trainer updates values in place and then calls
   // ParametersChanged().
   const std::vector<optim::ParamRef>& parameters() const { return parameters_; }
+  // All gradients end to end in the parameters' order, fp32, each padded with zeros to kGradientAlignment elements; the
+  // parameters' gradients are views of it.
+  const torch::Tensor& gradients() const { return gradients_; }
   void ZeroGradients();
   // Forgets copies of parameters in the compute type.
   void ParametersChanged();
@@ -77,11 +83,13 @@ class LanguageModel {
   LanguageModel(model::DecoderConfig config, ModelOptions options)
       : config_(std::move(config)), options_(std::move(options)) {}
   Status Build(const weights::TensorSource& source);
+  void LayOutGradients();
 
   const model::DecoderConfig config_;
   const ModelOptions options_;
   model::DecoderWeights weights_;
   TrainedSlots trained_;                     // Sorted by name.
+  torch::Tensor gradients_;
   std::vector<optim::ParamRef> parameters_;  // Of trained_, in its order.
   std::unique_ptr<BlockRunner> runner_;
 };

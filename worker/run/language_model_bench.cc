@@ -67,6 +67,7 @@ void BM_ForwardBackward(benchmark::State& state, ModelOptions options) {
 #define FT_BENCH(name, ...)                                              \
   BENCHMARK_CAPTURE(BM_ForwardBackward, name, ModelOptions{__VA_ARGS__}) \
       ->Arg(128)                                                         \
+      ->Arg(512)                                                         \
       ->Unit(benchmark::kMillisecond)                                    \
       ->UseRealTime()                                                    \
       ->MinTime(2)
@@ -74,6 +75,7 @@ FT_BENCH(qlora_bf16, .dtype = "bf16", .method = "qlora", .rank = 16, .dropout = 
 FT_BENCH(qlora_fp32, .dtype = "fp32", .method = "qlora", .rank = 16, .dropout = 0.1);
 FT_BENCH(qlora_bf16_kept, .dtype = "bf16", .method = "qlora", .rank = 16, .dropout = 0.1,
          .checkpointing = false);
+FT_BENCH(qlora_bf16_r64_kept, .dtype = "bf16", .method = "qlora", .rank = 64, .checkpointing = false);
 FT_BENCH(lora_bf16_plain, .dtype = "bf16", .method = "lora", .rank = 16);
 FT_BENCH(lora_bf16_fp32_adapter, .dtype = "bf16", .method = "lora", .rank = 16, .adapter_compute = "fp32");
 

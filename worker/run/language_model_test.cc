@@ -5,67 +5,15 @@
 #include <ATen/Parallel.h>
 
 #include <cstring>
-#include <map>
 
 #include "gtest/gtest.h"
 #include "worker/ops/saved_tensor_guard.h"
+#include "worker/run/small_model_fixture.h"
 
 namespace ft::run {
 namespace {
 
 using torch::Tensor;
-
-// Weights in memory.
-class MemorySource final : public weights::TensorSource {
- public:
-  void Add(const std::string& name, const Tensor& value) {
-    infos_.push_back({name, weights::DType::kF32, value.sizes().vec()});
-    values_[name] = value.contiguous();
-  }
-  void Remove(const std::string& name) {
-    std::erase_if(infos_, [&](const auto& info) { return info.name == name; });
-  }
-  const std::vector<weights::TensorInfo>& tensors() const override { return infos_; }
-  const weights::TensorInfo* Find(std::string_view name) const override {
-    for (const weights::TensorInfo& info : infos_) {
-      if (info.name == name) return &info;
-    }
-    return nullptr;
-  }
-  Status ReadBytes(const weights::TensorInfo& info, std::span<std::byte> out) const override {
-    std::memcpy(out.data(), values_.at(info.name).data_ptr(), out.size());
-    return absl::OkStatus();
-  }
-
- private:
-  std::vector<weights::TensorInfo> infos_;
-  std::map<std::string, Tensor> values_;
-};
-
-model::DecoderConfig SmallConfig() {
-  model::DecoderConfig config;
-  config.family = "llama";
-  config.vocabulary = 37;
-  config.hidden = 24;
-  config.layers = 3;
-  config.heads = 4;
-  config.key_heads = 2;
-  config.head_size = 6;
-  config.intermediate = 40;
-  config.qkv_bias = true;
-  config.tied_head = true;
-  return config;
-}
-
-MemorySource RandomWeights(const model::DecoderConfig& config) {
-  torch::manual_seed(5);
-  MemorySource source;
-  for (const model::ExpectedWeight& weight : model::ExpectedWeights(config)) {
-    const bool norm = weight.name.find("norm") != std::string::npos;
-    source.Add(weight.name, torch::randn(weight.shape) * 0.2 + (norm ? 1.0 : 0.0));
-  }
-  return source;
-}
 
 std::unique_ptr<LanguageModel> Make(const ModelOptions& options) {
   const model::DecoderConfig config = SmallConfig();
@@ -184,6 +132,35 @@ INSTANTIATE_TEST_SUITE_P(Float32, LanguageModelTest, ::testing::ValuesIn(kFloat3
 INSTANTIATE_TEST_SUITE_P(Bfloat16, LanguageModelTest, ::testing::ValuesIn(kBfloat16Methods), TestName);
 INSTANTIATE_TEST_SUITE_P(Methods, Float32Test, ::testing::ValuesIn(kFloat32Methods), TestName);
 
+// Every kind of angles: those that look at the length must look at the sample's own.
+TEST(LanguageModel, ASampleHasTheSameLossAloneAndInAPackedRow) {
+  at::set_num_threads(1);
+  for (const auto kind : {model::RopeScaling::Kind::kNone, model::RopeScaling::Kind::kDynamic}) {
+    model::DecoderConfig config = SmallConfig();
+    config.max_positions = 5;
+    config.rope_scaling = {.kind = kind, .factor = 2};
+    const auto loaded = LanguageModel::Load(config, RandomWeights(config), {});
+    ASSERT_TRUE(loaded.ok()) << loaded.status();
+    MicroBatch row = Batch({11, 4, 8, 6});
+    row.own_lengths = true;
+    double parts = 0;
+    for (int64_t i = 0; i < 4; ++i) {
+      const int64_t length = row.lengths[static_cast<size_t>(i)];
+      MicroBatch one{.ids_BT = row.ids_BT.narrow(0, i, 1).narrow(1, 0, length).contiguous(),
+                     .labels_BT = row.labels_BT.narrow(0, i, 1).narrow(1, 0, length).contiguous(),
+                     .lengths = {length}};
+      const double alone = (*loaded)->Loss(one);
+      // The same row with the labels of this sample only: its loss among the others.
+      MicroBatch among = row;
+      among.labels_BT = torch::full_like(row.labels_BT, -100);
+      among.labels_BT[i].copy_(row.labels_BT[i]);
+      EXPECT_NEAR((*loaded)->Loss(among), alone, 1e-5) << "sample " << i;
+      parts += alone;
+    }
+    EXPECT_NEAR((*loaded)->Loss(row), parts, 1e-5);
+  }
+}
+
 TEST(LanguageModel, DropoutFollowsStepAndSampleAndIsOffOutsideTraining) {
   at::set_num_threads(1);
   const auto loaded = Make({.method = "lora", .rank = 3, .dropout = 0.5});
@@ -249,7 +226,7 @@ TEST(LanguageModel, WrongWeightsAreRefusedByName) {
 
 TEST(LanguageModel, WrongOptionsAreRefusedByName) {
   const std::pair<ModelOptions, const char*> cases[] = {
-      {{.dtype = "fp16"}, "fp16"},
+      {{.dtype = "fp8"}, "fp8"},
       {{.method = "int8_lora"}, "int8_lora"},
       {{.method = "lora", .targets = {"qq_proj"}}, "qq_proj"},
       {{.method = "lora", .rank = 0}, "rank"},

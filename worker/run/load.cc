@@ -70,8 +70,8 @@ StatusOr<model::SlotPtr> MakeSlot(const model::ExpectedWeight& weight, const wei
   if (options.nf4 && weight.linear)
     return std::make_shared<quant::Nf4Slot>(weight.name, ops::QuantiseNf4(value));
   if (!options.trainable)
-    return std::make_shared<ops::ResidentSlot>(weight.name, value.to(options.compute), false);
-  trained.push_back(std::make_shared<ops::ResidentSlot>(weight.name, std::move(value), true));
+    return std::make_shared<ops::ResidentSlot>(weight.name, value.to(options.stored), false);
+  trained.push_back(std::make_shared<ops::ResidentSlot>(weight.name, std::move(value), true, options.rounded_to));
   return trained.back();
 }
 

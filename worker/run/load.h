@@ -16,7 +16,8 @@ namespace ft::run {
 using TrainedSlots = std::vector<std::shared_ptr<ops::ResidentSlot>>;
 
 struct LoadOptions {
-  at::ScalarType compute = at::kFloat;  // What frozen weights are kept as.
+  at::ScalarType stored = at::kFloat;      // What frozen weights are kept as.
+  at::ScalarType rounded_to = at::kFloat;  // What trained weights are rounded to when they are used.
   bool trainable = false;               // Keep all weights in float32 and train them.
   bool nf4 = false;  // Keep the weights of the blocks' projections as NF4 with double quantisation.
 };

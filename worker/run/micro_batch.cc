@@ -38,16 +38,17 @@ Status CheckToken(const char* what, int64_t token, int64_t vocabulary) {
 StatusOr<PackedRows> Pack(const MicroBatch& batch, int64_t vocabulary) {
   RETURN_IF_ERROR(CheckShapes(batch));
   PackedRows packed;
-  packed.padded_length = batch.ids_BT.size(1);
+  const int64_t padded_length = batch.ids_BT.size(1);
   std::vector<int64_t> ids;
   for (size_t row = 0; row < batch.lengths.size(); ++row) {
     const int64_t length = batch.lengths[row], first = static_cast<int64_t>(ids.size());
     const int64_t* row_ids =
-        batch.ids_BT.const_data_ptr<int64_t>() + static_cast<int64_t>(row) * packed.padded_length;
+        batch.ids_BT.const_data_ptr<int64_t>() + static_cast<int64_t>(row) * padded_length;
     const int64_t* labels = batch.labels_BT.defined() ? batch.labels_BT.const_data_ptr<int64_t>() +
-                                                            static_cast<int64_t>(row) * packed.padded_length
+                                                            static_cast<int64_t>(row) * padded_length
                                                       : nullptr;
     packed.segments.push_back({first, length, first, length});
+    packed.rope_lengths.push_back(batch.own_lengths ? length : padded_length);
     for (int64_t t = 0; t < length; ++t) {
       RETURN_IF_ERROR(CheckToken("token id", row_ids[t], vocabulary));
       ids.push_back(row_ids[t]);

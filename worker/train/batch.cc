@@ -14,7 +14,8 @@ run::MicroBatch MakeMicroBatch(const data::TokenCache& cache, const std::vector<
   run::MicroBatch batch{.ids_BT = torch::zeros({rows, longest}, torch::kInt64),
                         .labels_BT = torch::full({rows, longest}, -100, torch::kInt64),
                         .seed = seed,
-                        .step = step};
+                        .step = step,
+                        .own_lengths = true};
   for (int64_t row = 0; row < rows; ++row) {
     const data::TokenSample sample = cache.at(samples[row].index);
     int64_t* ids = batch.ids_BT.mutable_data_ptr<int64_t>() + row * longest;

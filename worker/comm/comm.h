@@ -1,0 +1,88 @@
+// What the ranks of one attempt say to each other, whatever carries it. Every operation is collective: all
+// ranks call the same operations with the same sizes in the same order. Sums have one order, a binary tree
+// over the ranks, so all transports and all ranks get the same bits.
+//
+// One thread at a time. An operation waits for its peers at most CommOptions::timeout. Errors name rank,
+// operation and peer: UNAVAILABLE when a peer has gone, DEADLINE_EXCEEDED when one did not come in time,
+// INTERNAL when ranks are at different operations. After an error the group is of no more use: every later
+// call answers the same error.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "core/base/status.h"
+
+namespace ft::comm {
+
+struct CommOptions {
+  std::chrono::milliseconds timeout = std::chrono::minutes(10);  // Of one operation.
+  std::function<void()>
+      waiting;  // Called several times a second while an operation waits for peers; may be empty.
+};
+
+class Comm {
+ public:
+  virtual ~Comm() = default;
+  Comm(const Comm&) = delete;
+  Comm& operator=(const Comm&) = delete;
+
+  int rank() const { return rank_; }
+  int size() const { return size_; }
+  virtual std::string_view transport() const = 0;
+
+  // `all` receives every rank's bytes, by rank. REQUIRES: all.size() == size() * mine.size().
+  Status AllGather(std::span<const std::byte> mine, std::span<std::byte> all);
+  // Afterwards `values` holds on every rank the sum over ranks, element by element in the order of TreeAdd.
+  Status TreeSum(std::span<float> values);
+  // `bytes` of `root` on every rank.
+  Status Broadcast(int root, std::span<std::byte> bytes);
+  // Returns once every rank has called it.
+  Status Barrier();
+
+  // Bytes of other ranks' data that this rank received so far: a function of operations and sizes, equal for
+  // all transports.
+  int64_t wire_bytes() const { return wire_bytes_; }
+
+ protected:
+  Comm(int rank, int size, CommOptions options) : options_(std::move(options)), rank_(rank), size_(size) {}
+  // The operations among two or more ranks. Sizes are checked already.
+  virtual Status DoAllGather(std::span<const std::byte> mine, std::span<std::byte> all) = 0;
+  virtual Status DoTreeSum(std::span<float> values) = 0;
+  virtual Status DoBroadcast(int root, std::span<std::byte> bytes) = 0;
+  virtual Status DoBarrier() = 0;
+
+  const CommOptions options_;
+
+ private:
+  Status Run(std::string_view operation, int64_t received, const std::function<Status()>& body);
+
+  const int rank_;
+  const int size_;
+  int64_t wire_bytes_ = 0;
+  Status failure_;
+};
+
+// A group of one: every operation is done at once.
+std::unique_ptr<Comm> Alone();
+
+// The piece of `count` elements that rank `part` of `parts` adds up: [begin, end). Pieces tile the whole.
+struct Piece {
+  size_t begin = 0, end = 0;
+  size_t size() const { return end - begin; }
+};
+Piece PieceOf(size_t count, int part, int parts);
+
+// out[i] = the sum of inputs[k][i], k by a binary tree: ((0+1)+(2+3))+((4+5)+(6+7)); with another count than
+// a power of two the largest power of two goes left. `out` may be one of the inputs.
+void TreeAdd(std::span<const float* const> inputs, size_t count, float* out);
+
+// The same order for one number a rank.
+double TreeAdd(std::span<const double> numbers);
+
+}  // namespace ft::comm

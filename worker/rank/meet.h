@@ -1,0 +1,17 @@
+// How the ranks of an attempt come together, as job.json says it.
+#pragma once
+
+#include <memory>
+
+#include "worker/comm/comm.h"
+#include "worker/rank/attempt.h"
+#include "worker/rank/control.h"
+#include "worker/rank/reporter.h"
+
+namespace ft::rank {
+
+// The group of this attempt's ranks; alone when there is but one. Waiting for peers is a beat of phase "wait". Errors are
+// those of worker/comm, and INVALID_ARGUMENT for a transport that does not reach other nodes.
+StatusOr<std::unique_ptr<comm::Comm>> Meet(const Attempt& attempt, int rank, Reporter& reporter, Control& control);
+
+}  // namespace ft::rank
