@@ -141,7 +141,8 @@ TEST_F(Faults, WholeWorkerKilledRestartsTheJobFromItsCheckpoint) {
 // Also a rank that has not yet come to its main().
 TEST_F(Faults, RanksDieWithTheirSupervisorWhateverTheyAreDoing) {
   for (int round = 0; round < 5; ++round) {
-    const pb::Job job = Submit({.name = "j" + std::to_string(round), .labels = "  fake_steps: \"100000\"\n", .ranks = 4});
+    const pb::Job job =
+        Submit({.name = "j" + std::to_string(round), .labels = "  fake_steps: \"100000\"\n", .ranks = 4});
     std::vector<pid_t> ranks;
     EXPECT_TRUE(Eventually([&] { return !(ranks = cluster_.RankPids()).empty(); }));
     cluster_.KillWorker();
