@@ -28,7 +28,7 @@ class MedicationTest(daemons.DaemonTest):
                     "holdout": 0.1, "method": {"kind": "qlora", "rank": 16, "alpha": 32, "dropout": 0.0},
                     "train.max_length": 256, "train.accumulation": 4, "train.micro_batch": 1, "train.epochs": EPOCHS,
                     "train.optimizer": {"lr": 2e-4}, "train.activation_checkpointing": False,
-                    "gate": {"allow_truncation": True}, "resources": {"device": "cpu", "threads": 2}}
+                    "gate": {"allow_truncation": True, "allow_unsupervised": True}, "resources": {"device": "cpu", "threads": 2}}
         settings.update(changes)
         return daemons.tokens_job(name, "", "", **settings)
 
