@@ -65,17 +65,6 @@ void Dots(const HeadRows<T>& a, const HeadRows<T>& b, float* delta) {
   }
 }
 
-// The bits of a vector rounded to bfloat16, in the lower half of each word. Gradients that are not finite
-// stay so.
-HWY_INLINE hn::Vec<Words> RoundedBits(Vector value) {
-  const Words w;
-  const auto bits = hn::BitCast(w, value);
-  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(w, 1));
-  const auto rounded = hn::ShiftRight<16>(hn::Add(bits, hn::Add(odd, hn::Set(w, 0x7fff))));
-  const auto quiet = hn::Or(hn::ShiftRight<16>(bits), hn::Set(w, 0x40));
-  return hn::IfThenElse(hn::RebindMask(w, hn::IsNaN(value)), quiet, rounded);
-}
-
 // Row j of a gradient tile at queries i...: writes p and ds, returns ds.
 template <typename T>
 HWY_INLINE Vector GradientsOf(const GradientTile& tile, const GradientTileIn<T>& in,
@@ -103,7 +92,7 @@ void Gradients(const GradientTile& tile, const GradientTileIn<T>& in, const Grad
       const auto ds = GradientsOf(tile, in, out, j, i);
       if constexpr (kGroup<T> == 2) {
         const auto next = j + 1 < tile.keys ? GradientsOf(tile, in, out, j + 1, i) : hn::Zero(Floats());
-        const auto pair = hn::Or(RoundedBits(ds), hn::ShiftLeft<16>(RoundedBits(next)));
+        const auto pair = RoundedPairs(ds, next);
         hn::StoreU(pair, Words(), reinterpret_cast<uint32_t*>(out.packed + j * kAttentionTile + 2 * i));
       }
     }

@@ -8,18 +8,13 @@
 #include <cmath>
 
 #include "hwy/cache_control.h"
-#include "hwy/highway.h"
 #include "kernels/nf4/nf4.h"
+#include "kernels/number/vectors_inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace ft::kernels {
 namespace HWY_NAMESPACE {
 
-namespace hn = hwy::HWY_NAMESPACE;
-
-// At most 16 lanes, so that every block of 32 bytes is a whole number of vectors.
-using Floats = hn::CappedTag<float, 16>;
-using Words = hn::RebindToUnsigned<Floats>;
 using Bytes = hn::Rebind<uint8_t, Floats>;
 
 // Entries of a table of 16 floats: one look-up where a register holds the table, else a gather.
@@ -37,19 +32,10 @@ HWY_INLINE void StorePair(Floats d, hn::Vec<Floats> high, hn::Vec<Floats> low, f
   hn::StoreInterleaved2(high, low, d, out);
 }
 
-// Round to nearest even into the upper half; products of codes and finite maxima are never NaN, and infinity
-// keeps its bits.
-HWY_INLINE hn::Vec<Words> RoundBF16(hn::Vec<Floats> value) {
-  const Words w;
-  const auto bits = hn::BitCast(w, value);
-  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(w, 1));
-  return hn::ShiftRight<16>(hn::Add(bits, hn::Add(odd, hn::Set(w, 0x7fff))));
-}
-
 template <bool kStream>
 HWY_INLINE void StorePair(Floats d, hn::Vec<Floats> high, hn::Vec<Floats> low, BF16* out) {
   // The pair as one little-endian word: the first value in its low half.
-  const auto pair = hn::Or(RoundBF16(high), hn::ShiftLeft<16>(RoundBF16(low)));
+  const auto pair = RoundedPairs(high, low);
   if constexpr (kStream) {
     hn::Stream(pair, Words(), reinterpret_cast<uint32_t*>(out));
   } else {

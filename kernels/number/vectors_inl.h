@@ -36,16 +36,24 @@ HWY_INLINE Vector Load(const BF16* from) {
 }
 
 HWY_INLINE void Store(Vector value, float* to) { hn::StoreU(value, Floats(), to); }
-// Rounds to nearest even, as FromFloat<BF16> does; NaN stays NaN.
-HWY_INLINE void Store(Vector value, BF16* to) {
+// The bits of each value rounded to bfloat16, in the lower half of its word: to nearest even, as
+// FromFloat<BF16> does; NaN stays NaN.
+HWY_INLINE hn::Vec<Words> RoundedBits(Vector value) {
   const Words w;
   const auto bits = hn::BitCast(w, value);
   const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(w, 1));
   const auto rounded = hn::ShiftRight<16>(hn::Add(bits, hn::Add(odd, hn::Set(w, 0x7fff))));
   const auto quiet = hn::Or(hn::ShiftRight<16>(bits), hn::Set(w, 0x40));
-  const auto is_nan = hn::RebindMask(w, hn::IsNaN(value));
-  hn::StoreU(hn::TruncateTo(Halves(), hn::IfThenElse(is_nan, quiet, rounded)), Halves(),
-             reinterpret_cast<uint16_t*>(to));
+  return hn::IfThenElse(hn::RebindMask(w, hn::IsNaN(value)), quiet, rounded);
+}
+
+// Two vectors rounded, each value of the first in the lower half of a word, its partner in the upper.
+HWY_INLINE hn::Vec<Words> RoundedPairs(Vector low, Vector high) {
+  return hn::Or(RoundedBits(low), hn::ShiftLeft<16>(RoundedBits(high)));
+}
+
+HWY_INLINE void Store(Vector value, BF16* to) {
+  hn::StoreU(hn::TruncateTo(Halves(), RoundedBits(value)), Halves(), reinterpret_cast<uint16_t*>(to));
 }
 
 // The first `count` values, the other lanes zero.

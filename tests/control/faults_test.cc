@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <set>
 #include <thread>
 
@@ -135,6 +136,23 @@ TEST_F(Faults, WholeWorkerKilledRestartsTheJobFromItsCheckpoint) {
   const pb::Job done = cluster_.WaitForState(job.name(), pb::SUCCEEDED);
   EXPECT_GE(done.epoch(), 3);
   ExpectWholeSeries("j", 300);
+}
+
+// Also a rank that has not yet come to its main().
+TEST_F(Faults, RanksDieWithTheirSupervisorWhateverTheyAreDoing) {
+  for (int round = 0; round < 5; ++round) {
+    const pb::Job job =
+        Submit({.name = "j" + std::to_string(round), .labels = "  fake_steps: \"100000\"\n", .ranks = 4});
+    std::vector<pid_t> ranks;
+    EXPECT_TRUE(Eventually([&] { return !(ranks = cluster_.RankPids()).empty(); }));
+    cluster_.KillWorker();
+    EXPECT_TRUE(Eventually([&] {
+      return std::none_of(ranks.begin(), ranks.end(), [](pid_t rank) { return ::kill(rank, 0) == 0; });
+    }));
+    ASSERT_TRUE(cluster_.Cancel(job.name()).ok());
+    cluster_.StartWorker();
+    cluster_.WaitForState(job.name(), pb::CANCELLED);
+  }
 }
 
 TEST_F(Faults, SilentNodeIsSuspectAndNothingIsKilled) {

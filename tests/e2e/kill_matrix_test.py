@@ -24,7 +24,7 @@ FRAME = struct.Struct("<II")  # Size and checksum, before each frame of a ledger
 def matrix_job(name, model, data):
     """60 steps of many micro-batches, so that each takes 50 ms or more, with a checkpoint every fifth."""
     return daemons.tokens_job(name, model, data, **{
-        "train.accumulation": 96 // RANKS, "train.epochs": 1000, "train.max_steps": STEPS, "method.dropout": 0.1,
+        "train.accumulation": 48 // RANKS, "train.epochs": 1000, "train.max_steps": STEPS, "method.dropout": 0.1,
         "train.checkpoint": {"every_steps": 5, "keep_last": 2}, "parallel": {"ranks": RANKS}})
 
 

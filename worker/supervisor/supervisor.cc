@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -72,37 +71,65 @@ struct SpawnPlan {
   int channel = -1;  // Becomes descriptor 3.
 };
 
-StatusOr<pid_t> SpawnProcess(SpawnPlan plan) {
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawnattr_init(&attributes);
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  constexpr int kFlags = O_WRONLY | O_CREAT | O_APPEND;
-  if (!plan.stdout_path.empty())
-    posix_spawn_file_actions_addopen(&actions, 1, plan.stdout_path.c_str(), kFlags, 0644);
-  if (!plan.stderr_path.empty())
-    posix_spawn_file_actions_addopen(&actions, 2, plan.stderr_path.c_str(), kFlags, 0644);
-  // Also clears close-on-exec when source and target are the same.
-  posix_spawn_file_actions_adddup2(&actions, plan.channel, kChildChannel);
-  if (!plan.cwd.empty()) posix_spawn_file_actions_addchdir_np(&actions, plan.cwd.c_str());
-  sigset_t none, all;
+// Opens `path` as descriptor `target`.
+bool OpenAs(int target, const char* path, int flags) {
+  const int fd = ::open(path, flags, 0644);
+  if (fd < 0) return false;
+  const bool done = fd == target || ::dup2(fd, target) == target;
+  if (fd != target) ::close(fd);
+  return done;
+}
+
+// In the child, between fork and exec. Returns only when something failed, with errno set.
+void BecomeProgram(const SpawnPlan& plan, pid_t parent, char* const* argv, char* const* env) {
+  // Here and not in the program: while it loads its libraries its parent may be gone already, and nobody
+  // would tell it. The setting outlives exec.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(127);
+  ::setpgid(0, 0);
+  for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
+  sigset_t none;
   sigemptyset(&none);
-  sigfillset(&all);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setsigdefault(&attributes, &all);
-  posix_spawnattr_setpgroup(&attributes, 0);
-  posix_spawnattr_setflags(&attributes,
-                           POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-  pid_t pid = 0;
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_APPEND;
+  if (!OpenAs(0, "/dev/null", O_RDONLY)) return;
+  if (!plan.stdout_path.empty() && !OpenAs(1, plan.stdout_path.c_str(), kFlags)) return;
+  if (!plan.stderr_path.empty() && !OpenAs(2, plan.stderr_path.c_str(), kFlags)) return;
+  // dup2 onto itself would leave close-on-exec set.
+  if (plan.channel == kChildChannel) {
+    ::fcntl(kChildChannel, F_SETFD, 0);
+  } else if (::dup2(plan.channel, kChildChannel) < 0) {
+    return;
+  }
+  if (!plan.cwd.empty() && ::chdir(plan.cwd.c_str()) != 0) return;
+  ::execve(argv[0], argv, env);
+}
+
+// fork is safe here: this process has one thread. Returns once the program runs or could not be started.
+StatusOr<pid_t> SpawnProcess(SpawnPlan plan) {
   const std::vector<char*> argv = Pointers(plan.argv), env = Pointers(plan.env);
-  const int error =
-      ::posix_spawn(&pid, plan.argv.front().c_str(), &actions, &attributes, argv.data(), env.data());
-  posix_spawn_file_actions_destroy(&actions);
-  posix_spawnattr_destroy(&attributes);
-  if (error != 0)
-    return absl::InternalError(StrCat("cannot start ", plan.argv.front(), ": ", std::strerror(error)));
-  return pid;
+  int fds[2];
+  if (::pipe2(fds, O_CLOEXEC) != 0) return absl::InternalError(StrCat("pipe: ", std::strerror(errno)));
+  const UniqueFd told(fds[0]);
+  UniqueFd tells(::fcntl(fds[1], F_DUPFD_CLOEXEC, kChildChannel + 1));
+  ::close(fds[1]);
+  const pid_t parent = ::getpid(), pid = ::fork();
+  if (pid < 0) return absl::InternalError(StrCat("fork: ", std::strerror(errno)));
+  if (pid == 0) {
+    BecomeProgram(plan, parent, argv.data(), env.data());
+    const int error = errno;
+    const ssize_t ignored = ::write(tells.get(), &error, sizeof(error));
+    ::_exit(ignored > 0 ? 127 : 126);
+  }
+  tells.Reset();
+  int error = 0;
+  ssize_t got;
+  do {
+    got = ::read(told.get(), &error, sizeof(error));
+  } while (got < 0 && errno == EINTR);
+  if (got != sizeof(error)) return pid;
+  ::waitpid(pid, nullptr, 0);
+  return absl::InternalError(StrCat("cannot start ", plan.argv.front(), ": ", std::strerror(error)));
 }
 
 struct Pair {
