@@ -138,7 +138,8 @@ class MetricsTest(daemons.DaemonTest):
                 with self.subTest(dashboard=name, panel=title):
                     self.check_query(server, job, expression, "".join(scraped.values()))
         self.check_labels(server)
-        self.assertEqual(server.ask("alerts")["alerts"], [])
+        # The one for an absent coordinator is pending when rules are looked at before the first scrape.
+        daemons.wait_for("no alert is left", lambda: server.ask("alerts")["alerts"] == [], 20, pause=0.3)
         promtool(self, "check", "config", server.config)
         node.ftctl("cancel", job)
         node.wait_state(job, "CANCELLED", 60)

@@ -42,6 +42,18 @@ class FirstJobTest(daemons.DaemonTest):
         self.assertGreater(difference, 1e-4)
         self.assertLess(difference, 0.1)
 
+    def test_checkpoints_and_ledger_lie_in_the_shared_folder(self):
+        shared = os.path.join(self.folder, "shared")
+        config = os.path.join(self.folder, "worker.yaml")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(f"shared: {shared}\n")
+        node = self.daemons(worker_arguments=["--config", config])
+        data = self.write_tokens(daemons.random_samples(4))
+        job = node.train(daemons.tokens_job("shared", self.small_model(), data, **{"train.checkpoint": {"every_steps": 1}}))
+        run = os.path.join(shared, "runs", job["name"].rpartition("/")[2])
+        self.assertTrue(os.path.exists(os.path.join(run, "attempts", str(job["epoch"]), "ledger.ftr")))
+        self.assertTrue(os.listdir(os.path.join(run, "checkpoints")))
+
     def test_the_adapter_is_fetched_with_its_digest(self):
         case = self.small_model()
         data = self.write_tokens(self.reference_rows(case))

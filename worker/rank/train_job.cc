@@ -5,6 +5,7 @@
 #include <set>
 #include <vector>
 
+#include "core/base/file.h"
 #include "core/base/sha256.h"
 #include "core/records/record_file.h"
 #include "worker/checkpoint/adapter.h"
@@ -138,7 +139,10 @@ std::optional<Trouble> TrainRun::OpenLeadersFiles() {
     if (!answerer.ok()) return Trouble{"CONFIG", WithContext(answerer.status(), "train.evaluate.prompts")};
     answerer_ = *std::move(answerer);
   }
-  StatusOr<records::FrameWriter> ledger = records::FrameWriter::Open(attempt_.dir / "ledger.ftr");
+  // In the run's folder, which may be shared: whichever node ends the job reads the ledgers of all attempts.
+  const std::filesystem::path folder = attempt_.run_dir / "attempts" / StrCat(attempt_.epoch);
+  if (const Status made = MakeDirectories(folder); !made.ok()) return Trouble{"CHECKPOINT_IO", made};
+  StatusOr<records::FrameWriter> ledger = records::FrameWriter::Open(folder / "ledger.ftr");
   if (!ledger.ok()) return Trouble{"CHECKPOINT_IO", ledger.status()};
   ledger_ = *std::move(ledger);
   return std::nullopt;
