@@ -27,6 +27,22 @@ HWY_INLINE auto Lookup16(Floats d, const float* table, V indices) {
   }
 }
 
+// The 16 values of a block as T, so that each is multiplied and rounded once and then looked up: a float32,
+// or the bits of a bfloat16 in the lower half of a word.
+HWY_INLINE void BlockTable(float absmax, float*, float* table) {
+  const Floats d;
+  for (size_t i = 0; i < 16; i += hn::Lanes(d)) {
+    hn::StoreU(hn::Mul(hn::LoadU(d, kNf4Code + i), hn::Set(d, absmax)), d, table + i);
+  }
+}
+HWY_INLINE void BlockTable(float absmax, BF16*, float* table) {
+  const Floats d;
+  for (size_t i = 0; i < 16; i += hn::Lanes(d)) {
+    const auto values = hn::Mul(hn::LoadU(d, kNf4Code + i), hn::Set(d, absmax));
+    hn::StoreU(hn::BitCast(d, RoundedBits(values)), d, table + i);
+  }
+}
+
 template <bool kStream>
 HWY_INLINE void StorePair(Floats d, hn::Vec<Floats> high, hn::Vec<Floats> low, float* out) {
   hn::StoreInterleaved2(high, low, d, out);
@@ -35,11 +51,12 @@ HWY_INLINE void StorePair(Floats d, hn::Vec<Floats> high, hn::Vec<Floats> low, f
 template <bool kStream>
 HWY_INLINE void StorePair(Floats d, hn::Vec<Floats> high, hn::Vec<Floats> low, BF16* out) {
   // The pair as one little-endian word: the first value in its low half.
-  const auto pair = RoundedPairs(high, low);
+  const Words w;
+  const auto pair = hn::Or(hn::BitCast(w, high), hn::ShiftLeft<16>(hn::BitCast(w, low)));
   if constexpr (kStream) {
-    hn::Stream(pair, Words(), reinterpret_cast<uint32_t*>(out));
+    hn::Stream(pair, w, reinterpret_cast<uint32_t*>(out));
   } else {
-    hn::StoreU(pair, Words(), reinterpret_cast<uint32_t*>(out));
+    hn::StoreU(pair, w, reinterpret_cast<uint32_t*>(out));
   }
 }
 
@@ -48,13 +65,14 @@ template <bool kStream, typename T>
 HWY_INLINE void DequantiseBlock(const uint8_t* packed, float absmax, T* out) {
   const Floats d;
   const Words w;
-  const auto scale = hn::Set(d, absmax);
   const auto mask = hn::Set(w, 15);
+  HWY_ALIGN float table[16];
+  BlockTable(absmax, out, table);
   const size_t lanes = hn::Lanes(d);
   for (size_t i = 0; i < kNf4Block / 2; i += lanes) {
     const auto pairs = hn::PromoteTo(w, hn::LoadU(Bytes(), packed + i));
-    const auto high = hn::Mul(Lookup16(d, kNf4Code, hn::ShiftRight<4>(pairs)), scale);
-    const auto low = hn::Mul(Lookup16(d, kNf4Code, hn::And(pairs, mask)), scale);
+    const auto high = Lookup16(d, table, hn::ShiftRight<4>(pairs));
+    const auto low = Lookup16(d, table, hn::And(pairs, mask));
     StorePair<kStream>(d, high, low, out + 2 * i);
   }
 }
