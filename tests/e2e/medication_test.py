@@ -11,7 +11,7 @@ import zipfile
 import daemons
 
 RECORDS = 0 if daemons.SOAK else 48
-EPOCHS = 4 if daemons.SOAK else 6
+EPOCHS = 3 if daemons.SOAK else 6
 
 
 def mean(values):
