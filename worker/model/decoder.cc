@@ -18,21 +18,25 @@ constexpr const char* kSiteNames[kSites] = {"self_attn.q_proj", "self_attn.k_pro
 
 std::string LayerName(int64_t layer) { return StrCat("model.layers.", layer, "."); }
 
+ops::LinearLayer LayerOf(const BlockWeights& weights, const Pass& pass, int64_t layer, Site site) {
+  const Projection& projection = weights.projection[site];
+  ops::LinearLayer linear;
+  linear.weight_OI = projection.weight.get();
+  linear.bias_O = projection.bias.get();
+  if (projection.adapter.has_value()) {
+    linear.lora = &*projection.adapter;
+    linear.place = {pass.dropout, static_cast<uint32_t>(layer), static_cast<uint32_t>(site),
+                    projection.adapter->dropout};
+  }
+  return linear;
+}
+
 // The outputs of projections that read the same rows.
 std::vector<Tensor> Apply(const BlockWeights& weights, const Tensor& x_NI, const Pass& pass, int64_t layer,
-                          std::initializer_list<Site> sites,
-                          ops::ValuesAre values = ops::ValuesAre::kUsed) {
+                          std::initializer_list<Site> sites) {
   std::vector<ops::LinearLayer> layers;
-  for (const Site site : sites) {
-    const Projection& projection = weights.projection[site];
-    ops::LinearLayer& one = layers.emplace_back();
-    one.weight_OI = projection.weight.get();
-    one.bias_O = projection.bias.get();
-    if (!projection.adapter.has_value()) continue;
-    one.lora = &*projection.adapter;
-    one.place = {pass.dropout, static_cast<uint32_t>(layer), static_cast<uint32_t>(site), projection.adapter->dropout};
-  }
-  return ops::Linears(x_NI, layers, values);
+  for (const Site site : sites) layers.push_back(LayerOf(weights, pass, layer, site));
+  return ops::Linears(x_NI, layers);
 }
 
 // Appends this pass's keys and values to those of the sequence and returns all of them.
@@ -42,8 +46,9 @@ std::pair<Tensor, Tensor> Extend(LayerCache& cache, const Tensor& k_NKD, const T
   return {cache.keys_MKD, cache.values_MKD};
 }
 
+// The input of the output projection.
 Tensor Attention(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC,
-                 const Pass& pass, int64_t layer, ops::ValuesAre values) {
+                 const Pass& pass, int64_t layer) {
   const int64_t rows = x_NC.size(0);
   const std::vector<Tensor> qkv = Apply(weights, x_NC, pass, layer, {kQuery, kKey, kValue});
   const auto heads = [&](const Tensor& x, int64_t count) { return x.view({rows, count, config.head_size}); };
@@ -52,14 +57,14 @@ Tensor Attention(const DecoderConfig& config, const BlockWeights& weights, const
   Tensor v_MKD = heads(qkv[2], config.key_heads);
   if (pass.cache != nullptr) std::tie(k_MKD, v_MKD) = Extend(pass.cache->at(layer), k_MKD, v_MKD);
   ops::AttentionKept* kept = pass.kept == nullptr ? nullptr : &pass.kept->at(layer);
-  const Tensor out_NHD = ops::CausalAttention(q_NHD, k_MKD, v_MKD, pass.attention, kept);
-  return Apply(weights, out_NHD.view({rows, config.heads * config.head_size}), pass, layer, {kOutput}, values)[0];
+  return ops::CausalAttention(q_NHD, k_MKD, v_MKD, pass.attention, kept)
+      .view({rows, config.heads * config.head_size});
 }
 
-Tensor Mlp(const BlockWeights& weights, const Tensor& x_NC, const Pass& pass, int64_t layer,
-           ops::ValuesAre values) {
+// The input of the down projection.
+Tensor Mlp(const BlockWeights& weights, const Tensor& x_NC, const Pass& pass, int64_t layer) {
   const std::vector<Tensor> gate_up = Apply(weights, x_NC, pass, layer, {kGate, kUp});
-  return Apply(weights, ops::SiluGate(gate_up[0], gate_up[1]), pass, layer, {kDown}, values)[0];
+  return ops::SiluGate(gate_up[0], gate_up[1]);
 }
 
 }  // namespace
@@ -151,8 +156,9 @@ Tensor SubLayerForward(const DecoderConfig& config, const BlockWeights& weights,
   const bool attention = which == SubLayer::kAttention;
   const ops::WeightSlot& norm = attention ? *weights.attention_norm : *weights.mlp_norm;
   const Tensor normed_NC = ops::RmsNorm(x_NC, norm, {config.norm_epsilon, pass.compute});
-  return at::add(x_NC, attention ? Attention(config, weights, normed_NC, pass, layer, values)
-                                 : Mlp(weights, normed_NC, pass, layer, values));
+  const Tensor inner = attention ? Attention(config, weights, normed_NC, pass, layer)
+                                 : Mlp(weights, normed_NC, pass, layer);
+  return ops::AddLinear(x_NC, inner, LayerOf(weights, pass, layer, attention ? kOutput : kDown), values);
 }
 
 }  // namespace ft::model

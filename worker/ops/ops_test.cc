@@ -12,6 +12,7 @@
 #include "worker/ops/loss_head.h"
 #include "worker/ops/nf4.h"
 #include "worker/ops/norm.h"
+#include "worker/ops/product.h"
 #include "worker/ops/random.h"
 #include "worker/ops/saved_tensor_guard.h"
 
@@ -109,6 +110,37 @@ TEST_F(Ops, AnAdapterInFloatBesideABfloat16BaseAddsItsFloatProducts) {
   const Tensor y = Linear(x, {.weight_OI = weight.get(), .lora = &lora});
   const Tensor delta = at::mm(at::mm(x.to(at::kFloat), a->value().t()) * 2, b->value().t());
   EXPECT_TRUE(at::equal(y, (at::mm(x, weight->value().t()).to(at::kFloat) + delta).to(at::kBFloat16)));
+}
+
+TEST_F(Ops, AnOutputAddedToTheResidualEqualsItsFormulaWithOrWithoutItsValues) {
+  const auto weight = Slot("w", {7, 10}, true), bias = Slot("bias", {7}, true);
+  const auto a = Slot("a", {3, 10}, true), b = Slot("b", {7, 3}, true);
+  const LoraSlots lora{a, b, 1.5, 0, at::kFloat};
+  const LinearLayer layer{.weight_OI = weight.get(), .bias_O = bias.get(), .lora = &lora};
+  const Tensor residual = Leaf({5, 7}), x = Leaf({5, 10}), dy = torch::randn({5, 7});
+  const auto leaf = [](const auto& slot) { return slot->value().clone().requires_grad_(); };
+  const Tensor w = leaf(weight), c = leaf(bias), wa = leaf(a), wb = leaf(b);
+  const Tensor plain = residual + at::linear(x, w, c) + at::mm(at::mm(x, wa.t()), wb.t()) * 1.5;
+  const auto expected = torch::autograd::grad({plain}, {residual, x, w, c, wa, wb}, {dy});
+  for (const ValuesAre values : {ValuesAre::kUsed, ValuesAre::kUnused}) {
+    const Tensor y = AddLinear(residual, x, layer, values);
+    if (values == ValuesAre::kUsed) ExpectClose(y, plain);
+    const auto gradients = torch::autograd::grad(
+        {y}, {residual, x, weight->handle(), bias->handle(), a->handle(), b->handle()}, {dy});
+    for (size_t i = 0; i < expected.size(); ++i) ExpectClose(gradients[i], expected[i]);
+  }
+}
+
+TEST_F(Ops, ABfloat16ProductIsAddedToTheResidualWithoutRoundingForAnyNumberOfThreads) {
+  if (!MultipliesBf16()) GTEST_SKIP() << "this CPU does not multiply bfloat16";
+  const Tensor residual = torch::randn({131, 101}), x = torch::randn({131, 70}).to(at::kBFloat16);
+  const auto weight = std::make_shared<ResidentSlot>("w", torch::randn({101, 70}).to(at::kBFloat16), false);
+  const Tensor exact =
+      residual.to(at::kDouble) + at::mm(x.to(at::kDouble), weight->value().to(at::kDouble).t());
+  const Tensor one = AddLinear(residual, x, {.weight_OI = weight.get()});
+  at::set_num_threads(2);
+  EXPECT_TRUE(at::equal(AddLinear(residual, x, {.weight_OI = weight.get()}), one));
+  EXPECT_LE((one.to(at::kDouble) - exact).abs().max().item<double>(), 1e-5 * exact.abs().max().item<double>());
 }
 
 TEST_F(Ops, DropoutOfAnAdapterIsTheSameInForwardAndBackward) {
