@@ -53,7 +53,7 @@ int64_t TrainableParameters(const ModelShape& shape, const recipe::MethodSpec& m
   return count * shape.layers;
 }
 
-std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::JobSpec& spec, bool bf16, int64_t longest) {
+std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::JobSpec& spec, bool bf16, DataSize data) {
   const double compute_bytes = bf16 ? 2 : 4;
   const auto linear = static_cast<double>(LinearParameters(shape));
   const auto other = static_cast<double>(ParameterCount(shape)) - linear;
@@ -64,9 +64,13 @@ std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::Jo
   if (spec.method.kind == "lora") base = (linear + other) * compute_bytes;
   // fp32 value, gradient and two moments; a full fine-tuning also multiplies in the compute type.
   const double training = trainable * 16 + (full && bf16 ? trainable * 2 : 0);
-  const int64_t length = longest > 0 ? std::min(longest, spec.train.max_length) : spec.train.max_length;
+  const auto within = [&](int64_t tokens) {
+    return tokens > 0 ? std::min(tokens, spec.train.max_length) : spec.train.max_length;
+  };
+  const int64_t length = within(data.longest_sample);
   // A packed row is full; no sample in it sees more than itself.
-  const auto rows = static_cast<double>(spec.train.micro_batch * (spec.train.packing ? spec.train.max_length : length));
+  const int64_t packed = spec.train.packed_length > 0 ? spec.train.packed_length : within(data.total);
+  const auto rows = static_cast<double>(spec.train.micro_batch * (spec.train.packing ? packed : length));
   const auto hidden = static_cast<double>(shape.hidden);
   const auto inner = static_cast<double>(shape.intermediate);
   // Of each block: the float32 inputs of its two sub-layers and the result of attention.

@@ -35,11 +35,17 @@ struct MemoryPart {
   int64_t bytes = 0;
 };
 
+// Tokens of the data, as far as known: 0 = max_length and more.
+struct DataSize {
+  int64_t longest_sample = 0;
+  int64_t total = 0;
+};
+
 // Memory of one rank by part: base weights, trainable weights with gradients and AdamW state, activations of
 // micro_batch x max_length tokens (kept inputs of sub-layers, results of attention and one block's work with checkpointing), logits of the supervised
 // share, the partial sums of a rank that holds several leaves of a step's sum, the segment it shares with the others, the
-// program itself. Formulas: docs/memory.md. `longest` is the longest sample in tokens, 0 = max_length.
-std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::JobSpec& spec, bool bf16, int64_t longest);
+// program itself. Formulas: docs/memory.md.
+std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::JobSpec& spec, bool bf16, DataSize data);
 
 int64_t TotalBytes(const std::vector<MemoryPart>& parts);
 

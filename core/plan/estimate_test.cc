@@ -21,25 +21,27 @@ TEST(EstimateTest, CountsOfLlama7BEqualPublishedOnes) {
 TEST(EstimateTest, QloraOfLlama7BNeedsWhatPeersMeasure) {
   recipe::JobSpec spec;
   spec.method.kind = "qlora";
-  const double gib = static_cast<double>(TotalBytes(EstimateMemory(kLlama7B, spec, true, 0))) / (1 << 30);
+  const double gib = static_cast<double>(TotalBytes(EstimateMemory(kLlama7B, spec, true, {}))) / (1 << 30);
   EXPECT_GT(gib, 6.0);
   EXPECT_LT(gib, 12.0);
 }
 
 TEST(EstimateTest, CheckpointingAndShorterSamplesNeedLess) {
   recipe::JobSpec spec;
-  const int64_t with = TotalBytes(EstimateMemory(kLlama7B, spec, true, 0));
-  EXPECT_LT(TotalBytes(EstimateMemory(kLlama7B, spec, true, 256)), with);
+  const int64_t with = TotalBytes(EstimateMemory(kLlama7B, spec, true, {}));
+  EXPECT_LT(TotalBytes(EstimateMemory(kLlama7B, spec, true, {256, 0})), with);
+  EXPECT_LT(TotalBytes(EstimateMemory(kLlama7B, spec, true, {256, 1000})),
+            TotalBytes(EstimateMemory(kLlama7B, spec, true, {256, 0})));  // Fewer tokens than a packed row holds.
   spec.train.activation_checkpointing = false;
-  EXPECT_GT(TotalBytes(EstimateMemory(kLlama7B, spec, true, 0)), with);
+  EXPECT_GT(TotalBytes(EstimateMemory(kLlama7B, spec, true, {})), with);
 }
 
 TEST(EstimateTest, LeavesOfTheSumAddOneBufferALevel) {
   recipe::JobSpec spec;
-  const int64_t alone = TotalBytes(EstimateMemory(kLlama7B, spec, true, 0));
+  const int64_t alone = TotalBytes(EstimateMemory(kLlama7B, spec, true, {}));
   spec.parallel.max_ranks = 4;
   const int64_t buffers = 2 * 4 * TrainableParameters(kLlama7B, spec.method);
-  EXPECT_EQ(TotalBytes(EstimateMemory(kLlama7B, spec, true, 0)) - alone, buffers + (int64_t{16} << 20));
+  EXPECT_EQ(TotalBytes(EstimateMemory(kLlama7B, spec, true, {})) - alone, buffers + (int64_t{16} << 20));
 }
 
 }  // namespace

@@ -77,9 +77,10 @@ struct TrainSpec {
   int64_t epochs = 3;
   int64_t max_steps = 0;           // 0 = by epochs.
   int64_t max_length = 2048;
-  bool packing = false;
+  bool packing = true;
+  int64_t packed_length = 0;       // Tokens of a packed row; 0 = chosen (train::Resolved).
   int64_t micro_batch = 1;
-  int64_t accumulation = 16;
+  int64_t accumulation = 0;        // 0 = chosen (train::Resolved).
   OptimizerSpec optimizer;
   ScheduleSpec schedule;
   double max_grad_norm = 1.0;      // 0 = no clipping.
@@ -140,7 +141,8 @@ struct JobSpec {
   std::map<std::string, std::string> labels;
 };
 
-// Micro-batches of an optimizer step: of every rank as submitted, frozen for the job whatever the ranks later.
+// Micro-batches of an optimizer step: of every rank as submitted, frozen for the job whatever the ranks later. REQUIRES: the
+// accumulation is chosen.
 inline int64_t MicroBatchesPerStep(const JobSpec& spec) { return spec.train.accumulation * spec.parallel.ranks; }
 
 // The most ranks that may ever train the job, and so the leaves of a step's sums: max_ranks, or the ranks submitted.

@@ -333,6 +333,10 @@ void CheckWhole(const JobSpec& spec, std::vector<Problem>& problems) {
   if (std::exp2(std::round(std::log2(spec.train.loss_scale.initial))) != spec.train.loss_scale.initial) {
     complain("train.loss_scale.initial", StrCat(spec.train.loss_scale.initial, " is not a power of two"));
   }
+  if (spec.train.packed_length > 0 && spec.train.packed_length < spec.train.max_length) {
+    complain("train.packed_length", StrCat(spec.train.packed_length, " is less than train.max_length ", spec.train.max_length,
+                                           ": a row holds whole samples; leave it out to have it chosen"));
+  }
   if (spec.method.kind == "full" && spec.method.adapter_compute != "auto") {
     complain("method.adapter_compute", "has no meaning for method full");
   }

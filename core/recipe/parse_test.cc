@@ -80,6 +80,8 @@ TEST(ParseJobTest, MissingModelAndDataAreNamedTogether) {
 
 TEST(ParseJobTest, RanksMustBePowersOfTwo) {
   EXPECT_THAT(ErrorOf("model: m\ndata: d\ntrain: {loss_scale: {initial: 1000}}\n"), HasSubstr("1000 is not a power of two"));
+  EXPECT_THAT(ErrorOf("model: m\ndata: d\ntrain: {packed_length: 9, max_length: 10}\n"),
+              HasSubstr("train.packed_length: 9 is less than train.max_length 10"));
   EXPECT_THAT(ErrorOf("model: m\ndata: d\nparallel: {ranks: 3}\n"), HasSubstr("ranks(3) and max_ranks(3)"));
 }
 

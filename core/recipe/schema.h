@@ -89,8 +89,9 @@ void Visit(V& v, TrainSpec& s) {
   v("max_steps", s.max_steps, Range{0, 1e12});
   v("max_length", s.max_length, Range{2, 1 << 20});
   v("packing", s.packing, Anything{});
+  v("packed_length", s.packed_length, Range{0, 1 << 20});
   v("micro_batch", s.micro_batch, Range{1, 4096});
-  v("accumulation", s.accumulation, Range{1, 65536});
+  v("accumulation", s.accumulation, Range{0, 65536});
   v.Object("optimizer", s.optimizer);
   v.Object("schedule", s.schedule);
   v("max_grad_norm", s.max_grad_norm, Range{0, 1e9});

@@ -444,7 +444,7 @@ def tokens_job(name, model, data, /, **changes):
     """A small fp32 LoRA job over token samples. Keys of `changes` with dots set nested values."""
     job = {"name": name, "model": {"source": model, "dtype": "fp32"}, "data": [{"source": data, "format": "tokens"}],
            "method": {"kind": "lora", "rank": 4, "alpha": 8, "dropout": 0.0},
-           "train": {"epochs": 1, "micro_batch": 2, "accumulation": 1, "max_length": 64, "optimizer": {"lr": 1e-3},
+           "train": {"epochs": 1, "packing": False, "micro_batch": 2, "accumulation": 1, "max_length": 64, "optimizer": {"lr": 1e-3},
                      "checkpoint": {"every_steps": 500}},
            "resources": {"device": "cpu", "threads": 1}}
     for path, value in changes.items():

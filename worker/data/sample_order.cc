@@ -54,6 +54,7 @@ int64_t Shuffled(uint64_t seed, int64_t epoch, int64_t index, int64_t size) {
 
 SampleOrder::SampleOrder(OrderConfig config) : config_(std::move(config)) {
   FT_CHECK(config_.samples > 0) << config_.samples << " samples";
+  FT_CHECK(rows_per_step() > 0) << config_.micro_batch << " x " << config_.accumulation << " rows a step";
   FT_CHECK(!config_.packing || static_cast<int64_t>(config_.lengths.size()) == config_.samples) << config_.lengths.size();
   total_steps_ = config_.max_steps;
   if (total_steps_ == 0) total_steps_ = (RowsOfRun() + rows_per_step() - 1) / rows_per_step();

@@ -72,17 +72,19 @@ StatusOr<Planned> MakePlan(const Flags& flags) {
   ASSIGN_OR_RETURN(const std::string text, ReadFile(flags.Get("spec"), 16 << 20));
   Planned planned;
   ASSIGN_OR_RETURN(planned.spec, recipe::FromJson(text));
-  const recipe::JobSpec& spec = planned.spec;
-  ASSIGN_OR_RETURN(planned.config, ReadModelConfig(spec.model.source));
+  ASSIGN_OR_RETURN(planned.config, ReadModelConfig(planned.spec.model.source));
   const std::filesystem::path cache = flags.Get("cache");
-  ASSIGN_OR_RETURN(planned.data, PrepareData(spec, cache.empty() ? cache : cache / "data"));
+  ASSIGN_OR_RETURN(planned.data, PrepareData(planned.spec, cache.empty() ? cache : cache / "data"));
+  const int64_t samples = planned.data.samples - planned.data.holdout_samples;
+  planned.spec = train::Resolved(planned.spec, samples, planned.data.train_lengths);
+  const recipe::JobSpec& spec = planned.spec;
   planned.dtype = ResolvedDtype(spec.model);
   const bool bf16 = planned.dtype == "bf16";
-  const int64_t samples = planned.data.samples - planned.data.holdout_samples;
   const data::SampleOrder order(train::OrderOf(spec, samples, planned.data.train_lengths));
   planned.steps = order.total_steps();
   const plan::ModelShape shape = ShapeOf(planned.config);
-  planned.memory = plan::EstimateMemory(shape, spec, bf16, planned.data.longest_sample);
+  planned.memory = plan::EstimateMemory(shape, spec, bf16,
+                                          {planned.data.longest_sample, planned.data.tokens});
   planned.free_memory = FreeMemory();
   const double tokens = static_cast<double>(order.SamplesSeen(planned.steps)) * static_cast<double>(planned.data.tokens) /
                         static_cast<double>(std::max<int64_t>(1, planned.data.samples));
@@ -118,6 +120,7 @@ std::vector<Setting> Settings(const Planned& p) {
   }
   add("compute", p.dtype, p.spec.model.dtype == "auto" ? "the fastest type this machine multiplies" : "as the job file says");
   add("max_length", absl::StrFormat("%d", t.max_length), absl::StrFormat("the longest sample has %d tokens", p.data.longest_sample));
+  if (t.packing) add("packed_length", absl::StrFormat("%d", t.packed_length), "tokens of a row of whole samples, which do not see each other");
   add("batch", absl::StrFormat("%d x %d", t.micro_batch, recipe::MicroBatchesPerStep(p.spec)), StrCat(t.packing ? "packed rows" : "samples", " at once x micro-batches a step"));
   if (recipe::MaxRanks(p.spec.parallel) > 1) {
     add("ranks", absl::StrFormat("%d of %d", p.spec.parallel.ranks, recipe::MaxRanks(p.spec.parallel)),

@@ -69,7 +69,7 @@ class TrainRun {
 
   const Attempt& attempt_;
   const int rank_;
-  const recipe::JobSpec& spec_;
+  recipe::JobSpec spec_;  // The attempt's, its accumulation chosen as soon as the data is open.
   Reporter& reporter_;
   Control& control_;
   std::unique_ptr<comm::Comm> comm_;
@@ -114,6 +114,7 @@ std::optional<Trouble> TrainRun::Load() {
   }
   if (cache->train_samples() == 0) return Trouble{"DATA", absl::InvalidArgumentError("the data has no training samples")};
   cache_ = *std::move(cache);
+  spec_ = train::Resolved(spec_, *cache_);
   if (std::optional<Trouble> trouble = LoadModelAndTrainer()) return trouble;
   if (std::optional<Trouble> trouble = OpenLeadersFiles()) return trouble;
   return Restore();

@@ -38,6 +38,7 @@ recipe::JobSpec Job(int ranks) {
   recipe::JobSpec spec;
   spec.model.dtype = "fp32";
   spec.method = {.kind = "lora", .rank = 4, .alpha = 8, .dropout = 0.1};
+  spec.train.packing = false;
   spec.train.micro_batch = 2;
   spec.train.accumulation = 4 / ranks;  // Eight samples a step whatever the ranks.
   spec.train.epochs = 2;
@@ -113,7 +114,7 @@ TEST(TrainerTest, TheNumberOfRanksChangesNoBit) {
 recipe::JobSpec PackedJob(int ranks) {
   recipe::JobSpec spec = Job(ranks);
   spec.train.packing = true;
-  spec.train.max_length = 20;
+  spec.train.max_length = spec.train.packed_length = 20;
   spec.train.micro_batch = 1;
   spec.train.shuffle = true;
   return spec;
@@ -149,6 +150,28 @@ TEST(TrainerTest, AnyDivisionOfAStepHasTheSameLossAndGradient) {
     EXPECT_NEAR(step.gradient_norm, expected.gradient_norm, 1e-6 * expected.gradient_norm);
     EXPECT_EQ(step.supervised_tokens, expected.supervised_tokens);
   }
+}
+
+TEST(ResolvedTest, AnEpochHasTenStepsWhereTheDataAllowsIt) {
+  const auto resolved = [](int64_t samples, int64_t length, recipe::JobSpec job) {
+    return Resolved(job, samples, std::vector<int64_t>(static_cast<size_t>(samples), length)).train;
+  };
+  const recipe::JobSpec packed;
+  EXPECT_EQ(resolved(100000, 500, packed).accumulation, 16);
+  EXPECT_EQ(resolved(100000, 500, packed).packed_length, 2048);
+  EXPECT_EQ(resolved(320, 512, packed).accumulation, 8);       // 80 rows.
+  EXPECT_EQ(resolved(100, 60, packed).packed_length, 600);     // Ten rows, not three.
+  EXPECT_EQ(resolved(100, 60, packed).accumulation, 1);
+  EXPECT_EQ(resolved(3, 60, packed).packed_length, 60);
+  recipe::JobSpec said = packed;
+  said.train.accumulation = 4;
+  EXPECT_EQ(resolved(100, 60, said).packed_length, 2048);
+  EXPECT_EQ(resolved(100, 60, said).accumulation, 4);
+  recipe::JobSpec single = packed;
+  single.train.packing = false;
+  single.parallel.ranks = 2;
+  EXPECT_EQ(resolved(85, 60, single).accumulation, 4);
+  EXPECT_EQ(resolved(85, 60, single).packed_length, 0);
 }
 
 TEST(TrainerTest, OneRankAloneIsAPlainRunningSum) {
