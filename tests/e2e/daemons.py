@@ -146,7 +146,8 @@ class Daemons:
             self.start()
 
     def environment(self, **changes):
-        kept = {name: os.environ[name] for name in ("PATH", "TMPDIR", "LD_LIBRARY_PATH") if name in os.environ}
+        kept = {name: os.environ[name] for name in ("PATH", "TMPDIR", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS")
+                if name in os.environ}
         kept.update({"HOME": os.path.join(self.folder, "home"), "XDG_DATA_HOME": os.path.join(self.folder, "data"),
                      "LANG": "C.UTF-8", MARK: self.folder})
         kept.update(changes)
