@@ -7,8 +7,9 @@ set(LIBTORCH_SITE "${_ft_site}" CACHE PATH "site-packages folder that holds torc
 set(_torch ${LIBTORCH_SITE}/torch)
 find_library(LIBTORCH_CPU torch_cpu PATHS ${_torch}/lib NO_DEFAULT_PATH)
 find_library(LIBTORCH_C10 c10 PATHS ${_torch}/lib NO_DEFAULT_PATH)
+set(LIBTORCH_OPENMP ${_torch}/lib/libgomp.so.1)
 include(FindPackageHandleStandardArgs)
-find_package_handle_standard_args(LibTorch REQUIRED_VARS LIBTORCH_CPU LIBTORCH_C10)
+find_package_handle_standard_args(LibTorch REQUIRED_VARS LIBTORCH_CPU LIBTORCH_C10 LIBTORCH_OPENMP)
 
 file(GLOB _nvidia_libs ${LIBTORCH_SITE}/nvidia/*/lib)
 set(_rpath_link "")
@@ -20,7 +21,10 @@ add_library(LibTorch::cpu INTERFACE IMPORTED)
 target_include_directories(LibTorch::cpu SYSTEM INTERFACE
   ${_torch}/include ${_torch}/include/torch/csrc/api/include)
 target_compile_definitions(LibTorch::cpu INTERFACE USE_C10D_GLOO USE_DISTRIBUTED)
-target_link_libraries(LibTorch::cpu INTERFACE ${LIBTORCH_CPU} ${LIBTORCH_C10})
+# at::parallel_for is a template that runs on one thread, in silence, in code compiled without OpenMP. The runtime is
+# the wheel's own, so that there is one pool of threads.
+target_compile_options(LibTorch::cpu INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fopenmp>)
+target_link_libraries(LibTorch::cpu INTERFACE ${LIBTORCH_CPU} ${LIBTORCH_C10} ${LIBTORCH_OPENMP})
 target_link_options(LibTorch::cpu INTERFACE ${_rpath_link} "-Wl,--allow-shlib-undefined")
 set(LIBTORCH_RPATH "${_torch}/lib;${_nvidia_libs}")
 

@@ -69,12 +69,13 @@ std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::Jo
   const auto rows = static_cast<double>(spec.train.micro_batch * (spec.train.packing ? spec.train.max_length : length));
   const auto hidden = static_cast<double>(shape.hidden);
   const auto inner = static_cast<double>(shape.intermediate);
-  const double kept_inputs = rows * hidden * 4 * static_cast<double>(shape.layers);
+  // Of each block: the float32 inputs of its two sub-layers and the result of attention.
+  const double kept = rows * hidden * (2 * 4 + compute_bytes) * static_cast<double>(shape.layers);
   const double scores = static_cast<double>(spec.train.micro_batch * shape.heads) * static_cast<double>(length) *
                         static_cast<double>(length) * 4 * 2;
   const double block = rows * (hidden * 34 + inner * 8) * compute_bytes + scores;
   const double activations =
-      spec.train.activation_checkpointing ? kept_inputs + block : block * static_cast<double>(shape.layers);
+      spec.train.activation_checkpointing ? kept + block : block * static_cast<double>(shape.layers);
   const double logits = rows * static_cast<double>(shape.vocabulary) * 4 * 2;
   const double dequantised = std::max(hidden * inner, 1.0) * compute_bytes * (spec.method.kind == "qlora" ? 2 : 0);
   // A rank may come to hold all leaves: then log2(max_ranks) partial sums wait beside the gradient.
@@ -100,7 +101,8 @@ int64_t TotalBytes(const std::vector<MemoryPart>& parts) {
 double FlopsPerToken(const ModelShape& shape, const recipe::JobSpec& spec) {
   const double n = static_cast<double>(ParameterCount(shape)) - (shape.tied_head ? 0.0 : static_cast<double>(shape.vocabulary * shape.hidden));
   const double adapters = spec.method.kind == "full" ? 0 : 6.0 * static_cast<double>(TrainableParameters(shape, spec.method));
-  const double passes = (spec.method.kind == "full" ? 6 : 4) + (spec.train.activation_checkpointing ? 2 : 0);
+  // Recomputation leaves out the last product of each sub-layer, about a third.
+  const double passes = (spec.method.kind == "full" ? 6 : 4) + (spec.train.activation_checkpointing ? 1.3 : 0);
   return passes * n + adapters;
 }
 

@@ -36,7 +36,7 @@ struct MemoryPart {
 };
 
 // Memory of one rank by part: base weights, trainable weights with gradients and AdamW state, activations of
-// micro_batch x max_length tokens (kept block inputs and one block's work with checkpointing), logits of the supervised
+// micro_batch x max_length tokens (kept inputs of sub-layers, results of attention and one block's work with checkpointing), logits of the supervised
 // share, the partial sums of a rank that holds several leaves of a step's sum, the segment it shares with the others, the
 // program itself. Formulas: docs/memory.md. `longest` is the longest sample in tokens, 0 = max_length.
 std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::JobSpec& spec, bool bf16, int64_t longest);

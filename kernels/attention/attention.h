@@ -1,5 +1,5 @@
 // What causal attention does between its matrix products, a tile of query rows at a time (the tiling of Dao,
-// FlashAttention-2, arXiv 2307.08691, with whole rows of scores in forward). The products themselves belong
+// FlashAttention-2, arXiv 2307.08691). The products themselves belong
 // to worker/ops/attention.cc. T is the type of queries, keys and values; products add up in float32, and
 // probabilities are rounded to T for the next product. Thread-safe.
 //
@@ -8,6 +8,7 @@
 // size.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "kernels/number/bf16.h"
@@ -33,6 +34,11 @@ struct HeadRows {
   int64_t rows = 0;
   int64_t size = 0;    // D, even.
   int64_t stride = 0;  // From row to row.
+
+  // At most `count` rows from `first` on.
+  HeadRows Part(int64_t first, int64_t count) const {
+    return {data + first * stride, std::min(count, rows - first), size, stride};
+  }
 };
 
 // The transposed rows as a right-hand side: D x rows.
@@ -43,27 +49,43 @@ void PackTransposed(const HeadRows<T>& in, T* out);
 template <typename T>
 void PackRows(const HeadRows<T>& in, T* out);
 
-// The transposed rows, plain: D x Grouped(rows), the added column zero.
+// The transposed rows, plain: D x Grouped(rows), the added column zero. REQUIRES: at most kAttentionTile rows, which
+// is the distance of out's rows.
 template <typename T>
 void Transpose(const HeadRows<T>& in, T* out);
 
-// Scores of a tile: row i sees the keys [0, seen + i].
+// The keys of a tile of forward, more of them, since a row's running maximum changes once a tile: their scores and
+// probabilities for kAttentionTile queries stay in a core's cache. Rows of both are kScoreStride apart, which is no
+// power of two, so that they do not share cache lines' places.
+inline constexpr int64_t kScoreTile = 8 * kAttentionTile;
+inline constexpr int64_t kScoreStride = kScoreTile + 16;
+
+// Scores of query rows and a tile of keys: row i sees the tile's keys before `seen` + i + 1, which may be none.
 struct ScoreTile {
   int64_t rows = 0;
-  int64_t seen = 0;  // Keys before the tile's own first one.
-  int64_t stride = 0;
+  int64_t keys = 0;  // At most kScoreTile.
+  int64_t seen = 0;  // May be negative.
   float scale = 1;
 };
 
-// p = exp(scale * (s - the row's largest visible s)), zero for keys that row i does not see, up to
-// Grouped(seen + rows). `sums` receives each row's sum of p in float32, `lse` log(sum exp(scale * s)). p's
-// rows are `stride` apart too.
-template <typename T>
-void SoftmaxTile(const ScoreTile& tile, const float* scores, T* p, float* sums, float* lse);
+// What a tile of rows knows after some tiles of keys.
+struct SoftmaxState {
+  float largest[kAttentionTile];  // Of the scores seen.
+  float sums[kAttentionTile];     // Of exp(scale * (s - largest)).
+  float* out = nullptr;           // rows x D, dense: the same sum with values.
+  int64_t size = 0;               // D.
+};
+// Before the first tile of keys, of which every row sees one at least.
+void StartSoftmax(SoftmaxState& state);
 
-// out = in / sums, row by row; in is rows x D dense, out's rows are `stride` apart.
+// Takes a tile of keys into the state: p = exp(scale * (s - largest)), zero for keys that row i does not see, up to
+// Grouped(keys); what the state held is scaled to the new maximum. The caller adds p v to state.out.
 template <typename T>
-void StoreNormalised(int64_t rows, int64_t size, const float* in, const float* sums, T* out, int64_t stride);
+void SoftmaxTile(const ScoreTile& tile, const float* scores, T* p, SoftmaxState& state);
+
+// out = state.out / state.sums, row by row, `stride` apart; lse = log(sum exp(scale * s)).
+template <typename T>
+void FinishSoftmax(int64_t rows, float scale, const SoftmaxState& state, T* out, int64_t stride, float* lse);
 
 // delta[i] = sum_d a[i, d] * b[i, d]: of an output and its gradient.
 template <typename T>

@@ -4,8 +4,10 @@
 #define HWY_TARGET_INCLUDE "kernels/attention/attention_cpu.cc"
 #include "hwy/foreach_target.h"
 // Behind it, as Highway asks.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <limits>
 
 #include "hwy/contrib/math/math-inl.h"
@@ -16,22 +18,28 @@ HWY_BEFORE_NAMESPACE();
 namespace ft::kernels {
 namespace HWY_NAMESPACE {
 
+// The largest of `count` values and `start`.
+HWY_INLINE float Largest(const float* values, int64_t count, float start) {
+  const Floats d;
+  auto largest = hn::Set(d, start);
+  OverVectors(count, [&](int64_t j, int64_t n) HWY_ATTR {
+    auto value = LoadPart(values + j, n);
+    if (n < Lanes()) value = hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(n)), value, largest);
+    largest = hn::Max(largest, value);
+  });
+  return hn::GetLane(hn::MaxOfLanes(d, largest));
+}
+
 template <typename T>
-void Softmax(const ScoreTile& tile, const float* scores, T* p, float* sums, float* lse) {
+void Softmax(const ScoreTile& tile, const float* scores, T* p, SoftmaxState& state) {
   const Floats d;
   const auto scale = hn::Set(d, tile.scale);
-  const int64_t width = Grouped<T>(tile.seen + tile.rows);
+  const int64_t width = Grouped<T>(tile.keys);
   for (int64_t i = 0; i < tile.rows; ++i) {
-    const float* s = scores + i * tile.stride;
-    T* out = p + i * tile.stride;
-    const int64_t visible = tile.seen + i + 1;
-    auto largest = hn::Set(d, s[0]);
-    OverVectors(visible, [&](int64_t j, int64_t n) HWY_ATTR {
-      auto value = LoadPart(s + j, n);
-      if (n < Lanes()) value = hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(n)), value, largest);
-      largest = hn::Max(largest, value);
-    });
-    const float maximum = hn::GetLane(hn::MaxOfLanes(d, largest));
+    const float* s = scores + i * kScoreStride;
+    T* out = p + i * kScoreStride;
+    const int64_t visible = std::clamp(tile.seen + i + 1, int64_t{0}, tile.keys);
+    const float before = state.largest[i], maximum = Largest(s, visible, before);
     const auto shift = hn::Set(d, maximum);
     auto sum = hn::Zero(d);
     OverVectors(visible, [&](int64_t j, int64_t n) HWY_ATTR {
@@ -41,18 +49,29 @@ void Softmax(const ScoreTile& tile, const float* scores, T* p, float* sums, floa
       StorePart(value, out + j, n);
     });
     std::memset(static_cast<void*>(out + visible), 0, static_cast<size_t>(width - visible) * sizeof(T));
-    sums[i] = hn::GetLane(hn::SumOfLanes(d, sum));
-    lse[i] = maximum * tile.scale + std::log(sums[i]);
+    const float tile_sum = hn::GetLane(hn::SumOfLanes(d, sum));
+    if (maximum > before) {
+      const float shrink = std::exp((before - maximum) * tile.scale);
+      const auto factor = hn::Set(d, shrink);
+      float* row = state.out + i * state.size;
+      OverVectors(state.size, [&](int64_t c, int64_t n)
+                                  HWY_ATTR { StorePart(hn::Mul(LoadPart(row + c, n), factor), row + c, n); });
+      state.sums[i] *= shrink;
+      state.largest[i] = maximum;
+    }
+    state.sums[i] += tile_sum;
   }
 }
 
 template <typename T>
-void Normalise(int64_t rows, int64_t size, const float* in, const float* sums, T* out, int64_t stride) {
+void Finish(int64_t rows, float scale, const SoftmaxState& state, T* out, int64_t stride, float* lse) {
   for (int64_t i = 0; i < rows; ++i) {
-    const auto sum = hn::Set(Floats(), sums[i]);
-    OverVectors(size, [=](int64_t c, int64_t n) HWY_ATTR {
-      StorePart(hn::Div(LoadPart(in + i * size + c, n), sum), out + i * stride + c, n);
+    const auto sum = hn::Set(Floats(), state.sums[i]);
+    const float* row = state.out + i * state.size;
+    OverVectors(state.size, [=](int64_t c, int64_t n) HWY_ATTR {
+      StorePart(hn::Div(LoadPart(row + c, n), sum), out + i * stride + c, n);
     });
+    lse[i] = state.largest[i] * scale + std::log(state.sums[i]);
   }
 }
 
@@ -100,12 +119,12 @@ void Gradients(const GradientTile& tile, const GradientTileIn<T>& in, const Grad
 }
 
 #define FT_PER_TYPE(T, Suffix)                                                                          \
-  void Softmax##Suffix(const ScoreTile& tile, const float* scores, T* p, float* sums, float* lse) {     \
-    Softmax<T>(tile, scores, p, sums, lse);                                                             \
+  void Softmax##Suffix(const ScoreTile& tile, const float* scores, T* p, SoftmaxState& state) {         \
+    Softmax<T>(tile, scores, p, state);                                                                 \
   }                                                                                                     \
-  void Normalise##Suffix(int64_t rows, int64_t size, const float* in, const float* sums, T* out,        \
-                         int64_t stride) {                                                              \
-    Normalise<T>(rows, size, in, sums, out, stride);                                                    \
+  void Finish##Suffix(int64_t rows, float scale, const SoftmaxState& state, T* out, int64_t stride,     \
+                      float* lse) {                                                                     \
+    Finish<T>(rows, scale, state, out, stride, lse);                                                    \
   }                                                                                                     \
   void Dots##Suffix(const HeadRows<T>& a, const HeadRows<T>& b, float* delta) { Dots<T>(a, b, delta); } \
   void Gradients##Suffix(const GradientTile& tile, const GradientTileIn<T>& in,                         \
@@ -122,6 +141,12 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace ft::kernels {
+
+void StartSoftmax(SoftmaxState& state) {
+  std::fill(std::begin(state.largest), std::end(state.largest), -std::numeric_limits<float>::infinity());
+  std::fill(std::begin(state.sums), std::end(state.sums), 0.0F);
+  std::fill_n(state.out, kAttentionTile * state.size, 0.0F);
+}
 
 template <typename T>
 void PackTransposed(const HeadRows<T>& in, T* out) {
@@ -146,8 +171,9 @@ template <typename T>
 void Transpose(const HeadRows<T>& in, T* out) {
   const int64_t width = Grouped<T>(in.rows);
   for (int64_t d = 0; d < in.size; ++d) {
-    for (int64_t row = 0; row < in.rows; ++row) out[d * width + row] = in.data[row * in.stride + d];
-    for (int64_t row = in.rows; row < width; ++row) out[d * width + row] = T{};
+    T* to = out + d * kAttentionTile;
+    for (int64_t row = 0; row < in.rows; ++row) to[row] = in.data[row * in.stride + d];
+    for (int64_t row = in.rows; row < width; ++row) to[row] = T{};
   }
 }
 
@@ -160,8 +186,8 @@ void StoreTransposed(int64_t rows, int64_t size, const float* in, T* out, int64_
 
 HWY_EXPORT(SoftmaxFloat);
 HWY_EXPORT(SoftmaxBF16);
-HWY_EXPORT(NormaliseFloat);
-HWY_EXPORT(NormaliseBF16);
+HWY_EXPORT(FinishFloat);
+HWY_EXPORT(FinishBF16);
 HWY_EXPORT(DotsFloat);
 HWY_EXPORT(DotsBF16);
 HWY_EXPORT(GradientsFloat);
@@ -173,13 +199,13 @@ HWY_EXPORT(GradientsBF16);
   template void Transpose<T>(const HeadRows<T>&, T*);                                              \
   template void StoreTransposed<T>(int64_t, int64_t, const float*, T*, int64_t);                   \
   template <>                                                                                      \
-  void SoftmaxTile<T>(const ScoreTile& tile, const float* scores, T* p, float* sums, float* lse) { \
-    HWY_DYNAMIC_DISPATCH(Softmax##Suffix)(tile, scores, p, sums, lse);                             \
+  void SoftmaxTile<T>(const ScoreTile& tile, const float* scores, T* p, SoftmaxState& state) {     \
+    HWY_DYNAMIC_DISPATCH(Softmax##Suffix)(tile, scores, p, state);                                 \
   }                                                                                                \
   template <>                                                                                      \
-  void StoreNormalised<T>(int64_t rows, int64_t size, const float* in, const float* sums, T* out,  \
-                          int64_t stride) {                                                        \
-    HWY_DYNAMIC_DISPATCH(Normalise##Suffix)(rows, size, in, sums, out, stride);                    \
+  void FinishSoftmax<T>(int64_t rows, float scale, const SoftmaxState& state, T* out,              \
+                        int64_t stride, float* lse) {                                              \
+    HWY_DYNAMIC_DISPATCH(Finish##Suffix)(rows, scale, state, out, stride, lse);                    \
   }                                                                                                \
   template <>                                                                                      \
   void RowDots<T>(const HeadRows<T>& a, const HeadRows<T>& b, float* delta) {                      \

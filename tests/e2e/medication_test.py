@@ -11,7 +11,7 @@ import zipfile
 import daemons
 
 RECORDS = 0 if daemons.SOAK else 48
-EPOCHS = 4 if daemons.SOAK else 6
+EPOCHS = 6
 
 
 def mean(values):
@@ -32,10 +32,12 @@ class MedicationTest(daemons.DaemonTest):
         settings.update(changes)
         return daemons.tokens_job(name, "", "", **settings)
 
-    def learn(self, file):
+    def learn(self, file, passes):
+        """`passes` over the whole file, in soak; the 48 records of `make test` need more."""
         source = self.data(file)
         node = self.daemons()
-        node.train(self.job("learn", source), timeout=4 * 3600 if daemons.SOAK else 480)
+        job = self.job("learn", source, **{"train.epochs": passes if daemons.SOAK else EPOCHS})
+        node.train(job, timeout=4 * 3600 if daemons.SOAK else 480)
         losses = [step["loss"] for step in node.steps("learn")]
         tenth = max(1, len(losses) // 10)
         first, last = mean(losses[:tenth]), mean(losses[-tenth:])
@@ -47,15 +49,16 @@ class MedicationTest(daemons.DaemonTest):
         self.assertLess(held_out[-1], held_out[0])
 
     def test_medication_qa_is_learned(self):
-        self.learn("medication_qa.xlsx")
+        self.learn("medication_qa.xlsx", passes=2)
 
     @daemons.only_in_soak
     def test_alpaca_english_is_learned(self):
-        self.learn("alpaca_en_demo.json")
+        # What the model knows best already: one pass takes 2 % off the loss.
+        self.learn("alpaca_en_demo.json", passes=3)
 
     @daemons.only_in_soak
     def test_alpaca_chinese_is_learned(self):
-        self.learn("alpaca_zh_demo.json")
+        self.learn("alpaca_zh_demo.json", passes=1)
 
     def test_every_row_of_medication_qa_is_accepted(self):
         job = self.job("plan", self.data("medication_qa.xlsx"), data=[{"source": self.data("medication_qa.xlsx")}])

@@ -20,7 +20,8 @@ std::string LayerName(int64_t layer) { return StrCat("model.layers.", layer, "."
 
 // The outputs of projections that read the same rows.
 std::vector<Tensor> Apply(const BlockWeights& weights, const Tensor& x_NI, const Pass& pass, int64_t layer,
-                          std::initializer_list<Site> sites) {
+                          std::initializer_list<Site> sites,
+                          ops::ValuesAre values = ops::ValuesAre::kUsed) {
   std::vector<ops::LinearLayer> layers;
   for (const Site site : sites) {
     const Projection& projection = weights.projection[site];
@@ -31,7 +32,7 @@ std::vector<Tensor> Apply(const BlockWeights& weights, const Tensor& x_NI, const
     one.lora = &*projection.adapter;
     one.place = {pass.dropout, static_cast<uint32_t>(layer), static_cast<uint32_t>(site), projection.adapter->dropout};
   }
-  return ops::Linears(x_NI, layers);
+  return ops::Linears(x_NI, layers, values);
 }
 
 // Appends this pass's keys and values to those of the sequence and returns all of them.
@@ -42,7 +43,7 @@ std::pair<Tensor, Tensor> Extend(LayerCache& cache, const Tensor& k_NKD, const T
 }
 
 Tensor Attention(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC,
-                 const Pass& pass, int64_t layer) {
+                 const Pass& pass, int64_t layer, ops::ValuesAre values) {
   const int64_t rows = x_NC.size(0);
   const std::vector<Tensor> qkv = Apply(weights, x_NC, pass, layer, {kQuery, kKey, kValue});
   const auto heads = [&](const Tensor& x, int64_t count) { return x.view({rows, count, config.head_size}); };
@@ -50,13 +51,15 @@ Tensor Attention(const DecoderConfig& config, const BlockWeights& weights, const
   Tensor k_MKD = ops::Rope(heads(qkv[1], config.key_heads), pass.rope);
   Tensor v_MKD = heads(qkv[2], config.key_heads);
   if (pass.cache != nullptr) std::tie(k_MKD, v_MKD) = Extend(pass.cache->at(layer), k_MKD, v_MKD);
-  const Tensor out_NHD = ops::CausalAttention(q_NHD, k_MKD, v_MKD, pass.attention);
-  return Apply(weights, out_NHD.view({rows, config.heads * config.head_size}), pass, layer, {kOutput})[0];
+  ops::AttentionKept* kept = pass.kept == nullptr ? nullptr : &pass.kept->at(layer);
+  const Tensor out_NHD = ops::CausalAttention(q_NHD, k_MKD, v_MKD, pass.attention, kept);
+  return Apply(weights, out_NHD.view({rows, config.heads * config.head_size}), pass, layer, {kOutput}, values)[0];
 }
 
-Tensor Mlp(const BlockWeights& weights, const Tensor& x_NC, const Pass& pass, int64_t layer) {
+Tensor Mlp(const BlockWeights& weights, const Tensor& x_NC, const Pass& pass, int64_t layer,
+           ops::ValuesAre values) {
   const std::vector<Tensor> gate_up = Apply(weights, x_NC, pass, layer, {kGate, kUp});
-  return Apply(weights, ops::SiluGate(gate_up[0], gate_up[1]), pass, layer, {kDown})[0];
+  return Apply(weights, ops::SiluGate(gate_up[0], gate_up[1]), pass, layer, {kDown}, values)[0];
 }
 
 }  // namespace
@@ -143,14 +146,13 @@ FoundWeight FindWeight(const DecoderWeights& weights, const std::string& name) {
   return {};
 }
 
-Tensor BlockForward(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC,
-                    const Pass& pass, int64_t layer) {
-  const auto norm = [&](const Tensor& x, const SlotPtr& weight) {
-    return ops::RmsNorm(x, *weight, {config.norm_epsilon, pass.compute});
-  };
-  const Tensor h_NC =
-      at::add(x_NC, Attention(config, weights, norm(x_NC, weights.attention_norm), pass, layer));
-  return at::add(h_NC, Mlp(weights, norm(h_NC, weights.mlp_norm), pass, layer));
+Tensor SubLayerForward(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC,
+                       const Pass& pass, int64_t layer, SubLayer which, ops::ValuesAre values) {
+  const bool attention = which == SubLayer::kAttention;
+  const ops::WeightSlot& norm = attention ? *weights.attention_norm : *weights.mlp_norm;
+  const Tensor normed_NC = ops::RmsNorm(x_NC, norm, {config.norm_epsilon, pass.compute});
+  return at::add(x_NC, attention ? Attention(config, weights, normed_NC, pass, layer, values)
+                                 : Mlp(weights, normed_NC, pass, layer, values));
 }
 
 }  // namespace ft::model

@@ -1,4 +1,4 @@
-// A decoder's weights by place, and the mathematics of one block over them. Pure functions of slots and rows:
+// A decoder's weights by place, and the mathematics of one sub-layer over them. Pure functions of slots and rows:
 // nothing here knows ranks, sharding, quantisation or checkpointing. Legend: N rows (tokens of all samples
 // end to end), C hidden.
 #pragma once
@@ -84,11 +84,18 @@ struct Pass {
   ops::AttentionShape attention;
   std::shared_ptr<const ops::DropoutRows> dropout;  // Null outside training.
   std::vector<LayerCache>* cache = nullptr;         // Null without generation; one a layer.
+  // Null unless sub-layers are computed a second time for their gradients; one a layer.
+  std::vector<ops::AttentionKept>* kept = nullptr;
 };
 
-// h = x + attention(norm(x)); h + mlp(norm(h)). The residual stream x is float32 whatever the compute type,
-// so that only products round.
-torch::Tensor BlockForward(const DecoderConfig& config, const BlockWeights& weights,
-                           const torch::Tensor& x_NC, const Pass& pass, int64_t layer);
+// The two halves of a block, in their order.
+enum class SubLayer { kAttention, kMlp };
+
+// x + f(norm(x)), f being the sub-layer's function. The residual stream x is float32 whatever the compute type,
+// so that only products round. With ValuesAre::kUnused the result has its graph, which is all that gradients need,
+// but f's last product is left out and the values mean nothing.
+torch::Tensor SubLayerForward(const DecoderConfig& config, const BlockWeights& weights,
+                              const torch::Tensor& x_NC, const Pass& pass, int64_t layer, SubLayer which,
+                              ops::ValuesAre values = ops::ValuesAre::kUsed);
 
 }  // namespace ft::model

@@ -97,11 +97,11 @@ variable_list Handles(const std::vector<LinearLayer>& layers) {
 
 struct LinearFunction : torch::autograd::Function<LinearFunction> {
   static variable_list forward(AutogradContext* context, const Tensor& x_NI, at::TensorList handles,
-                               std::vector<LinearLayer> layers) {
+                               std::vector<LinearLayer> layers, ValuesAre values) {
     variable_list outputs, saved = {Tensor()};
     for (const LinearLayer& layer : layers) {
       if (layer.lora != nullptr || layer.weight_OI->trainable()) saved[0] = x_NI;
-      outputs.push_back(Output(x_NI, layer, saved));
+      outputs.push_back(Output(x_NI, layer, values, saved));
     }
     context->save_for_backward(saved);
     Hold(context, std::move(layers));
@@ -111,7 +111,7 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto& layers = GetHeld<std::vector<LinearLayer>>(context);
     const variable_list saved = context->get_saved_variables();
-    variable_list result(2 + kHandles * layers.size());
+    variable_list result(3 + kHandles * layers.size());
     size_t middle = 1;
     for (size_t i = 0; i < layers.size(); ++i) {
       const LinearLayer& layer = layers[i];
@@ -137,18 +137,24 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
 
  private:
   // Appends an adapter's middle, scaled, to `saved`.
-  static Tensor Output(const Tensor& x_NI, const LinearLayer& layer, variable_list& saved) {
-    const at::ScalarType type = x_NI.scalar_type();
-    const Tensor weight_OI = layer.weight_OI->Materialise(type);
-    Tensor y_NO = layer.bias_O == nullptr ? at::mm(x_NI, weight_OI.t())
-                                          : at::addmm(layer.bias_O->Materialise(type), x_NI, weight_OI.t());
+  static Tensor Output(const Tensor& x_NI, const LinearLayer& layer, ValuesAre values, variable_list& saved) {
+    Tensor y_NO = values == ValuesAre::kUsed
+                      ? WeightOutput(x_NI, layer)
+                      : at::zeros({1}, x_NI.options()).expand({x_NI.size(0), layer.weight_OI->shape()[0]});
     if (layer.lora == nullptr) return y_NO;
     const LoraSlots& lora = *layer.lora;
     Tensor middle_NR =
         at::mm(AdapterInput(x_NI, layer), lora.a_RI->Materialise(lora.compute).t()).mul_(lora.scale);
-    AddProduct(y_NO, middle_NR, lora.b_OR->Materialise(lora.compute).t());
+    if (values == ValuesAre::kUsed) AddProduct(y_NO, middle_NR, lora.b_OR->Materialise(lora.compute).t());
     saved.push_back(std::move(middle_NR));
     return y_NO;
+  }
+
+  static Tensor WeightOutput(const Tensor& x_NI, const LinearLayer& layer) {
+    const at::ScalarType type = x_NI.scalar_type();
+    const Tensor weight_OI = layer.weight_OI->Materialise(type);
+    if (layer.bias_O == nullptr) return at::mm(x_NI, weight_OI.t());
+    return at::addmm(layer.bias_O->Materialise(type), x_NI, weight_OI.t());
   }
 
   static void AddInputGradient(const Tensor& dy_NO, const LinearLayer& layer, Tensor& dx_NI) {
@@ -169,9 +175,9 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
 
 }  // namespace
 
-std::vector<Tensor> Linears(const Tensor& x_NI, const std::vector<LinearLayer>& layers) {
+std::vector<Tensor> Linears(const Tensor& x_NI, const std::vector<LinearLayer>& layers, ValuesAre values) {
   const variable_list handles = Handles(layers);
-  return LinearFunction::apply(x_NI, at::TensorList(handles), layers);
+  return LinearFunction::apply(x_NI, at::TensorList(handles), layers, values);
 }
 
 Tensor Linear(const Tensor& x_NI, const LinearLayer& layer) { return Linears(x_NI, {layer})[0]; }

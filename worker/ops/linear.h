@@ -53,11 +53,16 @@ struct LinearLayer {
   DropoutPlace place;  // Of the adapter's input.
 };
 
+// Whether anyone reads the values of a result. What is computed a second time for its gradients alone has no
+// reader for its last product, which then is not computed: the result is zeros.
+enum class ValuesAre { kUsed, kUnused };
+
 // The outputs of layers that read the same input, in x's type. One node of the graph for all of them, so that
 // the gradient of x is added up inside the products. Weights are materialised again in backward; trainable
 // weights, biases and adapters get their gradients, float32, through their handles. Of an adapter x and the
 // R-wide middle are saved, of a trainable weight x, of a frozen one nothing.
-std::vector<torch::Tensor> Linears(const torch::Tensor& x_NI, const std::vector<LinearLayer>& layers);
+std::vector<torch::Tensor> Linears(const torch::Tensor& x_NI, const std::vector<LinearLayer>& layers,
+                                   ValuesAre values = ValuesAre::kUsed);
 
 // One layer alone.
 torch::Tensor Linear(const torch::Tensor& x_NI, const LinearLayer& layer);

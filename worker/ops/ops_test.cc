@@ -1,11 +1,13 @@
 // Operations over slots against plain autograd, and what they save.
 #include <ATen/Parallel.h>
 
+#include <atomic>
 #include <cmath>
 #include <memory>
 
 #include "gtest/gtest.h"
 #include "worker/ops/attention.h"
+#include "worker/ops/kernel_call.h"
 #include "worker/ops/linear.h"
 #include "worker/ops/loss_head.h"
 #include "worker/ops/nf4.h"
@@ -179,7 +181,8 @@ TEST_F(Ops, AttentionEqualsTheOracleOverOddSegmentsAndGroups) {
     int64_t heads, key_heads, size;
     std::vector<int64_t> lengths;
   } cases[] = {
-      {1, 1, 2, {1}}, {4, 2, 6, {5, 1, 9}}, {6, 1, 10, {3, 300}}, {3, 3, 8, {257, 64}}, {9, 3, 64, {130}}};
+      {1, 1, 2, {1}}, {4, 2, 6, {5, 1, 9}}, {6, 1, 10, {3, 300}}, {3, 3, 8, {257, 64}}, {9, 3, 64, {130}},
+      {2, 1, 6, {1101}}};  // Several tiles of keys.
   for (const auto& c : cases) {
     std::vector<AttentionSegment> segments;
     int64_t rows = 0;
@@ -199,8 +202,8 @@ TEST_F(Ops, AttentionEqualsTheOracleOverOddSegmentsAndGroups) {
 }
 
 TEST_F(Ops, AttentionInBfloat16IsWithinItsRoundingOfTheOracleAndTheSameForAnyNumberOfThreads) {
-  const int64_t rows = 201;
-  const std::vector<AttentionSegment> segments = {{0, 131, 0, 131}, {131, 1, 131, 1}, {132, 69, 132, 69}};
+  const int64_t rows = 761;
+  const std::vector<AttentionSegment> segments = {{0, 691, 0, 691}, {691, 1, 691, 1}, {692, 69, 692, 69}};
   const AttentionShape shape{std::make_shared<const std::vector<AttentionSegment>>(segments), 0.25};
   std::vector<Tensor> inputs;
   for (int64_t heads : {6, 2, 2})
@@ -224,13 +227,44 @@ TEST_F(Ops, AttentionInBfloat16IsWithinItsRoundingOfTheOracleAndTheSameForAnyNum
 }
 
 TEST_F(Ops, AttentionOfLateQueriesEqualsTheRowsOfTheWhole) {
-  const Tensor q = torch::randn({9, 4, 6}), k = torch::randn({9, 2, 6}), v = torch::randn({9, 2, 6});
+  const Tensor q = torch::randn({516, 4, 6}), k = torch::randn({516, 2, 6}), v = torch::randn({516, 2, 6});
   const auto shape = [](AttentionSegment s) {
     return AttentionShape{std::make_shared<const std::vector<AttentionSegment>>(1, s), 1};
   };
-  const Tensor whole = CausalAttention(q, k, v, shape({0, 9, 0, 9}));
-  const Tensor late = CausalAttention(q.narrow(0, 6, 3), k, v, shape({0, 3, 0, 9}));
-  ExpectClose(late, whole.narrow(0, 6, 3), 1e-6);
+  const Tensor whole = CausalAttention(q, k, v, shape({0, 516, 0, 516}));
+  // The first of them does not see the last tile of keys at all.
+  const Tensor late = CausalAttention(q.narrow(0, 509, 7), k, v, shape({0, 7, 0, 516}));
+  ExpectClose(late, whole.narrow(0, 509, 7), 1e-6);
+}
+
+TEST_F(Ops, AttentionThatWasKeptIsNotComputedAgainAndHasTheSameGradients) {
+  const Tensor q = Leaf({5, 2, 4}), k = Leaf({5, 2, 4}), v = Leaf({5, 2, 4}), dout = torch::randn({5, 2, 4});
+  const AttentionShape shape{
+      std::make_shared<const std::vector<AttentionSegment>>(1, AttentionSegment{0, 5, 0, 5}), 1};
+  AttentionKept kept;
+  Tensor first;
+  {
+    torch::NoGradGuard no_grad;
+    first = CausalAttention(q, k, v, shape, &kept);
+  }
+  ASSERT_TRUE(kept.out_NHD.is_alias_of(first));
+  const Tensor again = CausalAttention(q, k, v, shape, &kept);
+  EXPECT_TRUE(again.is_alias_of(first));
+  EXPECT_FALSE(kept.out_NHD.defined());
+  const auto expected = torch::autograd::grad({CausalAttention(q, k, v, shape)}, {q, k, v}, {dout});
+  const auto gradients = torch::autograd::grad({again}, {q, k, v}, {dout});
+  for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(at::equal(gradients[i], expected[i])) << i;
+}
+
+TEST_F(Ops, RowsAreDividedAmongThreads) {
+  at::set_num_threads(2);
+  std::atomic<int64_t> parts = 0, rows = 0;
+  OverRows(1000, 32768, [&](int64_t first, int64_t last) {
+    ++parts;
+    rows += last - first;
+  });
+  EXPECT_EQ(parts, 2);
+  EXPECT_EQ(rows, 1000);
 }
 
 TEST_F(Ops, CrossEntropyEqualsAutograd) {

@@ -1,6 +1,8 @@
 #include "worker/run/block_runner.h"
 
 #include <algorithm>
+#include <cmath>
+#include <span>
 #include <utility>
 
 #include "worker/model/rope_angles.h"
@@ -11,15 +13,15 @@ namespace {
 
 using torch::Tensor;
 
-// Every trainable slot of a block once, in the order of its structure.
-std::vector<const ops::WeightSlot*> TrainableSlots(const model::BlockWeights& block) {
+// Every trainable slot of a sub-layer once, in the order of its structure.
+std::vector<const ops::WeightSlot*> TrainableSlots(const model::SlotPtr& norm,
+                                                   std::span<const model::Projection> projections) {
   std::vector<const ops::WeightSlot*> slots;
   const auto add = [&](const model::SlotPtr& slot) {
     if (slot != nullptr && slot->trainable()) slots.push_back(slot.get());
   };
-  add(block.attention_norm);
-  add(block.mlp_norm);
-  for (const model::Projection& projection : block.projection) {
+  add(norm);
+  for (const model::Projection& projection : projections) {
     add(projection.weight);
     add(projection.bias);
     if (!projection.adapter.has_value()) continue;
@@ -57,27 +59,38 @@ Tensor RowIndex(const std::vector<int64_t>& rows) { return torch::tensor(rows, t
 
 }  // namespace
 
-struct BlockRunner::BlockRun {
-  Tensor input_NC;   // A leaf of the block's graph; asks for a gradient where something below trains.
+struct BlockRunner::SubLayerRun {
+  Tensor input_NC;   // A leaf of the graph; asks for a gradient where something below trains.
   Tensor output_NC;  // With its graph.
 };
 
 BlockRunner::BlockRunner(const model::DecoderConfig& config, const model::DecoderWeights& weights,
                          RunnerOptions options)
     : config_(config), weights_(weights), options_(options) {
-  for (const model::BlockWeights& block : weights.blocks) trainable_.push_back(TrainableSlots(block));
-}
-
-bool BlockRunner::TrainsBelow(int64_t layer) const {
-  if (weights_.embedding_VC->trainable()) return true;
-  for (int64_t below = 0; below < layer; ++below) {
-    if (!trainable_[static_cast<size_t>(below)].empty()) return true;
+  for (const model::BlockWeights& block : weights.blocks) {
+    const std::span<const model::Projection> projections(block.projection);
+    trainable_.push_back(TrainableSlots(block.attention_norm, projections.first(model::kGate)));
+    trainable_.push_back(TrainableSlots(block.mlp_norm, projections.subspan(model::kGate)));
   }
-  return false;
 }
 
-Tensor BlockRunner::Block(int64_t layer, const Tensor& x_NC, const model::Pass& pass) const {
-  return model::BlockForward(config_, weights_.blocks[static_cast<size_t>(layer)], x_NC, pass, layer);
+bool BlockRunner::TrainsBelow(int64_t i) const {
+  return weights_.embedding_VC->trainable() ||
+         std::any_of(trainable_.begin(), trainable_.begin() + i, [](const auto& slots) { return !slots.empty(); });
+}
+
+Tensor BlockRunner::Forward(int64_t i, const Tensor& x_NC, const model::Pass& pass, ops::ValuesAre values) const {
+  const auto which = i % 2 == 0 ? model::SubLayer::kAttention : model::SubLayer::kMlp;
+  return model::SubLayerForward(config_, weights_.blocks[static_cast<size_t>(i / 2)], x_NC, pass, i / 2, which,
+                                values);
+}
+
+BlockRunner::SubLayerRun BlockRunner::ForwardWithGraph(int64_t i, const Tensor& x_NC, const model::Pass& pass,
+                                                       ops::ValuesAre values) const {
+  SubLayerRun run;
+  run.input_NC = x_NC.detach().requires_grad_(TrainsBelow(i));
+  run.output_NC = Forward(i, run.input_NC, pass, values);
+  return run;
 }
 
 Tensor BlockRunner::FinalNorm(const Tensor& x_NC) const {
@@ -89,7 +102,7 @@ Tensor BlockRunner::Hidden(const PackedRows& rows, std::vector<model::LayerCache
   model::Pass pass = MakePass(config_, rows, options_.compute);
   pass.cache = cache;
   Tensor x_NC = ops::Embed(*weights_.embedding_VC, rows.ids_N, options_.compute);
-  for (int64_t layer = 0; layer < config_.layers; ++layer) x_NC = Block(layer, x_NC, pass);
+  for (int64_t i = 0; i < SubLayers(); ++i) x_NC = Forward(i, x_NC, pass);
   return FinalNorm(x_NC);
 }
 
@@ -103,7 +116,7 @@ double BlockRunner::HeadBackward(const PackedRows& rows, const Tensor& x_NC, dou
                                  Tensor& dx_NC, const GradientSink& sink) const {
   // Only supervised rows pass through norm and head: the others have neither loss nor gradient.
   const Tensor index = RowIndex(rows.supervised_rows);
-  const bool below = TrainsBelow(config_.layers);
+  const bool below = TrainsBelow(SubLayers());
   const Tensor x_SC = x_NC.index_select(0, index).requires_grad_(below);
   const Tensor normed_SC = FinalNorm(x_SC);
   ops::LossResult loss =
@@ -119,12 +132,16 @@ double BlockRunner::HeadBackward(const PackedRows& rows, const Tensor& x_NC, dou
   return loss.sum;
 }
 
-std::vector<Tensor> BlockRunner::BlockBackward(int64_t layer, const BlockRun& run,
-                                               const Tensor& dout_NC) const {
+Tensor BlockRunner::Backward(int64_t i, const SubLayerRun& run, const Tensor& dout_NC,
+                             const GradientSink& sink) const {
+  const std::vector<const ops::WeightSlot*>& slots = trainable_[static_cast<size_t>(i)];
   std::vector<Tensor> inputs;
-  if (run.input_NC.requires_grad()) inputs.push_back(run.input_NC);
-  for (const ops::WeightSlot* slot : trainable_[static_cast<size_t>(layer)]) inputs.push_back(slot->handle());
-  return torch::autograd::grad({run.output_NC}, inputs, {dout_NC});
+  for (const ops::WeightSlot* slot : slots) inputs.push_back(slot->handle());
+  const bool below = run.input_NC.requires_grad();
+  if (below) inputs.push_back(run.input_NC);
+  const std::vector<Tensor> gradients = torch::autograd::grad({run.output_NC}, inputs, {dout_NC});
+  for (size_t slot = 0; slot < slots.size(); ++slot) sink(*slots[slot], gradients[slot]);
+  return below ? gradients.back() : Tensor();
 }
 
 double BlockRunner::ForwardBackward(const PackedRows& rows, std::shared_ptr<const ops::DropoutRows> dropout,
@@ -132,36 +149,29 @@ double BlockRunner::ForwardBackward(const PackedRows& rows, std::shared_ptr<cons
   if (rows.targets.empty()) return 0;
   model::Pass pass = MakePass(config_, rows, options_.compute);
   pass.dropout = std::move(dropout);
-  const auto run_block = [&](int64_t layer, const Tensor& x_NC) {
-    BlockRun run;
-    run.input_NC = x_NC.detach().requires_grad_(TrainsBelow(layer));
-    run.output_NC = Block(layer, run.input_NC, pass);
-    return run;
-  };
-  std::vector<BlockRun> runs(static_cast<size_t>(config_.layers));
+  std::vector<ops::AttentionKept> kept(static_cast<size_t>(config_.layers));
+  if (options_.checkpointing) pass.kept = &kept;
+  // Backward begins with the last sub-layer: nothing is gained by computing that one again.
+  const auto twice = [&](int64_t i) { return options_.checkpointing && i + 1 < SubLayers(); };
+  std::vector<SubLayerRun> runs(static_cast<size_t>(SubLayers()));
   Tensor x_NC = ops::Embed(*weights_.embedding_VC, rows.ids_N, options_.compute);
-  for (int64_t layer = 0; layer < config_.layers; ++layer) {
-    BlockRun& run = runs[static_cast<size_t>(layer)];
-    if (options_.checkpointing) {
+  for (int64_t i = 0; i < SubLayers(); ++i) {
+    SubLayerRun& run = runs[static_cast<size_t>(i)];
+    if (twice(i)) {
       torch::NoGradGuard no_grad;
       run.input_NC = x_NC;
-      x_NC = Block(layer, x_NC, pass);
+      x_NC = Forward(i, x_NC, pass);
     } else {
-      run = run_block(layer, x_NC);
+      run = ForwardWithGraph(i, x_NC, pass, ops::ValuesAre::kUsed);
       x_NC = run.output_NC.detach();
     }
   }
   Tensor dx_NC;
   const double loss = HeadBackward(rows, x_NC, gradient_scale, dx_NC, sink);
-  for (int64_t layer = config_.layers - 1; layer >= 0 && TrainsBelow(layer + 1); --layer) {
-    BlockRun run = std::move(runs[static_cast<size_t>(layer)]);
-    if (options_.checkpointing) run = run_block(layer, run.input_NC);
-    const std::vector<Tensor> gradients = BlockBackward(layer, run, dx_NC);
-    const bool below = run.input_NC.requires_grad();
-    for (size_t i = 0; i < trainable_[static_cast<size_t>(layer)].size(); ++i) {
-      sink(*trainable_[static_cast<size_t>(layer)][i], gradients[i + (below ? 1 : 0)]);
-    }
-    if (below) dx_NC = gradients[0];
+  for (int64_t i = SubLayers() - 1; i >= 0 && TrainsBelow(i + 1); --i) {
+    SubLayerRun run = std::move(runs[static_cast<size_t>(i)]);
+    if (twice(i)) run = ForwardWithGraph(i, run.input_NC, pass, ops::ValuesAre::kUnused);
+    dx_NC = Backward(i, run, dx_NC, sink);
   }
   if (weights_.embedding_VC->trainable()) {
     Tensor gradient = torch::zeros(weights_.embedding_VC->shape(), torch::kFloat);

@@ -1,6 +1,6 @@
-// Walks a decoder's blocks itself: the embedding is block -1, final norm and head are block L. There is no
-// autograd graph across blocks; each block's own graph is differentiated when the walk comes back to it, with
-// or without recomputation, and the gradients are the same bits either way.
+// Walks a decoder's sub-layers itself, two a block; the embedding is before the first, final norm and head
+// behind the last. There is no autograd graph across sub-layers; each one's own graph is differentiated when
+// the walk comes back to it, with or without recomputation, and the gradients are the same bits either way.
 //
 // Lives on the training thread.
 #pragma once
@@ -17,7 +17,10 @@ namespace ft::run {
 
 struct RunnerOptions {
   at::ScalarType compute = at::kFloat;
-  bool checkpointing = true;  // Keep only the blocks' inputs and compute the rest again in backward.
+  // Keep only the inputs of sub-layers and the results of attention, whose recomputation would cost more than
+  // their bytes, and compute the rest again in backward: all but what only the next sub-layer reads (Korthikanti
+  // et al., arXiv 2205.05198, section 5, with the last products left out as well).
+  bool checkpointing = true;
 };
 
 class BlockRunner {
@@ -39,21 +42,29 @@ class BlockRunner {
   torch::Tensor Hidden(const PackedRows& rows, std::vector<model::LayerCache>* cache) const;
 
  private:
-  struct BlockRun;  // One block's inputs and outputs.
+  struct SubLayerRun;  // Input and output of one.
 
-  torch::Tensor Block(int64_t layer, const torch::Tensor& x_NC, const model::Pass& pass) const;
+  int64_t SubLayers() const { return 2 * config_.layers; }
+  // Sub-layer i is the attention (i even) or the MLP of block i / 2.
+  torch::Tensor Forward(int64_t i, const torch::Tensor& x_NC, const model::Pass& pass,
+                        ops::ValuesAre values = ops::ValuesAre::kUsed) const;
+  // The same with a graph.
+  SubLayerRun ForwardWithGraph(int64_t i, const torch::Tensor& x_NC, const model::Pass& pass,
+                               ops::ValuesAre values) const;
   torch::Tensor FinalNorm(const torch::Tensor& x_NC) const;
   // Final norm and head, forward and backward: returns the loss and sets the gradient of x.
   double HeadBackward(const PackedRows& rows, const torch::Tensor& x_NC, double gradient_scale,
                       torch::Tensor& dx_NC, const GradientSink& sink) const;
-  std::vector<torch::Tensor> BlockBackward(int64_t layer, const BlockRun& run,
-                                           const torch::Tensor& dout_NC) const;
-  bool TrainsBelow(int64_t layer) const;  // The embedding, or any block before `layer`.
+  // Gives the gradients of a sub-layer's slots to `sink`; returns that of its input, undefined where nothing below
+  // trains.
+  torch::Tensor Backward(int64_t i, const SubLayerRun& run, const torch::Tensor& dout_NC,
+                         const GradientSink& sink) const;
+  bool TrainsBelow(int64_t i) const;  // The embedding, or any sub-layer before the i-th.
 
   const model::DecoderConfig& config_;
   const model::DecoderWeights& weights_;
   const RunnerOptions options_;
-  std::vector<std::vector<const ops::WeightSlot*>> trainable_;  // Of each block, in a fixed order.
+  std::vector<std::vector<const ops::WeightSlot*>> trainable_;  // Of each sub-layer, in a fixed order.
 };
 
 }  // namespace ft::run
