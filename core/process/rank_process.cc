@@ -30,7 +30,9 @@ bool InRange(const nlohmann::json& json, const Whole& whole) {
 }
 
 // State files are named after the job.
-bool IsFileName(const std::string& name) { return !name.empty() && name[0] != '.' && name.find('/') == std::string::npos; }
+bool IsFileName(const std::string& name) {
+  return !name.empty() && name[0] != '.' && name.find('/') == std::string::npos;
+}
 
 }  // namespace
 
@@ -62,12 +64,14 @@ StatusOr<RankProcess> RankFromJson(const nlohmann::json& json) {
   }
   for (const Whole& whole : kWholes) {
     if (!InRange(json, whole)) {
-      return absl::DataLossError(StrCat("not a rank's state: ", whole.key, " is not from ", whole.least, " to ", whole.most));
+      return absl::DataLossError(
+          StrCat("not a rank's state: ", whole.key, " is not from ", whole.least, " to ", whole.most));
     }
   }
   if (json.contains("strict") && !json["strict"].is_boolean())
     return absl::DataLossError("not a rank's state: strict is neither true nor false");
-  if (!IsFileName(json.value("job_id", ""))) return absl::DataLossError("not a rank's state: job_id names no job");
+  if (!IsFileName(json.value("job_id", "")))
+    return absl::DataLossError("not a rank's state: job_id names no job");
   RankProcess rank;
   rank.key = KeyFromJson(json);
   rank.kind = json.value("kind", "");

@@ -6,8 +6,9 @@ namespace ft::process {
 namespace {
 
 const nlohmann::json& Whole() {
-  static const nlohmann::json json = {{"job_id", "j-1"}, {"epoch", 3},     {"rank", 1},        {"kind", "TRAIN"}, {"pid", 42},
-                                      {"boot_id", "b"},  {"strict", true}, {"start_ticks", 7}, {"wait_status", 9}};
+  static const nlohmann::json json = {{"job_id", "j-1"}, {"epoch", 3},       {"rank", 1},
+                                      {"kind", "TRAIN"}, {"pid", 42},        {"boot_id", "b"},
+                                      {"strict", true},  {"start_ticks", 7}, {"wait_status", 9}};
   return json;
 }
 
@@ -18,11 +19,22 @@ TEST(RankFromJson, GivesBackWhatWasWritten) {
 }
 
 TEST(RankFromJson, EveryFieldOfAnotherTypeOrRangeIsRefusedByName) {
-  const std::pair<const char*, nlohmann::json> wrong[] = {
-      {"job_id", 7},     {"job_id", "../j"}, {"job_id", ""},       {"epoch", -1},      {"epoch", uint64_t{1} << 63},
-      {"rank", "1"},     {"rank", 1 << 30},  {"kind", nullptr},    {"pid", 1},         {"pid", int64_t{1} << 32},
-      {"boot_id", 7},    {"strict", 1},      {"start_ticks", 0.5}, {"end_reason", {}}, {"wait_status", 1 << 20},
-      {"wait_status", ""}};
+  const std::pair<const char*, nlohmann::json> wrong[] = {{"job_id", 7},
+                                                          {"job_id", "../j"},
+                                                          {"job_id", ""},
+                                                          {"epoch", -1},
+                                                          {"epoch", uint64_t{1} << 63},
+                                                          {"rank", "1"},
+                                                          {"rank", 1 << 30},
+                                                          {"kind", nullptr},
+                                                          {"pid", 1},
+                                                          {"pid", int64_t{1} << 32},
+                                                          {"boot_id", 7},
+                                                          {"strict", 1},
+                                                          {"start_ticks", 0.5},
+                                                          {"end_reason", {}},
+                                                          {"wait_status", 1 << 20},
+                                                          {"wait_status", ""}};
   for (const auto& [key, value] : wrong) {
     nlohmann::json json = Whole();
     json[key] = value;

@@ -55,7 +55,8 @@ StatusOr<JobSpec> FromJson(std::string_view json) {
   };
   const Json root = Json::parse(json, watch, /*allow_exceptions=*/false);
   if (too_deep || root.is_discarded())
-    return absl::InvalidArgumentError(StrCat("the resolved job is not JSON of at most ", kMaxDepth, " levels"));
+    return absl::InvalidArgumentError(
+        StrCat("the resolved job is not JSON of at most ", kMaxDepth, " levels"));
   JobSpec spec;
   std::vector<Problem> problems;
   ReadTree(root, spec, problems);

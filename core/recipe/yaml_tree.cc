@@ -18,7 +18,8 @@ constexpr size_t kMaxBytes = 1 << 20;
 constexpr size_t kMaxDepth = 64;
 constexpr size_t kMaxNodes = 100'000;
 constexpr size_t kMaxKeys = 4096;  // Of one map: they are compared one by one.
-constexpr size_t kMaxPathBytes = 16 << 20;  // Of all values together: below a long key, every value's path is long.
+constexpr size_t kMaxPathBytes =
+    16 << 20;  // Of all values together: below a long key, every value's path is long.
 
 struct StopReading {};  // Thrown through yaml-cpp only, caught in ReadYaml.
 

@@ -30,8 +30,9 @@ Status ReadJobFile(const fs::path& path) {
 Status ReadOverrides(const fs::path& path) {
   ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path));
   const size_t line = std::min(bytes.find('\n'), bytes.size());
-  ASSIGN_OR_RETURN(const std::string yaml,
-                   recipe::WithOverrides(bytes.substr(std::min(line + 1, bytes.size())), {bytes.substr(0, line)}));
+  ASSIGN_OR_RETURN(
+      const std::string yaml,
+      recipe::WithOverrides(bytes.substr(std::min(line + 1, bytes.size())), {bytes.substr(0, line)}));
   return recipe::ParseJob(yaml, "job.yaml").status();
 }
 
@@ -60,8 +61,8 @@ Status ReadDaemonConfig(const fs::path& path) {
   return reader.ReadFile(path);
 }
 
-// Frames as the agent follows them, as records, and as a rank finds them that goes on writing. The last cuts off a torn
-// tail, so it comes last.
+// Frames as the agent follows them, as records, and as a rank finds them that goes on writing. The last cuts
+// off a torn tail, so it comes last.
 Status ReadSpool(const fs::path& path) {
   records::FrameReader reader(path);
   while (true) {
@@ -109,7 +110,8 @@ Status ShowText(const fs::path& path) {
     FT_CHECK(cut <= std::max(width, 1)) << cut << " columns, not " << width;
     client::Wrap(text, width, 2);
   }
-  client::Table table({{.title = "NAME", .may_cut = true}, {.title = "STEP", .align = client::Align::kRight}});
+  client::Table table(
+      {{.title = "NAME", .may_cut = true}, {.title = "STEP", .align = client::Align::kRight}});
   table.AddRow({text, "1"});
   table.Render({.columns = 40});
   return absl::OkStatus();

@@ -26,7 +26,8 @@ constexpr int64_t kTinyVocabulary = 267;
 const fs::path& TinyModel() {
   static const ft::testing::TempDir dir;
   static const bool written = [] {
-    tokenizer::WriteTinyTokenizer(dir.path(), tokenizer::TinyTokenizerJson(), tokenizer::TinyTokenizerConfig());
+    tokenizer::WriteTinyTokenizer(dir.path(), tokenizer::TinyTokenizerJson(),
+                                  tokenizer::TinyTokenizerConfig());
     const std::string config = StrCat("{\"vocab_size\": ", kTinyVocabulary, "}");
     FT_CHECK(WriteFileDurably(dir / "config.json", config).ok());
     return true;
@@ -48,11 +49,11 @@ Status ReadDataRecords(const fs::path& path) {
   return absl::OkStatus();
 }
 
-// A whole .xlsx is guarded by checksums that no mutation gets past. Here the bytes are its parts, one after the other
-// with a form feed (which XML cannot hold) between: sheet, workbook, shared strings, styles.
+// A whole .xlsx is guarded by checksums that no mutation gets past. Here the bytes are its parts, one after
+// the other with a form feed (which XML cannot hold) between: sheet, workbook, shared strings, styles.
 Status ReadSheetParts(const fs::path& path) {
-  constexpr std::array<const char*, 4> kParts = {"xl/worksheets/sheet1.xml", "xl/workbook.xml", "xl/sharedStrings.xml",
-                                                 "xl/styles.xml"};
+  constexpr std::array<const char*, 4> kParts = {"xl/worksheets/sheet1.xml", "xl/workbook.xml",
+                                                 "xl/sharedStrings.xml", "xl/styles.xml"};
   ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path));
   std::map<std::string, std::string> parts = data::WorkbookParts("");
   size_t begin = 0;

@@ -85,7 +85,8 @@ std::unique_ptr<tokenizer::Tokenizer> OpenWith(const nlohmann::json& normalizer)
   return *std::move(opened);
 }
 
-// Without normalisation every text comes back from its ids; with it, at least every token lies within the text.
+// Without normalisation every text comes back from its ids; with it, at least every token lies within the
+// text.
 Status EncodeWith(const tokenizer::Tokenizer& tokenizer, std::string_view text, bool comes_back) {
   ASSIGN_OR_RETURN(const std::vector<int32_t> plain, tokenizer.Encode(text, {.parse_special = false}));
   if (comes_back) FT_CHECK(tokenizer.Decode(plain) == text);
@@ -142,7 +143,8 @@ Status ReadJinja(const fs::path& path) {
   ASSIGN_OR_RETURN(const data::JinjaTemplate::Output output, parsed.Render(variables, kLimits));
   for (const auto* ranges : {&output.expressions, &output.generated}) {
     for (const data::OutputRange& range : *ranges) {
-      FT_CHECK(range.begin <= range.end && range.end <= output.text.size()) << range.begin << " " << range.end;
+      FT_CHECK(range.begin <= range.end && range.end <= output.text.size())
+          << range.begin << " " << range.end;
     }
   }
   return absl::OkStatus();

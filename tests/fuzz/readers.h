@@ -1,5 +1,6 @@
-// What parsers.cc lists: each function reads one file whole, as the programs do, and answers what they would answer. A
-// broken promise of a header (a span outside its text, a text that does not come back) ends the process.
+// What parsers.cc lists: each function reads one file whole, as the programs do, and answers what they would
+// answer. A broken promise of a header (a span outside its text, a text that does not come back) ends the
+// process.
 #pragma once
 
 #include <filesystem>

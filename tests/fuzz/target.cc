@@ -1,5 +1,6 @@
-// libFuzzer's entry: the parser that FT_FUZZ_PARSER names reads each input as a file. Without it, or for a name that
-// is none, the names are printed and the status is 2. What a parser answers does not matter; that it comes back does.
+// libFuzzer's entry: the parser that FT_FUZZ_PARSER names reads each input as a file. Without it, or for a
+// name that is none, the names are printed and the status is 2. What a parser answers does not matter; that
+// it comes back does.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>

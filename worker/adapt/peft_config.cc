@@ -46,7 +46,8 @@ StatusOr<PeftConfig> ParsePeftConfig(std::string_view json_text, std::string_vie
   }
   const auto whole_rank = rank.get<int64_t>();
   if (whole_rank < 1 || whole_rank > 1024) return bad("r must be from 1 to 1024");
-  PeftConfig config{.rank = static_cast<int>(whole_rank), .alpha = alpha.get<double>(), .dropout = dropout.get<double>()};
+  PeftConfig config{
+      .rank = static_cast<int>(whole_rank), .alpha = alpha.get<double>(), .dropout = dropout.get<double>()};
   if (targets.is_string() && targets == "all-linear") {
     config.targets = {"all-linear"};
   } else if (targets.is_array() && !targets.empty()) {

@@ -12,7 +12,8 @@ namespace ft::agent {
 namespace {
 
 // A step on a small model takes 50 ms, one of a large model over slow links minutes.
-const prometheus::Histogram::BucketBoundaries kStepSeconds = {.05, .1, .2, .4, .8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4};
+const prometheus::Histogram::BucketBoundaries kStepSeconds = {.05, .1,  .2,   .4,   .8,   1.6,
+                                                              3.2, 6.4, 12.8, 25.6, 51.2, 102.4};
 
 auto& Gauge(prometheus::Registry& registry, const char* name, const char* help) {
   return prometheus::BuildGauge().Name(name).Help(help).Register(registry);
@@ -91,14 +92,16 @@ T& Probe::Series(prometheus::Family<T>& family, const std::string& job_id, prome
   return series;
 }
 
-void Probe::Set(Gauges& family, const std::string& job_id, double value) { Series(family, job_id, {}).Set(value); }
+void Probe::Set(Gauges& family, const std::string& job_id, double value) {
+  Series(family, job_id, {}).Set(value);
+}
 
 void Probe::Count(Counters& family, const std::string& job_id, double value) {
   Series(family, job_id, {}).Increment(value);
 }
 
-// Records say how many samples the whole job has seen. A job that went back to a checkpoint sees some of them again; an
-// agent that starts in mid-job does not know how many were seen before.
+// Records say how many samples the whole job has seen. A job that went back to a checkpoint sees some of them
+// again; an agent that starts in mid-job does not know how many were seen before.
 void Probe::CountSamples(const std::string& job_id, int64_t step, int64_t seen) {
   int64_t& last = samples_seen_.try_emplace(job_id, -1).first->second;
   if (last < 0) last = step == 1 ? 0 : seen;

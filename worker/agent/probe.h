@@ -46,7 +46,8 @@ class Probe {
   using Histograms = prometheus::Family<prometheus::Histogram>;
   // The job's series, which vanishes with the job.
   template <typename T, typename... Rest>
-  T& Series(prometheus::Family<T>& family, const std::string& job_id, prometheus::Labels labels, const Rest&... rest);
+  T& Series(prometheus::Family<T>& family, const std::string& job_id, prometheus::Labels labels,
+            const Rest&... rest);
   void Set(Gauges& family, const std::string& job_id, double value);
   void Count(Counters& family, const std::string& job_id, double value);
   void CountSamples(const std::string& job_id, int64_t step, int64_t seen);

@@ -10,7 +10,9 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-std::string Scraped(const Probe& probe) { return prometheus::TextSerializer().Serialize(probe.registry()->Collect()); }
+std::string Scraped(const Probe& probe) {
+  return prometheus::TextSerializer().Serialize(probe.registry()->Collect());
+}
 
 finetune::worker::v1::RankRecord Step(int64_t step, int64_t samples_seen, double seconds) {
   finetune::worker::v1::RankRecord record;
@@ -42,13 +44,16 @@ TEST(WorkerProbe, SamplesBeforeTheAgentsStartAndAfterAStepBackAreNotGuessed) {
 TEST(WorkerProbe, AJobIsDescribedUntilItIsGone) {
   Probe probe("n1");
   EXPECT_FALSE(probe.Knows("j1"));
-  probe.OnJob("j1", JobInfoOf(R"({"spec": {"model": {"source": "/models/Llama-3"}, "method": {"kind": "qlora"},
+  probe.OnJob("j1",
+              JobInfoOf(R"({"spec": {"model": {"source": "/models/Llama-3"}, "method": {"kind": "qlora"},
       "resources": {"queue": "default"}, "parallel": {"zero": 0}}, "run": {"world_size": 2}})"));
   EXPECT_TRUE(probe.Knows("j1"));
   probe.OnRecord("j1", Step(1, 16, 1));
   const std::string text = Scraped(probe);
-  EXPECT_THAT(text, HasSubstr("finetune_job_info{base_model=\"Llama-3\",job_id=\"j1\",method=\"qlora\",queue=\"default\","
-                              "world_size=\"2\",zero_stage=\"0\"} 1"));
+  EXPECT_THAT(
+      text,
+      HasSubstr("finetune_job_info{base_model=\"Llama-3\",job_id=\"j1\",method=\"qlora\",queue=\"default\","
+                "world_size=\"2\",zero_stage=\"0\"} 1"));
   probe.OnJobGone("j1");
   EXPECT_FALSE(probe.Knows("j1"));
   EXPECT_THAT(Scraped(probe), Not(HasSubstr("job_id=\"j1\"")));

@@ -372,7 +372,8 @@ Status Unpickler::Reduce() {
   const Tuple* tuple = As<Tuple>(args_ref);
   if (callable == nullptr || tuple == nullptr) return Refused("it calls something that is no function");
   // Copied, because pushing moves the values; a longer one calls nothing that is known here.
-  if (tuple->items.size() > kMaxArguments) return Refused(StrCat("it calls with ", tuple->items.size(), " values"));
+  if (tuple->items.size() > kMaxArguments)
+    return Refused(StrCat("it calls with ", tuple->items.size(), " values"));
   const std::vector<Ref> args = tuple->items;
   switch (*callable) {
     case Callable::kOrderedDict:
