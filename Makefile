@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup configure build test unit golden demo gpu-check bench soak asan fmt lint install \
+.PHONY: help setup configure build test unit golden demo gpu-check bench soak asan tsan fuzz fuzz-smoke fmt lint install \
   images manifests check-deploy clean bare-root
 PROGRAMS := ftctl finetuned ft-worker ft-rank
 
@@ -14,6 +14,8 @@ CASES ?= *
 DTYPE ?= fp32
 PREFIX ?= /usr/local
 PAIRS ?= 5
+FUZZ_SECONDS ?= 600
+FUZZ_JOBS ?= 2
 
 # One build or test run at a time on a machine, whatever the worktree.
 LOCK := $(shell realpath $$(git rev-parse --git-common-dir 2>/dev/null || echo .))/finetuned-build.lock
@@ -65,8 +67,22 @@ soak: build ## The long forms of the tests: ten kills, whole data sets (hours).
 	@cmake/setup.sh --python-checks
 	@$(LOCKED) ctest --test-dir $(BUILD) -L soak -j 1 $(if $(ONLY),-R '$(ONLY)')
 
-asan: ## Unit tests under the address and undefined-behaviour sanitizers.
-	@$(MAKE) --no-print-directory unit PRESET=asan
+asan: ## Programs and libraries without LibTorch under the address and undefined-behaviour sanitizers (ONLY=regex).
+	@$(MAKE) --no-print-directory build PRESET=asan TARGET=torch_free
+	@$(LOCKED) tests/sanitizers/run.sh asan $(JOBS) '^unit$$|rankless' $(if $(ONLY),'$(ONLY)')
+
+tsan: ## Libraries without gRPC and LibTorch under the thread sanitizer (ONLY=regex).
+	@$(MAKE) --no-print-directory build PRESET=tsan TARGET=grpc_free
+	@$(LOCKED) tests/sanitizers/run.sh tsan $(JOBS) '^unit$$' $(if $(ONLY),'$(ONLY)')
+
+fuzz: ## Ten minutes of libFuzzer a parser of outside bytes (FUZZ_SECONDS=n, ONLY=regex, FUZZ_JOBS=1|2 at a time).
+	@[ -n "$$(clang++ -print-file-name=libclang_rt.fuzzer-$$(uname -m).a 2>/dev/null | grep /)" ] || \
+	  { echo 'fuzz: clang++ or its libFuzzer is missing: apt-get install clang libclang-rt-14-dev'; exit 1; }
+	@$(MAKE) --no-print-directory build PRESET=fuzz TARGET=fuzz
+	@tests/fuzz/run.sh $(FUZZ_SECONDS) '$(or $(ONLY),.)' $(FUZZ_JOBS)
+
+fuzz-smoke: ## The same, 30 seconds each.
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=30
 
 bare-root: ## Prove `make demo` in a fresh Debian 12 root (needs root rights and debootstrap).
 	@deploy/demo/bare_root.sh

@@ -8,6 +8,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr int kMaxDepth = 64;  // Values are printed level by level on the stack.
+
 class Writer {
  public:
   template <typename T, typename Check>
@@ -46,8 +48,15 @@ std::string ToJson(const JobSpec& spec) {
 }
 
 StatusOr<JobSpec> FromJson(std::string_view json) {
-  const Json root = Json::parse(json, nullptr, /*allow_exceptions=*/false);
-  if (root.is_discarded()) return absl::InvalidArgumentError("the resolved job is not JSON");
+  bool too_deep = false;
+  const auto watch = [&too_deep](int depth, Json::parse_event_t, Json&) {
+    too_deep = too_deep || depth > kMaxDepth;
+    return !too_deep;
+  };
+  const Json root = Json::parse(json, watch, /*allow_exceptions=*/false);
+  if (too_deep || root.is_discarded())
+    return absl::InvalidArgumentError(
+        StrCat("the resolved job is not JSON of at most ", kMaxDepth, " levels"));
   JobSpec spec;
   std::vector<Problem> problems;
   ReadTree(root, spec, problems);

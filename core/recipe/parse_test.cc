@@ -72,6 +72,18 @@ TEST(ParseJobTest, TooDeepAndTooLongAreRefused) {
   EXPECT_THAT(ErrorOf(std::string(2 << 20, 'x')), HasSubstr("bytes"));
 }
 
+TEST(ParseJobTest, ManyValuesBelowALongKeyAreRefused) {
+  std::string text = std::string(500'000, 'k') + ": [";
+  for (int i = 0; i < 50'000; ++i) text += "1, ";
+  EXPECT_THAT(ErrorOf(text + "1]\n"), HasSubstr("keys too long"));
+}
+
+TEST(ParseJobTest, MoreKeysThanAnyJobHasAreRefused) {
+  std::string text;
+  for (int i = 0; i < 5000; ++i) text += StrCat("k", i, ": 1\n");
+  EXPECT_THAT(ErrorOf(text), HasSubstr("more than 4096 keys"));
+}
+
 TEST(ParseJobTest, MissingModelAndDataAreNamedTogether) {
   const std::string error = ErrorOf("name: x\n");
   EXPECT_THAT(error, HasSubstr("model: is missing"));

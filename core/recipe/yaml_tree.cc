@@ -17,6 +17,9 @@ using Json = nlohmann::ordered_json;
 constexpr size_t kMaxBytes = 1 << 20;
 constexpr size_t kMaxDepth = 64;
 constexpr size_t kMaxNodes = 100'000;
+constexpr size_t kMaxKeys = 4096;  // Of one map: they are compared one by one.
+constexpr size_t kMaxPathBytes =
+    16 << 20;  // Of all values together: below a long key, every value's path is long.
 
 struct StopReading {};  // Thrown through yaml-cpp only, caught in ReadYaml.
 
@@ -85,18 +88,28 @@ class TreeBuilder : public YAML::EventHandler {
     return top.path.empty() ? top.key : StrCat(top.path, ".", top.key);
   }
 
+  // Remembers where the value that begins here stands, and answers its path.
+  std::string NoteLine(const YAML::Mark& mark) {
+    std::string path = ChildPath();
+    path_bytes_ += path.size();
+    if (path_bytes_ > kMaxPathBytes) Stop(mark, "keys too long for so many values below them");
+    tree_.lines[path] = mark.line + 1;
+    return path;
+  }
+
   bool ExpectsKey() const { return !levels_.empty() && levels_.back().value.is_object() && !levels_.back().has_key; }
 
   void Scalar(const YAML::Mark& mark, YAML::anchor_t anchor, Json value, const std::string& text) {
     Count(mark, anchor);
     if (ExpectsKey()) {
       Level& top = levels_.back();
+      if (top.value.size() == kMaxKeys) Stop(mark, StrCat("more than ", kMaxKeys, " keys in one place"));
       if (top.value.contains(text)) Stop(mark, StrCat("key '", text, "' appears twice"));
       top.key = text;
       top.has_key = true;
       return;
     }
-    tree_.lines[ChildPath()] = mark.line + 1;
+    NoteLine(mark);
     Add(std::move(value));
   }
 
@@ -104,9 +117,8 @@ class TreeBuilder : public YAML::EventHandler {
     Count(mark, anchor);
     if (ExpectsKey()) Stop(mark, "a key must be a plain word");
     if (levels_.size() >= kMaxDepth) Stop(mark, StrCat("more than ", kMaxDepth, " levels"));
-    const std::string path = ChildPath();
-    tree_.lines[path] = mark.line + 1;
-    levels_.push_back({std::move(value), path, "", false});
+    std::string path = NoteLine(mark);
+    levels_.push_back({std::move(value), std::move(path), "", false});
   }
 
   void Close() {
@@ -132,6 +144,7 @@ class TreeBuilder : public YAML::EventHandler {
   YamlTree& tree_;
   std::vector<Level> levels_;
   size_t nodes_ = 0;
+  size_t path_bytes_ = 0;
 };
 
 }  // namespace

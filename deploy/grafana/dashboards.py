@@ -43,6 +43,8 @@ JOB_ROWS = {
                                f" / (deriv(finetune_train_step{{{JOB}}}{RATE}) > 0)"),
         stat("Since the last step", "s", f"time() - finetune_train_last_progress_timestamp_seconds{{{JOB}}}"),
         stat("Loss", "none", f"finetune_train_loss{{{JOB}}}"),
+        panel("What it is", "none", (f"finetune_job_info{{{JOB}}}", "{{method}} of {{base_model}}, {{world_size}} rank(s)"),
+              kind="stat", width=24),
     ],
     "Learning": [
         panel("Loss", "none", (f"finetune_train_loss{{{JOB}}}", "training"), (f"finetune_eval_loss{{{JOB}}}", "held out")),
@@ -52,6 +54,10 @@ JOB_ROWS = {
     "Speed": [
         panel("Tokens a second", "none", f"rate(finetune_train_tokens_total{{{JOB}}}{RATE})"),
         panel("Steps a second", "none", f"deriv(finetune_train_step{{{JOB}}}{RATE})"),
+        panel("Samples a second", "none", f"rate(finetune_train_samples_total{{{JOB}}}{RATE})"),
+        panel("Time of a step", "s", *((f"histogram_quantile({q}, sum by (le) "
+                                        f"(rate(finetune_train_step_duration_seconds_bucket{{{JOB}}}{RATE})))", legend)
+                                       for q, legend in ((0.5, "median"), (0.95, "95 %")))),
         panel("Skipped steps (gradients not finite)", "none", f"increase(finetune_train_skipped_steps_total{{{JOB}}}{RATE})"),
     ],
     "The node that trains it": [

@@ -64,6 +64,10 @@ Probe::Probe()
     for (const char* kind : {"jobs", "events"}) watch_ends_.Add({{"kind", kind}, {"reason", reason}});
   }
   checkpoints_rejected_.Add({{"reason", "stale_epoch"}});
+  // What a store answers when it cannot write: no space, or an error of the disk.
+  for (const char* code : {"RESOURCE_EXHAUSTED", "DATA_LOSS"}) store_errors_.Add({{"code", code}});
+  for (const char* method : {"ReportRank", "PushRecords", "PushLogs", "CommitCheckpoint"})
+    stale_.Add({{"method", method}});
   leader_.Set(1);
 }
 

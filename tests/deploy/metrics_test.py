@@ -23,8 +23,6 @@ PROMTOOL = os.path.join(PROGRAMS, "promtool")
 ALERTS = os.path.join(DEPLOY, "prometheus", "alerts.yaml")
 SCRAPE_SECONDS = 0.5
 RANGE = "10s"
-# Counters whose first series appears with the first trouble; all others are there in a healthy run.
-ONLY_IN_TROUBLE = {"finetune_store_errors_total", "finetune_stale_epoch_rejections_total"}
 
 
 def fetch(url):
@@ -150,8 +148,7 @@ class MetricsTest(daemons.DaemonTest):
         self.assertNotIn("$", filled)
         for metric in metrics_of(expression):
             base = re.sub(r"_(bucket|sum|count)$", "", metric)
-            if base not in ONLY_IN_TROUBLE:
-                self.assertTrue(f"# TYPE {base} " in scraped, f"{metric} is exposed by neither daemon")
+            self.assertTrue(f"# TYPE {base} " in scraped, f"{metric} is exposed by neither daemon")
         daemons.wait_for(f"an answer to {filled}", lambda: server.has_data(filled), 20, pause=0.3)
 
     def check_labels(self, server):

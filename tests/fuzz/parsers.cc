@@ -1,94 +1,42 @@
 #include "tests/fuzz/parsers.h"
 
-#include <vector>
-
-#include "core/base/file.h"
-#include "core/records/record_file.h"
-#include "core/recipe/parse.h"
-#include "worker/data/record.h"
-#include "worker/data/token_cache.h"
-#include "worker/tokenizer/tokenizer.h"
-#include "worker/weights/gguf.h"
-#include "worker/weights/pickle.h"
-#include "worker/weights/safetensors.h"
-#include "worker/weights/unpickler.h"
+#include "tests/fuzz/readers.h"
 
 namespace ft::fuzz {
 namespace {
 
-namespace fs = std::filesystem;
-
-constexpr uint64_t kMaxTensorBytes = 1 << 20;
-
-Status ReadTensors(const weights::TensorSource& source) {
-  for (const weights::TensorInfo& info : source.tensors()) {
-    ASSIGN_OR_RETURN(const uint64_t size, weights::StoredBytes(info.dtype, info.elements()));
-    if (size > kMaxTensorBytes) continue;
-    std::vector<std::byte> bytes(size);
-    RETURN_IF_ERROR(source.ReadBytes(info, bytes));
-  }
-  return absl::OkStatus();
-}
-
-template <typename File>
-Status ReadWeights(const fs::path& path) {
-  ASSIGN_OR_RETURN(const auto file, File::Open(path));
-  return ReadTensors(*file);
-}
-
-Status ReadGguf(const fs::path& path) {
-  ASSIGN_OR_RETURN(const auto file, weights::GgufFile::Open(path));
-  RETURN_IF_ERROR(weights::GgufConfigJson(*file).status());
-  return ReadTensors(*file);
-}
-
-Status ReadPickle(const fs::path& path) {
-  ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path));
-  return weights::UnpickleStateDict(bytes).status();
-}
-
-Status ReadTokenizer(const fs::path& path) {
-  ASSIGN_OR_RETURN(const auto tokenizer, tokenizer::OpenTokenizer(path.parent_path()));
-  ASSIGN_OR_RETURN(const std::vector<int32_t> ids, tokenizer->Encode("Hello <|im_end|> \xe4\xbd\xa0\xe5\xa5\xbd 123"));
-  tokenizer->Decode(ids);
-  return absl::OkStatus();
-}
-
-Status ReadRecords(const fs::path& path) {
-  ASSIGN_OR_RETURN(const auto reader, data::OpenRecords(path, {}));
-  while (true) {
-    ASSIGN_OR_RETURN(const auto record, reader->Next());
-    if (!record.has_value()) return absl::OkStatus();
-  }
-}
-
-Status ReadJobFile(const fs::path& path) {
-  ASSIGN_OR_RETURN(const std::string yaml, ReadFile(path));
-  return recipe::ParseJob(yaml, "job.yaml").status();
-}
-
-Status ReadSpool(const fs::path& path) { return records::ReadRecords(path).status(); }
-
-Status ReadTokenCache(const fs::path& path) {
-  ASSIGN_OR_RETURN(const data::TokenCache cache, data::TokenCache::Open(path, /*verify=*/false));
-  for (int64_t i = 0; i < cache.samples(); ++i) data::SupervisedTokens(cache.at(i));
-  return absl::OkStatus();
-}
-
 constexpr Parser kParsers[] = {
-    {"safetensors", "model.safetensors", ReadWeights<weights::SafetensorsFile>},
-    {"torch", "pytorch_model.bin", ReadWeights<weights::TorchFile>},
+    {"safetensors", "model.safetensors", ReadSafetensors},
+    {"torch", "pytorch_model.bin", ReadTorch},
     {"pickle", "data.pkl", ReadPickle},
     {"gguf", "model.gguf", ReadGguf},
+    {"weight_index", "model.safetensors.index.json", ReadWeightIndex},
+    {"model_config", "config.json", ReadModelConfig},
+    {"adapter_config", "adapter_config.json", ReadAdapterConfig},
     {"tokenizer", "tokenizer.json", ReadTokenizer},
     {"tiktoken", "qwen.tiktoken", ReadTokenizer},
-    {"json", "data.json", ReadRecords},
-    {"csv", "data.csv", ReadRecords},
-    {"txt", "data.txt", ReadRecords},
-    {"xlsx", "data.xlsx", ReadRecords},
-    {"job", "job.yaml", ReadJobFile},
-    {"spool", "records.ftr", ReadSpool},
+    {"tokenizer_config", "tokenizer_config.json", ReadTokenizerConfig},
+    {"chat_template", "chat_template.jinja", ReadChatTemplate},
+    {"jinja", "template.jinja", ReadJinja},
+    {"encode", "text.txt", EncodeText},
+    {"json", "data.json", ReadDataRecords},
+    {"csv", "data.csv", ReadDataRecords},
+    {"txt", "data.txt", ReadDataRecords},
+    {"xlsx", "data.xlsx", ReadDataRecords},
+    {"sheet", "sheet.parts", ReadSheetParts},
+    {"number_format", "number.bin", ReadNumberFormat},
+    {"tokens", "tokens.jsonl", ReadTokenSamples},
+    {"prepare", "data.jsonl", PrepareData},
     {"cache", "data.ftt", ReadTokenCache},
+    {"job", "job.yaml", ReadJobFile},
+    {"overrides", "set.txt", ReadOverrides},
+    {"resolved_job", "job.json", ReadResolvedJob},
+    {"config", "finetuned.yaml", ReadDaemonConfig},
+    {"spool", "records.ftr", ReadSpool},
+    {"record", "record.pb", ReadRecord},
+    {"ledger", "entry.json", ReadLedgerEntry},
+    {"rank_state", "rank.json", ReadRankState},
+    {"terminal", "text.txt", ShowText},
 };
 
 }  // namespace

@@ -55,6 +55,27 @@ def gguf():
     return head + bytes(-len(head) % 32) + bytes(4 * 8 * 4)
 
 
+def gguf_with_vocabulary():
+    """A header that carries a tokenizer: every byte, one merge and an end-of-text token."""
+    def text(value):
+        data = value.encode()
+        return struct.pack("<Q", len(data)) + data
+
+    def texts(key, values):
+        return text(key) + struct.pack("<IIQ", 9, 8, len(values)) + b"".join(map(text, values))
+
+    letters = byte_letters()
+    tokens = [letters[byte] for byte in range(256)] + ["he", "<|im_end|>"]
+    metadata = [text("general.architecture") + struct.pack("<I", 8) + text("llama"),
+                text("tokenizer.ggml.model") + struct.pack("<I", 8) + text("gpt2"),
+                texts("tokenizer.ggml.tokens", tokens), texts("tokenizer.ggml.merges", ["h e"]),
+                text("tokenizer.ggml.token_type") + struct.pack("<IIQ", 9, 5, 258) + struct.pack("<258i", *[1] * 257, 3),
+                text("tokenizer.ggml.eos_token_id") + struct.pack("<II", 4, 257)]
+    tensors = text("token_embd.weight") + struct.pack("<IQQIQ", 2, 1, 258, 0, 0)
+    head = b"GGUF" + struct.pack("<IQQ", 3, 1, len(metadata)) + b"".join(metadata) + tensors
+    return head + bytes(-len(head) % 32) + bytes(258 * 4)
+
+
 def byte_letters():
     """The printable character of every byte, as byte-level vocabularies write it."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
@@ -111,23 +132,89 @@ def cache():
     return content + hashlib.sha256(content).digest()
 
 
-SEEDS = {
+def sheet():
+    """What ReadSheetParts takes apart: sheet, workbook, shared strings, styles."""
+    rows = ('<worksheet><sheetData><row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" t="s"><v>1</v></c></row>'
+            '<row r="2"><c r="A2" t="inlineStr"><is><t>x_x000D_y</t></is></c><c r="B2" s="1"><v>45235.5</v></c></row>'
+            '<row r="3"><c r="A3" t="str"><f>A2</f><v>z</v></c><c r="B3" t="e"><v>#N/A</v></c></row></sheetData></worksheet>')
+    book = ('<workbook xmlns:r="r"><workbookPr date1904="1"/><sheets><sheet name="Data" sheetId="1" r:id="r1"/></sheets>'
+            '</workbook>')
+    strings = '<sst><si><t>Q</t></si><si><r><t>A</t></r><r><t> b</t></r></si></sst>'
+    styles = ('<styleSheet><numFmts><numFmt numFmtId="164" formatCode="yyyy\\-mm\\-dd"/></numFmts><cellXfs>'
+              '<xf numFmtId="0"/><xf numFmtId="164"/></cellXfs></styleSheet>')
+    return "\f".join((rows, book, strings, styles)).encode()
+
+
+TEMPLATE = ("{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + "
+            "'\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}").encode()
+
+JINJA = [TEMPLATE,
+         b"{%- set ns = namespace(first=true) -%}{% for m in messages if m.role != 'system' %}{% set ns.first = false %}"
+         b"{{ loop.index0 ~ ':' ~ m.content | trim | upper }}{% if not loop.last %}, {% endif %}{% else %}none{% endfor %}"
+         b"{{ messages[0]['content'][1:-1] if messages is defined and tools is none else bos_token }}",
+         b"{% macro x() %}{% endmacro %}", b"{% generation %}{{ messages | length // 2 % 3 }}{% endgeneration %}"
+         b"{{ messages | map(attribute='role') | join('-') }}{{ [1, 2, 3] | tojson(indent=2) }}{{ 'a,b'.split(',') | last }}"]
+
+LLAMA = {"model_type": "llama", "vocab_size": 32, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4,
+         "num_key_value_heads": 2, "intermediate_size": 32, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
+         "rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                          "original_max_position_embeddings": 8192}}
+
+ADAPTER = {"peft_type": "LORA", "r": 8, "lora_alpha": 16, "lora_dropout": 0.0, "target_modules": ["q_proj", "v_proj"],
+           "bias": "none", "task_type": "CAUSAL_LM", "base_model_name_or_path": "m"}
+
+JOB = (b"name: \xe5\x8c\xbb\xe7\x96\x97\nmodel: {source: ./m, dtype: bf16}\ndata:\n  - source: d.xlsx\n    map: {system: S, input: Q, "
+       b"output: A}\n    template: qwen_chat\nmethod: {kind: qlora, rank: 8, targets: [q_proj]}\ntrain:\n  epochs: 2\n"
+       b"  optimizer: {kind: adamw, lr: 2.0e-4, betas: [0.9, 0.999]}\n  schedule: {kind: cosine, warmup: 0.03}\n"
+       b"resources: {device_memory: 20GiB}\nlabels: {a: b}\n")
+
+DIALOGUES = [b'{"instruction": "Add", "input": "1 2", "output": "3"}\n{"instruction": "Hi", "output": "Ho"}\n',
+             b'{"conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]}\n',
+             b'{"messages": [{"role": "system", "content": "S"}, {"role": "user", "content": "Q"}, '
+             b'{"role": "assistant", "content": "A"}]}\n',
+             b'{"conversation": [{"system": "S", "input": "Q", "output": "A"}, {"input": "R", "output": "B"}]}\n',
+             b'{"text": "plain text to learn"}\n', b'{"input_ids": [1, 2, 3], "labels": [-100, 2, 3]}\n']
+
+# A name that begins with "good" is a promise that the file is accepted.
+GOOD = {
     "safetensors": [safetensors()], "torch": [torch()], "pickle": [pickle()], "gguf": [gguf()], "tokenizer": [tokenizer()],
-    "tiktoken": [tiktoken()], "xlsx": [xlsx()], "spool": [spool()], "cache": [cache()],
+    "tiktoken": [tiktoken()], "xlsx": [xlsx()], "spool": [spool()], "cache": [cache()], "sheet": [sheet()],
+    "weight_index": [b'{"metadata": {"total_size": 8}, "weight_map": {"a": "x-1.safetensors", "b": "x-2.safetensors"}}'],
+    "model_config": [json.dumps(LLAMA).encode()], "adapter_config": [json.dumps(ADAPTER).encode()],
+    "tokenizer_config": [json.dumps({"bos_token": "<|endoftext|>", "eos_token": {"content": "<|im_end|>"},
+                                     "chat_template": TEMPLATE.decode()}).encode()],
+    "chat_template": [TEMPLATE], "jinja": [JINJA[0], JINJA[1], JINJA[3]],
+    "encode": ["hello world, <|im_end|> 你好 1234's\n\t ﬁ é\u0301".encode()],
     "json": [b'[{"a": "x", "b": [1, {"c": null}]}, {"a": "\\u00e9\\n", "b": -1.5e3}]', b'{"a": 1}\n{"a": true}\n'],
     "csv": [b'q,a\n"x, ""y""\nz",1\n', "\ufeffq;a\nä;ö\n".encode()],
     "txt": ["one\n\ntwo 你好\n".encode(), "甲乙\n".encode("gb18030"), "a\nb\n".encode("utf-16")],
-    "job": [b"model: ./m\ndata: [{source: d.jsonl, format: tokens}]\nmethod: {kind: lora, rank: 8}\ntrain: {epochs: 2}\n"],
+    "number_format": [struct.pack("<d", 45235.6) + code.encode() for code in
+                      ("General", "yyyy-mm-dd hh:mm:ss", '#,##0.00;[Red]-#,##0.00;"zero"', "0.00E+00", "[h]:mm", "0%")],
+    "tokens": [DIALOGUES[5]], "prepare": DIALOGUES,
+    "job": [b"model: ./m\ndata: [{source: d.jsonl, format: tokens}]\nmethod: {kind: lora, rank: 8}\ntrain: {epochs: 2}\n", JOB],
+    "overrides": [b"train.optimizer.lr=1e-4\n" + JOB],
+    "resolved_job": [b'{"model": {"source": "m"}, "data": [{"source": "d"}], "train": {"optimizer": {"betas": [0.9, 0.99]}}}'],
+    "config": [b"data: /var/lib/x\ncores: 2\nshared: true\nlease: 15s\nroots: [/a, /b]\nlabels: {zone: a}\n"],
+    "record": [b"\x08\x01\x1a\0", b"\x08\x02\x42\0", b"\x08\x03\x1a\x0b\x08\x05\x11\0\0\0\0\0\0\xf0\x3f"],
+    "ledger": [json.dumps({"step": 3, "samples": "ab" * 32, "gradient": "cd" * 32, "weights": "ef" * 32,
+                           "tensors": {"layers.0.q": ["01" * 8, "23" * 8]}}).encode()],
+    "rank_state": [b'{"job_id": "j-1", "epoch": 3, "rank": 0, "kind": "TRAIN", "pid": 42, "boot_id": "b", "start_ticks": 7, '
+                   b'"wait_status": 9, "strict": true, "end_reason": "lease"}'],
+    "terminal": ["医疗问答 \x1b[31mred e\u0301 👩‍👩‍👧 ok".encode()],
 }
+# Starting points only.
+OTHER = {"sheet": [sheet().replace(b"</sheetData>", b'</sheetData><mergeCells><mergeCell ref="A4:B5"/></mergeCells>')],
+         "overrides": [b"data[0].source=x.jsonl\n" + JOB], "gguf": [gguf_with_vocabulary()], "jinja": [JINJA[2]], "job": [b"model: *a\n", b"a: &x [1]\nb: *x\n"]}
 
 
 def main():
-    for name, files in SEEDS.items():
-        folder = os.path.join(sys.argv[1], name)
-        os.makedirs(folder, exist_ok=True)
-        for number, content in enumerate(files):
-            with open(os.path.join(folder, f"good{number}"), "wb") as file:
-                file.write(content)
+    for kind, seeds in (("good", GOOD), ("other", OTHER)):
+        for name, files in seeds.items():
+            folder = os.path.join(sys.argv[1], name)
+            os.makedirs(folder, exist_ok=True)
+            for number, content in enumerate(files):
+                with open(os.path.join(folder, f"{kind}{number}"), "wb") as file:
+                    file.write(content)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ TEST(PeftConfig, OptionsThatChangeTheResultAreRefusedByName) {
 
 TEST(PeftConfig, BrokenFilesAreRefused) {
   for (const char* text : {"", "[]", "{}", R"({"r": 0, "lora_alpha": 1, "target_modules": ["a"]})",
+                           R"({"r": 4294967300, "lora_alpha": 1, "target_modules": ["a"]})",
                            R"({"r": 4, "lora_alpha": 1, "target_modules": []})",
                            R"({"r": 4, "lora_alpha": 1, "target_modules": [3]})",
                            R"({"peft_type": "IA3", "r": 4, "lora_alpha": 1, "target_modules": ["a"]})"}) {

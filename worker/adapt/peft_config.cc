@@ -44,8 +44,10 @@ StatusOr<PeftConfig> ParsePeftConfig(std::string_view json_text, std::string_vie
   if (!rank.is_number_integer() || !alpha.is_number() || !dropout.is_number()) {
     return bad("r, lora_alpha and lora_dropout must be numbers");
   }
-  PeftConfig config{.rank = rank.get<int>(), .alpha = alpha.get<double>(), .dropout = dropout.get<double>()};
-  if (config.rank < 1 || config.rank > 1024) return bad("r must be from 1 to 1024");
+  const auto whole_rank = rank.get<int64_t>();
+  if (whole_rank < 1 || whole_rank > 1024) return bad("r must be from 1 to 1024");
+  PeftConfig config{
+      .rank = static_cast<int>(whole_rank), .alpha = alpha.get<double>(), .dropout = dropout.get<double>()};
   if (targets.is_string() && targets == "all-linear") {
     config.targets = {"all-linear"};
   } else if (targets.is_array() && !targets.empty()) {

@@ -57,7 +57,9 @@ Agent::Agent(Config config, UniqueFd supervisor)
     });
   };
   host_.observe = [this](const RankKey& key, const wpb::RankRecord& record) {
-    if (key.rank == 0) probe_.OnRecord(key.job_id, record);
+    if (key.rank != 0) return;
+    if (record.has_step() && !probe_.Knows(key.job_id)) probe_.OnJob(key.job_id, ReadJobInfo(key));
+    probe_.OnRecord(key.job_id, record);
   };
 }
 
@@ -129,7 +131,7 @@ void Agent::OnSupervisorMessage(process::Message message) {
     const auto it = runs_.find(process::KeyFromJson(body));
     if (it == runs_.end()) return;
     if (op == "failed") {
-      it->second->OnNotStarted(body.value("message", ""));
+      it->second->OnNotStarted(body.value("failure_class", ""), body.value("message", ""));
     } else {
       it->second->OnExited(body.value("wait_status", 0), body.value("end_reason", ""));
       probe_.OnExit(body.value("wait_status", 0));
@@ -152,6 +154,12 @@ void Agent::OnRankState(const nlohmann::json& body, UniqueFd control) {
   const auto run = NewRun(rank->key, kind);
   run->OnProcess(*rank, std::move(control));
   run->Tick();
+}
+
+JobInfo Agent::ReadJobInfo(const RankKey& key) const {
+  const std::filesystem::path attempt = config_.RunsDir() / key.job_id / "attempts" / StrCat(key.epoch);
+  const StatusOr<std::string> text = ReadFile(attempt / "job.json", 16 << 20);
+  return text.ok() ? JobInfoOf(*text) : JobInfo();
 }
 
 std::vector<finetune::v1::Device> Agent::Devices() {

@@ -59,6 +59,8 @@ class Agent {
   void OpenCommandStream();
   void OnCommandStreamEnded(const CommandReader* reader, const Status& status);
   std::vector<finetune::v1::Device> Devices();
+  // What the attempt's job.json says; empty when it cannot be read.
+  JobInfo ReadJobInfo(const RankKey& key) const;
 
   // Commands. Each returns what to acknowledge with; empty = done.
   std::string Handle(const wpb::Command& command);

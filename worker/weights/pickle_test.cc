@@ -160,6 +160,15 @@ TEST(Unpickler, RefusesViewsOutsideTheirStorage) {
   EXPECT_THAT(Refusal(OneTensor(overflowing)), HasSubstr("overflow"));
 }
 
+// Both would be copied again and again by a pickle of a few bytes a copy.
+TEST(Unpickler, RefusesLongCallsAndLongStorageKeys) {
+  const std::string parameter = Global("torch._utils", "_rebuild_parameter");
+  EXPECT_THAT(Refusal(OneTensor(parameter + Counts(std::vector<int32_t>(17, 1)) + "R")),
+              HasSubstr("calls with 17 values"));
+  const std::string storage = Storage("FloatStorage", std::string(65, 'k'), 1);
+  EXPECT_THAT(Refusal(OneTensor(TensorOf(storage, 0, {1}, {1}))), HasSubstr("impossible size or key"));
+}
+
 TEST(Unpickler, RefusesWhatIsNoDictionaryOfTensors) {
   EXPECT_THAT(Refusal("\x80\x02N."), HasSubstr("no dictionary"));
   EXPECT_THAT(Refusal(DictOf(Text("epoch") + Int(3))), HasSubstr("'epoch' is no tensor"));

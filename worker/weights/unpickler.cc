@@ -16,7 +16,10 @@ namespace {
 constexpr size_t kMaxValues = 1'000'000;
 constexpr size_t kMaxStack = 1'000'000;
 constexpr size_t kMaxMarks = 1000;
+constexpr size_t kMaxArguments = 16;
 constexpr size_t kMaxNameBytes = 1024;
+// Of a storage, in practice a number. Every tensor that names a storage holds a copy.
+constexpr size_t kMaxKeyBytes = 64;
 
 using Ref = uint32_t;  // Index of a value. Values refer to each other by it, so no cycle or depth can hurt.
 
@@ -368,6 +371,9 @@ Status Unpickler::Reduce() {
   const Callable* callable = As<Callable>(callable_ref);
   const Tuple* tuple = As<Tuple>(args_ref);
   if (callable == nullptr || tuple == nullptr) return Refused("it calls something that is no function");
+  // Copied, because pushing moves the values; a longer one calls nothing that is known here.
+  if (tuple->items.size() > kMaxArguments)
+    return Refused(StrCat("it calls with ", tuple->items.size(), " values"));
   const std::vector<Ref> args = tuple->items;
   switch (*callable) {
     case Callable::kOrderedDict:
@@ -396,7 +402,7 @@ Status Unpickler::PersistentId() {
   if (kind == nullptr || *kind != "storage" || type == nullptr || key == nullptr || elements == nullptr) {
     return Refused("a storage is not described by type, key and size");
   }
-  if (*elements < 0 || key->size() > kMaxNameBytes) return Refused("a storage has an impossible size or key");
+  if (*elements < 0 || key->size() > kMaxKeyBytes) return Refused("a storage has an impossible size or key");
   storages_.push_back({type->dtype, *key, static_cast<uint64_t>(*elements)});
   return Push(Storage{storages_.size() - 1});
 }

@@ -1,0 +1,163 @@
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/check.h"
+#include "core/base/file.h"
+#include "tests/fuzz/readers.h"
+#include "tests/support/temp_dir.h"
+#include "worker/adapt/peft_config.h"
+#include "worker/data/chat_template.h"
+#include "worker/data/jinja.h"
+#include "worker/model/family.h"
+#include "worker/prepare/model_files.h"
+#include "worker/tokenizer/tiny_tokenizer.h"
+#include "worker/tokenizer/tokenizer.h"
+
+namespace ft::fuzz {
+namespace {
+
+namespace fs = std::filesystem;
+using data::jinja::Dict;
+using data::jinja::Value;
+
+// Small enough that an input of 64 KiB ends within seconds under the sanitizers.
+constexpr data::JinjaLimits kLimits = {.max_steps = 100'000, .max_output_bytes = 1 << 20};
+
+constexpr std::string_view kText = "Hello <|im_end|> \xe4\xbd\xa0\xe5\xa5\xbd 123";
+
+Value Message(const std::string& role, const std::string& content) {
+  Dict message;
+  message.Set("role", Value::String(role));
+  message.Set("content", Value::String(content));
+  return *Value::FromDict(std::move(message));
+}
+
+Dict Variables() {
+  Dict variables;
+  variables.Set("messages",
+                *Value::FromList({Message("system", "Be brief."), Message("user", "Gr\xc3\xbc\xc3\x9f dich"),
+                                  Message("assistant", " Hello! ")}));
+  variables.Set("bos_token", Value::String("<s>"));
+  variables.Set("eos_token", Value::String("</s>"));
+  variables.Set("add_generation_prompt", Value::Bool(true));
+  variables.Set("tools", Value::None());
+  return variables;
+}
+
+const data::Conversation& TwoTurns() {
+  static const data::Conversation turns = {{.system = "S", .input = "Q1", .output = "A1"},
+                                           {.input = "Q2", .output = "\xe7\xad\x94"}};
+  return turns;
+}
+
+// Renders and tokenises with the template that came with the tokenizer, as prepare and chat do.
+Status UseOwnTemplate(const tokenizer::Tokenizer& tokenizer) {
+  ASSIGN_OR_RETURN(const data::ChatTemplate chat, data::ChatTemplate::Open("model", tokenizer));
+  ASSIGN_OR_RETURN(const data::Rendered rendered, chat.Render(TwoTurns()));
+  size_t end = 0;
+  for (const data::ByteSpan& span : rendered.supervised) {
+    FT_CHECK(span.begin >= end && span.begin <= span.end && span.end <= rendered.text.size());
+    end = span.end;
+  }
+  RETURN_IF_ERROR(chat.RenderPrompt(TwoTurns(), {.input = "Q3"}).status());
+  chat.StopIds(tokenizer);
+  return data::TokenizeConversation(tokenizer, chat, TwoTurns(), data::TokenizeMode::kWhole).status();
+}
+
+// A vocabulary beside which `path` is read; written once a folder.
+Status WriteVocabularyBeside(const fs::path& path, const nlohmann::json& config) {
+  const fs::path folder = path.parent_path();
+  std::error_code error;
+  if (fs::exists(folder / "tokenizer.json", error)) return absl::OkStatus();
+  RETURN_IF_ERROR(WriteFileDurably(folder / "tokenizer.json", tokenizer::TinyTokenizerJson().dump()));
+  if (config.is_null()) return absl::OkStatus();
+  return WriteFileDurably(folder / "tokenizer_config.json", config.dump());
+}
+
+std::unique_ptr<tokenizer::Tokenizer> OpenWith(const nlohmann::json& normalizer) {
+  const ft::testing::TempDir dir;
+  nlohmann::json root = tokenizer::TinyTokenizerJson();
+  root["normalizer"] = normalizer;
+  tokenizer::WriteTinyTokenizer(dir.path(), root, tokenizer::TinyTokenizerConfig());
+  auto opened = tokenizer::OpenTokenizer(dir.path());
+  FT_CHECK(opened.ok()) << opened.status();
+  return *std::move(opened);
+}
+
+// Without normalisation every text comes back from its ids; with it, at least every token lies within the
+// text.
+Status EncodeWith(const tokenizer::Tokenizer& tokenizer, std::string_view text, bool comes_back) {
+  ASSIGN_OR_RETURN(const std::vector<int32_t> plain, tokenizer.Encode(text, {.parse_special = false}));
+  if (comes_back) FT_CHECK(tokenizer.Decode(plain) == text);
+  ASSIGN_OR_RETURN(const std::vector<tokenizer::EncodedToken> tokens, tokenizer.EncodeWithOffsets(text));
+  for (const tokenizer::EncodedToken& token : tokens) {
+    FT_CHECK(token.begin <= token.end && token.end <= text.size()) << token.begin << " " << token.end;
+    FT_CHECK(token.id >= 0 && token.id < tokenizer.vocab_size()) << token.id;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+Status ReadModelConfig(const fs::path& path) {
+  prepare::VocabSizeOf(path.parent_path()).IgnoreError();
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  ASSIGN_OR_RETURN(const model::DecoderConfig config, model::ParseConfig(text, "config.json"));
+  model::CanonicalName(config, "model.layers.0.self_attn.rotary_emb.inv_freq");
+  return absl::OkStatus();
+}
+
+Status ReadAdapterConfig(const fs::path& path) {
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  ASSIGN_OR_RETURN(const adapt::PeftConfig config, adapt::ParsePeftConfig(text, "adapter_config.json"));
+  const StatusOr<adapt::PeftConfig> again =
+      adapt::ParsePeftConfig(adapt::PeftConfigJson(config), "adapter_config.json");
+  FT_CHECK(again.ok() && again->rank == config.rank) << again.status();
+  return absl::OkStatus();
+}
+
+Status ReadTokenizer(const fs::path& path) {
+  ASSIGN_OR_RETURN(const auto tokenizer, tokenizer::OpenTokenizer(path.parent_path()));
+  ASSIGN_OR_RETURN(const std::vector<int32_t> ids, tokenizer->Encode(kText));
+  tokenizer->Decode(ids);
+  return absl::OkStatus();
+}
+
+Status ReadTokenizerConfig(const fs::path& path) {
+  RETURN_IF_ERROR(WriteVocabularyBeside(path, nullptr));
+  ASSIGN_OR_RETURN(const auto tokenizer, tokenizer::OpenTokenizer(path.parent_path()));
+  return UseOwnTemplate(*tokenizer);
+}
+
+Status ReadChatTemplate(const fs::path& path) {
+  RETURN_IF_ERROR(WriteVocabularyBeside(path, tokenizer::TinyTokenizerConfig()));
+  ASSIGN_OR_RETURN(const auto tokenizer, tokenizer::OpenTokenizer(path.parent_path()));
+  return UseOwnTemplate(*tokenizer);
+}
+
+Status ReadJinja(const fs::path& path) {
+  static const Dict variables = Variables();
+  ASSIGN_OR_RETURN(const std::string source, ReadFile(path));
+  ASSIGN_OR_RETURN(const data::JinjaTemplate parsed, data::JinjaTemplate::Parse(source));
+  ASSIGN_OR_RETURN(const data::JinjaTemplate::Output output, parsed.Render(variables, kLimits));
+  for (const auto* ranges : {&output.expressions, &output.generated}) {
+    for (const data::OutputRange& range : *ranges) {
+      FT_CHECK(range.begin <= range.end && range.end <= output.text.size())
+          << range.begin << " " << range.end;
+    }
+  }
+  return absl::OkStatus();
+}
+
+Status EncodeText(const fs::path& path) {
+  static const auto plain = OpenWith(nullptr);
+  static const auto nfc = OpenWith({{"type", "NFC"}});
+  static const auto nfkc = OpenWith({{"type", "NFKC"}});
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  RETURN_IF_ERROR(EncodeWith(*plain, text, /*comes_back=*/true));
+  RETURN_IF_ERROR(EncodeWith(*nfc, text, /*comes_back=*/false));
+  return EncodeWith(*nfkc, text, /*comes_back=*/false);
+}
+
+}  // namespace ft::fuzz
