@@ -323,7 +323,7 @@ std::vector<std::string> Cluster::CheckArguments() const {
                                    "--node-loss",
                                    options_.node_loss,
                                    "--progress",
-                                   "20s"};
+                                   "60s"};
   for (const auto& [node, pid] : workers_) {
     argv.insert(argv.end(), {"--worker", WorkerDir(node).string()});
   }

@@ -117,7 +117,8 @@ void CheckVerdict(const Timeline& timeline, const Life& life, const Bounds& boun
   }
   if (!witness) {
     const int64_t silence = life.dead - silent_since;
-    if (silence < absl::ToInt64Nanoseconds(bounds.node_loss) - kSmallSlack)
+    // The event of its beginning may have been written down late.
+    if (silence < absl::ToInt64Nanoseconds(bounds.node_loss) - kSlack)
       out.push_back(StrCat(who, "after a silence of ", Seconds(silence), " s"));
     return;
   }
