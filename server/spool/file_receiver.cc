@@ -51,8 +51,9 @@ Status FileReceiver::Append(int64_t offset, const std::string& data) {
   const int64_t known = received_ - offset;
   if (known >= static_cast<int64_t>(data.size())) return absl::OkStatus();
   const std::string_view fresh = std::string_view(data).substr(static_cast<size_t>(known));
-  if (::write(fd_.get(), fresh.data(), fresh.size()) != static_cast<ssize_t>(fresh.size())) {
-    const int cause = errno;
+  const ssize_t written = ::write(fd_.get(), fresh.data(), fresh.size());
+  if (written != static_cast<ssize_t>(fresh.size())) {
+    const int cause = written < 0 ? errno : ENOSPC;
     if (::ftruncate(fd_.get(), received_) != 0) return ErrnoStatus("cut the torn end of", part_, errno);
     return ErrnoStatus("write", part_, cause);
   }
@@ -67,7 +68,13 @@ Status FileReceiver::Finish() {
     return absl::DataLossError(StrCat(expected_.path.filename().string(),
                                       ": the bytes sent do not have the announced sha256: send it again"));
   }
-  if (::fsync(fd_.get()) != 0) return ErrnoStatus("fsync", part_, errno);
+  if (::fsync(fd_.get()) != 0) {
+    // The kernel may have dropped what it could not write, so a second try on the same file would prove
+    // nothing.
+    const Status failed = ErrnoStatus("fsync", part_, errno);
+    ::unlink(part_.c_str());
+    return failed;
+  }
   if (::rename(part_.c_str(), expected_.path.c_str()) != 0) return ErrnoStatus("rename", part_, errno);
   RETURN_IF_ERROR(SyncDirectory(expected_.path.parent_path()));
   fd_.Reset();

@@ -129,9 +129,9 @@ StatusOr<int64_t> Spool::AppendLog(const wpb::RankRef& ref, const std::string& s
   const int64_t end = ::lseek(fd.get(), 0, SEEK_END);
   if (offset > end || offset + static_cast<int64_t>(data.size()) <= end) return end;
   const std::string_view fresh = std::string_view(data).substr(static_cast<size_t>(end - offset));
-  if (::write(fd.get(), fresh.data(), fresh.size()) != static_cast<ssize_t>(fresh.size())) {
-    return ErrnoStatus("write", path, errno);
-  }
+  const ssize_t written = ::write(fd.get(), fresh.data(), fresh.size());
+  if (written != static_cast<ssize_t>(fresh.size()))
+    return ErrnoStatus("write", path, written < 0 ? errno : ENOSPC);
   if (::fdatasync(fd.get()) != 0) DieUnless(ErrnoStatus("fdatasync", path, errno));
   return end + static_cast<int64_t>(fresh.size());
 }

@@ -26,22 +26,31 @@ bool InInventory(const wpb::RegisterWorkerRequest& request, const std::string& j
   });
 }
 
-// Ranks that the node had confirmed and no longer has are positive evidence of their death.
+// Ranks that the node had confirmed and no longer has are positive evidence of their death. What was to be
+// stopped and never came to be there will not start any more: nobody else would say so of one that has other
+// ranks of the attempt.
 void EndMissingRanks(Editor& editor, const wpb::RegisterWorkerRequest& request) {
   std::vector<AttemptPtr> here;
   editor.base().active.ForEach([&](const AttemptPtr& attempt) { here.push_back(attempt); });
   for (const AttemptPtr& attempt : here) {
     bool lost = false;
     for (const spb::StoredRank& rank : attempt->ranks()) {
-      const bool confirmed = rank.state() == wpb::RANK_STARTING || rank.state() == wpb::RANK_RUNNING;
-      if (rank.node_id() != request.node_id() || !confirmed) continue;
+      if (rank.node_id() != request.node_id() || IsGone(rank)) continue;
       if (InInventory(request, attempt->job_id(), attempt->epoch(), rank.rank())) continue;
+      const bool confirmed = rank.state() != wpb::RANK_STATE_UNSPECIFIED;
+      if (!confirmed && attempt->state() != spb::StoredAttempt::STOPPING)
+        continue;  // Its start is sent again.
       spb::StoredRank& row = *editor.Attempt(attempt->job_id(), attempt->epoch())->mutable_ranks(rank.rank());
+      lost = true;
+      if (!confirmed) {
+        row.set_state(wpb::RANK_NOT_STARTED);
+        row.set_message("it was stopped before it started");
+        continue;
+      }
       row.set_state(wpb::RANK_EXITED);
       row.set_failure_class(pb::FailureClass_Name(pb::NODE_LOST));
       row.set_message(
           StrCat("rank ", rank.rank(), " is gone: the worker on node ", request.node_id(), " was restarted"));
-      lost = true;
     }
     if (!lost) continue;
     AfterRankEnded(editor, *editor.Job(attempt->job_id()),

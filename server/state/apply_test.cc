@@ -264,6 +264,21 @@ TEST(Apply, StopOfAnAttemptThatNeverStartedEndsIt) {
   EXPECT_EQ(cluster.Job("j").state(), pb::CANCELLED);
 }
 
+// The worker died while it started a gang: of two ranks it had begun one.
+TEST(Apply, StopOfAGangThatStartedInPartEndsIt) {
+  Cluster cluster;
+  cluster.Create("j", /*ranks=*/2);
+  cluster.FinishPrepare("j");
+  cluster.Do(CancelJob{{}, "j", ""});
+  wpb::RankInventory begun;
+  *begun.mutable_ref() = cluster.Ref("j", 0);
+  begun.set_state(wpb::RANK_EXITED);
+  cluster.Node("a", 8, "i2", {begun});
+  EXPECT_EQ(cluster.Job("j").state(), pb::CANCELLING);
+  cluster.Report("j", wpb::RANK_EXITED, 0);
+  EXPECT_EQ(cluster.Job("j").state(), pb::CANCELLED);
+}
+
 TEST(Apply, OnlyTheNewestCheckpointsStay) {
   Cluster cluster;
   cluster.Create("j");

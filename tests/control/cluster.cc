@@ -63,6 +63,25 @@ std::string CommandLine(pid_t pid) {
   return text.str();
 }
 
+// What a signal means to the life of who gets it.
+const char* PhaseOf(int signal) { return signal == SIGSTOP ? "begin" : signal == SIGCONT ? "end" : "once"; }
+
+// A rank's process, by its command line: job, epoch and rank; null for anything else.
+nlohmann::json RankOf(pid_t pid) {
+  const std::string words = CommandLine(pid);
+  const auto after = [&](const std::string& flag) {
+    const size_t at = words.find(flag + '\0');
+    return at == std::string::npos ? std::string() : std::string(words.c_str() + at + flag.size() + 1);
+  };
+  const std::filesystem::path attempt = after("--attempt");
+  if (attempt.empty()) return nullptr;
+  return {{"kind", "process"},
+          {"job", attempt.parent_path().parent_path().filename().string()},
+          {"epoch", std::atoll(attempt.filename().c_str())},
+          {"rank", std::atoi(after("--rank").c_str())},
+          {"pid", pid}};
+}
+
 std::vector<pid_t> Children(pid_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/task/" + std::to_string(pid) + "/children");
   std::vector<pid_t> children;
@@ -75,8 +94,12 @@ std::vector<pid_t> Children(pid_t pid) {
 Cluster::Cluster(ClusterOptions options) : options_(std::move(options)), history_(dir_ / "history.jsonl") {
   std::filesystem::create_directories(dir_ / "coordinator");
   std::ofstream(dir_ / "coordinator.yaml")
-      << "data: " << (dir_ / "coordinator").string() << "\nmetrics: \"0\"\nlease: " << options_.lease << "\n"
+      << "data: " << (dir_ / "coordinator").string() << "\nmetrics: \"0\"\nlease: " << options_.lease
+      << "\nstall: " << options_.stall << "\nnode_loss_timeout: " << options_.node_loss << "\n"
       << options_.coordinator;
+  history_.Add(
+      {{"kind", "clock"},
+       {"wall", std::chrono::nanoseconds(std::chrono::system_clock::now().time_since_epoch()).count()}});
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 20);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 100);
@@ -87,6 +110,7 @@ Cluster::Cluster(ClusterOptions options) : options_(std::move(options)), history
 }
 
 Cluster::~Cluster() {
+  watchers_.reset();
   if (::testing::Test::HasFailure()) {
     for (const auto& entry : std::filesystem::directory_iterator(dir_.path())) {
       if (entry.path().extension() != ".log") continue;
@@ -107,7 +131,7 @@ bool Cluster::StartCoordinator() {
                                    (dir_ / "coordinator.yaml").string()};
   argv.insert(argv.end(), options_.coordinator_arguments.begin(), options_.coordinator_arguments.end());
   coordinator_ = Spawn(argv, dir_ / "coordinator.log");
-  ++coordinator_starts_;
+  if (coordinator_starts_++ > 0) NoteFault("coordinator", "end");
   // A connection to a killed predecessor fails once before the new one is tried.
   auto nodes = pb::NodeService::NewStub(channel_);
   bool ended = false;
@@ -116,6 +140,7 @@ bool Cluster::StartCoordinator() {
     pb::ServerInfo info;
     return ended || nodes->GetServerInfo(ContextOf(milliseconds(200)).get(), {}, &info).ok();
   }));
+  if (watchers_ == nullptr) watchers_ = std::make_unique<Watchers>(channel_, history_);
   return !ended;
 }
 
@@ -127,16 +152,32 @@ void Cluster::StartWorker(const std::string& node, const std::string& coordinato
                         << "\ncores: 4\npoll: 5ms\nrank_binary: " << FT_FAKE_RANK << "\nnvml: none\n"
                         << (options_.shared ? "shared: " + (dir_ / "shared").string() + "\n" : "")
                         << options_.worker;
+  if (workers_.contains(node)) NoteFault("worker", "end");
   workers_[node] = Spawn({FT_BIN_DIR "/ft-worker", "--config", config}, dir_ / (node + ".log"),
                          {"FT_FAKE_HISTORY=" + history_.path().string()});
 }
 
-void Cluster::KillCoordinator() { Finish(&coordinator_, SIGKILL); }
-void Cluster::KillWorker(const std::string& node) { Finish(&workers_[node], SIGKILL); }
-int Cluster::StopCoordinator() { return Finish(&coordinator_, SIGTERM); }
-int Cluster::StopWorker(const std::string& node) { return Finish(&workers_[node], SIGTERM); }
+void Cluster::KillCoordinator() {
+  NoteFault("coordinator", "begin");
+  Finish(&coordinator_, SIGKILL);
+}
+void Cluster::KillWorker(const std::string& node) {
+  NoteFault("worker", "begin");
+  Finish(&workers_[node], SIGKILL);
+}
+int Cluster::StopCoordinator() {
+  NoteFault("coordinator", "begin");
+  return Finish(&coordinator_, SIGTERM);
+}
+int Cluster::StopWorker(const std::string& node) {
+  NoteFault("worker", "begin");
+  return Finish(&workers_[node], SIGTERM);
+}
 bool Cluster::CoordinatorEnded() const { return coordinator_ == 0 || HasEnded(coordinator_); }
-int Cluster::ReapCoordinator() { return Finish(&coordinator_, 0); }
+int Cluster::ReapCoordinator() {
+  NoteFault("coordinator", "begin");
+  return Finish(&coordinator_, 0);
+}
 
 pid_t Cluster::AgentPid(const std::string& node) const {
   for (const pid_t child : Children(workers_.at(node))) {
@@ -153,9 +194,20 @@ std::vector<pid_t> Cluster::RankPids(const std::string& node) const {
   return ranks;
 }
 
+void Cluster::NoteFault(const char* target, const char* phase) {
+  history_.Add({{"kind", "fault"}, {"target", target}, {"phase", phase}});
+}
+
+void Cluster::Signal(pid_t pid, int signal) {
+  const bool is_agent = CommandLine(pid).find("--agent") != std::string::npos;
+  NoteFault(is_agent ? "agent" : "rank", PhaseOf(signal));
+  ::kill(pid, signal);
+}
+
 void Cluster::SignalNode(const std::string& node, int signal) {
   const pid_t supervisor = workers_.at(node);
   if (supervisor == 0) return;
+  NoteFault("worker", PhaseOf(signal));
   const std::vector<pid_t> children = Children(supervisor);
   ::kill(supervisor, signal);
   for (const pid_t child : children) ::kill(child, signal);
@@ -250,18 +302,47 @@ void Cluster::WaitForNode() {
   }));
 }
 
+void Cluster::NoteProcesses() {
+  for (const auto& [node, pid] : workers_) {
+    if (pid == 0) continue;
+    for (const pid_t child : RankPids(node)) {
+      const nlohmann::json rank = RankOf(child);
+      if (!rank.is_null()) history_.Add(rank);
+    }
+  }
+}
+
+std::vector<std::string> Cluster::CheckArguments() const {
+  std::vector<std::string> argv = {FT_HISTORY_CHECK,
+                                   "--coordinator",
+                                   (dir_ / "coordinator").string(),
+                                   "--history",
+                                   history_.path().string(),
+                                   "--stall",
+                                   options_.stall,
+                                   "--node-loss",
+                                   options_.node_loss,
+                                   "--progress",
+                                   "20s"};
+  for (const auto& [node, pid] : workers_) {
+    argv.insert(argv.end(), {"--worker", WorkerDir(node).string()});
+  }
+  return argv;
+}
+
 void Cluster::Check() {
+  if (checked_) return;
+  checked_ = true;
+  NoteProcesses();
+  if (watchers_ != nullptr && !CoordinatorEnded()) watchers_->CatchUp();
+  watchers_.reset();
+  history_.Add({{"kind", "end"}});
   for (auto& [node, pid] : workers_) {
     SignalNode(node, SIGCONT);
     Finish(&pid, SIGKILL);
   }
   KillCoordinator();
-  std::vector<std::string> argv = {FT_HISTORY_CHECK, "--coordinator", (dir_ / "coordinator").string(),
-                                   "--history", history_.path().string()};
-  for (const auto& [node, pid] : workers_) {
-    argv.insert(argv.end(), {"--worker", WorkerDir(node).string()});
-  }
-  pid_t checker = Spawn(argv, dir_ / "history_check.log");
+  pid_t checker = Spawn(CheckArguments(), dir_ / "history_check.log");
   EXPECT_EQ(Finish(&checker, 0), 0) << "history_check found violations";
 }
 

@@ -22,6 +22,7 @@
 #include "finetune/v1/nodes.grpc.pb.h"
 #include "finetune/worker/v1/worker.grpc.pb.h"
 #include "tests/control/history.h"
+#include "tests/control/watchers.h"
 #include "tests/support/temp_dir.h"
 
 namespace ft::testing {
@@ -42,9 +43,11 @@ struct CreateOptions {
 
 struct ClusterOptions {
   std::string lease = "600ms";
-  std::string coordinator;  // More lines of its configuration file.
-  std::string worker;       // The same of every worker.
-  bool shared = false;      // Workers share their run folders.
+  std::string stall = "15s";       // The coordinator's, and what history_check is told.
+  std::string node_loss = "120s";  // The same.
+  std::string coordinator;         // More lines of its configuration file.
+  std::string worker;              // The same of every worker.
+  bool shared = false;             // Workers share their run folders.
   std::string coordinator_binary = FT_BIN_DIR "/finetuned";
   std::vector<std::string> coordinator_arguments;
 };
@@ -72,6 +75,8 @@ class Cluster {
   // The agent is the worker's child with --agent, the ranks are the others.
   pid_t AgentPid(const std::string& node = kNode) const;
   std::vector<pid_t> RankPids(const std::string& node = kNode) const;
+  // To an agent or a rank.
+  void Signal(pid_t pid, int signal);
   // To supervisor, agent and ranks of a node, in this order.
   void SignalNode(const std::string& node, int signal);
 
@@ -89,7 +94,7 @@ class Cluster {
   std::vector<pb::Node> Nodes();
   void WaitForNode();  // Until one is READY.
 
-  // Stops everything and has history_check judge what happened. Fails the test with its findings.
+  // Stops everything and has history_check judge what happened. Fails the test with its findings. Once.
   void Check();
 
   pb::JobService::Stub& jobs() { return *jobs_; }
@@ -107,6 +112,10 @@ class Cluster {
 
  private:
   std::string JobYaml(const CreateOptions& options) const;
+  void NoteFault(const char* target, const char* phase);
+  void NoteProcesses();
+  // What history_check is called with.
+  std::vector<std::string> CheckArguments() const;
 
   TempDir dir_;
   ClusterOptions options_;
@@ -116,6 +125,8 @@ class Cluster {
   std::map<std::string, pid_t> workers_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<pb::JobService::Stub> jobs_;
+  std::unique_ptr<Watchers> watchers_;
+  bool checked_ = false;
 };
 
 std::string IdOf(const pb::Job& job);

@@ -5,25 +5,12 @@
 
 #include "core/base/sha256.h"
 #include "core/rpc/errors.h"
-#include "tests/control/cluster.h"
+#include "tests/control/started_cluster.h"
 
 namespace ft::testing {
 namespace {
 
-class Control : public ::testing::Test {
- protected:
-  void SetUp() override {
-    cluster_.StartCoordinator();
-    cluster_.StartWorker();
-  }
-  pb::Job Submit(const CreateOptions& options) {
-    pb::Job job;
-    const grpc::Status status = cluster_.Create(options, &job);
-    EXPECT_TRUE(status.ok()) << status.error_message();
-    return job;
-  }
-  Cluster cluster_;
-};
+using Control = StartedCluster;
 
 TEST_F(Control, JobRunsToItsEnd) {
   const pb::Job submitted = Submit({.name = "first"});

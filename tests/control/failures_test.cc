@@ -6,7 +6,7 @@
 #include <random>
 #include <thread>
 
-#include "tests/control/cluster.h"
+#include "tests/control/started_cluster.h"
 
 namespace ft::testing {
 namespace {
@@ -16,18 +16,9 @@ using std::chrono::milliseconds;
 constexpr char kTimes[] = "retry_backoff: 20ms\n";
 constexpr char kWorkerTimes[] = "hang_timeout: 400ms\nstart_timeout: 5s\n";
 
-class Failures : public ::testing::Test {
+class Failures : public StartedCluster {
  protected:
-  void SetUp() override {
-    cluster_.StartCoordinator();
-    cluster_.StartWorker();
-  }
-  pb::Job Submit(const CreateOptions& options) {
-    pb::Job job;
-    const grpc::Status status = cluster_.Create(options, &job);
-    EXPECT_TRUE(status.ok()) << status.error_message();
-    return job;
-  }
+  Failures() : StartedCluster({.coordinator = kTimes, .worker = kWorkerTimes}) {}
   // A job whose every attempt fails with `failure_class`: how many attempts train.
   int64_t AttemptsUntilFailed(const std::string& failure_class) {
     const pb::Job job =
@@ -37,7 +28,6 @@ class Failures : public ::testing::Test {
     EXPECT_EQ(pb::FailureClass_Name(failed.failure().failure_class()), failure_class);
     return failed.epoch() - 1;
   }
-  Cluster cluster_{{.coordinator = kTimes, .worker = kWorkerTimes}};
 };
 
 TEST_F(Failures, EveryClassHasItsOwnBudget) {
@@ -49,13 +39,9 @@ TEST_F(Failures, EveryClassHasItsOwnBudget) {
                                                 {"HOST_OOM", 2}}) {
     EXPECT_EQ(AttemptsUntilFailed(failure_class), attempts) << failure_class;
   }
-  cluster_.Check();
 }
 
-TEST_F(Failures, CheckpointTroubleIsRetriedWithPauses) {
-  EXPECT_EQ(AttemptsUntilFailed("CHECKPOINT_IO"), 6);
-  cluster_.Check();
-}
+TEST_F(Failures, CheckpointTroubleIsRetriedWithPauses) { EXPECT_EQ(AttemptsUntilFailed("CHECKPOINT_IO"), 6); }
 
 TEST_F(Failures, HangingGangIsKilledAndRestartedOnce) {
   const pb::Job job =
@@ -72,7 +58,6 @@ TEST_F(Failures, HangingGangIsKilledAndRestartedOnce) {
   }
   EXPECT_TRUE(told);
   EXPECT_EQ(cluster_.Metrics("j").size(), 60u);
-  cluster_.Check();
 }
 
 TEST_F(Failures, JobThatAlwaysHangsFailsAfterThreeMore) {
@@ -80,7 +65,6 @@ TEST_F(Failures, JobThatAlwaysHangsFailsAfterThreeMore) {
   const pb::Job failed = cluster_.WaitForState(job.name(), pb::FAILED);
   EXPECT_EQ(failed.failure().failure_class(), pb::HANG);
   EXPECT_EQ(failed.epoch(), 1 + 4);
-  cluster_.Check();
 }
 
 TEST_F(Failures, RankThatHangsIsNoticedWithoutACoordinator) {
@@ -93,18 +77,16 @@ TEST_F(Failures, RankThatHangsIsNoticedWithoutACoordinator) {
   EXPECT_TRUE(Eventually([&] { return cluster_.RankPids().empty(); }));
   cluster_.StartCoordinator();
   EXPECT_EQ(cluster_.WaitForState(job.name(), pb::SUCCEEDED).epoch(), 3);
-  cluster_.Check();
 }
 
 TEST_F(Failures, ShortStopOfARankIsNoHang) {
   const pb::Job job = Submit({.name = "j", .labels = "  fake_steps: \"100\"\n  fake_step_ms: \"5\"\n"});
   cluster_.WaitFor(job.name(), [](const pb::Job& j) { return j.progress().step() > 5; });
-  for (const pid_t rank : cluster_.RankPids()) ::kill(rank, SIGSTOP);
+  for (const pid_t rank : cluster_.RankPids()) cluster_.Signal(rank, SIGSTOP);
   const std::vector<pid_t> ranks = cluster_.RankPids();
   std::this_thread::sleep_for(milliseconds(150));
-  for (const pid_t rank : ranks) ::kill(rank, SIGCONT);
+  for (const pid_t rank : ranks) cluster_.Signal(rank, SIGCONT);
   EXPECT_EQ(cluster_.WaitForState(job.name(), pb::SUCCEEDED).epoch(), 2);
-  cluster_.Check();
 }
 
 // F30: rank 0 dies while it writes a checkpoint, when it is whole, and when it has told of it.
@@ -121,7 +103,6 @@ TEST_F(Failures, RankDiesAtEveryPointOfACheckpoint) {
     EXPECT_EQ(done.epoch(), 4) << point;
     EXPECT_EQ(cluster_.Metrics(point).size(), 30u) << point;
   }
-  cluster_.Check();
 }
 
 // F30: coordinator and agent die at random moments while checkpoints are committed and old ones deleted.
@@ -141,12 +122,11 @@ TEST_F(Failures, DaemonsDieWhileCheckpointsComeAndGo) {
       cluster_.KillCoordinator();
       cluster_.StartCoordinator();
     } else {
-      ::kill(cluster_.AgentPid(), SIGKILL);
+      cluster_.Signal(cluster_.AgentPid(), SIGKILL);
     }
   }
   EXPECT_EQ(cluster_.WaitForState(job.name(), pb::SUCCEEDED).epoch(), 2);
   EXPECT_EQ(cluster_.Metrics("j").size(), 400u);
-  cluster_.Check();
 }
 
 // F36: cancel and pause meet starts, ends and restarts; cancel is final, and a paused job goes on where it
@@ -188,7 +168,6 @@ TEST_F(Failures, CancelAndPauseRaceWithEverything) {
     cluster_.WaitForState(jobs[i].name(), pb::SUCCEEDED);
     EXPECT_EQ(cluster_.Metrics("j" + std::to_string(i)).size(), 40u);
   }
-  cluster_.Check();
 }
 
 }  // namespace

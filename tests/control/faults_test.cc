@@ -3,40 +3,15 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <set>
 #include <thread>
 
 #include "core/rpc/errors.h"
-#include "tests/control/cluster.h"
+#include "tests/control/started_cluster.h"
 
 namespace ft::testing {
 namespace {
 
-class Faults : public ::testing::Test {
- protected:
-  void SetUp() override {
-    cluster_.StartCoordinator();
-    cluster_.StartWorker();
-  }
-  pb::Job Submit(const CreateOptions& options) {
-    pb::Job job;
-    const grpc::Status status = cluster_.Create(options, &job);
-    EXPECT_TRUE(status.ok()) << status.error_message();
-    return job;
-  }
-  // Every step from 1 to `steps` exactly once, with the loss that the fake rank gives it.
-  void ExpectWholeSeries(const std::string& job, int64_t steps) {
-    const std::vector<pb::MetricPoint> points = cluster_.Metrics(job);
-    std::set<int64_t> seen;
-    for (const pb::MetricPoint& point : points) {
-      seen.insert(point.record().step().step());
-      EXPECT_DOUBLE_EQ(point.record().step().loss(), 7.0 / static_cast<double>(point.record().step().step()));
-    }
-    EXPECT_EQ(points.size(), static_cast<size_t>(steps));
-    EXPECT_EQ(seen.size(), static_cast<size_t>(steps));
-  }
-  Cluster cluster_;
-};
+using Faults = StartedCluster;
 
 TEST_F(Faults, CoordinatorKilledWhileARankRuns) {
   const pb::Job job = Submit({.name = "j", .labels = "  fake_steps: \"600\"\n  fake_step_ms: \"3\"\n"});
@@ -77,7 +52,7 @@ TEST_F(Faults, AgentKilledLosesNoStep) {
   const std::vector<pid_t> before = cluster_.RankPids();
   const pid_t agent = cluster_.AgentPid();
   ASSERT_GT(agent, 0);
-  ::kill(agent, SIGKILL);
+  cluster_.Signal(agent, SIGKILL);
   EXPECT_TRUE(Eventually([&] { return cluster_.AgentPid() != agent && cluster_.AgentPid() != 0; }));
   EXPECT_EQ(cluster_.RankPids(), before);
   const pb::Job done = cluster_.WaitForState(job.name(), pb::SUCCEEDED);
@@ -112,7 +87,7 @@ TEST_F(Faults, RankKilledTenTimesEndsAsIfUndisturbed) {
         cluster_.WaitFor(job.name(), [&](const pb::Job& j) { return j.progress().step() >= reached + 7; })
             .progress()
             .step();
-    for (const pid_t rank : cluster_.RankPids()) ::kill(rank, SIGKILL);
+    for (const pid_t rank : cluster_.RankPids()) cluster_.Signal(rank, SIGKILL);
   }
   cluster_.WaitForState(job.name(), pb::SUCCEEDED);
   ExpectWholeSeries("j", 400);
@@ -159,10 +134,10 @@ TEST_F(Faults, SilentNodeIsSuspectAndNothingIsKilled) {
   const pb::Job job = Submit({.name = "j", .labels = "  fake_steps: \"1000\"\n  fake_step_ms: \"3\"\n"});
   cluster_.WaitForState(job.name(), pb::RUNNING);
   const pid_t agent = cluster_.AgentPid();
-  ::kill(agent, SIGSTOP);
+  cluster_.Signal(agent, SIGSTOP);
   cluster_.WaitFor(job.name(), [](const pb::Job& j) { return j.contact_lost(); });
   EXPECT_EQ(cluster_.RankPids().size(), 1u);
-  ::kill(agent, SIGCONT);
+  cluster_.Signal(agent, SIGCONT);
   cluster_.WaitFor(job.name(), [](const pb::Job& j) { return !j.contact_lost(); });
   const pb::Job done = cluster_.WaitForState(job.name(), pb::SUCCEEDED);
   EXPECT_EQ(done.epoch(), 2);

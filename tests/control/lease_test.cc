@@ -7,19 +7,29 @@
 #include <thread>
 
 #include "core/base/file.h"
-#include "tests/control/cluster.h"
 #include "tests/control/proxy.h"
+#include "tests/control/started_cluster.h"
 
 namespace ft::testing {
 namespace {
 
 using std::chrono::milliseconds;
 
-constexpr char kTimes[] =
-    "stall: 500ms\nnode_loss_timeout: 1500ms\nstrict_margin: 200ms\nretry_backoff: 50ms\n";
+const ClusterOptions kTimes{.stall = "500ms",
+                            .node_loss = "1500ms",
+                            .coordinator = "strict_margin: 200ms\nretry_backoff: 50ms\n",
+                            .shared = true};
 
-class LeaseTest : public ::testing::Test {
+ClusterOptions WithLease(const std::string& lease) {
+  ClusterOptions options = kTimes;
+  options.lease = lease;
+  return options;
+}
+
+class LeaseTest : public StartedCluster {
  protected:
+  LeaseTest() : StartedCluster(kTimes) {}
+  void SetUp() override {}
   void Start(bool two_nodes = false) {
     cluster_.StartCoordinator();
     proxy_ = std::make_unique<Proxy>((cluster_.dir() / "proxy.sock").string(), cluster_.worker_socket());
@@ -28,20 +38,10 @@ class LeaseTest : public ::testing::Test {
     ASSERT_TRUE(Eventually([&] { return cluster_.Nodes().size() == (two_nodes ? 2u : 1u); }));
   }
 
-  pb::Job Submit(const CreateOptions& options) {
-    pb::Job job;
-    const grpc::Status status = cluster_.Create(options, &job);
-    EXPECT_TRUE(status.ok()) << status.error_message();
-    return cluster_.WaitFor(job.name(), [](const pb::Job& j) { return j.progress().step() > 5; });
+  pb::Job SubmitAndStep(const CreateOptions& options) {
+    return cluster_.WaitFor(Submit(options).name(), [](const pb::Job& j) { return j.progress().step() > 5; });
   }
 
-  bool HasEvent(const std::string& type) {
-    const std::vector<pb::Event> events = cluster_.Events("");
-    return std::any_of(events.begin(), events.end(),
-                       [&](const pb::Event& event) { return event.type() == type; });
-  }
-
-  Cluster cluster_{{.coordinator = kTimes, .shared = true}};
   std::unique_ptr<Proxy> proxy_;
 };
 
@@ -61,41 +61,39 @@ CreateOptions OverTwoNodes(int steps) {
 // F5: the agent is stopped for a while, its rank goes on. Short of the node loss timeout nothing happens.
 TEST_F(LeaseTest, AgentAwayForLessThanTheNodeLossTimeoutIsAdopted) {
   Start();
-  const pb::Job job = Submit(OneRank(900));
+  const pb::Job job = SubmitAndStep(OneRank(900));
   for (const int pause : {300, 900}) {
     const pid_t agent = cluster_.AgentPid();
-    ::kill(agent, SIGSTOP);
+    cluster_.Signal(agent, SIGSTOP);
     std::this_thread::sleep_for(milliseconds(pause));
-    ::kill(agent, SIGKILL);
+    cluster_.Signal(agent, SIGKILL);
     EXPECT_TRUE(Eventually([&] { return cluster_.AgentPid() != agent && cluster_.AgentPid() != 0; }));
     cluster_.WaitFor(job.name(), [](const pb::Job& j) { return !j.contact_lost(); });
   }
   EXPECT_EQ(cluster_.WaitForState(job.name(), pb::SUCCEEDED).epoch(), 2);
   EXPECT_TRUE(HasEvent("NODE_SUSPECT"));
-  cluster_.Check();
 }
 
 // F5 and F9: beyond it the attempt is dead. What comes back late is told so and killed; it never writes
 // again.
 TEST_F(LeaseTest, AgentThatComesBackTooLateLosesItsRankFirst) {
   Start();
-  const pb::Job job = Submit(OneRank(100'000));
+  const pb::Job job = SubmitAndStep(OneRank(100'000));
   cluster_.WaitFor(job.name(), [](const pb::Job& j) { return j.progress().checkpoint_step() >= 20; });
   const std::vector<pid_t> before = cluster_.RankPids();
   ASSERT_EQ(before.size(), 1u);
   const pid_t agent = cluster_.AgentPid();
-  ::kill(agent, SIGSTOP);
+  cluster_.Signal(agent, SIGSTOP);
   cluster_.WaitForState(job.name(), pb::RECOVERING);
   EXPECT_TRUE(HasEvent("ATTEMPT_DEAD"));
   EXPECT_EQ(cluster_.RankPids(), before);  // Out of reach, and nothing else.
-  ::kill(agent, SIGCONT);
+  cluster_.Signal(agent, SIGCONT);
   const pb::Job again = cluster_.WaitFor(
       job.name(), [](const pb::Job& j) { return j.epoch() == 3 && j.state() == pb::RUNNING; });
   EXPECT_EQ(again.failure().failure_class(), pb::NODE_LOST);
   EXPECT_TRUE(Eventually([&] { return cluster_.RankPids() != before && cluster_.RankPids().size() == 1; }));
   ASSERT_TRUE(cluster_.Cancel(job.name()).ok());
   cluster_.WaitForState(job.name(), pb::CANCELLED);
-  cluster_.Check();
 }
 
 // F9: with strict_exclusive the supervisor kills the rank when the lease ends, though the agent stands still.
@@ -103,20 +101,19 @@ TEST_F(LeaseTest, StrictJobsAreKilledAtTheLeasesEndBeforeTheyStartAgain) {
   Start();
   CreateOptions options = OneRank(400);
   options.strict_exclusive = true;
-  const pb::Job job = Submit(options);
+  const pb::Job job = SubmitAndStep(options);
   const pid_t agent = cluster_.AgentPid();
-  ::kill(agent, SIGSTOP);
+  cluster_.Signal(agent, SIGSTOP);
   EXPECT_TRUE(Eventually([&] { return cluster_.RankPids().empty(); }));
   cluster_.WaitForState(job.name(), pb::RECOVERING);
-  ::kill(agent, SIGCONT);
+  cluster_.Signal(agent, SIGCONT);
   EXPECT_EQ(cluster_.WaitForState(job.name(), pb::SUCCEEDED).epoch(), 3);
-  cluster_.Check();
 }
 
 // F13: agent and coordinator are parted, ranks see each other. Whatever the time, nothing restarts.
 TEST_F(LeaseTest, PartedNodeOfAGangThatStepsIsAlive) {
   Start(/*two_nodes=*/true);
-  const pb::Job job = Submit(OverTwoNodes(1200));
+  const pb::Job job = SubmitAndStep(OverTwoNodes(1200));
   for (const int pause : {200, 700, 2500}) {
     proxy_->Set(Wire::kSilent);
     std::this_thread::sleep_for(milliseconds(pause));
@@ -126,13 +123,12 @@ TEST_F(LeaseTest, PartedNodeOfAGangThatStepsIsAlive) {
   EXPECT_TRUE(HasEvent("ATTEMPT_ALIVE"));
   EXPECT_EQ(cluster_.WaitForState(job.name(), pb::SUCCEEDED).epoch(), 2);
   EXPECT_EQ(cluster_.Metrics("j").size(), 1200u);
-  cluster_.Check();
 }
 
 // F14, too: a lease needs the answer, so one way alone is silence for both.
 TEST_F(LeaseTest, OneWayAloneIsSilence) {
   Start(/*two_nodes=*/true);
-  const pb::Job job = Submit(OverTwoNodes(1000));
+  const pb::Job job = SubmitAndStep(OverTwoNodes(1000));
   for (const Wire way : {Wire::kToServer, Wire::kToClient}) {
     proxy_->Set(way);
     std::this_thread::sleep_for(milliseconds(1200));
@@ -140,14 +136,13 @@ TEST_F(LeaseTest, OneWayAloneIsSilence) {
     cluster_.WaitFor(job.name(), [](const pb::Job& j) { return !j.contact_lost(); });
   }
   EXPECT_EQ(cluster_.WaitForState(job.name(), pb::SUCCEEDED).epoch(), 2);
-  cluster_.Check();
 }
 
 // F13, cut: node b is gone with its ranks, and node a's rank waits for it in a collective. One new epoch,
 // soon.
 TEST_F(LeaseTest, StalledGangWithASilentMemberIsDead) {
   Start(/*two_nodes=*/true);
-  const pb::Job job = Submit(OverTwoNodes(150));
+  const pb::Job job = SubmitAndStep(OverTwoNodes(150));
   const auto cut = std::chrono::steady_clock::now();
   cluster_.SignalNode("node-b", SIGSTOP);
   cluster_.WaitFor(job.name(), [](const pb::Job& j) { return j.state() == pb::RECOVERING; });
@@ -157,13 +152,12 @@ TEST_F(LeaseTest, StalledGangWithASilentMemberIsDead) {
   const pb::Job done = cluster_.WaitForState(job.name(), pb::SUCCEEDED);
   EXPECT_EQ(done.epoch(), 3);
   EXPECT_EQ(cluster_.Metrics("j").size(), 150u);
-  cluster_.Check();
 }
 
-// The rank of a strict job goes on through a restart of the coordinator that takes a part of the lease. A lease of
-// seconds, since a busy machine takes its time to start a process.
+// The rank of a strict job goes on through a restart of the coordinator that takes a part of the lease. A
+// lease of seconds, since a busy machine takes its time to start a process.
 TEST(LongerLease, StrictJobsSurviveWhatIsShorterThanALease) {
-  Cluster cluster({.lease = "4s", .coordinator = kTimes});
+  Cluster cluster(WithLease("4s"));
   cluster.StartCoordinator();
   cluster.StartWorker();
   CreateOptions options = OneRank(300);
@@ -179,7 +173,7 @@ TEST(LongerLease, StrictJobsSurviveWhatIsShorterThanALease) {
 
 // F12: nothing is said about anyone before the coordinator has been up for a lease.
 TEST(LongerLease, CoordinatorThatWasAwayGivesEveryNodeALeaseToComeBack) {
-  Cluster cluster({.lease = "2s", .coordinator = kTimes});
+  Cluster cluster(WithLease("2s"));
   cluster.StartCoordinator();
   cluster.StartWorker();
   pb::Job job;
@@ -199,14 +193,13 @@ TEST_F(LeaseTest, LostNodesWorkGoesOnElsewhereFromTheCheckpoint) {
   Start(/*two_nodes=*/true);
   CreateOptions options = OneRank(600);
   options.threads = 4;
-  const pb::Job job = Submit(options);
+  const pb::Job job = SubmitAndStep(options);
   const std::string home = cluster_.RankPids("node-a").empty() ? "node-b" : "node-a";
   cluster_.WaitFor(job.name(), [](const pb::Job& j) { return j.progress().checkpoint_step() >= 20; });
   cluster_.KillWorker(home);
   const pb::Job done = cluster_.WaitForState(job.name(), pb::SUCCEEDED);
   EXPECT_EQ(done.epoch(), 3);
   EXPECT_EQ(cluster_.Metrics("j").size(), 600u);
-  cluster_.Check();
 }
 
 // Commands of a coordinator that was replaced are refused, also after the agent was restarted.
@@ -219,13 +212,12 @@ TEST_F(LeaseTest, TermIsRememberedByTheAgent) {
     return term.ok() && *term == "2";
   }));
   ASSERT_TRUE(WriteFileDurably(cluster_.WorkerDir() / "term", "99").ok());
-  ::kill(cluster_.AgentPid(), SIGKILL);
+  cluster_.Signal(cluster_.AgentPid(), SIGKILL);
   pb::Job job;
   ASSERT_TRUE(cluster_.Create({.name = "j"}, &job).ok());
   std::this_thread::sleep_for(milliseconds(1500));
   ASSERT_TRUE(cluster_.Get(job.name(), &job).ok());
   EXPECT_EQ(job.state(), pb::PREPARING);  // The worker will not hear of it.
-  cluster_.Check();
 }
 
 }  // namespace

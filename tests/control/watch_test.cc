@@ -6,7 +6,7 @@
 #include <cstdlib>
 
 #include "core/rpc/errors.h"
-#include "tests/control/cluster.h"
+#include "tests/control/started_cluster.h"
 
 namespace ft::testing {
 namespace {
@@ -25,8 +25,9 @@ std::vector<Response> ReadUntil(grpc::ClientContext& context, Reader& reader,
   return responses;
 }
 
-class Watch : public ::testing::Test {
+class Watch : public StartedCluster {
  protected:
+  void SetUp() override { cluster_.StartCoordinator(); }
   std::vector<pb::WatchJobsResponse> Jobs(const std::string& token,
                                           const std::function<bool(const pb::WatchJobsResponse&)>& stop) {
     pb::WatchJobsRequest request;
@@ -36,11 +37,9 @@ class Watch : public ::testing::Test {
     auto reader = cluster_.jobs().WatchJobs(context.get(), request);
     return ReadUntil<decltype(*reader), pb::WatchJobsResponse>(*context, *reader, stop);
   }
-  Cluster cluster_;
 };
 
 TEST_F(Watch, SnapshotThenEveryChangeInOrder) {
-  cluster_.StartCoordinator();
   pb::Job early;
   ASSERT_TRUE(cluster_.Create({.name = "early"}, &early).ok());
   cluster_.StartWorker();
@@ -62,7 +61,6 @@ TEST_F(Watch, SnapshotThenEveryChangeInOrder) {
 }
 
 TEST_F(Watch, GoesOnAfterARestartOfTheCoordinator) {
-  cluster_.StartCoordinator();
   pb::Job kept, deleted, later;
   ASSERT_TRUE(cluster_.Create({.name = "kept"}, &kept).ok());
   ASSERT_TRUE(cluster_.Create({.name = "deleted"}, &deleted).ok());
@@ -99,7 +97,6 @@ TEST_F(Watch, GoesOnAfterARestartOfTheCoordinator) {
 }
 
 TEST_F(Watch, ForeignAndDamagedTokensAreRefused) {
-  cluster_.StartCoordinator();
   pb::WatchJobsRequest request;
   request.set_resume_token("nonsense");
   auto context = Context();
@@ -110,7 +107,6 @@ TEST_F(Watch, ForeignAndDamagedTokensAreRefused) {
 }
 
 TEST_F(Watch, EventsAreALegalHistoryWithoutGapsAcrossARestart) {
-  cluster_.StartCoordinator();
   cluster_.StartWorker();
   pb::Job job;
   ASSERT_TRUE(
@@ -148,7 +144,6 @@ TEST_F(Watch, EventsAreALegalHistoryWithoutGapsAcrossARestart) {
 }
 
 TEST_F(Watch, SecondCoordinatorOnTheSameFolderEndsAtOnce) {
-  cluster_.StartCoordinator();
   pb::ListJobsResponse list;
   ASSERT_TRUE(cluster_.jobs().ListJobs(Context().get(), {}, &list).ok());
   const std::string command = std::string(FT_BIN_DIR "/finetuned --metrics 0 --data ") +

@@ -134,22 +134,34 @@ class Daemons:
         self.worker_socket = os.path.join(self.data, "worker.sock")
         self.metrics = free_address()
         self.worker_metrics = free_address()
+        self.server = {}  # What ftctl is told when it cannot find the coordinator by itself.
         self.cores = cores
         self.coordinator_arguments = list(coordinator_arguments)
         self.worker_arguments = list(worker_arguments)
+        self.coordinator_prefix = []  # Of its command line.
         self.started = []
         self.coordinator = None
         self.worker = None
+        self.other_workers = []  # Data folders of further nodes.
+        self.history = None
         for path in (self.data, self.worker_data, os.path.join(folder, "home")):
             os.makedirs(path, mode=0o700, exist_ok=True)
         if start:
             self.start()
 
+    def move_coordinator(self, data):
+        """Gives the coordinator another data folder, before its first start."""
+        os.makedirs(data, mode=0o700, exist_ok=True)
+        self.data = data
+        self.socket = os.path.join(data, "finetuned.sock")
+        self.worker_socket = os.path.join(data, "worker.sock")
+        self.server = {"FTCTL_SERVER": "unix:" + self.socket}
+
     def environment(self, **changes):
         kept = {name: os.environ[name] for name in ("PATH", "TMPDIR", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS")
                 if name in os.environ}
         kept.update({"HOME": os.path.join(self.folder, "home"), "XDG_DATA_HOME": os.path.join(self.folder, "data"),
-                     "LANG": "C.UTF-8", MARK: self.folder})
+                     "LANG": "C.UTF-8", MARK: self.folder, **self.server})
         kept.update(changes)
         return kept
 
@@ -159,10 +171,21 @@ class Daemons:
         self.start_coordinator()
         self.start_worker()
 
-    def spawn(self, name, arguments, **environment):
+    def keep_history(self):
+        """Has all that follows written down, for history.judge()."""
+        import history  # pylint: disable=import-outside-toplevel  # It needs this module.
+        self.history = history.History(self)
+
+    def note_fault(self, target, phase="once"):
+        if self.history is not None:
+            self.history.fault(target, phase)
+
+    def spawn(self, name, arguments, prefix=(), log_name="", **environment):
         """Starts a program in a session of its own with its output appended to <name>.log."""
-        with open(self.log(name), "ab") as log:
-            process = subprocess.Popen([os.path.join(BIN, name)] + arguments, stdin=subprocess.DEVNULL, stdout=log,
+        if self.history is not None:
+            environment["FT_FAKE_HISTORY"] = self.history.path
+        with open(self.log(log_name or name), "ab") as log:
+            process = subprocess.Popen([*prefix, os.path.join(BIN, name)] + arguments, stdin=subprocess.DEVNULL, stdout=log,
                                        stderr=log, start_new_session=True, cwd=self.folder,
                                        env=self.environment(**environment))
         self.started.append(process)
@@ -172,18 +195,30 @@ class Daemons:
         return os.path.join(self.folder, name + ".log")
 
     def start_coordinator(self, wait=True):
+        if self.coordinator is not None:
+            self.note_fault("coordinator", "end")
         self.coordinator = self.spawn("finetuned", ["--data", self.data, "--metrics", self.metrics] +
-                                      self.coordinator_arguments)
+                                      self.coordinator_arguments, self.coordinator_prefix)
         if wait:
             self._wait_ready("finetuned", self.coordinator, lambda: self._answers("list"))
+            if self.history is not None:
+                self.history.watch()
 
     def start_worker(self, wait=True):
         coordinator = [] if "--coordinator" in self.worker_arguments else ["--coordinator", "unix:" + self.worker_socket]
         arguments = ["--data", self.worker_data, "--metrics", self.worker_metrics, "--cores", str(self.cores)]
         arguments += coordinator + self.worker_arguments
+        if self.worker is not None:
+            self.note_fault("worker", "end")
         self.worker = self.spawn("ft-worker", arguments)
         if wait:
             self._wait_ready("ft-worker", self.worker, self.node_is_ready)
+
+    def start_other_worker(self, name, arguments, prefix=()):
+        """A further node, with a data folder of its own."""
+        folder = os.path.join(self.folder, name)
+        self.other_workers.append(folder)
+        return self.spawn("ft-worker", ["--data", folder, "--metrics", "0"] + arguments, prefix, log_name=name)
 
     def _answers(self, verb):
         return self.run(verb, timeout=5).returncode == 0
@@ -200,6 +235,7 @@ class Daemons:
         wait_for(f"{name} is ready", probe, START_TIMEOUT)
 
     def kill_coordinator(self):
+        self.note_fault("coordinator", "begin")
         self.coordinator.kill()
         self.coordinator.wait(STOP_TIMEOUT)
 
@@ -211,10 +247,10 @@ class Daemons:
         return wait_for("the agent runs", probe, timeout)
 
     def rank_pids(self):
-        """Ranks that live now: children of the supervisor called ft-rank."""
+        """Ranks that live now: children of the supervisor that are no agent."""
         if self.worker is None:
             return []
-        return [pid for pid in children(self.worker.pid) if program_of(pid) == "ft-rank"]
+        return [pid for pid in children(self.worker.pid) if program_of(pid) in ("ft-rank", "fake_rank")]
 
     def training_rank(self, job, timeout=60, other_than=0):
         """The pid of the rank that trains a job: of a TRAIN attempt, not of its preparation."""
@@ -277,7 +313,10 @@ class Daemons:
 
     def submit(self, job, **options):
         """Submits a job (a dict) and answers its id."""
-        return self.ask("submit", self.write_job(job), **options)["name"].rpartition("/")[2]
+        name = self.ask("submit", self.write_job(job), **options)["name"].rpartition("/")[2]
+        if self.history is not None:
+            self.history.add("create", request_id="", ok=True, code=0, job=name)
+        return name
 
     def write_job(self, job):
         path = os.path.join(self.folder, f"{job.get('name', 'job')}.yaml")
@@ -387,7 +426,9 @@ class DaemonTest(unittest.TestCase):
     def daemons(self, **options):
         folder = os.path.join(self.folder, str(len(self._open)))
         os.mkdir(folder)
-        made = Daemons(folder, start=False, **{k: v for k, v in options.items() if k != "start"})
+        made = Daemons(folder, start=False, **{k: v for k, v in options.items() if k not in ("start", "history")})
+        if options.get("history"):
+            made.keep_history()
         self._open.append(made)
         self.addCleanup(made.stop)
         if options.get("start", True):
@@ -408,6 +449,11 @@ class DaemonTest(unittest.TestCase):
         if not found:
             self.skipTest(f"{what} is not here: it is part of the reference folder (FT_SHARED, or shared/ beside the clone)")
         return found
+
+    def need_not(self, reason):
+        """Skips, naming why this cannot be done here."""
+        if reason:
+            self.skipTest(reason)
 
     def need_demo_model(self):
         found = demo_model()

@@ -1,7 +1,7 @@
 """Whoever dies, at whatever moment: the job succeeds with the bytes of a run that was left alone.
 
 Victims are a rank, the agent, the supervisor with its ranks, and the coordinator; the supervisor restarts the agent, the test
-the others. FT_SOAK=1 kills each ten times instead of twice; FT_SEED repeats a run, and the seed is printed; FT_RANKS is the
+the others. history_check judges what happened. FT_SOAK=1 kills each ten times instead of twice; FT_SEED repeats a run, and the seed is printed; FT_RANKS is the
 number of ranks.
 """
 
@@ -93,7 +93,7 @@ class KillMatrixTest(daemons.DaemonTest):
     def run_killed(self, kill, costs_no_step):
         model = self.small_model()
         data = self.write_tokens(daemons.random_samples(256))
-        node = self.daemons(cores=max(2, RANKS))
+        node = self.daemons(cores=max(2, RANKS), history=True)
         one, seconds = self.undisturbed(node, model, data)
         name = node.submit(matrix_job("killed", model, data))
         first = self.wait_ranks(node, name)
@@ -109,20 +109,24 @@ class KillMatrixTest(daemons.DaemonTest):
         else:
             self.assertGreaterEqual(int(two["epoch"]), int(one["epoch"]) + KILLS)
         self.compare(node, one, two)
+        node.history.judge(self)
 
     def kill_a_rank(self, node, name):
         victim = self.random.choice(self.wait_ranks(node, name))
+        node.note_fault("rank")
         os.kill(victim, signal.SIGKILL)
         daemons.wait_for("the gang is stopped", lambda: victim not in self.ranks_of(node, name), 30)
         self.wait_ranks(node, name)
 
     def kill_the_agent(self, node, _):
         agent = node.agent_pid()
+        node.note_fault("agent")
         os.kill(agent, signal.SIGKILL)
         node.agent_pid(other_than=agent)
 
     def kill_the_supervisor(self, node, name):
         ranks = self.wait_ranks(node, name)
+        node.note_fault("worker", "begin")
         node.worker.kill()
         node.worker.wait(daemons.STOP_TIMEOUT)
         daemons.wait_for("the ranks die with it", lambda: not any(daemons.is_alive(pid) for pid in ranks), 10)

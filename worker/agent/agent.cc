@@ -131,7 +131,7 @@ void Agent::OnSupervisorMessage(process::Message message) {
     const auto it = runs_.find(process::KeyFromJson(body));
     if (it == runs_.end()) return;
     if (op == "failed") {
-      it->second->OnNotStarted(body.value("message", ""));
+      it->second->OnNotStarted(body.value("failure_class", ""), body.value("message", ""));
     } else {
       it->second->OnExited(body.value("wait_status", 0), body.value("end_reason", ""));
       probe_.OnExit(body.value("wait_status", 0));

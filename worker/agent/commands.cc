@@ -135,7 +135,10 @@ std::string Agent::StartRanks(const wpb::StartRanks& start) {
     const auto run = NewRun(key, start.kind());
     run->Adopt();
     if (!prepared.ok()) {
-      run->OnNotStarted(std::string(Message(prepared)));
+      // What this node's disk does not take now, it may take after a pause.
+      const auto failure_class =
+          absl::IsInvalidArgument(prepared) ? finetune::v1::CONFIG : finetune::v1::CHECKPOINT_IO;
+      run->OnNotStarted(finetune::v1::FailureClass_Name(failure_class), std::string(Message(prepared)));
       continue;
     }
     const bool one_each = start.device_uuids_size() == start.ranks_size();

@@ -106,8 +106,9 @@ void RankRun::OnExited(int wait_status, const std::string& end_reason) {
   }
 }
 
-void RankRun::OnNotStarted(const std::string& message) {
+void RankRun::OnNotStarted(const std::string& failure_class, const std::string& message) {
   not_started_ = true;
+  failure_class_ = failure_class;
   message_ = message;
 }
 
@@ -240,6 +241,14 @@ bool RankRun::Settled(const Status& status) {
   return false;
 }
 
+bool RankRun::PutOff(const Status& why) {
+  spdlog::warn("job {} attempt {} rank {}: {}; trying again", key_.job_id, key_.epoch, key_.rank,
+               std::string(Message(why)));
+  retry_at_ = SteadyNow() + backoff_;
+  backoff_ = std::min(backoff_ * 2, kMaxBackoff);
+  return true;
+}
+
 bool RankRun::ReportRunning() {
   if (reported_running_ || exited()) return false;
   wpb::ReportRankRequest request;
@@ -268,6 +277,7 @@ bool RankRun::ShipRecords() {
     reader = records::FrameReader(RankDir() / "records.ftr", record_offset_);
     frames = reader.Next(max_frames);
   }
+  if (!frames.ok() && !absl::IsDataLoss(frames.status())) return PutOff(frames.status());
   if (!frames.ok()) {
     spdlog::error("{}", std::string(Message(frames.status())));
     records_broken_ = true;
@@ -347,10 +357,11 @@ bool RankRun::CommitNextCheckpoint() {
 bool RankRun::ShipLog(LogTail& tail) {
   const std::filesystem::path path = RankDir() / StrCat(tail.stream, ".log");
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd.valid()) return false;
+  if (!fd.valid()) return errno == ENOENT ? false : PutOff(ErrnoStatus("open", path, errno));
   std::string data(kLogPiece, '\0');
   const ssize_t got = ::pread(fd.get(), data.data(), data.size(), tail.acked);
-  if (got <= 0) return false;
+  if (got < 0) return PutOff(ErrnoStatus("read", path, errno));
+  if (got == 0) return false;
   data.resize(static_cast<size_t>(got));
   wpb::PushLogsRequest request;
   request.set_session_id(host_.session());
@@ -371,19 +382,26 @@ bool RankRun::ShipLog(LogTail& tail) {
   return true;
 }
 
-void RankRun::ListAdapter() {
-  adapter_listed_ = true;
-  if (adapter_path_.empty() || key_.rank != 0) return;
+Status RankRun::ListAdapter() {
+  if (adapter_path_.empty() || key_.rank != 0) return absl::OkStatus();
   std::error_code error;
   const std::filesystem::path dir = run_dir_ / adapter_path_;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(dir, error)) {
-    if (entry.is_regular_file()) adapter_files_.push_back(entry.path().lexically_relative(dir));
+  std::filesystem::recursive_directory_iterator entry(dir, error), end;
+  adapter_files_.clear();
+  for (; !error && entry != end; entry.increment(error)) {
+    if (entry->is_regular_file(error)) adapter_files_.push_back(entry->path().lexically_relative(dir));
   }
   std::sort(adapter_files_.begin(), adapter_files_.end());
+  // One that is gone will not come back; anything else may be read another time.
+  if (error && error != std::errc::no_such_file_or_directory) return ErrnoStatus("list", dir, error.value());
+  return absl::OkStatus();
 }
 
 bool RankRun::ShipAdapter() {
-  if (!adapter_listed_) ListAdapter();
+  if (!adapter_listed_) {
+    if (const Status listed = ListAdapter(); !listed.ok()) return PutOff(listed);
+    adapter_listed_ = true;
+  }
   if (adapter_files_done_ >= adapter_files_.size()) return false;
   const std::filesystem::path name = adapter_files_[adapter_files_done_];
   in_flight_ = true;

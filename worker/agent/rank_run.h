@@ -47,7 +47,8 @@ class RankRun : public std::enable_shared_from_this<RankRun> {
   void OnProcess(const process::RankProcess& process, UniqueFd control);
   // `end_reason`: what the supervisor killed it for; empty = it ended by itself or by our signal.
   void OnExited(int wait_status, const std::string& end_reason);
-  void OnNotStarted(const std::string& message);
+  // `failure_class`: a name of finetune.v1.FailureClass; empty = unknown.
+  void OnNotStarted(const std::string& failure_class, const std::string& message);
 
   // The coordinator wants it: ship. Before that nothing is sent.
   void Adopt() { adopted_ = true; }
@@ -80,13 +81,15 @@ class RankRun : public std::enable_shared_from_this<RankRun> {
   void Follow();
   // Remembers why the rank ended, for the coordinator; the first reason counts.
   void Blame(finetune::v1::FailureClass failure_class, const std::string& message);
+  // This node's disk did not answer: what comes next waits a while. Always true.
+  bool PutOff(const Status& why);
   bool ReportRunning();
   bool ShipRecords();
   void OnRecordsAcked(const Status& status, uint64_t acked);
   bool CommitNextCheckpoint();
   bool ShipLog(LogTail& tail);
   bool ShipAdapter();
-  void ListAdapter();
+  Status ListAdapter();
   void ReportEnd();
   // Notes the outcome of a call; true when it succeeded.
   bool Settled(const Status& status);

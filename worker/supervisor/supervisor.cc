@@ -343,6 +343,7 @@ void Supervisor::StartRank(const nlohmann::json& request) {
   nlohmann::json body = ToJson(key);
   body["op"] = "failed";
   body["message"] = std::string(ft::Message(status));
+  body["failure_class"] = absl::IsResourceExhausted(status) ? "CHECKPOINT_IO" : "";
   Send(body);
 }
 

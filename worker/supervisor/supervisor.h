@@ -10,8 +10,8 @@
 // Messages to the agent:    {op: hello, incarnation, boot_id}
 //                           {op: rank, ...state..., new: bool} with the control descriptor while it runs
 //                           {op: ready} after the ranks that were there already
-//                           {op: failed, job_id, epoch, rank, message}  it could not be started
-//                           {op: exited, job_id, epoch, rank, wait_status, end_reason}
+//                           {op: failed, job_id, epoch, rank, message, failure_class}  it could not be
+//                           started {op: exited, job_id, epoch, rank, wait_status, end_reason}
 #pragma once
 
 #include <deque>

@@ -7,13 +7,13 @@
 #include <set>
 
 #include "core/base/file.h"
+#include "tests/control/check/rules.h"
 
 namespace ft::check {
 namespace {
 
 namespace pb = state::pb;
 namespace spb = state::spb;
-using Violations = std::vector<std::string>;
 
 constexpr int kUnavailable = 14, kDeadlineExceeded = 4, kCancelled = 1, kUnknown = 2;
 
@@ -42,8 +42,6 @@ bool IsLegal(const std::string& from, const std::string& to) {
 bool IsEnd(const std::string& state) {
   return state == "SUCCEEDED" || state == "FAILED" || state == "CANCELLED";
 }
-
-std::string JobOf(const pb::Event& event) { return event.subject().substr(event.subject().rfind('/') + 1); }
 
 bool IsAmbiguous(int code) {
   return code == kUnavailable || code == kDeadlineExceeded || code == kCancelled || code == kUnknown;
@@ -150,10 +148,8 @@ void CheckDevices(const Evidence& evidence, Violations& out) {
   };
   std::map<std::string, std::vector<Use>> uses;
   evidence.state.attempts.ForEach([&](const state::AttemptPtr& attempt) {
-    const int64_t from = attempt->create_time().seconds() * 1'000'000'000 + attempt->create_time().nanos();
-    const int64_t to = attempt->has_end_time()
-                           ? attempt->end_time().seconds() * 1'000'000'000 + attempt->end_time().nanos()
-                           : INT64_MAX;
+    const int64_t from = Nanos(attempt->create_time());
+    const int64_t to = attempt->has_end_time() ? Nanos(attempt->end_time()) : kForever;
     for (const spb::StoredRank& rank : attempt->ranks()) {
       for (const std::string& uuid : rank.device_uuids()) {
         uses[StrCat(rank.node_id(), "/", uuid)].push_back(
@@ -245,14 +241,24 @@ void CheckKeptLogs(const Evidence& evidence, const spb::StoredAttempt& attempt, 
 
 }  // namespace
 
-Violations FindViolations(const Evidence& evidence) {
+Violations FindViolations(const Evidence& evidence, Bounds bounds) {
   Violations out;
+  evidence.state.jobs.ForEach([&](const state::JobPtr& job) {
+    if (job->strict_exclusive()) bounds.strict_jobs.insert(job->job_id());
+  });
+  const Timeline timeline = MakeTimeline(evidence);
   CheckCreates(evidence, out);
   CheckStates(evidence, out);
   CheckEpochs(evidence, out);
   CheckCheckpointFiles(evidence, out);
   CheckDevices(evidence, out);
   CheckProcesses(evidence, out);
+  CheckWatches(evidence, out);
+  CheckOrphans(timeline, bounds, out);
+  CheckLiveness(evidence, timeline, bounds, out);
+  CheckHealthyWork(timeline, bounds, out);
+  CheckCapacity(evidence, timeline, out);
+  CheckPriority(evidence, timeline, out);
   std::map<std::string, std::map<int64_t, uint64_t>> losses;
   evidence.state.attempts.ForEach([&](const state::AttemptPtr& attempt) {
     CheckKeptRecords(evidence, *attempt, losses[attempt->job_id()], out);

@@ -81,6 +81,11 @@ void Tell(const Run& run, const char* kind, int64_t step) {
   ::close(fd);
 }
 
+void Die(const Run& run, int64_t step) {
+  Tell(run, "rank_end", step);
+  ::kill(::getpid(), SIGKILL);
+}
+
 int Prepare(const Run& run, RecordWriter& records) {
   const fs::path cache = fs::path(run.Text("cache_dir")) / "data" / (run.Text("job_id") + ".ftt");
   Must(ft::MakeDirectories(cache.parent_path()));
@@ -106,16 +111,16 @@ void WriteCheckpoint(const Run& run, RecordWriter& records, int64_t step) {
       run.InEpochsOf("fake_crash_epochs", 0) ? run.LabelText("fake_die_in_checkpoint") : "";
   Must(ft::MakeDirectories(dir));
   Must(ft::WriteFileDurably(dir / "shard", std::string(1000, 's')));
-  if (dies == "writing") ::kill(::getpid(), SIGKILL);
+  if (dies == "writing") Die(run, step);
   Must(ft::WriteFileDurably(dir / "manifest.json", "{\"step\":" + std::to_string(step) + "}"));
-  if (dies == "written") ::kill(::getpid(), SIGKILL);
+  if (dies == "written") Die(run, step);
   ft::records::Checkpoint checkpoint;
   checkpoint.step = step;
   checkpoint.path = name;
   checkpoint.manifest_sha256 = std::string(64, '0');
   checkpoint.size_bytes = 10;
   Must(records.Write(checkpoint));
-  if (dies == "recorded") ::kill(::getpid(), SIGKILL);
+  if (dies == "recorded") Die(run, step);
 }
 
 // Hears what came on descriptor 3 since the last look.
@@ -227,9 +232,13 @@ int Train(Run& run, RecordWriter& records) {
   Must(records.Write(plan));
   for (int64_t step = plan.first_step; step <= steps; ++step) {
     ::usleep(static_cast<useconds_t>(run.Label("fake_step_ms", 1) * 1000));
-    if (crashes && step == run.Label("fake_crash_at", 0)) ::kill(::getpid(), SIGKILL);
-    if (step == run.Label("fake_hang_at", 0) && run.InEpochsOf("fake_hang_epochs", 1000)) ::pause();
+    if (crashes && step == run.Label("fake_crash_at", 0)) Die(run, step);
+    if (step == run.Label("fake_hang_at", 0) && run.InEpochsOf("fake_hang_epochs", 1000)) {
+      Tell(run, "rank_end", step);
+      ::pause();
+    }
     if (step == run.Label("fake_fail_at", 0) && run.InEpochsOf("fake_fail_epochs", 1000)) {
+      Tell(run, "rank_end", step);
       return End(records, Failed(run.LabelText("fake_fail_class"),
                                  "the fake rank fails at step " + std::to_string(step)));
     }
@@ -244,7 +253,7 @@ int Train(Run& run, RecordWriter& records) {
   }
   if (run.rank == 1 && run.Label("fake_result_lost", 0) != 0) {
     ::usleep(300'000);
-    ::kill(::getpid(), SIGKILL);
+    Die(run, steps);
   }
   return Succeed(run, records, steps);
 }
