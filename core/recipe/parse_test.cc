@@ -73,7 +73,7 @@ TEST(ParseJobTest, TooDeepAndTooLongAreRefused) {
 }
 
 TEST(ParseJobTest, ManyValuesBelowALongKeyAreRefused) {
-  std::string text = std::string(500'000, 'k') + ": [";
+  std::string text = "? " + std::string(500'000, 'k') + "\n: [";
   for (int i = 0; i < 50'000; ++i) text += "1, ";
   EXPECT_THAT(ErrorOf(text + "1]\n"), HasSubstr("keys too long"));
 }
