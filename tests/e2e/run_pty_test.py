@@ -65,14 +65,19 @@ def masked(text):
     return " ".join(text.split())
 
 
-def transcript():
-    """(command, lines shown) of the README's console block."""
-    with open(os.path.join(daemons.ROOT, "README.md"), encoding="utf-8") as file:
+def console_block(readme):
+    """The transcript of the first use in a README."""
+    with open(os.path.join(daemons.ROOT, readme), encoding="utf-8") as file:
         block = re.search(r"^```console\n(.*?)^```", file.read(), re.DOTALL | re.MULTILINE)
     if block is None:
-        raise AssertionError("README.md has no ```console block with a transcript of the first use")
+        raise AssertionError(f"{readme} has no ```console block with a transcript of the first use")
+    return block.group(1)
+
+
+def transcript():
+    """(command, lines shown) of the README's console block."""
     parts = []
-    for line in block.group(1).splitlines():
+    for line in console_block("README.md").splitlines():
         if line.startswith("$ "):
             parts.append((line[2:], []))
         elif line.strip():
@@ -100,6 +105,9 @@ class RunPtyTest(daemons.DaemonTest):
     def processes(self):
         mark = f"{daemons.MARK}={self.folder}".encode()
         return [pid for pid in daemons.pids() if mark in daemons.read_proc(pid, "environ").split(b"\0")]
+
+    def test_both_readmes_show_the_same_transcript(self):
+        self.assertEqual(console_block("README.zh-CN.md"), console_block("README.md"))
 
     def test_the_readmes_transcript(self):
         model = self.need_demo_model()
