@@ -28,6 +28,7 @@ bool Targeted(const recipe::MethodSpec& method, const char* name) {
 
 constexpr double kNf4BytesPerWeight = 0.5 + 1.0 / 64 + 4.0 / (64 * 256);  // Codes, 8-bit scales, their fp32 scales.
 constexpr int64_t kSegmentBytes = int64_t{4} << 20;                       // What a rank shows the others of its host.
+constexpr double kChunkElements = 1 << 24;                                // Of logits: ops/loss_head.cc.
 constexpr int64_t kProgramBytes = int64_t{160} << 20;                     // LibTorch's CPU libraries and small buffers.
 
 }  // namespace
@@ -75,12 +76,10 @@ std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::Jo
   const auto inner = static_cast<double>(shape.intermediate);
   // Of each block: the float32 inputs of its two sub-layers and the result of attention.
   const double kept = rows * hidden * (2 * 4 + compute_bytes) * static_cast<double>(shape.layers);
-  const double scores = static_cast<double>(spec.train.micro_batch * shape.heads) * static_cast<double>(length) *
-                        static_cast<double>(length) * 4 * 2;
-  const double block = rows * (hidden * 34 + inner * 8) * compute_bytes + scores;
+  const double block = rows * (hidden * 34 + inner * 8) * compute_bytes;
   const double activations =
       spec.train.activation_checkpointing ? kept + block : block * static_cast<double>(shape.layers);
-  const double logits = rows * static_cast<double>(shape.vocabulary) * 4 * 2;
+  const double logits = std::min(rows * static_cast<double>(shape.vocabulary), kChunkElements) * compute_bytes;
   const double dequantised = std::max(hidden * inner, 1.0) * compute_bytes * (spec.method.kind == "qlora" ? 2 : 0);
   // A rank may come to hold all leaves: then log2(max_ranks) partial sums wait beside the gradient.
   const auto leaves = static_cast<unsigned>(recipe::MaxRanks(spec.parallel));

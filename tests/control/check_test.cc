@@ -17,8 +17,8 @@ namespace spb = state::spb;
 using check::Evidence;
 using nlohmann::json;
 
-// Jobs of the history: one that crashes once, one that waits behind it and outlives a coordinator, and one
-// whose node falls silent until it is given up, and which is cancelled.
+// Jobs of the history: one that crashes once, one that waits behind it and outlives a coordinator, one that
+// waits behind both, and one whose node falls silent until it is given up, and which is cancelled.
 class HistoryCheck : public StartedCluster {
  protected:
   HistoryCheck()
@@ -27,16 +27,22 @@ class HistoryCheck : public StartedCluster {
   void Live() {
     const pb::Job crashes =
         Submit({.name = "crashes",
-                .labels = "  fake_steps: \"40\"\n  fake_step_ms: \"2\"\n  fake_crash_at: \"15\"\n"
+                .labels = "  fake_steps: \"70\"\n  fake_step_ms: \"25\"\n  fake_crash_at: \"45\"\n"
                           "  fake_crash_epochs: \"2\"\n",
                 .every_steps = 10,
                 .threads = 4,
                 .request_id = "crashes"});
+    // It takes the whole node, so that the others wait before it crashes, in this order.
+    cluster_.WaitForState(crashes.name(), pb::RUNNING);
     const pb::Job waits = Submit({.name = "waits", .labels = "  fake_steps: \"200\"\n", .threads = 4});
+    const pb::Job last = Submit({.name = "last", .labels = "  fake_steps: \"5\"\n", .threads = 4});
+    cluster_.WaitForState(waits.name(), pb::QUEUED);
+    cluster_.WaitForState(last.name(), pb::QUEUED);
     cluster_.WaitForState(crashes.name(), pb::SUCCEEDED);
     cluster_.KillCoordinator();
     cluster_.StartCoordinator();
     cluster_.WaitForState(waits.name(), pb::SUCCEEDED);
+    cluster_.WaitForState(last.name(), pb::SUCCEEDED);
     const pb::Job given_up =
         Submit({.name = "given-up", .labels = "  fake_steps: \"100000\"\n", .every_steps = 10});
     cluster_.WaitFor(given_up.name(), [](const pb::Job& j) { return j.progress().checkpoint_step() > 0; });
@@ -50,10 +56,11 @@ class HistoryCheck : public StartedCluster {
     cluster_.WaitForState(given_up.name(), pb::CANCELLED);
     crashes_ = IdOf(crashes);
     waits_ = IdOf(waits);
+    last_ = IdOf(last);
     given_up_ = IdOf(given_up);
   }
 
-  std::string crashes_, waits_, given_up_;
+  std::string crashes_, waits_, last_, given_up_;
 };
 
 using Spoil = std::function<void(Evidence&)>;
@@ -176,7 +183,8 @@ std::vector<Case> SpoiltWatches(const std::string& job) {
   };
 }
 
-std::vector<Case> SpoiltLives(const std::string& job, const std::string& waits, const std::string& given_up) {
+std::vector<Case> SpoiltLives(const std::string& job, const std::string& waits, const std::string& last,
+                              const std::string& given_up) {
   return {
       {"I11", "a rank outlives its attempt",
        [=](Evidence& e) {
@@ -225,7 +233,7 @@ std::vector<Case> SpoiltLives(const std::string& job, const std::string& waits, 
        }},
       {"I14", "a job is passed by one that comes later",
        [=](Evidence& e) {
-         Edit<spb::StoredJob>(e.state.jobs, waits, [](spb::StoredJob& row) { row.set_priority(1); });
+         Edit<spb::StoredJob>(e.state.jobs, last, [](spb::StoredJob& row) { row.set_priority(1); });
        }},
   };
 }
@@ -248,7 +256,7 @@ TEST_F(HistoryCheck, EveryWayOfSpoilingAHistoryIsNoticed) {
         << spoilt.invariant << ", " << spoilt.name << ": " << (found.empty() ? "nothing" : found.front());
   };
   for (const std::vector<Case>& cases :
-       {SpoiltJobs(crashes_, given_up_), SpoiltWatches(waits_), SpoiltLives(crashes_, waits_, given_up_)}) {
+       {SpoiltJobs(crashes_, given_up_), SpoiltWatches(waits_), SpoiltLives(crashes_, waits_, last_, given_up_)}) {
     for (const Case& spoilt : cases) expect(spoilt);
   }
   std::fstream log(std::filesystem::path(cluster_.RunDir(crashes_)) / "attempts/3/rank0/stdout.log");

@@ -9,6 +9,7 @@
 #include "worker/adapt/peft_config.h"
 #include "worker/data/chat_template.h"
 #include "worker/data/jinja.h"
+#include "worker/data/jinja_fixture.h"
 #include "worker/model/family.h"
 #include "worker/prepare/model_files.h"
 #include "worker/tokenizer/tiny_tokenizer.h"
@@ -18,32 +19,11 @@ namespace ft::fuzz {
 namespace {
 
 namespace fs = std::filesystem;
-using data::jinja::Dict;
-using data::jinja::Value;
 
 // Small enough that an input of 64 KiB ends within seconds under the sanitizers.
 constexpr data::JinjaLimits kLimits = {.max_steps = 100'000, .max_output_bytes = 1 << 20};
 
 constexpr std::string_view kText = "Hello <|im_end|> \xe4\xbd\xa0\xe5\xa5\xbd 123";
-
-Value Message(const std::string& role, const std::string& content) {
-  Dict message;
-  message.Set("role", Value::String(role));
-  message.Set("content", Value::String(content));
-  return *Value::FromDict(std::move(message));
-}
-
-Dict Variables() {
-  Dict variables;
-  variables.Set("messages",
-                *Value::FromList({Message("system", "Be brief."), Message("user", "Gr\xc3\xbc\xc3\x9f dich"),
-                                  Message("assistant", " Hello! ")}));
-  variables.Set("bos_token", Value::String("<s>"));
-  variables.Set("eos_token", Value::String("</s>"));
-  variables.Set("add_generation_prompt", Value::Bool(true));
-  variables.Set("tools", Value::None());
-  return variables;
-}
 
 const data::Conversation& TwoTurns() {
   static const data::Conversation turns = {{.system = "S", .input = "Q1", .output = "A1"},
@@ -137,7 +117,7 @@ Status ReadChatTemplate(const fs::path& path) {
 }
 
 Status ReadJinja(const fs::path& path) {
-  static const Dict variables = Variables();
+  static const data::jinja::Dict variables = data::ChatVariables("Gr\xc3\xbc\xc3\x9f dich");
   ASSIGN_OR_RETURN(const std::string source, ReadFile(path));
   ASSIGN_OR_RETURN(const data::JinjaTemplate parsed, data::JinjaTemplate::Parse(source));
   ASSIGN_OR_RETURN(const data::JinjaTemplate::Output output, parsed.Render(variables, kLimits));

@@ -4,27 +4,16 @@
 
 #include <vector>
 
+#include "worker/data/jinja_fixture.h"
+
 namespace ft::data {
 namespace {
 
 using jinja::Dict;
 using jinja::Value;
 
-Value MakeMessage(const std::string& role, const std::string& content) {
-  Dict message;
-  message.Set("role", Value::String(role));
-  message.Set("content", Value::String(content));
-  return *Value::FromDict(std::move(message));
-}
-
 Dict Variables() {
-  Dict variables;
-  variables.Set("messages", *Value::FromList({MakeMessage("system", "Be brief."), MakeMessage("user", "Hi"),
-                                              MakeMessage("assistant", " Hello! ")}));
-  variables.Set("bos_token", Value::String("<s>"));
-  variables.Set("eos_token", Value::String("</s>"));
-  variables.Set("add_generation_prompt", Value::Bool(true));
-  variables.Set("tools", Value::None());
+  Dict variables = ChatVariables("Hi");
   variables.Set("n", Value::Int(7));
   variables.Set("word", Value::String("Grüße 你好"));
   return variables;
