@@ -229,7 +229,9 @@ TEST(WireFaults, DoubledAndLateMessagesCountOnce) {
     log += line;
     const int64_t step = agent.acked() / 10 * 10;
     for (int copy = 0; copy < 2 && step > 0; ++copy) EXPECT_TRUE(agent.Commit(ref, step).ok());
-    if (step > 10) EXPECT_TRUE(agent.Commit(ref, step - 10).ok());
+    if (step > 10) {
+      EXPECT_TRUE(agent.Commit(ref, step - 10).ok());
+    }
   }
   std::vector<pb::MetricPoint> points = cluster.Metrics("j");
   ASSERT_GE(points.size(), kSteps);

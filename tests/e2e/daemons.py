@@ -375,6 +375,12 @@ class Daemons:
             return done.returncode == 0 and int(json.loads(done.stdout)["progress"]["step"]) >= step
         wait_for(f"step {step} of {job}", probe, timeout)
 
+    def wait_moment(self, job, moment, step_seconds, timeout=300):
+        """Waits for a moment of a run, in steps: its whole part by what the coordinator knows, the rest by the clock. Never by
+        the clock alone: a machine may be twice as fast as it was when the run before was timed."""
+        self.wait_step(job, int(moment), timeout)
+        time.sleep(moment % 1 * step_seconds)
+
     def describe(self):
         """The ends of all logs, for a failed test."""
         parts = []
@@ -385,6 +391,12 @@ class Daemons:
             if text:
                 parts.append(f"--- {os.path.relpath(path, self.folder)}\n{text}")
         return "\n".join(parts)
+
+
+def random_moments(rng, count, steps):
+    """When to disturb a run of so many steps, in order: one moment in each of `count` equal parts of its first 0.8. So it cannot
+    end before the last, and no crowd of them uses up the attempts that may fail in a row without a step further."""
+    return [(part + rng.random()) * 0.8 * steps / count for part in range(count)]
 
 
 def kill_marked(folder):

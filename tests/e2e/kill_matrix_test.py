@@ -1,8 +1,8 @@
 """Whoever dies, at whatever moment: the job succeeds with the bytes of a run that was left alone.
 
 Victims are a rank, the agent, the supervisor with its ranks, and the coordinator; the supervisor restarts the agent, the test
-the others. history_check judges what happened. FT_SOAK=1 kills each ten times instead of twice; FT_SEED repeats a run, and the seed is printed; FT_RANKS is the
-number of ranks.
+the others. history_check judges what happened. FT_SOAK=1 kills each ten times instead of twice; FT_SEED repeats a run, and
+the seed is printed; FT_RANKS is the number of ranks.
 """
 
 import json
@@ -97,9 +97,8 @@ class KillMatrixTest(daemons.DaemonTest):
         one, seconds = self.undisturbed(node, model, data)
         name = node.submit(matrix_job("killed", model, data))
         first = self.wait_ranks(node, name)
-        for _ in range(KILLS):
-            # Together at most 0.8 of the run, so that it cannot end before the last kill.
-            time.sleep(self.random.uniform(0, 0.8 * seconds / KILLS))
+        for moment in daemons.random_moments(self.random, KILLS, STEPS):
+            node.wait_moment(name, moment, seconds / STEPS)
             kill(node, name)
             if costs_no_step:
                 self.assertTrue(all(daemons.is_alive(pid) for pid in first), "the ranks live on")

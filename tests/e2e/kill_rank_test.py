@@ -34,17 +34,16 @@ class KillRankTest(daemons.DaemonTest):
         done = node.finish(name, timeout=600)
         return done, time.monotonic() - start
 
-    def killed(self, node, job, seconds):
-        """The same job with its rank killed at random moments of an attempt's life."""
+    def killed(self, node, job, step_seconds):
+        """The same job with its rank killed at random moments; a rank that comes back after the next one dies at once."""
         seed = int(os.environ.get("FT_SEED") or random.SystemRandom().randrange(1 << 32))
         print(f"FT_SEED={seed}")
-        moments = random.Random(seed)
+        moments = daemons.random_moments(random.Random(seed), KILLS, job["train"]["max_steps"])
         name = node.submit(job)
         rank = 0
-        for _ in range(KILLS):
+        for moment in moments:
             rank = node.training_rank(name, other_than=rank)
-            # Together at most 0.9 of the run, so that it cannot end before the last kill.
-            time.sleep(moments.uniform(0, 0.9 * seconds / KILLS))
+            node.wait_moment(name, moment, step_seconds)
             self.assertTrue(daemons.is_alive(rank), "the rank ended before it was killed")
             os.kill(rank, signal.SIGKILL)
         return node.finish(name, timeout=600)
@@ -54,7 +53,7 @@ class KillRankTest(daemons.DaemonTest):
         data = self.write_tokens(daemons.random_samples(SAMPLES))
         node = self.daemons()
         one, seconds = self.undisturbed(node, slow_job("left-alone", model, data, **{"method.kind": kind}))
-        two = self.killed(node, slow_job("killed", model, data, **{"method.kind": kind}), seconds)
+        two = self.killed(node, slow_job("killed", model, data, **{"method.kind": kind}), seconds / STEPS)
         print(f"undisturbed {seconds:.1f} s")
         self.check_equal(node, one, two, STEPS)
 
@@ -83,7 +82,7 @@ class KillRankTest(daemons.DaemonTest):
                     "train.checkpoint": {"every_steps": 1, "keep_last": 2}, "resources": {"device": "cpu", "threads": 2}}
         node = self.daemons()
         one, seconds = self.undisturbed(node, daemons.tokens_job("left-alone", model, data, **settings))
-        two = self.killed(node, daemons.tokens_job("killed", model, data, **settings), seconds)
+        two = self.killed(node, daemons.tokens_job("killed", model, data, **settings), seconds / DEMO_STEPS)
         self.check_equal(node, one, two, DEMO_STEPS)
 
     def test_lora_killed_at_random_moments_has_the_same_bits(self):
