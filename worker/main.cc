@@ -42,6 +42,7 @@ int RunSupervisor(const ft::agent::Config& config, const std::vector<std::string
   pthread_sigmask(SIG_BLOCK, &handled, nullptr);
   ft::supervisor::SupervisorOptions options;
   options.data_dir = config.data;
+  options.max_backoff_ms = absl::ToInt64Milliseconds(config.agent_backoff);
   std::error_code error;
   options.agent_argv = {std::filesystem::read_symlink("/proc/self/exe", error).string(), "--agent"};
   options.agent_argv.insert(options.agent_argv.end(), arguments.begin(), arguments.end());

@@ -456,6 +456,17 @@ class DaemonTest(unittest.TestCase):
         self.assertEqual(len(lines), 1, done.stderr)
         return lines[0]
 
+    def write_file(self, name, text):
+        """A file in the test's folder; answers its path."""
+        path = os.path.join(self.folder, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+    def write_config(self, name, **keys):
+        """A configuration file of a daemon; answers its path."""
+        return self.write_file(f"{name}.yaml", "".join(f"{key}: {value}\n" for key, value in keys.items()))
+
     def need(self, found, what):
         """Skips, naming what is missing."""
         if not found:

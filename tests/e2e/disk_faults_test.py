@@ -70,12 +70,6 @@ class DiskFaultsTest(daemons.DaemonTest):
 
     rank = {"rank_binary": history.FAKE_RANK}
 
-    def write_config(self, name, **keys):
-        path = os.path.join(self.folder, f"{name}.yaml")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write("".join(f"{key}: {value}\n" for key, value in keys.items()))
-        return path
-
     def small_disk(self):
         disk = SmallDisk(self.folder)
         self.addCleanup(disk.close)
@@ -204,7 +198,7 @@ class FailingCallsTest(StraceTest):
 
     def test_coordinator_whose_writes_find_no_space_goes_on_afterwards(self):
         node = self.node_with()
-        node.coordinator_prefix = self.strace("pwrite64:error=ENOSPC:when=150..300")
+        node.coordinator_prefix = self.strace("pwrite64:error=ENOSPC:when=150..170")
         node.start()
         self.check_whole(node, self.submit(node, 600), 600, epoch=2)
 

@@ -44,10 +44,7 @@ class FirstJobTest(daemons.DaemonTest):
 
     def test_checkpoints_and_ledger_lie_in_the_shared_folder(self):
         shared = os.path.join(self.folder, "shared")
-        config = os.path.join(self.folder, "worker.yaml")
-        with open(config, "w", encoding="utf-8") as file:
-            file.write(f"shared: {shared}\n")
-        node = self.daemons(worker_arguments=["--config", config])
+        node = self.daemons(worker_arguments=["--config", self.write_config("worker", shared=shared)])
         data = self.write_tokens(daemons.random_samples(4))
         job = node.train(daemons.tokens_job("shared", self.small_model(), data, **{"train.checkpoint": {"every_steps": 1}}))
         run = os.path.join(shared, "runs", job["name"].rpartition("/")[2])

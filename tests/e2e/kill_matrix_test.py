@@ -18,13 +18,16 @@ import daemons
 KILLS = 10 if daemons.SOAK else 2
 RANKS = int(os.environ.get("FT_RANKS") or 2)
 STEPS = 60
+# Micro-batches a step, of all ranks together: what dies needs a second to come back, and the run
+# is to outlast all kills.
+MICRO_BATCHES = 480 if daemons.SOAK else 96
 FRAME = struct.Struct("<II")  # Size and checksum, before each frame of a ledger.
 
 
 def matrix_job(name, model, data):
     """60 steps of many micro-batches, so that each takes 50 ms or more, with a checkpoint every fifth."""
     return daemons.tokens_job(name, model, data, **{
-        "train.accumulation": 48 // RANKS, "train.epochs": 1000, "train.max_steps": STEPS, "method.dropout": 0.1,
+        "train.accumulation": MICRO_BATCHES // RANKS, "train.epochs": 1000, "train.max_steps": STEPS, "method.dropout": 0.1,
         "train.checkpoint": {"every_steps": 5, "keep_last": 2}, "parallel": {"ranks": RANKS}})
 
 
@@ -37,8 +40,10 @@ class KillMatrixTest(daemons.DaemonTest):
 
     def ranks_of(self, node, name):
         """Pids of the ranks that train a job, all of the gang; empty while there is not a whole one."""
-        found = [pid for pid in node.rank_pids() if node.attempt_of(pid).get("run", {}).get("job_id") == name
-                 and node.attempt_of(pid)["run"]["kind"] == "TRAIN"]
+        def trains(pid):
+            run = node.attempt_of(pid).get("run", {})
+            return (run.get("job_id"), run.get("kind")) == (name, "TRAIN")
+        found = [pid for pid in node.rank_pids() if trains(pid)]
         return found if len(found) == RANKS else []
 
     def wait_ranks(self, node, name):
@@ -93,7 +98,8 @@ class KillMatrixTest(daemons.DaemonTest):
     def run_killed(self, kill, costs_no_step):
         model = self.small_model()
         data = self.write_tokens(daemons.random_samples(256))
-        node = self.daemons(cores=max(2, RANKS), history=True)
+        config = self.write_config("worker", agent_backoff="500ms")
+        node = self.daemons(cores=max(2, RANKS), history=True, worker_arguments=["--config", config])
         one, seconds = self.undisturbed(node, model, data)
         name = node.submit(matrix_job("killed", model, data))
         first = self.wait_ranks(node, name)

@@ -35,12 +35,6 @@ class PartitionTest(daemons.DaemonTest):
         self.far = self.write_config("far", node_id="far", cores=1, coordinator=f"{wire.SERVER}:{PORT}", certificate=worker[0],
                                      key=worker[1], ca=authority.ca, **common)
 
-    def write_config(self, name, **keys):
-        path = os.path.join(self.folder, f"{name}.yaml")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write("".join(f"{key}: {value}\n" for key, value in keys.items()))
-        return path
-
     def start(self, near=True):
         self.node.start_coordinator()
         if near:

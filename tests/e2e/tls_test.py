@@ -14,27 +14,18 @@ class TlsTest(daemons.DaemonTest):
         super().setUp()
         self.authority = certificates.Authority(self.folder, "ours")
         self.server = self.authority.issue("coordinator", certificates.LOOPBACK)
-        self.token = self.write("token", "a-secret-of-alice\n")
+        self.token = self.write_file("token", "a-secret-of-alice\n")
         digest = hashlib.sha256(b"a-secret-of-alice").hexdigest()
-        self.tokens = self.write("tokens", f"# users\nalice {digest}\n")
-
-    def write(self, name, text):
-        path = os.path.join(self.folder, name)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-        return path
-
-    def config(self, name, **keys):
-        return self.write(f"{name}.yaml", "".join(f"{key}: {value}\n" for key, value in keys.items()))
+        self.tokens = self.write_file("tokens", f"# users\nalice {digest}\n")
 
     def coordinator_config(self, **changes):
         keys = {"listen": daemons.free_address(), "worker_listen": daemons.free_address(), "certificate": self.server[0],
                 "key": self.server[1], "worker_ca": self.authority.ca, "tokens": self.tokens, **changes}
         self.listen, self.worker_listen = keys["listen"], keys["worker_listen"]
-        return self.config("finetuned", **{key: value for key, value in keys.items() if value})
+        return self.write_config("finetuned", **{key: value for key, value in keys.items() if value})
 
     def worker_config(self, pair, name="worker"):
-        return self.config(name, certificate=pair[0], key=pair[1], ca=self.authority.ca)
+        return self.write_config(name, certificate=pair[0], key=pair[1], ca=self.authority.ca)
 
     def node(self, worker_pair):
         config = self.coordinator_config()
@@ -116,7 +107,7 @@ class TlsTest(daemons.DaemonTest):
         node = self.node(self.authority.issue("worker", certificates.WORKER_ROLE))
         node.start_coordinator()
         node.ftctl("list", environment=self.remote())
-        for token, said in (("", "wants a token"), (self.write("wrong", "guess"), "does not know this token")):
+        for token, said in (("", "wants a token"), (self.write_file("wrong", "guess"), "does not know this token")):
             done = node.run("list", environment=self.remote(FTCTL_TOKEN_FILE=token))
             self.assertEqual(done.returncode, 1, done.stderr)
             self.assertIn(said, done.stderr)
@@ -140,7 +131,7 @@ class TlsTest(daemons.DaemonTest):
                 ({"key": certificate}, f"key: {certificate} holds no private key"),
                 ({"key": stranger[1]}, f"key: {stranger[1]} is not the key of the certificate in {certificate}"),
                 ({"certificate": expired[0], "key": expired[1]}, "has expired"),
-                ({"tokens": self.write("odd", "\nalice\n")}, "odd:2: write NAME and the SHA-256")):
+                ({"tokens": self.write_file("odd", "\nalice\n")}, "odd:2: write NAME and the SHA-256")):
             with self.subTest(**changes):
                 self.assertRegex(self.refused_coordinator(node, **changes), said)
         config = self.worker_config((certificate, stranger[1]))

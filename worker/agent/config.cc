@@ -20,12 +20,14 @@ Status CheckTls(const Config& config) {
     return absl::InvalidArgumentError("certificate, key and ca: give all three or none");
   if (config.has_tls() && config.coordinator.starts_with("unix:")) {
     return absl::InvalidArgumentError(
-        StrCat("coordinator: ", config.coordinator, " is a socket and speaks no TLS: give HOST:PORT, or no certificate"));
+        StrCat("coordinator: ", config.coordinator,
+               " is a socket and speaks no TLS: give HOST:PORT, or no certificate"));
   }
   if (!config.has_tls() && !IsLocal(config.coordinator)) {
-    return absl::InvalidArgumentError(StrCat("coordinator: ", config.coordinator,
-                                             " is on another machine, and plain text stays on this one: give certificate, "
-                                             "key and ca"));
+    return absl::InvalidArgumentError(
+        StrCat("coordinator: ", config.coordinator,
+               " is on another machine, and plain text stays on this one: give certificate, "
+               "key and ca"));
   }
   return absl::OkStatus();
 }
@@ -54,6 +56,8 @@ Status Config::Complete() {
   if (address.empty()) return absl::InvalidArgumentError("address: must not be empty");
   if (hang_timeout < absl::Milliseconds(10) || start_timeout < absl::Milliseconds(10))
     return absl::InvalidArgumentError("hang_timeout and start_timeout: must be at least 10ms");
+  if (agent_backoff < absl::Milliseconds(10))
+    return absl::InvalidArgumentError("agent_backoff: must be at least 10ms");
   if (poll < absl::Milliseconds(1)) return absl::InvalidArgumentError("poll: must be at least 1ms");
   if (log_format != "text" && log_format != "json")
     return absl::InvalidArgumentError("log_format: must be text or json");
@@ -77,6 +81,7 @@ Status ReadConfigFile(const std::filesystem::path& path, Config* config) {
   reader.Bind("poll", &config->poll);
   reader.Bind("hang_timeout", &config->hang_timeout);
   reader.Bind("start_timeout", &config->start_timeout);
+  reader.Bind("agent_backoff", &config->agent_backoff);
   reader.Bind("labels", &config->labels);
   reader.Bind("log_format", &config->log_format);
   reader.Bind("log_level", &config->log_level);

@@ -13,7 +13,8 @@ namespace ft::agent {
 
 struct Config {
   std::string coordinator;  // unix:/path or host:port; default the worker socket in finetuned's data folder.
-  std::string certificate;  // PEM files: our certificate, its key, and who signs the coordinator's; all three or none.
+  std::string certificate;  // PEM files: our certificate, its key, and who signs the coordinator's; all three
+                            // or none.
   std::string key;
   std::string ca;
   std::string address = "127.0.0.1";  // Where peers on other nodes reach ranks of this one.
@@ -28,6 +29,8 @@ struct Config {
   absl::Duration poll = absl::Milliseconds(100);     // How often ranks' files are looked at.
   absl::Duration hang_timeout = absl::Seconds(120);  // Least time without progress after which a rank hangs.
   absl::Duration start_timeout = absl::Minutes(30);  // The same, while it loads or prepares.
+  absl::Duration agent_backoff =
+      absl::Seconds(10);  // Longest wait before an agent that keeps dying starts again.
   std::map<std::string, std::string> labels;
   std::string log_format = "text";
   std::string log_level = "info";

@@ -31,7 +31,7 @@ using process::SendMessage;
 using process::StartTicks;
 
 constexpr int kChildChannel = 3;
-constexpr int64_t kMaxBackoffMs = 10'000;
+constexpr int64_t kFirstBackoffMs = 100;
 constexpr int64_t kStopGraceMs = 5'000;
 
 int64_t NowMs() {
@@ -212,7 +212,7 @@ void Supervisor::StartAgent() {
   agent_started_ms_ = NowMs();
   auto pair = MakePair(SOCK_SEQPACKET);
   if (!pair.ok()) {
-    agent_restart_ms_ = NowMs() + kMaxBackoffMs;
+    agent_restart_ms_ = NowMs() + options_.max_backoff_ms;
     return;
   }
   const int size = 4 << 20;
@@ -224,7 +224,7 @@ void Supervisor::StartAgent() {
   auto pid = SpawnProcess(std::move(plan));
   if (!pid.ok()) {
     std::fprintf(stderr, "ft-worker: %s\n", std::string(ft::Message(pid.status())).c_str());
-    agent_restart_ms_ = NowMs() + kMaxBackoffMs;
+    agent_restart_ms_ = NowMs() + options_.max_backoff_ms;
     return;
   }
   agent_pid_ = *pid;
@@ -246,9 +246,10 @@ void Supervisor::Introduce() {
 void Supervisor::OnAgentGone() {
   agent_.Reset();
   agent_pid_ = 0;
-  if (NowMs() - agent_started_ms_ > kMaxBackoffMs) agent_backoff_ms_ = 100;
-  agent_restart_ms_ = NowMs() + agent_backoff_ms_;
-  agent_backoff_ms_ = std::min(agent_backoff_ms_ * 2, kMaxBackoffMs);
+  const bool lived = NowMs() - agent_started_ms_ > options_.max_backoff_ms;
+  const int64_t wait = lived ? kFirstBackoffMs : std::max(agent_backoff_ms_, kFirstBackoffMs);
+  agent_restart_ms_ = NowMs() + std::min(wait, options_.max_backoff_ms);
+  agent_backoff_ms_ = std::min(wait * 2, options_.max_backoff_ms);
 }
 
 void Supervisor::Send(const nlohmann::json& body, int fd) {

@@ -27,6 +27,9 @@ namespace ft::supervisor {
 struct SupervisorOptions {
   std::filesystem::path data_dir;
   std::vector<std::string> agent_argv;  // Started with descriptor 3 = its end of the channel.
+  // Waits before an agent that died is started again double up to this, and start small again after it lived
+  // as long.
+  int64_t max_backoff_ms = 10'000;
 };
 
 class Supervisor {
@@ -63,8 +66,8 @@ class Supervisor {
   UniqueFd agent_;
   int64_t agent_started_ms_ = 0;
   int64_t agent_restart_ms_ = 0;  // When to start it again; 0 = runs.
-  int64_t agent_backoff_ms_ = 100;
-  int64_t lease_until_ms_ = 0;  // 0 = none was told yet.
+  int64_t agent_backoff_ms_ = 0;  // The next wait.
+  int64_t lease_until_ms_ = 0;    // 0 = none was told yet.
   bool stopping_ = false;
 };
 
