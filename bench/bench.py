@@ -77,7 +77,7 @@ def main():
         context = Context(args, folder, node)
         rows = [row for name in chosen for row in measure(context, name)]
     limits = context.limits
-    print(f"{threads} threads; bf16 products {limits['bf16_gflops']:.0f} GFLOPS, copy {limits['copy_gbytes']:.1f} GB/s; "
+    print(f"{threads} threads; products {limits['gemm_gflops']:.0f} GFLOPS, copy {limits['copy_gbytes']:.1f} GB/s; "
           f"medians of {args.pairs} pairs\n")
     print(report.table(rows, chosen))
     report.write(args.json, rows)

@@ -46,5 +46,5 @@ def attention(context):
         def rate(kind):
             return median([tokens / (run[f"{kind}/{tokens}/{length}"]["real_time"] * 1e-9) for run in runs])
         # Two products forward and five backward over half of the square, 9 heads of 64.
-        limit = context.limits["bf16_gflops"] * 1e9 / (7 * length * 9 * 64)
+        limit = context.limits["gemm_gflops"] * 1e9 / (7 * length * 9 * 64)
         yield Row(f"attention.{what}", "tok/s", rate("Attention"), rate("Sdpa"), "SDPA", limit)

@@ -41,7 +41,7 @@ def qlora(context, name, model, *options):
         for kind, made in kinds.items():
             mine[kind].append(context.node.train(made))
         theirs.append(peer.run("qlora_step.py", *arguments, threads=context.threads))
-    limit = context.limits["bf16_gflops"] * 1e9 / model.step_flops(LENGTH, 64, checkpointing)
+    limit = context.limits["gemm_gflops"] * 1e9 / model.step_flops(LENGTH, 64, checkpointing)
     for kind, runs in mine.items():
         yield Row(f"{name}{kind}.tokens", "tok/s", median([rate(run["seconds"], LENGTH) for run in runs]),
                   median([rate(run["seconds"], LENGTH) for run in theirs]), peer_name, limit)
@@ -82,7 +82,7 @@ def sft(context):
     for _ in context.pairs("sft"):
         mine.append(context.node.train(job))
         theirs.append(peer.run("sft.py", *arguments, threads=context.threads))
-    limit = context.limits["bf16_gflops"] * 1e9 / context.demo.step_flops(SFT_LENGTH // 16, 64, True)
+    limit = context.limits["gemm_gflops"] * 1e9 / context.demo.step_flops(SFT_LENGTH // 16, 64, True)
     yield Row("sft.tokens", "tok/s", median([sum(run["tokens"]) / (run["ends"][-1] - run["first_step"]) for run in mine]),
               median([run["tokens"] / (run["end"] - run["first_step"]) for run in theirs]), "TRL", limit)
     yield Row("sft.first_step", "s", median([run["first_step"] - run["start"] for run in mine]),

@@ -31,6 +31,12 @@ constexpr int64_t kSegmentBytes = int64_t{4} << 20;                       // Wha
 constexpr double kChunkElements = 1 << 24;                                // Of logits: ops/loss_head.cc.
 constexpr int64_t kProgramBytes = int64_t{160} << 20;                     // LibTorch's CPU libraries and small buffers.
 
+// Blocks whose activations are computed again in backward.
+int64_t CheckpointedBlocks(const ModelShape& shape, const recipe::TrainSpec& train) {
+  if (!train.activation_checkpointing) return 0;
+  return train.checkpointed_blocks == 0 ? shape.layers : std::min(train.checkpointed_blocks, shape.layers);
+}
+
 }  // namespace
 
 int64_t LinearParameters(const ModelShape& shape) {
@@ -72,15 +78,17 @@ std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::Jo
   // A packed row is full; no sample in it sees more than itself.
   const int64_t packed = spec.train.packed_length > 0 ? spec.train.packed_length : within(data.total);
   const auto rows = static_cast<double>(spec.train.micro_batch * (spec.train.packing ? packed : length));
-  const auto hidden = static_cast<double>(shape.hidden);
+  const auto layers = static_cast<double>(shape.layers), hidden = static_cast<double>(shape.hidden);
   const auto inner = static_cast<double>(shape.intermediate);
   // Of each block: the float32 inputs of its two sub-layers and the result of attention.
-  const double kept = rows * hidden * (2 * 4 + compute_bytes) * static_cast<double>(shape.layers);
+  const double kept = rows * hidden * (2 * 4 + compute_bytes);
   const double block = rows * (hidden * 34 + inner * 8) * compute_bytes;
-  const double activations =
-      spec.train.activation_checkpointing ? kept + block : block * static_cast<double>(shape.layers);
+  const double recomputed = static_cast<double>(CheckpointedBlocks(shape, spec.train));
+  const double activations = recomputed > 0 ? kept * recomputed + block * std::max(layers - recomputed, 1.0) : block * layers;
   const double logits = std::min(rows * static_cast<double>(shape.vocabulary), kChunkElements) * compute_bytes;
-  const double dequantised = std::max(hidden * inner, 1.0) * compute_bytes * (spec.method.kind == "qlora" ? 2 : 0);
+  // On a CPU panels of it, which the program's own part holds.
+  const bool whole = spec.method.kind == "qlora" && spec.resources.device == "gpu";
+  const double dequantised = whole ? hidden * inner * compute_bytes * 2 : 0;
   // A rank may come to hold all leaves: then log2(max_ranks) partial sums wait beside the gradient.
   const auto leaves = static_cast<unsigned>(recipe::MaxRanks(spec.parallel));
   const double partial = trainable * 4 * (std::bit_width(leaves) - 1);
@@ -105,7 +113,9 @@ double FlopsPerToken(const ModelShape& shape, const recipe::JobSpec& spec) {
   const double n = static_cast<double>(ParameterCount(shape)) - (shape.tied_head ? 0.0 : static_cast<double>(shape.vocabulary * shape.hidden));
   const double adapters = spec.method.kind == "full" ? 0 : 6.0 * static_cast<double>(TrainableParameters(shape, spec.method));
   // Recomputation leaves out the last product of each sub-layer, about a third.
-  const double passes = (spec.method.kind == "full" ? 6 : 4) + (spec.train.activation_checkpointing ? 1.3 : 0);
+  const double recomputed =
+      static_cast<double>(CheckpointedBlocks(shape, spec.train)) / static_cast<double>(std::max<int64_t>(shape.layers, 1));
+  const double passes = (spec.method.kind == "full" ? 6 : 4) + 1.3 * recomputed;
   return passes * n + adapters;
 }
 

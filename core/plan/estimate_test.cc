@@ -35,7 +35,26 @@ TEST(EstimateTest, CheckpointingAndShorterSamplesNeedLess) {
   EXPECT_EQ(packed, with);  // A row of short samples is as long as one of the longest.
   EXPECT_LT(TotalBytes(EstimateMemory(kLlama7B, spec, true, {256, 0})), with);
   spec.train.activation_checkpointing = false;
-  EXPECT_GT(TotalBytes(EstimateMemory(kLlama7B, spec, true, {})), with);
+  const int64_t without = TotalBytes(EstimateMemory(kLlama7B, spec, true, {}));
+  EXPECT_GT(without, with);
+  spec.train.activation_checkpointing = true;
+  spec.train.checkpointed_blocks = 16;
+  const int64_t half = TotalBytes(EstimateMemory(kLlama7B, spec, true, {}));
+  EXPECT_GT(half, with);
+  EXPECT_LT(half, without);
+  spec.train.checkpointed_blocks = 100;  // More than there are.
+  EXPECT_EQ(TotalBytes(EstimateMemory(kLlama7B, spec, true, {})), with);
+}
+
+TEST(EstimateTest, RecomputationCostsWorkByTheBlock) {
+  recipe::JobSpec spec;
+  const double all = FlopsPerToken(kLlama7B, spec);
+  spec.train.checkpointed_blocks = 16;
+  const double half = FlopsPerToken(kLlama7B, spec);
+  spec.train.activation_checkpointing = false;
+  const double none = FlopsPerToken(kLlama7B, spec);
+  EXPECT_NEAR(all - half, half - none, 1e-6 * all);
+  EXPECT_GT(half, none);
 }
 
 TEST(EstimateTest, LeavesOfTheSumAddOneBufferALevel) {

@@ -87,6 +87,7 @@ struct TrainSpec {
   uint64_t seed = 42;
   bool shuffle = true;
   bool activation_checkpointing = true;
+  int64_t checkpointed_blocks = 0;  // Of the first so many only; 0 = of all.
   std::string loss = "token_mean";      // token_mean | microbatch_mean
   std::string tokenize = "whole";       // whole | pieces
   std::string on_nonfinite = "stop";    // stop | skip

@@ -98,6 +98,7 @@ void Visit(V& v, TrainSpec& s) {
   v("seed", s.seed, Anything{});
   v("shuffle", s.shuffle, Anything{});
   v("activation_checkpointing", s.activation_checkpointing, Anything{});
+  v("checkpointed_blocks", s.checkpointed_blocks, Range{0, 1e6});
   v("loss", s.loss, OneOf{{"token_mean", "microbatch_mean"}});
   v("tokenize", s.tokenize, OneOf{{"whole", "pieces"}});
   v("on_nonfinite", s.on_nonfinite, OneOf{{"stop", "skip"}});

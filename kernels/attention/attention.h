@@ -2,57 +2,23 @@
 // FlashAttention-2, arXiv 2307.08691). The products themselves belong
 // to worker/ops/attention.cc. T is the type of queries, keys and values; products add up in float32, and
 // probabilities are rounded to T for the next product. Thread-safe.
-//
-// A right-hand side of a product has rows in groups of kGroup<T> that lie side by side, value by value, as
-// the processor's dot products want bfloat16: element (r, c) at [r / group][c][r % group]. Legend: D head
-// size.
+// Right-hand sides of products lie as panel.h says. Legend: D head size.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 
 #include "kernels/number/bf16.h"
+#include "kernels/panel/panel.h"
 
 namespace ft::kernels {
-
-template <typename T>
-inline constexpr int64_t kGroup = sizeof(T) == 2 ? 2 : 1;
-
-// `count` rounded up to whole groups.
-template <typename T>
-constexpr int64_t Grouped(int64_t count) {
-  return (count + kGroup<T> - 1) / kGroup<T> * kGroup<T>;
-}
 
 // Tiles are this many query rows and keys.
 inline constexpr int64_t kAttentionTile = 64;
 
-// Rows of one head within rows of all heads.
-template <typename T>
-struct HeadRows {
-  const T* data = nullptr;
-  int64_t rows = 0;
-  int64_t size = 0;    // D, even.
-  int64_t stride = 0;  // From row to row.
-
-  // At most `count` rows from `first` on.
-  HeadRows Part(int64_t first, int64_t count) const {
-    return {data + first * stride, std::min(count, rows - first), size, stride};
-  }
-};
-
-// The transposed rows as a right-hand side: D x rows.
-template <typename T>
-void PackTransposed(const HeadRows<T>& in, T* out);
-
-// The rows as a right-hand side: Grouped(rows) x D, the added row zero.
-template <typename T>
-void PackRows(const HeadRows<T>& in, T* out);
-
 // The transposed rows, plain: D x Grouped(rows), the added column zero. REQUIRES: at most kAttentionTile rows, which
 // is the distance of out's rows.
 template <typename T>
-void Transpose(const HeadRows<T>& in, T* out);
+void Transpose(const StridedRows<T>& in, T* out);
 
 // The keys of a tile of forward, more of them, since a row's running maximum changes once a tile: their scores and
 // probabilities for kAttentionTile queries stay in a core's cache. Rows of both are kScoreStride apart, which is no
@@ -89,7 +55,7 @@ void FinishSoftmax(int64_t rows, float scale, const SoftmaxState& state, T* out,
 
 // delta[i] = sum_d a[i, d] * b[i, d]: of an output and its gradient.
 template <typename T>
-void RowDots(const HeadRows<T>& a, const HeadRows<T>& b, float* delta);
+void RowDots(const StridedRows<T>& a, const StridedRows<T>& b, float* delta);
 
 // A tile of keys against a tile of queries, transposed: element (j, i) belongs to key first_key + j and query
 // i, which sees the keys up to first_query + i. Rows are kAttentionTile apart.

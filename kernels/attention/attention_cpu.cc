@@ -76,10 +76,10 @@ void Finish(int64_t rows, float scale, const SoftmaxState& state, T* out, int64_
 }
 
 template <typename T>
-void Dots(const HeadRows<T>& a, const HeadRows<T>& b, float* delta) {
+void Dots(const StridedRows<T>& a, const StridedRows<T>& b, float* delta) {
   for (int64_t i = 0; i < a.rows; ++i) {
     const T *x = a.data + i * a.stride, *y = b.data + i * b.stride;
-    delta[i] = LaneSum(a.size, [=](int64_t c, int64_t n)
+    delta[i] = LaneSum(a.columns, [=](int64_t c, int64_t n)
                                    HWY_ATTR { return hn::Mul(LoadPart(x + c, n), LoadPart(y + c, n)); });
   }
 }
@@ -126,7 +126,7 @@ void Gradients(const GradientTile& tile, const GradientTileIn<T>& in, const Grad
                       float* lse) {                                                                     \
     Finish<T>(rows, scale, state, out, stride, lse);                                                    \
   }                                                                                                     \
-  void Dots##Suffix(const HeadRows<T>& a, const HeadRows<T>& b, float* delta) { Dots<T>(a, b, delta); } \
+  void Dots##Suffix(const StridedRows<T>& a, const StridedRows<T>& b, float* delta) { Dots<T>(a, b, delta); } \
   void Gradients##Suffix(const GradientTile& tile, const GradientTileIn<T>& in,                         \
                          const GradientTileOut<T>& out) {                                               \
     Gradients<T>(tile, in, out);                                                                        \
@@ -149,28 +149,9 @@ void StartSoftmax(SoftmaxState& state) {
 }
 
 template <typename T>
-void PackTransposed(const HeadRows<T>& in, T* out) {
-  constexpr int64_t group = kGroup<T>;
-  for (int64_t d = 0; d < in.size; d += group) {
-    for (int64_t row = 0; row < in.rows; ++row) {
-      std::memcpy(out + (d * in.rows + row * group), in.data + row * in.stride + d, sizeof(T) * group);
-    }
-  }
-}
-
-template <typename T>
-void PackRows(const HeadRows<T>& in, T* out) {
-  constexpr int64_t group = kGroup<T>;
-  for (int64_t row = 0; row < Grouped<T>(in.rows); ++row) {
-    T* to = out + row / group * group * in.size + row % group;
-    for (int64_t d = 0; d < in.size; ++d) to[d * group] = row < in.rows ? in.data[row * in.stride + d] : T{};
-  }
-}
-
-template <typename T>
-void Transpose(const HeadRows<T>& in, T* out) {
+void Transpose(const StridedRows<T>& in, T* out) {
   const int64_t width = Grouped<T>(in.rows);
-  for (int64_t d = 0; d < in.size; ++d) {
+  for (int64_t d = 0; d < in.columns; ++d) {
     T* to = out + d * kAttentionTile;
     for (int64_t row = 0; row < in.rows; ++row) to[row] = in.data[row * in.stride + d];
     for (int64_t row = in.rows; row < width; ++row) to[row] = T{};
@@ -194,9 +175,7 @@ HWY_EXPORT(GradientsFloat);
 HWY_EXPORT(GradientsBF16);
 
 #define FT_PER_TYPE(T, Suffix)                                                                     \
-  template void PackTransposed<T>(const HeadRows<T>&, T*);                                         \
-  template void PackRows<T>(const HeadRows<T>&, T*);                                               \
-  template void Transpose<T>(const HeadRows<T>&, T*);                                              \
+  template void Transpose<T>(const StridedRows<T>&, T*);                                              \
   template void StoreTransposed<T>(int64_t, int64_t, const float*, T*, int64_t);                   \
   template <>                                                                                      \
   void SoftmaxTile<T>(const ScoreTile& tile, const float* scores, T* p, SoftmaxState& state) {     \
@@ -208,7 +187,7 @@ HWY_EXPORT(GradientsBF16);
     HWY_DYNAMIC_DISPATCH(Finish##Suffix)(rows, scale, state, out, stride, lse);                    \
   }                                                                                                \
   template <>                                                                                      \
-  void RowDots<T>(const HeadRows<T>& a, const HeadRows<T>& b, float* delta) {                      \
+  void RowDots<T>(const StridedRows<T>& a, const StridedRows<T>& b, float* delta) {                      \
     HWY_DYNAMIC_DISPATCH(Dots##Suffix)(a, b, delta);                                               \
   }                                                                                                \
   template <>                                                                                      \

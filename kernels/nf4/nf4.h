@@ -83,6 +83,10 @@ template <typename T>
 void Nf4Dequantise(const uint8_t* packed, const float* absmax, int64_t count, int64_t first, int64_t last,
                    T* out);
 
+// Values [first, first + size) alone, into out[0 ...]. Fast where `first` and `size` are multiples of 32.
+template <typename T>
+void Nf4DequantisePart(const uint8_t* packed, const float* absmax, int64_t first, int64_t size, T* out);
+
 // Number of nested blocks that `blocks` maxima form.
 FT_HOST_DEVICE inline int64_t NestedBlocks(int64_t blocks) {
   return (blocks + kNestedBlock - 1) / kNestedBlock;

@@ -17,6 +17,9 @@ namespace HWY_NAMESPACE {
 
 using Bytes = hn::Rebind<uint8_t, Floats>;
 
+// Values of the most bytes that are looked up at once.
+constexpr int64_t kHalfBlock = 2 * kWidest;
+
 // Entries of a table of 16 floats: one look-up where a register holds the table, else a gather.
 template <class V>
 HWY_INLINE auto Lookup16(Floats d, const float* table, V indices) {
@@ -60,20 +63,28 @@ HWY_INLINE void StorePair(Floats d, hn::Vec<Floats> high, hn::Vec<Floats> low, B
   }
 }
 
-// One whole block.
+// `size` values of one block, a multiple of kHalfBlock.
 template <bool kStream, typename T>
-HWY_INLINE void DequantiseBlock(const uint8_t* packed, float absmax, T* out) {
+HWY_INLINE void DequantiseWithin(const uint8_t* packed, float absmax, int64_t size, T* out) {
   const Floats d;
   const Words w;
   const auto mask = hn::Set(w, 15);
   HWY_ALIGN float table[16];
   BlockTable(absmax, out, table);
-  const size_t lanes = hn::Lanes(d);
-  for (size_t i = 0; i < kNf4Block / 2; i += lanes) {
+  for (int64_t i = 0; i < size / 2; i += Lanes()) {
     const auto pairs = hn::PromoteTo(w, hn::LoadU(Bytes(), packed + i));
     const auto high = Lookup16(d, table, hn::ShiftRight<4>(pairs));
     const auto low = Lookup16(d, table, hn::And(pairs, mask));
     StorePair<kStream>(d, high, low, out + 2 * i);
+  }
+}
+
+// Values [first, last) of one block.
+template <typename T>
+void DequantisePlainly(const uint8_t* packed, float absmax, int64_t first, int64_t last, T* out) {
+  for (int64_t i = first; i < last; ++i) {
+    const uint8_t byte = packed[i / 2];
+    *out++ = FromFloat<T>(Nf4Value(i % 2 == 0 ? byte >> 4 : byte & 15, absmax));
   }
 }
 
@@ -83,13 +94,25 @@ void DequantiseBlocks(const uint8_t* packed, const float* absmax, int64_t count,
   for (int64_t block = first; block < last; ++block) {
     const int64_t start = block * kNf4Block;
     if (count - start >= kNf4Block) {
-      DequantiseBlock<kStream>(packed + start / 2, absmax[block], out + start);
-      continue;
+      DequantiseWithin<kStream>(packed + start / 2, absmax[block], kNf4Block, out + start);
+    } else {
+      DequantisePlainly(packed, absmax[block], start, count, out + start);
     }
-    for (int64_t i = start; i < count; ++i) {
-      const uint8_t byte = packed[i / 2];
-      out[i] = FromFloat<T>(Nf4Value(i % 2 == 0 ? byte >> 4 : byte & 15, absmax[block]));
+  }
+}
+
+template <typename T>
+void DequantisePart(const uint8_t* packed, const float* absmax, int64_t first, int64_t size, T* out) {
+  const int64_t last = first + size;
+  for (int64_t start = first; start < last;) {
+    const int64_t block = start / kNf4Block, end = std::min(last, (block + 1) * kNf4Block);
+    if (start % kHalfBlock == 0 && end % kHalfBlock == 0) {
+      DequantiseWithin<false>(packed + start / 2, absmax[block], end - start, out);
+    } else {
+      DequantisePlainly(packed, absmax[block], start, end, out);
     }
+    out += end - start;
+    start = end;
   }
 }
 
@@ -114,6 +137,13 @@ void DequantiseFloat(const uint8_t* packed, const float* absmax, int64_t count, 
 void DequantiseBF16(const uint8_t* packed, const float* absmax, int64_t count, int64_t first, int64_t last,
                     BF16* out) {
   Dequantise<BF16>(packed, absmax, count, first, last, out);
+}
+
+void PartFloat(const uint8_t* packed, const float* absmax, int64_t first, int64_t size, float* out) {
+  DequantisePart(packed, absmax, first, size, out);
+}
+void PartBF16(const uint8_t* packed, const float* absmax, int64_t first, int64_t size, BF16* out) {
+  DequantisePart(packed, absmax, first, size, out);
 }
 
 // The largest float not above the middle of codes i and i + 1: "scaled > middle" says the same of both. The
@@ -221,6 +251,8 @@ namespace ft::kernels {
 HWY_EXPORT(Quantise);
 HWY_EXPORT(DequantiseFloat);
 HWY_EXPORT(DequantiseBF16);
+HWY_EXPORT(PartFloat);
+HWY_EXPORT(PartBF16);
 
 void Nf4Quantise(const float* values, int64_t count, int64_t first, int64_t last, uint8_t* packed,
                  float* absmax) {
@@ -237,6 +269,16 @@ template <>
 void Nf4Dequantise<BF16>(const uint8_t* packed, const float* absmax, int64_t count, int64_t first,
                          int64_t last, BF16* out) {
   HWY_DYNAMIC_DISPATCH(DequantiseBF16)(packed, absmax, count, first, last, out);
+}
+
+template <>
+void Nf4DequantisePart<float>(const uint8_t* packed, const float* absmax, int64_t first, int64_t size, float* out) {
+  HWY_DYNAMIC_DISPATCH(PartFloat)(packed, absmax, first, size, out);
+}
+
+template <>
+void Nf4DequantisePart<BF16>(const uint8_t* packed, const float* absmax, int64_t first, int64_t size, BF16* out) {
+  HWY_DYNAMIC_DISPATCH(PartBF16)(packed, absmax, first, size, out);
 }
 
 }  // namespace ft::kernels

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <random>
 #include <vector>
 
@@ -65,6 +66,32 @@ TEST_P(Nf4Counts, WorkDividedAmongThreadsGivesTheSameBits) {
   EXPECT_EQ(out, out_parts);
 }
 
+TEST_P(Nf4Counts, AnyPartEqualsTheWholeBitForBit) {
+  const int64_t count = std::min<int64_t>(GetParam(), 4000), blocks = Nf4Blocks(count);
+  const std::vector<float> values = Values(count, 11);
+  std::vector<uint8_t> packed((count + 1) / 2);
+  std::vector<float> absmax(blocks), out(count);
+  Nf4Quantise(values.data(), count, 0, blocks, packed.data(), absmax.data());
+  Nf4Dequantise<float>(packed.data(), absmax.data(), count, 0, blocks, out.data());
+  const int64_t starts[] = {0, 1, 32, 63, 64, 96}, sizes[] = {1, 32, 33, 64, 96, 512, count};
+  for (const int64_t first : starts) {
+    for (const int64_t wanted : sizes) {
+      const int64_t size = std::min(wanted, count - first);
+      if (size <= 0) continue;
+      std::vector<float> part(size + 1, -7);
+      std::vector<BF16> part_bf16(size + 1, BF16{7});
+      Nf4DequantisePart(packed.data(), absmax.data(), first, size, part.data());
+      Nf4DequantisePart(packed.data(), absmax.data(), first, size, part_bf16.data());
+      for (int64_t i = 0; i < size; ++i) {
+        ASSERT_EQ(part[i], out[first + i]) << first << " + " << i;
+        ASSERT_EQ(part_bf16[i].bits, FromFloat<BF16>(part[i]).bits) << first << " + " << i;
+      }
+      EXPECT_EQ(part[size], -7);
+      EXPECT_EQ(part_bf16[size].bits, 7);
+    }
+  }
+}
+
 TEST_P(Nf4Counts, GridBodiesEqualTheArrayFunctionsBitForBit) {
   const int64_t count = GetParam(), blocks = Nf4Blocks(count);
   const std::vector<float> values = Values(count, static_cast<uint32_t>(count));
@@ -84,8 +111,28 @@ TEST_P(Nf4Counts, GridBodiesEqualTheArrayFunctionsBitForBit) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Odd, Nf4Counts,
-                         ::testing::Values(1, 2, 21, 63, 64, 65, 128, 129, 2145, 64 * 257 + 3,
-                                           (9 << 20) + 5));
+                         ::testing::Values(1, 2, 21, 63, 64, 65, 128, 129, 2145, 64 * 257 + 3));
+
+TEST(Nf4, ResultsThatNoCacheHoldsAreTheSame) {
+  constexpr int64_t kCount = (9 << 20) + 5;  // More than 16 MiB also of bfloat16.
+  std::vector<uint8_t> packed((kCount + 1) / 2);
+  std::vector<float> absmax(Nf4Blocks(kCount));
+  std::mt19937 random(5);
+  for (uint8_t& byte : packed) byte = static_cast<uint8_t>(random());
+  for (float& largest : absmax) largest = static_cast<float>(random() % 1000) / 100;
+  const auto equal = [&](auto type) {
+    using T = decltype(type);
+    std::vector<T> whole(kCount + 64), parts(kCount);
+    // Where a cache line begins, as tensors do.
+    T* out = whole.data();
+    while (reinterpret_cast<uintptr_t>(out) % 64 != 0) ++out;
+    Nf4Dequantise<T>(packed.data(), absmax.data(), kCount, 0, Nf4Blocks(kCount), out);
+    Nf4DequantisePart<T>(packed.data(), absmax.data(), 0, kCount, parts.data());
+    return std::memcmp(out, parts.data(), kCount * sizeof(T)) == 0;
+  };
+  EXPECT_TRUE(equal(float{}));
+  EXPECT_TRUE(equal(BF16{}));
+}
 
 TEST(Nf4, EveryValueGoesToTheNearestCode) {
   for (int i = -4000; i <= 4000; ++i) {

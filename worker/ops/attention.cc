@@ -13,7 +13,7 @@
 namespace ft::ops {
 namespace {
 
-using kernels::HeadRows;
+using kernels::StridedRows;
 using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
@@ -31,11 +31,11 @@ struct Call {
   const T* v = nullptr;
 
   int64_t groups() const { return heads / key_heads; }
-  HeadRows<T> Queries(const T* of, const AttentionSegment& s, int64_t head, int64_t first,
+  StridedRows<T> Queries(const T* of, const AttentionSegment& s, int64_t head, int64_t first,
                       int64_t count) const {
     return {of + ((s.first_query + first) * heads + head) * size, count, size, heads * size};
   }
-  HeadRows<T> Keys(const T* of, const AttentionSegment& s, int64_t head) const {
+  StridedRows<T> Keys(const T* of, const AttentionSegment& s, int64_t head) const {
     return {of + (s.first_key * key_heads + head / groups()) * size, s.keys, size, key_heads * size};
   }
   // task(segment, head) on this rank's threads; the results do not depend on who takes which.
@@ -75,9 +75,9 @@ struct PackedKeys {
 };
 
 template <typename T>
-PackedKeys<T> PackKeys(const HeadRows<T>& k, const HeadRows<T>& v, T* k_transposed, T* v_rows) {
+PackedKeys<T> PackKeys(const StridedRows<T>& k, const StridedRows<T>& v, T* k_transposed, T* v_rows) {
   for (int64_t key = 0; key < k.rows; key += kTile) {
-    kernels::PackTransposed(k.Part(key, kTile), k_transposed + key * k.size);
+    kernels::PackTransposed(k.Part(key, kTile), k_transposed + key * k.columns);
   }
   kernels::PackRows(v, v_rows);
   return {k_transposed, v_rows};
@@ -85,9 +85,9 @@ PackedKeys<T> PackKeys(const HeadRows<T>& k, const HeadRows<T>& v, T* k_transpos
 
 // One tile of queries against one tile of keys, [first, first + tile.keys).
 template <typename T>
-void ForwardTile(const HeadRows<T>& q, const PackedKeys<T>& packed, int64_t first, const kernels::ScoreTile& tile,
+void ForwardTile(const StridedRows<T>& q, const PackedKeys<T>& packed, int64_t first, const kernels::ScoreTile& tile,
                  float* scores, T* p, kernels::SoftmaxState& state) {
-  const int64_t size = q.size;
+  const int64_t size = q.columns;
   for (int64_t key = 0; key < tile.keys; key += kTile) {
     const int64_t keys = std::min(kTile, tile.keys - key);
     Multiply<T>({q.rows, keys, size, q.data, q.stride, packed.k_transposed + (first + key) * size, keys, scores + key,
@@ -113,7 +113,7 @@ void ForwardHead(const Call<T>& call, const AttentionSegment& s, int64_t head, c
   const PackedKeys<T> packed =
       PackKeys(call.Keys(call.k, s, head), call.Keys(call.v, s, head), k_transposed, v_rows);
   for (int64_t first = 0; first < s.queries; first += kTile) {
-    const HeadRows<T> q = call.Queries(call.q, s, head, first, std::min(kTile, s.queries - first));
+    const StridedRows<T> q = call.Queries(call.q, s, head, first, std::min(kTile, s.queries - first));
     const int64_t seen = s.keys - s.queries + first, visible = seen + q.rows;
     kernels::StartSoftmax(state);
     for (int64_t key = 0; key < visible; key += kernels::kScoreTile) {
@@ -164,7 +164,7 @@ template <typename T>
 void BackwardTile(const Backward<T>& b, const BackwardScratch<T>& m, const AttentionSegment& s, int64_t head,
                   const kernels::GradientTile& tile) {
   const int64_t size = b.call.size;
-  const HeadRows<T> k = b.call.Keys(b.call.k, s, head), v = b.call.Keys(b.call.v, s, head);
+  const StridedRows<T> k = b.call.Keys(b.call.k, s, head), v = b.call.Keys(b.call.v, s, head);
   const int64_t skip = tile.first_key * k.stride,
                 into = (head * b.key_rows + s.first_key + tile.first_key) * size;
   Multiply<T>({tile.keys, tile.queries, size, k.data + skip, k.stride, m.q_transposed, tile.queries, m.scores,
@@ -183,13 +183,13 @@ template <typename T>
 void BackwardHead(const Backward<T>& b, const AttentionSegment& s, int64_t head) {
   const Call<T>& call = b.call;
   const BackwardScratch<T> m(s.keys, call.size);
-  const HeadRows<T> k = call.Keys(call.k, s, head);
+  const StridedRows<T> k = call.Keys(call.k, s, head);
   for (int64_t key = 0; key < k.rows; key += kTile) {
-    kernels::Transpose(k.Part(key, kTile), m.k_transposed + key * k.size);
+    kernels::Transpose(k.Part(key, kTile), m.k_transposed + key * k.columns);
   }
   for (int64_t first = 0; first < s.queries; first += kTile) {
     const int64_t count = std::min(kTile, s.queries - first);
-    const HeadRows<T> q = call.Queries(call.q, s, head, first, count),
+    const StridedRows<T> q = call.Queries(call.q, s, head, first, count),
                       dout = call.Queries(b.dout, s, head, first, count);
     kernels::PackTransposed(q, m.q_transposed);
     kernels::PackTransposed(dout, m.dout_transposed);

@@ -6,7 +6,7 @@
 #include "worker/ops/cuda_kernels.h"
 #include "worker/ops/held.h"
 #include "worker/ops/kernel_call.h"
-#include "worker/ops/wide_product.h"
+#include "worker/ops/sum_of_products.h"
 
 namespace ft::ops {
 namespace {
@@ -68,17 +68,7 @@ struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
 
 // x as the adapter sees it.
 Tensor AdapterInput(const Tensor& x_NI, const LinearLayer& layer) {
-  const Tensor dropped_NI = Drops(layer.place) ? ApplyDropout(x_NI, layer.place) : x_NI;
-  return dropped_NI.to(layer.lora->compute);
-}
-
-// y += a b, in y's type, rounded once where the product's type is y's.
-void AddProduct(Tensor& y, const Tensor& a, const Tensor& b) {
-  if (a.scalar_type() == y.scalar_type()) {
-    y.addmm_(a, b);
-  } else {
-    y.add_(at::mm(a, b));
-  }
+  return Drops(layer.place) ? ApplyDropout(x_NI, layer.place) : x_NI;
 }
 
 // What a layer's gradient goes through: weight, bias, A, B. Handles that do not exist ask for no gradient.
@@ -96,127 +86,169 @@ variable_list Handles(const std::vector<LinearLayer>& layers) {
   return handles;
 }
 
-// Adds the gradients that one layer's output gives: of the input to result[input], of the handles to result[handle...].
-// An index of `result` is that of autograd's inputs.
-class LayerGradients {
- public:
-  LayerGradients(AutogradContext* context, size_t input, variable_list& result)
-      : context_(context), input_(input), result_(result) {}
-
-  // `x_NI` as saved, and the adapter's scaled middle; dy in the type that the layer multiplies in.
-  void Add(const LinearLayer& layer, size_t handle, const Tensor& dy_NO, const Tensor& x_NI, const Tensor& middle_NR) {
-    if (Needs(input_)) AddInputGradient(dy_NO, layer);
-    if (Needs(handle)) result_[handle] = at::mm(dy_NO.t(), x_NI).to(torch::kFloat);
-    if (Needs(handle + 1)) result_[handle + 1] = SumRows(dy_NO);
-    if (layer.lora == nullptr) return;
-    const Tensor dy = dy_NO.to(layer.lora->compute);
-    const Tensor dmiddle_NR =
-        at::mm(dy, layer.lora->b_OR->Materialise(layer.lora->compute)).mul_(layer.lora->scale);
-    if (Needs(input_)) AddAdapterInputGradient(dmiddle_NR, layer);
-    if (Needs(handle + 2)) {
-      result_[handle + 2] = at::mm(dmiddle_NR.t(), AdapterInput(x_NI, layer)).to(torch::kFloat);
-    }
-    if (Needs(handle + 3)) result_[handle + 3] = at::mm(dy.t(), middle_NR).to(torch::kFloat);
-  }
-
- private:
-  bool Needs(size_t index) const { return context_->needs_input_grad(index); }
-
-  void AddInputGradient(const Tensor& dy_NO, const LinearLayer& layer) {
-    const Tensor weight_OI = layer.weight_OI->Materialise(dy_NO.scalar_type());
-    if (result_[input_].defined()) {
-      result_[input_].addmm_(dy_NO, weight_OI);
-    } else {
-      result_[input_] = at::mm(dy_NO, weight_OI);
-    }
-  }
-
-  void AddAdapterInputGradient(const Tensor& dmiddle_NR, const LinearLayer& layer) {
-    Tensor& dx_NI = result_[input_];
-    const Tensor a_RI = layer.lora->a_RI->Materialise(layer.lora->compute);
-    if (!Drops(layer.place)) return AddProduct(dx_NI, dmiddle_NR, a_RI);
-    dx_NI.add_(ApplyDropout(at::mm(dmiddle_NR, a_RI).to(dx_NI.scalar_type()), layer.place));
-  }
-
-  AutogradContext* context_;
-  const size_t input_;
-  variable_list& result_;
-};
+// `values` of the layers that have an adapter, in order, as a list for all layers: undefined for the others.
+std::vector<Tensor> OfAdapters(const std::vector<LinearLayer>& layers, const std::vector<Tensor>& values) {
+  std::vector<Tensor> all;
+  auto next = values.begin();
+  for (const LinearLayer& layer : layers) all.push_back(layer.lora == nullptr ? Tensor() : *next++);
+  return all;
+}
 
 bool ReadsInputInBackward(const LinearLayer& layer) { return layer.lora != nullptr || layer.weight_OI->trainable(); }
 
-// scale * A(dropout(x)), in the adapter's type.
-Tensor AdapterMiddle(const Tensor& x_NI, const LinearLayer& layer) {
-  const LoraSlots& lora = *layer.lora;
-  return at::mm(AdapterInput(x_NI, layer), lora.a_RI->Materialise(lora.compute).t()).mul_(lora.scale);
+// scale * A(dropout(x)) of the layers that have an adapter, in its type; undefined for the others.
+std::vector<Tensor> AdapterMiddles(const Tensor& x_NI, const std::vector<LinearLayer>& layers) {
+  std::vector<SumOfProducts> sums;
+  for (const LinearLayer& layer : layers) {
+    if (layer.lora == nullptr) continue;
+    sums.push_back({.products = {{AdapterInput(x_NI, layer).to(layer.lora->compute), layer.lora->a_RI.get(), {}, true}},
+                    .scale = static_cast<float>(layer.lora->scale),
+                    .type = layer.lora->compute});
+  }
+  return OfAdapters(layers, Compute(sums));
+}
+
+// A layer's output, float32 to the end: weight, adapter, bias, and `start`.
+SumOfProducts OutputSum(const Tensor& x_NI, const LinearLayer& layer, const Tensor& middle_NR, Tensor start_NO) {
+  SumOfProducts sum{.products = {{x_NI, layer.weight_OI, {}, true}}, .start_NC = std::move(start_NO)};
+  if (middle_NR.defined()) sum.products.push_back({middle_NR, layer.lora->b_OR.get(), {}, true});
+  if (layer.bias_O != nullptr) sum.bias_C = layer.bias_O->Materialise(x_NI.scalar_type()).to(at::kFloat);
+  return sum;
+}
+
+// The backward pass of layers that read one input. An index of `result` is that of autograd's inputs.
+class Gradients {
+ public:
+  // dy of each layer, in the type that the layers multiply in; x as saved, and the adapters' scaled middles.
+  Gradients(AutogradContext* context, const std::vector<LinearLayer>& layers, std::vector<Tensor> dy_NO, Tensor x_NI,
+            std::vector<Tensor> middle_NR)
+      : context_(context),
+        layers_(layers),
+        dy_NO_(std::move(dy_NO)),
+        x_NI_(std::move(x_NI)),
+        middle_NR_(std::move(middle_NR)),
+        dmiddle_NR_(MiddleGradients()) {}
+
+  // Of the input, to result[input]: the layers' gradients are added up inside the products.
+  void OfInput(size_t input, variable_list& result) const {
+    if (!context_->needs_input_grad(input)) return;
+    SumOfProducts sum{.type = dy_NO_[0].scalar_type()};
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      sum.products.push_back({dy_NO_[i], layers_[i].weight_OI, {}, false});
+      if (dmiddle_NR_[i].defined()) AddAdapter(i, sum);
+    }
+    result[input] = Compute(sum);
+  }
+
+  // Of the handles, to result[first_handle ...].
+  void OfHandles(size_t first_handle, variable_list& result) const {
+    std::vector<SumOfProducts> sums;
+    std::vector<Tensor*> places;
+    const auto add = [&](size_t handle, const Tensor& left_NM, const Tensor& right_NC) {
+      if (!context_->needs_input_grad(handle)) return;
+      sums.push_back({.products = {{left_NM.t().contiguous(), nullptr, right_NC, false}}});
+      places.push_back(&result[handle]);
+    };
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      const size_t handle = first_handle + kHandles * i;
+      add(handle, dy_NO_[i], x_NI_);
+      if (context_->needs_input_grad(handle + 1)) result[handle + 1] = SumRows(dy_NO_[i]);
+      if (layers_[i].lora == nullptr) continue;
+      if (context_->needs_input_grad(handle + 2)) add(handle + 2, dmiddle_NR_[i], AdapterInput(x_NI_, layers_[i]));
+      add(handle + 3, middle_NR_[i], dy_NO_[i]);
+    }
+    const std::vector<Tensor> gradients = Compute(sums);
+    for (size_t i = 0; i < places.size(); ++i) *places[i] = gradients[i];
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      // B's was computed transposed: its narrow side is on the left of the product.
+      Tensor& db = result[first_handle + kHandles * i + 3];
+      if (db.defined()) db = db.t().contiguous();
+    }
+  }
+
+ private:
+  std::vector<Tensor> MiddleGradients() const {
+    std::vector<SumOfProducts> sums;
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      const LoraSlots* lora = layers_[i].lora;
+      if (lora == nullptr) continue;
+      sums.push_back({.products = {{dy_NO_[i].to(lora->compute), lora->b_OR.get(), {}, false}},
+                      .scale = static_cast<float>(lora->scale),
+                      .type = lora->compute});
+    }
+    return OfAdapters(layers_, Compute(sums));
+  }
+
+  void AddAdapter(size_t i, SumOfProducts& sum) const {
+    const Product product{dmiddle_NR_[i], layers_[i].lora->a_RI.get(), {}, false};
+    if (!Drops(layers_[i].place)) return sum.products.push_back(product);
+    const Tensor dropped_NI = ApplyDropout(Compute({.products = {product}}), layers_[i].place);
+    sum.start_NC = sum.start_NC.defined() ? sum.start_NC.add_(dropped_NI) : dropped_NI;
+  }
+
+  AutogradContext* context_;
+  const std::vector<LinearLayer>& layers_;
+  const std::vector<Tensor> dy_NO_;
+  const Tensor x_NI_;
+  const std::vector<Tensor> middle_NR_;
+  const std::vector<Tensor> dmiddle_NR_;
+};
+
+// What backward reads of a forward pass: x, and the adapters' middles.
+void Save(AutogradContext* context, const Tensor& x_NI, const std::vector<LinearLayer>& layers,
+          const std::vector<Tensor>& middle_NR) {
+  variable_list saved = {std::any_of(layers.begin(), layers.end(), ReadsInputInBackward) ? x_NI : Tensor()};
+  saved.insert(saved.end(), middle_NR.begin(), middle_NR.end());
+  context->save_for_backward(saved);
 }
 
 struct LinearFunction : torch::autograd::Function<LinearFunction> {
   static variable_list forward(AutogradContext* context, const Tensor& x_NI, at::TensorList handles,
                                std::vector<LinearLayer> layers) {
-    variable_list outputs, saved = {Tensor()};
-    for (const LinearLayer& layer : layers) {
-      if (ReadsInputInBackward(layer)) saved[0] = x_NI;
-      outputs.push_back(Output(x_NI, layer, saved));
+    const std::vector<Tensor> middle_NR = AdapterMiddles(x_NI, layers);
+    std::vector<SumOfProducts> sums;
+    for (size_t i = 0; i < layers.size(); ++i) {
+      sums.push_back(OutputSum(x_NI, layers[i], middle_NR[i], {}));
+      sums.back().type = x_NI.scalar_type();
     }
-    context->save_for_backward(saved);
+    Save(context, x_NI, layers, middle_NR);
     Hold(context, std::move(layers));
-    return outputs;
+    return Compute(sums);
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto& layers = GetHeld<std::vector<LinearLayer>>(context);
     const variable_list saved = context->get_saved_variables();
     variable_list result(2 + kHandles * layers.size());
-    LayerGradients add(context, 0, result);
-    size_t middle = 1;
-    for (size_t i = 0; i < layers.size(); ++i) {
-      const Tensor middle_NR = layers[i].lora == nullptr ? Tensor() : saved[middle++];
-      add.Add(layers[i], 1 + kHandles * i, gradients[i].contiguous(), saved[0], middle_NR);
-    }
+    for (Tensor& gradient : gradients) gradient = gradient.contiguous();
+    const Gradients of(context, layers, gradients, saved[0], {saved.begin() + 1, saved.end()});
+    of.OfInput(0, result);
+    of.OfHandles(1, result);
     return result;
-  }
-
- private:
-  // Appends an adapter's middle to `saved`.
-  static Tensor Output(const Tensor& x_NI, const LinearLayer& layer, variable_list& saved) {
-    const at::ScalarType type = x_NI.scalar_type();
-    const Tensor weight_OI = layer.weight_OI->Materialise(type);
-    Tensor y_NO = layer.bias_O == nullptr ? at::mm(x_NI, weight_OI.t())
-                                          : at::addmm(layer.bias_O->Materialise(type), x_NI, weight_OI.t());
-    if (layer.lora == nullptr) return y_NO;
-    const LoraSlots& lora = *layer.lora;
-    saved.push_back(AdapterMiddle(x_NI, layer));
-    AddProduct(y_NO, saved.back(), lora.b_OR->Materialise(lora.compute).t());
-    return y_NO;
   }
 };
 
 struct AddLinearFunction : torch::autograd::Function<AddLinearFunction> {
   static Tensor forward(AutogradContext* context, const Tensor& residual_NO, const Tensor& x_NI,
                         at::TensorList handles, LinearLayer layer, ValuesAre values) {
-    const Tensor middle_NR = layer.lora == nullptr ? Tensor() : AdapterMiddle(x_NI, layer);
-    context->save_for_backward({ReadsInputInBackward(layer) ? x_NI : Tensor(), middle_NR});
+    const std::vector<LinearLayer> layers = {layer};
+    const std::vector<Tensor> middle_NR = AdapterMiddles(x_NI, layers);
+    Save(context, x_NI, layers, middle_NR);
     context->saved_data["type"] = x_NI.scalar_type();
-    Hold(context, layer);
+    Hold(context, layers);
     if (values == ValuesAre::kUnused) return at::zeros({1}, residual_NO.options()).expand(residual_NO.sizes());
-    const at::ScalarType type = x_NI.scalar_type();
-    Tensor y_NO = layer.bias_O == nullptr ? residual_NO.clone()
-                                          : at::add(residual_NO, layer.bias_O->Materialise(at::kFloat));
-    AddWideProduct(y_NO, x_NI, layer.weight_OI->Materialise(type));
-    if (middle_NR.defined()) {
-      AddWideProduct(y_NO, middle_NR, layer.lora->b_OR->Materialise(layer.lora->compute));
-    }
-    return y_NO;
+    return Compute(OutputSum(x_NI, layer, middle_NR[0], residual_NO.contiguous()));
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
-    const auto& layer = GetHeld<LinearLayer>(context);
+    const auto& layers = GetHeld<std::vector<LinearLayer>>(context);
     const variable_list saved = context->get_saved_variables();
     variable_list result(4 + kHandles);
     result[0] = gradients[0];
-    LayerGradients add(context, 1, result);
-    add.Add(layer, 2, gradients[0].contiguous().to(context->saved_data["type"].toScalarType()), saved[0], saved[1]);
+    const Tensor dy_NO = gradients[0].contiguous().to(context->saved_data["type"].toScalarType());
+    const Gradients of(context, layers, {dy_NO}, saved[0], {saved[1]});
+    of.OfInput(1, result);
+    of.OfHandles(2, result);
     return result;
   }
 };

@@ -53,8 +53,9 @@ struct LinearLayer {
   DropoutPlace place;  // Of the adapter's input.
 };
 
-// The outputs of layers that read the same input, in x's type. One node of the graph for all of them, so that
-// the gradient of x is added up inside the products. Weights are materialised again in backward; trainable
+// The outputs of layers that read the same input, in x's type: weight, adapter and bias are added up in float32 and
+// rounded once (sum_of_products.h). One node of the graph for all of them, so that the gradient of x is added up
+// inside the products. Weights are read again in backward; trainable
 // weights, biases and adapters get their gradients, float32, through their handles. Of an adapter x and the
 // R-wide middle are saved, of a trainable weight x, of a frozen one nothing.
 std::vector<torch::Tensor> Linears(const torch::Tensor& x_NI, const std::vector<LinearLayer>& layers);
@@ -66,8 +67,7 @@ torch::Tensor Linear(const torch::Tensor& x_NI, const LinearLayer& layer);
 // reader for its last product, which then is not computed: the result is zeros.
 enum class ValuesAre { kUsed, kUnused };
 
-// residual + the layer's output, float32 like the residual: the products are not rounded before they are added
-// (wide_product.h).
+// residual + the layer's output, float32 like the residual: the products are not rounded before they are added.
 torch::Tensor AddLinear(const torch::Tensor& residual_NO, const torch::Tensor& x_NI, const LinearLayer& layer,
                         ValuesAre values = ValuesAre::kUsed);
 

@@ -5,6 +5,7 @@
 #include "core/base/check.h"
 #include "worker/ops/cuda_kernels.h"
 #include "worker/ops/kernel_call.h"
+#include "worker/ops/sum_of_products.h"
 
 namespace ft::ops {
 namespace {
@@ -70,7 +71,7 @@ void AddEmbeddingGradient(const Tensor& ids_N, const Tensor& dx_NC, Tensor& grad
 
 Tensor Logits(const Tensor& hidden_SC, const WeightSlot& head_VC) {
   torch::NoGradGuard no_grad;
-  return at::mm(hidden_SC, head_VC.Materialise(hidden_SC.scalar_type()).t()).to(torch::kFloat);
+  return Compute({.products = {{hidden_SC, &head_VC, {}, true}}});
 }
 
 LossResult CrossEntropy(const Tensor& hidden_SC, const WeightSlot& head_VC,
@@ -79,23 +80,23 @@ LossResult CrossEntropy(const Tensor& hidden_SC, const WeightSlot& head_VC,
   const int64_t rows = hidden_SC.size(0), vocabulary = head_VC.shape()[0];
   FT_CHECK(rows == static_cast<int64_t>(targets.size()));
   const at::ScalarType type = hidden_SC.scalar_type();
-  const Tensor head = head_VC.Materialise(type);
   LossResult result;
   if (request.gradient) {
     result.dhidden_SC = torch::empty_like(hidden_SC);
-    if (head_VC.trainable()) result.dhead_VC = torch::zeros(head.sizes(), torch::kFloat);
+    if (head_VC.trainable()) result.dhead_VC = torch::zeros(head_VC.shape(), torch::kFloat);
   }
   const Tensor all_targets = torch::tensor(targets, torch::kInt64).to(hidden_SC.device());
   const int64_t chunk_rows = std::max<int64_t>(1, kChunkElements / vocabulary);
   for (int64_t start = 0; start < rows; start += chunk_rows) {
     const int64_t count = std::min(chunk_rows, rows - start);
     const Tensor hidden = hidden_SC.narrow(0, start, count);
-    Tensor logits = at::mm(hidden, head.t());
+    Tensor logits = Compute({.products = {{hidden, &head_VC, {}, true}}, .type = type});
     result.sum += SumInOrder(ChunkLosses(all_targets.narrow(0, start, count), request, logits));
     if (!request.gradient) continue;
-    Tensor dhidden = result.dhidden_SC.narrow(0, start, count);
-    at::mm_out(dhidden, logits, head);
-    if (result.dhead_VC.defined()) result.dhead_VC.add_(at::mm(logits.t(), hidden));
+    result.dhidden_SC.narrow(0, start, count).copy_(Compute({.products = {{logits, &head_VC}}, .type = type}));
+    if (result.dhead_VC.defined()) {
+      Compute({.products = {{logits.t().contiguous(), nullptr, hidden}}, .start_NC = result.dhead_VC, .in_place = true});
+    }
   }
   return result;
 }

@@ -1,5 +1,6 @@
 #include "worker/ops/nf4.h"
 
+#include "kernels/nf4/nf4.h"
 #include "worker/ops/cuda_kernels.h"
 #include "worker/ops/kernel_call.h"
 
@@ -9,6 +10,34 @@ namespace {
 using torch::Tensor;
 
 Tensor Empty(int64_t count, at::ScalarType type) { return torch::empty({count}, type); }
+
+class DequantisedParts final : public MatrixParts {
+ public:
+  DequantisedParts(const Nf4Tensor& tensor, at::ScalarType type)
+      : MatrixParts(tensor.shape[0], tensor.shape[1], type), packed_(tensor.packed), absmax_(RestoreAbsmax(tensor)) {
+    FT_CHECK(tensor.shape.size() == 2 && packed_.is_cpu());
+  }
+  kernels::StridedRows<float> Part(const MatrixPart& part, float* scratch) const override {
+    return Dequantised(part, scratch);
+  }
+  kernels::StridedRows<kernels::BF16> Part(const MatrixPart& part, kernels::BF16* scratch) const override {
+    return Dequantised(part, scratch);
+  }
+
+ private:
+  template <typename T>
+  kernels::StridedRows<T> Dequantised(const MatrixPart& part, T* scratch) const {
+    const int64_t stride = ScratchStride(part.columns);
+    for (int64_t row = 0; row < part.rows; ++row) {
+      kernels::Nf4DequantisePart<T>(Data<uint8_t>(packed_), Data<float>(absmax_),
+                                    (part.first_row + row) * columns() + part.first_column, part.columns,
+                                    scratch + row * stride);
+    }
+    return {scratch, part.rows, part.columns, stride};
+  }
+
+  const Tensor packed_, absmax_;
+};
 
 }  // namespace
 
@@ -75,6 +104,10 @@ Tensor DequantiseNf4(const Nf4Tensor& tensor, at::ScalarType type) {
     });
   });
   return out;
+}
+
+std::unique_ptr<MatrixParts> Nf4Parts(const Nf4Tensor& tensor, at::ScalarType type) {
+  return std::make_unique<DequantisedParts>(tensor, type);
 }
 
 Tensor Nf4CodeTable() { return torch::tensor(at::ArrayRef<float>(kernels::kNf4Code, 16)); }

@@ -4,7 +4,10 @@
 #include <torch/torch.h>
 
 #include <cstdint>
+#include <memory>
 #include <vector>
+
+#include "worker/ops/matrix_parts.h"
 
 namespace ft::ops {
 
@@ -26,6 +29,9 @@ Nf4Tensor QuantiseNf4(const torch::Tensor& values);
 
 // float32 or bfloat16, rounded once.
 torch::Tensor DequantiseNf4(const Nf4Tensor& tensor, at::ScalarType type);
+
+// A matrix on the CPU, dequantised part by part. `tensor` outlives it. REQUIRES: two dimensions.
+std::unique_ptr<MatrixParts> Nf4Parts(const Nf4Tensor& tensor, at::ScalarType type);
 
 // The maxima of all blocks, float32.
 torch::Tensor RestoreAbsmax(const Nf4Tensor& tensor);

@@ -41,7 +41,7 @@ class Ops : public ::testing::Test {
   }
 };
 
-TEST_F(Ops, LinearEqualsPlainAutogradBitForBit) {
+TEST_F(Ops, LinearEqualsPlainAutograd) {
   for (const auto [rows, inputs, outputs] :
        {std::tuple{1, 3, 5}, std::tuple{7, 16, 9}, std::tuple{33, 64, 48}}) {
     const auto weight = Slot("w", {outputs, inputs}, true);
@@ -52,10 +52,8 @@ TEST_F(Ops, LinearEqualsPlainAutogradBitForBit) {
     const Tensor w = weight->value().clone().requires_grad_(), b = bias->value().clone().requires_grad_();
     const Tensor plain = at::linear(x, w, b);
     const auto expected = torch::autograd::grad({plain}, {x, w, b}, {dy});
-    EXPECT_TRUE(at::equal(y, plain));
-    EXPECT_TRUE(at::equal(gradients[0], expected[0]));
-    EXPECT_TRUE(at::equal(gradients[1], expected[1]));
-    ExpectClose(gradients[2], expected[2], 1e-6);  // Ours adds in float64.
+    ExpectClose(y, plain, 1e-6);
+    for (size_t i = 0; i < expected.size(); ++i) ExpectClose(gradients[i], expected[i], 1e-6);
   }
 }
 
@@ -109,7 +107,8 @@ TEST_F(Ops, AnAdapterInFloatBesideABfloat16BaseAddsItsFloatProducts) {
   const Tensor x = torch::randn({5, 10}).to(at::kBFloat16);
   const Tensor y = Linear(x, {.weight_OI = weight.get(), .lora = &lora});
   const Tensor delta = at::mm(at::mm(x.to(at::kFloat), a->value().t()) * 2, b->value().t());
-  EXPECT_TRUE(at::equal(y, (at::mm(x, weight->value().t()).to(at::kFloat) + delta).to(at::kBFloat16)));
+  const Tensor base = at::mm(x.to(at::kDouble), weight->value().to(at::kDouble).t());
+  ExpectClose(y.to(at::kDouble), base + delta.to(at::kDouble), 4e-3);  // Rounded once.
 }
 
 TEST_F(Ops, AnOutputAddedToTheResidualEqualsItsFormulaWithOrWithoutItsValues) {
@@ -132,7 +131,6 @@ TEST_F(Ops, AnOutputAddedToTheResidualEqualsItsFormulaWithOrWithoutItsValues) {
 }
 
 TEST_F(Ops, ABfloat16ProductIsAddedToTheResidualWithoutRoundingForAnyNumberOfThreads) {
-  if (!MultipliesBf16()) GTEST_SKIP() << "this CPU does not multiply bfloat16";
   const Tensor residual = torch::randn({131, 101}), x = torch::randn({131, 70}).to(at::kBFloat16);
   const auto weight = std::make_shared<ResidentSlot>("w", torch::randn({101, 70}).to(at::kBFloat16), false);
   const Tensor exact =

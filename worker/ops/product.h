@@ -8,7 +8,7 @@
 
 namespace ft::ops {
 
-// c (+)= a b: a is rows x inner, b inner x columns as kernels/attention/attention.h packs a right-hand side,
+// c (+)= a b: a is rows x inner, b inner x columns as kernels/panel/panel.h packs a right-hand side,
 // c rows x columns. Strides are from row to row, b's in columns.
 template <typename T>
 struct SmallProduct {

@@ -21,6 +21,10 @@ torch::Tensor WeightSlot::Materialise(at::ScalarType type) const {
   return tensor;
 }
 
+std::shared_ptr<const MatrixParts> WeightSlot::Parts(at::ScalarType type) const {
+  return std::make_shared<TensorParts>(Materialise(type));
+}
+
 ResidentSlot::ResidentSlot(std::string name, torch::Tensor value, bool trainable, at::ScalarType rounded_to)
     : WeightSlot(std::move(name), value.sizes().vec(), trainable), value_(std::move(value)), rounded_to_(rounded_to) {
   FT_CHECK(value_.is_contiguous() && !value_.requires_grad());

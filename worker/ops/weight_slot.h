@@ -9,8 +9,11 @@
 #include <torch/torch.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
+
+#include "worker/ops/matrix_parts.h"
 
 namespace ft::ops {
 
@@ -30,6 +33,8 @@ class WeightSlot {
   const torch::Tensor& handle() const { return handle_; }
   // The weight, contiguous, rounded to `type` at most once. Drop it as soon as it is used; never write to it.
   torch::Tensor Materialise(at::ScalarType type) const;
+  // The same of a matrix on the CPU, given part by part. Drop it as soon as it is used.
+  virtual std::shared_ptr<const MatrixParts> Parts(at::ScalarType type) const;
 
  private:
   virtual torch::Tensor Load(at::ScalarType type) const = 0;

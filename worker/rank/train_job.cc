@@ -93,6 +93,7 @@ run::ModelOptions OptionsOf(const recipe::JobSpec& spec) {
           .targets = spec.method.targets,
           .adapter_compute = spec.method.adapter_compute,
           .checkpointing = spec.train.activation_checkpointing,
+          .checkpointed_blocks = spec.train.checkpointed_blocks,
           .seed = spec.train.seed};
 }
 

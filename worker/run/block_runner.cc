@@ -79,6 +79,13 @@ bool BlockRunner::TrainsBelow(int64_t i) const {
          std::any_of(trainable_.begin(), trainable_.begin() + i, [](const auto& slots) { return !slots.empty(); });
 }
 
+bool BlockRunner::IsRecomputed(int64_t i) const {
+  if (!options_.checkpointing) return false;
+  const int64_t blocks = options_.checkpointed_blocks;
+  // Backward begins with the last sub-layer: nothing is gained by computing that one again.
+  return i + 1 < SubLayers() && (blocks == 0 || i / 2 < blocks);
+}
+
 Tensor BlockRunner::Forward(int64_t i, const Tensor& x_NC, const model::Pass& pass, ops::ValuesAre values) const {
   const auto which = i % 2 == 0 ? model::SubLayer::kAttention : model::SubLayer::kMlp;
   return model::SubLayerForward(config_, weights_.blocks[static_cast<size_t>(i / 2)], x_NC, pass, i / 2, which,
@@ -150,14 +157,12 @@ double BlockRunner::ForwardBackward(const PackedRows& rows, std::shared_ptr<cons
   model::Pass pass = MakePass(config_, rows, options_.compute);
   pass.dropout = std::move(dropout);
   std::vector<ops::AttentionKept> kept(static_cast<size_t>(config_.layers));
-  if (options_.checkpointing) pass.kept = &kept;
-  // Backward begins with the last sub-layer: nothing is gained by computing that one again.
-  const auto twice = [&](int64_t i) { return options_.checkpointing && i + 1 < SubLayers(); };
   std::vector<SubLayerRun> runs(static_cast<size_t>(SubLayers()));
   Tensor x_NC = ops::Embed(*weights_.embedding_VC, rows.ids_N, options_.compute);
   for (int64_t i = 0; i < SubLayers(); ++i) {
     SubLayerRun& run = runs[static_cast<size_t>(i)];
-    if (twice(i)) {
+    pass.kept = IsRecomputed(i) ? &kept : nullptr;
+    if (IsRecomputed(i)) {
       torch::NoGradGuard no_grad;
       run.input_NC = x_NC;
       x_NC = Forward(i, x_NC, pass);
@@ -170,7 +175,8 @@ double BlockRunner::ForwardBackward(const PackedRows& rows, std::shared_ptr<cons
   const double loss = HeadBackward(rows, x_NC, gradient_scale, dx_NC, sink);
   for (int64_t i = SubLayers() - 1; i >= 0 && TrainsBelow(i + 1); --i) {
     SubLayerRun run = std::move(runs[static_cast<size_t>(i)]);
-    if (twice(i)) run = ForwardWithGraph(i, run.input_NC, pass, ops::ValuesAre::kUnused);
+    pass.kept = &kept;
+    if (IsRecomputed(i)) run = ForwardWithGraph(i, run.input_NC, pass, ops::ValuesAre::kUnused);
     dx_NC = Backward(i, run, dx_NC, sink);
   }
   if (weights_.embedding_VC->trainable()) {

@@ -21,6 +21,8 @@ struct RunnerOptions {
   // their bytes, and compute the rest again in backward: all but what only the next sub-layer reads (Korthikanti
   // et al., arXiv 2205.05198, section 5, with the last products left out as well).
   bool checkpointing = true;
+  // Of the first so many blocks only; 0 = of all. Backward begins with the last, so their activations wait shortest.
+  int64_t checkpointed_blocks = 0;
 };
 
 class BlockRunner {
@@ -59,6 +61,7 @@ class BlockRunner {
   // trains.
   torch::Tensor Backward(int64_t i, const SubLayerRun& run, const torch::Tensor& dout_NC,
                          const GradientSink& sink) const;
+  bool IsRecomputed(int64_t i) const;
   bool TrainsBelow(int64_t i) const;  // The embedding, or any sub-layer before the i-th.
 
   const model::DecoderConfig& config_;

@@ -83,7 +83,9 @@ Status LanguageModel::Build(const weights::TensorSource& source) {
   std::sort(trained_.begin(), trained_.end(),
             [](const auto& a, const auto& b) { return a->name() < b->name(); });
   LayOutGradients();
-  runner_ = std::make_unique<BlockRunner>(config_, weights_, RunnerOptions{arithmetic.compute, options_.checkpointing});
+  runner_ = std::make_unique<BlockRunner>(
+      config_, weights_,
+      RunnerOptions{arithmetic.compute, options_.checkpointing, options_.checkpointed_blocks});
   return absl::OkStatus();
 }
 

@@ -32,7 +32,8 @@ struct ModelOptions {
   double dropout = 0;
   std::vector<std::string> targets = {"all_linear"};
   std::string adapter_compute = "auto";  // auto = the compute type | fp32
-  bool checkpointing = true;             // Recompute activations in backward.
+  bool checkpointing = true;             // Recompute activations in backward,
+  int64_t checkpointed_blocks = 0;       // of the first so many blocks; 0 = of all.
   uint64_t seed = 42;                    // Of the adapter's first values.
 };
 
