@@ -12,8 +12,7 @@
 #include <cerrno>
 
 #include "core/base/file.h"
-
-extern char** environ;
+#include "core/process/numeric_environment.h"
 
 namespace ft::client {
 namespace {
@@ -23,9 +22,9 @@ namespace fs = std::filesystem;
 constexpr size_t kMaxOutputBytes = 64 << 10;
 
 // What exec takes: pointers into the strings, which must outlive it.
-std::vector<char*> Pointers(std::vector<std::string>& arguments) {
+std::vector<char*> Pointers(std::vector<std::string>& strings) {
   std::vector<char*> pointers;
-  for (std::string& argument : arguments) pointers.push_back(argument.data());
+  for (std::string& text : strings) pointers.push_back(text.data());
   pointers.push_back(nullptr);
   return pointers;
 }
@@ -43,10 +42,10 @@ StatusOr<pid_t> Spawn(const fs::path& program, const std::vector<std::string>& a
   ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   ::posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
   ::posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
-  std::vector<std::string> all = WithProgram(program, arguments);
-  const std::vector<char*> pointers = Pointers(all);
+  std::vector<std::string> all = WithProgram(program, arguments), settings = process::EnvironmentWithNumericSettings();
+  const std::vector<char*> pointers = Pointers(all), environment = Pointers(settings);
   pid_t pid = 0;
-  const int error = ::posix_spawn(&pid, program.c_str(), &actions, nullptr, pointers.data(), environ);
+  const int error = ::posix_spawn(&pid, program.c_str(), &actions, nullptr, pointers.data(), environment.data());
   ::posix_spawn_file_actions_destroy(&actions);
   if (error != 0) return ErrnoStatus("start", program, error);
   return pid;
@@ -82,6 +81,7 @@ Status BecomeRank(const Session& session, const std::vector<std::string>& argume
   ASSIGN_OR_RETURN(const fs::path program, ProgramBeside(session, "ft-rank"));
   std::vector<std::string> all = WithProgram(program, arguments);
   const std::vector<char*> pointers = Pointers(all);
+  process::SetNumericEnvironment();
   ::execv(program.c_str(), pointers.data());
   return ErrnoStatus("start", program, errno);
 }

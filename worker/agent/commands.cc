@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/process/numeric_environment.h"
 #include "worker/agent/agent.h"
 
 namespace ft::agent {
@@ -112,6 +113,7 @@ nlohmann::json Agent::StartMessage(const wpb::StartRanks& start, const RankRun& 
                   StrCat(run.key().rank), "--control-fd", "3"};
   body["env"] = {{"OMP_NUM_THREADS", StrCat(std::max(1, start.threads()))},
                  {"CUDA_VISIBLE_DEVICES", visible_devices}};
+  for (const auto& [name, value] : process::NumericEnvironment()) body["env"][name] = value;
   body["cwd"] = run.RankDir().string();
   body["stdout"] = (run.RankDir() / "stdout.log").string();
   body["stderr"] = (run.RankDir() / "stderr.log").string();
