@@ -28,6 +28,16 @@ void Forward(int64_t count, const T* gate, const T* up, T* y) {
   });
 }
 
+void ForwardRounded(int64_t count, const float* gate, const float* up, const SwigluRounded& out) {
+  OverVectors(count, [=, &out](int64_t i, int64_t n) HWY_ATTR {
+    const auto g = LoadPart(gate + i, n), u = LoadPart(up + i, n);
+    StorePart(hn::Mul(hn::Mul(g, SigmoidOf(g)), u), out.y + i, n);
+    if (out.gate == nullptr) return;
+    StorePart(g, out.gate + i, n);
+    StorePart(u, out.up + i, n);
+  });
+}
+
 template <typename T>
 void Backward(int64_t count, const SwigluIn<T>& in, T* dgate, T* dup) {
   OverVectors(count, [=, &in](int64_t i, int64_t n) HWY_ATTR {
@@ -62,6 +72,7 @@ namespace ft::kernels {
 
 HWY_EXPORT(ForwardFloat);
 HWY_EXPORT(ForwardBF16);
+HWY_EXPORT(ForwardRounded);
 HWY_EXPORT(BackwardFloat);
 HWY_EXPORT(BackwardBF16);
 
@@ -72,6 +83,9 @@ void SwigluForward<float>(int64_t count, const float* gate, const float* up, flo
 template <>
 void SwigluForward<BF16>(int64_t count, const BF16* gate, const BF16* up, BF16* y) {
   HWY_DYNAMIC_DISPATCH(ForwardBF16)(count, gate, up, y);
+}
+void SwigluForwardRounded(int64_t count, const float* gate, const float* up, const SwigluRounded& out) {
+  HWY_DYNAMIC_DISPATCH(ForwardRounded)(count, gate, up, out);
 }
 template <>
 void SwigluBackward<float>(int64_t count, const SwigluIn<float>& in, float* dgate, float* dup) {

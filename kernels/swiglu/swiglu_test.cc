@@ -33,6 +33,22 @@ float Near(float expected) { return 4 * 1.2e-7f * std::fabs(expected) + 1e-35f; 
 
 class SwigluCounts : public ::testing::TestWithParam<int64_t> {};
 
+TEST_P(SwigluCounts, RoundedResultsAreTheFloatOnesRoundedOnce) {
+  const int64_t count = GetParam();
+  const Inputs in = RandomInputs(count);
+  std::vector<float> y(count);
+  SwigluForward<float>(count, in.gate.data(), in.up.data(), y.data());
+  std::vector<BF16> rounded(count), gate(count), up(count), alone(count);
+  SwigluForwardRounded(count, in.gate.data(), in.up.data(), {rounded.data(), gate.data(), up.data()});
+  SwigluForwardRounded(count, in.gate.data(), in.up.data(), {.y = alone.data()});
+  for (int64_t i = 0; i < count; ++i) {
+    EXPECT_EQ(rounded[i].bits, FromFloat<BF16>(y[i]).bits) << i;
+    EXPECT_EQ(alone[i].bits, rounded[i].bits) << i;
+    EXPECT_EQ(gate[i].bits, FromFloat<BF16>(in.gate[i]).bits) << i;
+    EXPECT_EQ(up[i].bits, FromFloat<BF16>(in.up[i]).bits) << i;
+  }
+}
+
 TEST_P(SwigluCounts, ArrayFunctionsAreWithinFourUlpsOfTheDefinition) {
   const int64_t count = GetParam();
   const Inputs in = RandomInputs(count);

@@ -2,10 +2,12 @@
 
 #include <cmath>
 #include <initializer_list>
+#include <memory>
 #include <utility>
 #include <vector>
 
 #include "core/base/str_cat.h"
+#include "worker/ops/norm.h"
 
 namespace ft::model {
 namespace {
@@ -31,12 +33,12 @@ ops::LinearLayer LayerOf(const BlockWeights& weights, const Pass& pass, int64_t 
   return linear;
 }
 
-// The outputs of projections that read the same rows.
+// What an epilogue makes of projections that read the same rows.
 std::vector<Tensor> Apply(const BlockWeights& weights, const Tensor& x_NI, const Pass& pass, int64_t layer,
-                          std::initializer_list<Site> sites) {
+                          std::initializer_list<Site> sites, std::shared_ptr<const ops::Epilogue> epilogue) {
   std::vector<ops::LinearLayer> layers;
   for (const Site site : sites) layers.push_back(LayerOf(weights, pass, layer, site));
-  return ops::Linears(x_NI, layers);
+  return ops::Linears(x_NI, layers, std::move(epilogue));
 }
 
 // Appends this pass's keys and values to those of the sequence and returns all of them.
@@ -50,21 +52,19 @@ std::pair<Tensor, Tensor> Extend(LayerCache& cache, const Tensor& k_NKD, const T
 Tensor Attention(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC,
                  const Pass& pass, int64_t layer) {
   const int64_t rows = x_NC.size(0);
-  const std::vector<Tensor> qkv = Apply(weights, x_NC, pass, layer, {kQuery, kKey, kValue});
-  const auto heads = [&](const Tensor& x, int64_t count) { return x.view({rows, count, config.head_size}); };
-  const Tensor q_NHD = ops::Rope(heads(qkv[0], config.heads), pass.rope);
-  Tensor k_MKD = ops::Rope(heads(qkv[1], config.key_heads), pass.rope);
-  Tensor v_MKD = heads(qkv[2], config.key_heads);
+  const std::vector<ops::HeadsOfLayer> heads = {{config.heads, true}, {config.key_heads, true}, {config.key_heads, false}};
+  const std::vector<Tensor> qkv = Apply(weights, x_NC, pass, layer, {kQuery, kKey, kValue},
+                                        std::make_shared<ops::RotaryEpilogue>(pass.rope, heads));
+  Tensor k_MKD = qkv[1], v_MKD = qkv[2];
   if (pass.cache != nullptr) std::tie(k_MKD, v_MKD) = Extend(pass.cache->at(layer), k_MKD, v_MKD);
   ops::AttentionKept* kept = pass.kept == nullptr ? nullptr : &pass.kept->at(layer);
-  return ops::CausalAttention(q_NHD, k_MKD, v_MKD, pass.attention, kept)
+  return ops::CausalAttention(qkv[0], k_MKD, v_MKD, pass.attention, kept)
       .view({rows, config.heads * config.head_size});
 }
 
 // The input of the down projection.
 Tensor Mlp(const BlockWeights& weights, const Tensor& x_NC, const Pass& pass, int64_t layer) {
-  const std::vector<Tensor> gate_up = Apply(weights, x_NC, pass, layer, {kGate, kUp});
-  return ops::SiluGate(gate_up[0], gate_up[1]);
+  return Apply(weights, x_NC, pass, layer, {kGate, kUp}, std::make_shared<ops::GateEpilogue>())[0];
 }
 
 }  // namespace

@@ -13,8 +13,8 @@
 
 #include "worker/model/config.h"
 #include "worker/ops/attention.h"
+#include "worker/ops/epilogue.h"
 #include "worker/ops/linear.h"
-#include "worker/ops/norm.h"
 #include "worker/ops/weight_slot.h"
 
 namespace ft::model {

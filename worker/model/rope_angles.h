@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "worker/model/config.h"
-#include "worker/ops/norm.h"
+#include "worker/ops/epilogue.h"
 
 namespace ft::model {
 

@@ -195,33 +195,45 @@ class Gradients {
 };
 
 // What backward reads of a forward pass: x, and the adapters' middles.
-void Save(AutogradContext* context, const Tensor& x_NI, const std::vector<LinearLayer>& layers,
-          const std::vector<Tensor>& middle_NR) {
+variable_list Saved(const Tensor& x_NI, const std::vector<LinearLayer>& layers, const std::vector<Tensor>& middle_NR) {
   variable_list saved = {std::any_of(layers.begin(), layers.end(), ReadsInputInBackward) ? x_NI : Tensor()};
   saved.insert(saved.end(), middle_NR.begin(), middle_NR.end());
-  context->save_for_backward(saved);
+  return saved;
 }
+
+struct LinearsCall {
+  std::vector<LinearLayer> layers;
+  std::shared_ptr<const Epilogue> epilogue;
+  bool has_backward = true;  // Whether a graph is made: inside a function's forward nobody can tell.
+};
 
 struct LinearFunction : torch::autograd::Function<LinearFunction> {
   static variable_list forward(AutogradContext* context, const Tensor& x_NI, at::TensorList handles,
-                               std::vector<LinearLayer> layers) {
+                               LinearsCall call) {
+    const std::vector<LinearLayer>& layers = call.layers;
     const std::vector<Tensor> middle_NR = AdapterMiddles(x_NI, layers);
     std::vector<SumOfProducts> sums;
     for (size_t i = 0; i < layers.size(); ++i) {
       sums.push_back(OutputSum(x_NI, layers[i], middle_NR[i], {}));
-      sums.back().type = x_NI.scalar_type();
+      if (call.epilogue == nullptr) sums.back().type = x_NI.scalar_type();
     }
-    Save(context, x_NI, layers, middle_NR);
-    Hold(context, std::move(layers));
-    return Compute(sums);
+    variable_list saved = Saved(x_NI, layers, middle_NR), results = Compute(sums);
+    if (call.epilogue != nullptr) {
+      results = call.epilogue->Forward(results, x_NI.scalar_type(), call.has_backward ? &saved : nullptr);
+    }
+    context->save_for_backward(saved);
+    Hold(context, std::move(call));
+    return results;
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
-    const auto& layers = GetHeld<std::vector<LinearLayer>>(context);
+    const auto& [layers, epilogue, has_backward] = GetHeld<LinearsCall>(context);
     const variable_list saved = context->get_saved_variables();
     variable_list result(2 + kHandles * layers.size());
+    const auto middles = saved.begin() + 1, rest = middles + static_cast<std::ptrdiff_t>(layers.size());
+    if (epilogue != nullptr) gradients = epilogue->Backward(gradients, {rest, saved.end()});
     for (Tensor& gradient : gradients) gradient = gradient.contiguous();
-    const Gradients of(context, layers, gradients, saved[0], {saved.begin() + 1, saved.end()});
+    const Gradients of(context, layers, gradients, saved[0], {middles, rest});
     of.OfInput(0, result);
     of.OfHandles(1, result);
     return result;
@@ -233,7 +245,7 @@ struct AddLinearFunction : torch::autograd::Function<AddLinearFunction> {
                         at::TensorList handles, LinearLayer layer, ValuesAre values) {
     const std::vector<LinearLayer> layers = {layer};
     const std::vector<Tensor> middle_NR = AdapterMiddles(x_NI, layers);
-    Save(context, x_NI, layers, middle_NR);
+    context->save_for_backward(Saved(x_NI, layers, middle_NR));
     context->saved_data["type"] = x_NI.scalar_type();
     Hold(context, layers);
     if (values == ValuesAre::kUnused) return at::zeros({1}, residual_NO.options()).expand(residual_NO.sizes());
@@ -255,9 +267,11 @@ struct AddLinearFunction : torch::autograd::Function<AddLinearFunction> {
 
 }  // namespace
 
-std::vector<Tensor> Linears(const Tensor& x_NI, const std::vector<LinearLayer>& layers) {
+std::vector<Tensor> Linears(const Tensor& x_NI, const std::vector<LinearLayer>& layers,
+                            std::shared_ptr<const Epilogue> epilogue) {
   const variable_list handles = Handles(layers);
-  return LinearFunction::apply(x_NI, at::TensorList(handles), layers);
+  return LinearFunction::apply(x_NI, at::TensorList(handles),
+                               LinearsCall{layers, std::move(epilogue), at::GradMode::is_enabled()});
 }
 
 Tensor Linear(const Tensor& x_NI, const LinearLayer& layer) { return Linears(x_NI, {layer})[0]; }

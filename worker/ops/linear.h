@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "worker/ops/epilogue.h"
 #include "worker/ops/weight_slot.h"
 
 namespace ft::ops {
@@ -53,12 +54,13 @@ struct LinearLayer {
   DropoutPlace place;  // Of the adapter's input.
 };
 
-// The outputs of layers that read the same input, in x's type: weight, adapter and bias are added up in float32 and
+// The outputs of layers that read the same input, in x's type, or what an epilogue makes of them: weight, adapter and bias are added up in float32 and
 // rounded once (sum_of_products.h). One node of the graph for all of them, so that the gradient of x is added up
 // inside the products. Weights are read again in backward; trainable
 // weights, biases and adapters get their gradients, float32, through their handles. Of an adapter x and the
 // R-wide middle are saved, of a trainable weight x, of a frozen one nothing.
-std::vector<torch::Tensor> Linears(const torch::Tensor& x_NI, const std::vector<LinearLayer>& layers);
+std::vector<torch::Tensor> Linears(const torch::Tensor& x_NI, const std::vector<LinearLayer>& layers,
+                                   std::shared_ptr<const Epilogue> epilogue = nullptr);
 
 // One layer alone.
 torch::Tensor Linear(const torch::Tensor& x_NI, const LinearLayer& layer);

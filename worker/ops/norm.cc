@@ -11,9 +11,6 @@ using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Of one value of the gate, beside one of a norm: an exponential and a division.
-constexpr int64_t kGateWork = 4;
-
 struct NormCall {
   const WeightSlot* weight;
   NormOptions options;
@@ -89,98 +86,11 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
   }
 };
 
-template <typename T>
-void TurnRows(const kernels::RopeBody<T>& body, bool cuda) {
-  if (cuda) return LaunchCuda(CudaOf<T>().rope, body);
-  OverRows(body.rows, body.shape.heads * body.shape.head_size, [&](int64_t first, int64_t last) {
-    kernels::Rope<T>(body.shape, first, last, body.cosine, body.sine, body.direction, body.x, body.y);
-  });
-}
-
-Tensor Turn(const Tensor& x_NHD, const RopeTable& table, float direction) {
-  const Tensor x = x_NHD.contiguous();
-  Tensor y = torch::empty_like(x);
-  WithType(x.scalar_type(), [&](auto type) {
-    using T = decltype(type);
-    TurnRows<T>({{x.size(1), x.size(2)},
-                 x.size(0),
-                 Data<float>(table.cosine_NP),
-                 Data<float>(table.sine_NP),
-                 direction,
-                 Data<T>(x),
-                 MutableData<T>(y)},
-                x.is_cuda());
-  });
-  return y;
-}
-
-struct RopeFunction : torch::autograd::Function<RopeFunction> {
-  static Tensor forward(AutogradContext* context, const Tensor& x_NHD, RopeTable table) {
-    Hold(context, table);
-    return Turn(x_NHD, table, 1);
-  }
-  static variable_list backward(AutogradContext* context, variable_list gradients) {
-    return {Turn(gradients[0], GetHeld<RopeTable>(context), -1), Tensor()};
-  }
-};
-
-// kernels::Swiglu* over `count` values divided among threads.
-template <typename T>
-void GateForward(const kernels::SwigluForwardBody<T>& body, bool cuda) {
-  if (cuda) return LaunchCuda(CudaOf<T>().swiglu_forward, body);
-  OverRows(body.count, kGateWork, [&](int64_t first, int64_t last) {
-    kernels::SwigluForward<T>(last - first, body.gate + first, body.up + first, body.y + first);
-  });
-}
-
-template <typename T>
-void GateBackward(const kernels::SwigluBackwardBody<T>& body, bool cuda) {
-  if (cuda) return LaunchCuda(CudaOf<T>().swiglu_backward, body);
-  OverRows(body.count, kGateWork, [&](int64_t first, int64_t last) {
-    kernels::SwigluBackward<T>(last - first, {body.in.gate + first, body.in.up + first, body.in.dy + first},
-                               body.dgate + first, body.dup + first);
-  });
-}
-
-struct SiluGateFunction : torch::autograd::Function<SiluGateFunction> {
-  static Tensor forward(AutogradContext* context, const Tensor& gate_NF, const Tensor& up_NF) {
-    const Tensor gate = gate_NF.contiguous(), up = up_NF.contiguous();
-    context->save_for_backward({gate, up});
-    Tensor y = torch::empty_like(gate);
-    WithType(gate.scalar_type(), [&](auto type) {
-      using T = decltype(type);
-      GateForward<T>({gate.numel(), Data<T>(gate), Data<T>(up), MutableData<T>(y)}, gate.is_cuda());
-    });
-    return y;
-  }
-  static variable_list backward(AutogradContext* context, variable_list gradients) {
-    const variable_list saved = context->get_saved_variables();
-    const Tensor &gate = saved[0], &up = saved[1];
-    const Tensor dy = gradients[0].contiguous();
-    Tensor dgate = torch::empty_like(gate), dup = torch::empty_like(up);
-    WithType(gate.scalar_type(), [&](auto type) {
-      using T = decltype(type);
-      GateBackward<T>({gate.numel(),
-                       {Data<T>(gate), Data<T>(up), Data<T>(dy)},
-                       MutableData<T>(dgate),
-                       MutableData<T>(dup)},
-                      gate.is_cuda());
-    });
-    return {dgate, dup};
-  }
-};
-
 }  // namespace
 
 Tensor RmsNorm(const Tensor& x_NC, const WeightSlot& weight_C, const NormOptions& options) {
   FT_CHECK(x_NC.scalar_type() == torch::kFloat);
   return RmsNormFunction::apply(x_NC, weight_C.handle(), NormCall{&weight_C, options});
-}
-
-Tensor Rope(const Tensor& x_NHD, const RopeTable& table) { return RopeFunction::apply(x_NHD, table); }
-
-Tensor SiluGate(const Tensor& gate_NF, const Tensor& up_NF) {
-  return SiluGateFunction::apply(gate_NF, up_NF);
 }
 
 }  // namespace ft::ops

@@ -160,7 +160,7 @@ TEST_F(Ops, DropoutOfAnAdapterIsTheSameInForwardAndBackward) {
   ExpectClose(gradients[1], expected[1]);
 }
 
-TEST_F(Ops, NormRopeAndGateEqualTheirDefinitions) {
+TEST_F(Ops, NormEqualsItsDefinition) {
   const auto weight = Slot("n", {12}, true);
   const Tensor x = Leaf({5, 12}), dy = torch::randn({5, 12});
   const Tensor y = RmsNorm(x, *weight, {1e-5, at::kFloat});
@@ -172,19 +172,58 @@ TEST_F(Ops, NormRopeAndGateEqualTheirDefinitions) {
   ExpectClose(gradients[0], expected[0]);
   ExpectClose(gradients[1], expected[1]);
 
-  const Tensor gate = Leaf({4, 6}), up = Leaf({4, 6}), dz = torch::randn({4, 6});
-  const auto gate_gradients = torch::autograd::grad({SiluGate(gate, up)}, {gate, up}, {dz});
-  const auto gate_expected = torch::autograd::grad({at::silu(gate) * up}, {gate, up}, {dz});
-  ExpectClose(gate_gradients[0], gate_expected[0]);
-  ExpectClose(gate_gradients[1], gate_expected[1]);
+}
 
-  const Tensor angles = torch::rand({3, 4}), heads = Leaf({3, 2, 8}), dh = torch::randn({3, 2, 8});
+TEST_F(Ops, LayersWithTheGateEqualItsDefinition) {
+  const auto gate = Slot("g", {6, 5}, true), up = Slot("u", {6, 5}, true);
+  const Tensor x = Leaf({4, 5}), dz = torch::randn({4, 6});
+  const std::vector<LinearLayer> layers = {{.weight_OI = gate.get()}, {.weight_OI = up.get()}};
+  const Tensor z = Linears(x, layers, std::make_shared<GateEpilogue>())[0];
+  const auto gradients = torch::autograd::grad({z}, {x, gate->handle(), up->handle()}, {dz});
+  const Tensor g = gate->value().clone().requires_grad_(), u = up->value().clone().requires_grad_();
+  const Tensor plain = at::silu(at::mm(x, g.t())) * at::mm(x, u.t());
+  const auto expected = torch::autograd::grad({plain}, {x, g, u}, {dz});
+  ExpectClose(z, plain);
+  for (size_t i = 0; i < expected.size(); ++i) ExpectClose(gradients[i], expected[i]);
+}
+
+TEST_F(Ops, LayersWithRotaryHeadsEqualTheirDefinition) {
+  const auto query = Slot("q", {16, 5}, true), value = Slot("v", {8, 5}, true);
+  const Tensor x = Leaf({3, 5}), angles = torch::rand({3, 4});
+  const std::vector<LinearLayer> layers = {{.weight_OI = query.get()}, {.weight_OI = value.get()}};
   const RopeTable table{at::cos(angles), at::sin(angles)};
-  const Tensor c = at::cat({angles, angles}, -1).cos().unsqueeze(1),
-               s = at::cat({angles, angles}, -1).sin().unsqueeze(1);
-  const Tensor half = at::cat({-heads.narrow(2, 4, 4), heads.narrow(2, 0, 4)}, -1);
-  const auto rope_expected = torch::autograd::grad({heads * c + half * s}, {heads}, {dh});
-  ExpectClose(torch::autograd::grad({Rope(heads, table)}, {heads}, {dh})[0], rope_expected[0]);
+  const std::vector<HeadsOfLayer> heads = {{2, true}, {1, false}};
+  const std::vector<Tensor> y = Linears(x, layers, std::make_shared<RotaryEpilogue>(table, heads));
+  const std::vector<Tensor> dy = {torch::randn({3, 2, 8}), torch::randn({3, 1, 8})};
+  const auto gradients = torch::autograd::grad({y[0], y[1]}, {x, query->handle(), value->handle()}, dy);
+  const Tensor c = at::cat({angles, angles}, -1).cos().unsqueeze(1), s = at::cat({angles, angles}, -1).sin().unsqueeze(1);
+  const Tensor wq = query->value().clone().requires_grad_(), wv = value->value().clone().requires_grad_();
+  const Tensor q = at::mm(x, wq.t()).view({3, 2, 8}), v = at::mm(x, wv.t()).view({3, 1, 8});
+  const Tensor turned = q * c + at::cat({-q.narrow(2, 4, 4), q.narrow(2, 0, 4)}, -1) * s;
+  const auto expected = torch::autograd::grad({turned, v}, {x, wq, wv}, dy);
+  ExpectClose(y[0], turned);
+  ExpectClose(y[1], v);
+  for (size_t i = 0; i < expected.size(); ++i) ExpectClose(gradients[i], expected[i]);
+}
+
+TEST_F(Ops, AnEpilogueRoundsOnceAndSavesNothingWithoutAGraph) {
+  const auto gate = Slot("g", {66, 32}, false), up = Slot("u", {66, 32}, false);
+  const Tensor x = torch::randn({9, 32}).to(at::kBFloat16);
+  const std::vector<LinearLayer> layers = {{.weight_OI = gate.get()}, {.weight_OI = up.get()}};
+  const auto weight = [](const auto& slot) { return slot->value().to(at::kBFloat16).to(at::kDouble); };
+  const Tensor wide = x.to(at::kDouble);
+  const Tensor exact = at::silu(at::mm(wide, weight(gate).t())) * at::mm(wide, weight(up).t());
+  Tensor z;
+  {
+    torch::NoGradGuard no_grad;
+    z = Linears(x, layers, std::make_shared<GateEpilogue>())[0];
+  }
+  EXPECT_EQ(z.scalar_type(), at::kBFloat16);
+  // Half a unit of bfloat16's last place, and a little for float32.
+  EXPECT_TRUE(((z.to(at::kDouble) - exact).abs() <= exact.abs() * 0.00392 + 1e-6).all().item<bool>());
+  const SavedTensorGuard guard;
+  Linears(x.detach().requires_grad_(), layers, std::make_shared<GateEpilogue>());
+  EXPECT_EQ(guard.saved(), 2);
 }
 
 // LibTorch's attention as the oracle, one segment at a time.

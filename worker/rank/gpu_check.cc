@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <functional>
 
+#include "worker/ops/epilogue.h"
 #include "worker/ops/linear.h"
 #include "worker/ops/loss_head.h"
 #include "worker/ops/nf4.h"
@@ -39,6 +40,13 @@ std::vector<Tensor> WithGradients(const Tensor& y, const std::vector<Tensor>& in
   return results;
 }
 
+std::vector<Tensor> WithBackward(const ops::Epilogue& epilogue, const std::vector<Tensor>& inputs, at::Device device) {
+  std::vector<Tensor> saved, results = epilogue.Forward(inputs, torch::kFloat, &saved);
+  const std::vector<Tensor> gradients = epilogue.Backward({Draw(results[0].sizes(), device)}, saved);
+  results.insert(results.end(), gradients.begin(), gradients.end());
+  return results;
+}
+
 std::vector<Tensor> Norm(at::Device device) {
   const Tensor x = Draw({kRows, kChannels}, device).requires_grad_();
   const ops::ResidentSlot weight("weight", Draw({kChannels}, device), /*trainable=*/true);
@@ -46,14 +54,12 @@ std::vector<Tensor> Norm(at::Device device) {
 }
 
 std::vector<Tensor> Rotary(at::Device device) {
-  const Tensor x = Draw({kRows, 3, 34}, device).requires_grad_();
-  return WithGradients(ops::Rope(x, {Draw({kRows, 17}, device), Draw({kRows, 17}, device)}), {x}, device);
+  const ops::RotaryEpilogue rotary({Draw({kRows, 17}, device), Draw({kRows, 17}, device)}, {{3, true}});
+  return WithBackward(rotary, {Draw({kRows, 3 * 34}, device)}, device);
 }
 
 std::vector<Tensor> Gate(at::Device device) {
-  const Tensor gate = Draw({kRows, kChannels}, device).requires_grad_();
-  const Tensor up = Draw({kRows, kChannels}, device).requires_grad_();
-  return WithGradients(ops::SiluGate(gate, up), {gate, up}, device);
+  return WithBackward(ops::GateEpilogue(), {Draw({kRows, kChannels}, device), Draw({kRows, kChannels}, device)}, device);
 }
 
 std::vector<Tensor> DropoutRows(at::Device device) {

@@ -7,6 +7,7 @@
 
 #include "worker/model/rope_angles.h"
 #include "worker/ops/loss_head.h"
+#include "worker/ops/norm.h"
 
 namespace ft::run {
 namespace {
