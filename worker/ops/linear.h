@@ -54,11 +54,11 @@ struct LinearLayer {
   DropoutPlace place;  // Of the adapter's input.
 };
 
-// The outputs of layers that read the same input, in x's type, or what an epilogue makes of them: weight, adapter and bias are added up in float32 and
-// rounded once (sum_of_products.h). One node of the graph for all of them, so that the gradient of x is added up
-// inside the products. Weights are read again in backward; trainable
-// weights, biases and adapters get their gradients, float32, through their handles. Of an adapter x and the
-// R-wide middle are saved, of a trainable weight x, of a frozen one nothing.
+// The outputs of layers that read the same input, in x's type, or what an epilogue makes of them before they are rounded:
+// weight, adapter and bias are added up in float32 and rounded once (sum_of_products.h). One node of the graph for all of
+// them, so that the gradient of x is added up inside the products. Weights are read again in backward; trainable weights,
+// biases and adapters get their gradients, float32, through their handles. Of an adapter x and the R-wide middle are saved,
+// of a trainable weight x, of a frozen one nothing; of the epilogue what it asks for.
 std::vector<torch::Tensor> Linears(const torch::Tensor& x_NI, const std::vector<LinearLayer>& layers,
                                    std::shared_ptr<const Epilogue> epilogue = nullptr);
 

@@ -91,8 +91,8 @@ class ProductOf final : public PanelProduct {
   }
 
  private:
-  static constexpr int64_t kScratch =
-      std::max(kBlockColumns * MatrixParts::ScratchStride(kInner<W>), kInner<W> * MatrixParts::ScratchStride(kBlockColumns));
+  static constexpr int64_t kScratch = std::max(MatrixParts::ScratchSize({0, kBlockColumns, 0, kInner<W>}),
+                                               MatrixParts::ScratchSize({0, kInner<W>, 0, kBlockColumns}));
 
   StridedRows<T> PartOf(const SumBlock& block, int64_t k, int64_t inner, T* scratch) const {
     return transposed_ ? matrix_->Part({block.first_column, block.columns, k, inner}, scratch)
