@@ -1,7 +1,6 @@
 #include "worker/rank/environment.h"
 
 #include <ATen/Context.h>
-#include <malloc.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,17 +10,18 @@
 
 #include "core/process/numeric_environment.h"
 
+// jemalloc's settings, which it reads before main. A buffer that goes back to the kernel costs tens of milliseconds of page
+// faults at its next use, so what was freed is kept for ten seconds, longer than most steps take, and large buffers are no
+// exception (jemalloc gives those above 8 MiB back at once unless told otherwise). One arena, since one thread makes
+// nearly all of a step's tensors: what is free is in one place.
+extern "C" {
+const char* malloc_conf = "narenas:1,oversize_threshold:0,dirty_decay_ms:10000,muzzy_decay_ms:0";
+}
+
 namespace ft::rank {
 namespace {
 
 constexpr const char* kRestarted = "FT_NUMERIC_ENVIRONMENT";
-
-// A weight-sized buffer that goes back to the kernel costs tens of milliseconds of page faults at its next
-// use, so the process keeps what it has once touched.
-void KeepFreedMemory() {
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, 1 << 30);
-}
 
 }  // namespace
 
@@ -39,7 +39,6 @@ void FixNumericEnvironment(char** argv) {
     std::exit(1);
   }
   ::unsetenv(kRestarted);
-  KeepFreedMemory();
   at::globalContext().setDeterministicAlgorithms(true, false);
 }
 
