@@ -61,10 +61,27 @@ Json IdentityJson(const Identity& identity) {
           {"numeric_fingerprint", identity.numeric_fingerprint}};
 }
 
+// Members of a manifest, which anything may have damaged. What is missing or of another type reads as empty, or as -1, and
+// is refused by whoever compares it.
+Json ObjectOf(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_object() ? *found : Json::object();
+}
+
+std::string StringOf(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+int64_t CountOf(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_number_integer() ? found->get<int64_t>() : -1;
+}
+
 StatusOr<Json> ReadManifest(const fs::path& dir) {
   ASSIGN_OR_RETURN(const std::string text, ReadFile(dir / kManifest, 1 << 20));
   Json manifest = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!manifest.is_object() || manifest.value("format", 0) != kFormat) {
+  if (!manifest.is_object() || CountOf(manifest, "format") != kFormat) {
     return absl::DataLossError(StrCat((dir / kManifest).string(), " is no checkpoint manifest of format ", kFormat));
   }
   return manifest;
@@ -72,9 +89,8 @@ StatusOr<Json> ReadManifest(const fs::path& dir) {
 
 Status CheckFiles(const fs::path& dir, const Json& manifest) {
   for (const char* name : {kTrainable, kOptimizer}) {
-    const Json file = manifest.value("files", Json::object()).value(name, Json::object());
     ASSIGN_OR_RETURN(const Digest digest, Sha256OfFile(dir / name));
-    if (file.value("sha256", "") != Hex(digest)) {
+    if (StringOf(ObjectOf(ObjectOf(manifest, "files"), name), "sha256") != Hex(digest)) {
       return absl::DataLossError(StrCat((dir / name).string(), " differs from its manifest: the checkpoint is damaged"));
     }
   }
@@ -82,8 +98,8 @@ Status CheckFiles(const fs::path& dir, const Json& manifest) {
 }
 
 Status CheckIdentity(const fs::path& dir, const Json& manifest, const Identity& identity, bool allow_numeric_change) {
-  const Json stored = manifest.value("identity", Json::object());
-  const auto differs = [&](const char* key, const std::string& mine) { return stored.value(key, "") != mine; };
+  const Json stored = ObjectOf(manifest, "identity");
+  const auto differs = [&](const char* key, const std::string& mine) { return StringOf(stored, key) != mine; };
   const auto refuse = [&](std::string_view what) {
     return absl::FailedPreconditionError(StrCat("checkpoint ", dir.string(), " was made with ", what,
                                                 ": submit a new job, or restore what it was made with"));
@@ -93,7 +109,7 @@ Status CheckIdentity(const fs::path& dir, const Json& manifest, const Identity& 
   if (differs("settings_sha256", identity.settings_sha256)) return refuse("other training settings");
   if (differs("numeric_fingerprint", identity.numeric_fingerprint) && !allow_numeric_change) {
     return absl::FailedPreconditionError(
-        StrCat("checkpoint ", dir.string(), " was made on '", stored.value("numeric_fingerprint", ""), "', this is '",
+        StrCat("checkpoint ", dir.string(), " was made on '", StringOf(stored, "numeric_fingerprint"), "', this is '",
                identity.numeric_fingerprint, "': results would differ in the last bits; set allow_numeric_change: true"));
   }
   return absl::OkStatus();
@@ -108,9 +124,10 @@ Status ReadInto(const weights::SafetensorsFile& file, const std::string& name, c
 }
 
 Status RestoreScale(const fs::path& dir, const Json& manifest, optim::LossScale& loss_scale) {
-  const Json stored = manifest.value("loss_scale", Json::object());
-  const double value = stored.is_object() ? stored.value("value", 0.0) : 0.0;
-  const int64_t good_steps = stored.is_object() ? stored.value("good_steps", int64_t{-1}) : -1;
+  const Json stored = ObjectOf(manifest, "loss_scale");
+  const auto found = stored.find("value");
+  const double value = found != stored.end() && found->is_number() ? found->get<double>() : 0.0;
+  const int64_t good_steps = CountOf(stored, "good_steps");
   if (!(value >= 1) || good_steps < 0) return absl::DataLossError(StrCat(dir.string(), ": manifest.json has no loss scale"));
   loss_scale.Restore(value, good_steps);
   return absl::OkStatus();
@@ -158,6 +175,10 @@ StatusOr<int64_t> Load(const Resume& resume, const Identity& identity, const Sta
   ASSIGN_OR_RETURN(const Json manifest, ReadManifest(dir));
   RETURN_IF_ERROR(CheckIdentity(dir, manifest, identity, resume.allow_numeric_change));
   RETURN_IF_ERROR(CheckFiles(dir, manifest));
+  const int64_t step = CountOf(manifest, "step"), optimizer_steps = CountOf(manifest, "optimizer_steps");
+  if (step < 0 || optimizer_steps < 0) {
+    return absl::DataLossError(StrCat((dir / kManifest).string(), " has no step: the checkpoint is damaged"));
+  }
   ASSIGN_OR_RETURN(const auto trainable, weights::SafetensorsFile::Open(dir / kTrainable));
   ASSIGN_OR_RETURN(const auto moments, weights::SafetensorsFile::Open(dir / kOptimizer));
   for (size_t i = 0; i < optimizer.parameters().size(); ++i) {
@@ -166,9 +187,9 @@ StatusOr<int64_t> Load(const Resume& resume, const Identity& identity, const Sta
     RETURN_IF_ERROR(ReadInto(*moments, p.name + ".exp_avg", optimizer.moments()[i].first));
     RETURN_IF_ERROR(ReadInto(*moments, p.name + ".exp_avg_sq", optimizer.moments()[i].second));
   }
-  optimizer.set_steps(manifest.value("optimizer_steps", int64_t{0}));
+  optimizer.set_steps(optimizer_steps);
   if (state.loss_scale.enabled()) RETURN_IF_ERROR(RestoreScale(dir, manifest, state.loss_scale));
-  return manifest.value("step", int64_t{0});
+  return step;
 }
 
 }  // namespace ft::checkpoint

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/base/file.h"
+#include "nlohmann/json.hpp"
 #include "tests/support/temp_dir.h"
 
 namespace ft::checkpoint {
@@ -80,6 +81,25 @@ TEST_F(CheckpointTest, DamageAndOtherIdentitiesAreRefused) {
   bytes.back() ^= 1;
   ASSERT_TRUE(WriteFileDurably(file, bytes).ok());
   EXPECT_THAT(message(identity_), HasSubstr("damaged"));
+}
+
+TEST_F(CheckpointTest, ManifestsWithValuesOfAnotherTypeAreRefused) {
+  optim::AdamW optimizer({}, Parameters(1));
+  optim::LossScale scale({.initial = 4});
+  const auto saved = Save(dir_.path(), 1, 1, identity_, {optimizer, scale});
+  const fs::path file = dir_.path() / saved->path / "manifest.json";
+  const nlohmann::json whole = nlohmann::json::parse(*ReadFile(file));
+  for (const char* pointer : {"/format", "/step", "/optimizer_steps", "/identity", "/identity/data_sha256", "/files",
+                              "/files/optimizer.safetensors", "/files/optimizer.safetensors/sha256", "/loss_scale",
+                              "/loss_scale/value", "/loss_scale/good_steps"}) {
+    for (const nlohmann::json& other : {nlohmann::json(true), nlohmann::json::array({1}), nlohmann::json()}) {
+      nlohmann::json spoiled = whole;
+      spoiled.at(nlohmann::json::json_pointer(pointer)) = other;
+      ASSERT_TRUE(WriteFileDurably(file, spoiled.dump()).ok());
+      const auto loaded = Load({dir_.path(), saved->path}, identity_, {optimizer, scale});
+      EXPECT_FALSE(loaded.ok()) << pointer << " is " << other;
+    }
+  }
 }
 
 TEST_F(CheckpointTest, HalfWrittenFolderBesideIsReplaced) {
