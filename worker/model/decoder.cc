@@ -133,24 +133,6 @@ bool Place(const DecoderConfig& config, SlotPtr slot, DecoderWeights& weights) {
   return false;
 }
 
-FoundWeight FindWeight(const DecoderWeights& weights, const std::string& name) {
-  if (name == "model.embed_tokens.weight") return {weights.embedding_VC.get()};
-  if (name == "model.norm.weight") return {weights.final_norm.get()};
-  if (name == "lm_head.weight") return {weights.head_VC.get()};
-  for (const BlockWeights& block : weights.blocks) {
-    for (const SlotPtr& norm : {block.attention_norm, block.mlp_norm}) {
-      if (norm->name() == name) return {norm.get()};
-    }
-    for (const Projection& projection : block.projection) {
-      if (projection.weight->name() == name) {
-        return {projection.weight.get(), projection.adapter.has_value() ? &*projection.adapter : nullptr};
-      }
-      if (projection.bias != nullptr && projection.bias->name() == name) return {projection.bias.get()};
-    }
-  }
-  return {};
-}
-
 Tensor SubLayerForward(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC,
                        const Pass& pass, int64_t layer, SubLayer which, ops::ValuesAre values) {
   const bool attention = which == SubLayer::kAttention;

@@ -64,13 +64,6 @@ DecoderWeights MakeStructure(const DecoderConfig& config);
 // embedding.
 bool Place(const DecoderConfig& config, SlotPtr slot, DecoderWeights& weights);
 
-// A weight by its canonical name; null where there is none. The adapter is that of a projection's weight.
-struct FoundWeight {
-  const ops::WeightSlot* slot = nullptr;
-  const ops::LoraSlots* adapter = nullptr;
-};
-FoundWeight FindWeight(const DecoderWeights& weights, const std::string& name);
-
 // Keys and values of earlier tokens of one sequence, for generation. Rows are appended by the pass that
 // computes them.
 struct LayerCache {

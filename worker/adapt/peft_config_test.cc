@@ -1,0 +1,41 @@
+#include "gtest/gtest.h"
+#include "worker/adapt/peft_config.h"
+
+namespace ft::adapt {
+namespace {
+
+TEST(PeftConfig, WhatIsWrittenIsReadBack) {
+  const PeftConfig written{
+      .rank = 16, .alpha = 32, .dropout = 0.05, .targets = {"v_proj", "k_proj"}, .base_model = "b"};
+  const auto read = ParsePeftConfig(PeftConfigJson(written), "f");
+  ASSERT_TRUE(read.ok()) << Message(read.status());
+  EXPECT_EQ(read->rank, 16);
+  EXPECT_EQ(read->alpha, 32);
+  EXPECT_EQ(read->dropout, 0.05);
+  EXPECT_EQ(read->targets, (std::vector<std::string>{"k_proj", "v_proj"}));
+  EXPECT_EQ(read->base_model, "b");
+}
+
+TEST(PeftConfig, OptionsThatChangeTheResultAreRefusedByName) {
+  const std::string head = R"({"r": 4, "lora_alpha": 8, "target_modules": ["q_proj"], )";
+  for (const char* option : {"\"use_dora\": true", "\"use_rslora\": true", "\"rank_pattern\": {\"q\": 3}",
+                             "\"modules_to_save\": [\"lm_head\"]", "\"bias\": \"all\""}) {
+    const auto config = ParsePeftConfig(head + option + "}", "f");
+    EXPECT_EQ(config.status().code(), absl::StatusCode::kUnimplemented) << option;
+  }
+  EXPECT_TRUE(
+      ParsePeftConfig(head + "\"use_dora\": false, \"rank_pattern\": {}, \"bias\": \"none\"}", "f").ok());
+}
+
+TEST(PeftConfig, BrokenFilesAreRefused) {
+  for (const char* text : {"", "[]", "{}", R"({"r": 0, "lora_alpha": 1, "target_modules": ["a"]})",
+                           R"({"r": 4294967300, "lora_alpha": 1, "target_modules": ["a"]})",
+                           R"({"r": 4, "lora_alpha": 1, "target_modules": []})",
+                           R"({"r": 4, "lora_alpha": 1, "target_modules": [3]})",
+                           R"({"peft_type": "IA3", "r": 4, "lora_alpha": 1, "target_modules": ["a"]})"}) {
+    EXPECT_FALSE(ParsePeftConfig(text, "f").ok()) << text;
+  }
+}
+
+}  // namespace
+}  // namespace ft::adapt
