@@ -58,7 +58,13 @@ Status RankTable::RecordExit(const RankKey& key, int wait_status) {
   rank->wait_status = wait_status;
   rank->pidfd.Reset();
   rank->control.Reset();
-  return Save(*rank);
+  const Status saved = Save(*rank);
+  if (!saved.ok()) unsaved_.insert(key);
+  return saved;
+}
+
+void RankTable::SaveAgain() {
+  std::erase_if(unsaved_, [&](const RankKey& key) { return Save(ranks_.at(key)).ok(); });
 }
 
 Status RankTable::Forget(const RankKey& key) {
@@ -66,6 +72,7 @@ Status RankTable::Forget(const RankKey& key) {
   if (rank == nullptr || !rank->wait_status) return absl::OkStatus();
   if (::unlink(PathOf(key).c_str()) != 0) return ErrnoStatus("unlink", PathOf(key), errno);
   ranks_.erase(key);
+  unsaved_.erase(key);
   return SyncDirectory(dir_);
 }
 

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <map>
+#include <set>
 #include <string>
 
 #include "core/process/proc.h"
@@ -22,8 +23,11 @@ class RankTable {
   static StatusOr<RankTable> Open(const std::filesystem::path& dir);
 
   Status Add(RankProcess rank);
-  // Stores the exit status durably. Call before the process is reaped.
+  // Stores the exit status durably. Call before the process is reaped. When the disk does not take it, it is remembered
+  // for SaveAgain.
   Status RecordExit(const RankKey& key, int wait_status);
+  // Stores what could not be stored before, as far as the disk takes it now.
+  void SaveAgain();
   Status Forget(const RankKey& key);
   RankProcess* Find(const RankKey& key);
   std::map<RankKey, RankProcess>& ranks() { return ranks_; }
@@ -33,6 +37,7 @@ class RankTable {
   Status Save(const RankProcess& rank);
   std::filesystem::path dir_;
   std::map<RankKey, RankProcess> ranks_;
+  std::set<RankKey> unsaved_;  // Their files still say that they run.
 };
 
 }  // namespace ft::supervisor

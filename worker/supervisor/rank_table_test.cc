@@ -48,6 +48,22 @@ TEST(RankTable, ExitStatusSurvivesASupervisorAndIsForgottenOnlyWhenToldTo) {
   EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
 }
 
+TEST(RankTable, ExitStatusThatTheDiskRefusedIsStoredOnceItTakesIt) {
+  testing::TempDir dir;
+  auto table = RankTable::Open(dir.path() / "state");
+  ASSERT_TRUE(table.ok());
+  ASSERT_TRUE(table->Add(Rank(::getpid())).ok());
+  std::filesystem::rename(dir.path() / "state", dir.path() / "away");
+  EXPECT_FALSE(table->RecordExit({"j1", 3, 0}, 1 << 8).ok());
+  EXPECT_EQ(table->Find({"j1", 3, 0})->wait_status, 1 << 8) << "whoever asks now is told";
+  table->SaveAgain();
+  std::filesystem::rename(dir.path() / "away", dir.path() / "state");
+  table->SaveAgain();
+  auto reopened = RankTable::Open(dir.path() / "state");
+  ASSERT_TRUE(reopened.ok());
+  EXPECT_EQ(reopened->Find({"j1", 3, 0})->wait_status, 1 << 8);
+}
+
 TEST(RankTable, RankThatOutlivedItsSupervisorIsKilledAndSaidToBe) {
   testing::TempDir dir;
   const pid_t child = Sleeper();

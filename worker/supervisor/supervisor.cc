@@ -182,6 +182,7 @@ Status Supervisor::Run() {
       stopping_ = stopping_ || info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT;
     }
     Reap();
+    table_.SaveAgain();
     if (agent_.valid()) ReadAgent();
     EnforceLease();
     if (agent_restart_ms_ != 0 && NowMs() >= agent_restart_ms_ && !stopping_) StartAgent();
