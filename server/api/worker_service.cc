@@ -233,14 +233,17 @@ grpc::ServerUnaryReactor* WorkerService::PushLogs(grpc::CallbackServerContext* c
   if (status.ok() && request->stream() != "stdout" && request->stream() != "stderr") {
     status = absl::InvalidArgumentError("stream must be stdout or stderr");
   }
+  if (status.ok() && (request->offset() < 0 || request->oldest() < 0)) {
+    status = absl::InvalidArgumentError("offset and oldest must not be negative");
+  }
   if (!status.ok()) {
     call.Finish(status);
     return call.reactor();
   }
   // The request lives until the call is finished.
   const Status posted = backend_.spool.Run([this, call, request, reply] {
-    auto acked =
-        backend_.spool.AppendLog(request->ref(), request->stream(), request->offset(), request->data());
+    const auto acked = backend_.spool.AppendLog(
+        request->ref(), {request->stream(), request->offset(), request->oldest(), request->data()});
     if (acked.ok()) reply->set_acked_offset(*acked);
     call.Finish(acked.status());
   });

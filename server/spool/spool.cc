@@ -12,6 +12,8 @@
 #include <boost/asio/post.hpp>
 #include <cerrno>
 
+#include "server/spool/log_file.h"
+
 namespace ft::spool {
 namespace {
 
@@ -119,21 +121,21 @@ Status Spool::AppendRecords(const wpb::RankRef& ref, const std::vector<wpb::Rank
   return absl::OkStatus();
 }
 
-StatusOr<int64_t> Spool::AppendLog(const wpb::RankRef& ref, const std::string& stream, int64_t offset,
-                                   const std::string& data) {
+StatusOr<int64_t> Spool::AppendLog(const wpb::RankRef& ref, const LogPiece& piece) {
   const std::filesystem::path dir = RankDir(ref.job_id(), ref.epoch(), ref.rank());
   RETURN_IF_ERROR(MakeDirectories(dir));
-  const std::filesystem::path path = dir / stream;
-  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
-  if (!fd.valid()) return ErrnoStatus("open", path, errno);
-  const int64_t end = ::lseek(fd.get(), 0, SEEK_END);
-  if (offset > end || offset + static_cast<int64_t>(data.size()) <= end) return end;
-  const std::string_view fresh = std::string_view(data).substr(static_cast<size_t>(end - offset));
-  const ssize_t written = ::write(fd.get(), fresh.data(), fresh.size());
-  if (written != static_cast<ssize_t>(fresh.size()))
-    return ErrnoStatus("write", path, written < 0 ? errno : ENOSPC);
-  if (::fdatasync(fd.get()) != 0) DieUnless(ErrnoStatus("fdatasync", path, errno));
-  return end + static_cast<int64_t>(fresh.size());
+  ASSIGN_OR_RETURN(LogFile file, LogFile::Open(dir / piece.stream));
+  const int64_t end = file.end(), behind = piece.offset + static_cast<int64_t>(piece.data.size());
+  if (piece.offset == piece.oldest && piece.oldest > end) {
+    RETURN_IF_ERROR(file.NoteLoss(piece.oldest - end));
+    RETURN_IF_ERROR(file.Append(piece.data));
+  } else if (piece.offset > end || behind <= end) {
+    return end;
+  } else {
+    RETURN_IF_ERROR(file.Append(piece.data.substr(static_cast<size_t>(end - piece.offset))));
+  }
+  DieUnless(file.Sync());
+  return file.end();
 }
 
 int64_t Spool::LogSize(const LogRead& read) const {

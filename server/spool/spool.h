@@ -15,6 +15,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -45,6 +46,14 @@ struct LogRead {
   size_t max_bytes = 128 << 10;
 };
 
+// Bytes that a rank printed, from `offset` on; the node has nothing before `oldest` any more.
+struct LogPiece {
+  std::string stream;
+  int64_t offset = 0;
+  int64_t oldest = 0;
+  std::string_view data;
+};
+
 class Spool {
  public:
   static constexpr size_t kQueueLimit = 4096;
@@ -62,10 +71,9 @@ class Spool {
 
   // Appends those records that follow the file's last sequence and makes them durable.
   Status AppendRecords(const wpb::RankRef& ref, const std::vector<wpb::RankRecord>& records);
-  // Appends what lies beyond the file's end; returns the file's end. A gap is left to the sender: it gets the
-  // end back.
-  StatusOr<int64_t> AppendLog(const wpb::RankRef& ref, const std::string& stream, int64_t offset,
-                              const std::string& data);
+  // Appends what lies beyond the stream's end; returns its end. A gap is left to the sender, who gets the end back, unless
+  // it begins at the oldest byte that the sender still has: then the file says how much is missing.
+  StatusOr<int64_t> AppendLog(const wpb::RankRef& ref, const LogPiece& piece);
   StatusOr<std::string> ReadLog(const LogRead& read) const;
   int64_t LogSize(const LogRead& read) const;
   // Ranks with files in that attempt, in order.

@@ -60,15 +60,47 @@ TEST(Spool, NewestAttemptsPointWins) {
 TEST(Spool, LogBytesAreNeitherLostNorDoubled) {
   testing::TempDir dir;
   Spool spool(dir.path());
-  EXPECT_EQ(*spool.AppendLog(Ref(1), "stdout", 0, "hello "), 6);
-  EXPECT_EQ(*spool.AppendLog(Ref(1), "stdout", 0, "hello "), 6);
-  EXPECT_EQ(*spool.AppendLog(Ref(1), "stdout", 3, "lo world"), 11);
-  EXPECT_EQ(*spool.AppendLog(Ref(1), "stdout", 20, "gap"), 11);
+  EXPECT_EQ(*spool.AppendLog(Ref(1), {"stdout", 0, 0, "hello "}), 6);
+  EXPECT_EQ(*spool.AppendLog(Ref(1), {"stdout", 0, 0, "hello "}), 6);
+  EXPECT_EQ(*spool.AppendLog(Ref(1), {"stdout", 3, 0, "lo world"}), 11);
+  EXPECT_EQ(*spool.AppendLog(Ref(1), {"stdout", 20, 0, "gap"}), 11);
   EXPECT_EQ(*spool.ReadLog({"j1", 1, 0, "stdout", 0}), "hello world");
   EXPECT_EQ(*spool.ReadLog({"j1", 1, 0, "stdout", 6}), "world");
   EXPECT_EQ(spool.Ranks("j1", 1), std::vector<int32_t>{0});
   spool.RemoveJob("j1");
   EXPECT_TRUE(spool.Ranks("j1", 1).empty());
+}
+
+TEST(Spool, LostLogBytesAreCountedWhereTheyAreMissing) {
+  testing::TempDir dir;
+  Spool spool(dir.path());
+  EXPECT_EQ(*spool.AppendLog(Ref(1), {"stderr", 0, 0, "one\n"}), 4);
+  // The node has nothing before 100, and says so with the first byte it has; with any other it is asked for that one.
+  EXPECT_EQ(*spool.AppendLog(Ref(1), {"stderr", 110, 100, "late"}), 4);
+  EXPECT_EQ(*spool.AppendLog(Ref(1), {"stderr", 100, 100, "two\n"}), 104);
+  EXPECT_EQ(*spool.AppendLog(Ref(1), {"stderr", 100, 100, "two\n"}), 104);
+  EXPECT_EQ(*spool.AppendLog(Ref(1), {"stderr", 104, 100, "three\n"}), 110);
+  EXPECT_EQ(*spool.AppendLog(Ref(1), {"stderr", 200, 200, ""}), 200);
+  EXPECT_EQ(*spool.AppendLog(Ref(1), {"stderr", 200, 200, "four\n"}), 205);
+  EXPECT_EQ(*spool.ReadLog({"j1", 1, 0, "stderr", 0}),
+            "one\n\n[96 bytes are missing here: the node could not keep them]\ntwo\nthree\n"
+            "\n[90 bytes are missing here: the node could not keep them]\nfour\n");
+}
+
+TEST(Spool, ALossThatACrashCutOffIsFinished) {
+  testing::TempDir dir;
+  const std::filesystem::path file = dir / "jobs/j1/e1/rank0/stdout";
+  const std::string whole = "one\n\n[96 bytes are missing here: the node could not keep them]\n";
+  for (size_t length = 0; length <= whole.size(); ++length) {
+    std::filesystem::create_directories(file.parent_path());
+    ASSERT_TRUE(WriteFileDurably(file, whole.substr(0, length)).ok());
+    ASSERT_TRUE(WriteFileDurably(file.string() + ".gaps", "4 96\n").ok());
+    Spool spool(dir.path());
+    // Before its line was begun a loss is none yet: the node says it again.
+    EXPECT_EQ(*spool.AppendLog(Ref(1), {"stdout", 0, 0, whole.substr(0, 4)}), length < 4 ? 4 : 100) << length;
+    EXPECT_EQ(*spool.AppendLog(Ref(1), {"stdout", 100, 100, "two\n"}), 104) << length;
+    EXPECT_EQ(*spool.ReadLog({"j1", 1, 0, "stdout", 0}), whole + "two\n") << length;
+  }
 }
 
 TEST(FileReceiver, GoesOnWhereItStoppedAndChecksTheDigest) {

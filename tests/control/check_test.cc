@@ -6,6 +6,7 @@
 #include <fstream>
 #include <functional>
 
+#include "core/base/file.h"
 #include "tests/control/check/evidence.h"
 #include "tests/control/check/invariants.h"
 #include "tests/control/started_cluster.h"
@@ -259,6 +260,11 @@ TEST_F(HistoryCheck, EveryWayOfSpoilingAHistoryIsNoticed) {
        {SpoiltJobs(crashes_, given_up_), SpoiltWatches(waits_), SpoiltLives(crashes_, waits_, last_, given_up_)}) {
     for (const Case& spoilt : cases) expect(spoilt);
   }
+  const std::filesystem::path gaps =
+      cluster_.dir() / "coordinator/jobs" / crashes_ / "e3/rank0/stdout.gaps";
+  ASSERT_TRUE(WriteFileDurably(gaps, "0 5\n").ok());
+  expect({"I8", "a loss is noted where none is said", [](Evidence&) {}});
+  std::filesystem::remove(gaps);
   std::fstream log(std::filesystem::path(cluster_.RunDir(crashes_)) / "attempts/3/rank0/stdout.log");
   log << "other";
   log.close();

@@ -38,6 +38,7 @@ Agent::Agent(Config config, UniqueFd supervisor)
   // After its lease the first thing a worker does is to ask whether its ranks still count.
   host_.session = [this] { return HoldsLease() ? session_ : std::string(); };
   host_.hang_limits = {config_.hang_timeout, config_.start_timeout};
+  host_.log_bytes = config_.log_bytes;
   host_.session_lost = [this] { LoseSession(); };
   host_.signal = [this](const RankKey& key, int signal) {
     nlohmann::json body = ToJson(key);

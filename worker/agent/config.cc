@@ -58,6 +58,7 @@ Status Config::Complete() {
     return absl::InvalidArgumentError("hang_timeout and start_timeout: must be at least 10ms");
   if (agent_backoff < absl::Milliseconds(10))
     return absl::InvalidArgumentError("agent_backoff: must be at least 10ms");
+  if (log_bytes < 1 << 16) return absl::InvalidArgumentError("log_bytes: must be at least 65536");
   if (poll < absl::Milliseconds(1)) return absl::InvalidArgumentError("poll: must be at least 1ms");
   if (log_format != "text" && log_format != "json")
     return absl::InvalidArgumentError("log_format: must be text or json");
@@ -82,6 +83,7 @@ Status ReadConfigFile(const std::filesystem::path& path, Config* config) {
   reader.Bind("hang_timeout", &config->hang_timeout);
   reader.Bind("start_timeout", &config->start_timeout);
   reader.Bind("agent_backoff", &config->agent_backoff);
+  reader.Bind("log_bytes", &config->log_bytes);
   reader.Bind("labels", &config->labels);
   reader.Bind("log_format", &config->log_format);
   reader.Bind("log_level", &config->log_level);

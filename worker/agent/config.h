@@ -31,6 +31,7 @@ struct Config {
   absl::Duration start_timeout = absl::Minutes(30);  // The same, while it loads or prepares.
   absl::Duration agent_backoff =
       absl::Seconds(10);  // Longest wait before an agent that keeps dying starts again.
+  int64_t log_bytes = int64_t{64} << 20;  // Kept of each of a rank's output files.
   std::map<std::string, std::string> labels;
   std::string log_format = "text";
   std::string log_level = "info";

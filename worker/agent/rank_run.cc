@@ -23,6 +23,7 @@ absl::Time SteadyNow() { return absl::UnixEpoch() + SystemClock().BootTime(); }
 constexpr size_t kLogPiece = 256 << 10;
 constexpr uint64_t kBatchBytes = 4 << 20;
 constexpr absl::Duration kMaxBackoff = absl::Seconds(2);
+constexpr absl::Duration kSavePause = absl::Seconds(1);
 
 int64_t SizeOf(const std::filesystem::path& path) {
   std::error_code error;
@@ -55,7 +56,9 @@ RankRun::RankRun(RankKey key, wpb::AttemptKind kind, std::filesystem::path run_d
       host_(host),
       follower_(RankDir() / "records.ftr"),
       watchdog_(host.hang_limits, SystemClock().BootTime()),
-      oom_kills_(OomKills()) {
+      oom_kills_(OomKills()),
+      stdout_("stdout", RankDir() / "stdout.log", host.log_bytes),
+      stderr_("stderr", RankDir() / "stderr.log", host.log_bytes) {
   LoadShipped();
 }
 
@@ -69,16 +72,20 @@ void RankRun::LoadShipped() {
   };
   record_offset_ = static_cast<uint64_t>(number("record_offset"));
   record_sequence_ = static_cast<uint64_t>(number("record_sequence"));
-  stdout_.acked = number("stdout");
-  stderr_.acked = number("stderr");
+  stdout_.set_acked(number("stdout"));
+  stderr_.set_acked(number("stderr"));
   if (json.contains("adapter_path") && json["adapter_path"].is_string()) adapter_path_ = json["adapter_path"];
 }
 
 void RankRun::SaveShipped() {
+  // A checkpoint is noted as shipped only once it is committed.
+  if (!shipped_changed_ || !checkpoints_.empty()) return;
+  shipped_changed_ = false;
+  saved_at_ = SteadyNow();
   const nlohmann::json json = {{"record_offset", record_offset_},
                                {"record_sequence", record_sequence_},
-                               {"stdout", stdout_.acked},
-                               {"stderr", stderr_.acked},
+                               {"stdout", stdout_.acked()},
+                               {"stderr", stderr_.acked()},
                                {"adapter_path", adapter_path_}};
   const Status saved = WriteFileDurably(RankDir() / "shipped.json", json.dump());
   if (!saved.ok()) spdlog::warn("{}", std::string(Message(saved)));
@@ -193,19 +200,26 @@ wpb::RankInventory RankRun::Inventory() const {
   inventory.set_state(exited() ? wpb::RANK_EXITED : pid_ == 0 ? wpb::RANK_STARTING : wpb::RANK_RUNNING);
   inventory.set_wait_status(wait_status_.value_or(0));
   inventory.set_acked_record_sequence(static_cast<int64_t>(record_sequence_));
-  inventory.set_acked_stdout_offset(stdout_.acked);
-  inventory.set_acked_stderr_offset(stderr_.acked);
+  inventory.set_acked_stdout_offset(stdout_.acked());
+  inventory.set_acked_stderr_offset(stderr_.acked());
   return inventory;
 }
 
 int64_t RankRun::SpoolBytes() const {
-  return SizeOf(RankDir() / "records.ftr") - static_cast<int64_t>(record_offset_) +
-         SizeOf(RankDir() / "stdout.log") - stdout_.acked + SizeOf(RankDir() / "stderr.log") - stderr_.acked;
+  return SizeOf(RankDir() / "records.ftr") - static_cast<int64_t>(record_offset_) + stdout_.Backlog() + stderr_.Backlog();
+}
+
+void RankRun::TrimLogs() {
+  for (LogTail* tail : {&stdout_, &stderr_}) {
+    if (const Status trimmed = tail->Trim(); !trimmed.ok()) spdlog::warn("{}", std::string(Message(trimmed)));
+  }
 }
 
 void RankRun::Tick() {
   if (finished_) return;
   Follow();
+  TrimLogs();
+  if (SteadyNow() >= saved_at_ + kSavePause) SaveShipped();
   if (stop_ && !exited() && pid_ != 0 && SteadyNow() >= stop_->kill_at) host_.signal(key_, SIGKILL);
   if (abandoned_ && exited() && !in_flight_) {
     finished_ = true;
@@ -331,8 +345,7 @@ void RankRun::OnRecordsAcked(const Status& status, uint64_t acked) {
   }
   record_sequence_ = batch_.back().sequence();
   record_offset_ = batch_offset_;
-  // A checkpoint is noted as shipped only once it is committed.
-  if (checkpoints_.empty()) SaveShipped();
+  shipped_changed_ = true;
 }
 
 bool RankRun::CommitNextCheckpoint() {
@@ -347,7 +360,7 @@ bool RankRun::CommitNextCheckpoint() {
       [self = shared_from_this()](const Status& status, const wpb::CommitCheckpointResponse&) {
         if (self->Settled(status)) {
           self->checkpoints_.erase(self->checkpoints_.begin());
-          if (self->checkpoints_.empty()) self->SaveShipped();
+          self->shipped_changed_ = true;
         }
         self->Tick();
       });
@@ -355,27 +368,25 @@ bool RankRun::CommitNextCheckpoint() {
 }
 
 bool RankRun::ShipLog(LogTail& tail) {
-  const std::filesystem::path path = RankDir() / StrCat(tail.stream, ".log");
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd.valid()) return errno == ENOENT ? false : PutOff(ErrnoStatus("open", path, errno));
-  std::string data(kLogPiece, '\0');
-  const ssize_t got = ::pread(fd.get(), data.data(), data.size(), tail.acked);
-  if (got < 0) return PutOff(ErrnoStatus("read", path, errno));
-  if (got == 0) return false;
-  data.resize(static_cast<size_t>(got));
+  auto piece = tail.Next(kLogPiece);
+  if (!piece.ok()) return PutOff(piece.status());
+  if (piece->data.empty()) return false;
   wpb::PushLogsRequest request;
   request.set_session_id(host_.session());
   *request.mutable_ref() = Ref();
-  request.set_stream(tail.stream);
-  request.set_offset(tail.acked);
-  request.set_data(std::move(data));
+  request.set_stream(tail.stream());
+  request.set_offset(piece->offset);
+  request.set_oldest(piece->oldest);
+  request.set_data(std::move(piece->data));
   in_flight_ = true;
   host_.client->Call<wpb::PushLogsRequest, wpb::PushLogsResponse>(
       &Client::Async::PushLogs, std::move(request),
       [self = shared_from_this(), &tail](const Status& status, const wpb::PushLogsResponse& response) {
         if (self->Settled(status)) {
-          tail.acked = response.acked_offset();
-          if (self->checkpoints_.empty()) self->SaveShipped();
+          // One that takes no step on is not asked again at once.
+          if (response.acked_offset() == tail.acked()) self->retry_at_ = SteadyNow() + self->backoff_;
+          tail.set_acked(response.acked_offset());
+          self->shipped_changed_ = true;
         }
         self->Tick();
       });

@@ -1,7 +1,7 @@
 // One rank on this node, from the agent's side: ships its records, logs, checkpoints and adapter to the
 // coordinator, in that order, and its end last, so that whoever sees the end has everything before it. What
-// was acknowledged is noted in `shipped.json` beside the rank's files; a restarted agent goes on there. All
-// on the agent's loop.
+// was acknowledged is noted in `shipped.json` beside the rank's files, at most once a second; a restarted agent goes on
+// there, and what it sends again the coordinator drops. All on the agent's loop.
 #pragma once
 
 #include <filesystem>
@@ -17,6 +17,7 @@
 #include "core/records/record_file.h"
 #include "finetune/v1/jobs.pb.h"
 #include "worker/agent/client.h"
+#include "worker/agent/log_tail.h"
 #include "worker/agent/watchdog.h"
 
 namespace ft::agent {
@@ -32,6 +33,7 @@ struct RunHost {
   std::function<void(const RankKey&)> finished;            // Everything is delivered, or is wanted by no one.
   std::function<void(const RankKey&, const wpb::RankRecord&)> observe;  // For metrics.
   HangLimits hang_limits;
+  int64_t log_bytes = 0;  // Kept of each of a rank's output files.
 };
 
 class RankRun : public std::enable_shared_from_this<RankRun> {
@@ -68,13 +70,10 @@ class RankRun : public std::enable_shared_from_this<RankRun> {
   int64_t SpoolBytes() const;
 
  private:
-  struct LogTail {
-    const char* stream;
-    int64_t acked = 0;
-  };
-
   void LoadShipped();
   void SaveShipped();
+  // Gives back the disk of output files that have grown too long.
+  void TrimLogs();
   void ApplyStop();
   void TellRendezvous();
   // Reads what the rank wrote since, coordinator or not, and kills it when it hangs.
@@ -126,11 +125,12 @@ class RankRun : public std::enable_shared_from_this<RankRun> {
   std::optional<StopRequest> stop_;
   bool stop_applied_ = false;
 
-  // Shipped so far (in shipped.json).
+  // Shipped so far (in shipped.json, as it was at saved_at_ unless something changed since).
+  bool shipped_changed_ = false;
+  absl::Time saved_at_;
   uint64_t record_offset_ = 0;
   uint64_t record_sequence_ = 0;
-  LogTail stdout_{"stdout"};
-  LogTail stderr_{"stderr"};
+  LogTail stdout_, stderr_;
   std::string adapter_path_;  // Of a SUCCEEDED result, relative to the run folder.
   size_t adapter_files_done_ = 0;
   std::vector<wpb::CheckpointRecord> checkpoints_;  // Acknowledged as records, not yet committed.

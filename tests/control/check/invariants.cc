@@ -4,7 +4,9 @@
 #include <bit>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <set>
+#include <sstream>
 
 #include "core/base/file.h"
 #include "tests/control/check/rules.h"
@@ -222,17 +224,42 @@ void CheckKeptRecords(const Evidence& evidence, const spb::StoredAttempt& attemp
   }
 }
 
+// A kept log as the rank printed it, with zeros for what was lost (docs/formats/control-plane.md, `stdout.gaps`). Empty when
+// a line that should name a loss does not.
+std::optional<std::string> AsPrinted(const std::string& kept, const std::filesystem::path& gaps) {
+  const auto text = ReadFile(gaps, 1 << 20);
+  std::istringstream lines(text.ok() ? *text : "");
+  std::string printed;
+  size_t from = 0;
+  for (size_t at = 0, lost = 0; lines >> at >> lost;) {
+    const std::string line = StrCat("\n[", lost, " bytes are missing here: the node could not keep them]\n");
+    if (at > kept.size()) break;  // Noted, and not yet written.
+    if (at < from || kept.compare(at, line.size(), line) != 0) return std::nullopt;
+    printed += kept.substr(from, at - from) + std::string(lost, '\0');
+    from = at + line.size();
+  }
+  return printed + kept.substr(from);
+}
+
+// Whether `kept` is the beginning of a file of which a node has only what lies behind a hole; lost may be what is in the hole.
+bool BeginsAs(const std::string& kept, const std::string& printed) {
+  const size_t hole = std::min(printed.find_first_not_of('\0'), printed.size());
+  return kept.size() <= printed.size() &&
+         (kept.size() <= hole || printed.compare(hole, kept.size() - hole, kept, hole, kept.size() - hole) == 0);
+}
+
 void CheckKeptLogs(const Evidence& evidence, const spb::StoredAttempt& attempt, Violations& out) {
   for (const spb::StoredRank& rank : attempt.ranks()) {
-    const auto kept = ReadFile(evidence.coordinator / "jobs" / attempt.job_id() /
-                                   StrCat("e", attempt.epoch()) / StrCat("rank", rank.rank()) / "stdout",
-                               uint64_t{1} << 30);
+    const std::filesystem::path file = evidence.coordinator / "jobs" / attempt.job_id() /
+                                       StrCat("e", attempt.epoch()) / StrCat("rank", rank.rank()) / "stdout";
+    const auto kept = ReadFile(file, uint64_t{1} << 30);
     if (!kept.ok()) continue;  // It printed nothing, or nothing of it has come.
+    const auto as_printed = AsPrinted(*kept, file.string() + ".gaps");
     for (const std::filesystem::path& worker : evidence.workers) {
       const auto printed = ReadFile(worker / "runs" / attempt.job_id() / "attempts" /
                                         StrCat(attempt.epoch()) / StrCat("rank", rank.rank()) / "stdout.log",
                                     uint64_t{1} << 30);
-      if (printed.ok() && !printed->starts_with(*kept))
+      if (printed.ok() && (!as_printed.has_value() || !BeginsAs(*as_printed, *printed)))
         out.push_back(StrCat("I8: ", attempt.job_id(), " epoch ", attempt.epoch(), " rank ", rank.rank(),
                              ": the kept log is not the beginning of what it printed"));
     }
