@@ -39,12 +39,13 @@ Digest Sha256Of(std::string_view bytes) {
   return hash.Finish();
 }
 
-StatusOr<Digest> Sha256OfFile(const std::filesystem::path& path) {
+StatusOr<Digest> Sha256OfFile(const std::filesystem::path& path, const std::stop_token& stop) {
   ASSIGN_OR_RETURN(RandomAccessFile file, RandomAccessFile::Open(path));
   Sha256 hash;
   std::vector<std::byte> buffer(1 << 20);
   for (uint64_t offset = 0; offset < file.size();) {
     const auto chunk = std::span(buffer).first(std::min<uint64_t>(buffer.size(), file.size() - offset));
+    if (stop.stop_requested()) return absl::CancelledError(StrCat("the digest of ", path.string(), " is not wanted any more"));
     RETURN_IF_ERROR(file.ReadAt(offset, chunk));
     hash.Update(chunk);
     offset += chunk.size();

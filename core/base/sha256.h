@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 
@@ -32,7 +33,8 @@ class Sha256 {
 };
 
 Digest Sha256Of(std::string_view bytes);
-StatusOr<Digest> Sha256OfFile(const std::filesystem::path& path);
+// CANCELLED once `stop` is asked for.
+StatusOr<Digest> Sha256OfFile(const std::filesystem::path& path, const std::stop_token& stop = {});
 
 // 64 lower-case hexadecimal digits.
 std::string Hex(const Digest& digest);

@@ -199,6 +199,10 @@ void Cluster::NoteFault(const char* target, const char* phase) {
 }
 
 void Cluster::Signal(pid_t pid, int signal) {
+  if (pid <= 0) {  // Zero is our own group.
+    ADD_FAILURE() << "there is no process to signal";
+    return;
+  }
   const bool is_agent = CommandLine(pid).find("--agent") != std::string::npos;
   NoteFault(is_agent ? "agent" : "rank", PhaseOf(signal));
   ::kill(pid, signal);

@@ -148,6 +148,15 @@ TEST_F(Control, DeletedJobTakesItsFilesAlong) {
       Eventually([&] { return !std::filesystem::exists(cluster_.dir() / "coordinator/jobs" / IdOf(job)); }));
 }
 
+TEST_F(Control, WhatAnAgentDiscardedAndDidNotRemoveIsRemovedByTheNext) {
+  const std::filesystem::path left = cluster_.WorkerDir() / "runs" / (std::string(".discarded-") + kNode) / "7.1/attempts";
+  std::filesystem::create_directories(left);
+  std::ofstream(left / "job.json") << "{}";
+  cluster_.WaitForNode();
+  cluster_.Signal(cluster_.AgentPid(), SIGKILL);
+  EXPECT_TRUE(Eventually([&] { return !std::filesystem::exists(left.parent_path()); }));
+}
+
 TEST_F(Control, UploadGoesOnWhereItBrokeOff) {
   const std::string content(3'000'000, 'x');
   const std::string digest = Hex(Sha256Of(content));

@@ -46,6 +46,7 @@ TEST_F(LogFlood, WithoutACoordinatorTheDiskIsNotFilledAndEveryLostByteIsCounted)
   cluster_.KillCoordinator();
   for (const int64_t size : {2 << 20, 4 << 20}) {
     ASSERT_TRUE(Eventually([&] { return StdoutOf(job).st_size > size; })) << StdoutOf(job).st_size;
+    ASSERT_TRUE(Eventually([&] { return cluster_.AgentPid() != 0; }));
     // What it prints while the agent is away is more than may stay; whoever comes next makes up for it.
     cluster_.Signal(cluster_.AgentPid(), SIGKILL);
   }

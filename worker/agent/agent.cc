@@ -35,6 +35,7 @@ Agent::Agent(Config config, UniqueFd supervisor)
       register_timer_(context_),
       stream_timer_(context_) {
   host_.client = &client_;
+  host_.files = &files_;
   // After its lease the first thing a worker does is to ask whether its ranks still count.
   host_.session = [this] { return HoldsLease() ? session_ : std::string(); };
   host_.hang_limits = {config_.hang_timeout, config_.start_timeout};
@@ -69,6 +70,7 @@ Agent::~Agent() { supervisor_wait_.release(); }
 Status Agent::Run() {
   RETURN_IF_ERROR(MakeDirectories(config_.RunsDir()));
   RETURN_IF_ERROR(MakeDirectories(config_.CacheDir()));
+  RemoveDiscarded();
   if (auto text = ReadFile(std::filesystem::path(config_.data) / "term", 64); text.ok())
     term_ = std::atoll(text->c_str());
   if (auto nvml = OpenNvml(config_.nvml); nvml.ok()) {

@@ -20,6 +20,7 @@
 #include "worker/agent/client.h"
 #include "worker/agent/config.h"
 #include "worker/agent/devices.h"
+#include "worker/agent/file_thread.h"
 #include "worker/agent/probe.h"
 #include "worker/agent/rank_run.h"
 
@@ -71,7 +72,12 @@ class Agent {
   Status PrepareAttempt(const wpb::StartRanks& start, const std::filesystem::path& attempt_dir);
   std::string StopRanks(const wpb::StopRanks& stop);
   std::string SetRendezvous(const wpb::SetRendezvous& set);
+  // The names are gone when it returns; the bytes follow on the file thread.
   std::string DeleteFiles(const wpb::DeleteFiles& files);
+  Status Discard(const std::filesystem::path& runs, const std::filesystem::path& target);
+  Status RemoveLater(const std::filesystem::path& path);
+  // What an earlier agent had discarded and not yet removed.
+  void RemoveDiscarded();
   // Accepts the coordinator's term, durably, unless a newer one was seen.
   bool AcceptTerm(int64_t term);
 
@@ -82,6 +88,7 @@ class Agent {
   SystemClock clock_;
   boost::asio::io_context context_{1};
   Client client_;
+  FileThread files_;
   Probe probe_;
   std::unique_ptr<metrics::Endpoint> metrics_;
   std::unique_ptr<DeviceSource> nvml_;
@@ -103,6 +110,7 @@ class Agent {
   bool renewing_ = false;
   absl::Duration last_renewal_;
   int64_t term_ = 0;
+  int64_t discarded_ = 0;  // So far, for names.
   CommandReader* reader_ = nullptr;
   bool coordinator_away_ = false;
 };

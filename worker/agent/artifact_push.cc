@@ -63,18 +63,24 @@ class Push : public grpc::ClientWriteReactor<wpb::ArtifactChunk> {
   uint64_t offset_ = 0;
 };
 
-}  // namespace
-
-void PushArtifact(Client& client, const ArtifactFile& what, std::function<void(const Status&)> done) {
+void Open(Client& client, const ArtifactFile& what, std::function<void(const Status&)> done, const std::stop_token& stop) {
   auto file = RandomAccessFile::Open(what.path);
-  auto digest = Sha256OfFile(what.path);
-  if (!file.ok() || !digest.ok()) {
-    const Status status = file.ok() ? digest.status() : file.status();
-    boost::asio::post(client.context(), [done = std::move(done), status] { done(status); });
+  const auto digest = file.ok() ? Sha256OfFile(what.path, stop) : file.status();
+  if (!digest.ok()) {
+    boost::asio::post(client.context(), [done = std::move(done), status = digest.status()] { done(status); });
     return;
   }
   // Deletes itself in OnDone, which gRPC calls exactly once.
   (new Push(client, *std::move(file), std::move(done)))->Start(what, Hex(*digest));
+}
+
+}  // namespace
+
+void PushArtifact(Client& client, FileThread& files, ArtifactFile file, std::function<void(const Status&)> done) {
+  const Status queued = files.Run([&client, file = std::move(file), done](const std::stop_token& stop) {
+    Open(client, file, done, stop);
+  });
+  if (!queued.ok()) boost::asio::post(client.context(), [done = std::move(done), queued] { done(queued); });
 }
 
 }  // namespace ft::agent

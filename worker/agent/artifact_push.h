@@ -1,4 +1,4 @@
-// Sends one file to the coordinator as a stream of pieces. Keeps itself alive until the call has ended.
+// Sends one file to the coordinator as a stream of pieces, after its digest. Keeps itself alive until the call has ended.
 #pragma once
 
 #include <filesystem>
@@ -8,6 +8,7 @@
 
 #include "core/base/file.h"
 #include "worker/agent/client.h"
+#include "worker/agent/file_thread.h"
 
 namespace ft::agent {
 
@@ -18,7 +19,7 @@ struct ArtifactFile {
   std::filesystem::path path;
 };
 
-// `done` runs on the loop's thread.
-void PushArtifact(Client& client, const ArtifactFile& file, std::function<void(const Status&)> done);
+// `done` runs on the loop's thread. `files` may end before.
+void PushArtifact(Client& client, FileThread& files, ArtifactFile file, std::function<void(const Status&)> done);
 
 }  // namespace ft::agent

@@ -2,6 +2,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
 
 #include "core/process/numeric_environment.h"
 #include "worker/agent/agent.h"
@@ -30,6 +32,9 @@ bool IsStrict(const std::string& job_json) {
   const auto spec = nlohmann::json::parse(job_json, nullptr, /*allow_exceptions=*/false);
   return spec.is_object() && spec.contains("strict_exclusive") && spec["strict_exclusive"] == true;
 }
+
+// Below the folder of all runs, which other nodes may share. No job is called so.
+std::string DiscardedName(const std::string& node_id) { return StrCat(".discarded-", node_id); }
 
 std::string Joined(const google::protobuf::RepeatedPtrField<std::string>& items) {
   std::string text;
@@ -173,22 +178,49 @@ std::string Agent::SetRendezvous(const wpb::SetRendezvous& set) {
 
 std::string Agent::DeleteFiles(const wpb::DeleteFiles& files) {
   if (!CleanJobId(files.job_id())) return "bad job id";
-  std::vector<fs::path> targets;
+  std::vector<std::pair<fs::path, fs::path>> targets;  // With the folder of all runs that they are in.
   for (const fs::path& runs : {config_.RunsDir(), config_.SharedRunsDir()}) {
     const fs::path run_dir = runs / files.job_id();
     for (const std::string& path : files.paths()) {
       auto inside = Inside(run_dir, path);
       if (!inside.ok()) return std::string(Message(inside.status()));
-      targets.push_back(*std::move(inside));
+      targets.emplace_back(runs, *std::move(inside));
     }
-    if (files.paths().empty()) targets.push_back(run_dir);
+    if (files.paths().empty()) targets.emplace_back(runs, run_dir);
   }
-  for (const fs::path& target : targets) {
-    std::error_code error;
-    fs::remove_all(target, error);  // Already gone is as good.
-    if (error) return StrCat(target.string(), ": ", error.message());
+  for (const auto& [runs, target] : targets) {
+    if (const Status discarded = Discard(runs, target); !discarded.ok()) return std::string(Message(discarded));
   }
   return "";
+}
+
+// A model's checkpoints take a while to remove, a rename takes none, and what an agent that died has left there goes later.
+Status Agent::Discard(const fs::path& runs, const fs::path& target) {
+  std::error_code error;
+  if (!fs::exists(fs::symlink_status(target, error))) return absl::OkStatus();  // Already gone is as good.
+  const fs::path discarded = runs / DiscardedName(config_.node_id);
+  RETURN_IF_ERROR(MakeDirectories(discarded));
+  const fs::path away = discarded / StrCat(absl::ToInt64Nanoseconds(clock_.BootTime()), ".", ++discarded_);
+  if (::rename(target.c_str(), away.c_str()) != 0 && errno != ENOENT) return ErrnoStatus("remove", target, errno);
+  return RemoveLater(away);
+}
+
+Status Agent::RemoveLater(const fs::path& path) {
+  return files_.Run([path](const std::stop_token&) {
+    std::error_code failed;
+    fs::remove_all(path, failed);
+    if (failed) spdlog::warn("{} stays on the disk: {}", path.string(), failed.message());
+  });
+}
+
+void Agent::RemoveDiscarded() {
+  for (const fs::path& runs : {config_.RunsDir(), config_.SharedRunsDir()}) {
+    std::error_code none;
+    for (const auto& entry : fs::directory_iterator(runs / DiscardedName(config_.node_id), none)) {
+      const Status queued = RemoveLater(entry.path());
+      if (!queued.ok()) spdlog::warn("{}", std::string(Message(queued)));
+    }
+  }
 }
 
 }  // namespace ft::agent

@@ -416,7 +416,7 @@ bool RankRun::ShipAdapter() {
   if (adapter_files_done_ >= adapter_files_.size()) return false;
   const std::filesystem::path name = adapter_files_[adapter_files_done_];
   in_flight_ = true;
-  PushArtifact(*host_.client,
+  PushArtifact(*host_.client, *host_.files,
                {host_.session(), Ref(), name.generic_string(), run_dir_ / adapter_path_ / name},
                [self = shared_from_this()](const Status& status) {
                  if (self->Settled(status)) ++self->adapter_files_done_;

@@ -17,6 +17,7 @@
 #include "core/records/record_file.h"
 #include "finetune/v1/jobs.pb.h"
 #include "worker/agent/client.h"
+#include "worker/agent/file_thread.h"
 #include "worker/agent/log_tail.h"
 #include "worker/agent/watchdog.h"
 
@@ -27,6 +28,7 @@ using process::RankKey;
 // What a run needs from the agent.
 struct RunHost {
   Client* client = nullptr;
+  FileThread* files = nullptr;
   std::function<std::string()> session;                    // Empty while there is none.
   std::function<void()> session_lost;                      // The coordinator does not know it any more.
   std::function<void(const RankKey&, int signal)> signal;  // To the rank's process group.
