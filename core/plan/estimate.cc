@@ -29,7 +29,7 @@ bool Targeted(const recipe::MethodSpec& method, const char* name) {
 constexpr double kNf4BytesPerWeight = 0.5 + 1.0 / 64 + 4.0 / (64 * 256);  // Codes, 8-bit scales, their fp32 scales.
 constexpr int64_t kSegmentBytes = int64_t{4} << 20;                       // What a rank shows the others of its host.
 constexpr double kChunkElements = 1 << 24;                                // Of logits: ops/loss_head.cc.
-constexpr int64_t kProgramBytes = int64_t{160} << 20;                     // LibTorch's CPU libraries and small buffers.
+constexpr int64_t kProgramBytes = int64_t{256} << 20;                     // LibTorch's CPU libraries and small buffers.
 
 // Blocks whose activations are computed again in backward.
 int64_t CheckpointedBlocks(const ModelShape& shape, const recipe::TrainSpec& train) {
@@ -80,11 +80,14 @@ std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::Jo
   const auto rows = static_cast<double>(spec.train.micro_batch * (spec.train.packing ? packed : length));
   const auto layers = static_cast<double>(shape.layers), hidden = static_cast<double>(shape.hidden);
   const auto inner = static_cast<double>(shape.intermediate);
-  // Of each block: the float32 inputs of its two sub-layers and the result of attention.
-  const double kept = rows * hidden * (2 * 4 + compute_bytes);
+  // Of each block: the float32 inputs of its two sub-layers and the result of attention; of one that is not computed again also
+  // the normed inputs, queries, keys, values and result of attention (in float32 on CPUs without bf16 products), gate, up
+  // and their product.
+  const double inputs = rows * hidden * (2 * 4 + compute_bytes);
+  const double kept = rows * (hidden * (2 * 4 + 4 * 4 + 2 * compute_bytes) + inner * 3 * compute_bytes);
   const double block = rows * (hidden * 34 + inner * 8) * compute_bytes;
   const double recomputed = static_cast<double>(CheckpointedBlocks(shape, spec.train));
-  const double activations = recomputed > 0 ? kept * recomputed + block * std::max(layers - recomputed, 1.0) : block * layers;
+  const double activations = inputs * recomputed + kept * (layers - recomputed) + block;
   const double logits = std::min(rows * static_cast<double>(shape.vocabulary), kChunkElements) * compute_bytes;
   // On a CPU panels of it, which the program's own part holds.
   const bool whole = spec.method.kind == "qlora" && spec.resources.device == "gpu";

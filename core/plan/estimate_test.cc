@@ -26,6 +26,23 @@ TEST(EstimateTest, QloraOfLlama7BNeedsWhatPeersMeasure) {
   EXPECT_LT(gib, 10.0);
 }
 
+// Peaks of the jobs of `make bench` on two cores without bf16 products, GiB: docs/decisions/0026.
+TEST(EstimateTest, TheDemoModelNeedsWhatWasMeasured) {
+  const ModelShape demo{.vocabulary = 49152, .hidden = 576, .layers = 30, .heads = 9, .key_heads = 3,
+                        .head_size = 64, .intermediate = 1536, .tied_head = true};
+  recipe::JobSpec spec;
+  spec.method.kind = "qlora";
+  spec.method.rank = 64;
+  spec.train.max_length = 512;
+  const auto gib = [&] { return static_cast<double>(TotalBytes(EstimateMemory(demo, spec, true, {512, 4096}))) / (1 << 30); };
+  EXPECT_NEAR(gib(), 0.81, 0.08);
+  spec.train.activation_checkpointing = false;
+  EXPECT_NEAR(gib(), 1.06, 0.1);
+  spec.train.activation_checkpointing = true;
+  spec.train.max_length = 2048;
+  EXPECT_NEAR(gib(), 1.13, 0.1);
+}
+
 TEST(EstimateTest, CheckpointingAndShorterSamplesNeedLess) {
   recipe::JobSpec spec;
   const int64_t packed = TotalBytes(EstimateMemory(kLlama7B, spec, true, {256, 0}));
