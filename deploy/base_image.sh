@@ -14,7 +14,7 @@ buildah inspect --type image "$image" >/dev/null 2>&1 && exit 0
 root=$(mktemp -d "${TMPDIR:-/tmp}/base-image.XXXXXX")
 trap 'rm -rf --one-file-system "$root"' EXIT
 # The first Debian mirror that the machine itself uses.
-mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null |
+mirror=$({ cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null || true; } |
   awk '/^deb / {for (i = 2; i <= NF; i++) if ($i ~ /^https?:.*\/debian\/?$/) {print $i; exit}}
        /^URIs:/ {for (i = 2; i <= NF; i++) if ($i ~ /^https?:.*\/debian\/?$/) {print $i; exit}}')
 echo "base-image: debootstrap of bookworm"
