@@ -29,7 +29,7 @@ bool Targeted(const recipe::MethodSpec& method, const char* name) {
 constexpr double kNf4BytesPerWeight = 0.5 + 1.0 / 64 + 4.0 / (64 * 256);  // Codes, 8-bit scales, their fp32 scales.
 constexpr int64_t kSegmentBytes = int64_t{4} << 20;                       // What a rank shows the others of its host.
 constexpr double kChunkElements = 1 << 24;                                // Of logits: ops/loss_head.cc.
-constexpr int64_t kProgramBytes = int64_t{320} << 20;                     // LibTorch's CPU libraries and small buffers.
+constexpr int64_t kProgramBytes = int64_t{256} << 20;                     // LibTorch's CPU libraries and small buffers.
 
 // Blocks whose activations are computed again in backward.
 int64_t CheckpointedBlocks(const ModelShape& shape, const recipe::TrainSpec& train) {

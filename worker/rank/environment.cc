@@ -1,7 +1,6 @@
 #include "worker/rank/environment.h"
 
 #include <ATen/Context.h>
-#include <jemalloc/jemalloc.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,9 +10,10 @@
 
 #include "core/process/numeric_environment.h"
 
-// jemalloc's settings, which it reads before main. What was freed is kept for some seconds, and large buffers are no exception
-// (jemalloc gives those above 8 MiB back at once unless told otherwise). One arena, since one thread makes nearly all of a
-// step's tensors: what is free is in one place.
+// jemalloc's settings, which it reads before main. A buffer that goes back to the kernel costs tens of milliseconds of page
+// faults at its next use, so what was freed is kept for ten seconds, longer than most steps take, and large buffers are no
+// exception (jemalloc gives those above 8 MiB back at once unless told otherwise). One arena, since one thread makes
+// nearly all of a step's tensors: what is free is in one place.
 extern "C" {
 const char* malloc_conf = "narenas:1,oversize_threshold:0,dirty_decay_ms:10000,muzzy_decay_ms:0";
 }
@@ -40,12 +40,6 @@ void FixNumericEnvironment(char** argv) {
   }
   ::unsetenv(kRestarted);
   at::globalContext().setDeterministicAlgorithms(true, false);
-}
-
-void KeepFreedMemory() {
-  mallctl("arena.0.purge", nullptr, nullptr, nullptr, 0);
-  ssize_t never = -1;
-  mallctl("arena.0.dirty_decay_ms", nullptr, nullptr, &never, sizeof(never));
 }
 
 }  // namespace ft::rank

@@ -9,8 +9,4 @@ namespace ft::rank {
 // if the program cannot be started again.
 void FixNumericEnvironment(char** argv);
 
-// Gives back what is free now, and from now on keeps what is freed: a buffer that goes back to the kernel costs tens of
-// milliseconds of page faults at its next use, and steps use the same ones again and again.
-void KeepFreedMemory();
-
 }  // namespace ft::rank

@@ -1,12 +1,9 @@
-#include "worker/rank/environment.h"
-
 #include <gtest/gtest.h>
 #include <jemalloc/jemalloc.h>
 
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
 namespace ft::rank {
 namespace {
@@ -36,21 +33,6 @@ TEST(AllocatorTest, ServesTheProgramWithTheSettingsOfTheRank) {
   EXPECT_EQ(Ask<unsigned>("opt.narenas"), 1u);
   EXPECT_EQ(Ask<size_t>("opt.oversize_threshold"), 0u);
   EXPECT_EQ(Ask<ssize_t>("opt.dirty_decay_ms"), 10000);
-}
-
-TEST(AllocatorTest, KeepsWhatIsFreedOnceAsked) {
-  KeepFreedMemory();
-  EXPECT_EQ(Ask<ssize_t>("arena.0.dirty_decay_ms"), -1);
-  const auto resident = [] {
-    Allocated();  // Counts anew.
-    return Ask<size_t>("stats.resident");
-  };
-  const size_t before = resident();
-  {
-    std::vector<char> buffer(size_t{32} << 20, 'x');
-    EXPECT_GE(resident(), before + (size_t{32} << 20));
-  }
-  EXPECT_GE(resident(), before + (size_t{32} << 20));
 }
 
 }  // namespace

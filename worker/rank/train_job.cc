@@ -3,7 +3,6 @@
 #include <array>
 #include <memory>
 #include <set>
-#include <utility>
 #include <vector>
 
 #include "core/base/file.h"
@@ -14,7 +13,6 @@
 #include "worker/checkpoint/share.h"
 #include "worker/checkpoint/write_model.h"
 #include "worker/rank/answerer.h"
-#include "worker/rank/environment.h"
 #include "worker/rank/load_model.h"
 #include "worker/rank/meet.h"
 #include "worker/rank/settings.h"
@@ -84,7 +82,6 @@ class TrainRun {
   int64_t step_ = 0;             // Completed.
   int64_t checkpoint_step_ = 0;  // Of the newest checkpoint.
   bool stopped_ = false;
-  bool keeps_memory_ = false;
 };
 
 run::ModelOptions OptionsOf(const recipe::JobSpec& spec) {
@@ -188,8 +185,6 @@ Status TrainRun::WritePlan() {
 std::optional<Trouble> TrainRun::Steps() {
   while (step_ < trainer_->total_steps() && !stopped_) {
     if (std::optional<Trouble> trouble = OneStep()) return trouble;
-    // What the first step has taken, all others use again.
-    if (!std::exchange(keeps_memory_, true)) KeepFreedMemory();
     const StatusOr<Control::Wishes> agreed = AgreeOnWishes();
     if (!agreed.ok()) return Trouble{ClassOf(agreed.status(), "UNKNOWN_EXIT"), agreed.status()};
     const Control::Wishes wishes = *agreed;
