@@ -19,7 +19,7 @@ struct ArtifactFile {
   std::filesystem::path path;
 };
 
-// `done` runs on the loop's thread. `files` may end before.
+// `done` runs on the loop's thread. It never runs when `files` ends before the digest is made.
 void PushArtifact(Client& client, FileThread& files, ArtifactFile file, std::function<void(const Status&)> done);
 
 }  // namespace ft::agent

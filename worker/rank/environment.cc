@@ -11,7 +11,7 @@
 #include "core/process/numeric_environment.h"
 
 // jemalloc's settings, which it reads before main. A buffer that goes back to the kernel costs tens of milliseconds of page
-// faults at its next use, so what was freed is kept for ten seconds, longer than most steps take, and large buffers are no
+// faults at its next use, so what was freed goes back little by little, within ten seconds, and large buffers are no
 // exception (jemalloc gives those above 8 MiB back at once unless told otherwise). One arena, since one thread makes
 // nearly all of a step's tensors: what is free is in one place.
 extern "C" {
