@@ -6,16 +6,27 @@
 #include <cstdlib>
 
 namespace ft::process {
+namespace {
 
-std::vector<std::pair<std::string, std::string>> NumericEnvironment() {
-  const std::pair<std::string, std::string> sleeping = {"OMP_WAIT_POLICY", "PASSIVE"};
+using Settings = std::vector<std::pair<std::string, std::string>>;
+
+Settings CodePaths() {
   if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
     // With bf16 products where the CPU has them; AMX stays off, since its tiles sum in another order.
     const char* isa = __builtin_cpu_supports("avx512bf16") ? "AVX512_CORE_BF16" : "AVX512_CORE";
-    return {{"MKL_CBWR", "AVX512,STRICT"}, {"ONEDNN_MAX_CPU_ISA", isa}, sleeping};
+    return {{"MKL_CBWR", "AVX512,STRICT"}, {"ONEDNN_MAX_CPU_ISA", isa}};
   }
-  if (__builtin_cpu_supports("avx2")) return {{"MKL_CBWR", "AVX2,STRICT"}, {"ONEDNN_MAX_CPU_ISA", "AVX2"}, sleeping};
-  return {{"MKL_CBWR", "COMPATIBLE"}, {"ONEDNN_MAX_CPU_ISA", "SSE41"}, sleeping};
+  if (__builtin_cpu_supports("avx2")) return {{"MKL_CBWR", "AVX2,STRICT"}, {"ONEDNN_MAX_CPU_ISA", "AVX2"}};
+  return {{"MKL_CBWR", "COMPATIBLE"}, {"ONEDNN_MAX_CPU_ISA", "SSE41"}};
+}
+
+}  // namespace
+
+Settings NumericEnvironment() {
+  Settings settings = CodePaths();
+  settings.emplace_back("OMP_WAIT_POLICY", "PASSIVE");
+  settings.emplace_back("GOMP_SPINCOUNT", "2000");
+  return settings;
 }
 
 void SetNumericEnvironment() {

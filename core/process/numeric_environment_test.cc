@@ -20,6 +20,7 @@ TEST(NumericEnvironment, ReplacesSettingsAndKeepsEverythingElse) {
   EXPECT_EQ(count("MKL_CBWR_OTHER=kept"), 1);
   EXPECT_EQ(count("PATH="), 1);
   EXPECT_EQ(count("OMP_WAIT_POLICY=PASSIVE"), 1);
+  EXPECT_EQ(count("GOMP_SPINCOUNT="), 1);
 }
 
 }  // namespace
