@@ -38,7 +38,7 @@ std::vector<Tensor> Apply(const BlockWeights& weights, const Tensor& x_NI, const
                           std::initializer_list<Site> sites, std::shared_ptr<const ops::Epilogue> epilogue) {
   std::vector<ops::LinearLayer> layers;
   for (const Site site : sites) layers.push_back(LayerOf(weights, pass, layer, site));
-  return ops::Linears(x_NI, layers, std::move(epilogue));
+  return ops::Linears(x_NI, layers, std::move(epilogue), pass.saved_as);
 }
 
 // Appends this pass's keys and values to those of the sequence and returns all of them.
@@ -140,7 +140,9 @@ Tensor SubLayerForward(const DecoderConfig& config, const BlockWeights& weights,
   const Tensor normed_NC = ops::RmsNorm(x_NC, norm, {config.norm_epsilon, pass.compute});
   const Tensor inner = attention ? Attention(config, weights, normed_NC, pass, layer)
                                  : Mlp(weights, normed_NC, pass, layer);
-  return ops::AddLinear(x_NC, inner, LayerOf(weights, pass, layer, attention ? kOutput : kDown), values);
+  // Attention saves its result as it is, and the projection behind it the same tensor.
+  return ops::AddLinear(x_NC, inner, LayerOf(weights, pass, layer, attention ? kOutput : kDown), values,
+                        attention ? pass.compute : pass.saved_as);
 }
 
 }  // namespace ft::model

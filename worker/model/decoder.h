@@ -72,7 +72,8 @@ struct LayerCache {
 
 // What all blocks of one pass share.
 struct Pass {
-  at::ScalarType compute = at::kFloat;  // Of the linear layers and of attention.
+  at::ScalarType compute = at::kFloat;   // Of the linear layers and of attention.
+  at::ScalarType saved_as = at::kFloat;  // What backward reads of linear layers and gate, where narrower than that.
   ops::RopeTable rope;
   ops::AttentionShape attention;
   std::shared_ptr<const ops::DropoutRows> dropout;  // Null outside training.

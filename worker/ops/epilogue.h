@@ -48,7 +48,7 @@ class RotaryEpilogue final : public Epilogue {
   const std::vector<HeadsOfLayer> layers_;
 };
 
-// Of two outputs, gate and up: silu(gate) * up, N x F. Saves both inputs, rounded.
+// Of two outputs, gate and up: silu(gate) * up, N x F. Saves both inputs.
 class GateEpilogue final : public Epilogue {
  public:
   std::vector<torch::Tensor> Forward(const std::vector<torch::Tensor>& y_NO, at::ScalarType type,

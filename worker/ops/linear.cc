@@ -68,7 +68,7 @@ struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
 
 // x as the adapter sees it.
 Tensor AdapterInput(const Tensor& x_NI, const LinearLayer& layer) {
-  return Drops(layer.place) ? ApplyDropout(x_NI, layer.place) : x_NI;
+  return Drops(layer.place) ? ApplyDropout(x_NI.to(layer.lora->compute), layer.place) : x_NI;
 }
 
 // What a layer's gradient goes through: weight, bias, A, B. Handles that do not exist ask for no gradient.
@@ -112,7 +112,7 @@ std::vector<Tensor> AdapterMiddles(const Tensor& x_NI, const std::vector<LinearL
 SumOfProducts OutputSum(const Tensor& x_NI, const LinearLayer& layer, const Tensor& middle_NR, Tensor start_NO) {
   SumOfProducts sum{.products = {{x_NI, layer.weight_OI, {}, true}}, .start_NC = std::move(start_NO)};
   if (middle_NR.defined()) sum.products.push_back({middle_NR, layer.lora->b_OR.get(), {}, true});
-  if (layer.bias_O != nullptr) sum.bias_C = layer.bias_O->Materialise(x_NI.scalar_type()).to(at::kFloat);
+  if (layer.bias_O != nullptr) sum.bias_C = layer.bias_O->Materialise(at::kFloat);
   return sum;
 }
 
@@ -194,9 +194,15 @@ class Gradients {
   const std::vector<Tensor> dmiddle_NR_;
 };
 
-// What backward reads of a forward pass: x, and the adapters' middles.
-variable_list Saved(const Tensor& x_NI, const std::vector<LinearLayer>& layers, const std::vector<Tensor>& middle_NR) {
-  variable_list saved = {std::any_of(layers.begin(), layers.end(), ReadsInputInBackward) ? x_NI : Tensor()};
+Tensor Narrowed(const Tensor& value, at::ScalarType type) {
+  return c10::elementSize(type) < value.element_size() ? value.to(type) : value;
+}
+
+// What backward reads of a forward pass: x as `saved_as` holds it, and the adapters' middles.
+variable_list Saved(const Tensor& x_NI, const std::vector<LinearLayer>& layers, const std::vector<Tensor>& middle_NR,
+                    at::ScalarType saved_as) {
+  const bool reads = std::any_of(layers.begin(), layers.end(), ReadsInputInBackward);
+  variable_list saved = {reads ? Narrowed(x_NI, saved_as) : Tensor()};
   saved.insert(saved.end(), middle_NR.begin(), middle_NR.end());
   return saved;
 }
@@ -204,6 +210,7 @@ variable_list Saved(const Tensor& x_NI, const std::vector<LinearLayer>& layers, 
 struct LinearsCall {
   std::vector<LinearLayer> layers;
   std::shared_ptr<const Epilogue> epilogue;
+  at::ScalarType saved_as = at::kFloat;
   bool has_backward = true;  // Whether a graph is made: inside a function's forward nobody can tell.
 };
 
@@ -217,21 +224,30 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
       sums.push_back(OutputSum(x_NI, layers[i], middle_NR[i], {}));
       if (call.epilogue == nullptr) sums.back().type = x_NI.scalar_type();
     }
-    variable_list saved = Saved(x_NI, layers, middle_NR), results = Compute(sums);
+    variable_list results = Compute(sums), rest;
     if (call.epilogue != nullptr) {
-      results = call.epilogue->Forward(results, x_NI.scalar_type(), call.has_backward ? &saved : nullptr);
+      results = call.epilogue->Forward(results, x_NI.scalar_type(), call.has_backward ? &rest : nullptr);
     }
-    context->save_for_backward(saved);
+    if (call.has_backward) {
+      variable_list saved = Saved(x_NI, layers, middle_NR, call.saved_as);
+      for (const Tensor& value : rest) saved.push_back(Narrowed(value, call.saved_as));
+      context->save_for_backward(saved);
+    }
     Hold(context, std::move(call));
     return results;
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
-    const auto& [layers, epilogue, has_backward] = GetHeld<LinearsCall>(context);
+    const LinearsCall& call = GetHeld<LinearsCall>(context);
+    const std::vector<LinearLayer>& layers = call.layers;
     const variable_list saved = context->get_saved_variables();
     variable_list result(2 + kHandles * layers.size());
     const auto middles = saved.begin() + 1, rest = middles + static_cast<std::ptrdiff_t>(layers.size());
-    if (epilogue != nullptr) gradients = epilogue->Backward(gradients, {rest, saved.end()});
+    if (call.epilogue != nullptr) {
+      variable_list widened;
+      for (auto value = rest; value != saved.end(); ++value) widened.push_back(value->to(gradients[0].scalar_type()));
+      gradients = call.epilogue->Backward(gradients, widened);
+    }
     for (Tensor& gradient : gradients) gradient = gradient.contiguous();
     const Gradients of(context, layers, gradients, saved[0], {middles, rest});
     of.OfInput(0, result);
@@ -242,10 +258,10 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
 
 struct AddLinearFunction : torch::autograd::Function<AddLinearFunction> {
   static Tensor forward(AutogradContext* context, const Tensor& residual_NO, const Tensor& x_NI,
-                        at::TensorList handles, LinearLayer layer, ValuesAre values) {
+                        at::TensorList handles, LinearLayer layer, ValuesAre values, at::ScalarType saved_as) {
     const std::vector<LinearLayer> layers = {layer};
     const std::vector<Tensor> middle_NR = AdapterMiddles(x_NI, layers);
-    context->save_for_backward(Saved(x_NI, layers, middle_NR));
+    context->save_for_backward(Saved(x_NI, layers, middle_NR, saved_as));
     context->saved_data["type"] = x_NI.scalar_type();
     Hold(context, layers);
     if (values == ValuesAre::kUnused) return at::zeros({1}, residual_NO.options()).expand(residual_NO.sizes());
@@ -255,7 +271,7 @@ struct AddLinearFunction : torch::autograd::Function<AddLinearFunction> {
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto& layers = GetHeld<std::vector<LinearLayer>>(context);
     const variable_list saved = context->get_saved_variables();
-    variable_list result(4 + kHandles);
+    variable_list result(5 + kHandles);
     result[0] = gradients[0];
     const Tensor dy_NO = gradients[0].contiguous().to(context->saved_data["type"].toScalarType());
     const Gradients of(context, layers, {dy_NO}, saved[0], {saved[1]});
@@ -268,18 +284,19 @@ struct AddLinearFunction : torch::autograd::Function<AddLinearFunction> {
 }  // namespace
 
 std::vector<Tensor> Linears(const Tensor& x_NI, const std::vector<LinearLayer>& layers,
-                            std::shared_ptr<const Epilogue> epilogue) {
+                            std::shared_ptr<const Epilogue> epilogue, at::ScalarType saved_as) {
   const variable_list handles = Handles(layers);
   return LinearFunction::apply(x_NI, at::TensorList(handles),
-                               LinearsCall{layers, std::move(epilogue), at::GradMode::is_enabled()});
+                               LinearsCall{layers, std::move(epilogue), saved_as, at::GradMode::is_enabled()});
 }
 
 Tensor Linear(const Tensor& x_NI, const LinearLayer& layer) { return Linears(x_NI, {layer})[0]; }
 
-Tensor AddLinear(const Tensor& residual_NO, const Tensor& x_NI, const LinearLayer& layer, ValuesAre values) {
+Tensor AddLinear(const Tensor& residual_NO, const Tensor& x_NI, const LinearLayer& layer, ValuesAre values,
+                 at::ScalarType saved_as) {
   FT_CHECK(residual_NO.scalar_type() == at::kFloat) << residual_NO.scalar_type();
   const variable_list handles = Handles({layer});
-  return AddLinearFunction::apply(residual_NO, x_NI, at::TensorList(handles), layer, values);
+  return AddLinearFunction::apply(residual_NO, x_NI, at::TensorList(handles), layer, values, saved_as);
 }
 
 std::shared_ptr<const DropoutRows> MakeDropoutRows(uint64_t seed, uint64_t step,

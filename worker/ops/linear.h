@@ -58,9 +58,12 @@ struct LinearLayer {
 // weight, adapter and bias are added up in float32 and rounded once (sum_of_products.h). One node of the graph for all of
 // them, so that the gradient of x is added up inside the products. Weights are read again in backward; trainable weights,
 // biases and adapters get their gradients, float32, through their handles. Of an adapter x and the R-wide middle are saved,
-// of a trainable weight x, of a frozen one nothing; of the epilogue what it asks for.
+// of a trainable weight x, of a frozen one nothing; of the epilogue what it asks for. x and the epilogue's are rounded to
+// `saved_as` where that is narrower: activations that wait for backward take most of a step's memory, and gradients need
+// fewer bits than sums do.
 std::vector<torch::Tensor> Linears(const torch::Tensor& x_NI, const std::vector<LinearLayer>& layers,
-                                   std::shared_ptr<const Epilogue> epilogue = nullptr);
+                                   std::shared_ptr<const Epilogue> epilogue = nullptr,
+                                   at::ScalarType saved_as = at::kFloat);
 
 // One layer alone.
 torch::Tensor Linear(const torch::Tensor& x_NI, const LinearLayer& layer);
@@ -69,8 +72,9 @@ torch::Tensor Linear(const torch::Tensor& x_NI, const LinearLayer& layer);
 // reader for its last product, which then is not computed: the result is zeros.
 enum class ValuesAre { kUsed, kUnused };
 
-// residual + the layer's output, float32 like the residual: the products are not rounded before they are added.
+// residual + the layer's output, float32 like the residual: the products are not rounded before they are added. x is
+// saved as in Linears.
 torch::Tensor AddLinear(const torch::Tensor& residual_NO, const torch::Tensor& x_NI, const LinearLayer& layer,
-                        ValuesAre values = ValuesAre::kUsed);
+                        ValuesAre values = ValuesAre::kUsed, at::ScalarType saved_as = at::kFloat);
 
 }  // namespace ft::ops

@@ -48,7 +48,22 @@ double SumInOrder(const Tensor& losses_S) {
 
 Tensor Embed(const WeightSlot& embedding_VC, const Tensor& ids_N, at::ScalarType type) {
   torch::NoGradGuard no_grad;
-  return at::index_select(embedding_VC.Materialise(type), 0, ids_N).to(torch::kFloat);
+  if (!ids_N.is_cpu()) {
+    return at::index_select(embedding_VC.Materialise(type), 0, ids_N).to(torch::kFloat);
+  }
+  const std::shared_ptr<const MatrixParts> table = embedding_VC.Parts(type);
+  const int64_t rows = ids_N.size(0), channels = table->columns();
+  Tensor x_NC = torch::empty({rows, channels}, torch::kFloat);
+  const int64_t* ids = Data<int64_t>(ids_N);
+  float* out = MutableData<float>(x_NC);
+  WithType(table->type(), [&](auto held) {
+    using T = decltype(held);
+    std::vector<T> scratch(static_cast<size_t>(MatrixParts::ScratchSize({0, 1, 0, channels})));
+    for (int64_t row = 0; row < rows; ++row) {
+      kernels::CopyRows<T, float>(table->Part({ids[row], 1, 0, channels}, scratch.data()), out + row * channels);
+    }
+  });
+  return x_NC;
 }
 
 void AddEmbeddingGradient(const Tensor& ids_N, const Tensor& dx_NC, Tensor& gradient_VC) {

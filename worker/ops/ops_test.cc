@@ -226,6 +226,42 @@ TEST_F(Ops, AnEpilogueRoundsOnceAndSavesNothingWithoutAGraph) {
   EXPECT_EQ(guard.saved(), 2);
 }
 
+TEST_F(Ops, WhatIsSavedNarrowerChangesGradientsByItsRoundingAndNoResult) {
+  const auto gate = Slot("g", {66, 32}, true), up = Slot("u", {66, 32}, true), down = Slot("d", {8, 66}, true);
+  const Tensor x = Leaf({9, 32}), residual = torch::zeros({9, 8}), dy = torch::randn({9, 8});
+  const std::vector<LinearLayer> layers = {{.weight_OI = gate.get()}, {.weight_OI = up.get()}};
+  const auto run = [&](at::ScalarType saved_as) {
+    const Tensor z = Linears(x, layers, std::make_shared<GateEpilogue>(), saved_as)[0];
+    const Tensor y = AddLinear(residual, z, {.weight_OI = down.get()}, ValuesAre::kUsed, saved_as);
+    auto results = torch::autograd::grad({y}, {x, gate->handle(), up->handle(), down->handle()}, {dy});
+    results.push_back(y.detach());
+    results.push_back(z.detach());
+    return results;
+  };
+  const auto whole = run(at::kFloat), narrow = run(at::kBFloat16);
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_FALSE(at::equal(narrow[i], whole[i])) << i;
+    ExpectClose(narrow[i], whole[i], 1e-2);
+  }
+  EXPECT_TRUE(at::equal(narrow[4], whole[4]));
+  EXPECT_TRUE(at::equal(narrow[5], whole[5]));
+  ExpectClose(narrow[3], at::mm(dy.t(), whole[5].to(at::kBFloat16).to(at::kFloat)), 1e-6);
+}
+
+TEST_F(Ops, PartsOfABfloat16WeightAreNotWidened) {
+  const Tensor value = torch::randn({6, 4});
+  const ResidentSlot frozen("w", value.to(at::kBFloat16), false), trained("t", value, true, at::kBFloat16);
+  for (const ResidentSlot* slot : {&frozen, &trained}) {
+    const auto parts = slot->Parts(at::kFloat);
+    ASSERT_EQ(parts->type(), at::kBFloat16);
+    const auto rows = parts->Part({2, 3, 0, 4}, static_cast<kernels::BF16*>(nullptr));
+    const Tensor expected = slot->Materialise(at::kFloat);
+    for (int64_t i = 0; i < 4; ++i) EXPECT_EQ(kernels::ToFloat(rows.data[i]), expected[2][i].item<float>());
+  }
+  EXPECT_EQ(ResidentSlot("w", value, true).Parts(at::kFloat)->type(), at::kFloat);
+  EXPECT_EQ(ResidentSlot("w", value, true).Parts(at::kBFloat16)->type(), at::kBFloat16);
+}
+
 // LibTorch's attention as the oracle, one segment at a time.
 Tensor OracleAttention(const Tensor& q, const Tensor& k, const Tensor& v,
                        const std::vector<AttentionSegment>& segments, double scale) {
@@ -349,6 +385,17 @@ TEST_F(Ops, CrossEntropyEqualsAutograd) {
   ExpectClose(result.dhidden_SC, expected[0]);
   ExpectClose(result.dhead_VC, expected[1]);
   EXPECT_EQ(CrossEntropy(hidden.detach(), *head, targets, {}).sum, result.sum);
+}
+
+TEST_F(Ops, EmbeddedRowsAreTheTablesRoundedToTheType) {
+  const Tensor ids = torch::randint(0, 70, {41}, torch::kInt64), value = torch::randn({70, 64});
+  const ResidentSlot whole("e", value, true), narrow("n", value.to(at::kBFloat16), false);
+  for (const auto type : {at::kFloat, at::kBFloat16}) {
+    for (const ResidentSlot* table : {&whole, &narrow}) {
+      const Tensor expected = table->value().to(type).to(at::kFloat).index_select(0, ids);
+      EXPECT_TRUE(at::equal(Embed(*table, ids, type), expected)) << type;
+    }
+  }
 }
 
 TEST_F(Ops, EmbeddingGradientAddsRepeatedTokensForAnyNumberOfThreads) {

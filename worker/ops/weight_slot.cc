@@ -30,6 +30,11 @@ ResidentSlot::ResidentSlot(std::string name, torch::Tensor value, bool trainable
   FT_CHECK(value_.is_contiguous() && !value_.requires_grad());
 }
 
+std::shared_ptr<const MatrixParts> ResidentSlot::Parts(at::ScalarType type) const {
+  const at::ScalarType held = trainable() ? rounded_to_ : value_.scalar_type();
+  return WeightSlot::Parts(held == at::kBFloat16 ? held : type);
+}
+
 torch::Tensor ResidentSlot::Load(at::ScalarType type) const {
   const bool rounds = rounded_to_ != at::kFloat;
   if (!trainable() || (value_.scalar_type() == type && !rounds)) return value_.to(type);

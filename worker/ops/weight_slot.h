@@ -33,7 +33,8 @@ class WeightSlot {
   const torch::Tensor& handle() const { return handle_; }
   // The weight, contiguous, rounded to `type` at most once. Drop it as soon as it is used; never write to it.
   torch::Tensor Materialise(at::ScalarType type) const;
-  // The same of a matrix on the CPU, given part by part. Drop it as soon as it is used.
+  // The same of a matrix on the CPU, given part by part, in `type` or in a narrower one that holds the same values.
+  // Drop it as soon as it is used.
   virtual std::shared_ptr<const MatrixParts> Parts(at::ScalarType type) const;
 
  private:
@@ -50,6 +51,8 @@ class ResidentSlot final : public WeightSlot {
   // `value` is kept as it is and updated in place by its optimizer. What is used of it is rounded to `rounded_to` first.
   ResidentSlot(std::string name, torch::Tensor value, bool trainable, at::ScalarType rounded_to = at::kFloat);
   const torch::Tensor& value() const { return value_; }
+  // In bfloat16 where that is what the slot holds or rounds to, so that no float32 copy of a whole weight is made.
+  std::shared_ptr<const MatrixParts> Parts(at::ScalarType type) const override;
   // After the value was updated: forgets the copy in another type that a trainable slot keeps between
   // updates.
   void ValueChanged() { copy_.reset(); }
