@@ -35,12 +35,12 @@ TEST(EstimateTest, TheDemoModelNeedsWhatWasMeasured) {
   spec.method.rank = 64;
   spec.train.max_length = 512;
   const auto gib = [&] { return static_cast<double>(TotalBytes(EstimateMemory(demo, spec, true, {512, 4096}))) / (1 << 30); };
-  EXPECT_NEAR(gib(), 0.81, 0.08);
+  EXPECT_NEAR(gib(), 0.84, 0.08);
   spec.train.activation_checkpointing = false;
-  EXPECT_NEAR(gib(), 1.06, 0.1);
+  EXPECT_NEAR(gib(), 1.09, 0.1);
   spec.train.activation_checkpointing = true;
   spec.train.max_length = 2048;
-  EXPECT_NEAR(gib(), 1.13, 0.1);
+  EXPECT_NEAR(gib(), 1.20, 0.1);
 }
 
 TEST(EstimateTest, CheckpointingAndShorterSamplesNeedLess) {

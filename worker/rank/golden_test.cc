@@ -4,6 +4,7 @@
 
 #include "gtest/gtest.h"
 #include "tests/support/shared_dir.h"
+#include "worker/ops/product.h"
 
 namespace ft::rank {
 namespace {
@@ -46,14 +47,15 @@ TEST_P(SharedCase, Passes) {
 }
 INSTANTIATE_TEST_SUITE_P(All, SharedCase, ::testing::Values("llama_dynamic_ntk", "yi_gqa"));
 
-// Logits of the model alone are within the format's limit. With the adapters of these cases, which are as large as the
-// weights, they are up to 3.3e-2 of the largest: rounding the weights alone costs 1.2e-2.
+// With the adapters of these cases, which are as large as the weights, only where activations stay float32: what enters a
+// bf16 product has eight bits, and the implementation that made the numbers misses the limit there as well
+// (docs/decisions/0025).
 class Bfloat16 : public Golden {};
 TEST_P(Bfloat16, LogitsStayWithinTheFormatsLimit) {
   const CaseResult result = RunCase(fs::path(FT_SOURCE_DIR) / "tests" / "golden" / GetParam(), "bf16");
   ASSERT_TRUE(result.status.ok()) << result.status;
   for (const Measure& measure : result.measures) {
-    if (measure.name == "lora.logits") {
+    if (measure.name == "lora.logits" && ops::MultipliesBf16()) {
       EXPECT_LT(measure.error, 4e-2) << result.Line();
     } else {
       EXPECT_TRUE(measure.passed()) << result.Line();

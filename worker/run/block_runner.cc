@@ -49,8 +49,9 @@ ops::RopeTable RopeOf(const model::DecoderConfig& config, const PackedRows& rows
   return {at::cat(cosine), at::cat(sine)};
 }
 
-model::Pass MakePass(const model::DecoderConfig& config, const PackedRows& rows, at::ScalarType compute) {
-  return model::Pass{.compute = compute,
+model::Pass MakePass(const model::DecoderConfig& config, const PackedRows& rows, const RunnerOptions& options) {
+  return model::Pass{.compute = options.compute,
+                     .saved_as = options.saved_as,
                      .rope = RopeOf(config, rows),
                      .attention = {std::make_shared<const std::vector<ops::AttentionSegment>>(rows.segments),
                                    1.0 / std::sqrt(static_cast<double>(config.head_size))}};
@@ -107,7 +108,7 @@ Tensor BlockRunner::FinalNorm(const Tensor& x_NC) const {
 
 Tensor BlockRunner::Hidden(const PackedRows& rows, std::vector<model::LayerCache>* cache) const {
   torch::NoGradGuard no_grad;
-  model::Pass pass = MakePass(config_, rows, options_.compute);
+  model::Pass pass = MakePass(config_, rows, options_);
   pass.cache = cache;
   Tensor x_NC = ops::Embed(*weights_.embedding_VC, rows.ids_N, options_.compute);
   for (int64_t i = 0; i < SubLayers(); ++i) x_NC = Forward(i, x_NC, pass);
@@ -155,7 +156,7 @@ Tensor BlockRunner::Backward(int64_t i, const SubLayerRun& run, const Tensor& do
 double BlockRunner::ForwardBackward(const PackedRows& rows, std::shared_ptr<const ops::DropoutRows> dropout,
                                     double gradient_scale, const GradientSink& sink) const {
   if (rows.targets.empty()) return 0;
-  model::Pass pass = MakePass(config_, rows, options_.compute);
+  model::Pass pass = MakePass(config_, rows, options_);
   pass.dropout = std::move(dropout);
   std::vector<ops::AttentionKept> kept(static_cast<size_t>(config_.layers));
   std::vector<SubLayerRun> runs(static_cast<size_t>(SubLayers()));

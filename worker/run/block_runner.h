@@ -17,6 +17,7 @@ namespace ft::run {
 
 struct RunnerOptions {
   at::ScalarType compute = at::kFloat;
+  at::ScalarType saved_as = at::kFloat;  // Of what waits for backward: model::Pass.
   // Keep only the inputs of sub-layers and the results of attention, whose recomputation would cost more than
   // their bytes, and compute the rest again in backward: all but what only the next sub-layer reads (Korthikanti
   // et al., arXiv 2205.05198, section 5, with the last products left out as well).

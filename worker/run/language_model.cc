@@ -7,23 +7,30 @@
 #include "core/base/file.h"
 #include "worker/model/family.h"
 #include "worker/ops/loss_head.h"
+#include "worker/ops/product.h"
 #include "worker/run/adapters.h"
 #include "worker/weights/tensor_table.h"
 
 namespace ft::run {
 namespace {
 
-// How a dtype is computed on CPU. CPUs have no fast fp16 products, so fp16 is float32 arithmetic over rounded weights.
+// How a dtype is computed on CPU. Weights of one dimension, norms and biases, are float32 in all of them.
 struct Arithmetic {
   at::ScalarType compute;
   at::ScalarType stored;      // Of frozen weights.
   at::ScalarType rounded_to;  // Of trained weights when they are used in products of the compute type.
+  at::ScalarType saved_as;    // Of activations that wait for backward.
 };
 
 StatusOr<Arithmetic> ArithmeticOf(const std::string& dtype) {
-  if (dtype == "fp32") return Arithmetic{at::kFloat, at::kFloat, at::kFloat};
-  if (dtype == "bf16") return Arithmetic{at::kBFloat16, at::kBFloat16, at::kFloat};
-  if (dtype == "fp16") return Arithmetic{at::kFloat, at::kHalf, at::kHalf};
+  if (dtype == "fp32") return Arithmetic{at::kFloat, at::kFloat, at::kFloat, at::kFloat};
+  if (dtype == "bf16" && ops::MultipliesBf16()) {
+    return Arithmetic{at::kBFloat16, at::kBFloat16, at::kFloat, at::kBFloat16};
+  }
+  // Other CPUs multiply float32 in any case: activations rounded before would cost accuracy and gain nothing.
+  if (dtype == "bf16") return Arithmetic{at::kFloat, at::kBFloat16, at::kBFloat16, at::kBFloat16};
+  // CPUs have no fast fp16 products, so fp16 is float32 arithmetic over rounded weights.
+  if (dtype == "fp16") return Arithmetic{at::kFloat, at::kHalf, at::kHalf, at::kFloat};
   return absl::UnimplementedError(
       StrCat("model.dtype \"", dtype, "\" is not supported by this version (fp32, bf16, fp16)"));
 }
@@ -85,7 +92,7 @@ Status LanguageModel::Build(const weights::TensorSource& source) {
   LayOutGradients();
   runner_ = std::make_unique<BlockRunner>(
       config_, weights_,
-      RunnerOptions{arithmetic.compute, options_.checkpointing, options_.checkpointed_blocks});
+      RunnerOptions{arithmetic.compute, arithmetic.saved_as, options_.checkpointing, options_.checkpointed_blocks});
   return absl::OkStatus();
 }
 

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "gtest/gtest.h"
+#include "worker/ops/product.h"
 #include "worker/ops/saved_tensor_guard.h"
 #include "worker/run/small_model_fixture.h"
 
@@ -135,6 +136,36 @@ std::string TestName(const ::testing::TestParamInfo<ModelOptions>& info) {
 INSTANTIATE_TEST_SUITE_P(Float32, LanguageModelTest, ::testing::ValuesIn(kFloat32Methods), TestName);
 INSTANTIATE_TEST_SUITE_P(Bfloat16, LanguageModelTest, ::testing::ValuesIn(kBfloat16Methods), TestName);
 INSTANTIATE_TEST_SUITE_P(Methods, Float32Test, ::testing::ValuesIn(kFloat32Methods), TestName);
+
+// Weights that bfloat16 holds, but for norms and biases.
+MemorySource CoarseMatrices(const model::DecoderConfig& config) {
+  MemorySource source = RandomWeights(config);
+  for (const model::ExpectedWeight& weight : model::ExpectedWeights(config)) {
+    Tensor& value = source.At(weight.name);
+    if (value.dim() == 2) value = value.to(at::kBFloat16).to(at::kFloat);
+  }
+  return source;
+}
+
+TEST(LanguageModel, NormsAndBiasesAreNotRounded) {
+  const model::DecoderConfig config = SmallConfig();
+  const MicroBatch batch = Batch({11, 6});
+  const auto logits = [&](const MemorySource& source, const ModelOptions& options) {
+    auto loaded = LanguageModel::Load(config, source, options);
+    EXPECT_TRUE(loaded.ok()) << Message(loaded.status());
+    return (*loaded)->Logits(batch);
+  };
+  for (const char* method : {"none", "full"}) {
+    MemorySource source = CoarseMatrices(config);
+    const Tensor exact = logits(source, {.dtype = "fp32", .method = method});
+    const Tensor bf16 = logits(source, {.dtype = "bf16", .method = method});
+    const double limit = ops::MultipliesBf16() ? 2e-2 : 1e-5;
+    EXPECT_LE((bf16 - exact).abs().max().item<double>(), limit * exact.abs().max().item<double>()) << method;
+    // An eighth of a unit of bfloat16.
+    source.At("model.norm.weight").mul_(1 + 1.0 / 4096);
+    EXPECT_FALSE(at::equal(logits(source, {.dtype = "bf16", .method = method}), bf16)) << method;
+  }
+}
 
 // Every kind of angles: those that look at the length must look at the sample's own.
 TEST(LanguageModel, ASampleHasTheSameLossAloneAndInAPackedRow) {

@@ -69,9 +69,13 @@ StatusOr<model::SlotPtr> MakeSlot(const model::ExpectedWeight& weight, const wei
   ASSIGN_OR_RETURN(torch::Tensor value, ReadTensor(source, info));
   if (options.nf4 && weight.linear)
     return std::make_shared<quant::Nf4Slot>(weight.name, ops::QuantiseNf4(value));
-  if (!options.trainable)
-    return std::make_shared<ops::ResidentSlot>(weight.name, value.to(options.stored), false);
-  trained.push_back(std::make_shared<ops::ResidentSlot>(weight.name, std::move(value), true, options.rounded_to));
+  // Norms and biases are a thousandth of the bytes, and rounding them to bfloat16 half of its error.
+  const bool exact = weight.shape.size() == 1;
+  if (!options.trainable) {
+    return std::make_shared<ops::ResidentSlot>(weight.name, exact ? value : value.to(options.stored), false);
+  }
+  trained.push_back(std::make_shared<ops::ResidentSlot>(weight.name, std::move(value), true,
+                                                        exact ? at::kFloat : options.rounded_to));
   return trained.back();
 }
 

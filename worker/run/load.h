@@ -16,6 +16,7 @@ namespace ft::run {
 using TrainedSlots = std::vector<std::shared_ptr<ops::ResidentSlot>>;
 
 struct LoadOptions {
+  // Of matrices; norms and biases are float32.
   at::ScalarType stored = at::kFloat;      // What frozen weights are kept as.
   at::ScalarType rounded_to = at::kFloat;  // What trained weights are rounded to when they are used.
   bool trainable = false;               // Keep all weights in float32 and train them.
