@@ -10,6 +10,7 @@
 
 #include "core/base/sha256.h"
 #include "core/recipe/json.h"
+#include "worker/ops/product.h"
 
 namespace ft::rank {
 namespace {
@@ -25,8 +26,9 @@ void FixNumerics(int threads) {
 }
 
 std::string NumericFingerprint(int threads) {
-  return StrCat("cpu=", at::get_cpu_capability(), " torch=", TORCH_VERSION, " threads=", threads,
-                " kernels=", kKernelVersion);
+  // LibTorch's level is the same with and without bf16 products, which decide what bf16 jobs round.
+  return StrCat("cpu=", at::get_cpu_capability(), ops::MultipliesBf16() ? "+bf16" : "", " torch=", TORCH_VERSION,
+                " threads=", threads, " kernels=", kKernelVersion);
 }
 
 std::string SettingsDigest(const recipe::JobSpec& spec) {

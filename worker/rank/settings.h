@@ -12,7 +12,7 @@ namespace ft::rank {
 // Sets LibTorch's threads and deterministic algorithms. Call once, before any tensor exists.
 void FixNumerics(int threads);
 
-// CPU vector level, library versions, threads and the version of our kernels: equal bits are promised for equal ones.
+// CPU vector level and whether it multiplies bf16, library versions, threads and the version of our kernels: equal bits are promised for equal ones.
 std::string NumericFingerprint(int threads);
 
 // SHA-256 of the settings that decide the numbers: names, labels, checkpoint and evaluation settings, ranks, stage, offload
