@@ -26,7 +26,7 @@ TEST(EstimateTest, QloraOfLlama7BNeedsWhatPeersMeasure) {
   EXPECT_LT(gib, 10.0);
 }
 
-// Peaks of the jobs of `make bench` on two cores without bf16 products, GiB: docs/decisions/0026.
+// Peaks of the jobs of `make bench` on two cores without bf16 products, GiB: docs/decisions/0025.
 TEST(EstimateTest, TheDemoModelNeedsWhatWasMeasured) {
   const ModelShape demo{.vocabulary = 49152, .hidden = 576, .layers = 30, .heads = 9, .key_heads = 3,
                         .head_size = 64, .intermediate = 1536, .tied_head = true};

@@ -69,7 +69,7 @@ StatusOr<model::SlotPtr> MakeSlot(const model::ExpectedWeight& weight, const wei
   ASSIGN_OR_RETURN(torch::Tensor value, ReadTensor(source, info));
   if (options.nf4 && weight.linear)
     return std::make_shared<quant::Nf4Slot>(weight.name, ops::QuantiseNf4(value));
-  // Norms and biases are a thousandth of the bytes, and rounding them to bfloat16 half of its error.
+  // Norms and biases are a thousandth of the bytes, and rounding them to bfloat16 up to half of its error.
   const bool exact = weight.shape.size() == 1;
   if (!options.trainable) {
     return std::make_shared<ops::ResidentSlot>(weight.name, exact ? value : value.to(options.stored), false);
