@@ -46,6 +46,10 @@ struct Encoder {
     auto& p = *out.mutable_beat();
     p.set_count(beat.count);
     p.set_phase(beat.phase);
+    p.set_bytes(beat.bytes);
+    p.set_wait_operation(beat.wait.operation);
+    p.set_wait_sequence(beat.wait.sequence);
+    if (beat.wait.rank >= 0) p.set_wait_rank(beat.wait.rank);
   }
   void operator()(const Checkpoint& checkpoint) {
     auto& p = *out.mutable_checkpoint();
@@ -98,6 +102,12 @@ Step DecodeStep(const pb::StepRecord& p) {
           .loss_scale = p.loss_scale(), .peak_memory_bytes = p.peak_memory_bytes()};
 }
 
+Beat DecodeBeat(const pb::BeatRecord& p) {
+  return {.count = p.count(), .phase = p.phase(), .bytes = p.bytes(),
+          .wait = {.operation = p.wait_operation(), .sequence = p.wait_sequence(),
+                   .rank = p.has_wait_rank() ? p.wait_rank() : -1}};
+}
+
 Prepared DecodePrepared(const pb::PreparedRecord& p) {
   return {.cache_path = p.cache_path(), .cache_sha256 = p.cache_sha256(), .samples = p.samples(),
           .tokens = p.tokens(), .supervised_tokens = p.supervised_tokens(),
@@ -132,7 +142,7 @@ StatusOr<Record> Decode(std::string_view bytes) {
     case pb::RankRecord::kEval:
       record.body = Eval{in.eval().step(), in.eval().name(), in.eval().loss(), in.eval().supervised_tokens()};
       break;
-    case pb::RankRecord::kBeat: record.body = Beat{in.beat().count(), in.beat().phase()}; break;
+    case pb::RankRecord::kBeat: record.body = DecodeBeat(in.beat()); break;
     case pb::RankRecord::kCheckpoint:
       record.body = Checkpoint{in.checkpoint().step(), in.checkpoint().path(), in.checkpoint().manifest_sha256(),
                                in.checkpoint().size_bytes()};

@@ -49,9 +49,19 @@ struct Eval {
   int64_t supervised_tokens = 0;
 };
 
+// What a rank waits for, of a beat of phase "wait".
+struct Wait {
+  std::string operation;
+  int64_t sequence = 0;
+  int32_t rank = -1;  // That has not come; -1 = not known.
+  bool operator==(const Wait&) const = default;
+};
+
 struct Beat {
   int64_t count = 0;
   std::string phase;
+  int64_t bytes = 0;  // Written so far, of phases checkpoint and write.
+  Wait wait;
 };
 
 struct Checkpoint {
