@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "worker/model/family_llama.h"
+#include "worker/weights/quantization.h"
 
 namespace ft::model {
 namespace {
@@ -46,6 +47,7 @@ StatusOr<DecoderConfig> ParseConfig(std::string_view json_text, std::string_view
     return absl::UnimplementedError(
         StrCat(file, ": model family \"", name, "\" is not supported by this version (supported: llama)"));
   }
+  RETURN_IF_ERROR(weights::CheckQuantization(json, file));
   StatusOr<DecoderConfig> config = LlamaConfig(json);
   if (!config.ok()) return WithContext(config.status(), file);
   if (Status valid = config->Validate(); !valid.ok()) return WithContext(valid, file);

@@ -127,7 +127,7 @@ StatusOr<DecoderConfig> LlamaConfig(const json& object) {
 
 std::string LlamaCanonicalName(const DecoderConfig& config, std::string_view stored) {
   // Tables that older versions of transformers stored; they follow from the configuration.
-  if (stored.ends_with(".rotary_emb.inv_freq")) return "";
+  if (stored.find(".rotary_emb.") != std::string_view::npos) return "";
   if (config.tied_head && stored == "lm_head.weight") return "";
   return std::string(stored);
 }

@@ -54,7 +54,7 @@ class Copy final : public weights::TensorSource {
 
 TEST(BnbCheckpoint, TheReferenceIsRead) {
   const Copy source;
-  EXPECT_TRUE(IsBnbNf4(source, kName));
+  EXPECT_TRUE(IsBnb4(source, kName));
   const auto tensor = ReadBnbNf4(source, kName);
   ASSERT_TRUE(tensor.ok()) << Message(tensor.status());
   EXPECT_EQ(tensor->shape, (std::vector<int64_t>{128, 64}));
@@ -85,6 +85,58 @@ TEST(BnbCheckpoint, LyingStatesAreRefusedWithTheTensorsName) {
     ASSERT_FALSE(tensor.ok()) << state;
     EXPECT_NE(Message(tensor.status()).find(kName), std::string_view::npos) << Message(tensor.status());
   }
+}
+
+// 140: what is read part by part in 4 bits, and what the file's own tables give, are the same numbers.
+TEST(CasesBnb, DequantisedByTheTablesIsWhatTheKernelGives) {
+  Copy source;
+  const auto fast = DequantiseBnb(source, kName);
+  ASSERT_TRUE(fast.ok()) << Message(fast.status());
+  EXPECT_TRUE(at::equal(*fast, ops::DequantiseNf4(*ReadBnbNf4(source, kName), at::kFloat)));
+  // Another table, which only the general way reads; put back to the standard values it would be this one.
+  Copy spoilt;
+  float first = 0;
+  std::memcpy(&first, spoilt.content[std::string(kName) + ".quant_map"].data(), sizeof(first));
+  const float doubled = 2 * first;
+  std::memcpy(spoilt.content[std::string(kName) + ".quant_map"].data(), &doubled, sizeof(doubled));
+  const auto slow = DequantiseBnb(spoilt, kName);
+  ASSERT_TRUE(slow.ok()) << Message(slow.status());
+  ASSERT_EQ(slow->sizes(), fast->sizes());
+  // The values of code 0 are twice what they were, all others the same.
+  const torch::Tensor close = fast->abs() * 1e-5f;
+  const torch::Tensor same = (*slow - *fast).abs() <= close, twice = (*slow - 2 * *fast).abs() <= close;
+  EXPECT_TRUE((same | twice).all().item<bool>());
+  EXPECT_TRUE((~same).any().item<bool>());
+}
+
+// Four values by hand: fp4, one block, the high half of a byte first.
+TEST(CasesBnb, Fp4IsDequantised) {
+  Copy source;
+  source.infos.clear();
+  source.content.clear();
+  const auto add = [&](const std::string& name, weights::DType dtype, std::vector<int64_t> shape,
+                       const void* data) {
+    source.infos.push_back({name, dtype, std::move(shape)});
+    const weights::TensorInfo& info = source.infos.back();
+    source.content[name] =
+        std::string(static_cast<const char*>(data), *weights::StoredBytes(dtype, info.elements()));
+  };
+  float table[16];
+  for (int i = 0; i < 16; ++i) table[i] = static_cast<float>(i) / 16;
+  const uint8_t packed[] = {0x12, 0xf0};
+  const float absmax = 8;
+  const std::string state = R"({"quant_type": "fp4", "blocksize": 128, "shape": [2, 2], "dtype": "float16"})";
+  add("w.weight", weights::DType::kU8, {2, 1}, packed);
+  add("w.weight.absmax", weights::DType::kF32, {1}, &absmax);
+  add("w.weight.quant_map", weights::DType::kF32, {16}, table);
+  add("w.weight.quant_state.bitsandbytes__fp4", weights::DType::kU8, {static_cast<int64_t>(state.size())},
+      state.data());
+  EXPECT_TRUE(IsBnb4(source, "w.weight"));
+  EXPECT_TRUE(IsBnbCompanion("w.weight.quant_state.bitsandbytes__fp4"));
+  EXPECT_EQ(ReadBnbNf4(source, "w.weight").status().code(), absl::StatusCode::kUnimplemented);
+  const auto values = DequantiseBnb(source, "w.weight");
+  ASSERT_TRUE(values.ok()) << Message(values.status());
+  EXPECT_TRUE(at::equal(*values, torch::tensor({{0.5f, 1.0f}, {7.5f, 0.0f}})));
 }
 
 TEST(BnbCheckpoint, AnotherTableIsRefused) {

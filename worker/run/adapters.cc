@@ -13,6 +13,11 @@ namespace {
 
 std::string LastPart(const std::string& module) { return module.substr(module.rfind('.') + 1); }
 
+// A whole module name, as adapters' tensors have it, rather than its last part.
+bool IsModule(const std::string& target) {
+  return target.find('.') != std::string::npos || target == "lm_head";
+}
+
 // A number for a name, the same on every machine.
 uint64_t NameKey(const std::string& name) {
   const Digest digest = Sha256Of(name);
@@ -48,13 +53,27 @@ Status CheckOptions(const AdapterOptions& options, const model::DecoderWeights& 
   if (!(options.dropout >= 0 && options.dropout < 1)) {
     return absl::InvalidArgumentError("method.dropout must be at least 0 and below 1");
   }
-  std::set<std::string> known = {"all_linear", "all-linear"};
-  for (const model::Projection& projection : weights.blocks.front().projection)
-    known.insert(LastPart(projection.module));
+  std::set<std::string> known = {"all_linear", "all-linear"}, modules;
+  for (const model::BlockWeights& block : weights.blocks) {
+    for (const model::Projection& projection : block.projection) {
+      known.insert(LastPart(projection.module));
+      modules.insert(projection.module);
+    }
+  }
   for (const std::string& target : options.targets) {
-    if (known.contains(target)) continue;
+    if (known.contains(target) || modules.contains(target)) continue;
     std::string names;
-    for (const std::string& name : known) StrAppend(&names, names.empty() ? "" : ", ", name);
+    for (const std::string& name : known) {
+      if (IsModule(target) && name.starts_with("all")) continue;
+      StrAppend(&names, names.empty() ? "" : ", ", name);
+    }
+    if (IsModule(target)) {
+      return absl::InvalidArgumentError(
+          StrCat("the adapter changes ", target,
+                 ", which is no linear layer of this model's "
+                 "blocks (",
+                 names, "): adapters of other layers are not read, merge it with PEFT"));
+    }
     return absl::InvalidArgumentError(StrCat("method.targets: this model has no linear layer \"", target,
                                              "\" that takes an adapter (it has ", names, ")"));
   }
@@ -73,7 +92,8 @@ Status AttachAdapters(const AdapterOptions& options, model::DecoderWeights& weig
   const bool all = targets.contains("all_linear") || targets.contains("all-linear");
   for (model::BlockWeights& block : weights.blocks) {
     for (model::Projection& projection : block.projection) {
-      if (all || targets.contains(LastPart(projection.module))) Attach(options, projection, trained);
+      const bool named = targets.contains(LastPart(projection.module)) || targets.contains(projection.module);
+      if (all || named) Attach(options, projection, trained);
     }
   }
   return absl::OkStatus();

@@ -17,7 +17,8 @@ struct AdapterOptions {
   int rank = 8;                                       // 1..1024.
   double alpha = 16;                                  // Outputs are scaled by alpha / rank.
   double dropout = 0;                                 // On the adapter's input, 0..1.
-  std::vector<std::string> targets = {"all_linear"};  // Or last parts of module names: q_proj, down_proj.
+  std::vector<std::string> targets = {
+      "all_linear"};  // Or last parts of module names (q_proj, down_proj), or whole ones.
   at::ScalarType compute = at::kFloat;                // Of the adapter's products.
   at::ScalarType rounded_to = at::kFloat;             // What A and B are rounded to when they are used.
   uint64_t seed = 0;                                  // Of A's first values.

@@ -76,6 +76,12 @@ Status LanguageModel::Build(const weights::TensorSource& source) {
   const LoadOptions load{arithmetic.stored, arithmetic.rounded_to, method == "full",
                          method == "qlora" || options_.nf4_base};
   ASSIGN_OR_RETURN(weights_, LoadDecoder(config_, source, load, trained_));
+  remarks_ = source.remarks();
+  if (const std::vector<std::string> names = LeftOut(config_, source); !names.empty()) {
+    remarks_.push_back(StrCat("the model that config.json describes has no place for ", names.front(),
+                              names.size() > 1 ? StrCat(" and ", names.size() - 1, " other tensors") : "",
+                              ": left out"));
+  }
   if (method == "lora" || method == "qlora" || options_.attach_adapter) {
     const bool exact_adapter = options_.adapter_compute == "fp32";
     const AdapterOptions adapter{.rank = options_.rank,

@@ -52,6 +52,8 @@ class LanguageModel {
   const model::DecoderConfig& config() const { return config_; }
   const model::DecoderWeights& weights() const { return weights_; }
   const ModelOptions& options() const { return options_; }
+  // What was unusual in the model's files and is read all the same, or left out: a sentence each, for people.
+  const std::vector<std::string>& remarks() const { return remarks_; }
 
   // Everything that is trained, sorted by name: adapters as PEFT names them, or canonical weight names for
   // full fine-tuning. Values and gradients are float32; the trainer updates values in place and then calls
@@ -89,6 +91,7 @@ class LanguageModel {
   const model::DecoderConfig config_;
   const ModelOptions options_;
   model::DecoderWeights weights_;
+  std::vector<std::string> remarks_;
   TrainedSlots trained_;                     // Sorted by name.
   torch::Tensor gradients_;
   std::vector<optim::ParamRef> parameters_;  // Of trained_, in its order.

@@ -262,6 +262,66 @@ TEST(LanguageModel, WrongWeightsAreRefusedByName) {
   }
 }
 
+// 105: transformers ignores it and says so.
+TEST(CasesLoad, TensorsBesideTheDecoderAreLeftOutAndSaid) {
+  const auto plain = LanguageModel::Load(SmallConfig(), RandomWeights(SmallConfig()), {});
+  ASSERT_TRUE(plain.ok()) << plain.status();
+  EXPECT_TRUE((*plain)->remarks().empty());
+  MemorySource source = RandomWeights(SmallConfig());
+  source.Add("model.vision_tower.proj.weight", torch::ones({4, 4}));
+  source.Add("model.layers.3.input_layernorm.weight", torch::ones({24}));  // Beyond the last of 3.
+  const auto loaded = LanguageModel::Load(SmallConfig(), source, {});
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  ASSERT_EQ((*loaded)->remarks().size(), 1u);
+  EXPECT_NE(
+      (*loaded)->remarks()[0].find("model.layers.3.input_layernorm.weight and 1 other tensors: left out"),
+      std::string::npos)
+      << (*loaded)->remarks()[0];
+  const MicroBatch batch = Batch({11});
+  EXPECT_TRUE(at::equal((*loaded)->Logits(batch), (*plain)->Logits(batch)));
+}
+
+// 142, without a config.json that says it.
+TEST(CasesLoad, PackedWeightsAreRefusedByName) {
+  MemorySource source = RandomWeights(SmallConfig());
+  source.Remove("model.layers.0.self_attn.q_proj.weight");
+  source.Add("model.layers.0.self_attn.q_proj.qweight", torch::ones({3, 24}));
+  const auto loaded = LanguageModel::Load(SmallConfig(), source, {});
+  EXPECT_TRUE(absl::IsUnimplemented(loaded.status()));
+  const std::string said(Message(loaded.status()));
+  EXPECT_NE(said.find("model.layers.0.self_attn.q_proj.weight is stored as GPTQ or AWQ"), std::string::npos)
+      << said;
+  EXPECT_NE(said.find("in BF16 or F16"), std::string::npos) << said;
+}
+
+// 151: what an adapter changes is told by whole names.
+TEST(CasesLoad, AdaptersOfSingleLayersAreAttachedByWholeNames) {
+  const auto loaded =
+      LanguageModel::Load(SmallConfig(), RandomWeights(SmallConfig()),
+                          {.method = "none",
+                           .attach_adapter = true,
+                           .rank = 2,
+                           .targets = {"model.layers.1.mlp.up_proj", "model.layers.2.self_attn.q_proj"}});
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  ASSERT_EQ((*loaded)->parameters().size(), 4u);
+  EXPECT_EQ((*loaded)->parameters()[0].name, "base_model.model.model.layers.1.mlp.up_proj.lora_A.weight");
+  EXPECT_EQ((*loaded)->parameters()[3].name,
+            "base_model.model.model.layers.2.self_attn.q_proj.lora_B.weight");
+}
+
+// 154
+TEST(CasesLoad, AnAdapterOfTheHeadIsRefusedWithTheLayerNamed) {
+  for (const char* module : {"lm_head", "model.embed_tokens", "model.layers.9.mlp.up_proj"}) {
+    const auto loaded =
+        LanguageModel::Load(SmallConfig(), RandomWeights(SmallConfig()),
+                            {.method = "none", .attach_adapter = true, .rank = 2, .targets = {module}});
+    ASSERT_FALSE(loaded.ok());
+    const std::string said(Message(loaded.status()));
+    EXPECT_NE(said.find(StrCat("the adapter changes ", module)), std::string::npos) << said;
+    EXPECT_NE(said.find("merge it with PEFT"), std::string::npos) << said;
+  }
+}
+
 TEST(LanguageModel, WrongOptionsAreRefusedByName) {
   const std::pair<ModelOptions, const char*> cases[] = {
       {{.dtype = "fp8"}, "fp8"},

@@ -1,5 +1,6 @@
 #include "worker/run/load.h"
 
+#include <charconv>
 #include <map>
 #include <set>
 #include <utility>
@@ -8,6 +9,7 @@
 #include "worker/model/family.h"
 #include "worker/quant/bnb_checkpoint.h"
 #include "worker/quant/nf4_slot.h"
+#include "worker/weights/quantization.h"
 #include "worker/weights/tensor_table.h"
 
 namespace ft::run {
@@ -25,19 +27,45 @@ std::map<std::string, const weights::TensorInfo*> ByCanonicalName(const model::D
   return found;
 }
 
-Status CheckNames(const std::vector<model::ExpectedWeight>& expected,
+// Whether a tensor of this canonical name would change what the decoder computes if the decoder knew it.
+bool IsWithinDecoder(const model::DecoderConfig& config, std::string_view name) {
+  for (const std::string_view part : {"model.embed_tokens.", "model.norm.", "lm_head."}) {
+    if (name.starts_with(part)) return true;
+  }
+  constexpr std::string_view kLayers = "model.layers.";
+  if (!name.starts_with(kLayers)) return false;
+  int64_t layer = 0;
+  const char* begin = name.data() + kLayers.size();
+  const auto [end, error] = std::from_chars(begin, name.data() + name.size(), layer);
+  return error != std::errc() || layer < config.layers;
+}
+
+std::set<std::string> ExpectedNames(const model::DecoderConfig& config) {
+  std::set<std::string> names;
+  for (const model::ExpectedWeight& weight : model::ExpectedWeights(config)) names.insert(weight.name);
+  return names;
+}
+
+Status RefusePacked(const weights::TensorSource& source, const std::string& name) {
+  const std::string_view packing = weights::PackingOfWeight(source, name);
+  if (packing.empty()) return absl::OkStatus();
+  return absl::UnimplementedError(StrCat("tensor ", name, " is stored as ", packing,
+                                         ", which is not read by this version", weights::TakeUnquantised()));
+}
+
+Status CheckNames(const model::DecoderConfig& config, const std::vector<model::ExpectedWeight>& expected,
                   const std::map<std::string, const weights::TensorInfo*>& found,
                   const weights::TensorSource& source) {
-  std::set<std::string> known;
+  const std::set<std::string> known = ExpectedNames(config);
   for (const model::ExpectedWeight& weight : expected) {
-    known.insert(weight.name);
+    RETURN_IF_ERROR(RefusePacked(source, weight.name));
     const auto at = found.find(weight.name);
     if (at == found.end()) {
       return absl::InvalidArgumentError(
           StrCat("the weights have no tensor ", weight.name, ", which config.json asks for"));
     }
     std::vector<int64_t> shape = at->second->shape;
-    if (quant::IsBnbNf4(source, at->second->name)) {
+    if (quant::IsBnb4(source, at->second->name)) {
       ASSIGN_OR_RETURN(shape, quant::BnbShape(source, at->second->name));
     }
     if (shape != weight.shape) {
@@ -47,7 +75,7 @@ Status CheckNames(const std::vector<model::ExpectedWeight>& expected,
     }
   }
   for (const auto& [name, info] : found) {
-    if (!known.contains(name)) {
+    if (!known.contains(name) && IsWithinDecoder(config, name)) {
       return absl::InvalidArgumentError(
           StrCat("tensor ", info->name, " is not part of the model that config.json describes"));
     }
@@ -58,13 +86,17 @@ Status CheckNames(const std::vector<model::ExpectedWeight>& expected,
 StatusOr<model::SlotPtr> MakeSlot(const model::ExpectedWeight& weight, const weights::TensorInfo& info,
                                   const weights::TensorSource& source, const LoadOptions& options,
                                   TrainedSlots& trained) {
-  if (quant::IsBnbNf4(source, info.name)) {
+  if (quant::IsBnb4(source, info.name)) {
     if (options.trainable) {
       return absl::InvalidArgumentError(
           StrCat("tensor ", info.name, " is stored in 4 bits and cannot be trained: use method qlora"));
     }
-    ASSIGN_OR_RETURN(ops::Nf4Tensor tensor, quant::ReadBnbNf4(source, info.name));
-    return std::make_shared<quant::Nf4Slot>(weight.name, std::move(tensor));
+    StatusOr<ops::Nf4Tensor> tensor = quant::ReadBnbNf4(source, info.name);
+    if (tensor.ok()) return std::make_shared<quant::Nf4Slot>(weight.name, *std::move(tensor));
+    if (!absl::IsUnimplemented(tensor.status())) return tensor.status();
+    // Another kind of 4 bits stays what it is: quantising it once more would change it.
+    ASSIGN_OR_RETURN(const torch::Tensor value, quant::DequantiseBnb(source, info.name));
+    return std::make_shared<ops::ResidentSlot>(weight.name, value.to(options.stored), false);
   }
   ASSIGN_OR_RETURN(torch::Tensor value, ReadTensor(source, info));
   if (options.nf4 && weight.linear)
@@ -81,6 +113,15 @@ StatusOr<model::SlotPtr> MakeSlot(const model::ExpectedWeight& weight, const wei
 
 }  // namespace
 
+std::vector<std::string> LeftOut(const model::DecoderConfig& config, const weights::TensorSource& source) {
+  const std::set<std::string> known = ExpectedNames(config);
+  std::vector<std::string> names;
+  for (const auto& [name, info] : ByCanonicalName(config, source)) {
+    if (!known.contains(name) && !IsWithinDecoder(config, name)) names.push_back(info->name);
+  }
+  return names;
+}
+
 StatusOr<torch::Tensor> ReadTensor(const weights::TensorSource& source, const weights::TensorInfo& info) {
   torch::Tensor tensor = torch::empty(info.shape, torch::kFloat);
   RETURN_IF_ERROR(weights::ReadFloat32(source, info, {tensor.mutable_data_ptr<float>(), info.elements()}));
@@ -92,7 +133,7 @@ StatusOr<model::DecoderWeights> LoadDecoder(const model::DecoderConfig& config,
                                             TrainedSlots& trained) {
   const std::vector<model::ExpectedWeight> expected = model::ExpectedWeights(config);
   const auto found = ByCanonicalName(config, source);
-  RETURN_IF_ERROR(CheckNames(expected, found, source));
+  RETURN_IF_ERROR(CheckNames(config, expected, found, source));
   model::DecoderWeights weights = model::MakeStructure(config);
   for (const model::ExpectedWeight& weight : expected) {
     ASSIGN_OR_RETURN(model::SlotPtr slot, MakeSlot(weight, *found.at(weight.name), source, options, trained));

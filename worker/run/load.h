@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "core/base/status.h"
@@ -24,12 +25,17 @@ struct LoadOptions {
 };
 
 // Reads every weight of `config`, tensor by tensor, into slots; what the file holds in 4 bits (bitsandbytes)
-// stays so. Weights that are trained are also listed in `trained`. INVALID_ARGUMENT names the tensor that is
-// missing, of another shape, or unknown to the configuration (a bias that the configuration does not mention
-// would otherwise be lost in silence).
+// stays so where it is NF4. Weights that are trained are also listed in `trained`. INVALID_ARGUMENT names the
+// tensor that is missing, of another shape, packed in a way that is not read, or within the decoder and
+// unknown to the configuration (a bias that the configuration does not mention would otherwise be lost in
+// silence).
 StatusOr<model::DecoderWeights> LoadDecoder(const model::DecoderConfig& config,
                                             const weights::TensorSource& source, const LoadOptions& options,
                                             TrainedSlots& trained);
+
+// The stored tensors that the model has no place for and does not need: those beside the decoder (a vision
+// tower, a reward head) and of layers beyond its last. They are left out, as transformers does.
+std::vector<std::string> LeftOut(const model::DecoderConfig& config, const weights::TensorSource& source);
 
 // A stored tensor of any floating type as float32.
 StatusOr<torch::Tensor> ReadTensor(const weights::TensorSource& source, const weights::TensorInfo& info);

@@ -112,9 +112,10 @@ Status GgufFile::ReadHeader() {
 Status GgufFile::AddTensor(const GgufTensor& tensor, uint64_t data_offset, uint64_t alignment) {
   const std::optional<DType> dtype = DTypeOf(tensor.type);
   if (!dtype) {
-    return absl::InvalidArgumentError(StrCat("type ", TypeText(tensor.type),
-                                             " is not supported; take a file in F32, F16, ",
-                                             "BF16, Q8_0, Q4_0 or Q4_1"));
+    return absl::InvalidArgumentError(
+        StrCat("type ", TypeText(tensor.type),
+               " is not supported by this version; take the model's Hugging Face folder, or its "
+               "GGUF file in BF16, F16, F32, Q8_0, Q4_0 or Q4_1"));
   }
   std::optional<std::string> name = HuggingFaceName(tensor.name);
   if (!name) return absl::InvalidArgumentError("a Llama model has no tensor of this name");

@@ -337,6 +337,20 @@ TEST_F(GgufTest, LyingTensorsAreRefusedByName) {
   EXPECT_THAT(with(kName, kTypeQ4_K, {256}, kEnd), HasSubstr(kName));
 }
 
+// 145: what most GGUF files hold.
+class CasesGguf : public GgufTest {};
+TEST_F(CasesGguf, KQuantsAreRefusedByNameWithWhatToTake) {
+  const std::pair<uint32_t, const char*> types[] = {{6, "Q5_0"},  {7, "Q5_1"},    {10, "Q2_K"},
+                                                    {11, "Q3_K"}, {12, "Q4_K"},   {13, "Q5_K"},
+                                                    {14, "Q6_K"}, {20, "IQ4_NL"}, {23, "IQ4_XS"}};
+  for (const auto& [type, name] : types) {
+    const std::string said =
+        Refusal(SmallModel().Tensor("blk.0.ffn_up.weight", type, {256}, std::string(256, 'x')).Bytes());
+    EXPECT_THAT(said, HasSubstr(StrCat("type ", name, " is not supported"))) << said;
+    EXPECT_THAT(said, HasSubstr("take the model's Hugging Face folder, or its GGUF file in BF16, F16"));
+  }
+}
+
 TEST_F(GgufTest, AlignmentIsObeyedAndChecked) {
   EXPECT_THAT(Refusal(SmallModel().Count("general.alignment", 0).Bytes()), HasSubstr("general.alignment"));
   EXPECT_THAT(Refusal(SmallModel().Count("general.alignment", 24).Bytes()), HasSubstr("general.alignment"));

@@ -1,10 +1,14 @@
+#include <algorithm>
+#include <charconv>
 #include <map>
 #include <optional>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "worker/weights/gguf.h"
 #include "worker/weights/pickle.h"
+#include "worker/weights/renamed_source.h"
 #include "worker/weights/safetensors.h"
 #include "worker/weights/tensor_source.h"
 #include "worker/weights/tensor_table.h"
@@ -26,11 +30,14 @@ class ShardedSource final : public TensorSource {
     return owners_[*index]->ReadBytes(info, out);
   }
 
+  // Without a map all of the shard's tensors are the model's.
   Status AddShard(std::unique_ptr<TensorSource> shard, const std::string& file,
-                  const std::map<std::string, std::string>& weight_map) {
+                  const std::map<std::string, std::string>* weight_map) {
     for (const TensorInfo& info : shard->tensors()) {
-      const auto entry = weight_map.find(info.name);
-      if (entry == weight_map.end() || entry->second != file) continue;
+      if (weight_map != nullptr) {
+        const auto entry = weight_map->find(info.name);
+        if (entry == weight_map->end() || entry->second != file) continue;
+      }
       RETURN_IF_ERROR(table_.Add(info));
       owners_.push_back(shard.get());
     }
@@ -79,7 +86,7 @@ StatusOr<std::unique_ptr<TensorSource>> OpenIndex(const fs::path& index_file) {
                                         "' in it; fetch the model's files again"));
     }
     RETURN_IF_ERROR(shard.status());
-    RETURN_IF_ERROR(source->AddShard(*std::move(shard), file, weight_map));
+    RETURN_IF_ERROR(source->AddShard(*std::move(shard), file, &weight_map));
   }
   for (const auto& [tensor, file] : weight_map) {
     if (source->Find(tensor) != nullptr) continue;
@@ -89,9 +96,89 @@ StatusOr<std::unique_ptr<TensorSource>> OpenIndex(const fs::path& index_file) {
   return source;
 }
 
-}  // namespace
+// "model-00002-of-00003.safetensors": the second of three.
+struct ShardName {
+  std::string stem;  // "model-"
+  std::string extension;
+  int64_t number = 0;
+  int64_t count = 0;
+  std::string Of(int64_t i) const {
+    const std::string digits = StrCat(i), all = StrCat(count);
+    return StrCat(stem, std::string(kDigits - std::min(kDigits, digits.size()), '0'), digits, "-of-",
+                  std::string(kDigits - std::min(kDigits, all.size()), '0'), all, extension);
+  }
+  static constexpr size_t kDigits = 5;
+};
 
-StatusOr<std::unique_ptr<TensorSource>> OpenWeights(const fs::path& path) {
+std::optional<ShardName> ParseShardName(const fs::path& path) {
+  constexpr std::string_view kOf = "-of-";
+  ShardName name{.extension = path.extension().string()};
+  if (name.extension != ".safetensors" && name.extension != ".bin") return std::nullopt;
+  const std::string stem = path.stem().string();
+  const size_t tail = ShardName::kDigits + kOf.size() + ShardName::kDigits;
+  if (stem.size() <= tail ||
+      stem.compare(stem.size() - ShardName::kDigits - kOf.size(), kOf.size(), kOf) != 0)
+    return std::nullopt;
+  name.stem = stem.substr(0, stem.size() - tail);
+  const auto number = [&](size_t from, int64_t& out) {
+    const char* begin = stem.data() + from;
+    const auto [end, failure] = std::from_chars(begin, begin + ShardName::kDigits, out);
+    return failure == std::errc() && end == begin + ShardName::kDigits;
+  };
+  if (!number(stem.size() - tail, name.number) || !number(stem.size() - ShardName::kDigits, name.count))
+    return std::nullopt;
+  if (name.number < 1 || name.count < name.number) return std::nullopt;
+  return name;
+}
+
+// Shards that lie there without the index that says what is in them: taken as a whole when all of the set are
+// there.
+StatusOr<std::unique_ptr<TensorSource>> OpenNumberedShards(const fs::path& folder, const ShardName& name) {
+  const std::string index =
+      StrCat(name.extension == ".bin" ? "pytorch_model" : "model", name.extension, ".index.json");
+  auto source = std::make_unique<ShardedSource>();
+  for (int64_t i = 1; i <= name.count; ++i) {
+    const std::string file = name.Of(i);
+    StatusOr<std::unique_ptr<TensorSource>> shard = OpenFile(folder / file);
+    if (absl::IsNotFound(shard.status())) {
+      return absl::NotFoundError(StrCat(folder.string(), " holds shards of ", name.count, " and no ", index,
+                                        ", and ", file, " is missing; fetch the model's files again"));
+    }
+    RETURN_IF_ERROR(shard.status());
+    RETURN_IF_ERROR(
+        WithContext(source->AddShard(*std::move(shard), file, nullptr), (folder / file).string()));
+  }
+  source->AddRemark(
+      StrCat(index, " is missing: all ", name.count, " shards are there and were taken as the whole model"));
+  return source;
+}
+
+// No file has one of the usual names: shards without an index, a GGUF file, or a sentence that names what
+// lies there.
+StatusOr<std::unique_ptr<TensorSource>> OpenUnusual(const fs::path& folder) {
+  std::vector<std::string> others;
+  std::optional<ShardName> shards;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+    const std::optional<ShardName> name = ParseShardName(entry->path());
+    if (name && (!shards || name->extension == ".safetensors")) shards = name;
+    if (entry->path().extension() == ".safetensors") others.push_back(entry->path().filename().string());
+  }
+  if (shards) return OpenNumberedShards(folder, *shards);
+  if (const std::optional<fs::path> gguf = OnlyGguf(folder)) return OpenFile(*gguf);
+  if (!others.empty()) {
+    std::sort(others.begin(), others.end());
+    return absl::NotFoundError(
+        StrCat(folder.string(), " holds ", others.front(), others.size() > 1 ? " and others," : "",
+               " but no model.safetensors and no model.safetensors.index.json that says which tensor "
+               "lies in which file; fetch the model's files again"));
+  }
+  return absl::NotFoundError(StrCat(
+      folder.string(),
+      " holds no weights: no model.safetensors, pytorch_model.bin, index of shards or single .gguf file"));
+}
+
+StatusOr<std::unique_ptr<TensorSource>> OpenStored(const fs::path& path) {
   std::error_code error;
   if (!fs::exists(path, error)) return absl::NotFoundError(StrCat(path.string(), " does not exist"));
   if (!fs::is_directory(path, error)) return OpenFile(path);
@@ -100,10 +187,14 @@ StatusOr<std::unique_ptr<TensorSource>> OpenWeights(const fs::path& path) {
     if (!fs::exists(path / name, error)) continue;
     return name.ends_with(".json") ? OpenIndex(path / name) : OpenFile(path / name);
   }
-  if (const std::optional<fs::path> gguf = OnlyGguf(path)) return OpenFile(*gguf);
-  return absl::NotFoundError(StrCat(
-      path.string(),
-      " holds no weights: no model.safetensors, pytorch_model.bin, index of shards or single .gguf file"));
+  return OpenUnusual(path);
+}
+
+}  // namespace
+
+StatusOr<std::unique_ptr<TensorSource>> OpenWeights(const fs::path& path) {
+  ASSIGN_OR_RETURN(std::unique_ptr<TensorSource> source, OpenStored(path));
+  return WithDecoderNames(std::move(source));
 }
 
 }  // namespace ft::weights

@@ -182,6 +182,25 @@ TEST(Unpickler, RefusesWhatIsNoDictionaryOfTensors) {
   EXPECT_THAT(Refusal("\x80\x07}."), HasSubstr("protocol 7"));
 }
 
+// {"epoch": 3, "lr": 0.5, "log": [1, 2, 3], KEY: {"w": tensor}}, as training scripts save it.
+std::string Checkpoint(const std::string& key) {
+  const std::string lists = Text("log") + "](" + Int(1) + Int(2) + "e" + Int(3) + "a";
+  const std::string weights = Text(key) + "}(" + Text("w") + Floats(6, 0, {2, 3}, {3, 1}) + "u";
+  return DictOf(Text("epoch") + Int(3) + Text("lr") + "G" + std::string(8, '\0') + lists + weights);
+}
+
+// 112: weights under "state_dict".
+TEST(CasesPickle, AStateDictWithinATrainersCheckpointIsRead) {
+  for (const char* key : {"state_dict", "model_state_dict", "module", "model"}) {
+    const auto tensors = UnpickleStateDict(Checkpoint(key));
+    ASSERT_TRUE(tensors.ok()) << tensors.status();
+    ASSERT_EQ(tensors->size(), 1u);
+    EXPECT_EQ((*tensors)[0].info.name, "w");
+  }
+  EXPECT_THAT(Refusal(Checkpoint("weights")), HasSubstr("save the model's state_dict() alone"));
+  EXPECT_THAT(Refusal("\x80\x02}" + Int(1) + "a."), HasSubstr("no list"));
+}
+
 TEST(Unpickler, RefusesBombs) {
   EXPECT_THAT(Refusal("\x80\x02\x8b" + Little(uint32_t{0xffffffff}) + "x."),
               HasSubstr("number of 4294967295 bytes"));

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/check.h"
+#include "worker/weights/quantization.h"
 
 namespace ft::weights {
 namespace {
@@ -128,7 +129,11 @@ bool HeaderParser::string(string_t& value) {
     return Fail("text where it does not belong");
   }
   const std::optional<DType> dtype = DTypeOf(value);
-  if (!dtype) return Fail(StrCat("type '", value, "' is not supported"));
+  if (!dtype) {
+    return Fail(StrCat("type '", value, "' is not supported",
+                       value.starts_with("F8") || value.starts_with("F4") ? " (packed floats)" : "",
+                       TakeUnquantised()));
+  }
   entries.back().info.dtype = *dtype;
   return true;
 }

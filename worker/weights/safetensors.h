@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -57,11 +58,16 @@ struct TensorData {
 class SafetensorsWriter {
  public:
   using Metadata = std::map<std::string, std::string>;
+  // Called with the bytes of the file so far, every few MiB. They are on their way to the disk, and all but
+  // the last few MiB have reached it: what is slow is seen to be slow, and Finish has little left to wait
+  // for.
+  using Progress = std::function<void(int64_t bytes)>;
 
   // Writes the header. INVALID_ARGUMENT for block types, duplicate names, names that are not UTF-8 or
   // "__metadata__".
   static StatusOr<SafetensorsWriter> Create(const std::filesystem::path& path,
-                                            std::span<const TensorInfo> tensors, const Metadata& metadata);
+                                            std::span<const TensorInfo> tensors, const Metadata& metadata,
+                                            Progress progress = nullptr);
   SafetensorsWriter(SafetensorsWriter&& other) noexcept = default;
   SafetensorsWriter& operator=(SafetensorsWriter&&) = delete;
   ~SafetensorsWriter();
@@ -76,17 +82,25 @@ class SafetensorsWriter {
   SafetensorsWriter(std::filesystem::path path, std::filesystem::path beside, UniqueFd fd)
       : path_(std::move(path)), beside_(std::move(beside)), fd_(std::move(fd)) {}
   Status Write(std::span<const std::byte> bytes);
+  // At most one window at a time.
+  Status WritePiece(std::span<const std::byte> bytes);
+  // Starts to bring what was written to the disk and waits for what was before it; then tells the progress.
+  Status Sync();
 
   std::filesystem::path path_;
   std::filesystem::path beside_;
   UniqueFd fd_;  // Invalid once finished or moved from.
   Sha256 sha256_;
   uint64_t remaining_ = 0;  // Bytes still to be appended.
+  int64_t written_ = 0;     // Of the file.
+  int64_t synced_ = 0;      // Brought on their way to the disk.
+  Progress progress_;
 };
 
 // Writes all tensors at once; see SafetensorsWriter. Returns the file's SHA-256 in hexadecimal. REQUIRES:
 // each tensor's bytes have the size that its type and shape give (else INVALID_ARGUMENT).
 StatusOr<std::string> WriteSafetensors(const std::filesystem::path& path, std::span<const TensorData> tensors,
-                                       const SafetensorsWriter::Metadata& metadata);
+                                       const SafetensorsWriter::Metadata& metadata,
+                                       SafetensorsWriter::Progress progress = nullptr);
 
 }  // namespace ft::weights

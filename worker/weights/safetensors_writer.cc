@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <set>
@@ -16,6 +17,17 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kHeaderAlignment = 8;
+// What is written between two looks at the disk: the slowest disk that is of use takes it in a second or two.
+constexpr int64_t kWindow = int64_t{8} << 20;
+
+// A file system that cannot do this for a part of a file does it for the whole. An error of the disk is told only once, so
+// it counts here.
+Status SyncRange(const UniqueFd& fd, const fs::path& path, int64_t begin, int64_t size, unsigned flags) {
+  if (size <= 0 || ::sync_file_range(fd.get(), begin, size, flags) == 0) return absl::OkStatus();
+  const bool of_the_disk = errno == EIO || errno == ENOSPC || errno == EDQUOT;
+  if (!of_the_disk && ::fdatasync(fd.get()) == 0) return absl::OkStatus();
+  return ErrnoStatus("write", path, errno);
+}
 
 StatusOr<std::string> Quoted(const std::string& text) {
   try {
@@ -90,7 +102,7 @@ fs::path FolderOf(const fs::path& path) {
 
 StatusOr<SafetensorsWriter> SafetensorsWriter::Create(const fs::path& path,
                                                       std::span<const TensorInfo> tensors,
-                                                      const Metadata& metadata) {
+                                                      const Metadata& metadata, Progress progress) {
   static std::atomic<uint64_t> counter{0};
   StatusOr<Header> header = MakeHeader(tensors, metadata);
   RETURN_IF_ERROR(WithContext(header.status(), path.string()));
@@ -99,6 +111,7 @@ StatusOr<SafetensorsWriter> SafetensorsWriter::Create(const fs::path& path,
   UniqueFd fd(::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
   if (!fd.valid()) return ErrnoStatus("create", beside, errno);
   SafetensorsWriter writer(path, beside, std::move(fd));
+  writer.progress_ = std::move(progress);
   RETURN_IF_ERROR(writer.Write(std::as_bytes(std::span(header->bytes))));
   writer.remaining_ = header->data_bytes;
   return writer;
@@ -109,13 +122,35 @@ SafetensorsWriter::~SafetensorsWriter() {
 }
 
 Status SafetensorsWriter::Write(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const size_t size = std::min(bytes.size(), static_cast<size_t>(synced_ + kWindow - written_));
+    RETURN_IF_ERROR(WritePiece(bytes.first(size)));
+    bytes = bytes.subspan(size);
+    if (written_ - synced_ >= kWindow) RETURN_IF_ERROR(Sync());
+  }
+  return absl::OkStatus();
+}
+
+Status SafetensorsWriter::WritePiece(std::span<const std::byte> bytes) {
   sha256_.Update(bytes);
   while (!bytes.empty()) {
     const ssize_t written = ::write(fd_.get(), bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) return ErrnoStatus("write", path_, errno);
     bytes = bytes.subspan(static_cast<size_t>(written));
+    written_ += written;
   }
+  return absl::OkStatus();
+}
+
+Status SafetensorsWriter::Sync() {
+  RETURN_IF_ERROR(SyncRange(fd_, path_, synced_, written_ - synced_, SYNC_FILE_RANGE_WRITE));
+  const int64_t before = std::min(synced_, kWindow);
+  RETURN_IF_ERROR(
+      SyncRange(fd_, path_, synced_ - before, before,
+                SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER));
+  synced_ = written_;
+  if (progress_) progress_(written_);
   return absl::OkStatus();
 }
 
@@ -134,6 +169,7 @@ StatusOr<std::string> SafetensorsWriter::Finish() {
     return absl::InvalidArgumentError(StrCat(path_.string(), ": ", remaining_, " bytes were not given"));
   }
   if (::fsync(fd_.get()) != 0) return ErrnoStatus("sync", path_, errno);
+  if (progress_) progress_(written_);
   if (::rename(beside_.c_str(), path_.c_str()) != 0) return ErrnoStatus("rename to", path_, errno);
   if (::close(fd_.Release()) != 0) return ErrnoStatus("close", path_, errno);
   RETURN_IF_ERROR(SyncDirectory(FolderOf(path_)));
@@ -141,11 +177,13 @@ StatusOr<std::string> SafetensorsWriter::Finish() {
 }
 
 StatusOr<std::string> WriteSafetensors(const fs::path& path, std::span<const TensorData> tensors,
-                                       const SafetensorsWriter::Metadata& metadata) {
+                                       const SafetensorsWriter::Metadata& metadata,
+                                       SafetensorsWriter::Progress progress) {
   std::vector<TensorInfo> infos;
   infos.reserve(tensors.size());
   for (const TensorData& tensor : tensors) infos.push_back(tensor.info);
-  ASSIGN_OR_RETURN(SafetensorsWriter writer, SafetensorsWriter::Create(path, infos, metadata));
+  ASSIGN_OR_RETURN(SafetensorsWriter writer,
+                   SafetensorsWriter::Create(path, infos, metadata, std::move(progress)));
   for (const TensorData& tensor : tensors) {
     ASSIGN_OR_RETURN(const uint64_t bytes, StoredBytes(tensor.info.dtype, tensor.info.elements()));
     if (tensor.bytes.size() != bytes) {

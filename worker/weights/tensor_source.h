@@ -37,16 +37,26 @@ class TensorSource {
   virtual const TensorInfo* Find(std::string_view name) const = 0;
   // The stored bytes. REQUIRES: out.size() == StoredBytes(info.dtype, info.elements()).
   virtual Status ReadBytes(const TensorInfo& info, std::span<std::byte> out) const = 0;
+
+  // What was unusual in the files and is read all the same, for people.
+  const std::vector<std::string>& remarks() const { return remarks_; }
+  // While the files are being opened, by one thread.
+  void AddRemark(std::string remark) { remarks_.push_back(std::move(remark)); }
+
+ private:
+  std::vector<std::string> remarks_;
 };
 
 // Reads a tensor of any floating or block type as float32 (exact for F16, BF16, F32 and the block formats' own formula).
 // REQUIRES: out.size() == info.elements().
 Status ReadFloat32(const TensorSource& source, const TensorInfo& info, std::span<float> out);
 
-// Opens the weights of a model folder in Hugging Face layout (model.safetensors, a sharded index, pytorch_model.bin or
-// its shards), a single .safetensors file, or a .gguf file. Tensor names are as stored, GGUF's translated to Hugging
-// Face's and its permuted q and k rows put back. Every offset and shape is checked against the file before anything is
-// allocated; an error names the file and the tensor.
+// Opens the weights of a model folder in Hugging Face layout (model.safetensors, a sharded index,
+// pytorch_model.bin or its shards; shards without an index when all of a numbered set are there), a single
+// .safetensors file, or a .gguf file. Tensor names are Hugging Face's: GGUF's are translated and its permuted
+// q and k rows put back, and what was saved from a bare or a wrapped model gets the names of the whole
+// (WithDecoderNames). Every offset and shape is checked against the file before anything is allocated; an
+// error names the file and the tensor.
 StatusOr<std::unique_ptr<TensorSource>> OpenWeights(const std::filesystem::path& path);
 
 }  // namespace ft::weights

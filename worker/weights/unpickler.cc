@@ -20,6 +20,8 @@ constexpr size_t kMaxArguments = 16;
 constexpr size_t kMaxNameBytes = 1024;
 // Of a storage, in practice a number. Every tensor that names a storage holds a copy.
 constexpr size_t kMaxKeyBytes = 64;
+// Where trainers keep the weights in a checkpoint of several things (Lightning, DeepSpeed, plain loops).
+constexpr std::string_view kStateDictKeys[] = {"state_dict", "model_state_dict", "module", "model"};
 
 using Ref = uint32_t;  // Index of a value. Values refer to each other by it, so no cycle or depth can hurt.
 
@@ -40,8 +42,10 @@ struct Tuple {
 struct Dict {
   std::vector<std::pair<Ref, Ref>> items;
 };
-using Value =
-    std::variant<None, bool, int64_t, std::string, Callable, StorageType, Storage, Tensor, Tuple, Dict>;
+struct Unused {
+};  // A float or a list: trainers keep some beside the weights, nothing here needs what is in them.
+using Value = std::variant<None, bool, int64_t, std::string, Callable, StorageType, Storage, Tensor, Tuple,
+                           Dict, Unused>;
 
 struct StorageInfo {
   DType dtype = DType::kF32;
@@ -78,34 +82,14 @@ std::string OpcodeText(uint8_t opcode) {
     uint8_t opcode;
     std::string_view name;
   };
-  static constexpr Known kKnown[] = {{'i', "INST"},
-                                     {'o', "OBJ"},
-                                     {0x81, "NEWOBJ"},
-                                     {0x92, "NEWOBJ_EX"},
-                                     {0x82, "EXT1"},
-                                     {0x83, "EXT2"},
-                                     {0x84, "EXT4"},
-                                     {'P', "PERSID"},
-                                     {'2', "DUP"},
-                                     {'0', "POP"},
-                                     {'1', "POP_MARK"},
-                                     {'l', "LIST"},
-                                     {']', "EMPTY_LIST"},
-                                     {'a', "APPEND"},
-                                     {'e', "APPENDS"},
-                                     {'d', "DICT"},
-                                     {'G', "BINFLOAT"},
-                                     {'F', "FLOAT"},
-                                     {'I', "INT"},
-                                     {'L', "LONG"},
-                                     {'S', "STRING"},
-                                     {'T', "BINSTRING"},
-                                     {'V', "UNICODE"},
-                                     {'B', "BINBYTES"},
-                                     {'C', "SHORT_BINBYTES"},
-                                     {'g', "GET"},
-                                     {'p', "PUT"},
-                                     {0x8f, "EMPTY_SET"},
+  static constexpr Known kKnown[] = {{'i', "INST"},       {'o', "OBJ"},      {0x81, "NEWOBJ"},
+                                     {0x92, "NEWOBJ_EX"}, {0x82, "EXT1"},    {0x83, "EXT2"},
+                                     {0x84, "EXT4"},      {'P', "PERSID"},   {'2', "DUP"},
+                                     {'0', "POP"},        {'1', "POP_MARK"}, {'l', "LIST"},
+                                     {'d', "DICT"},       {'F', "FLOAT"},    {'I', "INT"},
+                                     {'L', "LONG"},       {'S', "STRING"},   {'T', "BINSTRING"},
+                                     {'V', "UNICODE"},    {'B', "BINBYTES"}, {'C', "SHORT_BINBYTES"},
+                                     {'g', "GET"},        {'p', "PUT"},      {0x8f, "EMPTY_SET"},
                                      {0x96, "BYTEARRAY8"}};
   constexpr char kDigits[] = "0123456789abcdef";
   std::string text = StrCat("0x", std::string(1, kDigits[opcode >> 4]), std::string(1, kDigits[opcode & 15]));
@@ -144,6 +128,9 @@ class Unpickler {
   Status Text(size_t length_bytes);
   Status Integer(size_t size, bool is_signed);
   Status Long(size_t length_bytes);
+  Status Float();
+  Status Append();
+  Status AppendToMark();
   Status TupleOf(size_t size);
   Status TupleToMark();
   Status Put(uint64_t key);
@@ -162,6 +149,9 @@ class Unpickler {
   // What REDUCE may build.
   Status RebuildTensor(std::span<const Ref> args);
   StatusOr<std::vector<int64_t>> Numbers(Ref ref) const;
+  // The dictionary of the weights: this one, or the one that a trainer's checkpoint keeps under a key of its
+  // own.
+  const Dict* StateDictIn(const Dict& dict) const;
   StatusOr<std::vector<PickledTensor>> Finish();
 
   template <typename T>
@@ -202,6 +192,10 @@ Status Unpickler::Execute(uint8_t opcode) {
     case 0x8c: return Text(1);
     case 'X': return Text(4);
     case '}': return Push(Dict{});
+    case 'G': return Float();
+    case ']': return Push(Unused{});
+    case 'a': return Append();
+    case 'e': return AppendToMark();
     case ')': return Push(Tuple{});
     case 0x85: return TupleOf(1);
     case 0x86: return TupleOf(2);
@@ -306,6 +300,25 @@ Status Unpickler::Long(size_t length_bytes) {
   if (length > 0 && length < sizeof(int64_t) && (value >> (8 * length - 1)) != 0)
     value |= ~uint64_t{0} << (8 * length);
   return Push(static_cast<int64_t>(value));
+}
+
+Status Unpickler::Float() {
+  RETURN_IF_ERROR(Take(sizeof(double)).status());
+  return Push(Unused{});
+}
+
+Status Unpickler::Append() {
+  RETURN_IF_ERROR(Pop().status());
+  ASSIGN_OR_RETURN(const Ref list, Pop());
+  if (As<Unused>(list) == nullptr) return Refused("it appends to something that is no list");
+  return PushRef(list);
+}
+
+Status Unpickler::AppendToMark() {
+  RETURN_IF_ERROR(PopToMark().status());
+  ASSIGN_OR_RETURN(const Ref list, Pop());
+  if (As<Unused>(list) == nullptr) return Refused("it appends to something that is no list");
+  return PushRef(list);
 }
 
 Status Unpickler::TupleOf(size_t size) {
@@ -497,18 +510,36 @@ Status Unpickler::RebuildTensor(std::span<const Ref> args) {
   return Push(Tensor{tensors_.size() - 1});
 }
 
+const Dict* Unpickler::StateDictIn(const Dict& dict) const {
+  const Dict* found = nullptr;
+  for (const auto& [key_ref, value_ref] : dict.items) {
+    if (As<Tensor>(value_ref) != nullptr) return &dict;
+    const std::string* key = As<std::string>(key_ref);
+    if (key == nullptr) continue;
+    for (const std::string_view known : kStateDictKeys) {
+      if (*key == known && found == nullptr) found = As<Dict>(value_ref);
+    }
+  }
+  return found == nullptr ? &dict : found;
+}
+
 StatusOr<std::vector<PickledTensor>> Unpickler::Finish() {
   if (!rest_.empty()) return Refused("bytes follow its end");
   if (stack_.size() != 1 || !marks_.empty()) return Refused("it does not end with one value");
   const Dict* dict = As<Dict>(stack_[0]);
   if (dict == nullptr) return Refused("it holds no dictionary of tensors");
+  dict = StateDictIn(*dict);
   std::vector<PickledTensor> named;
   std::set<std::string_view> names;
   for (const auto& [key_ref, value_ref] : dict->items) {
     const std::string* key = As<std::string>(key_ref);
     if (key == nullptr || key->size() > kMaxNameBytes) return Refused("a tensor's name is no short text");
     const Tensor* tensor = As<Tensor>(value_ref);
-    if (tensor == nullptr) return Refused(StrCat("its entry '", *key, "' is no tensor"));
+    if (tensor == nullptr) {
+      return Refused(
+          StrCat("its entry '", *key,
+                 "' is no tensor; save the model's state_dict() alone, best as model.safetensors"));
+    }
     if (!names.insert(*key).second) return Refused(StrCat("tensor '", *key, "' is there twice"));
     named.push_back(tensors_[tensor->index]);
     named.back().info.name = *key;

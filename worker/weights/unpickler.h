@@ -26,8 +26,10 @@ struct PickledTensor {
 
 constexpr size_t kMaxPickleBytes = 32 << 20;
 
-// The dictionary's tensors in its order. INVALID_ARGUMENT for anything but a dictionary of tensors; pickles
-// longer than kMaxPickleBytes and those that make, store or stack more than a million values are refused.
+// The dictionary's tensors in its order; where a trainer saved a dictionary of several things, those under
+// "state_dict", "model_state_dict", "module" or "model". INVALID_ARGUMENT for anything but a dictionary of
+// tensors; pickles longer than kMaxPickleBytes and those that make, store or stack more than a million values
+// are refused.
 StatusOr<std::vector<PickledTensor>> UnpickleStateDict(std::string_view pickle);
 
 }  // namespace ft::weights
