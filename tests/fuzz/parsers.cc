@@ -14,6 +14,7 @@ constexpr Parser kParsers[] = {
     {"model_config", "config.json", ReadModelConfig},
     {"adapter_config", "adapter_config.json", ReadAdapterConfig},
     {"tokenizer", "tokenizer.json", ReadTokenizer},
+    {"merges", "merges.txt", ReadMerges},
     {"tiktoken", "qwen.tiktoken", ReadTokenizer},
     {"tokenizer_config", "tokenizer_config.json", ReadTokenizerConfig},
     {"chat_template", "chat_template.jinja", ReadChatTemplate},

@@ -104,6 +104,14 @@ Status ReadTokenizer(const fs::path& path) {
   return absl::OkStatus();
 }
 
+Status ReadMerges(const fs::path& path) {
+  const fs::path folder = path.parent_path();
+  const nlohmann::json vocabulary = tokenizer::TinyTokenizerJson()["model"]["vocab"];
+  RETURN_IF_ERROR(WriteFileDurably(folder / "vocab.json", vocabulary.dump()));
+  RETURN_IF_ERROR(WriteFileDurably(folder / "tokenizer_config.json", R"({"tokenizer_class": "GPT2Tokenizer"})"));
+  return ReadTokenizer(path);
+}
+
 Status ReadTokenizerConfig(const fs::path& path) {
   RETURN_IF_ERROR(WriteVocabularyBeside(path, nullptr));
   ASSIGN_OR_RETURN(const auto tokenizer, tokenizer::OpenTokenizer(path.parent_path()));

@@ -20,6 +20,7 @@ Status ReadWeightIndex(const std::filesystem::path& path);
 Status ReadModelConfig(const std::filesystem::path& path);
 Status ReadAdapterConfig(const std::filesystem::path& path);
 Status ReadTokenizer(const std::filesystem::path& path);
+Status ReadMerges(const std::filesystem::path& path);
 Status ReadTokenizerConfig(const std::filesystem::path& path);
 Status ReadChatTemplate(const std::filesystem::path& path);
 Status ReadJinja(const std::filesystem::path& path);

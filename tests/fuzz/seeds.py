@@ -178,6 +178,7 @@ DIALOGUES = [b'{"instruction": "Add", "input": "1 2", "output": "3"}\n{"instruct
 # A name that begins with "good" is a promise that the file is accepted.
 GOOD = {
     "safetensors": [safetensors()], "torch": [torch()], "pickle": [pickle()], "gguf": [gguf()], "tokenizer": [tokenizer()],
+    "merges": [b"#version: 0.2\nh e\nl l\nhe ll\n"],
     "tiktoken": [tiktoken()], "xlsx": [xlsx()], "spool": [spool()], "cache": [cache()], "sheet": [sheet()],
     "weight_index": [b'{"metadata": {"total_size": 8}, "weight_map": {"a": "x-1.safetensors", "b": "x-2.safetensors"}}'],
     "model_config": [json.dumps(LLAMA).encode()], "adapter_config": [json.dumps(ADAPTER).encode()],

@@ -11,6 +11,7 @@
 #include "core/base/file.h"
 #include "worker/tokenizer/gguf_vocabulary.h"
 #include "worker/weights/gguf.h"
+#include "worker/weights/quantization.h"
 
 namespace ft::prepare {
 namespace {
@@ -88,8 +89,9 @@ StatusOr<std::unique_ptr<tokenizer::Tokenizer>> OpenModelTokenizer(const std::fi
     ASSIGN_OR_RETURN(opened, tokenizer::MakeGgufTokenizer(VocabularyOf(*file)));
   } else {
     ASSIGN_OR_RETURN(rows, VocabSizeOf(model));
-    ASSIGN_OR_RETURN(opened, tokenizer::OpenTokenizer(model));
+    ASSIGN_OR_RETURN(opened, tokenizer::OpenTokenizer(model, rows));
   }
+  // Added tokens beyond the rows are left out already: what is left can come out of a text.
   if (opened->vocab_size() > rows) {
     return absl::InvalidArgumentError(
         StrCat(model.string(), ": the tokenizer has ", opened->vocab_size(), " ids, the model ", rows,
@@ -110,6 +112,7 @@ StatusOr<int64_t> VocabSizeOf(const std::filesystem::path& model) {
     return absl::InvalidArgumentError(
         StrCat(path.string(), " is not a JSON object; copy the model's folder again"));
   }
+  RETURN_IF_ERROR(weights::CheckQuantization(config, path.string()));
   // Models with several parts keep the language model's settings in text_config.
   const nlohmann::json* const text_config = config.contains("text_config") ? &config["text_config"] : nullptr;
   for (const nlohmann::json* settings : {&config, text_config}) {

@@ -12,11 +12,12 @@
 namespace ft::prepare {
 
 // The number of ids the model has rows for: `vocab_size` of config.json, or the rows of a .gguf file's
-// embedding. INVALID_ARGUMENT names the file and the key.
+// embedding. INVALID_ARGUMENT names the file and the key, UNIMPLEMENTED weights that are quantised in a way
+// not read.
 StatusOr<int64_t> VocabSizeOf(const std::filesystem::path& model);
 
-// The model's tokenizer. INVALID_ARGUMENT when it has ids that the model has no rows for: it belongs to
-// another model.
+// The model's tokenizer. INVALID_ARGUMENT when ids that the model has no rows for could come out of a text:
+// it belongs to another model. Tokens that were merely added ("[PAD]") do no harm: see OpenTokenizer.
 StatusOr<std::unique_ptr<tokenizer::Tokenizer>> OpenModelTokenizer(const std::filesystem::path& model);
 
 // A .gguf file's tokenizer as tokenizer.json and tokenizer_config.json in `dir`.

@@ -180,11 +180,24 @@ TEST_F(PrepareTextTest, SourcesFollowEachOtherAndEmptyOnesAreRefused) {
   EXPECT_THAT(Error(), HasSubstr("c.csv holds no records"));
 }
 
+// 80
+class CasesPrepare : public PrepareTextTest {};
+TEST_F(CasesPrepare, AnAddedPadTokenBeyondTheModelsRowsIsAccepted) {
+  nlohmann::json json = tokenizer::TinyTokenizerJson(), config = tokenizer::TinyTokenizerConfig();
+  json["added_tokens"].push_back(tokenizer::TinyAddedToken(267, "[PAD]"));
+  config["pad_token"] = "[PAD]";
+  config["chat_template"] = kChatMl;
+  tokenizer::WriteTinyTokenizer(request_.model, json, config);
+  AddFile("qa.csv", "question,answer\nhello,[PAD] or\n");
+  const auto report = Prepare(request_);
+  EXPECT_TRUE(report.ok()) << report.status();
+}
+
 TEST_F(PrepareTextTest, TokenizerOfAnotherModelIsRefused) {
   WriteModel(260);
   AddFile("t.txt", "a\n");
   EXPECT_THAT(Error(),
-              HasSubstr("the tokenizer has 267 ids, the model 260; the tokenizer belongs to another model"));
+              HasSubstr("the tokenizer has 264 ids, the model 260; the tokenizer belongs to another model"));
 }
 
 TEST_F(PrepareTextTest, UnknownTemplateIsRefused) {

@@ -220,7 +220,8 @@ Status ReadVocabulary(const JsonObject& model, VocabularyBuilder* builder) {
   return absl::OkStatus();
 }
 
-Status ReadAddedTokens(const JsonObject& root, const TokenizerConfig& config, VocabularyBuilder* builder) {
+StatusOr<Beyond> ReadAddedTokens(const JsonObject& root, const TokenizerConfig& config,
+                                 VocabularyBuilder* builder) {
   ASSIGN_OR_RETURN(const json* list, root.Array("added_tokens"));
   std::vector<AddedToken> tokens;
   for (size_t i = 0; list != nullptr && i < list->size(); ++i) {
@@ -233,12 +234,13 @@ Status ReadAddedTokens(const JsonObject& root, const TokenizerConfig& config, Vo
     tokens.push_back(std::move(token));
   }
   tokens.insert(tokens.end(), config.added_tokens.begin(), config.added_tokens.end());
+  Beyond beyond = TakeBeyond(config, *builder, tokens);
   for (AddedToken& token : tokens) {
     // The decoder sees added tokens like others: where the content is spelled in the byte alphabet, as bytes.
     std::string bytes = ByteLevelToBytes(token.content).value_or(token.content);
     RETURN_IF_ERROR(builder->AddAdded(std::move(token), std::move(bytes)));
   }
-  return absl::OkStatus();
+  return beyond;
 }
 
 // A merge is "left right" or ["left", "right"].
@@ -288,7 +290,12 @@ StatusOr<BpeOptions> ReadOptions(const JsonObject& model, const VocabularyBuilde
 StatusOr<std::unique_ptr<Tokenizer>> ReadTokenizerJson(const std::filesystem::path& path,
                                                        const TokenizerConfig& config) {
   ASSIGN_OR_RETURN(const json parsed, ReadJsonObject(path, kMaxFileBytes));
-  const JsonObject root{&parsed, path.string(), ""};
+  return MakeTokenizer(parsed, path.string(), config);
+}
+
+StatusOr<std::unique_ptr<Tokenizer>> MakeTokenizer(const nlohmann::json& tokenizer, const std::string& file,
+                                                   const TokenizerConfig& config) {
+  const JsonObject root{&tokenizer, file, ""};
   ASSIGN_OR_RETURN(const std::optional<JsonObject> model, root.Object("model"));
   if (!model) return root.Fail("model", "is missing");
   RETURN_IF_ERROR(CheckModel(*model));
@@ -298,15 +305,15 @@ StatusOr<std::unique_ptr<Tokenizer>> ReadTokenizerJson(const std::filesystem::pa
   RETURN_IF_ERROR(CheckDecoder(root));
 
   const json* vocabulary = model->Find("vocab");
-  VocabularyBuilder builder(path.string(), vocabulary == nullptr ? 0 : vocabulary->size());
+  VocabularyBuilder builder(file, vocabulary == nullptr ? 0 : vocabulary->size());
   RETURN_IF_ERROR(ReadVocabulary(*model, &builder));
-  RETURN_IF_ERROR(ReadAddedTokens(root, config, &builder));
+  ASSIGN_OR_RETURN(const Beyond beyond, ReadAddedTokens(root, config, &builder));
   ASSIGN_OR_RETURN(const std::vector<BpeModel::Rule> merges, ReadMerges(*model, builder));
   ASSIGN_OR_RETURN(const BpeOptions options, ReadOptions(*model, builder));
   ASSIGN_OR_RETURN(const std::optional<std::string> in_front, ReadPostProcessor(root));
   TokenizerConfig names = config;
   if (!names.bos_token) names.bos_token = in_front;
-  ASSIGN_OR_RETURN(TokenizerTraits traits, ResolveTraits(names, &builder));
+  ASSIGN_OR_RETURN(TokenizerTraits traits, ResolveTraits(names, &builder, beyond));
   traits.adds_bos = config.add_bos_token.value_or(in_front.has_value());
   traits.vocab_size = static_cast<int32_t>(builder.size());
   return MakeBpeTokenizer({.model = BpeModel::FromMerges(builder.TakeVocabulary(), merges, options),

@@ -3,6 +3,8 @@
 
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
 
 #include "core/base/status.h"
 #include "worker/tokenizer/tokenizer.h"
@@ -15,5 +17,9 @@ namespace ft::tokenizer {
 // puts in front. Everything else is refused with file, key and the component's name.
 StatusOr<std::unique_ptr<Tokenizer>> ReadTokenizerJson(const std::filesystem::path& path,
                                                        const TokenizerConfig& config);
+
+// The same of the file's content. `file` is named in errors.
+StatusOr<std::unique_ptr<Tokenizer>> MakeTokenizer(const nlohmann::json& tokenizer, const std::string& file,
+                                                   const TokenizerConfig& config);
 
 }  // namespace ft::tokenizer

@@ -95,9 +95,16 @@ class Tokenizer {
 };
 
 // Reads the vocabulary of a folder in Hugging Face layout: tokenizer.json, else a tiktoken file (*.tiktoken,
-// or a tokenizer.model of that kind); tokenizer_config.json, special_tokens_map.json and chat_template.jinja
-// beside it where they exist. NOT_FOUND when there is no vocabulary; INVALID_ARGUMENT names file and key,
-// also for parts of a tokenizer that are not supported.
-StatusOr<std::unique_ptr<Tokenizer>> OpenTokenizer(const std::filesystem::path& model_folder);
+// or a tokenizer.model of that kind), else vocab.json with merges.txt; tokenizer_config.json,
+// special_tokens_map.json, added_tokens.json and chat_template.jinja beside it where they exist. NOT_FOUND
+// when there is no vocabulary; INVALID_ARGUMENT names file and key, also for parts of a tokenizer that are
+// not supported.
+//
+// `rows`: how many ids the model has rows for. Tokens that were added to the vocabulary beyond them and that
+// nothing needs (a
+// "[PAD]" of some training script) do not become tokens: text that spells them is spelled out.
+// INVALID_ARGUMENT names one that something needs: bos_token, eos_token, or the chat template.
+StatusOr<std::unique_ptr<Tokenizer>> OpenTokenizer(const std::filesystem::path& model_folder,
+                                                   int64_t rows = kMaxVocabulary);
 
 }  // namespace ft::tokenizer

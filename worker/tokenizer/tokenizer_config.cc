@@ -1,6 +1,8 @@
 #include "worker/tokenizer/tokenizer_config.h"
 
+#include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <utility>
 
 #include "core/base/file.h"
@@ -76,15 +78,39 @@ bool Exists(const fs::path& path) {
   return fs::exists(path, error);
 }
 
+Status NeedsRow(const TokenizerConfig& config, std::string_view what, const AddedToken& token) {
+  return absl::InvalidArgumentError(
+      StrCat(config.file, ": ", what, " \"", token.content, "\" has the id ", token.id,
+             ", but the model has only ", config.rows,
+             " rows: enlarge its embedding "
+             "(resize_token_embeddings in transformers), or take the original tokenizer files"));
+}
+
+// A vocabulary that has too many ids without what was added to it: the caller of OpenTokenizer says so.
+bool IsAnotherModels(const TokenizerConfig& config, const VocabularyBuilder& builder) {
+  return static_cast<int64_t>(builder.size()) > config.rows;
+}
+
+// Where a token is looked for.
+struct Tokens {
+  VocabularyBuilder* builder;
+  const Beyond& beyond;
+};
+
 StatusOr<int32_t> SpecialId(const TokenizerConfig& config, const char* key,
-                            const std::optional<std::string>& name, VocabularyBuilder* builder) {
+                            const std::optional<std::string>& name, const Tokens& tokens) {
   if (!name) return -1;
-  const std::optional<int32_t> id = builder->Find(*name);
+  if (const AddedToken* token = tokens.beyond.Find(*name); token != nullptr) {
+    const std::string_view word = key;
+    if (word == "pad_token" || word == "unk_token") return -1;  // Never in a text.
+    return IsAnotherModels(config, *tokens.builder) ? StatusOr<int32_t>(-1) : NeedsRow(config, key, *token);
+  }
+  const std::optional<int32_t> id = tokens.builder->Find(*name);
   if (!id) {
     return absl::InvalidArgumentError(StrCat(config.file, ": ", key, " \"", *name, "\" is not a token of ",
-                                             builder->file(), "; are these files of one model?"));
+                                             tokens.builder->file(), "; are these files of one model?"));
   }
-  RETURN_IF_ERROR(builder->MarkSpecial(*name));
+  RETURN_IF_ERROR(tokens.builder->MarkSpecial(*name));
   return *id;
 }
 
@@ -99,6 +125,7 @@ StatusOr<TokenizerConfig> ReadTokenizerConfig(const fs::path& folder) {
     const JsonObject object{&parsed, config.file, ""};
     RETURN_IF_ERROR(ReadTokenNames(object, &config));
     ASSIGN_OR_RETURN(config.add_bos_token, object.Bool("add_bos_token"));
+    ASSIGN_OR_RETURN(config.add_prefix_space, object.Bool("add_prefix_space"));
     ASSIGN_OR_RETURN(std::optional<std::string> tokenizer_class, object.String("tokenizer_class"));
     config.tokenizer_class = std::move(tokenizer_class).value_or("");
     RETURN_IF_ERROR(ReadChatTemplate(object, &config));
@@ -114,12 +141,37 @@ StatusOr<TokenizerConfig> ReadTokenizerConfig(const fs::path& folder) {
   return config;
 }
 
-StatusOr<TokenizerTraits> ResolveTraits(const TokenizerConfig& config, VocabularyBuilder* builder) {
+const AddedToken* Beyond::Find(std::string_view content) const {
+  for (const AddedToken& token : tokens) {
+    if (token.content == content) return &token;
+  }
+  return nullptr;
+}
+
+Beyond TakeBeyond(const TokenizerConfig& config, const VocabularyBuilder& builder,
+                  std::vector<AddedToken>& tokens) {
+  Beyond beyond;
+  const auto first = std::stable_partition(tokens.begin(), tokens.end(), [&](const AddedToken& token) {
+    return token.id < config.rows || builder.Find(token.content).has_value();
+  });
+  beyond.tokens.assign(std::make_move_iterator(first), std::make_move_iterator(tokens.end()));
+  tokens.erase(first, tokens.end());
+  return beyond;
+}
+
+StatusOr<TokenizerTraits> ResolveTraits(const TokenizerConfig& config, VocabularyBuilder* builder,
+                                        const Beyond& beyond) {
+  const Tokens tokens{builder, beyond};
   TokenizerTraits traits;
-  ASSIGN_OR_RETURN(traits.bos_id, SpecialId(config, "bos_token", config.bos_token, builder));
-  ASSIGN_OR_RETURN(traits.eos_id, SpecialId(config, "eos_token", config.eos_token, builder));
-  ASSIGN_OR_RETURN(traits.pad_id, SpecialId(config, "pad_token", config.pad_token, builder));
-  ASSIGN_OR_RETURN(traits.unk_id, SpecialId(config, "unk_token", config.unk_token, builder));
+  ASSIGN_OR_RETURN(traits.bos_id, SpecialId(config, "bos_token", config.bos_token, tokens));
+  ASSIGN_OR_RETURN(traits.eos_id, SpecialId(config, "eos_token", config.eos_token, tokens));
+  ASSIGN_OR_RETURN(traits.pad_id, SpecialId(config, "pad_token", config.pad_token, tokens));
+  ASSIGN_OR_RETURN(traits.unk_id, SpecialId(config, "unk_token", config.unk_token, tokens));
+  for (const AddedToken& token : beyond.tokens) {
+    const bool is_used =
+        !token.content.empty() && config.chat_template.find(token.content) != std::string::npos;
+    if (is_used && !IsAnotherModels(config, *builder)) return NeedsRow(config, "the chat template's", token);
+  }
   traits.chat_template = config.chat_template;
   return traits;
 }

@@ -218,6 +218,118 @@ TEST_F(TinyTokenizerTest, FolderWithoutVocabularyIsNotFound) {
   EXPECT_TRUE(absl::IsNotFound(OpenTokenizer(dir_ / "absent").status()));
 }
 
+// 80: "[PAD]" added by a training script, the embedding not enlarged.
+class CasesTokenizer : public TinyTokenizerTest {
+ protected:
+  CasesTokenizer() {
+    json_["added_tokens"].push_back(TinyAddedToken(267, "[PAD]"));
+    config_["pad_token"] = "[PAD]";
+  }
+  StatusOr<std::unique_ptr<Tokenizer>> OpenForRows(int64_t rows) {
+    WriteTinyTokenizer(dir_.path(), json_, config_);
+    return OpenTokenizer(dir_.path(), rows);
+  }
+  void ExpectRefusedForRows(int64_t rows, const std::vector<std::string>& parts) {
+    const Status status = OpenForRows(rows).status();
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+    for (const std::string& part : parts)
+      EXPECT_NE(Message(status).find(part), std::string_view::npos) << part << " in: " << status;
+  }
+};
+
+TEST_F(CasesTokenizer, AddedPadTokenBeyondTheRowsIsAccepted) {
+  const auto tokenizer = OpenForRows(267);
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
+  EXPECT_EQ((*tokenizer)->vocab_size(), 267);
+  EXPECT_EQ((*tokenizer)->pad_id(), -1);
+  EXPECT_EQ(*(*tokenizer)->Encode("hello[PAD]<|im_end|>"),
+            (Ids{kTinyHello, '[', 'P', 'A', 'D', ']', kTinyImEnd}));
+  // With a row for it, it is a token like others.
+  const auto enlarged = OpenForRows(268);
+  ASSERT_TRUE(enlarged.ok()) << enlarged.status();
+  EXPECT_EQ((*enlarged)->pad_id(), 267);
+  EXPECT_EQ(*(*enlarged)->Encode("[PAD]"), (Ids{267}));
+}
+
+TEST_F(CasesTokenizer, TokensBeyondTheRowsThatAreNeededAreRefusedByName) {
+  config_["eos_token"] = "[PAD]";
+  ExpectRefusedForRows(267,
+                       {"eos_token", "\"[PAD]\" has the id 267", "only 267 rows", "resize_token_embeddings"});
+  config_["eos_token"] = "<|im_end|>";
+  config_["chat_template"] = "{{ '[PAD]' }}";
+  ExpectRefusedForRows(267, {"the chat template's", "\"[PAD]\" has the id 267"});
+}
+
+// 88: the files of older tokenizers.
+class CasesVocabAndMerges : public ::testing::Test {
+ protected:
+  CasesVocabAndMerges() : json_(TinyTokenizerJson()), config_(TinyTokenizerConfig()) {
+    for (const json& token : json_["added_tokens"]) json_["model"]["vocab"][token["content"]] = token["id"];
+    config_["tokenizer_class"] = "GPT2Tokenizer";
+  }
+  StatusOr<std::unique_ptr<Tokenizer>> Open() {
+    std::string merges = "#version: 0.2\n";
+    for (const json& merge : json_["model"]["merges"]) merges += merge.get<std::string>() + "\n";
+    FT_CHECK(WriteFileDurably(dir_ / "vocab.json", json_["model"]["vocab"].dump()).ok());
+    FT_CHECK(WriteFileDurably(dir_ / "merges.txt", merges).ok());
+    FT_CHECK(WriteFileDurably(dir_ / "tokenizer_config.json", config_.dump()).ok());
+    return OpenTokenizer(dir_.path());
+  }
+  ft::testing::TempDir dir_;
+  json json_, config_;
+};
+
+TEST_F(CasesVocabAndMerges, GiveTheIdsOfTokenizerJson) {
+  const auto tokenizer = Open();
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
+  const ft::testing::TempDir other;
+  WriteTinyTokenizer(other.path(), TinyTokenizerJson(), TinyTokenizerConfig());
+  const auto fast = OpenTokenizer(other.path());
+  ASSERT_TRUE(fast.ok()) << fast.status();
+  for (const char* text : {"hello world", "  12 ab\n\nor", "hello<|im_end|>", "\xE4\xBD\xA0"}) {
+    EXPECT_EQ(*(*tokenizer)->Encode(text), *(*fast)->Encode(text)) << text;
+  }
+  EXPECT_EQ((*tokenizer)->eos_id(), kTinyImEnd);
+}
+
+TEST_F(CasesVocabAndMerges, AddedTokensLieInAFileOfTheirOwn) {
+  FT_CHECK(WriteFileDurably(dir_ / "added_tokens.json", R"({"<|tool|>": 267})").ok());
+  const auto tokenizer = Open();
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
+  EXPECT_EQ(*(*tokenizer)->Encode("ab<|tool|>"), (Ids{263, 267}));
+  EXPECT_TRUE((*tokenizer)->is_special(267));
+}
+
+TEST_F(CasesVocabAndMerges, AnotherClassIsOneSentenceThatSaysWhatToDo) {
+  for (const char* name : {"CodeGenTokenizer", "TokenizersBackend", ""}) {
+    config_["tokenizer_class"] = name;
+    const std::string said(Message(Open().status()));
+    for (const char* part : {"vocab.json and merges.txt", "no tokenizer.json", name, "save_pretrained"}) {
+      EXPECT_NE(said.find(part), std::string::npos) << part << " in: " << said;
+    }
+  }
+}
+
+TEST_F(CasesVocabAndMerges, LyingFilesAreRefusedWithTheirNames) {
+  json_["model"]["merges"].push_back("q z");
+  EXPECT_NE(Message(Open().status()).find("merges[8]"), std::string_view::npos) << Open().status();
+  json_ = TinyTokenizerJson();
+  json_["model"]["vocab"]["a"] = "x";
+  EXPECT_NE(Message(Open().status()).find("vocab.json"), std::string_view::npos) << Open().status();
+}
+
+// 89
+TEST(CasesSentencePiece, IsRefusedByNameWithWhatToTake) {
+  const ft::testing::TempDir dir;
+  FT_CHECK(WriteFileDurably(dir / "tokenizer.model",
+                            std::string("\x0a\x0e\x0a\x05<unk>\x15\x00\x00\x00\x00\x18\x02", 16))
+               .ok());
+  const std::string said(Message(OpenTokenizer(dir.path()).status()));
+  for (const char* part : {"SentencePiece", "Llama 1 and 2, TinyLlama, Vicuna, Yi", "tokenizer.json"}) {
+    EXPECT_NE(said.find(part), std::string::npos) << part << " in: " << said;
+  }
+}
+
 GgufVocabulary TinyGguf() {
   GgufVocabulary vocabulary{.file = "tiny.gguf", .model = "gpt2", .pre = "smollm"};
   const json root = TinyTokenizerJson();
