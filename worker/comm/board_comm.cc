@@ -82,12 +82,13 @@ Status BoardComm::AwaitPeer(int peer, uint32_t phase, Clock::time_point deadline
     if (!alive) return absl::UnavailableError(trouble("has ended"));
     if (Clock::now() >= deadline) return absl::DeadlineExceededError(trouble("did not come in time"));
     SleepWhile(header.phase, counted);
-    if (options_.waiting) options_.waiting();
+    TellWait(peer);
   }
 }
 
 Status BoardComm::NextPhase() {
   ++phase_;
+  NextPiece();
   own().header->phase.store(phase_);
   WakeAll(own().header->phase);
   const Clock::time_point deadline = Clock::now() + options_.timeout;

@@ -43,10 +43,15 @@ class AloneComm : public Comm {
 Status Comm::Run(std::string_view operation, int64_t received, const std::function<Status()>& body) {
   if (size_ == 1) return absl::OkStatus();
   RETURN_IF_ERROR(failure_);
+  operation_ = operation;
   failure_ =
       WithContext(body(), StrCat("rank ", rank_, " of ", size_, ": ", operation, " over ", transport()));
   if (failure_.ok()) wire_bytes_ += received;
   return failure_;
+}
+
+void Comm::TellWait(int missing) const {
+  if (options_.waiting) options_.waiting({operation_, sequence_, missing});
 }
 
 Status Comm::AllGather(std::span<const std::byte> mine, std::span<std::byte> all) {

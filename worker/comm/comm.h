@@ -20,10 +20,20 @@
 
 namespace ft::comm {
 
+// What a rank waits for.
+struct Wait {
+  std::string_view operation;  // "meeting", "all-gather", "tree sum", "broadcast" or "barrier".
+  // Grows by one with each exchange, and within a long one with each piece of it: the same on all ranks. 0
+  // while they meet. One that moves is a sign of life; one that stands still is not.
+  int64_t sequence = 0;
+  int missing = -1;  // The rank that has not come; -1 where the transport does not know.
+};
+
+using WaitFunction = std::function<void(const Wait&)>;
+
 struct CommOptions {
   std::chrono::milliseconds timeout = std::chrono::minutes(10);  // Of one operation.
-  std::function<void()>
-      waiting;  // Called several times a second while an operation waits for peers; may be empty.
+  WaitFunction waiting;  // Called several times a second while an operation waits for peers; may be empty.
 };
 
 class Comm {
@@ -57,6 +67,11 @@ class Comm {
   virtual Status DoBroadcast(int root, std::span<std::byte> bytes) = 0;
   virtual Status DoBarrier() = 0;
 
+  // The next piece of the operation begins: the sequence of its waits.
+  void NextPiece() { ++sequence_; }
+  // Tells who is missing, if anybody wants to know.
+  void TellWait(int missing) const;
+
   const CommOptions options_;
 
  private:
@@ -65,6 +80,8 @@ class Comm {
   const int rank_;
   const int size_;
   int64_t wire_bytes_ = 0;
+  std::string_view operation_;  // That is going on; of static storage.
+  int64_t sequence_ = 0;
   Status failure_;
 };
 

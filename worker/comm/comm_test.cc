@@ -6,11 +6,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <csignal>
 #include <cstring>
+#include <mutex>
 #include <thread>
+#include <tuple>
 
 #include "tests/support/ranks/spawn_ranks.h"
 #include "tests/support/temp_dir.h"
@@ -202,8 +205,37 @@ TEST_P(CommTest, WaitingRanksSayThatTheyWait) {
           if (comm.rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(400));
           ASSERT_TRUE(comm.Barrier().ok());
         },
-        {.timeout = std::chrono::seconds(20), .waiting = [&] { ++looks; }});
+        {.timeout = std::chrono::seconds(20), .waiting = [&](const Wait&) { ++looks; }});
   EXPECT_GE(looks.load(), 2);
+}
+
+// A wait names what it waits for: only so can a dead gang be told from a slow one.
+TEST_P(CommTest, OrdinaryWaitsNameTheOperationItsNumberAndWhoIsMissing) {
+  std::mutex mutex;
+  std::vector<std::tuple<std::string, int64_t, int>> waits;
+  Spawn(2,
+        [](Comm& comm) {
+          ASSERT_TRUE(comm.Barrier().ok());
+          std::vector<float> values(10);
+          if (comm.rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(400));
+          ASSERT_TRUE(comm.TreeSum(values).ok());
+          if (comm.rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(400));
+          ASSERT_TRUE(comm.Barrier().ok());
+        },
+        {.timeout = std::chrono::seconds(20), .waiting = [&](const Wait& wait) {
+           const std::lock_guard<std::mutex> lock(mutex);
+           if (wait.missing == 1) waits.emplace_back(wait.operation, wait.sequence, wait.missing);
+         }});
+  const auto is = [](std::string_view operation) {
+    return [operation](const auto& wait) { return std::get<0>(wait) == operation; };
+  };
+  const auto sum = std::find_if(waits.begin(), waits.end(), is("tree sum"));
+  ASSERT_NE(sum, waits.end());
+  EXPECT_GE(std::get<1>(*sum), 2);
+  const auto barrier = std::find_if(sum, waits.end(), is("barrier"));
+  ASSERT_NE(barrier, waits.end());
+  EXPECT_GT(std::get<1>(*barrier), std::get<1>(*sum));
+  EXPECT_GE(std::count(waits.begin(), waits.end(), *barrier), 2);  // It stands still while nothing moves.
 }
 
 // Transports between processes.

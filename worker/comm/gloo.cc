@@ -51,11 +51,12 @@ class GlooComm : public Comm {
   template <typename Start>
   Status Await(const Start& start) {
     const Clock::time_point begin = Clock::now();
+    NextPiece();
     try {
       const c10::intrusive_ptr<c10d::Work> work = start();
       while (!WaitABit(*work)) {
         if (Clock::now() >= begin + options_.timeout + kGrace) return Late("");
-        if (options_.waiting) options_.waiting();
+        TellWait(size() == 2 ? 1 - rank() : -1);  // Gloo does not say; of two it is the other.
       }
     } catch (const std::exception& error) {
       const std::string cause = FirstLine(error.what());

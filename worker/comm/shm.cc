@@ -95,6 +95,8 @@ Status Send(int socket, const Hello& hello, const std::vector<int>& fds) {
   return absl::OkStatus();
 }
 
+constexpr std::string_view kMeeting = "meeting";
+
 // One message with exactly `count` descriptors. REQUIRES: something to read.
 StatusOr<Hello> Receive(int socket, size_t count, std::vector<UniqueFd>& fds) {
   Hello hello;
@@ -123,7 +125,8 @@ StatusOr<Hello> Receive(int socket, size_t count, std::vector<UniqueFd>& fds) {
   return hello;
 }
 
-Status AwaitReadable(int fd, Clock::time_point deadline, const CommOptions& options,
+// `missing`: the rank that is awaited, -1 for any.
+Status AwaitReadable(int fd, Clock::time_point deadline, const WaitFunction& waiting, int missing,
                      const std::function<std::string()>& late) {
   while (true) {
     pollfd entry{fd, POLLIN, 0};
@@ -131,7 +134,7 @@ Status AwaitReadable(int fd, Clock::time_point deadline, const CommOptions& opti
     if (ready > 0) return absl::OkStatus();
     if (ready < 0 && errno != EINTR) return SocketStatus("poll");
     if (Clock::now() >= deadline) return absl::DeadlineExceededError(late());
-    if (options.waiting) options.waiting();
+    if (waiting) waiting({.operation = kMeeting, .missing = missing});
   }
 }
 
@@ -160,11 +163,17 @@ Status Host(const UniqueFd& folder, const ShmMeeting& meeting, const CommOptions
   const auto late = [&] {
     return StrCat("not all ranks met in time; ", arrived, " of ", meeting.size - 1, " peers arrived");
   };
+  // The first that has not come stands for all who have not.
+  const auto missing = [&] {
+    const auto absent =
+        std::find_if(sockets.begin() + 1, sockets.end(), [](const UniqueFd& fd) { return !fd.valid(); });
+    return static_cast<int>(absent - sockets.begin());
+  };
   while (arrived < meeting.size - 1) {
-    RETURN_IF_ERROR(AwaitReadable(listener.get(), deadline, options, late));
+    RETURN_IF_ERROR(AwaitReadable(listener.get(), deadline, options.waiting, missing(), late));
     UniqueFd socket(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
     if (!socket.valid()) return SocketStatus("accept a peer at");
-    RETURN_IF_ERROR(AwaitReadable(socket.get(), deadline, options, late));
+    RETURN_IF_ERROR(AwaitReadable(socket.get(), deadline, options.waiting, missing(), late));
     std::vector<UniqueFd> fds;
     ASSIGN_OR_RETURN(const Hello hello, Receive(socket.get(), 2, fds));
     RETURN_IF_ERROR(CheckMember(hello, meeting, fds[0]));
@@ -198,7 +207,7 @@ StatusOr<UniqueFd> ConnectToHost(const UniqueFd& folder, Clock::time_point deadl
       return SocketStatus("connect to");
     if (Clock::now() >= deadline)
       return absl::DeadlineExceededError("rank 0 did not come to the meeting in time");
-    if (options.waiting) options.waiting();
+    if (options.waiting) options.waiting({.operation = kMeeting, .missing = 0});
     std::this_thread::sleep_for(kRetry);
   }
 }
@@ -211,7 +220,7 @@ Status Join(const UniqueFd& folder, const ShmMeeting& meeting, const CommOptions
   const Member& own = members[static_cast<size_t>(meeting.rank)];
   const Hello hello{.rank = meeting.rank, .size = meeting.size, .capacity = meeting.capacity};
   RETURN_IF_ERROR(Send(socket.get(), hello, {own.memory.get(), own.process.get()}));
-  RETURN_IF_ERROR(AwaitReadable(socket.get(), deadline, options,
+  RETURN_IF_ERROR(AwaitReadable(socket.get(), deadline, options.waiting, /*missing=*/-1,
                                 [] { return std::string("not all ranks met in time"); }));
   std::vector<UniqueFd> fds;
   ASSIGN_OR_RETURN(const Hello answer, Receive(socket.get(), 2 * members.size(), fds));

@@ -31,7 +31,9 @@ StatusOr<std::unique_ptr<comm::Comm>> MeetOverNodes(const Attempt& attempt, int 
   }
   comm::GlooMeeting meeting{.rank = rank, .size = attempt.world_size, .timeout = kMeetingTimeout};
   if (rank != 0) {
-    ASSIGN_OR_RETURN(const std::string address, control.AwaitRendezvous(kMeetingTimeout, options.waiting));
+    ASSIGN_OR_RETURN(const std::string address, control.AwaitRendezvous(kMeetingTimeout, [&] {
+      options.waiting({.operation = "meeting", .missing = 0});
+    }));
     return comm::MeetAtDoor(address, meeting, options);
   }
   meeting.host = attempt.rendezvous.host;
@@ -52,8 +54,11 @@ StatusOr<std::unique_ptr<comm::Comm>> Meet(const Attempt& attempt, int rank, Rep
     return absl::InvalidArgumentError(StrCat("a job of max_ranks(", most, ") cannot run on ", attempt.world_size,
                                              " ranks: a power of two up to max_ranks is needed"));
   }
-  const comm::CommOptions options{.timeout = kExchangeTimeout, .waiting = [&reporter] { reporter.Beat("wait"); }};
-  reporter.Beat("wait");
+  const comm::CommOptions options{.timeout = kExchangeTimeout,
+                                  .waiting = [&reporter](const comm::Wait& wait) {
+                                    reporter.Wait({std::string(wait.operation), wait.sequence, wait.missing});
+                                  }};
+  reporter.Wait({.operation = "meeting"});
   if (attempt.rendezvous.one_node) return MeetOnOneNode(attempt, rank, options);
   return MeetOverNodes(attempt, rank, reporter, control, options);
 }

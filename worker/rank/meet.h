@@ -10,8 +10,9 @@
 
 namespace ft::rank {
 
-// The group of this attempt's ranks; alone when there is but one. Waiting for peers is a beat of phase "wait". Errors are
-// those of worker/comm, and INVALID_ARGUMENT for a transport that does not reach other nodes.
+// The group of this attempt's ranks; alone when there is but one. Waiting for peers, now and in every
+// exchange, is a beat of phase "wait" that says what is waited for. Errors are those of worker/comm, and
+// INVALID_ARGUMENT for a transport that does not reach other nodes.
 StatusOr<std::unique_ptr<comm::Comm>> Meet(const Attempt& attempt, int rank, Reporter& reporter, Control& control);
 
 }  // namespace ft::rank

@@ -9,4 +9,8 @@ records::Result Failed(std::string failure_class, const Status& status, int64_t 
           .step = step};
 }
 
+std::string_view ClassOfStep(const Status& status) {
+  return absl::IsInvalidArgument(status) ? "DATA" : "NAN_LOSS";
+}
+
 }  // namespace ft::rank

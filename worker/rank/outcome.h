@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "core/base/status.h"
 #include "core/records/records.h"
@@ -10,5 +11,9 @@ namespace ft::rank {
 
 // A failed result of the given class (a name of finetune.v1.FailureClass).
 records::Result Failed(std::string failure_class, const Status& status, int64_t step = 0);
+
+// The class of a training step that failed by its numbers: DATA where the samples have nothing to learn
+// (INVALID_ARGUMENT), NAN_LOSS otherwise.
+std::string_view ClassOfStep(const Status& status);
 
 }  // namespace ft::rank

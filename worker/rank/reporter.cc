@@ -8,6 +8,8 @@ namespace ft::rank {
 namespace {
 
 constexpr auto kBeatInterval = std::chrono::milliseconds(100);
+constexpr auto kWaitInterval = std::chrono::milliseconds(500);
+constexpr const char* kWait = "wait";
 
 // The line of a record; empty for those that people do not read.
 struct LogLine {
@@ -64,11 +66,26 @@ Status Reporter::Write(decltype(records::Record::body) body) {
 
 void Reporter::Beat(std::string_view phase) {
   ++beats_;
+  Send({.count = beats_, .phase = std::string(phase)}, kBeatInterval);
+}
+
+void Reporter::Wrote(std::string_view phase, int64_t bytes) {
+  ++beats_;
+  Send({.count = beats_, .phase = std::string(phase), .bytes = bytes}, kBeatInterval);
+}
+
+void Reporter::Wait(records::Wait wait) {
+  const bool another = phase_ != kWait || wait_ != wait;
+  wait_ = wait;
+  Send({.count = beats_, .phase = kWait, .wait = std::move(wait)}, another ? kBeatInterval : kWaitInterval);
+}
+
+void Reporter::Send(records::Beat beat, std::chrono::milliseconds interval) {
   const auto now = std::chrono::steady_clock::now();
-  if (phase == phase_ && now - last_beat_ < kBeatInterval) return;
-  phase_ = phase;
+  if (beat.phase == phase_ && now - last_beat_ < interval) return;
+  phase_ = beat.phase;
   last_beat_ = now;
-  writer_.Write(records::Beat{beats_, phase_}).IgnoreError();
+  writer_.Write(std::move(beat)).IgnoreError();
 }
 
 void Reporter::Note(std::string severity, std::string reason, std::string message) {
