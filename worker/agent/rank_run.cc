@@ -97,6 +97,7 @@ void RankRun::OnProcess(const process::RankProcess& process, UniqueFd control) {
   if (process.wait_status) OnExited(*process.wait_status, process.end_reason);
   ApplyStop();
   TellRendezvous();
+  TellCheckpoint();
 }
 
 void RankRun::OnExited(int wait_status, const std::string& end_reason) {
@@ -182,7 +183,16 @@ void RankRun::ApplyStop() {
   }
 }
 
-void RankRun::TakeCheckpoint() { SendWord(control_, "checkpoint"); }
+void RankRun::TakeCheckpoint() {
+  checkpoint_wanted_ = true;
+  TellCheckpoint();
+}
+
+void RankRun::TellCheckpoint() {
+  if (!checkpoint_wanted_ || !control_.valid() || exited()) return;
+  checkpoint_wanted_ = false;
+  SendWord(control_, "checkpoint");
+}
 
 wpb::RankRef RankRun::Ref() const {
   wpb::RankRef ref;

@@ -60,6 +60,7 @@ class RankRun : public std::enable_shared_from_this<RankRun> {
   void Abandon();
   // Asks it to stop, with a checkpoint through its control socket or by SIGTERM; SIGKILL after the grace.
   void Stop(bool checkpoint, absl::Duration grace);
+  // At the rank's next step; once it runs, where it does not yet.
   void TakeCheckpoint();
   // Where rank 0 of a gang over several nodes listens; the other ranks are told, now or once they run.
   void SetRendezvous(const std::string& address);
@@ -78,6 +79,7 @@ class RankRun : public std::enable_shared_from_this<RankRun> {
   void TrimLogs();
   void ApplyStop();
   void TellRendezvous();
+  void TellCheckpoint();
   // Reads what the rank wrote since, coordinator or not, and kills it when it hangs.
   void Follow();
   // Remembers why the rank ended, for the coordinator; the first reason counts.
@@ -107,6 +109,7 @@ class RankRun : public std::enable_shared_from_this<RankRun> {
   std::string failure_class_;  // Our own evidence; empty = none.
   std::string message_;
   std::string rendezvous_;
+  bool checkpoint_wanted_ = false;  // And not told yet.
   records::FrameReader follower_;
   Watchdog watchdog_;
   bool has_result_ = false;
