@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "client/commands/output.h"
 #include "core/base/file.h"
 #include "nlohmann/json.hpp"
 
@@ -76,11 +77,16 @@ bool HasFile(const fs::path& dir, const char* name) {
   return fs::exists(dir / name, error);
 }
 
+// A LoRA adapter, or the whole model that a full fine-tuning leaves.
+bool IsResult(const fs::path& dir) {
+  return HasFile(dir, "adapter_config.json") || HasFile(dir, "config.json");
+}
+
 RunFolder FromRunDir(const fs::path& run_dir) {
   RunFolder folder{.name = run_dir.filename().string(), .run_dir = run_dir};
   const std::vector<fs::path> attempts = AttemptsOf(run_dir);
   for (const fs::path& attempt : attempts) {
-    if (!HasFile(attempt / "adapter", "adapter_config.json")) continue;
+    if (!IsResult(attempt / "adapter")) continue;
     folder.attempt = attempt;
     folder.adapter = attempt / "adapter";
     break;
@@ -103,7 +109,7 @@ StatusOr<RunFolder> FromJob(const v1::Job& job, const std::string& argument) {
   if (!fs::is_directory(job.run_dir(), error)) {
     return absl::FailedPreconditionError(StrCat("the files of ", argument, " are on another machine, at ",
                                                 job.run_dir(), ": `ftctl export ", argument,
-                                                " DIR` fetches the adapter"));
+                                                " DIR` fetches the result"));
   }
   RunFolder folder = FromRunDir(job.run_dir());
   folder.name = job.display_name().empty() ? argument : job.display_name();
@@ -112,6 +118,15 @@ StatusOr<RunFolder> FromJob(const v1::Job& job, const std::string& argument) {
   }
   if (!job.result().adapter_dir().empty()) folder.adapter = job.result().adapter_dir();
   return folder;
+}
+
+// An earlier run of the name on this machine that has a result.
+std::optional<RunFolder> EarlierResult(const Session& session, const std::string& name) {
+  StatusOr<RunFolder> earlier = FindRunByName(PrivateRuns(session), name);
+  if (!earlier.ok() || earlier->adapter.empty()) return std::nullopt;
+  Remark(StrCat("the newest ", name, " has no result: this is the one of ",
+                earlier->run_dir.filename().string()));
+  return *std::move(earlier);
 }
 
 // Newer attempts, then newer writes, come first.
@@ -149,7 +164,10 @@ StatusOr<RunFolder> FindRunByName(const fs::path& runs, const std::string& name)
   for (const fs::path& run : FoldersIn(runs)) {
     RunFolder folder = FromRunDir(run);
     if (folder.name != name && run.filename().string() != name) continue;
-    if (!newest.has_value() || NewestWrite(folder) > NewestWrite(*newest)) newest = std::move(folder);
+    const bool better =
+        !newest.has_value() || (!folder.adapter.empty() && newest->adapter.empty()) ||
+        (folder.adapter.empty() == newest->adapter.empty() && NewestWrite(folder) > NewestWrite(*newest));
+    if (better) newest = std::move(folder);
   }
   if (newest.has_value()) return *std::move(newest);
   return absl::NotFoundError(StrCat("no job called '", name, "' has files in ", runs.string()));
@@ -160,7 +178,13 @@ StatusOr<RunFolder> ResolveRunFolder(Session& session, const std::string& argume
   const bool is_path = argument.find('/') != std::string::npos || argument == "." || argument == "..";
   if (is_path) return RunFolderAt(argument);
   const StatusOr<v1::Job> job = session.GetJob(argument);
-  if (job.ok()) return FromJob(*job, argument);
+  if (job.ok()) {
+    StatusOr<RunFolder> folder = FromJob(*job, argument);
+    const bool has_result = job->state() == v1::SUCCEEDED || (folder.ok() && !folder->adapter.empty());
+    if (has_result) return folder;
+    std::optional<RunFolder> earlier = EarlierResult(session, argument);
+    return earlier.has_value() ? *std::move(earlier) : std::move(folder);
+  }
   const StatusOr<RunFolder> found = FindRunByName(PrivateRuns(session), argument);
   if (found.ok()) return found;
   // A folder of that name is what is meant only when no job has the name.

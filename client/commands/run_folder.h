@@ -12,19 +12,23 @@ namespace ft::client {
 struct RunFolder {
   std::string name;               // For messages.
   std::filesystem::path run_dir;  // Empty for an adapter or model alone.
-  std::filesystem::path attempt;  // Of the newest adapter, else the newest; holds job.json. Empty without a run folder.
-  std::filesystem::path adapter;  // Empty when there is none (yet).
+  std::filesystem::path
+      attempt;  // Of the newest result, else the newest; holds job.json. Empty without a run folder.
+  // The result: a LoRA adapter, or the whole model of a full fine-tuning. Empty when there is none (yet).
+  std::filesystem::path adapter;
   std::string model;              // Source of the base model; empty when not known.
 };
 
-// INVALID_ARGUMENT for a path that is none of the above; NOT_FOUND when no job has the name; FAILED_PRECONDITION when
-// its files are on another machine.
+// Where the newest job of a name has no result, an earlier one of the name that has one is taken, with a
+// remark. INVALID_ARGUMENT for a path that is none of the above; NOT_FOUND when no job has the name;
+// FAILED_PRECONDITION when its files are on another machine.
 StatusOr<RunFolder> ResolveRunFolder(Session& session, const std::string& argument);
 
 // The same for a path only.
 StatusOr<RunFolder> RunFolderAt(const std::filesystem::path& path);
 
-// The newest run under `runs` whose job has this name or id. NOT_FOUND when there is none.
+// Of the runs under `runs` whose job has this name or id the newest that has a result, else the newest.
+// NOT_FOUND when there is none.
 StatusOr<RunFolder> FindRunByName(const std::filesystem::path& runs, const std::string& name);
 
 // Where the private worker keeps its runs.

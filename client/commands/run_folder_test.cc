@@ -67,6 +67,27 @@ TEST(RunFolderTest, AdaptersAndModelsArePathsToo) {
   EXPECT_TRUE(absl::IsInvalidArgument(RunFolderAt(dir / "none").status()));
 }
 
+// 144: a full fine-tuning leaves a whole model.
+TEST(CasesRunFolder, AWholeModelIsAResultToo) {
+  const ft::testing::TempDir dir;
+  MakeRun(dir / "j", "qa", false, std::chrono::minutes(0));
+  Put(dir / "j/attempts/2/adapter/config.json", "{}");
+  const auto folder = FindRunByName(dir.path(), "qa");
+  ASSERT_TRUE(folder.ok()) << folder.status();
+  EXPECT_EQ(folder->adapter, dir / "j/attempts/2/adapter");
+  EXPECT_EQ(folder->attempt, dir / "j/attempts/2");
+}
+
+// 193
+TEST(CasesRunFolder, AFailedRunDoesNotHideAnEarlierResult) {
+  const ft::testing::TempDir dir;
+  MakeRun(dir / "j1", "qa", true, std::chrono::minutes(20));
+  MakeRun(dir / "j2", "qa", true, std::chrono::minutes(10));
+  MakeRun(dir / "j3", "qa", false, std::chrono::minutes(1));
+  EXPECT_EQ(FindRunByName(dir.path(), "qa")->run_dir, dir / "j2");
+  EXPECT_EQ(FindRunByName(dir.path(), "j3")->run_dir, dir / "j3");
+}
+
 TEST(RunFolderTest, DamagedJobFilesLeaveTheModelUnknown) {
   const ft::testing::TempDir dir;
   Put(dir / "j/attempts/1/job.json", "{\"spec\": [");

@@ -32,11 +32,17 @@ std::vector<std::string> Sources(const RunFolder& folder) {
   return arguments;
 }
 
-StatusOr<RunFolder> FolderWithAdapter(Session& session, const std::string& argument) {
+StatusOr<RunFolder> FolderWithResult(Session& session, const std::string& argument) {
   ASSIGN_OR_RETURN(RunFolder folder, ResolveRunFolder(session, argument));
   if (!folder.adapter.empty()) return folder;
-  return absl::FailedPreconditionError(StrCat(argument, " has no adapter: it appears when the job has succeeded; `ftctl get ",
-                                              argument, "` shows its state"));
+  if (folder.run_dir.empty()) {
+    return absl::InvalidArgumentError(
+        StrCat(argument, " is a whole model: there is no adapter to merge or export; `ftctl convert ",
+               argument, " DIR` copies it"));
+  }
+  return absl::FailedPreconditionError(
+      StrCat(argument, " has no result: it appears when the job has succeeded; `ftctl get ", argument,
+             "` shows its state"));
 }
 
 StatusOr<int> Become(const UseOptions& options, Session& session, std::vector<std::string> arguments) {
@@ -48,7 +54,7 @@ StatusOr<int> Become(const UseOptions& options, Session& session, std::vector<st
 StatusOr<int> Chat(const UseOptions& options, Session& session) {
   ASSIGN_OR_RETURN(const RunFolder folder, ResolveRunFolder(session, options.job));
   if (!folder.run_dir.empty() && folder.adapter.empty()) {
-    Remark(StrCat(folder.name, " has no adapter yet: this is its base model"));
+    Remark(StrCat(folder.name, " has no result yet: this is its base model"));
   }
   std::vector<std::string> arguments = {"chat"};
   for (std::string& argument : Sources(folder)) arguments.push_back(std::move(argument));
@@ -64,14 +70,14 @@ StatusOr<int> WriteOut(const char* word, const UseOptions& options, Session& ses
 }
 
 StatusOr<int> Merge(const UseOptions& options, Session& session) {
-  ASSIGN_OR_RETURN(const RunFolder folder, FolderWithAdapter(session, options.job));
+  ASSIGN_OR_RETURN(const RunFolder folder, FolderWithResult(session, options.job));
   return WriteOut("merge", options, session, folder);
 }
 
 StatusOr<int> Export(const UseOptions& options, Session& session) {
-  const StatusOr<RunFolder> folder = FolderWithAdapter(session, options.job);
+  const StatusOr<RunFolder> folder = FolderWithResult(session, options.job);
   if (folder.ok()) return WriteOut("export", options, session, *folder);
-  // The files may be on another machine: the coordinator keeps the final adapter.
+  // The files may be on another machine: the coordinator keeps the result.
   const bool may_fetch = absl::IsFailedPrecondition(folder.status()) && options.verb->remaining().empty();
   if (!may_fetch) return folder.status();
   const StatusOr<v1::Job> job = session.GetJob(options.job);
@@ -111,17 +117,23 @@ void AddChat(CLI::App& root, Session& session) {
 
 void AddMerge(CLI::App& root, Session& session) {
   auto options = std::make_shared<UseOptions>();
-  CLI::App* verb = AddRankVerb(root, "merge", "Adapter and base model as one model", *options);
+  CLI::App* verb =
+      AddRankVerb(root, "merge", "Adapter and base as one model that answers as chat does", *options);
   verb->add_option("JOB", options->job, "Job, run folder or adapter")->required()->type_name("");
   verb->add_option("DIR", options->out, "New folder for the model")->required()->type_name("");
   AddServerOption(verb, session);
-  verb->footer("The result is in Hugging Face layout. Other options go to `ft-rank merge`.");
+  verb->footer(
+      "The result is in Hugging Face layout. Other options go to `ft-rank merge`.\n"
+      "Examples:\n  ftctl merge qa ./qa-model\n"
+      "  ftctl merge qa ./qa-model --base stored   over the base as it is stored, not\n"
+      "         as the job saw it: answers may differ from those of chat");
   SetAction(verb, options, session, Merge);
 }
 
 void AddExport(CLI::App& root, Session& session) {
   auto options = std::make_shared<UseOptions>();
-  CLI::App* verb = AddRankVerb(root, "export", "The adapter, as PEFT reads it", *options);
+  CLI::App* verb =
+      AddRankVerb(root, "export", "The result: an adapter as PEFT reads it, or a model", *options);
   verb->add_option("JOB", options->job, "Job, run folder or adapter")->required()->type_name("");
   verb->add_option("DIR", options->out, "New folder for the adapter")->required()->type_name("");
   AddServerOption(verb, session);

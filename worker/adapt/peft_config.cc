@@ -16,12 +16,13 @@ bool IsOn(const json& object, const char* key) {
 }
 
 Status RefuseUnbuilt(const json& object, std::string_view file) {
-  for (const char* key :
-       {"use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "modules_to_save", "bias",
-        "layers_to_transform", "exclude_modules", "fan_in_fan_out", "lora_bias", "use_qalora",
-        "trainable_token_indices", "target_parameters", "layer_replication"}) {
+  for (const char* key : {"use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "modules_to_save",
+                          "bias", "fan_in_fan_out", "lora_bias", "use_qalora", "trainable_token_indices",
+                          "target_parameters", "layer_replication", "alora_invocation_tokens"}) {
     if (IsOn(object, key)) {
-      return absl::UnimplementedError(StrCat(file, ": option ", key, " is not supported by this version"));
+      return absl::UnimplementedError(StrCat(file, ": option ", key,
+                                             " is not supported by this version; merge the adapter with "
+                                             "PEFT (merge_and_unload) and use the merged model"));
     }
   }
   return absl::OkStatus();
@@ -48,15 +49,15 @@ StatusOr<PeftConfig> ParsePeftConfig(std::string_view json_text, std::string_vie
   if (whole_rank < 1 || whole_rank > 1024) return bad("r must be from 1 to 1024");
   PeftConfig config{
       .rank = static_cast<int>(whole_rank), .alpha = alpha.get<double>(), .dropout = dropout.get<double>()};
-  if (targets.is_string() && targets == "all-linear") {
-    config.targets = {"all-linear"};
+  if (targets.is_string()) {
+    config.targets = {targets.get<std::string>()};
   } else if (targets.is_array() && !targets.empty()) {
     for (const json& target : targets) {
       if (!target.is_string()) return bad("target_modules holds something else than names");
       config.targets.push_back(target.get<std::string>());
     }
-  } else {
-    return bad("target_modules must be a list of names, or \"all-linear\"");
+  } else if (!targets.is_null()) {
+    return bad("target_modules must be a list of names, a regular expression, or \"all-linear\"");
   }
   const json base = object.value("base_model_name_or_path", json());
   if (base.is_string()) config.base_model = base.get<std::string>();
@@ -76,7 +77,7 @@ std::string PeftConfigJson(const PeftConfig& config) {
                                    {"modules_to_save", nullptr},
                                    {"peft_type", "LORA"},
                                    {"r", config.rank},
-                                   {"target_modules", targets},
+                                   {"target_modules", targets.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(targets)},
                                    {"task_type", "CAUSAL_LM"},
                                    {"use_dora", false},
                                    {"use_rslora", false}};

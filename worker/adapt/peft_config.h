@@ -13,13 +13,16 @@ struct PeftConfig {
   int rank = 8;
   double alpha = 8;  // lora_alpha; outputs are scaled by alpha / rank.
   double dropout = 0;
-  std::vector<std::string> targets;  // Last parts of module names, or "all-linear".
+  // As the file has them: last parts of module names or whole ones, or one entry that is "all-linear" or a
+  // regular expression. For people: what an adapter changes is told by its tensors' names.
+  std::vector<std::string> targets;
   std::string base_model;            // Where the base was loaded from; for people.
 };
 
 // `file` is named in errors. INVALID_ARGUMENT for what is malformed, UNIMPLEMENTED with the option's name for
 // what would change the result and is not built: DoRA, rank-stabilised scaling, patterns of ranks, saved
-// modules, biases.
+// modules, biases. What only chooses layers (exclude_modules, layers_to_transform) is no more than the
+// tensors say.
 StatusOr<PeftConfig> ParsePeftConfig(std::string_view json_text, std::string_view file);
 
 // The file's text. Targets are sorted, so equal adapters give equal bytes.

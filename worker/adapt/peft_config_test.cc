@@ -27,6 +27,24 @@ TEST(PeftConfig, OptionsThatChangeTheResultAreRefusedByName) {
       ParsePeftConfig(head + "\"use_dora\": false, \"rank_pattern\": {}, \"bias\": \"none\"}", "f").ok());
 }
 
+// 151, and configurations without targets: the tensors' names say what is changed.
+TEST(CasesPeftConfig, RegularExpressionsWholeNamesAndNoTargetsAreRead) {
+  const std::string head = R"({"r": 4, "lora_alpha": 8)";
+  EXPECT_EQ(ParsePeftConfig(head + R"x(, "target_modules": ".*\\.(q_proj|v_proj)"})x", "f")->targets,
+            (std::vector<std::string>{R"x(.*\.(q_proj|v_proj))x"}));
+  EXPECT_EQ(ParsePeftConfig(head + R"(, "target_modules": ["model.layers.0.self_attn.q_proj"]})", "f")
+                ->targets.size(),
+            1u);
+  const auto none = ParsePeftConfig(head + R"(, "target_modules": null})", "f");
+  ASSERT_TRUE(none.ok()) << none.status();
+  EXPECT_TRUE(none->targets.empty());
+  EXPECT_TRUE(ParsePeftConfig(PeftConfigJson(*none), "f").ok());
+  EXPECT_TRUE(
+      ParsePeftConfig(head + R"(, "exclude_modules": ["lm_head"], "layers_to_transform": [1]})", "f").ok());
+  const auto dora = ParsePeftConfig(head + R"(, "use_dora": true})", "f");
+  EXPECT_NE(Message(dora.status()).find("merge_and_unload"), std::string_view::npos);
+}
+
 TEST(PeftConfig, BrokenFilesAreRefused) {
   for (const char* text : {"", "[]", "{}", R"({"r": 0, "lora_alpha": 1, "target_modules": ["a"]})",
                            R"({"r": 4294967300, "lora_alpha": 1, "target_modules": ["a"]})",

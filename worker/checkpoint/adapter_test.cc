@@ -22,7 +22,11 @@ std::vector<optim::ParamRef> Parameters() {
 TEST(AdapterTest, ComesBackWithConfigTextAndWeights) {
   ft::testing::TempDir dir;
   const auto parameters = Parameters();
-  auto written = WriteAdapter(dir / "adapter", {.rank = 2, .alpha = 8, .dropout = 0.1, .targets = {"q_proj"}, .base_model = "base"}, {"chatml", "pieces", "qlora", "你好"}, parameters);
+  auto written = WriteAdapter(
+      {.dir = dir / "adapter",
+       .config = {.rank = 2, .alpha = 8, .dropout = 0.1, .targets = {"q_proj"}, .base_model = "base"},
+       .text = {"chatml", "pieces", "qlora", "你好"}},
+      parameters);
   ASSERT_TRUE(written.ok()) << written.status();
   auto config = ReadAdapterConfig(dir / "adapter");
   ASSERT_TRUE(config.ok()) << config.status();
@@ -40,8 +44,8 @@ TEST(AdapterTest, ComesBackWithConfigTextAndWeights) {
 TEST(AdapterTest, EqualWeightsGiveEqualBytesAndOverwrite) {
   ft::testing::TempDir dir;
   const adapt::PeftConfig config{.rank = 2, .alpha = 8, .targets = {"q_proj"}, .base_model = "base"};
-  const std::string first = WriteAdapter(dir / "a", config, {}, Parameters())->sha256;
-  EXPECT_EQ(WriteAdapter(dir / "a", config, {}, Parameters())->sha256, first);
+  const std::string first = WriteAdapter({.dir = dir / "a", .config = config}, Parameters())->sha256;
+  EXPECT_EQ(WriteAdapter({.dir = dir / "a", .config = config}, Parameters())->sha256, first);
 }
 
 TEST(AdapterTest, OtherKindsAreRefusedByName) {
@@ -52,8 +56,61 @@ TEST(AdapterTest, OtherKindsAreRefusedByName) {
   };
   EXPECT_THAT(error(R"({"peft_type":"IA3"})"), HasSubstr("peft_type"));
   EXPECT_THAT(error(R"({"peft_type":"LORA","use_dora":true})"), HasSubstr("use_dora"));
-  EXPECT_THAT(error(R"({"peft_type":"LORA","r":2,"lora_alpha":4,"target_modules":"all"})"), HasSubstr("target_modules"));
+  EXPECT_THAT(error(R"({"peft_type":"LORA","r":2,"lora_alpha":4,"target_modules":3})"),
+              HasSubstr("target_modules"));
   EXPECT_THAT(error("nonsense"), HasSubstr("not a JSON object"));
+}
+
+// Names as older versions and trainers built on PEFT write them.
+TEST(CasesAdapter, TensorNamesTellWhatIsChanged) {
+  ft::testing::TempDir dir;
+  ASSERT_TRUE(
+      WriteFileDurably(
+          dir / "adapter_config.json",
+          R"({"r": 2, "lora_alpha": 8, "target_modules": ".*q_proj", "base_model_name_or_path": "hub/name"})")
+          .ok());
+  const std::pair<const char*, const char*> names[] = {
+      {"base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight",
+       "base_model.model.model.layers.0.self_attn.q_proj.lora_B.default.weight"},
+      {"model.layers.0.self_attn.q_proj.lora_A.weight", "model.layers.0.self_attn.q_proj.lora_B.weight"},
+      {"base_model.model.layers.0.self_attn.q_proj.lora_A.weight",
+       "base_model.model.layers.0.self_attn.q_proj.lora_B.weight"}};
+  for (const auto& [a, b] : names) {
+    const auto values = Parameters();
+    const std::vector<optim::ParamRef> renamed = {{a, values[0].value, {}}, {b, values[1].value, {}}};
+    std::vector<weights::TensorData> tensors;
+    for (const optim::ParamRef& p : renamed) {
+      tensors.push_back({{p.name, weights::DType::kF32, p.value.sizes().vec()},
+                         {static_cast<const std::byte*>(p.value.const_data_ptr()), p.value.nbytes()}});
+    }
+    ASSERT_TRUE(weights::WriteSafetensors(dir / "adapter_model.safetensors", tensors, {}).ok());
+    const auto adapter = OpenAdapter(dir.path());
+    ASSERT_TRUE(adapter.ok()) << adapter.status();
+    EXPECT_THAT(adapter->modules, ElementsAre("model.layers.0.self_attn.q_proj"));
+    EXPECT_NE(adapter->tensors->Find("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"),
+              nullptr);
+  }
+}
+
+TEST(CasesAdapter, TensorsThatAreNoPairAreRefusedByName) {
+  ft::testing::TempDir dir;
+  ASSERT_TRUE(WriteFileDurably(dir / "adapter_config.json",
+                               R"({"r": 2, "lora_alpha": 8, "target_modules": ["q_proj"]})")
+                  .ok());
+  EXPECT_THAT(std::string(Message(OpenAdapter(dir.path()).status())),
+              HasSubstr("no adapter_model.safetensors and no adapter_model.bin"));
+  const std::vector<float> value(8, 1.0f);
+  const auto refusal = [&](const std::string& name) {
+    const weights::TensorData tensor{{name, weights::DType::kF32, {2, 4}}, std::as_bytes(std::span(value))};
+    EXPECT_TRUE(weights::WriteSafetensors(dir / "adapter_model.safetensors",
+                                          std::vector<weights::TensorData>{tensor}, {})
+                    .ok());
+    return std::string(Message(OpenAdapter(dir.path()).status()));
+  };
+  EXPECT_THAT(refusal("base_model.model.model.embed_tokens.lora_embedding_A"),
+              HasSubstr("embed_tokens.lora_embedding_A is no lora_A"));
+  EXPECT_THAT(refusal("base_model.model.lm_head.lora_A.weight"),
+              HasSubstr("has no other half, lora_B.weight"));
 }
 
 }  // namespace

@@ -137,10 +137,10 @@ Status RestoreScale(const fs::path& dir, const Json& manifest, optim::LossScale&
 
 std::string CheckpointPath(int64_t epoch, int64_t step) { return StrCat("checkpoints/e", epoch, "-s", step); }
 
-StatusOr<Saved> Save(const fs::path& run_dir, int64_t epoch, int64_t step, const Identity& identity,
-                     const State& state) {
+StatusOr<Saved> Save(const SaveOptions& options, const Identity& identity, const State& state) {
   const optim::AdamW& optimizer = state.optimizer;
-  const fs::path target = run_dir / CheckpointPath(epoch, step);
+  const int64_t epoch = options.epoch, step = options.step;
+  const fs::path target = options.run_dir / CheckpointPath(epoch, step);
   const fs::path beside = target.parent_path() / ("." + target.filename().string() + ".tmp");
   std::error_code ignored;
   fs::remove_all(beside, ignored);
@@ -148,8 +148,15 @@ StatusOr<Saved> Save(const fs::path& run_dir, int64_t epoch, int64_t step, const
   uint64_t bytes = 0;
   for (const optim::ParamRef& p : optimizer.parameters()) bytes += 3 * p.value.nbytes();
   RETURN_IF_ERROR(CheckSpace(beside, bytes + (1 << 20)));
-  ASSIGN_OR_RETURN(const std::string trainable, weights::WriteSafetensors(beside / kTrainable, Weights(optimizer), {}));
-  ASSIGN_OR_RETURN(const std::string moments, weights::WriteSafetensors(beside / kOptimizer, MomentsOf(optimizer), {}));
+  int64_t before = 0;  // Of the files that are whole.
+  const auto progress = [&](int64_t written) {
+    if (options.progress) options.progress(before + written);
+  };
+  ASSIGN_OR_RETURN(const std::string trainable,
+                   weights::WriteSafetensors(beside / kTrainable, Weights(optimizer), {}, progress));
+  before = static_cast<int64_t>(fs::file_size(beside / kTrainable, ignored));
+  ASSIGN_OR_RETURN(const std::string moments,
+                   weights::WriteSafetensors(beside / kOptimizer, MomentsOf(optimizer), {}, progress));
   Json manifest = {
       {"format", kFormat},
       {"step", step},

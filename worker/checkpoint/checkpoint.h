@@ -5,6 +5,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 
 #include "core/base/status.h"
@@ -36,10 +37,17 @@ struct Saved {
 // checkpoints/e<epoch>-s<step>: a pure function of (job, epoch, step).
 std::string CheckpointPath(int64_t epoch, int64_t step);
 
+struct SaveOptions {
+  std::filesystem::path run_dir;
+  int64_t epoch = 0;
+  int64_t step = 0;
+  // Called with the checkpoint's bytes so far, every few MiB; see SafetensorsWriter::Progress. May be empty.
+  std::function<void(int64_t bytes)> progress;
+};
+
 // Writes beside, fsyncs every file and renames the folder: a reader finds it whole or not at all. Refuses with
 // RESOURCE_EXHAUSTED, before it writes, when the file system has less free space than it needs.
-StatusOr<Saved> Save(const std::filesystem::path& run_dir, int64_t epoch, int64_t step, const Identity& identity,
-                     const State& state);
+StatusOr<Saved> Save(const SaveOptions& options, const Identity& identity, const State& state);
 
 struct Resume {
   std::filesystem::path run_dir;

@@ -29,7 +29,7 @@ class CheckpointTest : public ::testing::Test {
 TEST_F(CheckpointTest, RunThatIsResumedEqualsRunThatWentOn) {
   optim::AdamW straight({}, Parameters(1));
   for (int i = 0; i < 3; ++i) straight.Step(0.01);
-  auto saved = Save(dir_.path(), 2, 3, identity_, {straight, no_scale_});
+  auto saved = Save({dir_.path(), 2, 3}, identity_, {straight, no_scale_});
   ASSERT_TRUE(saved.ok()) << saved.status();
   EXPECT_EQ(saved->path, "checkpoints/e2-s3");
   optim::AdamW resumed({}, Parameters(1));
@@ -48,26 +48,26 @@ TEST_F(CheckpointTest, TheLossScaleGoesOnWhereItWas) {
   optim::LossScale scale({.initial = 1024, .growth_steps = 10});
   scale.NoteOverflow();
   scale.NoteGoodStep();
-  auto saved = Save(dir_.path(), 1, 2, identity_, {optimizer, scale});
+  auto saved = Save({dir_.path(), 1, 2}, identity_, {optimizer, scale});
   ASSERT_TRUE(saved.ok()) << saved.status();
   optim::LossScale resumed({.initial = 1024, .growth_steps = 10});
   ASSERT_TRUE(Load({dir_.path(), saved->path}, identity_, {optimizer, resumed}).ok());
   EXPECT_EQ(resumed.value(), 512);
   EXPECT_EQ(resumed.good_steps(), 1);
-  const auto without = Save(dir_.path(), 1, 3, identity_, {optimizer, no_scale_});
+  const auto without = Save({dir_.path(), 1, 3}, identity_, {optimizer, no_scale_});
   EXPECT_THAT(std::string(Message(Load({dir_.path(), without->path}, identity_, {optimizer, resumed}).status())),
               HasSubstr("has no loss scale"));
 }
 
 TEST_F(CheckpointTest, EqualStateGivesEqualBytes) {
   optim::AdamW optimizer({}, Parameters(1));
-  const std::string first = Save(dir_.path(), 1, 1, identity_, {optimizer, no_scale_})->manifest_sha256;
-  EXPECT_EQ(Save(dir_.path(), 5, 1, identity_, {optimizer, no_scale_})->manifest_sha256, first);
+  const std::string first = Save({dir_.path(), 1, 1}, identity_, {optimizer, no_scale_})->manifest_sha256;
+  EXPECT_EQ(Save({dir_.path(), 5, 1}, identity_, {optimizer, no_scale_})->manifest_sha256, first);
 }
 
 TEST_F(CheckpointTest, DamageAndOtherIdentitiesAreRefused) {
   optim::AdamW optimizer({}, Parameters(1));
-  auto saved = Save(dir_.path(), 1, 1, identity_, {optimizer, no_scale_});
+  auto saved = Save({dir_.path(), 1, 1}, identity_, {optimizer, no_scale_});
   const auto message = [&](const Identity& identity, bool allow = false) {
     return std::string(Message(Load({dir_.path(), saved->path, allow}, identity, {optimizer, no_scale_}).status()));
   };
@@ -86,7 +86,7 @@ TEST_F(CheckpointTest, DamageAndOtherIdentitiesAreRefused) {
 TEST_F(CheckpointTest, ManifestsWithValuesOfAnotherTypeAreRefused) {
   optim::AdamW optimizer({}, Parameters(1));
   optim::LossScale scale({.initial = 4});
-  const auto saved = Save(dir_.path(), 1, 1, identity_, {optimizer, scale});
+  const auto saved = Save({dir_.path(), 1, 1}, identity_, {optimizer, scale});
   const fs::path file = dir_.path() / saved->path / "manifest.json";
   const nlohmann::json whole = nlohmann::json::parse(*ReadFile(file));
   for (const char* pointer : {"/format", "/step", "/optimizer_steps", "/identity", "/identity/data_sha256", "/files",
@@ -102,11 +102,28 @@ TEST_F(CheckpointTest, ManifestsWithValuesOfAnotherTypeAreRefused) {
   }
 }
 
+TEST_F(CheckpointTest, OrdinaryWritingTellsItsBytes) {
+  optim::AdamW optimizer({}, Parameters(1));
+  std::vector<int64_t> told;
+  const auto saved = Save({.run_dir = dir_.path(),
+                           .epoch = 1,
+                           .step = 1,
+                           .progress = [&](int64_t bytes) { told.push_back(bytes); }},
+                          identity_, {optimizer, no_scale_});
+  ASSERT_TRUE(saved.ok());
+  ASSERT_GE(told.size(), 2u);  // The end of each of the two files, counted together.
+  EXPECT_TRUE(std::is_sorted(told.begin(), told.end()));
+  const auto size = [&](const char* name) {
+    return static_cast<int64_t>(fs::file_size(dir_.path() / saved->path / name));
+  };
+  EXPECT_EQ(told.back(), size("trainable.safetensors") + size("optimizer.safetensors"));
+}
+
 TEST_F(CheckpointTest, HalfWrittenFolderBesideIsReplaced) {
   fs::create_directories(dir_ / "checkpoints/.e1-s1.tmp");
   ASSERT_TRUE(WriteFileDurably(dir_ / "checkpoints/.e1-s1.tmp/trainable.safetensors", "torn").ok());
   optim::AdamW optimizer({}, Parameters(1));
-  ASSERT_TRUE(Save(dir_.path(), 1, 1, identity_, {optimizer, no_scale_}).ok());
+  ASSERT_TRUE(Save({dir_.path(), 1, 1}, identity_, {optimizer, no_scale_}).ok());
   EXPECT_FALSE(fs::exists(dir_ / "checkpoints/.e1-s1.tmp"));
 }
 

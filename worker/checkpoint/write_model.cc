@@ -3,16 +3,18 @@
 #include <torch/torch.h>
 
 #include <cerrno>
-#include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
+#include <utility>
 #include <vector>
 
+#include "core/base/check.h"
 #include "core/base/file.h"
-#include "worker/checkpoint/adapter.h"
 #include "worker/ops/nf4.h"
+#include "worker/quant/bnb_checkpoint.h"
 #include "worker/weights/gguf.h"
-#include "worker/weights/safetensors.h"
+#include "worker/weights/quantization.h"
 
 namespace ft::checkpoint {
 namespace {
@@ -22,12 +24,13 @@ using weights::DType;
 using weights::TensorInfo;
 
 constexpr std::string_view kPrefix = "base_model.model.";
-constexpr std::string_view kSuffixA = ".lora_A.weight";
-constexpr std::string_view kSuffixB = ".lora_B.weight";
 // What a model folder holds beside its weights and users of it need.
-constexpr const char* kSideFiles[] = {"tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json",
-                                      "added_tokens.json", "chat_template.jinja", "vocab.json", "merges.txt",
-                                      "generation_config.json"};
+constexpr const char* kSideFiles[] = {
+    "tokenizer.json",    "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json",
+    "added_tokens.json", "chat_template.jinja",   "vocab.json",      "merges.txt",
+    "qwen.tiktoken",     "generation_config.json"};
+constexpr uint64_t kMaxConfigBytes = 4 << 20;
+constexpr int kMaxConfigDepth = 32;
 
 bool IsBlockType(DType dtype) { return dtype == DType::kQ8_0 || dtype == DType::kQ4_0 || dtype == DType::kQ4_1; }
 
@@ -47,18 +50,10 @@ class Deltas {
   static StatusOr<Deltas> Open(const fs::path& dir) {
     Deltas deltas;
     if (dir.empty()) return deltas;
-    ASSIGN_OR_RETURN(const adapt::PeftConfig config, ReadAdapterConfig(dir));
-    deltas.scale_ = config.alpha / config.rank;
-    ASSIGN_OR_RETURN(deltas.file_, weights::SafetensorsFile::Open(dir / "adapter_model.safetensors"));
-    for (const TensorInfo& info : deltas.file_->tensors()) {
-      if (!info.name.starts_with(kPrefix) || !info.name.ends_with(kSuffixA)) continue;
-      const std::string module = info.name.substr(kPrefix.size(), info.name.size() - kPrefix.size() - kSuffixA.size());
-      deltas.unused_.insert(module + ".weight");
-    }
-    if (deltas.unused_.size() * 2 != deltas.file_->tensors().size()) {
-      return absl::InvalidArgumentError(
-          StrCat(dir.string(), ": adapter_model.safetensors holds tensors that are no lora_A and lora_B pairs"));
-    }
+    ASSIGN_OR_RETURN(StoredAdapter adapter, OpenAdapter(dir));
+    deltas.scale_ = adapter.config.alpha / adapter.config.rank;
+    for (const std::string& module : adapter.modules) deltas.unused_.insert(module + ".weight");
+    deltas.tensors_ = std::move(adapter.tensors);
     return deltas;
   }
 
@@ -66,18 +61,27 @@ class Deltas {
   Status AddTo(const std::string& name, torch::Tensor& weight) {
     if (unused_.erase(name) == 0) return absl::OkStatus();
     const std::string module = StrCat(kPrefix, name.substr(0, name.size() - std::string_view(".weight").size()));
-    const TensorInfo* a = file_->Find(StrCat(module, kSuffixA));
-    const TensorInfo* b = file_->Find(StrCat(module, kSuffixB));
-    if (b == nullptr) return absl::InvalidArgumentError(StrCat("the adapter has no ", module, kSuffixB));
+    const TensorInfo* a = tensors_->Find(module + ".lora_A.weight");
+    const TensorInfo* b = tensors_->Find(module + ".lora_B.weight");
+    FT_CHECK(a != nullptr && b != nullptr) << module;  // OpenAdapter has seen both.
     if (weight.dim() != 2 || a->shape.size() != 2 || b->shape.size() != 2 || a->shape[1] != weight.size(1) ||
         b->shape[0] != weight.size(0) || a->shape[0] != b->shape[1]) {
       return absl::InvalidArgumentError(StrCat("the adapter's shapes do not fit ", name, ": it belongs to another model"));
     }
-    ASSIGN_OR_RETURN(const torch::Tensor lora_a, ReadF32(*file_, *a));
-    ASSIGN_OR_RETURN(const torch::Tensor lora_b, ReadF32(*file_, *b));
+    ASSIGN_OR_RETURN(const torch::Tensor lora_a, ReadF32(*tensors_, *a));
+    ASSIGN_OR_RETURN(const torch::Tensor lora_b, ReadF32(*tensors_, *b));
     weight.add_(torch::matmul(lora_b, lora_a), scale_);
     ++merged_;
     return absl::OkStatus();
+  }
+
+  // A tied head may be stored, but nobody reads it.
+  Status CheckHead(const nlohmann::json& config) const {
+    const auto tied = config.find("tie_word_embeddings");
+    if (!unused_.contains("lm_head.weight") || tied == config.end() || *tied != true) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        "the adapter changes lm_head, which this model has in common with its embedding "
+        "(tie_word_embeddings) and which cannot be changed alone: merge it with PEFT");
   }
 
   Status AllUsed() const {
@@ -88,7 +92,7 @@ class Deltas {
   int merged() const { return merged_; }
 
  private:
-  std::unique_ptr<weights::SafetensorsFile> file_;
+  std::unique_ptr<weights::TensorSource> tensors_;
   double scale_ = 1;
   std::set<std::string> unused_;
   int merged_ = 0;
@@ -113,25 +117,28 @@ bool IsProjection(const TensorInfo& info) {
   return info.shape.size() == 2 && info.name.find(".layers.") != std::string::npos;
 }
 
+// The widest type among weights: what a config.json that has one type for all must say.
+DType Widest(DType a, DType b) { return a == b ? a : DType::kF32; }
+
+const char* TorchName(DType dtype) {
+  if (dtype == DType::kBF16) return "bfloat16";
+  return dtype == DType::kF16 ? "float16" : "float32";
+}
+
 class ModelWriter {
  public:
   ModelWriter(const WriteModelOptions& options, const weights::TensorSource& source, Deltas deltas)
       : options_(options), source_(source), deltas_(std::move(deltas)) {}
 
   StatusOr<WrittenModel> Write(const fs::path& path) {
+    WrittenModel written{.remarks = source_.remarks()};
+    RETURN_IF_ERROR(PlanAll(written));
     std::vector<TensorInfo> infos;
-    for (const TensorInfo& info : source_.tensors()) {
-      if (!IsFloat(info.dtype) || info.name.find("rotary_emb.inv_freq") != std::string::npos) continue;
-      TensorInfo& out = infos.emplace_back(info);
-      ASSIGN_OR_RETURN(out.dtype, OutputType(options_.dtype, info.dtype));
-      stored_.push_back(&info);
-    }
+    for (const Planned& planned : plan_) infos.push_back(planned.out);
     ASSIGN_OR_RETURN(weights::SafetensorsWriter writer,
                      weights::SafetensorsWriter::Create(path, infos, {{"format", "pt"}}));
-    WrittenModel written;
-    for (size_t i = 0; i < infos.size(); ++i) {
-      ASSIGN_OR_RETURN(torch::Tensor tensor, Value(*stored_[i]));
-      tensor = Rounded(tensor, infos[i].dtype);
+    for (const Planned& planned : plan_) {
+      ASSIGN_OR_RETURN(const torch::Tensor tensor, Value(planned));
       RETURN_IF_ERROR(writer.Append({static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}));
       written.bytes += static_cast<int64_t>(tensor.nbytes());
     }
@@ -142,28 +149,131 @@ class ModelWriter {
   }
 
  private:
-  StatusOr<torch::Tensor> Value(const TensorInfo& info) {
-    ASSIGN_OR_RETURN(torch::Tensor tensor, ReadF32(source_, info));
-    if (options_.dequantised && IsProjection(info)) tensor = ops::DequantiseNf4(ops::QuantiseNf4(tensor), torch::kFloat32);
+  enum class Kind { kWeight, kBnb4, kAsItIs };
+  struct Planned {
+    const TensorInfo* stored;
+    TensorInfo out;
+    Kind kind;
+  };
+
+  // Every tensor has a place in the plan, is part of another's, or is refused by name.
+  Status PlanAll(WrittenModel& written) {
+    std::optional<DType> widest;
+    int tables = 0;
+    for (const TensorInfo& info : source_.tensors()) {
+      if (quant::IsBnbCompanion(info.name)) continue;
+      if (info.name.find(".rotary_emb.") != std::string::npos) {
+        ++tables;
+        continue;
+      }
+      ASSIGN_OR_RETURN(const Planned planned, PlanOf(info));
+      if (planned.kind != Kind::kAsItIs)
+        widest = Widest(widest.value_or(planned.out.dtype), planned.out.dtype);
+      plan_.push_back(planned);
+    }
+    if (!widest) return absl::InvalidArgumentError(StrCat(options_.model.string(), " holds no weights"));
+    written.dtype = TorchName(*widest);
+    if (tables > 0)
+      written.remarks.push_back(
+          StrCat(tables, " rotary tables are not written: they follow from config.json"));
+    return absl::OkStatus();
+  }
+
+  StatusOr<Planned> PlanOf(const TensorInfo& info) {
+    Planned planned{&info, info, Kind::kWeight};
+    if (quant::IsBnb4(source_, info.name)) {
+      planned.kind = Kind::kBnb4;
+      ASSIGN_OR_RETURN(planned.out.shape, quant::BnbShape(source_, info.name));
+      ASSIGN_OR_RETURN(planned.out.dtype, OutputType(options_.dtype, DType::kQ4_0));
+      return planned;
+    }
+    if (const std::string_view packing = weights::PackingOf(info); !packing.empty()) {
+      return absl::UnimplementedError(StrCat(options_.model.string(), ": tensor ", info.name,
+                                             " is stored as ", packing, ", which is not read by this version",
+                                             weights::TakeUnquantised()));
+    }
+    if (IsFloat(info.dtype)) {
+      ASSIGN_OR_RETURN(planned.out.dtype, OutputType(options_.dtype, info.dtype));
+      return planned;
+    }
+    if (info.name.ends_with(".weight") || info.name.ends_with(".bias")) {
+      return absl::UnimplementedError(StrCat(options_.model.string(), ": tensor ", info.name, " has type ",
+                                             Name(info.dtype), ", which holds no floating-point weights",
+                                             weights::TakeUnquantised()));
+    }
+    planned.kind = Kind::kAsItIs;
+    return planned;
+  }
+
+  StatusOr<torch::Tensor> Value(const Planned& planned) {
+    const TensorInfo& info = *planned.stored;
+    if (planned.kind == Kind::kAsItIs) {
+      ASSIGN_OR_RETURN(const uint64_t bytes, weights::StoredBytes(info.dtype, info.elements()));
+      torch::Tensor tensor = torch::empty({static_cast<int64_t>(bytes)}, torch::kUInt8);
+      RETURN_IF_ERROR(source_.ReadBytes(info, {static_cast<std::byte*>(tensor.data_ptr()), bytes}));
+      return tensor;
+    }
+    torch::Tensor tensor;
+    if (planned.kind == Kind::kBnb4) {  // Already what a job sees.
+      ASSIGN_OR_RETURN(tensor, quant::DequantiseBnb(source_, info.name));
+    } else {
+      ASSIGN_OR_RETURN(tensor, ReadF32(source_, info));
+      if (options_.dequantised && IsProjection(info)) {
+        tensor = ops::DequantiseNf4(ops::QuantiseNf4(tensor), torch::kFloat32);
+      }
+    }
     RETURN_IF_ERROR(deltas_.AddTo(info.name, tensor));
-    return tensor;
+    return Rounded(tensor, planned.out.dtype).contiguous();
   }
 
   const WriteModelOptions& options_;
   const weights::TensorSource& source_;
   Deltas deltas_;
-  std::vector<const TensorInfo*> stored_;
+  std::vector<Planned> plan_;
 };
 
-Status WriteSideFiles(const fs::path& model, const fs::path& out) {
-  if (model.extension() == ".gguf") {
-    ASSIGN_OR_RETURN(const auto file, weights::GgufFile::Open(model));
-    ASSIGN_OR_RETURN(const std::string config, weights::GgufConfigJson(*file));
-    return WriteFileDurably(out / "config.json", config);
-  }
+StatusOr<std::string> ConfigOf(const fs::path& model) {
+  if (model.extension() != ".gguf") return ReadFile(model / "config.json", kMaxConfigBytes);
+  ASSIGN_OR_RETURN(const auto file, weights::GgufFile::Open(model));
+  return weights::GgufConfigJson(*file);
+}
+
+// Refuses what config.json says of quantised weights that are not read, and an adapter of a head that is none.
+Status CheckConfig(const fs::path& model, const Deltas& deltas) {
+  ASSIGN_OR_RETURN(const std::string text, ConfigOf(model));
+  const auto shallow = [](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
+    return depth < kMaxConfigDepth;
+  };
+  const nlohmann::json config = nlohmann::json::parse(text, shallow, /*allow_exceptions=*/false);
+  if (!config.is_object())
+    return absl::InvalidArgumentError(StrCat(model.string(), ": config.json is not a JSON object"));
+  RETURN_IF_ERROR(weights::CheckQuantization(config, (model / "config.json").string()));
+  return deltas.CheckHead(config);
+}
+
+// The config with what it says of stored weights made true: plain weights of type `dtype`. The text itself
+// where it is so.
+StatusOr<std::string> TrueConfig(const std::string& text, const fs::path& model, const std::string& dtype) {
+  using Json = nlohmann::ordered_json;
+  const auto shallow = [](int depth, Json::parse_event_t, Json&) { return depth < kMaxConfigDepth; };
+  Json config = Json::parse(text, shallow, /*allow_exceptions=*/false);
+  if (!config.is_object())
+    return absl::InvalidArgumentError(StrCat(model.string(), ": config.json is not a JSON object"));
+  const Json before = config;
+  config.erase("quantization_config");
+  const bool newer = config.contains("dtype");
+  if (newer) config["dtype"] = dtype;
+  if (!newer || config.contains("torch_dtype")) config["torch_dtype"] = dtype;
+  if (config == before) return text;
+  return config.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+Status WriteSideFiles(const fs::path& model, const fs::path& out, const std::string& dtype) {
+  ASSIGN_OR_RETURN(const std::string text, ConfigOf(model));
+  ASSIGN_OR_RETURN(const std::string config, TrueConfig(text, model, dtype));
+  RETURN_IF_ERROR(WriteFileDurably(out / "config.json", config));
+  if (model.extension() == ".gguf") return absl::OkStatus();
   std::error_code error;
-  fs::copy_file(model / "config.json", out / "config.json", error);
-  if (error) return ErrnoStatus("copy", model / "config.json", error.value());
   for (const char* name : kSideFiles) {
     if (!fs::exists(model / name, error)) continue;
     fs::copy_file(model / name, out / name, error);
@@ -180,14 +290,16 @@ StatusOr<WrittenModel> WriteModel(const WriteModelOptions& options) {
     return absl::AlreadyExistsError(StrCat(options.out.string(), " is there already: give a new folder"));
   }
   ASSIGN_OR_RETURN(Deltas deltas, Deltas::Open(options.adapter));
+  RETURN_IF_ERROR(CheckConfig(options.model, deltas));
   ASSIGN_OR_RETURN(const auto source, weights::OpenWeights(options.model));
-  const fs::path out = fs::absolute(options.out).lexically_normal();
+  const fs::path full = fs::absolute(options.out).lexically_normal();
+  const fs::path out = full.has_filename() ? full : full.parent_path();
   const fs::path beside = out.parent_path() / ("." + out.filename().string() + ".tmp");
   fs::remove_all(beside, ignored);
   RETURN_IF_ERROR(MakeDirectories(beside));
   StatusOr<WrittenModel> written = ModelWriter(options, *source, std::move(deltas)).Write(beside / "model.safetensors");
   Status status = written.status();
-  if (status.ok()) status = WriteSideFiles(options.model, beside);
+  if (status.ok()) status = WriteSideFiles(options.model, beside, written->dtype);
   if (status.ok() && ::rename(beside.c_str(), out.c_str()) != 0) status = ErrnoStatus("rename to", out, errno);
   if (!status.ok()) {
     fs::remove_all(beside, ignored);
@@ -196,21 +308,24 @@ StatusOr<WrittenModel> WriteModel(const WriteModelOptions& options) {
   return written;
 }
 
-StatusOr<WrittenModel> WriteTrainedModel(const fs::path& model, const fs::path& out,
+StatusOr<WrittenModel> WriteTrainedModel(const TrainedModelOptions& options,
                                          const std::vector<optim::ParamRef>& parameters) {
+  const fs::path& out = options.out;
   const fs::path beside = out.parent_path() / ("." + out.filename().string() + ".tmp");
   std::error_code ignored;
   fs::remove_all(beside, ignored);
   RETURN_IF_ERROR(MakeDirectories(beside));
   std::vector<weights::TensorData> tensors;
-  WrittenModel written;
+  WrittenModel written{.dtype = TorchName(DType::kF32)};
   for (const optim::ParamRef& p : parameters) {
     tensors.push_back({{p.name, DType::kF32, p.value.sizes().vec()},
                        {static_cast<const std::byte*>(p.value.const_data_ptr()), p.value.nbytes()}});
     written.bytes += static_cast<int64_t>(p.value.nbytes());
   }
-  ASSIGN_OR_RETURN(written.sha256, weights::WriteSafetensors(beside / "model.safetensors", tensors, {{"format", "pt"}}));
-  RETURN_IF_ERROR(WriteSideFiles(model, beside));
+  ASSIGN_OR_RETURN(written.sha256, weights::WriteSafetensors(beside / "model.safetensors", tensors,
+                                                             {{"format", "pt"}}, options.progress));
+  RETURN_IF_ERROR(WriteSideFiles(options.model, beside, written.dtype));
+  RETURN_IF_ERROR(WriteTextConfig(beside, options.text));
   fs::remove_all(out, ignored);
   if (::rename(beside.c_str(), out.c_str()) != 0) return ErrnoStatus("rename to", out, errno);
   RETURN_IF_ERROR(SyncDirectory(out.parent_path()));

@@ -8,6 +8,7 @@
 
 #include "nlohmann/json.hpp"
 #include "worker/rank/answerer.h"
+#include "worker/rank/base.h"
 #include "worker/rank/flags.h"
 #include "worker/rank/load_model.h"
 #include "worker/rank/settings.h"
@@ -16,12 +17,14 @@ namespace ft::rank {
 namespace {
 
 constexpr const char* kUsage =
-    "usage: ft-rank chat --model DIR [--adapter DIR] [--prompt TEXT]... [--system TEXT]\n"
+    "usage: ft-rank chat [--model DIR] [--adapter DIR] [--prompt TEXT]... [--system TEXT]\n"
     "                    [--max-new-tokens N] [--temperature X] [--top-k K] [--top-p P]\n"
-    "                    [--seed S] [--dtype auto|bf16|fp16|fp32] [--template NAME] [--threads N] [--json]\n"
+    "                    [--seed S] [--dtype auto|bf16|fp16|fp32] [--base auto|stored|dequantised]\n"
+    "                    [--template NAME] [--threads N] [--json]\n"
     "Without --prompt it reads lines from standard input: an answer to each, /reset\n"
     "forgets what was said, /exit leaves. --temperature 0 (the default) always takes\n"
-    "the most probable word. --json prints {prompt, answer, tokens} a line.\n";
+    "the most probable word. --base says which values the base model has: auto is those of\n"
+    "the training, in 4 bits (NF4) for qlora. --json prints {prompt, answer, tokens} a line.\n";
 
 // A model ready to answer, and what was said so far.
 class Talk {
@@ -51,18 +54,19 @@ Status ReadOptions(const Flags& flags, generate::GenerateOptions& options) {
 
 StatusOr<std::unique_ptr<Talk>> Talk::Open(const Flags& flags) {
   auto talk = std::make_unique<Talk>();
-  checkpoint::TextConfig text;
-  if (flags.Has("adapter")) {
-    ASSIGN_OR_RETURN(text, checkpoint::ReadTextConfig(flags.Get("adapter")));
-  }
-  text.template_name = flags.Get("template", text.template_name);
+  ASSIGN_OR_RETURN(Trained trained, ResolveTrained(flags.Get("model"), flags.Get("adapter")));
+  ASSIGN_OR_RETURN(const Base base, BaseOf(flags, trained));
+  trained.text.template_name = flags.Get("template", trained.text.template_name);
   generate::GenerateOptions options;
   RETURN_IF_ERROR(ReadOptions(flags, options));
-  ASSIGN_OR_RETURN(talk->answerer_, Answerer::Open(flags.Get("model"), text, std::move(options)));
-  talk->system_ = flags.Get("system", text.system);
+  ASSIGN_OR_RETURN(talk->answerer_, Answerer::Open(trained.model, trained.text, std::move(options)));
+  talk->system_ = flags.Get("system", trained.text.system);
   const run::ModelOptions model_options{.dtype = ResolvedDtype({.dtype = flags.Get("dtype", "auto")}),
-                                        .nf4_base = text.method == "qlora"};
-  ASSIGN_OR_RETURN(talk->model_, LoadTrained(flags.Get("model"), flags.Get("adapter"), model_options));
+                                        .nf4_base = base == Base::kDequantised};
+  ASSIGN_OR_RETURN(talk->model_, LoadTrained(trained, model_options));
+  TellRemarks("chat", talk->model_->remarks());
+  // What else answers with this adapter answers alike only over the same base.
+  if (!trained.whole()) TellRemarks("chat", {BaseSentence(base, trained)});
   return talk;
 }
 
@@ -121,13 +125,14 @@ Status Chat(const Flags& flags) {
 }  // namespace
 
 int ChatVerb(const std::vector<std::string>& arguments) {
-  const StatusOr<Flags> flags = Flags::Parse(
-      arguments,
-      {"model", "adapter", "attempt", "prompt", "system", "max-new-tokens", "temperature", "top-k", "top-p", "seed",
-       "dtype", "template", "threads"},
-      {"json", "help"});
+  const StatusOr<Flags> flags =
+      Flags::Parse(arguments,
+                   {"model", "adapter", "attempt", "prompt", "system", "max-new-tokens", "temperature",
+                    "top-k", "top-p", "seed", "dtype", "base", "template", "threads"},
+                   {"json", "help"});
   if (!flags.ok()) return Complain("chat", flags.status());
-  if (flags->Has("help") || !flags->Has("model") || !flags->positional().empty()) {
+  const bool named = flags->Has("model") || flags->Has("adapter");
+  if (flags->Has("help") || !named || !flags->positional().empty()) {
     std::fputs(kUsage, flags->Has("help") ? stdout : stderr);
     return flags->Has("help") ? 0 : 2;
   }

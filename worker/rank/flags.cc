@@ -61,4 +61,9 @@ int Complain(const char* verb, const Status& status) {
   return absl::IsInvalidArgument(status) ? 2 : 1;
 }
 
+void TellRemarks(const char* verb, const std::vector<std::string>& remarks) {
+  for (const std::string& remark : remarks)
+    std::fprintf(stderr, "ft-rank %s: note: %s\n", verb, remark.c_str());
+}
+
 }  // namespace ft::rank

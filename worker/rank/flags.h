@@ -31,4 +31,7 @@ class Flags {
 // Prints "ft-rank VERB: message" and gives the exit status: 2 for wrong arguments, 1 otherwise.
 int Complain(const char* verb, const Status& status);
 
+// Prints each as "ft-rank VERB: note: remark" on standard error.
+void TellRemarks(const char* verb, const std::vector<std::string>& remarks);
+
 }  // namespace ft::rank

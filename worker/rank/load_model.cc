@@ -1,12 +1,11 @@
 #include "worker/rank/load_model.h"
 
-#include <algorithm>
+#include <system_error>
 
 #include "core/base/file.h"
-#include "worker/checkpoint/adapter.h"
 #include "worker/model/family.h"
 #include "worker/weights/gguf.h"
-#include "worker/weights/safetensors.h"
+#include "worker/weights/tensor_source.h"
 
 namespace ft::rank {
 namespace {
@@ -15,7 +14,54 @@ namespace fs = std::filesystem;
 
 constexpr uint64_t kMaxConfigBytes = 4 << 20;
 
+bool IsThere(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(path, error);
+}
+
+// "meta-llama/Llama-2-7b-hf": two parts and nothing that begins a path.
+bool LooksLikeHubName(const std::string& name) {
+  const size_t slash = name.find('/');
+  return slash != std::string::npos && slash > 0 && slash + 1 < name.size() &&
+         name.find('/', slash + 1) == std::string::npos && name[0] != '.' && name[0] != '~';
+}
+
+// Why a base that is not there is not there, and what to do.
+Status NoBase(const std::string& model, const std::string& adapter, bool named_by_adapter) {
+  if (!named_by_adapter)
+    return absl::NotFoundError(StrCat("there is no model at ", model, ": give its folder with --model DIR"));
+  return absl::NotFoundError(
+      StrCat(adapter, ": adapter_config.json names ", model, " as its base, ",
+             LooksLikeHubName(model) ? "which is a name on a model hub" : "where there is nothing",
+             ": download that model and give its folder with --model DIR"));
+}
+
 }  // namespace
+
+StatusOr<Trained> ResolveTrained(const std::string& model, const std::string& adapter) {
+  Trained trained{.model = model};
+  if (!adapter.empty() && IsThere(fs::path(adapter) / "config.json") &&
+      !IsThere(fs::path(adapter) / "adapter_config.json")) {
+    trained.model = adapter;
+  } else if (!adapter.empty()) {
+    trained.adapter = adapter;
+    ASSIGN_OR_RETURN(const adapt::PeftConfig config, checkpoint::ReadAdapterConfig(trained.adapter));
+    if (model.empty()) trained.model = config.base_model;
+    if (trained.model.empty()) {
+      return absl::InvalidArgumentError(
+          StrCat(adapter, ": adapter_config.json names no base: give its folder with --model DIR"));
+    }
+    if (!IsThere(trained.model))
+      return NoBase(trained.model.string(), adapter, trained.model == config.base_model);
+  }
+  if (!IsThere(trained.model)) return NoBase(trained.model.string(), adapter, false);
+  std::error_code error;
+  const fs::path told = trained.whole() ? trained.model : trained.adapter;
+  if (fs::is_directory(told, error)) {
+    ASSIGN_OR_RETURN(trained.text, checkpoint::ReadTextConfig(told));
+  }
+  return trained;
+}
 
 StatusOr<model::DecoderConfig> ReadModelConfig(const fs::path& model) {
   if (model.extension() == ".gguf") {
@@ -34,19 +80,17 @@ StatusOr<std::unique_ptr<run::LanguageModel>> LoadModel(const fs::path& model, c
   return run::LanguageModel::Load(config, *source, options);
 }
 
-StatusOr<std::unique_ptr<run::LanguageModel>> LoadTrained(const fs::path& model, const fs::path& trained,
-                                                          run::ModelOptions options) {
-  if (trained.empty()) return LoadModel(model, options);
-  if (fs::exists(trained / "config.json")) return LoadModel(trained, options);
-  ASSIGN_OR_RETURN(const adapt::PeftConfig config, checkpoint::ReadAdapterConfig(trained));
+StatusOr<std::unique_ptr<run::LanguageModel>> LoadTrained(const Trained& trained, run::ModelOptions options) {
+  if (trained.whole()) return LoadModel(trained.model, options);
+  ASSIGN_OR_RETURN(const checkpoint::StoredAdapter adapter, checkpoint::OpenAdapter(trained.adapter));
   options.attach_adapter = true;
-  options.rank = config.rank;
-  options.alpha = config.alpha;
-  options.targets = config.targets;
-  std::replace(options.targets.begin(), options.targets.end(), std::string("all-linear"), std::string("all_linear"));
-  ASSIGN_OR_RETURN(std::unique_ptr<run::LanguageModel> loaded, LoadModel(model, options));
-  ASSIGN_OR_RETURN(const auto file, weights::SafetensorsFile::Open(trained / "adapter_model.safetensors"));
-  RETURN_IF_ERROR(loaded->LoadParameters(*file));
+  options.rank = adapter.config.rank;
+  options.alpha = adapter.config.alpha;
+  options.targets = adapter.modules;
+  ASSIGN_OR_RETURN(std::unique_ptr<run::LanguageModel> loaded, LoadModel(trained.model, options));
+  const Status taken = loaded->LoadParameters(*adapter.tensors);
+  if (!taken.ok())
+    return WithContext(taken, StrCat(trained.adapter.string(), " does not fit ", trained.model.string()));
   return loaded;
 }
 

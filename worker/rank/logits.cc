@@ -33,9 +33,11 @@ StatusOr<std::vector<std::vector<int64_t>>> ReadTokens(const std::string& path) 
 Status WriteLogits(const Flags& flags) {
   FixNumerics(static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN)));
   ASSIGN_OR_RETURN(const auto rows, ReadTokens(flags.Get("tokens")));
+  ASSIGN_OR_RETURN(const Trained trained, ResolveTrained(flags.Get("model"), flags.Get("adapter")));
   ASSIGN_OR_RETURN(const auto model,
-                   LoadTrained(flags.Get("model"), flags.Get("adapter"),
-                               {.dtype = flags.Get("dtype", "fp32"), .nf4_base = flags.Get("base", "stored") == "nf4"}));
+                   LoadTrained(trained, {.dtype = flags.Get("dtype", "fp32"),
+                                         .nf4_base = flags.Get("base", "stored") == "nf4"}));
+  TellRemarks("logits", model->remarks());
   std::vector<torch::Tensor> logits;
   for (const std::vector<int64_t>& row : rows) {
     const auto length = static_cast<int64_t>(row.size());

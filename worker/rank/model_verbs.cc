@@ -1,13 +1,14 @@
 #include "worker/rank/model_verbs.h"
 
-
 #include <filesystem>
 
 #include "absl/strings/str_format.h"
 #include "core/base/file.h"
+#include "nlohmann/json.hpp"
 #include "worker/checkpoint/adapter.h"
 #include "worker/checkpoint/write_model.h"
 #include "worker/prepare/model_files.h"
+#include "worker/rank/base.h"
 #include "worker/rank/flags.h"
 
 namespace ft::rank {
@@ -15,35 +16,131 @@ namespace {
 
 namespace fs = std::filesystem;
 
-StatusOr<bool> WantsDequantised(const Flags& flags) {
-  const std::string base = flags.Get("base", "stored");
-  if (base == "stored" || base == "dequantised") return base == "dequantised";
-  return absl::InvalidArgumentError(StrCat("--base '", base, "' is none of: stored, dequantised"));
-}
+constexpr uint64_t kMaxConfigBytes = 1 << 20;
 
 // The model, and with it the tokenizer where that lies inside the model's file.
-StatusOr<checkpoint::WrittenModel> WriteWhole(const checkpoint::WriteModelOptions& options) {
-  ASSIGN_OR_RETURN(const checkpoint::WrittenModel written, checkpoint::WriteModel(options));
+StatusOr<checkpoint::WrittenModel> WriteWhole(const char* verb,
+                                              const checkpoint::WriteModelOptions& options) {
+  ASSIGN_OR_RETURN(checkpoint::WrittenModel written, checkpoint::WriteModel(options));
   if (options.model.extension() == ".gguf") RETURN_IF_ERROR(prepare::WriteTokenizerFiles(options.model, options.out));
+  TellRemarks(verb, written.remarks);
   return written;
 }
 
 Status Convert(const Flags& flags) {
   const checkpoint::WriteModelOptions options{.model = flags.positional()[0], .out = flags.positional()[1],
                                               .dtype = flags.Get("dtype", "auto")};
-  ASSIGN_OR_RETURN(const checkpoint::WrittenModel written, WriteWhole(options));
-  absl::PrintF("%s: %d bytes of weights, sha256 %s\n", options.out.string(), written.bytes, written.sha256);
+  ASSIGN_OR_RETURN(const checkpoint::WrittenModel written, WriteWhole("convert", options));
+  absl::PrintF("%s: %d bytes of weights in %s, sha256 %s\n", options.out.string(), written.bytes,
+               written.dtype, written.sha256);
   return absl::OkStatus();
 }
 
+// A full fine-tuning has changed the weights themselves: there is nothing to put together.
+Status RefuseBaseOfWhole(const Flags& flags, const Trained& trained) {
+  if (!flags.Has("base")) return absl::OkStatus();
+  return absl::InvalidArgumentError(StrCat("--base has no meaning for ", trained.model.string(),
+                                           ": a full fine-tuning leaves a whole model, which needs no base"));
+}
+
+// So that chat renders a merged model's text as training did.
+Status KeepText(const Trained& trained, const fs::path& out) {
+  return trained.text.method.empty() ? absl::OkStatus() : checkpoint::WriteTextConfig(out, trained.text);
+}
+
 Status Merge(const Flags& flags) {
-  ASSIGN_OR_RETURN(const bool dequantised, WantsDequantised(flags));
-  const checkpoint::WriteModelOptions options{.model = flags.Get("model"), .adapter = flags.Get("adapter"),
-                                              .out = flags.Get("out"), .dtype = flags.Get("dtype", "auto"),
-                                              .dequantised = dequantised};
-  ASSIGN_OR_RETURN(const checkpoint::WrittenModel written, WriteWhole(options));
-  absl::PrintF("%s: the adapter changed %d weights; %d bytes, sha256 %s\n", options.out.string(), written.merged,
-             written.bytes, written.sha256);
+  ASSIGN_OR_RETURN(const Trained trained, ResolveTrained(flags.Get("model"), flags.Get("adapter")));
+  if (trained.whole()) RETURN_IF_ERROR(RefuseBaseOfWhole(flags, trained));
+  ASSIGN_OR_RETURN(const Base base, BaseOf(flags, trained));
+  const checkpoint::WriteModelOptions options{.model = trained.model,
+                                              .adapter = trained.adapter,
+                                              .out = flags.Get("out"),
+                                              .dtype = flags.Get("dtype", "auto"),
+                                              .dequantised = base == Base::kDequantised};
+  ASSIGN_OR_RETURN(const checkpoint::WrittenModel written, WriteWhole("merge", options));
+  RETURN_IF_ERROR(KeepText(trained, options.out));
+  if (trained.whole()) {
+    absl::PrintF("%s: the model of a full fine-tuning as it is; %d bytes in %s, sha256 %s\n",
+                 options.out.string(), written.bytes, written.dtype, written.sha256);
+    return absl::OkStatus();
+  }
+  absl::PrintF("%s: the adapter changed %d weights; %d bytes in %s, sha256 %s\n%s\n", options.out.string(),
+               written.merged, written.bytes, written.dtype, written.sha256, BaseSentence(base, trained));
+  if (written.dtype != "float32") {
+    absl::PrintF("the sums are rounded to %s: --dtype fp32 keeps every bit\n", written.dtype);
+  }
+  return absl::OkStatus();
+}
+
+Status CopyFiles(const fs::path& from, const fs::path& to, const std::vector<std::string>& names) {
+  std::error_code error;
+  for (const std::string& name : names) {
+    if (!fs::exists(from / name, error)) continue;
+    fs::copy_file(from / name, to / name, error);
+    if (error) return ErrnoStatus("copy", from / name, error.value());
+  }
+  return absl::OkStatus();
+}
+
+// All files of the folder that a full fine-tuning left.
+Status ExportWhole(const Trained& trained, const fs::path& out) {
+  RETURN_IF_ERROR(MakeDirectories(out));
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator entry(trained.model, error), end; !error && entry != end;
+       entry.increment(error)) {
+    std::error_code ignored;
+    if (entry->is_regular_file(ignored)) names.push_back(entry->path().filename().string());
+  }
+  if (error) return ErrnoStatus("list", trained.model, error.value());
+  RETURN_IF_ERROR(CopyFiles(trained.model, out, names));
+  absl::PrintF("%s: the whole model, as a full fine-tuning leaves it; transformers reads it\n", out.string());
+  return absl::OkStatus();
+}
+
+// AutoPeftModel loads the base by what adapter_config.json names: the base that is written beside, by its
+// whole path.
+Status NameBase(const fs::path& adapter_dir, const fs::path& base) {
+  const fs::path path = adapter_dir / "adapter_config.json";
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxConfigBytes));
+  nlohmann::ordered_json config = nlohmann::ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!config.is_object()) return absl::InvalidArgumentError(StrCat(path.string(), " is not a JSON object"));
+  config["base_model_name_or_path"] = fs::absolute(base).lexically_normal().string();
+  return WriteFileDurably(
+      path, config.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+}
+
+// What AutoPeftModel will make of the base that the adapter names.
+void TellBase(const Trained& trained) {
+  const std::string base = trained.model.string();
+  if (base.empty()) return;
+  if (trained.model.extension() == ".gguf") {
+    absl::PrintF(
+        "its base %s is a GGUF file, which PEFT does not read: --base auto writes a base that it loads, or "
+        "give it the "
+        "folder that `ftctl convert %s DIR` makes\n",
+        base, base);
+  } else if (trained.text.method == "qlora") {
+    absl::PrintF(
+        "trained over %s in 4 bits (NF4): PEFT loads it as stored, and answers may differ; --base auto "
+        "writes the base "
+        "of the training beside the adapter\n",
+        base);
+  } else {
+    absl::PrintF("%s\n", BaseSentence(Base::kStored, trained));
+  }
+}
+
+// The base beside an exported adapter, which then names it.
+Status ExportBase(Base base, const Trained& trained, const fs::path& out) {
+  ASSIGN_OR_RETURN(const checkpoint::WrittenModel written,
+                   WriteWhole("export", {.model = trained.model,
+                                         .out = out / "base",
+                                         .dtype = "fp32",
+                                         .dequantised = base == Base::kDequantised}));
+  RETURN_IF_ERROR(NameBase(out, out / "base"));
+  absl::PrintF("%s: the base model in fp32, sha256 %s\n%s\n", (out / "base").string(), written.sha256,
+               BaseSentence(base, trained));
   return absl::OkStatus();
 }
 
@@ -51,20 +148,25 @@ Status Export(const Flags& flags) {
   const fs::path adapter = flags.Get("adapter"), out = flags.Get("out");
   std::error_code error;
   if (fs::exists(out, error)) return absl::AlreadyExistsError(StrCat(out.string(), " is there already: give a new folder"));
-  RETURN_IF_ERROR(checkpoint::ReadAdapterConfig(adapter).status());
-  RETURN_IF_ERROR(MakeDirectories(out));
-  for (const char* name : {"adapter_config.json", "adapter_model.safetensors", "finetuned.json"}) {
-    if (!fs::exists(adapter / name, error)) continue;
-    fs::copy_file(adapter / name, out / name, error);
-    if (error) return ErrnoStatus("copy", adapter / name, error.value());
+  if (!fs::exists(adapter / "adapter_config.json", error) && fs::exists(adapter / "config.json", error)) {
+    const Trained whole{.model = adapter};
+    RETURN_IF_ERROR(RefuseBaseOfWhole(flags, whole));
+    return ExportWhole(whole, out);
   }
+  ASSIGN_OR_RETURN(const adapt::PeftConfig config, checkpoint::ReadAdapterConfig(adapter));
+  Trained trained{.model = config.base_model, .adapter = adapter};
+  ASSIGN_OR_RETURN(trained.text, checkpoint::ReadTextConfig(adapter));
+  if (flags.Has("base")) {
+    ASSIGN_OR_RETURN(trained, ResolveTrained(flags.Get("model"), flags.Get("adapter")));
+  }
+  ASSIGN_OR_RETURN(const Base base, BaseOf(flags, trained));
+  RETURN_IF_ERROR(MakeDirectories(out));
+  RETURN_IF_ERROR(
+      CopyFiles(adapter, out,
+                {"adapter_config.json", "adapter_model.safetensors", "adapter_model.bin", "finetuned.json"}));
   absl::PrintF("%s: the adapter, as PEFT reads it\n", out.string());
-  if (!flags.Has("base")) return absl::OkStatus();
-  if (!flags.Has("model")) return absl::InvalidArgumentError("--base needs --model DIR");
-  ASSIGN_OR_RETURN(const bool dequantised, WantsDequantised(flags));
-  ASSIGN_OR_RETURN(const checkpoint::WrittenModel written,
-                   WriteWhole({.model = flags.Get("model"), .out = out / "base", .dtype = "fp32", .dequantised = dequantised}));
-  absl::PrintF("%s: the base model in fp32, sha256 %s\n", (out / "base").string(), written.sha256);
+  if (flags.Has("base")) return ExportBase(base, trained, out);
+  TellBase(trained);
   return absl::OkStatus();
 }
 
@@ -91,14 +193,17 @@ int ConvertVerb(const std::vector<std::string>& arguments) {
 
 int MergeVerb(const std::vector<std::string>& arguments) {
   const StatusOr<Flags> flags = Flags::Parse(arguments, {"model", "adapter", "attempt", "out", "dtype", "base"}, {"help"});
-  const bool complete = flags.ok() && flags->Has("model") && flags->Has("adapter") && flags->Has("out") && flags->positional().empty();
-  return RunVerb("merge", "--model M --adapter A --out DIR [--dtype D] [--base stored|dequantised]", flags, complete, Merge);
+  const bool complete =
+      flags.ok() && flags->Has("adapter") && flags->Has("out") && flags->positional().empty();
+  return RunVerb("merge", "[--model M] --adapter A --out DIR [--dtype D] [--base auto|stored|dequantised]",
+                 flags, complete, Merge);
 }
 
 int ExportVerb(const std::vector<std::string>& arguments) {
   const StatusOr<Flags> flags = Flags::Parse(arguments, {"model", "adapter", "attempt", "out", "base"}, {"help"});
   const bool complete = flags.ok() && flags->Has("adapter") && flags->Has("out") && flags->positional().empty();
-  return RunVerb("export", "--adapter A --out DIR [--model M --base stored|dequantised]", flags, complete, Export);
+  return RunVerb("export", "--adapter A --out DIR [--model M] [--base auto|stored|dequantised]", flags,
+                 complete, Export);
 }
 
 }  // namespace ft::rank

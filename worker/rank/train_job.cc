@@ -1,6 +1,7 @@
 #include "worker/rank/train_job.h"
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <set>
 #include <vector>
@@ -12,10 +13,12 @@
 #include "worker/checkpoint/checkpoint.h"
 #include "worker/checkpoint/share.h"
 #include "worker/checkpoint/write_model.h"
+#include "worker/prepare/model_files.h"
 #include "worker/rank/answerer.h"
 #include "worker/rank/load_model.h"
 #include "worker/rank/meet.h"
 #include "worker/rank/settings.h"
+#include "worker/train/learning.h"
 #include "worker/train/trainer.h"
 #include "worker/weights/model_digest.h"
 
@@ -64,7 +67,9 @@ class TrainRun {
   std::optional<Trouble> Evaluate();
   std::optional<Trouble> AnswerPrompts();
   records::Result Finish();
+  std::function<void(int64_t)> Progress(const char* phase);  // Beats of a file that is being written.
   StatusOr<std::string> WriteOutput();  // SHA-256 of the weights' file.
+  StatusOr<std::string> WriteModel();   // Of a full fine-tuning.
   Status WritePlan();
 
   const Attempt& attempt_;
@@ -79,6 +84,7 @@ class TrainRun {
   std::unique_ptr<Answerer> answerer_;  // Of rank 0, when there are prompts to answer.
   std::optional<records::FrameWriter> ledger_;
   checkpoint::Identity identity_;
+  train::Learning learning_;     // Of this attempt's steps.
   int64_t step_ = 0;             // Completed.
   int64_t checkpoint_step_ = 0;  // Of the newest checkpoint.
   bool stopped_ = false;
@@ -166,6 +172,7 @@ std::optional<Trouble> TrainRun::Restore() {
     checkpoint_step_ = step_;
   }
   if (leads()) {
+    for (const std::string& remark : model_->remarks()) reporter_.Note("INFO", "MODEL_FILES", remark);
     if (spec_.model.dtype == "fp16") {
       reporter_.Note("INFO", "FP16_IN_FP32", "model.dtype fp16 on CPU: products are computed in fp32 over weights rounded to fp16");
     }
@@ -214,8 +221,10 @@ StatusOr<Control::Wishes> TrainRun::AgreeOnWishes() {
 
 std::optional<Trouble> TrainRun::OneStep() {
   StatusOr<train::StepOutcome> outcome = trainer_->RunStep(step_ + 1);
-  if (!outcome.ok()) return Trouble{ClassOf(outcome.status(), "NAN_LOSS"), outcome.status()};
+  if (!outcome.ok())
+    return Trouble{ClassOf(outcome.status(), ClassOfStep(outcome.status())), outcome.status()};
   ++step_;
+  learning_.Add(outcome->record.loss);
   if (leads()) {
     if (std::optional<Trouble> trouble = WriteStep(*std::move(outcome))) return trouble;
   }
@@ -240,8 +249,11 @@ std::optional<Trouble> TrainRun::SaveCheckpoint() {
   checkpoint_step_ = step_;
   if (!leads()) return std::nullopt;
   reporter_.Beat("checkpoint");
-  const StatusOr<checkpoint::Saved> saved =
-      checkpoint::Save(attempt_.run_dir, attempt_.epoch, step_, identity_, StateOf(*trainer_));
+  const StatusOr<checkpoint::Saved> saved = checkpoint::Save({.run_dir = attempt_.run_dir,
+                                                              .epoch = attempt_.epoch,
+                                                              .step = step_,
+                                                              .progress = Progress("checkpoint")},
+                                                             identity_, StateOf(*trainer_));
   if (!saved.ok()) return Trouble{"CHECKPOINT_IO", saved.status()};
   const Status status = reporter_.Write(records::Checkpoint{step_, saved->path, saved->manifest_sha256, saved->size_bytes});
   if (!status.ok()) return Trouble{"CHECKPOINT_IO", status};
@@ -283,20 +295,36 @@ std::vector<std::string> TargetsOf(const std::vector<optim::ParamRef>& parameter
   return {targets.begin(), targets.end()};
 }
 
+std::function<void(int64_t)> TrainRun::Progress(const char* phase) {
+  return [this, phase](int64_t bytes) { reporter_.Wrote(phase, bytes); };
+}
+
+StatusOr<std::string> TrainRun::WriteModel() {
+  const std::filesystem::path model = spec_.model.source, out = attempt_.dir / "adapter";
+  ASSIGN_OR_RETURN(const checkpoint::WrittenModel written,
+                   checkpoint::WriteTrainedModel(
+                       {.model = model, .out = out, .text = TextOf(spec_), .progress = Progress("write")},
+                       model_->parameters()));
+  // A .gguf file holds its tokenizer; the result must have one too.
+  if (model.extension() == ".gguf") RETURN_IF_ERROR(prepare::WriteTokenizerFiles(model, out));
+  return written.sha256;
+}
+
 StatusOr<std::string> TrainRun::WriteOutput() {
+  reporter_.Beat("write");
+  if (spec_.method.kind == "full") return WriteModel();
   const auto& parameters = model_->parameters();
-  if (spec_.method.kind == "full") {
-    ASSIGN_OR_RETURN(const checkpoint::WrittenModel written,
-                     checkpoint::WriteTrainedModel(spec_.model.source, attempt_.dir / "adapter", parameters));
-    return written.sha256;
-  }
   const adapt::PeftConfig config{.rank = spec_.method.rank,
                                  .alpha = spec_.method.alpha,
                                  .dropout = spec_.method.dropout,
                                  .targets = TargetsOf(parameters),
                                  .base_model = spec_.model.source};
   ASSIGN_OR_RETURN(const checkpoint::WrittenAdapter written,
-                   checkpoint::WriteAdapter(attempt_.dir / "adapter", config, TextOf(spec_), parameters));
+                   checkpoint::WriteAdapter({.dir = attempt_.dir / "adapter",
+                                             .config = config,
+                                             .text = TextOf(spec_),
+                                             .progress = Progress("write")},
+                                            parameters));
   return written.sha256;
 }
 
@@ -305,6 +333,10 @@ records::Result TrainRun::Finish() {
   if (!sha256.ok()) return Failed("CHECKPOINT_IO", sha256.status(), step_);
   StatusOr<std::vector<ledger::LedgerEntry>> entries = ledger::ReadJobLedger(attempt_.run_dir);
   if (!entries.ok()) return Failed("CHECKPOINT_IO", entries.status(), step_);
+  if (const std::string verdict = learning_.Verdict(model_->config().vocabulary, spec_.train.optimizer.lr);
+      !verdict.empty()) {
+    reporter_.Note("WARNING", "NOTHING_LEARNT", verdict);
+  }
   Sha256 ledger_digest;
   for (const ledger::LedgerEntry& entry : *entries) ledger_digest.Update(ledger::Encode(entry) + "\n");
   return {.state = records::ResultState::kSucceeded,

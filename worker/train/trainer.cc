@@ -118,7 +118,8 @@ StatusOr<StepOutcome> Trainer::RunStep(int64_t step) {
   record.step = step;
   CountTokens(micro_batches, record);
   if (record.supervised_tokens == 0) {
-    return absl::FailedPreconditionError(StrCat("step ", step, " has no token that carries loss: check the data's labels"));
+    return absl::InvalidArgumentError(
+        StrCat("step ", step, " has no token that carries loss: check the data's labels"));
   }
   ASSIGN_OR_RETURN(record.loss, SumGradients(micro_batches, step, record.supervised_tokens));
   const double backward_seconds = SecondsSince(start);

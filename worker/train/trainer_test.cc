@@ -94,6 +94,29 @@ void ExpectSameWeights(const Ending& a, const Ending& b) {
   for (const auto& [name, value] : a.weights) EXPECT_TRUE(torch::equal(value, b.weights.at(name))) << name;
 }
 
+// What a rank makes DATA of: a step that fails by its numbers is FAILED_PRECONDITION.
+TEST(TrainerTest, OrdinaryStepWithoutSupervisedTokensIsTheDatasFault) {
+  at::set_num_threads(1);
+  const TempDir dir;
+  data::TokenCacheWriter writer;
+  for (int32_t sample = 0; sample < 4; ++sample) {
+    const std::vector<int32_t> ids = {1, 2, 3 + sample};
+    const std::vector<uint8_t> loss = {0, 0, 0};
+    writer.AddTrain(ids, loss);
+  }
+  const StatusOr<std::string> digest = writer.Write(dir.path());
+  ASSERT_TRUE(digest.ok()) << digest.status();
+  const auto cache = data::TokenCache::Open(dir / StrCat(*digest, ".ftt"), /*verify=*/false);
+  const auto model = run::LanguageModel::Load(run::SmallConfig(), run::RandomWeights(run::SmallConfig()),
+                                              {.method = "lora", .rank = 2});
+  ASSERT_TRUE(cache.ok() && model.ok()) << cache.status() << model.status();
+  const auto comm = comm::Alone();
+  Trainer trainer(Job(1), *cache, **model, *comm, [](std::string_view) {});
+  const Status status = trainer.RunStep(1).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+  EXPECT_NE(Message(status).find("no token that carries loss"), std::string_view::npos);
+}
+
 TEST(TrainerTest, TheNumberOfRanksChangesNoBit) {
   const Ending one = TrainOn(1, Job(1))[0];
   ASSERT_EQ(one.steps.size(), 4u);

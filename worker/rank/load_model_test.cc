@@ -1,0 +1,101 @@
+// What --model and --adapter mean together, and which base an answer is over.
+#include "worker/rank/load_model.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/base/file.h"
+#include "tests/support/temp_dir.h"
+#include "worker/rank/base.h"
+
+namespace ft::rank {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class CasesTrained : public ::testing::Test {
+ protected:
+  CasesTrained() {
+    Put("base/config.json", "{}");
+    Put("whole/config.json", "{}");
+    Put("whole/finetuned.json", R"({"template": "vicuna", "method": "full"})");
+  }
+  void Put(const std::string& name, const std::string& text) {
+    ASSERT_TRUE(MakeDirectories((dir_ / name).parent_path()).ok());
+    ASSERT_TRUE(WriteFileDurably(dir_ / name, text).ok());
+  }
+  void Adapter(const std::string& base, const std::string& method = "") {
+    Put("a/adapter_config.json",
+        StrCat(R"({"r": 2, "lora_alpha": 4, "target_modules": ["q_proj"], "base_model_name_or_path": ")",
+               base, "\"}"));
+    if (!method.empty()) Put("a/finetuned.json", StrCat(R"({"method": ")", method, "\"}"));
+  }
+  std::string At(const std::string& name) { return (dir_ / name).string(); }
+  std::string Refusal(const std::string& model, const std::string& adapter) {
+    return std::string(Message(ResolveTrained(model, adapter).status()));
+  }
+  ft::testing::TempDir dir_;
+};
+
+// 144: a full fine-tuning's result is what is loaded; its base may be gone.
+TEST_F(CasesTrained, AWholeModelNeedsNoBase) {
+  const auto trained = ResolveTrained(At("gone"), At("whole"));
+  ASSERT_TRUE(trained.ok()) << trained.status();
+  EXPECT_EQ(trained->model, dir_ / "whole");
+  EXPECT_TRUE(trained->whole());
+  EXPECT_EQ(trained->text.template_name, "vicuna");
+  EXPECT_EQ(ResolveTrained(At("whole"), "")->text.template_name, "vicuna");
+  EXPECT_EQ(ResolveTrained(At("base"), "")->text.template_name, "model");
+}
+
+// 160
+TEST_F(CasesTrained, ABaseOnAHubIsNamedWithWhatToDo) {
+  Adapter("meta-llama/Llama-2-7b-hf");
+  for (const std::string& model : {std::string(), std::string("meta-llama/Llama-2-7b-hf")}) {
+    EXPECT_THAT(Refusal(model, At("a")), AllOf(HasSubstr("names meta-llama/Llama-2-7b-hf as its base"),
+                                               HasSubstr("a name on a model hub"), HasSubstr("--model DIR")));
+  }
+  const auto given = ResolveTrained(At("base"), At("a"));
+  ASSERT_TRUE(given.ok()) << given.status();
+  EXPECT_EQ(given->model, dir_ / "base");
+  EXPECT_FALSE(given->whole());
+}
+
+TEST_F(CasesTrained, ABaseThatIsNotThereIsNamed) {
+  Adapter(At("moved"));
+  EXPECT_THAT(Refusal("", At("a")), AllOf(HasSubstr("where there is nothing"), HasSubstr("--model DIR")));
+  EXPECT_THAT(Refusal(At("other"), At("a")), HasSubstr(StrCat("there is no model at ", At("other"))));
+  Adapter("");
+  EXPECT_THAT(Refusal("", At("a")), HasSubstr("names no base"));
+  Adapter(At("base"));
+  EXPECT_EQ(ResolveTrained("", At("a"))->model, dir_ / "base");
+}
+
+// An adapter answers alike everywhere only over the base it was trained over.
+TEST_F(CasesTrained, TheBaseIsTheOneOfTheTraining) {
+  const auto base = [&](const std::string& word) {
+    const auto trained = ResolveTrained("", At("a"));
+    EXPECT_TRUE(trained.ok()) << trained.status();
+    const auto flags = Flags::Parse({"--base", word}, {"base"}, {});
+    return *BaseOf(*flags, *trained);
+  };
+  const auto said = [&](Base which) { return BaseSentence(which, *ResolveTrained("", At("a"))); };
+  Adapter(At("base"), "qlora");
+  EXPECT_EQ(base("auto"), Base::kDequantised);
+  EXPECT_EQ(base("stored"), Base::kStored);
+  EXPECT_THAT(said(Base::kDequantised),
+              AllOf(HasSubstr(At("base")), HasSubstr("4 bits (NF4), as in training")));
+  EXPECT_THAT(said(Base::kStored), HasSubstr("as stored, not as in training: answers may differ"));
+  Adapter(At("base"), "lora");
+  EXPECT_EQ(base("auto"), Base::kStored);
+  EXPECT_EQ(base("dequantised"), Base::kDequantised);
+  EXPECT_THAT(said(Base::kStored), HasSubstr("as stored, as in training"));
+  const auto flags = Flags::Parse({"--base", "nf4"}, {"base"}, {});
+  EXPECT_THAT(std::string(Message(BaseOf(*flags, {}).status())),
+              HasSubstr("none of: auto, stored, dequantised"));
+}
+
+}  // namespace
+}  // namespace ft::rank
