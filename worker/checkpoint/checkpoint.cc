@@ -87,10 +87,10 @@ StatusOr<Json> ReadManifest(const fs::path& dir) {
   return manifest;
 }
 
-Status CheckFiles(const fs::path& dir, const Json& manifest) {
+Status CheckFiles(const fs::path& dir, const Json& manifest, const weights::ReadProgress& progress) {
   for (const char* name : {kTrainable, kOptimizer}) {
-    ASSIGN_OR_RETURN(const Digest digest, Sha256OfFile(dir / name));
-    if (StringOf(ObjectOf(ObjectOf(manifest, "files"), name), "sha256") != Hex(digest)) {
+    ASSIGN_OR_RETURN(const std::string digest, weights::FileDigest(dir / name, progress));
+    if (StringOf(ObjectOf(ObjectOf(manifest, "files"), name), "sha256") != digest) {
       return absl::DataLossError(StrCat((dir / name).string(), " differs from its manifest: the checkpoint is damaged"));
     }
   }
@@ -181,7 +181,7 @@ StatusOr<int64_t> Load(const Resume& resume, const Identity& identity, const Sta
   const fs::path dir = resume.run_dir / resume.path;
   ASSIGN_OR_RETURN(const Json manifest, ReadManifest(dir));
   RETURN_IF_ERROR(CheckIdentity(dir, manifest, identity, resume.allow_numeric_change));
-  RETURN_IF_ERROR(CheckFiles(dir, manifest));
+  RETURN_IF_ERROR(CheckFiles(dir, manifest, resume.progress));
   const int64_t step = CountOf(manifest, "step"), optimizer_steps = CountOf(manifest, "optimizer_steps");
   if (step < 0 || optimizer_steps < 0) {
     return absl::DataLossError(StrCat((dir / kManifest).string(), " has no step: the checkpoint is damaged"));
@@ -193,6 +193,7 @@ StatusOr<int64_t> Load(const Resume& resume, const Identity& identity, const Sta
     RETURN_IF_ERROR(ReadInto(*trainable, p.name, p.value));
     RETURN_IF_ERROR(ReadInto(*moments, p.name + ".exp_avg", optimizer.moments()[i].first));
     RETURN_IF_ERROR(ReadInto(*moments, p.name + ".exp_avg_sq", optimizer.moments()[i].second));
+    if (resume.progress) resume.progress();
   }
   optimizer.set_steps(optimizer_steps);
   if (state.loss_scale.enabled()) RETURN_IF_ERROR(RestoreScale(dir, manifest, state.loss_scale));

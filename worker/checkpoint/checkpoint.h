@@ -11,6 +11,7 @@
 #include "core/base/status.h"
 #include "worker/optim/adamw.h"
 #include "worker/optim/loss_scale.h"
+#include "worker/weights/model_digest.h"
 
 namespace ft::checkpoint {
 
@@ -53,6 +54,7 @@ struct Resume {
   std::filesystem::path run_dir;
   std::string path;                 // Relative to the run folder.
   bool allow_numeric_change = false;
+  weights::ReadProgress progress;  // While files are read; may be empty.
 };
 
 // Checks every file against the manifest and the identity, then fills weights, moments and loss scale in place. Returns the

@@ -19,6 +19,25 @@ bool IsThere(const fs::path& path) {
   return fs::exists(path, error);
 }
 
+// A source that tells each read.
+class WatchedSource final : public weights::TensorSource {
+ public:
+  WatchedSource(const weights::TensorSource& source, const weights::ReadProgress& progress)
+      : source_(source), progress_(progress) {
+    for (const std::string& remark : source.remarks()) AddRemark(remark);
+  }
+  const std::vector<weights::TensorInfo>& tensors() const override { return source_.tensors(); }
+  const weights::TensorInfo* Find(std::string_view name) const override { return source_.Find(name); }
+  Status ReadBytes(const weights::TensorInfo& info, std::span<std::byte> out) const override {
+    if (progress_) progress_();
+    return source_.ReadBytes(info, out);
+  }
+
+ private:
+  const weights::TensorSource& source_;
+  const weights::ReadProgress& progress_;
+};
+
 // "meta-llama/Llama-2-7b-hf": two parts and nothing that begins a path.
 bool LooksLikeHubName(const std::string& name) {
   const size_t slash = name.find('/');
@@ -74,10 +93,12 @@ StatusOr<model::DecoderConfig> ReadModelConfig(const fs::path& model) {
   return model::ParseConfig(json, path.string());
 }
 
-StatusOr<std::unique_ptr<run::LanguageModel>> LoadModel(const fs::path& model, const run::ModelOptions& options) {
+StatusOr<std::unique_ptr<run::LanguageModel>> LoadModel(const fs::path& model,
+                                                        const run::ModelOptions& options,
+                                                        const weights::ReadProgress& progress) {
   ASSIGN_OR_RETURN(const model::DecoderConfig config, ReadModelConfig(model));
   ASSIGN_OR_RETURN(const auto source, weights::OpenWeights(model));
-  return run::LanguageModel::Load(config, *source, options);
+  return run::LanguageModel::Load(config, WatchedSource(*source, progress), options);
 }
 
 StatusOr<std::unique_ptr<run::LanguageModel>> LoadTrained(const Trained& trained, run::ModelOptions options) {

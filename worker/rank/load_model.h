@@ -8,6 +8,7 @@
 #include "core/plan/estimate.h"
 #include "worker/checkpoint/adapter.h"
 #include "worker/run/language_model.h"
+#include "worker/weights/model_digest.h"
 
 namespace ft::rank {
 
@@ -25,8 +26,10 @@ struct Trained {
 // `model` may be empty where the adapter's adapter_config.json names its base. INVALID_ARGUMENT or NOT_FOUND
 // say which folder is not there and, when the base is the name of a model hub, to give --model.
 StatusOr<Trained> ResolveTrained(const std::string& model, const std::string& adapter);
+// `progress` is called for each tensor that is read; may be empty.
 StatusOr<std::unique_ptr<run::LanguageModel>> LoadModel(const std::filesystem::path& model,
-                                                        const run::ModelOptions& options);
+                                                        const run::ModelOptions& options,
+                                                        const weights::ReadProgress& progress = nullptr);
 
 // The model as a job left it. The options' adapter fields are filled in from the adapter.
 StatusOr<std::unique_ptr<run::LanguageModel>> LoadTrained(const Trained& trained, run::ModelOptions options);

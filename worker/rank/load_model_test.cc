@@ -97,5 +97,12 @@ TEST_F(CasesTrained, TheBaseIsTheOneOfTheTraining) {
               HasSubstr("none of: auto, stored, dequantised"));
 }
 
+TEST(OrdinaryLoading, GivesASignOfLifeForEachTensor) {
+  int signs = 0;
+  const auto model = LoadModel(fs::path(FT_SOURCE_DIR) / "tests/golden/llama_mha", {}, [&] { ++signs; });
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_GE(signs, 2 * 9 + 3);
+}
+
 }  // namespace
 }  // namespace ft::rank

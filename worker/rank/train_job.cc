@@ -128,9 +128,10 @@ std::optional<Trouble> TrainRun::Load() {
 }
 
 std::optional<Trouble> TrainRun::LoadModelAndTrainer() {
-  StatusOr<std::string> base = weights::ModelDigest(spec_.model.source, attempt_.cache_dir);
+  const auto loading = [this] { reporter_.Beat("load"); };
+  StatusOr<std::string> base = weights::ModelDigest(spec_.model.source, attempt_.cache_dir, loading);
   if (!base.ok()) return Trouble{"CONFIG", base.status()};
-  auto model = LoadModel(spec_.model.source, OptionsOf(spec_));
+  auto model = LoadModel(spec_.model.source, OptionsOf(spec_), loading);
   if (!model.ok()) return Trouble{"CONFIG", model.status()};
   model_ = *std::move(model);
   trainer_ = std::make_unique<train::Trainer>(spec_, *cache_, *model_, *comm_,
@@ -158,7 +159,10 @@ std::optional<Trouble> TrainRun::OpenLeadersFiles() {
 
 std::optional<Trouble> TrainRun::Restore() {
   if (!attempt_.resume_path.empty() && leads()) {
-    const checkpoint::Resume resume{attempt_.run_dir, attempt_.resume_path, spec_.allow_numeric_change};
+    const checkpoint::Resume resume{.run_dir = attempt_.run_dir,
+                                    .path = attempt_.resume_path,
+                                    .allow_numeric_change = spec_.allow_numeric_change,
+                                    .progress = [this] { reporter_.Beat("load"); }};
     const StatusOr<int64_t> step = checkpoint::Load(resume, identity_, StateOf(*trainer_));
     if (!step.ok()) {
       return Trouble{absl::IsFailedPrecondition(step.status()) ? "CONFIG" : "CHECKPOINT_IO", step.status()};

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core/base/file.h"
+#include "core/base/sha256.h"
 #include "tests/support/temp_dir.h"
 
 namespace ft::weights {
@@ -27,6 +28,16 @@ TEST(ModelDigestTest, MissingModelIsNamed) {
   EXPECT_TRUE(absl::IsNotFound(ModelDigest(dir / "none", dir / "cache").status()));
   ASSERT_TRUE(MakeDirectories(dir / "empty").ok());
   EXPECT_TRUE(absl::IsNotFound(ModelDigest(dir / "empty", dir / "cache").status()));
+}
+
+TEST(ModelDigestTest, OrdinaryReadingGivesSignsOfLife) {
+  ft::testing::TempDir dir;
+  ASSERT_TRUE(WriteFileDurably(dir / "model.safetensors", std::string((2 << 20) + 5, 'x')).ok());
+  int signs = 0;
+  const auto digest = ModelDigest(dir.path(), dir / "cache", [&] { ++signs; });
+  ASSERT_TRUE(digest.ok()) << digest.status();
+  EXPECT_EQ(signs, 3);
+  EXPECT_EQ(*FileDigest(dir / "model.safetensors"), Hex(*Sha256OfFile(dir / "model.safetensors")));
 }
 
 }  // namespace
