@@ -9,6 +9,8 @@ namespace ft::data {
 namespace {
 
 constexpr size_t kPieceBytes = size_t{256} << 10;
+constexpr size_t kSampleBytes = size_t{64} << 10;
+constexpr size_t kStretchBytes = size_t{4} << 10;
 
 // Follows UTF-8's rules byte by byte (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF).
 class Utf8Rules {
@@ -50,63 +52,15 @@ class Utf8Rules {
   bool began_long_ = false;
 };
 
-// Follows GB18030's rules: single bytes below 0x80; two bytes 81-FE, 40-7E or 80-FE; four bytes 81-FE, 30-39,
-// 81-FE, 30-39.
-class Gb18030Rules {
- public:
-  bool Accept(unsigned char byte) {
-    const bool lead = byte >= 0x81 && byte <= 0xFE;
-    const bool digit = byte >= 0x30 && byte <= 0x39;
-    switch (place_) {
-      case 0:
-        if (byte < 0x80) return true;
-        place_ = lead ? 1 : 0;
-        first_ = byte;
-        return lead;
-      case 1:
-        if (digit) return Move(2);
-        place_ = 0;
-        if (byte < 0x40 || byte == 0x7F || byte == 0xFF) return false;
-        ++characters_;
-        // Rows 0xA1 to 0xF7 with trail bytes from 0xA1 hold GB 2312: what Chinese text is mostly written
-        // with.
-        if (first_ >= 0xA1 && first_ <= 0xF7 && byte >= 0xA1) ++common_;
-        return true;
-      case 2:
-        return lead ? Move(3) : Fail();
-      default:
-        place_ = 0;
-        ++characters_;
-        return digit;
-    }
-  }
-  bool InSequence() const { return place_ > 0; }
-  bool LooksChinese() const { return characters_ > 0 && common_ * 2 >= characters_; }
-
- private:
-  bool Move(int place) {
-    place_ = place;
-    return true;
-  }
-  bool Fail() {
-    place_ = 0;
-    return false;
-  }
-  int place_ = 0;
-  unsigned char first_ = 0;
-  int64_t characters_ = 0, common_ = 0;
-};
-
 // What one look at the whole file finds. Lines count from 1; 0 = there is none.
 struct Survey {
-  int64_t zero_line = 0;        // First line with a zero byte.
-  int64_t bad_utf8_line = 0;    // First line that is not UTF-8.
-  int64_t bad_gb_line = 0;      // First line that is not GB18030.
-  int64_t utf8_line = 0;        // First line with a stretch that is UTF-8 and hardly anything else.
-  int64_t utf8_stretches = 0;   // Stretches with at least two long UTF-8 sequences and no invalid one.
-  int64_t other_stretches = 0;  // Stretches that are not UTF-8.
-  bool certain_utf8 = false;    // A stretch with four or more long sequences: not by chance.
-  bool looks_chinese = false;
+  int64_t zero_line = 0;            // First line with a zero byte.
+  int64_t bad_utf8_line = 0;        // First line that is not UTF-8.
+  int64_t utf8_line = 0;            // First line with a stretch that is UTF-8 and hardly anything else.
+  int64_t utf8_stretches = 0;       // Stretches with at least two long UTF-8 sequences and no invalid one.
+  int64_t other_stretches = 0;      // Stretches that are not UTF-8.
+  bool certain_utf8 = false;        // A stretch with four or more long sequences: not by chance.
+  std::vector<std::string> sample;  // Beginnings of stretches that are not UTF-8, up to kSampleBytes in all.
 };
 
 class Surveyor {
@@ -116,10 +70,8 @@ class Surveyor {
   }
   Survey Finish() {
     if (utf8_.InSequence()) NoteBadUtf8();
-    if (gb_.InSequence()) NoteBadGb();
     EndStretch();
-    found_.looks_chinese = gb_.LooksChinese();
-    return found_;
+    return std::move(found_);
   }
 
  private:
@@ -130,21 +82,23 @@ class Surveyor {
       ++long_sequences_;
       utf8_.ClearBegan();
     }
-    if (!gb_.Accept(byte)) NoteBadGb();
-    // None of these bytes can be part of a longer character in either encoding.
-    if (byte == '\n' || byte == '"' || byte == ',' || byte == '\t') EndStretch();
+    // None of these bytes can be part of a longer character in any of the encodings.
+    if (byte == '\n' || byte == '"' || byte == ',' || byte == '\t') {
+      EndStretch();
+    } else if (sampled_ + stretch_.size() < kSampleBytes && stretch_.size() < kStretchBytes) {
+      stretch_.push_back(static_cast<char>(byte));
+    }
     if (byte == '\n') ++line_;
   }
   void NoteBadUtf8() {
     bad_stretch_ = true;
     if (found_.bad_utf8_line == 0) found_.bad_utf8_line = line_;
   }
-  void NoteBadGb() {
-    if (found_.bad_gb_line == 0) found_.bad_gb_line = line_;
-  }
   void EndStretch() {
     if (bad_stretch_) {
       ++found_.other_stretches;
+      sampled_ += stretch_.size();
+      if (!stretch_.empty()) found_.sample.push_back(std::move(stretch_));
     } else if (long_sequences_ >= 2) {
       ++found_.utf8_stretches;
       if (found_.utf8_line == 0) found_.utf8_line = line_;
@@ -152,11 +106,13 @@ class Surveyor {
     }
     bad_stretch_ = false;
     long_sequences_ = 0;
+    stretch_.clear();
   }
 
   Survey found_;
   Utf8Rules utf8_;
-  Gb18030Rules gb_;
+  std::string stretch_;  // Its beginning, for the sample.
+  size_t sampled_ = 0;   // Bytes of the sample.
   int64_t line_ = 1;
   int64_t long_sequences_ = 0;
   bool bad_stretch_ = false;
@@ -187,12 +143,17 @@ StatusOr<Encoding> Judge(const Survey& found, const std::filesystem::path& path)
                                              " is UTF-8, line ", found.bad_utf8_line,
                                              " is not; save the whole file as UTF-8"));
   }
-  if (found.bad_gb_line > 0 || !found.looks_chinese) {
-    return absl::InvalidArgumentError(StrCat(file, " line ",
-                                             found.bad_gb_line > 0 ? found.bad_gb_line : found.bad_utf8_line,
-                                             " is neither UTF-8 nor GB18030 text; save the file as UTF-8"));
-  }
-  return Encoding::kGb18030;
+  const std::vector<Encoding> likely = GuessEncoding(found.sample);
+  if (likely.size() == 1) return likely[0];
+  std::string names;
+  for (const Encoding encoding : likely)
+    StrAppend(&names, names.empty() ? "" : " or ", EncodingName(encoding));
+  return absl::InvalidArgumentError(StrCat(
+      file, " line ", found.bad_utf8_line,
+      likely.empty() ? " is neither UTF-8 nor text in another encoding that is read (GB18030, Big5, EUC-KR, "
+                       "Shift_JIS, EUC-JP)"
+                     : StrCat(" is not UTF-8 and may be ", names),
+      "; save the file as UTF-8"));
 }
 
 }  // namespace
@@ -222,13 +183,13 @@ StatusOr<TextStream> TextStream::Open(const std::filesystem::path& path) {
   if (head.starts_with("\xFF\xFE")) {
     stream.encoding_ = Encoding::kUtf16LittleEndian;
     stream.offset_ = 2;
-    RETURN_IF_ERROR(stream.StartConverter("UTF-16LE"));
+    RETURN_IF_ERROR(stream.StartConverter(IcuName(stream.encoding_)));
     return stream;
   }
   if (head.starts_with("\xFE\xFF")) {
     stream.encoding_ = Encoding::kUtf16BigEndian;
     stream.offset_ = 2;
-    RETURN_IF_ERROR(stream.StartConverter("UTF-16BE"));
+    RETURN_IF_ERROR(stream.StartConverter(IcuName(stream.encoding_)));
     return stream;
   }
   ASSIGN_OR_RETURN(const Survey found, SurveyFile(stream.file_));
@@ -237,7 +198,8 @@ StatusOr<TextStream> TextStream::Open(const std::filesystem::path& path) {
     stream.encoding_ = Encoding::kUtf8WithMark;
     stream.offset_ = 3;
   }
-  if (stream.encoding_ == Encoding::kGb18030) RETURN_IF_ERROR(stream.StartConverter("GB18030"));
+  if (stream.encoding_ != Encoding::kUtf8 && stream.encoding_ != Encoding::kUtf8WithMark)
+    RETURN_IF_ERROR(stream.StartConverter(IcuName(stream.encoding_)));
   return stream;
 }
 
@@ -292,18 +254,8 @@ Status TextStream::Convert(std::string_view raw, bool last, std::string* out) {
 }
 
 std::string TextStream::note() const {
-  const std::string file = path().filename().string();
-  switch (encoding_) {
-    case Encoding::kUtf8:
-    case Encoding::kUtf8WithMark:
-      return "";
-    case Encoding::kGb18030:
-      return StrCat(file, ": read as GB18030 and converted to UTF-8");
-    case Encoding::kUtf16LittleEndian:
-    case Encoding::kUtf16BigEndian:
-      return StrCat(file, ": read as UTF-16 and converted to UTF-8");
-  }
-  return "";
+  if (encoding_ == Encoding::kUtf8 || encoding_ == Encoding::kUtf8WithMark) return "";
+  return StrCat(path().filename().string(), ": read as ", EncodingName(encoding_), " and converted to UTF-8");
 }
 
 }  // namespace ft::data

@@ -1,12 +1,12 @@
 // A text file read as UTF-8 piece by piece, whatever it was saved in: UTF-8 with or without a byte order
-// mark, GB18030 (which covers GBK and GB2312), or UTF-16 with a byte order mark. The whole file is looked at
-// once before the first piece is given, so a file that mixes encodings is refused before any of it is used.
+// mark, GB18030 (which covers GBK and GB2312), Big5, EUC-KR, Shift_JIS, EUC-JP, or UTF-16 with a byte order
+// mark. The whole file is looked at once before the first piece is given, so a file that mixes encodings is
+// refused before any of it is used.
 //
 // How the encoding is told apart: a file without an invalid UTF-8 sequence is UTF-8. Otherwise every stretch
 // between line ends, quotes, commas and tabs is judged alone: stretches that can only be UTF-8 beside
-// stretches that cannot be make a mixed file; a file that follows GB18030's rules throughout, with most of
-// its characters in the common Chinese rows, is GB18030; all else is refused by line (Latin-1 follows the
-// rules at times, but never has those characters).
+// stretches that cannot be make a mixed file. All else goes to encoding_guess.h; what it cannot tell is
+// refused by line.
 #pragma once
 
 #include <cstdint>
@@ -15,10 +15,9 @@
 #include <string>
 
 #include "core/base/file.h"
+#include "worker/data/encoding_guess.h"
 
 namespace ft::data {
-
-enum class Encoding { kUtf8, kUtf8WithMark, kGb18030, kUtf16LittleEndian, kUtf16BigEndian };
 
 // One thread. Movable.
 class TextStream {

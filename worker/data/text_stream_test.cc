@@ -72,8 +72,16 @@ TEST_F(TextStreamTest, MixedEncodingsAreRefusedWithBothLines) {
 
 TEST_F(TextStreamTest, OtherEncodingsAreRefusedByLine) {
   EXPECT_THAT(Read("one\ncaf\xE9s and na\xEFve\n"),
-              HasSubstr("f.txt line 2 is neither UTF-8 nor GB18030 text"));
+              HasSubstr("f.txt line 2 is neither UTF-8 nor text in another encoding that is read"));
   EXPECT_THAT(Read("\x80\x81 \xFF\n"), HasSubstr("f.txt line 1 is neither"));
+}
+
+TEST_F(TextStreamTest, WhatMayBeSeveralEncodingsIsRefused) {
+  // 家 in GB18030, 模 in Big5, 소 in EUC-KR, 社 in EUC-JP: too little to tell.
+  EXPECT_THAT(Read("x\n\xBC\xD2\n"), HasSubstr("f.txt line 2 is not UTF-8 and may be GB18030 or Big5 or "
+                                               "EUC-KR or EUC-JP; save the file as UTF-8"));
+  // Quotes alone are the same in two of them.
+  EXPECT_EQ(Read("say \xA1\xB0hi\xA1\xB1\n"), "say “hi”\n");
 }
 
 TEST_F(TextStreamTest, ZeroBytesAreRefusedByLine) {
