@@ -1,266 +1,28 @@
 #include "worker/data/number_format.h"
 
 #include <algorithm>
-#include <array>
-#include <chrono>
+#include <charconv>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
+#include <iterator>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "core/base/status.h"
+#include "worker/data/number_dates.h"
+#include "worker/data/number_tokens.h"
+
 namespace ft::data {
 namespace {
-
-enum class Part {
-  kLiteral,
-  kDigit,  // 0, # or ?
-  kPoint,
-  kComma,
-  kPercent,
-  kExponent,  // E+ or E-
-  kDate,      // y m d h s runs, with `text` the run
-  kElapsed,   // [h] [m] [s]
-  kHalfDay,   // AM/PM
-  kGeneral,
-};
-
-struct Token {
-  Part part;
-  std::string text;
-};
-
-bool StartsWithNoCase(std::string_view text, std::string_view lower) {
-  if (text.size() < lower.size()) return false;
-  return std::equal(lower.begin(), lower.end(), text.begin(), [](char a, char b) {
-    return a == (b >= 'A' && b <= 'Z' ? static_cast<char>(b - 'A' + 'a') : b);
-  });
-}
-
-bool IsDateLetter(char c) { return std::string_view("ymdhsYMDHS").find(c) != std::string_view::npos; }
-
-char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-// What stands in brackets: a currency, elapsed time, a colour. False for a condition, which is not
-// interpreted.
-bool TakeBracket(std::string_view inside, std::vector<Token>* tokens) {
-  if (inside.empty()) return true;
-  if (inside[0] == '<' || inside[0] == '>' || inside[0] == '=') return false;
-  if (inside[0] == '$') {
-    const std::string_view symbol = inside.substr(
-        1, inside.find('-') == std::string_view::npos ? std::string_view::npos : inside.find('-') - 1);
-    if (!symbol.empty()) tokens->push_back({Part::kLiteral, std::string(symbol)});
-    return true;
-  }
-  const char first = Lower(inside[0]);
-  const bool one_letter =
-      std::all_of(inside.begin(), inside.end(), [&](char c) { return Lower(c) == first; });
-  if (one_letter && (first == 'h' || first == 'm' || first == 's')) {
-    tokens->push_back({Part::kElapsed, std::string(inside.size(), first)});
-  }
-  return true;
-}
-
-// Takes one token from the front of `code`. False when the format is beyond what is interpreted here.
-bool TakeToken(std::string_view* code, std::vector<Token>* tokens) {
-  const auto take = [&](size_t size, Part part, std::string text) {
-    tokens->push_back({part, std::move(text)});
-    code->remove_prefix(std::min(size, code->size()));
-    return true;
-  };
-  const char c = code->front();
-  if (StartsWithNoCase(*code, "general")) return take(7, Part::kGeneral, "");
-  if (StartsWithNoCase(*code, "am/pm")) return take(5, Part::kHalfDay, "AM/PM");
-  if (StartsWithNoCase(*code, "a/p")) return take(3, Part::kHalfDay, "A/P");
-  if (code->starts_with("上午/下午")) return take(13, Part::kHalfDay, "上午/下午");
-  if (c == '"') {
-    const size_t end = code->find('"', 1);
-    if (end == std::string_view::npos) return false;
-    return take(end + 1, Part::kLiteral, std::string(code->substr(1, end - 1)));
-  }
-  if (c == '[') {
-    const size_t end = code->find(']');
-    if (end == std::string_view::npos || !TakeBracket(code->substr(1, end - 1), tokens)) return false;
-    code->remove_prefix(end + 1);
-    return true;
-  }
-  if (c == '\\') return take(2, Part::kLiteral, std::string(code->substr(1, 1)));
-  if (c == '_') return take(2, Part::kLiteral, "");  // A gap as wide as a character; text has none.
-  if (c == '*') return take(2, Part::kLiteral, "");
-  if (c == '0' || c == '#' || c == '?') return take(1, Part::kDigit, std::string(1, c));
-  if (c == '.') return take(1, Part::kPoint, ".");
-  if (c == ',') return take(1, Part::kComma, ",");
-  if (c == '%') return take(1, Part::kPercent, "%");
-  if ((c == 'E' || c == 'e') && code->size() > 1 && ((*code)[1] == '+' || (*code)[1] == '-')) {
-    return take(2, Part::kExponent, std::string(code->substr(1, 1)));
-  }
-  if (c == '@') return false;
-  if (IsDateLetter(c)) {
-    size_t run = 1;
-    while (run < code->size() && Lower((*code)[run]) == Lower(c)) ++run;
-    return take(run, Part::kDate, std::string(run, Lower(c)));
-  }
-  return take(1, Part::kLiteral, std::string(1, c));
-}
-
-std::optional<std::vector<Token>> Tokenise(std::string_view code) {
-  std::vector<Token> tokens;
-  while (!code.empty()) {
-    if (!TakeToken(&code, &tokens)) return std::nullopt;
-  }
-  return tokens;
-}
-
-// The sections of a code, cut at semicolons outside quotes and escapes.
-std::vector<std::string_view> Sections(std::string_view code) {
-  std::vector<std::string_view> sections;
-  size_t begin = 0;
-  bool quoted = false;
-  for (size_t i = 0; i < code.size(); ++i) {
-    if (code[i] == '"') quoted = !quoted;
-    if (code[i] == '\\' && !quoted) ++i;
-    if (i < code.size() && code[i] == ';' && !quoted) {
-      sections.push_back(code.substr(begin, i - begin));
-      begin = i + 1;
-    }
-  }
-  sections.push_back(code.substr(std::min(begin, code.size())));
-  return sections;
-}
-
-struct Moment {
-  int year = 0;
-  unsigned month = 0, day = 0, weekday = 0;  // Weekday from 0 = Sunday.
-  int64_t hour = 0, minute = 0, second = 0, millisecond = 0;
-  int64_t total_seconds = 0;  // Since day 0, for elapsed times.
-};
-
-// Nothing for numbers that are no date in a spreadsheet: negative, or after the year 9999.
-std::optional<Moment> ToMoment(double serial, bool with_fraction, DateSystem dates) {
-  if (!(serial >= 0) || serial >= 2958466) return std::nullopt;
-  const int64_t unit =
-      with_fraction ? 1 : 1000;  // Rounded to what is shown, so that 23:59:59.9 becomes midnight.
-  const int64_t milliseconds = std::llround(serial * 86400000.0 / static_cast<double>(unit)) * unit;
-  const int64_t days = milliseconds / 86400000;
-  const int64_t rest = milliseconds % 86400000;
-  using std::chrono::sys_days;
-  using std::chrono::year;
-  // The 1900 system counts a 29 February 1900 that never was; before it, dates lie one day later.
-  const sys_days base = dates.from_1904 ? sys_days(year(1904) / 1 / 1)
-                        : days < 60     ? sys_days(year(1899) / 12 / 31)
-                                        : sys_days(year(1899) / 12 / 30);
-  const sys_days day = base + std::chrono::days(days);
-  const std::chrono::year_month_day date(day);
-  return Moment{.year = static_cast<int>(date.year()),
-                .month = static_cast<unsigned>(date.month()),
-                .day = static_cast<unsigned>(date.day()),
-                .weekday = std::chrono::weekday(day).c_encoding(),
-                .hour = rest / 3600000,
-                .minute = rest / 60000 % 60,
-                .second = rest / 1000 % 60,
-                .millisecond = rest % 1000,
-                .total_seconds = milliseconds / 1000};
-}
-
-constexpr std::array<std::string_view, 12> kMonths = {"January",   "February", "March",    "April",
-                                                      "May",       "June",     "July",     "August",
-                                                      "September", "October",  "November", "December"};
-constexpr std::array<std::string_view, 7> kDays = {"Sunday",   "Monday", "Tuesday", "Wednesday",
-                                                   "Thursday", "Friday", "Saturday"};
-
-std::string DateText(const std::string& run, const Moment& at, bool minutes, bool half_day) {
-  const bool two = run.size() >= 2;
-  const auto number = [&](int64_t value) {
-    return two ? fmt::format("{:02}", value) : fmt::format("{}", value);
-  };
-  switch (run[0]) {
-    case 'y':
-      return run.size() <= 2 ? fmt::format("{:02}", at.year % 100) : fmt::format("{:04}", at.year);
-    case 'd':
-      if (run.size() == 3) return std::string(kDays[at.weekday].substr(0, 3));
-      return run.size() >= 4 ? std::string(kDays[at.weekday]) : number(at.day);
-    case 'h':
-      return number(half_day ? (at.hour + 11) % 12 + 1 : at.hour);
-    case 's':
-      return number(at.second);
-    default:
-      break;
-  }
-  if (minutes) return number(at.minute);
-  const std::string_view month = kMonths[at.month - 1];
-  if (run.size() == 3) return std::string(month.substr(0, 3));
-  if (run.size() == 4) return std::string(month);
-  if (run.size() == 5) return std::string(month.substr(0, 1));
-  return number(at.month);
-}
-
-// Whether the m's at `index` are minutes: hours stand before them or seconds after, with no other date part
-// between.
-bool AreMinutes(const std::vector<Token>& tokens, size_t index) {
-  for (size_t i = index; i-- > 0;) {
-    if (tokens[i].part == Part::kDate || tokens[i].part == Part::kElapsed) {
-      if (tokens[i].text[0] == 'h') return true;
-      break;
-    }
-  }
-  for (size_t i = index + 1; i < tokens.size(); ++i) {
-    if (tokens[i].part == Part::kDate) return tokens[i].text[0] == 's';
-  }
-  return false;
-}
-
-std::string HalfDayText(const std::string& kind, bool afternoon) {
-  if (kind == "A/P") return afternoon ? "P" : "A";
-  if (kind == "AM/PM") return afternoon ? "PM" : "AM";
-  return afternoon ? "下午" : "上午";
-}
-
-std::string ElapsedText(const std::string& run, const Moment& at) {
-  const int64_t value = run[0] == 'h'   ? at.total_seconds / 3600
-                        : run[0] == 'm' ? at.total_seconds / 60
-                                        : at.total_seconds;
-  return run.size() >= 2 ? fmt::format("{:02}", value) : fmt::format("{}", value);
-}
-
-std::optional<std::string> FormatDate(double value, const std::vector<Token>& tokens, DateSystem dates) {
-  const auto has = [&](Part part) {
-    return std::any_of(tokens.begin(), tokens.end(), [&](const Token& token) { return token.part == part; });
-  };
-  const std::optional<Moment> at = ToMoment(value, has(Part::kDigit), dates);
-  if (!at) return std::nullopt;
-  const bool half_day = has(Part::kHalfDay);
-  std::string text, fraction = fmt::format("{:03}", at->millisecond);
-  size_t fraction_digits = 0;
-  for (size_t i = 0; i < tokens.size(); ++i) {
-    const Token& token = tokens[i];
-    switch (token.part) {
-      case Part::kDate:
-        text += DateText(token.text, *at, token.text[0] == 'm' && AreMinutes(tokens, i), half_day);
-        break;
-      case Part::kElapsed:
-        text += ElapsedText(token.text, *at);
-        break;
-      case Part::kHalfDay:
-        text += HalfDayText(token.text, at->hour >= 12);
-        break;
-      case Part::kDigit:
-        text += fraction_digits < 3 ? fraction[fraction_digits++] : '0';
-        break;
-      default:
-        text += token.text;
-        break;
-    }
-  }
-  return text;
-}
 
 // How a number section is laid out: literals, digits with an optional point, literals.
 struct Layout {
   std::string before, after;
-  int integer_zeros = 0, fraction_zeros = 0, fraction_digits = 0;
+  int integer_zeros = 0, integer_digits = 0, fraction_zeros = 0, fraction_digits = 0;
   int exponent_digits = 0;
   char exponent_sign = 0;
   int scale_commas = 0;
@@ -268,13 +30,13 @@ struct Layout {
   bool grouped = false, general = false, has_point = false, has_digits = false;
 };
 
-std::optional<Layout> LayOut(const std::vector<Token>& tokens) {
+std::optional<Layout> LayOut(const std::vector<FormatToken>& tokens) {
   Layout layout;
   bool in_digits = false, ended = false, in_fraction = false, in_exponent = false;
   int commas = 0;
-  for (const Token& token : tokens) {
+  for (const FormatToken& token : tokens) {
     switch (token.part) {
-      case Part::kDigit:
+      case FormatPart::kDigit:
         if (ended) return std::nullopt;  // Text between digits.
         in_digits = true;
         if (in_exponent) {
@@ -285,28 +47,27 @@ std::optional<Layout> LayOut(const std::vector<Token>& tokens) {
         } else {
           layout.grouped = layout.grouped || commas > 0;
           commas = 0;
+          ++layout.integer_digits;
           if (token.text == "0") ++layout.integer_zeros;
         }
         break;
-      case Part::kComma:
-        ++commas;
-        break;
-      case Part::kPoint:
+      case FormatPart::kComma: ++commas; break;
+      case FormatPart::kPoint:
         if (in_fraction || ended) return std::nullopt;
         in_digits = in_fraction = layout.has_point = true;
         break;
-      case Part::kExponent:
+      case FormatPart::kExponent:
         in_exponent = true;
         layout.exponent_sign = token.text[0];
         break;
-      case Part::kGeneral:
+      case FormatPart::kGeneral:
         if (in_digits) return std::nullopt;
         in_digits = layout.general = true;
         break;
       default:
         ended = in_digits;
         (in_digits ? layout.after : layout.before) += token.text;
-        layout.percents += token.part == Part::kPercent;
+        layout.percents += token.part == FormatPart::kPercent;
         break;
     }
   }
@@ -324,22 +85,77 @@ std::string Grouped(const std::string& digits) {
   return text;
 }
 
+// A number that is not negative as its 15 significant decimal digits, which is what spreadsheets show and
+// round: 0.d1d2d3... times ten to the power of `point`.
+struct Decimal {
+  std::string digits;  // Empty = 0.
+  int point = 0;
+};
+
+Decimal ToDecimal(double value) {
+  if (value == 0) return {};
+  const std::string text = fmt::format("{:.14e}", value);  // d.dddddddddddddde+xx
+  const size_t e = text.find('e');
+  if (e == std::string::npos) return {};
+  return {.digits = text[0] + text.substr(2, e - 2), .point = std::atoi(text.c_str() + e + 1) + 1};
+}
+
+// With so many digits after the point, a half rounded away from zero.
+std::string Rounded(const Decimal& decimal, int fraction_digits) {
+  const int kept = decimal.point + fraction_digits;  // Digits that stay.
+  std::string digits;
+  if (kept > 0) {
+    digits = decimal.digits.substr(0, static_cast<size_t>(kept));
+    digits.resize(static_cast<size_t>(kept), '0');
+  }
+  const bool up = kept >= 0 && static_cast<size_t>(kept) < decimal.digits.size() &&
+                  decimal.digits[static_cast<size_t>(kept)] >= '5';
+  if (up) {
+    size_t i = digits.size();
+    while (i > 0 && digits[i - 1] == '9') digits[--i] = '0';
+    if (i > 0) {
+      ++digits[i - 1];
+    } else {
+      digits.insert(digits.begin(), '1');
+    }
+  }
+  const auto fraction = static_cast<size_t>(fraction_digits);
+  if (digits.size() <= fraction) digits.insert(0, fraction + 1 - digits.size(), '0');
+  if (fraction == 0) return digits;
+  return digits.substr(0, digits.size() - fraction) + "." + digits.substr(digits.size() - fraction);
+}
+
+// The exponent, and the mantissa in `decimal`'s place.
+std::string TakeExponent(const Layout& layout, int digits, Decimal* decimal) {
+  const int step = std::max(layout.integer_digits, 1);  // ##0.0E+0 shows powers of a thousand.
+  const auto split = [&] {
+    int power = decimal->digits.empty() ? 0 : decimal->point - 1;
+    if (step > 1) power = (power >= 0 ? power / step : -((step - 1 - power) / step)) * step;
+    return power;
+  };
+  int power = split();
+  Decimal mantissa{decimal->digits, decimal->point - power};
+  const std::string rounded = Rounded(mantissa, digits);
+  if (static_cast<int>(rounded.find('.') == std::string::npos ? rounded.size() : rounded.find('.')) > step) {
+    decimal->digits = "1";  // It was rounded up to the next power of ten.
+    ++decimal->point;
+    power = split();
+    mantissa = {decimal->digits, decimal->point - power};
+  }
+  *decimal = std::move(mantissa);
+  const std::string_view sign = power < 0 ? "-" : layout.exponent_sign == '+' ? "+" : "";
+  return fmt::format("E{}{:0{}}", sign, std::abs(power), std::clamp(layout.exponent_digits, 1, 3));
+}
+
 std::string FormatLaidOut(double value, const Layout& layout) {
   if (!layout.has_digits) return layout.before;
-  value *= std::pow(100.0, layout.percents) / std::pow(1000.0, layout.scale_commas);
-  if (layout.general) return layout.before + FormatGeneral(value) + layout.after;
+  Decimal decimal = ToDecimal(value);
+  decimal.point += 2 * layout.percents - 3 * layout.scale_commas;
+  if (layout.general)
+    return layout.before + FormatGeneral(value * std::pow(100.0, layout.percents)) + layout.after;
   const int digits = std::min(layout.fraction_digits, 30);
-  std::string exponent;
-  if (layout.exponent_sign != 0) {
-    const std::string scientific = fmt::format("{:.{}e}", value, digits);
-    const size_t e = scientific.find('e');
-    if (e == std::string::npos) return FormatGeneral(value);
-    const int power = std::stoi(scientific.substr(e + 1));
-    const std::string_view sign = power < 0 ? "-" : layout.exponent_sign == '+' ? "+" : "";
-    exponent = fmt::format("E{}{:0{}}", sign, std::abs(power), std::clamp(layout.exponent_digits, 1, 3));
-    value = std::stod(scientific.substr(0, e));
-  }
-  const std::string fixed = fmt::format("{:.{}f}", value, digits);
+  const std::string exponent = layout.exponent_sign == 0 ? "" : TakeExponent(layout, digits, &decimal);
+  const std::string fixed = Rounded(decimal, digits);
   const size_t point = fixed.find('.');
   std::string integer = fixed.substr(0, point);
   std::string fraction = point == std::string::npos ? "" : fixed.substr(point + 1);
@@ -352,75 +168,178 @@ std::string FormatLaidOut(double value, const Layout& layout) {
   return layout.before + integer + (layout.has_point ? "." : "") + fraction + exponent + layout.after;
 }
 
+// Whole numbers with text between the digits: 000-0000, (000) 000-0000. Nothing when the code is no such.
+std::optional<std::string> FormatSpread(double value, const std::vector<FormatToken>& tokens) {
+  const bool plain = std::all_of(tokens.begin(), tokens.end(), [](const FormatToken& token) {
+    return token.part == FormatPart::kLiteral || token.part == FormatPart::kDigit;
+  });
+  if (!plain || tokens.size() > 64) return std::nullopt;
+  std::string digits = Rounded(ToDecimal(value), 0), shown;
+  const auto first = std::find_if(tokens.begin(), tokens.end(),
+                                  [](const FormatToken& token) { return token.part == FormatPart::kDigit; });
+  for (auto token = tokens.rbegin(); token != tokens.rend(); ++token) {
+    if (token->part == FormatPart::kLiteral) {
+      shown.insert(0, token->text);
+      continue;
+    }
+    const bool last = std::next(token).base() == first;  // The rest of the digits goes in front.
+    if (last && !digits.empty()) {
+      shown.insert(0, digits);
+      digits.clear();
+    } else if (!digits.empty()) {
+      shown.insert(shown.begin(), digits.back());
+      digits.pop_back();
+    } else if (token->text == "0") {
+      shown.insert(shown.begin(), '0');
+    }
+  }
+  return shown;
+}
+
+// A fraction's code: "# ?/?", "?/?", "# ??/100". Nothing when it is none.
+struct FractionLayout {
+  bool whole = false;       // The whole part stands apart.
+  int64_t most = 9;         // The largest denominator,
+  int64_t denominator = 0;  // or the only one.
+};
+
+std::optional<FractionLayout> LayOutFraction(std::string_view section) {
+  std::string code(section);
+  std::erase(code, '\\');  // Before the blank.
+  const size_t slash = code.find('/');
+  if (slash == std::string::npos) return std::nullopt;
+  constexpr std::string_view kPlaces = "#0?";
+  const std::string left = code.substr(0, slash), right = code.substr(slash + 1);
+  const size_t gap = left.find(' ');
+  const std::string numerator = gap == std::string::npos ? left : left.substr(left.rfind(' ') + 1);
+  const std::string whole = gap == std::string::npos ? "" : left.substr(0, gap);
+  const auto only_places = [&](const std::string& text) {
+    return text.find_first_not_of(kPlaces) == std::string::npos;
+  };
+  if (numerator.empty() || right.empty() || !only_places(numerator) || !only_places(whole))
+    return std::nullopt;
+  FractionLayout layout{.whole = !whole.empty()};
+  if (only_places(right) && right.size() <= 3) {
+    for (size_t i = 1; i < right.size(); ++i) layout.most = layout.most * 10 + 9;
+    return layout;
+  }
+  const auto [stop, error] = std::from_chars(right.data(), right.data() + right.size(), layout.denominator);
+  const bool number = error == std::errc() && stop == right.data() + right.size();
+  if (!number || layout.denominator < 1 || layout.denominator > 9999) return std::nullopt;
+  return layout;
+}
+
+std::optional<std::string> FormatFraction(double value, const FractionLayout& layout) {
+  if (value >= 1e12) return std::nullopt;
+  double whole = layout.whole ? std::floor(value) : 0;
+  const double rest = value - whole;
+  int64_t denominator = layout.denominator, numerator = std::llround(rest * static_cast<double>(denominator));
+  double nearest = 2;
+  for (int64_t d = 1; layout.denominator == 0 && d <= layout.most; ++d) {
+    const int64_t n = std::llround(rest * static_cast<double>(d));
+    const double error = std::abs(rest - static_cast<double>(n) / static_cast<double>(d));
+    if (error + 1e-12 >= nearest) continue;
+    nearest = error;
+    numerator = n;
+    denominator = d;
+  }
+  if (!layout.whole) return StrCat(numerator, "/", denominator);
+  if (numerator == denominator) {
+    whole += 1;
+    numerator = 0;
+  }
+  const auto units = static_cast<int64_t>(whole);
+  if (numerator == 0) return StrCat(units);
+  return units == 0 ? StrCat(numerator, "/", denominator) : StrCat(units, " ", numerator, "/", denominator);
+}
+
+bool HoldsNoCase(std::string_view text, std::string_view lower) {
+  const auto found = std::search(text.begin(), text.end(), lower.begin(), lower.end(), [](char a, char b) {
+    return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
+  });
+  return found != text.end();
+}
+
+// A number without its sign by a section; nothing when that holds what is not interpreted.
+std::optional<std::string> FormatSection(double value, std::string_view section, DateSystem dates) {
+  const std::string skeleton = FormatSkeleton(section);
+  const bool calendar = skeleton.find_first_of("yYdD") != std::string::npos;
+  if (const auto fraction = LayOutFraction(section)) return FormatFraction(std::abs(value), *fraction);
+  // Years of eras and names of days in other calendars.
+  if (calendar && skeleton.find_first_of("eEgGbBaA") != std::string::npos &&
+      !HoldsNoCase(skeleton, "am/pm") && !HoldsNoCase(skeleton, "a/p"))
+    return std::nullopt;
+  const auto tokens = TokeniseFormat(section);
+  if (!tokens) return std::nullopt;
+  const bool date = std::any_of(tokens->begin(), tokens->end(), [](const FormatToken& token) {
+    return token.part == FormatPart::kDate || token.part == FormatPart::kElapsed ||
+           token.part == FormatPart::kHalfDay;
+  });
+  if (date) return FormatDate(value, *tokens, dates);
+  if (const std::optional<Layout> layout = LayOut(*tokens)) return FormatLaidOut(std::abs(value), *layout);
+  return FormatSpread(std::abs(value), *tokens);
+}
+
+std::optional<std::string> Interpret(double value, std::string_view code, DateSystem dates) {
+  std::vector<std::string_view> sections = FormatSections(code);
+  const auto first = TakeCondition(&sections[0]);
+  if (first) {
+    if (value < 0) return std::nullopt;  // Spreadsheets differ in the sign they show.
+    if (first->Holds(value)) return FormatSection(value, sections[0], dates);
+    if (sections.size() == 1) return std::nullopt;
+    const auto second = TakeCondition(&sections[1]);
+    if (!second || second->Holds(value)) return FormatSection(value, sections[1], dates);
+    return sections.size() > 2 ? FormatSection(value, sections[2], dates) : std::nullopt;
+  }
+  size_t chosen = 0;
+  if (value < 0 && sections.size() >= 2) chosen = 1;
+  if (value == 0 && sections.size() >= 3) chosen = 2;
+  const std::optional<std::string> shown = FormatSection(value, sections[chosen], dates);
+  // With a section of its own a negative number shows only what that section writes.
+  if (shown && value < 0 && chosen == 0) return "-" + *shown;
+  return shown;
+}
+
 }  // namespace
 
 std::string_view BuiltInFormat(int id) {
   switch (id) {
-    case 1:
-      return "0";
-    case 2:
-      return "0.00";
-    case 3:
-      return "#,##0";
-    case 4:
-      return "#,##0.00";
-    case 9:
-      return "0%";
-    case 10:
-      return "0.00%";
-    case 11:
-      return "0.00E+00";
-    case 14:
-      return "yyyy-mm-dd";
-    case 15:
-      return "d-mmm-yy";
-    case 16:
-      return "d-mmm";
-    case 17:
-      return "mmm-yy";
-    case 18:
-      return "h:mm AM/PM";
-    case 19:
-      return "h:mm:ss AM/PM";
-    case 20:
-      return "h:mm";
-    case 21:
-      return "h:mm:ss";
-    case 22:
-      return "yyyy-mm-dd hh:mm";
+    case 1: return "0";
+    case 2: return "0.00";
+    case 3: return "#,##0";
+    case 4: return "#,##0.00";
+    case 9: return "0%";
+    case 10: return "0.00%";
+    case 11: return "0.00E+00";
+    case 12: return "# ?/?";
+    case 13: return "# ?" "?/?" "?";  // Apart, since two question marks and a slash are a trigraph.
+    case 14: return "yyyy-mm-dd";
+    case 15: return "d-mmm-yy";
+    case 16: return "d-mmm";
+    case 17: return "mmm-yy";
+    case 18: return "h:mm AM/PM";
+    case 19: return "h:mm:ss AM/PM";
+    case 20: return "h:mm";
+    case 21: return "h:mm:ss";
+    case 22: return "yyyy-mm-dd hh:mm";
     case 27:
-    case 57:
-      return "yyyy\"年\"m\"月\"";
+    case 57: return "yyyy\"年\"m\"月\"";
     case 28:
-    case 29:
-      return "m\"月\"d\"日\"";
-    case 30:
-      return "m-d-yy";
-    case 31:
-      return "yyyy\"年\"m\"月\"d\"日\"";
-    case 32:
-      return "h\"时\"mm\"分\"";
-    case 33:
-      return "h\"时\"mm\"分\"ss\"秒\"";
-    case 37:
-      return "#,##0;(#,##0)";
-    case 38:
-      return "#,##0;(#,##0)";
+    case 29: return "m\"月\"d\"日\"";
+    case 30: return "m-d-yy";
+    case 31: return "yyyy\"年\"m\"月\"d\"日\"";
+    case 32: return "h\"时\"mm\"分\"";
+    case 33: return "h\"时\"mm\"分\"ss\"秒\"";
+    case 37: return "#,##0;(#,##0)";
+    case 38: return "#,##0;(#,##0)";
     case 39:
-    case 40:
-      return "#,##0.00;(#,##0.00)";
-    case 45:
-      return "mm:ss";
-    case 46:
-      return "[h]:mm:ss";
-    case 47:
-      return "mm:ss.0";
-    case 48:
-      return "##0.0E+0";
-    case 58:
-      return "m\"月\"d\"日\"";
-    default:
-      return "General";
+    case 40: return "#,##0.00;(#,##0.00)";
+    case 45: return "mm:ss";
+    case 46: return "[h]:mm:ss";
+    case 47: return "mm:ss.0";
+    case 48: return "##0.0E+0";
+    case 58: return "m\"月\"d\"日\"";
+    default: return "General";
   }
 }
 
@@ -439,22 +358,17 @@ std::string FormatGeneral(double value) {
   return text;
 }
 
-std::string FormatNumber(double value, std::string_view code, DateSystem dates) {
-  const std::vector<std::string_view> sections = Sections(code);
-  size_t chosen = 0;
-  if (value < 0 && sections.size() >= 2) chosen = 1;
-  if (value == 0 && sections.size() >= 3) chosen = 2;
-  const std::optional<std::vector<Token>> tokens = Tokenise(sections[chosen]);
-  if (!tokens) return FormatGeneral(value);
-  const bool date = std::any_of(tokens->begin(), tokens->end(), [](const Token& token) {
-    return token.part == Part::kDate || token.part == Part::kElapsed || token.part == Part::kHalfDay;
-  });
-  if (date) return FormatDate(value, *tokens, dates).value_or(FormatGeneral(value));
-  const std::optional<Layout> layout = LayOut(*tokens);
-  if (!layout) return FormatGeneral(value);
-  const std::string shown = FormatLaidOut(std::abs(value), *layout);
-  // With a section of its own a negative number shows only what that section writes.
-  return value < 0 && chosen == 0 ? "-" + shown : shown;
+std::string FormatNumber(double value, std::string_view code, DateSystem dates, bool* plain) {
+  if (plain != nullptr) *plain = false;
+  if (code == "@") return FormatGeneral(value);
+  const std::optional<std::string> shown = Interpret(value, code, dates);
+  if (plain != nullptr) *plain = !shown || HoldsNoCase(code, "[dbnum");  // Their digits are not Chinese here.
+  if (shown) return *shown;
+  const bool calendar = FormatSkeleton(code).find_first_of("yYdD") != std::string::npos;
+  if (calendar) {
+    if (const auto date = FormatDate(value, *TokeniseFormat("yyyy-mm-dd"), dates)) return *date;
+  }
+  return FormatGeneral(value);
 }
 
 }  // namespace ft::data

@@ -49,11 +49,46 @@ TEST(NumberFormatTest, DatesAndTimes) {
   EXPECT_EQ(FormatNumber(0, "yyyy-mm-dd", DateSystem{.from_1904 = true}), "1904-01-01");
 }
 
-TEST(NumberFormatTest, WhatIsNotInterpretedIsWrittenPlainly) {
-  EXPECT_EQ(Shown(0.5, "# ?/?"), "0.5");
-  EXPECT_EQ(Shown(7, "[>5]\"many\";0"), "7");
-  EXPECT_EQ(Shown(5551234, "000-0000"), "5551234");
-  EXPECT_EQ(Shown(-1, "yyyy-mm-dd"), "-1");
+TEST(NumberFormatTest, FractionsConditionsAndTextBetweenDigits) {
+  EXPECT_EQ(Shown(0.5, "# ?/?"), "1/2");
+  EXPECT_EQ(Shown(1.5, "# ?/?"), "1 1/2");
+  EXPECT_EQ(Shown(-2.25, "# ?" "?/?" "?"), "-2 1/4");
+  EXPECT_EQ(Shown(3, "# ?/?"), "3");
+  EXPECT_EQ(Shown(0.99, "# ?/?"), "1");
+  EXPECT_EQ(Shown(2.5, "?/?"), "5/2");
+  EXPECT_EQ(Shown(0.3, "#\\ ?/4"), "1/4");
+  EXPECT_EQ(Shown(7, "[>5]\"many\";0"), "many");
+  EXPECT_EQ(Shown(5, "[>5]\"many\";0"), "5");
+  EXPECT_EQ(Shown(7, "[Red][<5]\"few\";[<10]\"some\";\"many\""), "some");
+  EXPECT_EQ(Shown(70, "[<5]\"few\";[<10]\"some\";\"many\""), "many");
+  EXPECT_EQ(Shown(5551234, "000-0000"), "555-1234");
+  EXPECT_EQ(Shown(5551234, "(000) 000-0000"), "(000) 555-1234");
+  EXPECT_EQ(Shown(12345, "0-0"), "1234-5");
+}
+
+TEST(NumberFormatTest, WhatIsNotInterpretedIsWrittenPlainlyAndSaid) {
+  const auto plain = [](double value, std::string_view code) {
+    bool said = false;
+    const std::string shown = FormatNumber(value, code, DateSystem(), &said);
+    return shown + (said ? " plainly" : "");
+  };
+  EXPECT_EQ(plain(-1, "yyyy-mm-dd"), "-1 plainly");
+  EXPECT_EQ(plain(45235, "[$-411]ggge\"年\"m\"月\"d\"日\""), "2023-11-05 plainly");
+  EXPECT_EQ(plain(3, "[DBNum1][$-804]General"), "3 plainly");
+  EXPECT_EQ(plain(-7, "[>5]\"many\";0"), "-7 plainly");
+  EXPECT_EQ(plain(1.5, "0.0.0"), "1.5 plainly");
+  EXPECT_EQ(plain(1.5, "General"), "1.5");
+  EXPECT_EQ(plain(1.5, "@"), "1.5");
+  EXPECT_EQ(plain(0.75, "h:mm AM/PM"), "6:00 PM");
+}
+
+TEST(NumberFormatTest, IsoDatesBecomeTheirNumber) {
+  EXPECT_EQ(ParseIsoDate("2023-11-05", DateSystem()), 45235);
+  EXPECT_EQ(ParseIsoDate("2023-11-05T12:00:00Z", DateSystem()), 45235.5);
+  EXPECT_EQ(ParseIsoDate("1904-01-01", DateSystem{.from_1904 = true}), 0);
+  for (const char* broken :
+       {"", "2023-13-05", "2023/11/05", "2023-11-05T25:00:00", "1899-01-01", "soon, perhaps"})
+    EXPECT_EQ(ParseIsoDate(broken, DateSystem()), std::nullopt) << broken;
 }
 
 }  // namespace
