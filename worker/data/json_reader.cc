@@ -1,6 +1,9 @@
 #include "worker/data/json_reader.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "worker/data/excerpt.h"
 
 namespace ft::data {
 namespace {
@@ -13,47 +16,41 @@ Status Error(const Origin& origin, std::string_view why) {
 
 }  // namespace
 
-nlohmann::json ParseJson(std::string_view text) {
-  bool too_deep = false;
-  const auto watch = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
-    too_deep = too_deep || depth > kMaxJsonDepth;
-    return !too_deep;
-  };
-  nlohmann::json parsed = nlohmann::json::parse(text.begin(), text.end(), watch, /*allow_exceptions=*/false);
-  return too_deep ? nlohmann::json(nlohmann::json::value_t::discarded) : parsed;
-}
-
-StatusOr<Field> JsonReader::ToField(std::string_view name, const simdjson::dom::element& value,
-                                    const Origin& origin) const {
+// REQUIRES: ScanObject has accepted the member, so that its depth is bounded and its text is JSON.
+StatusOr<Field> JsonReader::ToField(JsonMember member, const Origin& origin) {
   Field field;
-  field.name = std::string(name);
-  switch (value.type()) {
-    case simdjson::dom::element_type::STRING: {
-      std::string_view text;
-      if (value.get(text) != simdjson::SUCCESS) return Error(origin, "a string cannot be read");
-      field.text = std::string(text);
+  field.name = std::move(member.key);
+  field.kind = member.kind;
+  switch (member.kind) {
+    case FieldKind::kText: field.text = JsonText(member.raw); return field;
+    case FieldKind::kNull: return field;
+    case FieldKind::kNested: {
+      field.nested = nlohmann::json::parse(member.raw, nullptr, /*allow_exceptions=*/false);
+      if (field.nested.is_discarded())
+        return Error(origin, StrCat("the value of \"", field.name, "\" cannot be read"));
+      simdjson::dom::element element;
+      const bool parsed =
+          parser_.parse(member.raw.data(), member.raw.size()).get(element) == simdjson::SUCCESS;
+      // Numbers beyond 64 bits are JSON and more than simdjson holds.
+      field.text = parsed ? simdjson::minify(element) : std::string(member.raw);
       return field;
     }
-    case simdjson::dom::element_type::NULL_VALUE:
-      field.kind = FieldKind::kNull;
-      return field;
-    case simdjson::dom::element_type::ARRAY:
-    case simdjson::dom::element_type::OBJECT:
-      field.kind = FieldKind::kNested;
-      field.text = simdjson::minify(value);
-      field.nested = ParseJson(field.text);
-      if (field.nested.is_discarded())
-        return Error(origin, StrCat("the value of \"", name, "\" cannot be read"));
-      return field;
-    case simdjson::dom::element_type::BOOL:
-      field.kind = FieldKind::kBool;
-      break;
-    default:
-      field.kind = FieldKind::kNumber;
-      break;
+    default: field.text = std::string(member.raw); return field;
   }
-  field.text = simdjson::minify(value);
-  return field;
+}
+
+Status JsonReader::Broken(const JsonValue& value, const JsonFault& fault) const {
+  const std::string_view before = value.text.substr(0, fault.offset);
+  const size_t line_begin = before.rfind('\n');
+  const std::string_view on_line =
+      line_begin == std::string_view::npos ? before : before.substr(line_begin + 1);
+  const int64_t characters = std::count_if(
+      on_line.begin(), on_line.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
+  const int64_t column = characters + (line_begin == std::string_view::npos ? value.column : 1);
+  const int64_t line = value.line + std::count(before.begin(), before.end(), '\n');
+  return absl::InvalidArgumentError(StrCat(file_, " line ", line, ", column ", column,
+                                           ": broken JSON: ", fault.why,
+                                           " (at: ", ExcerptAround(value.text, fault.offset), ")"));
 }
 
 StatusOr<std::optional<Record>> JsonReader::Next() {
@@ -61,17 +58,11 @@ StatusOr<std::optional<Record>> JsonReader::Next() {
   if (!value) return std::optional<Record>();
   Record record;
   record.origin = {.file = file_, .row = value->line, .index = value->index};
-  simdjson::dom::object object;
-  if (const auto error = parser_.parse(value->text.data(), value->text.size()).get(object)) {
-    return Error(record.origin, StrCat("broken JSON: ", simdjson::error_message(error)));
-  }
-  for (const auto pair : object) {
-    if (record.Find(pair.key) != nullptr) {
-      return Error(record.origin, StrCat("key \"", pair.key, "\" stands twice; keep one"));
-    }
-    if (record.fields.size() == kMaxFields)
-      return Error(record.origin, "this record has more than 1,024 keys");
-    ASSIGN_OR_RETURN(Field field, ToField(pair.key, pair.value, record.origin));
+  std::vector<JsonMember> members;
+  if (const auto fault = ScanObject(value->text, &members)) return Broken(*value, *fault);
+  if (members.size() > kMaxFields) return Error(record.origin, "this record has more than 1,024 keys");
+  for (JsonMember& member : members) {
+    ASSIGN_OR_RETURN(Field field, ToField(std::move(member), record.origin));
     record.fields.push_back(std::move(field));
   }
   return std::optional<Record>(std::move(record));

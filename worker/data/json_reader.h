@@ -1,10 +1,11 @@
-// Records of .json and .jsonl files: the fields of each object in their order.
+// Records of .json and .jsonl files: the fields of each object in their order, numbers as they are written.
 #pragma once
 
 #include <memory>
 
 #include <simdjson.h>
 
+#include "worker/data/json_scan.h"
 #include "worker/data/json_values.h"
 #include "worker/data/record.h"
 
@@ -19,16 +20,13 @@ class JsonReader : public RecordReader {
   std::vector<std::string> notes() const override;
 
  private:
-  StatusOr<Field> ToField(std::string_view name, const simdjson::dom::element& value,
-                          const Origin& origin) const;
+  StatusOr<Field> ToField(JsonMember member, const Origin& origin);
+  Status Broken(const JsonValue& value, const JsonFault& fault) const;
 
   JsonValues values_;
   std::string file_;
   std::vector<std::string> columns_;  // Stays empty.
-  simdjson::dom::parser parser_;
+  simdjson::dom::parser parser_;      // For the text of nested values.
 };
-
-// Whole `text` as a JSON value: at most kMaxJsonDepth levels. Discarded (is_discarded()) when it is not JSON.
-nlohmann::json ParseJson(std::string_view text);
 
 }  // namespace ft::data

@@ -17,7 +17,8 @@ inline constexpr int kMaxJsonDepth = 64;
 
 struct JsonValue {
   std::string_view text;  // Of one object, valid until the next call.
-  int64_t line = 0;       // Where it begins, from 1.
+  int64_t line = 0;       // Where it begins, from 1,
+  int64_t column = 0;     // in characters of the line, from 1.
   int64_t index = 0;      // Counts the records of the file from 0.
 };
 
@@ -35,12 +36,15 @@ class JsonValues {
   StatusOr<bool> SkipSpace();  // To the next byte that is not white space; false at the end of the file.
   StatusOr<bool> FindStart();  // To the next record's first byte; false when there is none.
   StatusOr<size_t> FindEnd();  // One past the record that begins at pos_.
+  void Step();                 // Over the byte at pos_, which is no line break.
+  Status RefuseValue() const;  // What stands at pos_ is no object.
   Status Error(int64_t line, std::string_view why) const;
 
   TextStream stream_;
   std::string buffer_;
   size_t pos_ = 0;
-  int64_t line_ = 1;
+  int64_t line_ = 1;  // Of pos_.
+  int64_t column_ = 1;
   int64_t index_ = 0;
   bool started_ = false;
   bool in_array_ = false;

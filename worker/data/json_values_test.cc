@@ -70,7 +70,7 @@ TEST_F(JsonValuesTest, WrongSeparatorsAreRefused) {
   EXPECT_THAT(Last("[{} {}]"), HasSubstr("a comma or ] is missing"));
   EXPECT_THAT(Last("[{},]"), HasSubstr("a comma stands before the closing ]"));
   EXPECT_THAT(Last("[{}] {}"), HasSubstr("text follows the closing ]"));
-  EXPECT_THAT(Last("{},\n{}"), HasSubstr("line 1: a record must be an object"));
+  EXPECT_THAT(Last("{},\n{}"), HasSubstr("line 1: a comma stands after a record; remove the commas"));
   EXPECT_THAT(Last("[1, 2]"), HasSubstr("a record must be an object"));
 }
 

@@ -52,6 +52,9 @@ class RecordReader {
   virtual StatusOr<std::optional<Record>> Next() = 0;
   // Names of a table's columns in order; empty for shapes without columns (json, txt).
   virtual const std::vector<std::string>& columns() const = 0;
+  // For a table, where its columns were named and what else could be read ("row 1 of sheet Cover names the
+  // fields; other sheets: QA, to be named with sheet:"); otherwise empty.
+  virtual std::string table() const { return ""; }
   // Sentences for people: a converted encoding, the sheet that was read. Complete after the last record.
   virtual std::vector<std::string> notes() const = 0;
 };
@@ -59,6 +62,7 @@ class RecordReader {
 struct ReaderOptions {
   std::string sheet;                // For .xlsx; empty = the first.
   std::string text_field = "text";  // Name given to the field of a .txt file's records.
+  std::string documents = "auto";   // What a record of a .txt file is: auto, paragraphs, lines or file.
 };
 
 // Chooses the reader by the file's name (.json .jsonl .csv .tsv .txt .xlsx) and its first bytes.

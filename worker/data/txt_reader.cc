@@ -34,10 +34,14 @@ StatusOr<bool> HasInnerBlankLine(const std::filesystem::path& path) {
 StatusOr<bool> LineReader::Next(std::string* line) {
   size_t searched = pos_;
   for (;;) {
-    const size_t end = buffer_.find('\n', searched);
-    if (end != std::string::npos) {
+    const size_t end = buffer_.find_first_of("\r\n", searched);
+    // A \r at the end of a piece may have its \n in the next one.
+    const bool cut =
+        end != std::string::npos && buffer_[end] == '\r' && end + 1 == buffer_.size() && !at_end_;
+    if (end != std::string::npos && !cut) {
       line->assign(buffer_, pos_, end - pos_);
       pos_ = end + 1;
+      if (buffer_[end] == '\r' && pos_ < buffer_.size() && buffer_[pos_] == '\n') ++pos_;
       break;
     }
     if (buffer_.size() - pos_ > kMaxRecordBytes) {
@@ -46,47 +50,55 @@ StatusOr<bool> LineReader::Next(std::string* line) {
     }
     buffer_.erase(0, pos_);
     pos_ = 0;
-    searched = buffer_.size();
+    searched = cut ? buffer_.size() - 1 : buffer_.size();
     ASSIGN_OR_RETURN(const bool more, stream_.ReadMore(&buffer_));
-    if (more) continue;
+    at_end_ = !more;
+    if (more || cut) continue;
     if (buffer_.empty()) return false;
     line->assign(buffer_);
     buffer_.clear();
     break;
   }
-  if (line->ends_with('\r')) line->pop_back();
   ++line_;
   return true;
 }
 
-StatusOr<std::unique_ptr<TxtReader>> TxtReader::Open(const std::filesystem::path& path, std::string field) {
-  ASSIGN_OR_RETURN(const bool blocks, HasInnerBlankLine(path));
+StatusOr<std::unique_ptr<TxtReader>> TxtReader::Open(const std::filesystem::path& path, std::string field,
+                                                     std::string_view documents) {
+  std::string chosen(documents);
+  if (chosen == "auto") {
+    ASSIGN_OR_RETURN(const bool blank, HasInnerBlankLine(path));
+    chosen = blank ? "paragraphs" : "lines";
+  }
   ASSIGN_OR_RETURN(TextStream stream, TextStream::Open(path));
-  return std::unique_ptr<TxtReader>(new TxtReader(LineReader(std::move(stream)), blocks, std::move(field)));
+  return std::unique_ptr<TxtReader>(
+      new TxtReader(LineReader(std::move(stream)), std::move(chosen), std::move(field)));
 }
 
 StatusOr<std::optional<Record>> TxtReader::Next() {
   std::string text, line;
-  int64_t first_line = 0;
+  int64_t first_line = 0, blank_lines = 0;
   for (;;) {
     ASSIGN_OR_RETURN(const bool any, lines_.Next(&line));
     if (!any) break;
     if (IsBlank(line)) {
-      if (first_line > 0) break;
+      if (first_line > 0 && documents_ != "file") break;
+      blank_lines += first_line > 0;  // Those at the end are not kept.
       continue;
     }
     if (first_line == 0) {
       first_line = lines_.line();
     } else {
-      text += '\n';
+      text.append(static_cast<size_t>(blank_lines) + 1, '\n');
     }
+    blank_lines = 0;
     text += line;
     if (text.size() > kMaxRecordBytes) {
-      return absl::InvalidArgumentError(StrCat(lines_.file(), " line ", first_line,
-                                               ": the document that begins here is longer than 16 MiB; "
-                                               "separate its parts by blank lines"));
+      return absl::InvalidArgumentError(StrCat(
+          lines_.file(), " line ", first_line, ": the document that begins here is longer than 16 MiB; ",
+          documents_ == "file" ? "cut the file in parts" : "separate its parts by blank lines"));
     }
-    if (!blocks_) break;
+    if (documents_ == "lines") break;
   }
   if (first_line == 0) return std::optional<Record>();
   Record record;
@@ -102,9 +114,13 @@ std::vector<std::string> TxtReader::notes() const {
   std::vector<std::string> notes;
   const std::string note = lines_.note();
   if (!note.empty()) notes.push_back(note);
-  notes.push_back(
-      StrCat(std::filesystem::path(lines_.file()).filename().string(),
-             blocks_ ? ": documents are separated by blank lines" : ": every line is one document"));
+  const std::string file = std::filesystem::path(lines_.file()).filename().string();
+  notes.push_back(StrCat(file, documents_ == "file"         ? ": the whole file is one document"
+                               : documents_ == "paragraphs" ? ": documents are separated by blank lines"
+                                                            : ": every line is one document"));
+  if (documents_ != "file") {
+    notes.back() += "; if it is one text, such as a book, write documents: file";
+  }
   return notes;
 }
 

@@ -1,5 +1,5 @@
-// Documents of a .txt file. Where the file has blank lines between its lines, what stands between two of them
-// is one document, its line breaks kept; otherwise every line is one. Bound: 16 MiB a document.
+// Documents of a .txt file: what stands between two blank lines, its line breaks kept, or every line, or the
+// whole file, whose blank lines are kept, too. Bound: 16 MiB a document.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@
 
 namespace ft::data {
 
-// Lines of a text, without their line breaks (\n or \r\n).
+// Lines of a text, without their line breaks (\n, \r\n or \r).
 class LineReader {
  public:
   explicit LineReader(TextStream stream) : stream_(std::move(stream)) {}
@@ -25,22 +25,26 @@ class LineReader {
   std::string buffer_;
   size_t pos_ = 0;
   int64_t line_ = 0;
+  bool at_end_ = false;  // The stream has no more.
 };
 
 class TxtReader : public RecordReader {
  public:
-  static StatusOr<std::unique_ptr<TxtReader>> Open(const std::filesystem::path& path, std::string field);
+  // `documents`: paragraphs, lines or file; auto = paragraphs where blank lines stand between lines, else
+  // lines.
+  static StatusOr<std::unique_ptr<TxtReader>> Open(const std::filesystem::path& path, std::string field,
+                                                   std::string_view documents);
   StatusOr<std::optional<Record>> Next() override;
   const std::vector<std::string>& columns() const override { return columns_; }
   std::vector<std::string> notes() const override;
 
  private:
-  TxtReader(LineReader lines, bool blocks, std::string field)
-      : lines_(std::move(lines)), blocks_(blocks), field_(std::move(field)) {}
+  TxtReader(LineReader lines, std::string documents, std::string field)
+      : lines_(std::move(lines)), documents_(std::move(documents)), field_(std::move(field)) {}
 
   LineReader lines_;
-  bool blocks_;        // Blank lines separate documents.
-  std::string field_;  // Name of the field that holds the text.
+  std::string documents_;  // paragraphs, lines or file.
+  std::string field_;      // Name of the field that holds the text.
   int64_t index_ = 0;
   std::vector<std::string> columns_;  // Stays empty.
 };

@@ -59,7 +59,7 @@ TEST_F(XlsxReaderTest, RowsKeepTheirNumbersAndEmptyOnesAreNoRecords) {
   auto records = Read(WorkbookParts(WithHeader("<row r=\"3\"/><row r=\"5\">" + TextCell("B5", "only answer") +
                                                "</row>"
                                                "<row r=\"6\">" +
-                                               TextCell("A6", "q") + TextCell("D6", "extra") + "</row>")));
+                                               TextCell("A6", "q") + TextCell("D6", " ") + "</row>")));
   ASSERT_TRUE(records.ok()) << records.status();
   ASSERT_EQ(records->size(), 2u);
   EXPECT_EQ(records->at(0).origin.row, 5);
@@ -74,10 +74,29 @@ TEST_F(XlsxReaderTest, SheetsAreChosenByName) {
   EXPECT_THAT(ErrorOf(parts, "data"), HasSubstr("t.xlsx has no sheet \"data\"; its sheets are: Data"));
 }
 
-TEST_F(XlsxReaderTest, MergedCellsAreRefusedBySheetAndRange) {
-  EXPECT_THAT(ErrorOf(WorkbookParts(WithHeader(""),
-                                    "<mergeCells count=\"1\"><mergeCell ref=\"A2:A4\"/></mergeCells>")),
-              HasSubstr("t.xlsx sheet Data has merged cells at A2:A4"));
+TEST_F(XlsxReaderTest, CellsInsideMergedRangesAreMarked) {
+  const std::string rows = "<row r=\"2\">" + TextCell("A2", "q") + TextCell("B2", "a") +
+                           "</row><row r=\"3\">" + TextCell("A3", "r") + "</row><row r=\"4\">" +
+                           TextCell("A4", "s") + TextCell("B4", "b") + "</row>";
+  auto records = Read(WorkbookParts(WithHeader(rows), "<mergeCells><mergeCell ref=\"B2:B3\"/></mergeCells>"));
+  ASSERT_TRUE(records.ok()) << records.status();
+  for (size_t i : {0, 1}) {
+    EXPECT_EQ(records->at(i).fields[0].kind, FieldKind::kText);
+    EXPECT_EQ(records->at(i).fields[1].kind, FieldKind::kError);
+    EXPECT_THAT(records->at(i).fields[1].text, HasSubstr("merged cells at B2:B3; unmerge them"));
+  }
+  EXPECT_EQ(records->at(2).fields[1].text, "b");
+}
+
+TEST_F(XlsxReaderTest, LyingMergedCellsAreRefused) {
+  const auto merged = [&](const std::string& cells) {
+    return ErrorOf(WorkbookParts(WithHeader("<row r=\"2\">" + TextCell("A2", "q") + "</row>"),
+                                 "<mergeCells>" + cells + "</mergeCells>"));
+  };
+  EXPECT_THAT(merged("<mergeCell ref=\"A2:A0\"/>"),
+              HasSubstr("t.xlsx sheet Data claims merged cells at \"A2:A0\""));
+  EXPECT_THAT(merged("<mergeCell ref=\"A1:B9\"/><mergeCell ref=\"A1:B8\"/>"),
+              HasSubstr("row 2: merged cells overlap"));
 }
 
 TEST_F(XlsxReaderTest, ErrorCellsAreMarked) {

@@ -88,36 +88,6 @@ int32_t EscapeAt(std::string_view text) {
   return value;
 }
 
-// Spreadsheets write characters that XML cannot hold as _xHHHH_ (UTF-16 units).
-std::string Unescaped(std::string_view text) {
-  std::string out;
-  while (!text.empty()) {
-    const size_t next = std::min(text.find('_'), text.size());
-    out.append(text.substr(0, next));
-    text.remove_prefix(next);
-    if (text.empty()) break;
-    int32_t unit = EscapeAt(text);
-    if (unit < 0) {
-      out.push_back('_');
-      text.remove_prefix(1);
-      continue;
-    }
-    text.remove_prefix(7);
-    if (unit >= 0xD800 && unit < 0xDC00) {
-      const int32_t low = EscapeAt(text);
-      const bool pair = low >= 0xDC00 && low < 0xE000;
-      if (pair) text.remove_prefix(7);
-      unit = pair ? 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00) : 0xFFFD;
-    } else if (unit >= 0xDC00 && unit < 0xE000) {
-      unit = 0xFFFD;
-    }
-    if (unit == 0x0D && !text.starts_with('\n'))
-      unit = '\n';  // A carriage return alone, or before a line break.
-    if (unit != 0 && unit != 0x0D) AppendUtf8(static_cast<uint32_t>(unit), &out);
-  }
-  return out;
-}
-
 Status ReadSharedStrings(const ZipPackage& package, const std::string& part, const std::string& file,
                          std::vector<std::string>* strings) {
   pugi::xml_document document;
@@ -147,6 +117,36 @@ Status ReadFormats(const ZipPackage& package, const std::string& part, const std
 }
 
 }  // namespace
+
+// Spreadsheets write characters that XML cannot hold as _xHHHH_ (UTF-16 units).
+std::string Unescaped(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const size_t next = std::min(text.find('_'), text.size());
+    out.append(text.substr(0, next));
+    text.remove_prefix(next);
+    if (text.empty()) break;
+    int32_t unit = EscapeAt(text);
+    if (unit < 0) {
+      out.push_back('_');
+      text.remove_prefix(1);
+      continue;
+    }
+    text.remove_prefix(7);
+    if (unit >= 0xD800 && unit < 0xDC00) {
+      const int32_t low = EscapeAt(text);
+      const bool pair = low >= 0xDC00 && low < 0xE000;
+      if (pair) text.remove_prefix(7);
+      unit = pair ? 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00) : 0xFFFD;
+    } else if (unit >= 0xDC00 && unit < 0xE000) {
+      unit = 0xFFFD;
+    }
+    if (unit == 0x0D && !text.starts_with('\n'))
+      unit = '\n';  // A carriage return alone, or before a line break.
+    if (unit != 0 && unit != 0x0D) AppendUtf8(static_cast<uint32_t>(unit), &out);
+  }
+  return out;
+}
 
 std::string_view LocalName(const pugi::xml_node& node) {
   const std::string_view full = node.name();
@@ -209,7 +209,10 @@ StatusOr<Workbook> ReadWorkbook(const ZipPackage& package, const std::string& fi
     if (LocalName(node) != "sheet") continue;
     const auto found = parts.find(Attribute(node, "id"));
     const bool table = found != parts.end() && found->second.type == "worksheet";
-    workbook.sheets.push_back({node.attribute("name").value(), table ? found->second.part : ""});
+    const std::string_view state = node.attribute("state").value();
+    workbook.sheets.push_back({.name = node.attribute("name").value(),
+                               .part = table ? found->second.part : "",
+                               .hidden = state == "hidden" || state == "veryHidden"});
   }
   for (const auto& [id, relationship] : parts) {
     if (relationship.type == "sharedStrings") {

@@ -17,6 +17,7 @@ namespace ft::data {
 struct SheetEntry {
   std::string name;
   std::string part;  // Empty when it is no table (a chart).
+  bool hidden = false;
 };
 
 struct Workbook {
@@ -33,6 +34,8 @@ pugi::xml_node Child(const pugi::xml_node& node, std::string_view name);
 // The text of a string item (<si>, <is>): its <t> or those of its runs, without phonetic hints, `_x000D_`
 // decoded.
 std::string StringItem(const pugi::xml_node& item);
+// `_x000D_` and its like decoded, line ends as \n.
+std::string Unescaped(std::string_view text);
 // Characters directly inside the node.
 std::string InnerText(const pugi::xml_node& node);
 
