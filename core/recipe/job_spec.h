@@ -26,7 +26,8 @@ struct DataSource {
   std::string source;              // Path, hf://, modelscope:// or upload://.
   std::string format = "auto";     // auto | tokens | text | chat | alpaca | conversation | sharegpt | openai | table
   std::string template_name = "model";  // The tokenizer's own, or a named one.
-  std::string column = "text";     // For format: text.
+  std::string column = "text";     // For format: text; of chat formats, the list of messages.
+  std::string documents = "auto";  // What is one text in a .txt file: auto | paragraphs | lines | file
   std::string sheet;               // For .xlsx; empty = the first.
   std::optional<ColumnMap> map;
   int64_t max_records = 0;         // 0 = all.

@@ -24,6 +24,15 @@ TEST(ParseJobTest, ShortestJobTakesDefaults) {
   ASSERT_EQ(spec->data.size(), 1u);
   EXPECT_EQ(spec->data[0].source, "qa.xlsx");
   EXPECT_EQ(spec->method.kind, "qlora");
+  EXPECT_EQ(spec->data[0].documents, "auto");
+}
+
+TEST(ParseJobTest, ABookMayBeOneText) {
+  auto spec = ParseJob("model: m\ndata: {source: book.txt, format: text, documents: file}\n", "job.yaml");
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->data[0].documents, "file");
+  EXPECT_THAT(ErrorOf("model: m\ndata: {source: d, documents: pages}\n"),
+              HasSubstr("data.documents: 'pages' is none of: auto, paragraphs, lines, file"));
 }
 
 TEST(ParseJobTest, WholeJobIsRead) {

@@ -33,6 +33,7 @@ void Visit(V& v, DataSource& s) {
     OneOf{{"auto", "tokens", "text", "chat", "alpaca", "conversation", "sharegpt", "openai", "table"}});
   v("template", s.template_name, Anything{});
   v("column", s.column, Anything{});
+  v("documents", s.documents, OneOf{{"auto", "paragraphs", "lines", "file"}});
   v("sheet", s.sheet, Anything{});
   v.Columns("map", s.map);
   v("max_records", s.max_records, Range{0, 1e12});

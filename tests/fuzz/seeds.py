@@ -173,6 +173,10 @@ DIALOGUES = [b'{"instruction": "Add", "input": "1 2", "output": "3"}\n{"instruct
              b'{"messages": [{"role": "system", "content": "S"}, {"role": "user", "content": "Q"}, '
              b'{"role": "assistant", "content": "A"}]}\n',
              b'{"conversation": [{"system": "S", "input": "Q", "output": "A"}, {"input": "R", "output": "B"}]}\n',
+             b'{"messages": [{"role": "assistant", "content": "Hi"}, {"role": "user", "content": [{"type": "text", "value": "Q"}]}, '
+             b'{"role": "assistant", "content": "A", "train": false}, '
+             b'{"from": "gpt", "value": "B"}], "system": "S"}\n',
+             b'{"query": "Q", "response": "A", "history": [["P", "B"]], "system": null}\n',
              b'{"text": "plain text to learn"}\n', b'{"input_ids": [1, 2, 3], "labels": [-100, 2, 3]}\n']
 
 # A name that begins with "good" is a promise that the file is accepted.
@@ -187,11 +191,12 @@ GOOD = {
     "chat_template": [TEMPLATE], "jinja": [JINJA[0], JINJA[1], JINJA[3]],
     "encode": ["hello world, <|im_end|> 你好 1234's\n\t ﬁ é\u0301".encode()],
     "json": [b'[{"a": "x", "b": [1, {"c": null}]}, {"a": "\\u00e9\\n", "b": -1.5e3}]', b'{"a": 1}\n{"a": true}\n'],
-    "csv": [b'q,a\n"x, ""y""\nz",1\n', "\ufeffq;a\nä;ö\n".encode()],
-    "txt": ["one\n\ntwo 你好\n".encode(), "甲乙\n".encode("gb18030"), "a\nb\n".encode("utf-16")],
+    "csv": [b'q,a\n"x, ""y""\r\nz",1\n', b'sep=;\r\nq; a\r\nx; "y" \r\n', "\ufeffq;a\nä;ö\n".encode()],
+    "txt": ["one\n\ntwo 你好\n".encode(), "你好，世界\n".encode("gb18030"), "도서관은 언제 문을 여나요\n".encode("cp949"), "a\nb\n".encode("utf-16")],
     "number_format": [struct.pack("<d", 45235.6) + code.encode() for code in
-                      ("General", "yyyy-mm-dd hh:mm:ss", '#,##0.00;[Red]-#,##0.00;"zero"', "0.00E+00", "[h]:mm", "0%")],
-    "tokens": [DIALOGUES[5]], "prepare": DIALOGUES,
+                      ("General", "yyyy-mm-dd hh:mm:ss", '#,##0.00;[Red]-#,##0.00;"zero"', "0.00E+00", "[h]:mm", "0%", "# ??/??",
+                       '[>=100]"high";[<5]"low";0', "(000) 000-0000", "##0.0E+0")],
+    "tokens": [DIALOGUES[-1]], "prepare": DIALOGUES,
     "job": [b"model: ./m\ndata: [{source: d.jsonl, format: tokens}]\nmethod: {kind: lora, rank: 8}\ntrain: {epochs: 2}\n", JOB],
     "overrides": [b"train.optimizer.lr=1e-4\n" + JOB],
     "resolved_job": [b'{"model": {"source": "m"}, "data": [{"source": "d"}], "train": {"optimizer": {"betas": [0.9, 0.99]}}}'],
@@ -204,7 +209,8 @@ GOOD = {
     "terminal": ["医疗问答 \x1b[31mred e\u0301 👩‍👩‍👧 ok".encode()],
 }
 # Starting points only.
-OTHER = {"sheet": [sheet().replace(b"</sheetData>", b'</sheetData><mergeCells><mergeCell ref="A4:B5"/></mergeCells>')],
+OTHER = {"sheet": [sheet().replace(b"</sheetData>", b'</sheetData><mergeCells><mergeCell ref="A2:B3"/></mergeCells>'),
+                   sheet().replace(b'<row r="3">', b'<row r="3" hidden="1">').replace(b'name="Data"', b'name="Data" state="hidden"')],
          "overrides": [b"data[0].source=x.jsonl\n" + JOB], "gguf": [gguf_with_vocabulary()], "jinja": [JINJA[2]], "job": [b"model: *a\n", b"a: &x [1]\nb: *x\n"]}
 
 

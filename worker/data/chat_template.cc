@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "worker/data/counted.h"
+#include "worker/data/excerpt.h"
 #include "worker/tokenizer/utf8.h"
 
 namespace ft::data {
@@ -64,25 +66,67 @@ Status AddQuestion(const Turn& turn, jinja::List* messages) {
   return absl::OkStatus();
 }
 
-// `answers`: for each turn the place of its answer among the messages.
-Status AddTurns(const Conversation& turns, jinja::List* messages, std::vector<size_t>* answers) {
+// An answer among the messages.
+struct PlacedAnswer {
+  size_t message = 0;
+  bool after_question = false;  // Some question stands before it.
+  const Turn* turn = nullptr;
+};
+
+Status AddTurns(const Conversation& turns, jinja::List* messages, std::vector<PlacedAnswer>* answers) {
+  bool asked = false;
   for (const Turn& turn : turns) {
     RETURN_IF_ERROR(CheckUtf8(turn));
     RETURN_IF_ERROR(AddQuestion(turn, messages));
-    answers->push_back(messages->size());
+    asked = asked || !turn.input.empty();
+    if (!turn.answered) continue;
+    answers->push_back({messages->size(), asked, &turn});
     ASSIGN_OR_RETURN(Value assistant, MakeMessage("assistant", turn.output));
     messages->push_back(std::move(assistant));
   }
   return absl::OkStatus();
 }
 
+// `text` without white space at both ends: templates may trim.
+std::string_view Core(std::string_view text) { return jinja::StripRight(jinja::StripLeft(text)); }
+
+int64_t CountCharacters(std::string_view text) {
+  return std::count_if(text.begin(), text.end(),
+                       [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
+}
+
+// How many bytes of `core` at its front (or, with `at_end`, at its end) stand somewhere in `text`.
+size_t LongestPart(std::string_view core, std::string_view text, bool at_end) {
+  size_t low = 0, high = core.size();  // A part of `low` bytes is there, one of more than `high` is not.
+  while (low < high) {
+    const size_t middle = low + (high - low + 1) / 2;
+    const std::string_view part = at_end ? core.substr(core.size() - middle) : core.substr(0, middle);
+    const bool there = text.find(part) != std::string_view::npos;
+    (there ? low : high) = there ? middle : middle - 1;
+  }
+  return low;
+}
+
+// Templates may split, replace or leave out parts of what they are given; whoever wrote the data would not
+// learn of it. `what` is written in `text`, or this says how much of it is not.
+Status CheckWritten(std::string_view what, std::string_view given, std::string_view text) {
+  const std::string_view core = Core(given);
+  if (text.find(core) != std::string_view::npos) return absl::OkStatus();
+  const size_t front = LongestPart(core, text, /*at_end=*/false);
+  const size_t end = LongestPart(core, text, /*at_end=*/true);
+  const std::string_view kept = end >= front ? core.substr(core.size() - end) : core.substr(0, front);
+  const std::string_view lost = end >= front ? core.substr(0, core.size() - end) : core.substr(front);
+  return absl::InvalidArgumentError(StrCat(
+      "the model's chat template drops ", Counted(CountCharacters(core) - CountCharacters(kept), "character"),
+      " of the ", what, " (from \"", Excerpt(lost),
+      "\" on); choose a named template such as template: chatml, or take them out of the data"));
+}
+
 // How much of `text`, which begins with an answer and goes on with what the template puts behind it, is to be
-// learnt: up to the end mark, without white space behind it.
+// learnt: up to the end mark, without white space behind it. REQUIRES: CheckWritten passed.
 size_t LearntLength(std::string_view text, std::string_view answer) {
-  const std::string_view core = jinja::StripRight(jinja::StripLeft(answer));
-  const size_t at = text.find(core);
-  if (at == std::string_view::npos) return jinja::StripRight(text).size();
-  const size_t behind = at + core.size();
+  const std::string_view core = Core(answer);
+  const size_t behind = text.find(core) + core.size();
   const std::string_view mark = jinja::StripRight(text.substr(behind));
   return behind + mark.size();
 }
@@ -194,6 +238,12 @@ StatusOr<std::vector<ChatTemplate::Piece>> ChatTemplate::NamedPieces(const Conve
   };
   for (size_t i = 0; i < turns.size(); ++i) {
     const Turn& turn = turns[i];
+    if (!turn.answered) {
+      return absl::InvalidArgumentError(
+          StrCat("two messages of the same side follow each other (the first is \"",
+                 Excerpt(turn.input.empty() ? turn.system : turn.input), "\"), and the chat template ", name_,
+                 " writes a question only with its answer; join them in the data, or use template: model"));
+    }
     RETURN_IF_ERROR(begin_turn(turn, i + 1));
     pieces.push_back({.text = StrCat(turn.output, named_->suffix), .loss = turn.loss});
     after_eos = !named_->suffix_as_eos;
@@ -237,7 +287,7 @@ StatusOr<std::vector<ChatTemplate::Piece>> ChatTemplate::PromptPieces(const Conv
                                                                       const Turn& next) const {
   if (named_) return NamedPieces(past, &next);
   jinja::List messages;
-  std::vector<size_t> answers;
+  std::vector<PlacedAnswer> answers;
   RETURN_IF_ERROR(AddTurns(past, &messages, &answers));
   RETURN_IF_ERROR(CheckUtf8(next));
   RETURN_IF_ERROR(AddQuestion(next, &messages));
@@ -284,7 +334,7 @@ StatusOr<JinjaTemplate::Output> ChatTemplate::RunJinja(const jinja::List& messag
 
 StatusOr<Rendered> ChatTemplate::RenderJinja(const Conversation& conversation) const {
   jinja::List messages;
-  std::vector<size_t> answers;
+  std::vector<PlacedAnswer> answers;
   RETURN_IF_ERROR(AddTurns(conversation, &messages, &answers));
   ASSIGN_OR_RETURN(JinjaTemplate::Output whole,
                    RunJinja(messages, messages.size(), /*add_generation_prompt=*/false));
@@ -293,33 +343,61 @@ StatusOr<Rendered> ChatTemplate::RenderJinja(const Conversation& conversation) c
     return absl::InvalidArgumentError(StrCat("the model's chat template marks ", whole.generated.size(),
                                              " answers of ", answers.size(), "; choose a named template"));
   }
+  for (const Turn& turn : conversation) {
+    RETURN_IF_ERROR(CheckWritten("system text", turn.system, whole.text));
+    RETURN_IF_ERROR(CheckWritten("question", turn.input, whole.text));
+  }
   Rendered rendered;
   for (size_t i = 0; i < answers.size(); ++i) {
     ByteSpan span;
     if (marked) {
       span = {whole.generated[i].begin, whole.generated[i].end};
+      RETURN_IF_ERROR(CheckWritten("answer", answers[i].turn->output,
+                                   std::string_view(whole.text).substr(span.begin, span.end - span.begin)));
     } else {
-      ASSIGN_OR_RETURN(span, LocateAnswer(messages, answers[i], conversation[i].output, whole.text));
+      ASSIGN_OR_RETURN(span,
+                       LocateAnswer(messages, answers[i].message, answers[i].after_question, whole.text));
+      const std::string_view written = std::string_view(whole.text).substr(span.begin, span.end - span.begin);
+      RETURN_IF_ERROR(CheckWritten("answer", answers[i].turn->output, written));
+      span.end = span.begin + LearntLength(written, answers[i].turn->output);
     }
-    if (conversation[i].loss && span.end > span.begin) rendered.supervised.push_back(span);
+    if (answers[i].turn->loss && span.end > span.begin) rendered.supervised.push_back(span);
   }
   rendered.text = std::move(whole.text);
   return rendered;
 }
 
 StatusOr<ByteSpan> ChatTemplate::LocateAnswer(const jinja::List& messages, size_t message,
-                                              std::string_view answer, std::string_view total) const {
-  ASSIGN_OR_RETURN(const JinjaTemplate::Output before,
-                   RunJinja(messages, message, /*add_generation_prompt=*/true));
+                                              bool after_question, std::string_view total) const {
   ASSIGN_OR_RETURN(const JinjaTemplate::Output with,
                    RunJinja(messages, message + 1, /*add_generation_prompt=*/false));
-  if (!std::string_view(with.text).starts_with(before.text) || !total.starts_with(with.text)) {
-    return absl::InvalidArgumentError(
-        StrCat("the model's chat template changes earlier text when message ", message + 1,
-               " is added, so that the answer cannot be located; choose a named template"));
+  const Status lost = absl::InvalidArgumentError(
+      StrCat("the model's chat template changes earlier text when message ", message + 1,
+             " is added, so that the answer cannot be located; choose a named template"));
+  if (!total.starts_with(with.text)) return lost;
+  const StatusOr<JinjaTemplate::Output> before = RunJinja(messages, message, /*add_generation_prompt=*/true);
+  if (before.ok() && std::string_view(with.text).starts_with(before->text))
+    return ByteSpan{before->text.size(), with.text.size()};
+  if (!after_question) return LocateOpening(messages, message, with.text, lost);
+  return before.ok() ? lost : before.status();
+}
+
+StatusOr<ByteSpan> ChatTemplate::LocateOpening(const jinja::List& messages, size_t message,
+                                               std::string_view with, const Status& lost) const {
+  // Two answers that share no character: up to where they differ, the template wrote what stands before.
+  std::vector<std::string> others;
+  for (const char* probe : {"x", "y"}) {
+    jinja::List other(messages.begin(), messages.begin() + static_cast<ptrdiff_t>(message));
+    ASSIGN_OR_RETURN(Value assistant, MakeMessage("assistant", probe));
+    other.push_back(std::move(assistant));
+    ASSIGN_OR_RETURN(JinjaTemplate::Output output,
+                     RunJinja(other, other.size(), /*add_generation_prompt=*/false));
+    others.push_back(std::move(output.text));
   }
-  const size_t begin = before.text.size();
-  return ByteSpan{begin, begin + LearntLength(total.substr(begin, with.text.size() - begin), answer)};
+  const auto differ = std::mismatch(others[0].begin(), others[0].end(), others[1].begin(), others[1].end());
+  const auto begin = static_cast<size_t>(differ.first - others[0].begin());
+  if (!with.starts_with(std::string_view(others[0]).substr(0, begin))) return lost;
+  return ByteSpan{begin, with.size()};
 }
 
 }  // namespace ft::data

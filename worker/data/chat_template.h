@@ -60,7 +60,8 @@ class ChatTemplate {
   const std::string& name() const { return name_; }
 
   // INVALID_ARGUMENT for a system text that the template has no place for, messages that the model's template
-  // refuses, and a model's template under which an answer cannot be located.
+  // refuses, a model's template under which an answer cannot be located or which drops or changes what it is
+  // given, and under a named template for two messages of one side in a row.
   StatusOr<Rendered> Render(const Conversation& conversation) const;
   // What stands before the answer to next.input after the turns so far; next.output is not used.
   StatusOr<std::string> RenderPrompt(const Conversation& past, const Turn& next) const;
@@ -92,9 +93,13 @@ class ChatTemplate {
   StatusOr<JinjaTemplate::Output> RunJinja(const jinja::List& messages, size_t count,
                                            bool add_generation_prompt) const;
   StatusOr<Rendered> RenderJinja(const Conversation& conversation) const;
-  // Where the answer of the assistant's message lies in `total`.
-  StatusOr<ByteSpan> LocateAnswer(const jinja::List& messages, size_t message, std::string_view answer,
+  // Where the assistant's message lies in `total`, with what the template puts behind it.
+  StatusOr<ByteSpan> LocateAnswer(const jinja::List& messages, size_t message, bool after_question,
                                   std::string_view total) const;
+  // The same of an answer that no question precedes: many templates begin otherwise for it than for a prompt.
+  // `with`: the messages up to it, rendered. `lost`: what to return when it is not found.
+  StatusOr<ByteSpan> LocateOpening(const jinja::List& messages, size_t message, std::string_view with,
+                                   const Status& lost) const;
 
   std::string name_;
   std::optional<NamedTemplate> named_;

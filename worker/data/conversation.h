@@ -11,7 +11,8 @@ struct Turn {
   std::string system;  // Usually only in the first turn.
   std::string input;   // Empty = the answer stands alone.
   std::string output;
-  bool loss = true;  // Whether the answer is learnt.
+  bool loss = true;      // Whether the answer is learnt.
+  bool answered = true;  // False: a message of the same side follows, and `output` is not there.
 };
 
 using Conversation = std::vector<Turn>;

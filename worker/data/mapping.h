@@ -19,8 +19,7 @@ namespace ft::data {
 enum class Shape {
   kAlpaca,        // instruction, input (may be absent or empty), output
   kConversation,  // conversation: [{system, input, output}], XTuner's own
-  kShareGpt,      // conversations: [{from, value}]
-  kOpenAi,        // messages: [{role, content}]
+  kMessages,      // messages or conversations: [{role, content}] or [{from, value}]
   kTable,         // one column is the question, one the answer
   kText,          // one field is text to learn as it is
 };
@@ -29,15 +28,19 @@ struct MappingOptions {
   std::string source;           // As the job file names it; for messages.
   std::string format = "auto";  // recipe::DataSource::format, except tokens.
   std::optional<recipe::ColumnMap> map;
-  std::string text_column = "text";
+  std::string text_column = "text";  // Of text, or of a list of messages that has another name.
+  std::string table;  // RecordReader::table(): which sheet and row named the columns; for messages.
   bool xtuner_alpaca =
       false;  // XTuner 0.1.9's alpaca: its system text, and a line break after every instruction.
 };
 
 struct MappedRecord {
-  Conversation turns;         // Empty = a record that its format says to leave out.
-  bool empty_input = false;   // The question's field is there by the shape and holds white space only.
-  bool empty_output = false;  // An answer that carries loss holds white space only.
+  Conversation turns;              // Empty = a record that its format says to leave out.
+  bool empty_input = false;        // A question is there by the shape and holds white space only.
+  bool empty_tool_result = false;  // The same of what a tool gave.
+  bool empty_output = false;       // An answer that carries loss holds white space only.
+  bool left_over = false;          // Messages at the end have no answer and were left out.
+  int64_t only_read = 0;           // Answers that carry no loss because the record says so.
 };
 
 // Immutable once chosen; thread-safe.
@@ -61,13 +64,16 @@ class Mapping {
  private:
   friend class MappingChooser;
   StatusOr<MappedRecord> MapColumns(const Record& record) const;
+  StatusOr<MappedRecord> MapList(const Record& record) const;
   StatusOr<std::string> System(const Record& record) const;
 
   Shape shape_ = Shape::kTable;
   std::string input_, output_;  // Field names; an empty input = there is none. kText: output_ is the text.
-  std::string extra_input_;     // Alpaca's second part of the question.
+  std::string extra_input_;     // Alpaca's second part of the question; of messages the tools.
+  std::string history_;         // [[question, answer], ...] before the question; empty = there is none.
   std::optional<std::string> system_column_;
-  std::string system_text_;  // Used where the record has no system text of its own.
+  bool system_named_ = false;  // By the job file: then every record must have it.
+  std::string system_text_;    // Used where the record has no system text of its own.
   bool xtuner_alpaca_ = false;
   std::string explanation_;
 };

@@ -16,8 +16,10 @@ using ::testing::HasSubstr;
 // Turns as "system/input/output", "-" before an answer without loss.
 std::vector<std::string> Show(const Conversation& turns) {
   std::vector<std::string> shown;
-  for (const Turn& turn : turns)
-    shown.push_back(StrCat(turn.system, "/", turn.input, "/", turn.loss ? "" : "-", turn.output));
+  for (const Turn& turn : turns) {
+    const std::string answer = StrCat("/", turn.loss ? "" : "-", turn.output);
+    shown.push_back(StrCat(turn.system, "/", turn.input, turn.answered ? answer : " (not answered)"));
+  }
   return shown;
 }
 
@@ -37,6 +39,7 @@ class MappingTest : public ::testing::Test {
   std::vector<std::string> Shown(const std::string& name, const std::string& content) {
     auto mapped = MapFirst(name, content);
     if (!mapped.ok()) return {std::string(Message(mapped.status()))};
+    left_over_ = mapped->left_over;
     return Show(mapped->turns);
   }
   std::string ErrorOf(const std::string& name, const std::string& content) {
@@ -45,6 +48,7 @@ class MappingTest : public ::testing::Test {
   ft::testing::TempDir dir_;
   MappingOptions options_;
   std::string explanation_;
+  bool left_over_ = false;
 };
 
 TEST_F(MappingTest, AlpacaJoinsInstructionAndInput) {
@@ -68,42 +72,43 @@ TEST_F(MappingTest, XtunerConversationIsUsedAsItIs) {
             R"([{"conversation":[{"system":"s","input":"i","output":"o"},{"input":null,"output":"p"}]}])"),
       ElementsAre("s/i/o", "//p"));
   EXPECT_THAT(ErrorOf("a.json", R"([{"conversation":[{"input":"i"}]}])"),
-              HasSubstr("a.json line 1: a message has no \"output\""));
+              HasSubstr("a.json line 1: an entry of \"conversation\" has no \"output\""));
   EXPECT_THAT(ErrorOf("a.json", R"([{"conversation":[{"output":"i","outputs":1}]}])"),
               HasSubstr("unknown key \"outputs\""));
   EXPECT_THAT(Shown("a.json", R"([{"conversation":[]}])"), ElementsAre());
 }
 
 TEST_F(MappingTest, OpenAiRules) {
-  // A leading answer is skipped, questions in a row are joined, the last system text wins, loss in three
-  // spellings.
+  // Nothing is skipped, joined or replaced: what does not fit a turn becomes one without an answer.
   EXPECT_THAT(
       Shown("a.jsonl", R"({"messages":[{"role":"assistant","content":"hi"},{"role":"system","content":"a"},
       {"role":"system","content":"s"},{"role":"user","content":"x"},{"role":"user","content":"y"},
       {"role":"assistant","content":"o","loss":false},{"role":"user","content":"z"},
       {"role":"assistant","content":"p","loss":"true"},{"role":"user","content":"left over"}]})"),
-      ElementsAre("s/xy/-o", "/z/p"));
+      ElementsAre("//hi", "a/ (not answered)", "s/x (not answered)", "/y/-o", "/z/p"));
+  EXPECT_TRUE(left_over_);
   EXPECT_THAT(ErrorOf("a.jsonl", R"({"messages":[{"role":"tool","content":"x"}]})"),
-              HasSubstr("a.jsonl line 1: a message has the role \"tool\""));
+              HasSubstr("a.jsonl line 1: message 1 has the role \"tool\""));
   EXPECT_THAT(ErrorOf("a.jsonl", R"({"messages":[{"role":"user","content":[{"type":"image"}]}]})"),
-              HasSubstr("\"content\" of a message must be text"));
+              HasSubstr("message 1 holds a part of type \"image\"; only parts of type text are read"));
   EXPECT_THAT(
       ErrorOf("a.jsonl",
               R"({"messages":[{"role":"user","content":"x"},{"role":"assistant","content":"x","loss":2}]})"),
-      HasSubstr("\"loss\" of a message must be true or false"));
+      HasSubstr("message 2 has a \"loss\" that is neither 0 nor 1, true nor false"));
 }
 
 TEST_F(MappingTest, ShareGptWithToolsSupervisesCallsAndNotObservations) {
   const auto shown =
-      Shown("a.json", R"([{"conversations":[{"from":"gpt","value":"skipped"},{"from":"human","value":"q"},
+      Shown("a.json", R"([{"conversations":[{"from":"gpt","value":"hello"},{"from":"human","value":"q"},
       {"from":"function_call","value":"{call}"},{"from":"observation","value":"seen"},{"from":"gpt","value":"o"}],
       "tools":"[{\"name\":\"f\"}]"}])");
-  ASSERT_EQ(shown.size(), 2u);
+  ASSERT_EQ(shown.size(), 3u);
   EXPECT_THAT(shown[0], HasSubstr("[{\"name\":\"f\"}]"));
-  EXPECT_THAT(shown[0], HasSubstr("/q/{call}"));
-  EXPECT_EQ(shown[1], "/seen/o");
+  EXPECT_THAT(shown[0], HasSubstr("//hello"));
+  EXPECT_EQ(shown[1], "/q/{call}");
+  EXPECT_EQ(shown[2], "/seen/o");
   EXPECT_THAT(ErrorOf("a.json", R"([{"conversations":[{"from":"judge","value":"q"}]}])"),
-              HasSubstr("a message is from \"judge\""));
+              HasSubstr("message 1 has the role \"judge\""));
 }
 
 TEST_F(MappingTest, TablesAreGuessedFromTheirHeader) {
@@ -118,10 +123,11 @@ TEST_F(MappingTest, AmbiguousTablesAreRefusedWithTheMapToWrite) {
               HasSubstr("both question and prompt may be the question"));
   EXPECT_THAT(
       ErrorOf("a.csv", "x,y\nq,a\n"),
-      HasSubstr("a.csv: no fields look like question and answer; name them in the job file, for example map: "
-                "{input: \"x\", output: \"y\"}"));
+      HasSubstr(
+          "a.csv: no fields look like question and answer; name them, perhaps (a guess by what the fields "
+          "hold): --map input=x,output=y, or in the job file map: {input: \"x\", output: \"y\"}"));
   EXPECT_THAT(ErrorOf("a.jsonl", R"({"messages":[],"conversations":[]})"),
-              HasSubstr("several fields hold messages"));
+              HasSubstr("several fields hold messages: messages and conversations"));
 }
 
 TEST_F(MappingTest, MapNamesColumnsAndASystemText) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/base/check.h"
+#include "worker/data/counted.h"
 
 namespace ft::prepare {
 namespace {
@@ -18,8 +19,9 @@ struct Wording {
   std::string_view what;
   std::string_view advice;
 };
-constexpr std::array<Wording, 6> kWordings = {{
+constexpr std::array<Wording, 7> kWordings = {{
     {"the question is empty", "fill in the empty questions, or delete their records"},
+    {"the result of a tool is empty", "write what the tool gave, for example null, or delete the records"},
     {"the answer or text is empty",
      "fill in the empty answers, or allow them with gate: {allow_empty_output: true}"},
     {"no token carries loss",
@@ -75,6 +77,10 @@ void Collector::Refuse(Kind kind) {
     places_.push_back(StrCat(data::Describe(origin_), ": ", kWordings[kind].what));
 }
 
+bool Collector::RefusesUnseen(const SampleFacts& facts) const {
+  return facts.empty_input || facts.empty_tool_result || (facts.empty_output && !gate_.allow_empty_output);
+}
+
 void Collector::Add(Sample sample, const SampleFacts& facts) {
   FT_CHECK(sample.ids.size() == sample.loss.size())
       << sample.ids.size() << " ids, " << sample.loss.size() << " marks";
@@ -82,6 +88,7 @@ void Collector::Add(Sample sample, const SampleFacts& facts) {
   ++added_;
   // One violation a sample is listed, the one nearest to the cause.
   if (facts.empty_input) return Refuse(kEmptyInput);
+  if (facts.empty_tool_result) return Refuse(kEmptyToolResult);
   if (facts.empty_output && !gate_.allow_empty_output) return Refuse(kEmptyOutput);
   if (facts.doubled_bos) return Refuse(kDoubledBos);
   if (facts.unsupervised_stop) return Refuse(kUnsupervisedStop);
@@ -111,10 +118,10 @@ Status Collector::TruncationVerdict() const {
   if (static_cast<double>(truncated_) <= gate_.max_truncated * static_cast<double>(added_))
     return absl::OkStatus();
   return absl::InvalidArgumentError(StrCat(
-      truncated_, " of ", added_, " samples (", Percent(truncated_, added_),
-      ") are longer than train.max_length ", max_length_, " and would be cut, more than gate.max_truncated ",
-      gate_.max_truncated, " allows; the longest has ", longest_uncut_,
-      " tokens; raise train.max_length, or allow it with gate: {allow_truncation: true}"));
+      truncated_, " of ", data::Counted(added_, "sample"), " (", Percent(truncated_, added_),
+      added_ == 1 ? ") is" : ") are", " longer than train.max_length ", max_length_,
+      " and would be cut, more than gate.max_truncated ", gate_.max_truncated, " allows; the longest has ",
+      longest_uncut_, " tokens; raise train.max_length, or allow it with gate: {allow_truncation: true}"));
 }
 
 Status Collector::Verdict() const {
@@ -136,6 +143,12 @@ Status Collector::Verdict() const {
   }
   if (!truncation.ok()) StrAppend(&text, "\n", Message(truncation));
   return absl::InvalidArgumentError(text);
+}
+
+int64_t Collector::CountLonger(int64_t tokens) const {
+  return std::count_if(kept_.begin(), kept_.end(), [&](const Kept& kept) {
+    return static_cast<int64_t>(kept.sample.ids.size()) > tokens;
+  });
 }
 
 int64_t Collector::Drain(double share, uint64_t seed, data::TokenCacheWriter* writer) {

@@ -21,6 +21,7 @@ struct Sample {
 // What the source of a sample found in it, before cutting.
 struct SampleFacts {
   bool empty_input = false;        // A question of white space only.
+  bool empty_tool_result = false;  // What a tool gave is white space only.
   bool empty_output = false;       // An answer, or a text to learn whole, of white space only.
   bool unsupervised_stop = false;  // The token that ends an answer carries no loss.
   bool doubled_bos = false;        // Two beginning-of-sequence tokens side by side.
@@ -38,6 +39,8 @@ class Collector {
 
   // Every record of every source once, before its samples; its number decides whether it is held out.
   void BeginRecord(const data::Origin& origin);
+  // Whether these facts alone refuse a sample, so that it need not be made.
+  bool RefusesUnseen(const SampleFacts& facts) const;
   // A sample of the record begun last. REQUIRES: ids and loss are equally long.
   void Add(Sample sample, const SampleFacts& facts);
   // A record that gives no sample by its format's rules (an empty conversation).
@@ -56,6 +59,8 @@ class Collector {
   int64_t dropped_records() const { return dropped_records_; }
   int64_t dropped_samples() const { return dropped_; }
   int64_t truncated() const { return truncated_; }
+  // Of the samples that were kept, those with more tokens.
+  int64_t CountLonger(int64_t tokens) const;
   int64_t longest() const { return longest_; }
   int64_t samples() const { return static_cast<int64_t>(kept_.size()); }
   int64_t tokens() const { return tokens_; }
@@ -64,6 +69,7 @@ class Collector {
  private:
   enum Kind {
     kEmptyInput,
+    kEmptyToolResult,
     kEmptyOutput,
     kUnsupervised,
     kCutUnsupervised,

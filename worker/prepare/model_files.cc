@@ -18,6 +18,7 @@ namespace {
 
 constexpr uint64_t kMaxConfigBytes = uint64_t{1} << 20;
 constexpr int64_t kMaxVocab = int64_t{1} << 24;
+constexpr int64_t kMaxContext = int64_t{1} << 31;
 
 // Nested only a little: a config deeper than this is no config.
 constexpr int kMaxConfigDepth = 32;
@@ -30,6 +31,25 @@ nlohmann::json ParseBounded(const std::string& text) {
   };
   nlohmann::json parsed = nlohmann::json::parse(text, watch, /*allow_exceptions=*/false);
   return too_deep ? nlohmann::json(nlohmann::json::value_t::discarded) : parsed;
+}
+
+StatusOr<nlohmann::json> ReadConfig(const std::filesystem::path& model) {
+  const std::filesystem::path path = model / "config.json";
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxConfigBytes));
+  nlohmann::json config = ParseBounded(text);
+  if (!config.is_object()) {
+    return absl::InvalidArgumentError(
+        StrCat(path.string(), " is not a JSON object; copy the model's folder again"));
+  }
+  return config;
+}
+
+// Models with several parts keep the language model's settings in text_config. Null when it is in neither.
+const nlohmann::json* FindSetting(const nlohmann::json& config, const char* key) {
+  if (config.contains(key)) return &config[key];
+  const auto inner = config.find("text_config");
+  if (inner == config.end() || !inner->is_object() || !inner->contains(key)) return nullptr;
+  return &inner->at(key);
 }
 
 bool IsGguf(const std::filesystem::path& model) { return model.extension() == ".gguf"; }
@@ -105,26 +125,39 @@ StatusOr<int64_t> VocabSizeOf(const std::filesystem::path& model) {
     ASSIGN_OR_RETURN(const auto file, weights::GgufFile::Open(model));
     return RowsOfEmbedding(*file);
   }
-  const std::filesystem::path path = model / "config.json";
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxConfigBytes));
-  const nlohmann::json config = ParseBounded(text);
-  if (!config.is_object()) {
-    return absl::InvalidArgumentError(
-        StrCat(path.string(), " is not a JSON object; copy the model's folder again"));
+  ASSIGN_OR_RETURN(const nlohmann::json config, ReadConfig(model));
+  const nlohmann::json* size = FindSetting(config, "vocab_size");
+  const std::string path = (model / "config.json").string();
+  RETURN_IF_ERROR(weights::CheckQuantization(config, path));
+  if (size == nullptr)
+    return absl::InvalidArgumentError(StrCat(path, ": vocab_size is missing; copy the model's folder again"));
+  if (!size->is_number_integer() || size->get<int64_t>() < 1 || size->get<int64_t>() > kMaxVocab) {
+    return absl::InvalidArgumentError(StrCat(path, ": vocab_size is not a positive whole number"));
   }
-  RETURN_IF_ERROR(weights::CheckQuantization(config, path.string()));
-  // Models with several parts keep the language model's settings in text_config.
-  const nlohmann::json* const text_config = config.contains("text_config") ? &config["text_config"] : nullptr;
-  for (const nlohmann::json* settings : {&config, text_config}) {
-    if (settings == nullptr || !settings->is_object() || !settings->contains("vocab_size")) continue;
-    const nlohmann::json& size = settings->at("vocab_size");
-    if (!size.is_number_integer() || size.get<int64_t>() < 1 || size.get<int64_t>() > kMaxVocab) {
-      return absl::InvalidArgumentError(StrCat(path.string(), ": vocab_size is not a positive whole number"));
-    }
-    return size.get<int64_t>();
+  return size->get<int64_t>();
+}
+
+StatusOr<int64_t> ContextOf(const std::filesystem::path& model) {
+  if (IsGguf(model)) {
+    ASSIGN_OR_RETURN(const auto file, weights::GgufFile::Open(model));
+    const auto* architecture = file->metadata().Get<std::string>("general.architecture");
+    if (architecture == nullptr) return 0;
+    const auto length = file->metadata().Count(StrCat(*architecture, ".context_length"));
+    return length && *length <= static_cast<uint64_t>(kMaxContext) ? static_cast<int64_t>(*length) : 0;
   }
-  return absl::InvalidArgumentError(
-      StrCat(path.string(), ": vocab_size is missing; copy the model's folder again"));
+  ASSIGN_OR_RETURN(const nlohmann::json config, ReadConfig(model));
+  const nlohmann::json* positions = FindSetting(config, "max_position_embeddings");
+  if (positions == nullptr || !positions->is_number_integer()) return 0;
+  const int64_t length = positions->get<int64_t>();
+  if (length < 1 || length > kMaxContext) return 0;
+  // Dynamic scaling counts the positions before it stretches them.
+  const nlohmann::json* scaling = FindSetting(config, "rope_scaling");
+  if (scaling == nullptr || !scaling->is_object()) return length;
+  const char* const key = scaling->contains("rope_type") ? "rope_type" : "type";
+  const bool dynamic = scaling->contains(key) && scaling->at(key) == "dynamic";
+  if (!dynamic || !scaling->contains("factor") || !scaling->at("factor").is_number()) return length;
+  const double factor = scaling->at("factor").get<double>();
+  return factor >= 1 && factor <= 1024 ? static_cast<int64_t>(static_cast<double>(length) * factor) : length;
 }
 
 Status WriteTokenizerFiles(const std::filesystem::path& gguf, const std::filesystem::path& dir) {

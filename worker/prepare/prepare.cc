@@ -5,6 +5,7 @@
 #include <system_error>
 #include <utility>
 
+#include "worker/data/counted.h"
 #include "worker/data/record.h"
 #include "worker/data/token_cache.h"
 #include "worker/prepare/collector.h"
@@ -32,10 +33,10 @@ class Preparer {
     }
     RETURN_IF_ERROR(collector_.Verdict());
     if (collector_.samples() == 0) {
-      return absl::InvalidArgumentError(StrCat("no sample of ", collector_.records(),
-                                               " records is left to train on; ",
+      return absl::InvalidArgumentError(StrCat("no sample of ", data::Counted(collector_.records(), "record"),
+                                               " is left to train on; ",
                                                collector_.dropped_samples() + collector_.dropped_records(),
-                                               " were dropped because they hold nothing that carries loss"));
+                                               " dropped, with nothing that carries loss"));
     }
     return Finish();
   }
@@ -78,8 +79,8 @@ class Preparer {
     const int64_t before = collector_.records();
     const TokenSourceOptions options{.path = path, .vocab_size = vocab, .max_records = source.max_records};
     RETURN_IF_ERROR(ReadTokenSource(options, &collector_));
-    lines_.push_back(StrCat(source.source, ": ", collector_.records() - before,
-                            " samples that were tokenised elsewhere; ids are below ", vocab));
+    lines_.push_back(StrCat(source.source, ": ", data::Counted(collector_.records() - before, "sample"),
+                            " tokenised elsewhere; ids are below ", vocab));
     return absl::OkStatus();
   }
 
@@ -109,25 +110,50 @@ class Preparer {
     int number = 0;
     for (const Shown& shown : collector_.shown()) {
       const data::TokenSample sample{shown.sample.ids, shown.sample.loss};
-      lines->push_back(StrCat("Sample ", ++number, ", ", shown.place, ": ", sample.ids.size(), " tokens, ",
-                              data::SupervisedTokens(sample), " carry loss (between ⟦ and ⟧)\n",
-                              RenderSample(*tokenizer_, sample, PreviewOptions())));
+      lines->push_back(
+          StrCat("Sample ", ++number, ", ", shown.place, ": ",
+                 data::Counted(static_cast<int64_t>(sample.ids.size()), "token"), ", ",
+                 data::SupervisedTokens(sample), data::SupervisedTokens(sample) == 1 ? " carries" : " carry",
+                 " loss (between ⟦ and ⟧)\n", RenderSample(*tokenizer_, sample, PreviewOptions())));
     }
   }
 
   std::string CountsSentence(const PreparedReport& report) const {
-    std::string text = StrCat(report.samples, " samples (", report.holdout_samples, " held out), ",
-                              report.tokens, " tokens of which ", report.supervised_tokens,
-                              " carry loss; the longest sample has ", report.longest_sample, " tokens");
+    std::string text =
+        StrCat(data::Counted(report.samples, "sample"), " (", report.holdout_samples, " held out), ",
+               data::Counted(report.tokens, "token"), " of which ", report.supervised_tokens,
+               report.supervised_tokens == 1 ? " carries" : " carry", " loss; the longest sample has ",
+               data::Counted(report.longest_sample, "token"));
+    const auto were = [](int64_t number) { return number == 1 ? " was " : " were "; };
     if (report.truncated_samples > 0) {
-      StrAppend(&text, "; ", report.truncated_samples, " were cut to ", request_.spec.train.max_length);
+      StrAppend(&text, "; ", report.truncated_samples, were(report.truncated_samples), "cut to ",
+                request_.spec.train.max_length);
     }
     if (report.dropped_samples > 0)
-      StrAppend(&text, "; ", report.dropped_samples, " without loss were dropped");
+      StrAppend(&text, "; ", report.dropped_samples, " without loss", were(report.dropped_samples),
+                "dropped");
     if (collector_.dropped_records() > 0) {
-      StrAppend(&text, "; ", collector_.dropped_records(), " records without an answer were left out");
+      StrAppend(&text, "; ", data::Counted(collector_.dropped_records(), "record"), " without an answer",
+                were(collector_.dropped_records()), "left out");
     }
     return text;
+  }
+
+  // Samples that are longer than the model's positions: it has never seen such distances.
+  Status WarnOfContext(PreparedReport* report) const {
+    if (request_.model.empty()) return absl::OkStatus();
+    const StatusOr<int64_t> positions = ContextOf(request_.model);
+    if (absl::IsNotFound(positions.status())) return absl::OkStatus();  // Token samples need no model.
+    ASSIGN_OR_RETURN(const int64_t context, positions);
+    const int64_t longer = context == 0 ? 0 : collector_.CountLonger(context);
+    if (longer == 0) return absl::OkStatus();
+    report->warnings.push_back(StrCat(
+        "Warning: ", data::Counted(longer, "sample"), " of ", report->samples, longer == 1 ? " is" : " are",
+        " longer than the ", context,
+        " positions that the model was made for (max_position_embeddings), the longest has ",
+        report->longest_sample, " tokens; beyond them it answers badly: write train: {max_length: ", context,
+        "}, or split the long records"));
+    return absl::OkStatus();
   }
 
   StatusOr<PreparedReport> Finish() {
@@ -138,10 +164,12 @@ class Preparer {
                           .dropped_samples = collector_.dropped_samples(),
                           .longest_sample = collector_.longest(),
                           .lines = std::move(lines_)};
+    RETURN_IF_ERROR(WarnOfContext(&report));
     data::TokenCacheWriter writer;
     report.holdout_samples = collector_.Drain(request_.spec.holdout, request_.spec.train.seed, &writer);
     report.train_lengths = writer.TrainLengths();
     report.lines.push_back(CountsSentence(report));
+    report.lines.insert(report.lines.end(), report.warnings.begin(), report.warnings.end());
     AddPreviews(&report.lines);
     if (request_.cache_dir.empty()) return report;
     ASSIGN_OR_RETURN(report.cache_digest, writer.Write(request_.cache_dir));

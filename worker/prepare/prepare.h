@@ -39,7 +39,8 @@ struct PreparedReport {
   int64_t dropped_samples = 0;     // Without a supervised token, where the gate allows it.
   int64_t longest_sample = 0;      // In tokens, after cutting.
   std::vector<int64_t> train_lengths;  // In tokens, of the samples that are not held out, in the cache's order.
-  std::vector<std::string> lines;  // For people: columns used, notes, counts, rendered samples.
+  std::vector<std::string> lines;  // For people: columns used, notes, counts, warnings, rendered samples.
+  std::vector<std::string> warnings;  // Those of the lines that ask for a decision.
 };
 
 // INVALID_ARGUMENT: the data or the job is at fault; the message may have several lines. Uses one thread.

@@ -154,12 +154,12 @@ TEST_F(PrepareTextTest, QuestionThatFillsTheLengthIsRefused) {
 TEST_F(PrepareTextTest, TooManyCutSamplesAreRefused) {
   request_.spec.train.max_length = 40;
   AddFile("qa.csv", "question,answer\nq," + std::string(60, 'a') + "\n");
-  EXPECT_THAT(Error(), HasSubstr("1 of 1 samples (100%) are longer than train.max_length 40"));
+  EXPECT_THAT(Error(), HasSubstr("1 of 1 sample (100%) is longer than train.max_length 40"));
 }
 
 TEST_F(PrepareTextTest, RecordsWithoutAnAnswerAreLeftOutAndCounted) {
   AddFile("a.json", R"([{"instruction":"i","output":"<nooutput>"},{"instruction":"i","output":"o"}])");
-  EXPECT_THAT(Lines(), HasSubstr("1 records without an answer were left out"));
+  EXPECT_THAT(Lines(), HasSubstr("1 record without an answer was left out"));
 }
 
 TEST_F(PrepareTextTest, AutoFindsTokens) {

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "worker/data/counted.h"
+
 namespace ft::prepare {
 namespace {
 
@@ -72,6 +74,12 @@ std::string RenderRange(const tokenizer::Tokenizer& tokenizer, const data::Token
   return out;
 }
 
+// Whether token `t` begins in the middle of a character that an earlier token has begun.
+bool BeginsInside(const tokenizer::Tokenizer& tokenizer, const data::TokenSample& sample, size_t t) {
+  const std::string text = tokenizer.Decode(sample.ids.subspan(t, 1));
+  return !text.empty() && (static_cast<unsigned char>(text[0]) & 0xC0) == 0x80;
+}
+
 }  // namespace
 
 std::string RenderSample(const tokenizer::Tokenizer& tokenizer, const data::TokenSample& sample,
@@ -79,9 +87,13 @@ std::string RenderSample(const tokenizer::Tokenizer& tokenizer, const data::Toke
   const size_t size = sample.ids.size();
   const auto limit = static_cast<size_t>(std::max<int64_t>(options.max_tokens, 2));
   if (size <= limit) return RenderRange(tokenizer, sample, 0, size, options.ansi);
-  const size_t head = limit / 2, tail = limit - head;
-  return StrCat(RenderRange(tokenizer, sample, 0, head, options.ansi), "\n... ", size - limit,
-                " tokens ...\n", RenderRange(tokenizer, sample, size - tail, size, options.ansi));
+  // Characters of several tokens are shown whole or not at all.
+  size_t head = limit / 2, tail = size - (limit - head);
+  while (head > 0 && BeginsInside(tokenizer, sample, head)) --head;
+  while (tail < size && BeginsInside(tokenizer, sample, tail)) ++tail;
+  return StrCat(RenderRange(tokenizer, sample, 0, head, options.ansi), "\n... ",
+                data::Counted(static_cast<int64_t>(tail - head), "token"), " ...\n",
+                RenderRange(tokenizer, sample, tail, size, options.ansi));
 }
 
 }  // namespace ft::prepare

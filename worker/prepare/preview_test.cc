@@ -58,6 +58,16 @@ TEST_F(PreviewTest, TheMiddleOfLongSamplesIsLeftOutAndCounted) {
   EXPECT_EQ(Render(ids, std::vector<uint8_t>(100, 0), {.max_tokens = 4}), "aa\n... 96 tokens ...\naa");
 }
 
+TEST_F(PreviewTest, CharactersAreNeverCutWhereTheMiddleIsLeftOut) {
+  // Ten times 你, each of three tokens.
+  std::vector<int32_t> ids;
+  for (int i = 0; i < 10; ++i) ids.insert(ids.end(), {0xE4, 0xBD, 0xA0});
+  const std::vector<uint8_t> loss(ids.size(), 0);
+  EXPECT_EQ(Render(ids, loss, {.max_tokens = 8}), "你\n... 24 tokens ...\n你");
+  EXPECT_EQ(Render(ids, loss, {.max_tokens = 12}), "你你\n... 18 tokens ...\n你你");
+  EXPECT_EQ(Render(ids, loss, {.max_tokens = 2}), "\n... 30 tokens ...\n");
+}
+
 TEST_F(PreviewTest, UnsupervisedStopIsSeen) {
   const auto has = [&](const std::vector<int32_t>& ids, const std::vector<uint8_t>& loss) {
     return HasUnsupervisedStop(Sample{ids, loss}, *tokenizer_);

@@ -7,6 +7,7 @@
 
 #include "core/base/check.h"
 #include "worker/data/columns.h"
+#include "worker/data/counted.h"
 #include "worker/data/mapping.h"
 #include "worker/data/record.h"
 #include "worker/prepare/sample_checks.h"
@@ -24,7 +25,8 @@ class TextReader {
 
   StatusOr<std::vector<std::string>> Run() {
     ASSIGN_OR_RETURN(reader_, data::OpenRecords(options_.path, {.sheet = options_.source.sheet,
-                                                                .text_field = options_.source.column}));
+                                                                .text_field = options_.source.column,
+                                                                .documents = options_.source.documents}));
     std::vector<data::Record> first;
     while (first.size() < kRecordsToGuessFrom) {
       ASSIGN_OR_RETURN(std::optional<data::Record> record, reader_->Next());
@@ -43,6 +45,15 @@ class TextReader {
   }
 
  private:
+  // Records that something was done to, for a sentence of the report.
+  struct Noted {
+    int64_t records = 0;
+    std::string first;  // Place of the first.
+  };
+  static void Note(Noted* noted, const data::Origin& origin) {
+    if (noted->records++ == 0) noted->first = data::Describe(origin);
+  }
+
   bool Full() const { return options_.source.max_records > 0 && records_ >= options_.source.max_records; }
   bool IsText() const { return mapping_->shape() == data::Shape::kText; }
 
@@ -51,6 +62,7 @@ class TextReader {
                                        .format = options_.source.format,
                                        .map = options_.source.map,
                                        .text_column = options_.source.column,
+                                       .table = reader_->table(),
                                        .xtuner_alpaca = options_.pieces};
     ASSIGN_OR_RETURN(mapping_, data::Mapping::Choose(mapping, first, reader_->columns()));
     if (IsText()) return absl::OkStatus();
@@ -73,7 +85,15 @@ class TextReader {
       collector_->DropRecord();
       return absl::OkStatus();
     }
-    SampleFacts facts{.empty_input = mapped.empty_input, .empty_output = mapped.empty_output};
+    if (mapped.left_over) Note(&left_over_, record.origin);
+    if (mapped.only_read > 0) Note(&only_read_, record.origin);
+    SampleFacts facts{.empty_input = mapped.empty_input,
+                      .empty_tool_result = mapped.empty_tool_result,
+                      .empty_output = mapped.empty_output};
+    if (collector_->RefusesUnseen(facts)) {
+      collector_->Add(Sample(), facts);
+      return absl::OkStatus();
+    }
     StatusOr<Sample> sample = render_(mapped.turns);
     if (!sample.ok()) return WithContext(sample.status(), data::Describe(record.origin));
     facts.doubled_bos = HasDoubledBos(*sample, *options_.tokenizer);
@@ -124,6 +144,18 @@ class TextReader {
   std::vector<std::string> Sentences() const {
     std::vector<std::string> lines = {mapping_->explanation()};
     for (const std::string& note : reader_->notes()) lines.push_back(note);
+    if (left_over_.records > 0) {
+      lines.push_back(
+          StrCat(options_.source.source, ": ", data::Counted(left_over_.records, "record"),
+                 left_over_.records == 1 ? " ends" : " end",
+                 " with messages that nothing answers, which were left out (first: ", left_over_.first, ")"));
+    }
+    if (only_read_.records > 0) {
+      lines.push_back(StrCat(
+          options_.source.source, ": ", data::Counted(only_read_.records, "record"),
+          only_read_.records == 1 ? " has" : " have",
+          " answers that are read and not learnt, as the record says (first: ", only_read_.first, ")"));
+    }
     if (IsText()) {
       lines.push_back(StrCat(options_.source.source, ": every document ",
                              AddsBos() ? "begins with BOS and " : "",
@@ -139,6 +171,7 @@ class TextReader {
   std::optional<data::Mapping> mapping_;
   Render render_;
   int64_t records_ = 0;
+  Noted left_over_, only_read_;
 };
 
 }  // namespace

@@ -137,6 +137,7 @@ void PrintText(const Planned& p) {
   for (const Setting& s : Settings(p)) absl::PrintF("  %-14s %-16s %s\n", s.key, s.value, s.reason);
   absl::PrintF("Data: %d samples, %d tokens, %d carry loss; %d held out\n", p.data.samples, p.data.tokens,
              p.data.supervised_tokens, p.data.holdout_samples);
+  for (const std::string& warning : p.data.warnings) absl::PrintF("%s\n", warning);
   absl::PrintF("Memory of the rank, predicted:\n");
   for (const plan::MemoryPart& part : p.memory) absl::PrintF("  %10s  %s\n", Gibibytes(part.bytes), part.name);
   const int64_t total = plan::TotalBytes(p.memory);
