@@ -125,12 +125,6 @@ StatusOr<Dialogue> FromXtuner(const Field& list, const Surroundings& around, con
 StatusOr<Dialogue> FromMessages(const Field& list, const Surroundings& around, const Origin& origin) {
   RETURN_IF_ERROR(CheckList(list, origin));
   const std::string tools = ToolText(around.tools);
-  if (!tools.empty() && !NamesSpeakersByFrom(list.nested)) {
-    return Error(
-        origin,
-        "the record has \"tools\", which are not read beside messages with role and content; take them "
-        "out, or write the messages with from and value");
-  }
   Dialogue dialogue;
   TurnBuilder turns;
   size_t number = 0;
@@ -156,6 +150,13 @@ StatusOr<Dialogue> FromMessages(const Field& list, const Surroundings& around, c
         break;
       case Speaker::kAnswer: turns.Answer(std::move(message.text), message.loss); break;
     }
+  }
+  // After the messages, which say better what else has to change.
+  if (!tools.empty() && !NamesSpeakersByFrom(list.nested)) {
+    return Error(
+        origin,
+        "the record has \"tools\", which are not read beside messages with role and content; take them "
+        "out, or write the messages with from and value");
   }
   dialogue.turns = turns.Take(&dialogue.left_over);
   return dialogue;

@@ -43,8 +43,8 @@ bool CsvReader::TakeSeparatorLine() {
   const size_t end = std::min(buffer_.find_first_of("\r\n"), buffer_.size());
   std::string line = Trimmed(std::string_view(buffer_).substr(0, end));
   if (line.size() >= 2 && line.front() == '"' && line.back() == '"') line = line.substr(1, line.size() - 2);
-  const bool named =
-      line.size() == 5 && (line.starts_with("sep=") || line.starts_with("SEP=") || line.starts_with("Sep="));
+  const bool directive = line.size() == 5 && (line.starts_with("sep=") || line.starts_with("SEP="));
+  const bool named = directive && std::string_view(",;|:^~").find(line[4]) != std::string_view::npos;
   if (named) {
     delimiter_ = line[4];
   } else if (end < buffer_.size() && (buffer_.starts_with("sep=\t") || buffer_.starts_with("SEP=\t"))) {

@@ -247,7 +247,8 @@ class MappingChooser {
     std::string listed;
     for (const std::string& field : fields_) {
       const bool used = field == chosen_.input_ || field == chosen_.output_ ||
-                        field == chosen_.extra_input_ || chosen_.system_column_ == field;
+                        field == chosen_.extra_input_ || field == chosen_.history_ ||
+                        chosen_.system_column_ == field;
       if (!used) StrAppend(&listed, listed.empty() ? "; not used: " : ", ", field);
     }
     return listed;
@@ -314,10 +315,15 @@ class MappingChooser {
         why);
   }
 
+  Status CheckListName() const {
+    if (!NamesList() || Has(options_.text_column)) return absl::OkStatus();
+    return Refuse(StrCat("column: names \"", options_.text_column, "\", which is not there"));
+  }
+
   // Lists of messages by the names that tools give them, or by the one that `column:` gives.
   std::vector<std::string> NamedLists(std::string_view format) const {
     std::vector<std::string> names;
-    if (options_.text_column != recipe::DataSource().column) names.push_back(options_.text_column);
+    if (NamesList()) names.push_back(options_.text_column);
     if (format == "conversation") names.emplace_back("conversation");
     if (format == "sharegpt") names.insert(names.end(), {"conversations", "messages"});
     if (format == "openai") names.insert(names.end(), {"messages", "conversations"});
@@ -325,6 +331,7 @@ class MappingChooser {
   }
 
   StatusOr<Mapping> ByFormat() {
+    RETURN_IF_ERROR(CheckListName());
     const std::vector<std::string> names = NamedLists(options_.format);
     const std::string why = StrCat("as format: ", options_.format, " says");
     for (const std::string& name : names) {
@@ -371,6 +378,13 @@ class MappingChooser {
     });
   }
 
+  static bool IsUsual(std::string_view name) {
+    return name == "conversation" || name == "conversations" || name == "messages";
+  }
+
+  // Whether `column:` names a list of messages rather than nothing or a text.
+  bool NamesList() const { return options_.text_column != recipe::DataSource().column; }
+
   // The fields that are lists of messages: by what they hold, or by their usual name.
   std::vector<std::pair<std::string, Shape>> Lists() const {
     std::vector<std::pair<std::string, Shape>> lists;
@@ -385,15 +399,14 @@ class MappingChooser {
   }
 
   StatusOr<Mapping> ByChat() {
+    RETURN_IF_ERROR(CheckListName());
     const auto lists = Lists();
     for (const auto& [name, shape] : lists) {
       if (name == options_.text_column) return ByList(shape, name, "as column: says");
     }
     if (lists.size() == 1) {
-      const bool usual = lists[0].first == "conversation" || lists[0].first == "conversations" ||
-                         lists[0].first == "messages";
       return ByList(lists[0].second, lists[0].first,
-                    usual ? "guessed by its name" : "guessed by what it holds");
+                    IsUsual(lists[0].first) ? "guessed by its name" : "guessed by what it holds");
     }
     if (lists.empty())
       return Refuse(
@@ -437,14 +450,21 @@ class MappingChooser {
     return Among(kLabels).size() == fields_.size() && Has("text");
   }
 
-  StatusOr<Mapping> ByHeader() {
+  std::vector<std::string> Questions() const {
     constexpr std::array<std::string_view, 17> kQuestions = {
         "question", "questions", "q",    "instruction", "prompt", "input", "query", "user", "human",
         "问题",     "问",        "提问", "问句",        "指令",   "输入",  "用户",  "题目"};
+    return Among(kQuestions);
+  }
+  std::vector<std::string> Answers() const {
     constexpr std::array<std::string_view, 17> kAnswers = {
         "answer", "answers", "a",    "output", "completion", "response", "reply", "assistant", "bot",
         "回答",   "答",      "答案", "答复",   "输出",       "回复",     "助手",  "解答"};
-    const std::vector<std::string> questions = Among(kQuestions), answers = Among(kAnswers);
+    return Among(kAnswers);
+  }
+
+  StatusOr<Mapping> ByHeader() {
+    const std::vector<std::string> questions = Questions(), answers = Answers();
     if (questions.empty() || answers.empty()) {
       return RefuseForMap("no fields look like question and answer");
     }
@@ -462,13 +482,18 @@ class MappingChooser {
   }
 
   StatusOr<Mapping> ByGuess() {
-    if (!Lists().empty()) return ByChat();
+    const auto lists = Lists();
+    const bool usual = std::any_of(lists.begin(), lists.end(), [&](const auto& list) {
+      return IsUsual(list.first) || list.first == options_.text_column;
+    });
+    if (usual) return ByChat();
     if (Has("instruction") && Has("output")) return ByAlpaca("guessed by their names");
     if (fields_.size() == 1 && (fields_[0] == options_.text_column || fields_[0] == "text")) {
       return ByText("it is the only field");
     }
     if (options_.text_column == "text" && OnlyTextAndItsLabels()) return ByText("guessed by its name");
-    return ByHeader();
+    const bool table = !Questions().empty() && !Answers().empty();
+    return lists.empty() || table ? ByHeader() : ByChat();
   }
 
   const MappingOptions& options_;

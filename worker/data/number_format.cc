@@ -127,7 +127,7 @@ std::string Rounded(const Decimal& decimal, int fraction_digits) {
 
 // The exponent, and the mantissa in `decimal`'s place.
 std::string TakeExponent(const Layout& layout, int digits, Decimal* decimal) {
-  const int step = std::max(layout.integer_digits, 1);  // ##0.0E+0 shows powers of a thousand.
+  const int step = std::clamp(layout.integer_digits, 1, 30);  // ##0.0E+0 shows powers of a thousand.
   const auto split = [&] {
     int power = decimal->digits.empty() ? 0 : decimal->point - 1;
     if (step > 1) power = (power >= 0 ? power / step : -((step - 1 - power) / step)) * step;
@@ -150,7 +150,9 @@ std::string TakeExponent(const Layout& layout, int digits, Decimal* decimal) {
 std::string FormatLaidOut(double value, const Layout& layout) {
   if (!layout.has_digits) return layout.before;
   Decimal decimal = ToDecimal(value);
-  decimal.point += 2 * layout.percents - 3 * layout.scale_commas;
+  const int64_t shift = int64_t{2} * layout.percents - int64_t{3} * layout.scale_commas;
+  if (std::abs(shift) > 100) return FormatGeneral(value);  // No person writes such a code.
+  decimal.point += static_cast<int>(shift);
   if (layout.general)
     return layout.before + FormatGeneral(value * std::pow(100.0, layout.percents)) + layout.after;
   const int digits = std::min(layout.fraction_digits, 30);
@@ -312,7 +314,10 @@ std::string_view BuiltInFormat(int id) {
     case 10: return "0.00%";
     case 11: return "0.00E+00";
     case 12: return "# ?/?";
-    case 13: return "# ?" "?/?" "?";  // Apart, since two question marks and a slash are a trigraph.
+    case 13:
+      return "# ?"
+             "?/?"
+             "?";  // Apart, since two question marks and a slash are a trigraph.
     case 14: return "yyyy-mm-dd";
     case 15: return "d-mmm-yy";
     case 16: return "d-mmm";

@@ -233,9 +233,8 @@ std::vector<std::string> SheetRows::Notes() const {
                            "; show them in the spreadsheet program to have them learnt"));
   }
   if (plain_numbers_ > 0) {
-    notes.push_back(StrCat(Counted(plain_numbers_, "number"),
-                           " could not be written as the sheet shows them and stand plainly, the first is ",
-                           first_plain_));
+    notes.push_back(StrCat(Counted(plain_numbers_, "number"), plain_numbers_ == 1 ? " stands" : " stand",
+                           " plainly, not as the sheet shows it; the first is ", first_plain_));
   }
   return notes;
 }

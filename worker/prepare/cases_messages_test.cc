@@ -142,7 +142,7 @@ TEST_F(CasesMessages, AlpacaHistoryStandsBeforeTheQuestion) {
       Samples("d.json", R"([{"instruction": "Another one?", "input": "", "output": "Pear.",
       "history": [["Name a fruit.", "Apple."]], "system": "S"}])"),
       "system: S | user: Name a fruit. | assistant: [Apple.] | user: Another one? | assistant: [Pear.]");
-  EXPECT_THAT(Report(), HasSubstr("history holds the rounds before"));
+  EXPECT_THAT(Report(), AllOf(HasSubstr("history holds the rounds before"), Not(HasSubstr("not used"))));
   EXPECT_EQ(Samples("d.json", R"([{"query": "q", "response": "a", "history": [["p", "b"]]},
                                   {"query": "r", "response": "c", "history": null}])"),
             "user: p | assistant: [b] | user: q | assistant: [a]\nuser: r | assistant: [c]");
@@ -154,7 +154,8 @@ TEST_F(CasesMessages, AlpacaHistoryStandsBeforeTheQuestion) {
 
 TEST_F(CasesMessages, ToolCallsAreRefusedByName) {
   EXPECT_THAT(Samples("d.jsonl", R"({"messages": [{"role": "user", "content": "q"},
-      {"role": "assistant", "content": null, "tool_calls": [{"id": "c"}]}]})"),
+      {"role": "assistant", "content": null, "tool_calls": [{"id": "c"}]}],
+      "tools": [{"type": "function"}]})"),
               AllOf(HasSubstr("d.jsonl line 1: message 2 has \"tool_calls\", which is not read"),
                     HasSubstr("role function_call")));
   EXPECT_THAT(Samples("d.jsonl", R"({"messages": [{"role": "tool", "content": "q"}]})"),
@@ -206,6 +207,12 @@ TEST_F(CasesMessages, KeysAndNamesOfListsMayBeMixed) {
   EXPECT_THAT(Samples("d.jsonl", StrCat("{\"talk\": ", from, "}")), HasSubstr("give it with column:"));
   source().column = "talk";
   EXPECT_EQ(Samples("d.jsonl", StrCat("{\"talk\": ", from, ", \"messages\": ", from, "}")), right);
+  EXPECT_THAT(Samples("d.jsonl", StrCat("{\"messages\": ", from, "}")),
+              HasSubstr("column: names \"talk\", which is not there"));
+  // A list of another name beside a question and an answer does not replace them.
+  source() = {.source = source().source};
+  EXPECT_EQ(Samples("d.jsonl", StrCat("{\"question\": \"q\", \"answer\": \"a\", \"context\": ", from, "}")),
+            "user: q | assistant: [a]");
 }
 
 TEST_F(CasesMessages, EmptyQuestionsAreRefusedByLine) {
