@@ -11,6 +11,7 @@
 #include "core/plan/estimate.h"
 #include "core/recipe/json.h"
 #include "nlohmann/json.hpp"
+#include "worker/data/counted.h"
 #include "worker/prepare/prepare.h"
 #include "worker/rank/flags.h"
 #include "worker/rank/load_model.h"
@@ -135,8 +136,8 @@ std::vector<Setting> Settings(const Planned& p) {
 
 void PrintText(const Planned& p) {
   for (const Setting& s : Settings(p)) absl::PrintF("  %-14s %-16s %s\n", s.key, s.value, s.reason);
-  absl::PrintF("Data: %d samples, %d tokens, %d carry loss; %d held out\n", p.data.samples, p.data.tokens,
-             p.data.supervised_tokens, p.data.holdout_samples);
+  absl::PrintF("Data: %s, %s, %d carry loss; %d held out\n", data::Counted(p.data.samples, "sample"),
+             data::Counted(p.data.tokens, "token"), p.data.supervised_tokens, p.data.holdout_samples);
   for (const std::string& warning : p.data.warnings) absl::PrintF("%s\n", warning);
   absl::PrintF("Memory of the rank, predicted:\n");
   for (const plan::MemoryPart& part : p.memory) absl::PrintF("  %10s  %s\n", Gibibytes(part.bytes), part.name);
