@@ -40,11 +40,11 @@ build: configure ## Build all programs, libraries and tests.
 	@$(LOCKED) cmake --build $(BUILD) -j $(JOBS) $(if $(TARGET),--target $(TARGET)) $(if $(KEEP_GOING),-- -k 0)
 
 unit: build ## Run the unit tests (ONLY=regex selects).
-	@$(LOCKED) ctest --test-dir $(BUILD) -L unit -j $(JOBS) $(if $(ONLY),-R '$(ONLY)')
+	@$(LOCKED) ctest --test-dir $(BUILD) --no-tests=error -L unit -j $(JOBS) $(if $(ONLY),-R '$(ONLY)')
 
 test: build ## Set up, build and run every test that needs neither GPU nor hours.
 	@cmake/setup.sh --python-checks
-	@$(LOCKED) ctest --test-dir $(BUILD) -LE soak -j $(JOBS) $(if $(ONLY),-R '$(ONLY)')
+	@$(LOCKED) ctest --test-dir $(BUILD) --no-tests=error -LE soak -j $(JOBS) $(if $(ONLY),-R '$(ONLY)')
 
 golden: ## Compare with reference results: make golden DIR=folder CASES=glob DTYPE=fp32|bf16|fp16.
 	@$(MAKE) --no-print-directory build TARGET=ft-rank
@@ -60,12 +60,12 @@ gpu-check: ## Compare the CUDA kernels with the CPU's on this machine's GPU (doc
 
 bench: ## Measure beside the Python peers, in one run (PAIRS=1 is quick; ONLY=regex of scenarios).
 	@cmake/setup.sh --bench
-	@$(MAKE) --no-print-directory build TARGET='$(PROGRAMS) bench_ops_bench'
+	@$(MAKE) --no-print-directory build TARGET='$(PROGRAMS) bench_ops_bench control_bench'
 	@$(LOCKED) python3 -B bench/bench.py $(BUILD)/bin --pairs $(PAIRS) $(if $(ONLY),--only '$(ONLY)')
 
 soak: build ## The long forms of the tests: ten kills, whole data sets (hours).
 	@cmake/setup.sh --python-checks
-	@$(LOCKED) ctest --test-dir $(BUILD) -L soak -j 1 $(if $(ONLY),-R '$(ONLY)')
+	@$(LOCKED) ctest --test-dir $(BUILD) --no-tests=error -L soak -j 1 $(if $(ONLY),-R '$(ONLY)')
 
 asan: ## Programs and libraries without LibTorch under the address and undefined-behaviour sanitizers (ONLY=regex).
 	@$(MAKE) --no-print-directory build PRESET=asan TARGET=torch_free

@@ -7,11 +7,13 @@ A figure is the median over interleaved pairs: ours, the peer, ours, the peer, .
 """
 
 import argparse
+import functools
 import os
 import re
 import sys
 import tempfile
 
+import control
 import models
 import operations
 import ours
@@ -21,7 +23,7 @@ import training
 
 SCENARIOS = {"demo": training.demo, "demo_lean": training.demo_lean, "demo_ckpt": training.demo_checkpointed,
              "slice": training.llama_slice, "slice_ckpt": training.llama_slice_checkpointed, "sft": training.sft,
-             "nf4": operations.nf4, "attention": operations.attention, "start": training.start}
+             "nf4": operations.nf4, "attention": operations.attention, "start": training.start, "control": control.control}
 
 
 class Context:
@@ -34,11 +36,13 @@ class Context:
         self.threads = node.threads
         self.shared = ours.daemons.SHARED
         self.limits = peer.run("limits.py", threads=self.threads)
-        kept = os.path.join(models.ROOT, "build", "bench", "models")
-        os.makedirs(kept, exist_ok=True)
-        self.demo = models.demo(self.programs, kept)
-        self._kept = kept
+        self._kept = os.path.join(models.ROOT, "build", "bench", "models")
+        os.makedirs(self._kept, exist_ok=True)
         self._pairs = args.pairs
+
+    @functools.cached_property
+    def demo(self):
+        return models.demo(self.programs, self._kept)
 
     @property
     def llama_slice(self):
@@ -72,6 +76,8 @@ def parse():
 def main():
     args = parse()
     chosen = [name for name in SCENARIOS if re.search(args.only, name)]
+    if not chosen:
+        sys.exit(f"bench: no scenario matches '{args.only}': there are {', '.join(SCENARIOS)}")
     threads = len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="ftb") as folder, ours.Node(args.programs, folder, threads) as node:
         context = Context(args, folder, node)

@@ -24,6 +24,15 @@ FLOORS = (
     ("start.first_step", "ours", "<=", 1.2),
     ("start.step_end", "ours", "<=", 2.5),
     ("start.ftctl_list", "ours", "<=", 30.0),
+    ("control.submits_0", "ours", ">=", 1000),
+    ("control.submits_10000", "ours", ">=", 1000),
+    ("control.submits_100000", "ours", ">=", 1000),
+    ("control.load_100000", "ours", "<=", 3.0),
+    ("control.pass_ms", "ours", "<=", 50.0),
+    ("control.progress_batches", "ours", ">=", 1900),
+    ("control.progress_cores", "ours", "<=", 0.5),
+    ("control.progress_mb", "ours", "<=", 5.0),
+    ("control.watch_p99_ms", "ours", "<=", 100.0),
 )
 HEADINGS = {"demo": "QLoRA step, demo model, 512 tokens, r 64, bf16 adapters",
             "demo_fp32": "the same with adapter_compute: fp32",
@@ -38,6 +47,7 @@ HEADINGS = {"demo": "QLoRA step, demo model, 512 tokens, r 64, bf16 adapters",
             "sft": "64 Alpaca records in packed rows of 2048, one epoch",
             "nf4": "NF4 of one weight: 11008 x 4096, and 1536 x 576 (_small)",
             "attention": "causal attention, forward and backward, 9 heads over 3",
+            "control": "coordinator: jobs in the store; 10,000 wait on 1,000 nodes; 200 run; 2,000 watch",
             "start": "submit to first step of 128 tokens, data prepared; ftctl list"}
 
 

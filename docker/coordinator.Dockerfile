@@ -25,5 +25,5 @@ COPY --from=programs /opt/finetuned/bin/finetuned /opt/finetuned/bin/ftctl /usr/
 USER 10001:10001
 ENV XDG_DATA_HOME=/var/lib
 VOLUME /var/lib/finetuned
-EXPOSE 7717 7718 9464
+EXPOSE 7717 7718 9464 9466
 ENTRYPOINT ["finetuned"]

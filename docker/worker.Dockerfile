@@ -28,5 +28,5 @@ USER 10001:10001
 ENV XDG_DATA_HOME=/var/lib PATH=/opt/finetuned/bin:/usr/local/bin:/usr/bin:/bin \
     NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 VOLUME /var/lib/ft-worker
-EXPOSE 9465
+EXPOSE 9465 9467
 ENTRYPOINT ["ft-worker"]

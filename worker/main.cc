@@ -1,5 +1,6 @@
 // ft-worker: the supervisor, which owns the ranks of this node, and (with --agent, started by it) the agent,
-// which talks to the coordinator. Exit status 0 after SIGTERM or SIGINT, 2 when it cannot start.
+// which talks to the coordinator. SIGTERM or SIGINT drains: ranks checkpoint, everything is delivered, exit status 0. Exit
+// status 2 when it cannot start.
 #include <signal.h>
 #include <spdlog/spdlog.h>
 #include <sys/prctl.h>
@@ -43,6 +44,7 @@ int RunSupervisor(const ft::agent::Config& config, const std::vector<std::string
   ft::supervisor::SupervisorOptions options;
   options.data_dir = config.data;
   options.max_backoff_ms = absl::ToInt64Milliseconds(config.agent_backoff);
+  options.stop_grace_ms = absl::ToInt64Milliseconds(config.stop_grace);
   std::error_code error;
   options.agent_argv = {std::filesystem::read_symlink("/proc/self/exe", error).string(), "--agent"};
   options.agent_argv.insert(options.agent_argv.end(), arguments.begin(), arguments.end());

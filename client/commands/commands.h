@@ -35,6 +35,7 @@ void AddExport(CLI::App& root, Session& session);
 void AddConvert(CLI::App& root, Session& session);
 
 void AddNodes(CLI::App& root, Session& session);
+void AddDrain(CLI::App& root, Session& session);  // cordon and uncordon too
 void AddUp(CLI::App& root, Session& session);
 void AddDown(CLI::App& root, Session& session);
 void AddDoctor(CLI::App& root, Session& session);

@@ -64,7 +64,10 @@ class Follower {
     const v1::PreparedData& data = followed_.job.prepared();
     view_.Say(session_.Say(Text::kDataReport, FormatCount(data.samples()), FormatCount(data.tokens()),
                            FormatCount(data.supervised_tokens())));
-    for (const std::string& line : data.report()) view_.Say("  " + PrintableLines(line));
+    // Watches leave the report out; without an answer it is left out here too.
+    const StatusOr<v1::Job> full = session_.GetJob(followed_.job.name());
+    if (!full.ok()) return;
+    for (const std::string& line : full->prepared().report()) view_.Say("  " + PrintableLines(line));
   }
 
   void TellContact(const Status& contact) {

@@ -10,12 +10,17 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <thread>
 
 #include "core/base/file.h"
 #include "core/process/numeric_environment.h"
 
 namespace ft::client {
 namespace {
+
+constexpr std::chrono::seconds kEndGrace{5};
+constexpr std::chrono::milliseconds kLookAgain{2};
 
 namespace fs = std::filesystem;
 
@@ -68,6 +73,16 @@ bool ReadUntil(int fd, std::chrono::steady_clock::time_point deadline, std::stri
   }
 }
 
+// Whether the child has ended by then.
+bool Reap(pid_t pid, std::chrono::steady_clock::time_point deadline, int* wait_status) {
+  while (true) {
+    const pid_t reaped = ::waitpid(pid, wait_status, WNOHANG);
+    if (reaped == pid || (reaped < 0 && errno != EINTR)) return true;
+    if (std::chrono::steady_clock::now() >= deadline) return false;
+    std::this_thread::sleep_for(kLookAgain);
+  }
+}
+
 }  // namespace
 
 StatusOr<fs::path> ProgramBeside(const Session& session, const std::string& name) {
@@ -96,11 +111,14 @@ StatusOr<Output> OutputOf(const fs::path& program, const std::vector<std::string
   writing.Reset();
   Output output;
   const bool ended = ReadUntil(reading.get(), std::chrono::steady_clock::now() + timeout, output.text);
-  if (!ended) ::kill(pid, SIGKILL);
   int wait_status = 0;
-  while (::waitpid(pid, &wait_status, 0) < 0 && errno == EINTR) {
+  // It may have closed its output and go on.
+  const bool gone = ended && Reap(pid, std::chrono::steady_clock::now() + kEndGrace, &wait_status);
+  if (!gone) {
+    ::kill(pid, SIGKILL);
+    Reap(pid, std::chrono::steady_clock::now() + kEndGrace, &wait_status);
   }
-  if (!ended) {
+  if (!gone) {
     return absl::DeadlineExceededError(
         StrCat(program.string(), " did not end within ", timeout.count() / 1000, " seconds"));
   }

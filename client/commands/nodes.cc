@@ -1,4 +1,4 @@
-// ftctl nodes: machines that joined, their devices and what runs there.
+// ftctl nodes: machines that joined, their devices and what runs there; ftctl nodes remove: forgets one.
 #include "client/commands/commands.h"
 #include "client/commands/output.h"
 #include "client/commands/verb.h"
@@ -10,6 +10,10 @@ namespace ft::client {
 namespace {
 
 struct NodesOptions {};
+
+struct RemoveOptions {
+  std::string node;
+};
 
 std::string DeviceText(const v1::Device& device) {
   std::string text = device.kind();
@@ -58,12 +62,32 @@ StatusOr<int> Nodes(const NodesOptions&, Session& session) {
   return kExitOk;
 }
 
+StatusOr<int> Remove(const RemoveOptions& options, Session& session) {
+  v1::NodeRequest request;
+  request.set_node_id(options.node);
+  request.set_request_id(NewRequestId());
+  ASSIGN_OR_RETURN(const v1::RemoveNodeResponse removed,
+                   session.Call(&v1::NodeService::Stub::RemoveNode, request));
+  if (session.json()) {
+    Print(ToJsonText(removed));
+  } else {
+    PrintLine(session.Say(Text::kNodeRemoved, options.node));
+  }
+  return kExitOk;
+}
+
 }  // namespace
 
 void AddNodes(CLI::App& root, Session& session) {
   auto options = std::make_shared<NodesOptions>();
   CLI::App* verb = root.add_subcommand("nodes", "Machines, their devices and free memory")->group(kGroupMachine);
-  SetAction(verb, options, session, Nodes);
+  verb->callback([options, verb, &session] {
+    if (verb->get_subcommands().empty()) session.action = [options, &session] { return Nodes(*options, session); };
+  });
+  auto removed = std::make_shared<RemoveOptions>();
+  CLI::App* remove = verb->add_subcommand("remove", "Forget a node that is gone for good");
+  remove->add_option("NODE", removed->node, "As `ftctl nodes` names it")->required()->type_name("");
+  SetAction(remove, removed, session, Remove);
 }
 
 }  // namespace ft::client

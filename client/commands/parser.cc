@@ -55,6 +55,7 @@ void AddVerbs(CLI::App& root, Session& session) {
   AddUp(root, session);
   AddDown(root, session);
   AddNodes(root, session);
+  AddDrain(root, session);
   AddDoctor(root, session);
   AddCapabilities(root, session);
   AddVersion(root, session);

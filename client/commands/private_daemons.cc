@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <chrono>
 #include <functional>
+#include <span>
 #include <sstream>
 #include <thread>
 
@@ -32,7 +33,8 @@ namespace fs = std::filesystem;
 
 constexpr std::chrono::seconds kCoordinatorTimeout{20};
 constexpr std::chrono::seconds kWorkerTimeout{30};
-constexpr std::chrono::seconds kStopTimeout{20};
+// A worker that stops has its ranks checkpoint first, each at its next step.
+constexpr std::chrono::seconds kStopTimeout{120};
 constexpr std::chrono::seconds kKillTimeout{5};
 constexpr std::chrono::milliseconds kPoll{50};
 
@@ -106,9 +108,17 @@ StatusOr<int> StartDaemon(const Session& session, const DaemonFiles& files, std:
   return noted;
 }
 
+// The last few kilobytes of a file, however long it is.
+StatusOr<std::string> EndOf(const fs::path& path) {
+  ASSIGN_OR_RETURN(const RandomAccessFile file, RandomAccessFile::Open(path));
+  std::string text(std::min<uint64_t>(file.size(), 4096), '\0');
+  RETURN_IF_ERROR(file.ReadAt(file.size() - text.size(), std::as_writable_bytes(std::span(text))));
+  return text;
+}
+
 // The last line that a daemon wrote, for the message about its end.
 std::string LastLine(const fs::path& log) {
-  const StatusOr<std::string> text = ReadFile(log);
+  const StatusOr<std::string> text = EndOf(log);
   if (!text.ok()) return std::string();
   const size_t end = text->find_last_not_of('\n');
   if (end == std::string::npos) return std::string();

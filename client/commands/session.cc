@@ -1,6 +1,28 @@
 #include "client/commands/session.h"
 
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_split.h"
+#include "finetune/v1/nodes.grpc.pb.h"
+
 namespace ft::client {
+namespace {
+
+// Of two versions such as 0.1.10; what is no number counts as 0.
+bool IsOlder(std::string_view one, std::string_view other) {
+  const auto numbers = [](std::string_view text) {
+    std::vector<int> parts;
+    for (const absl::string_view part : absl::StrSplit(absl::string_view(text.data(), text.size()), '.')) {
+      int number = 0;
+      parts.push_back(absl::SimpleAtoi(part, &number) ? number : 0);
+    }
+    return parts;
+  };
+  return numbers(one) < numbers(other);
+}
+
+}  // namespace
 
 StatusOr<Address> Session::ServerAddress() const {
   return ParseAddress(server.empty() ? default_socket().string() : server, security);
@@ -18,6 +40,7 @@ StatusOr<const Connection*> Session::Connect() {
 StatusOr<v1::Job> Session::GetJob(const std::string& name) {
   v1::GetJobRequest request;
   request.set_name(name);
+  request.set_view(v1::FULL);
   return Call(&v1::JobService::Stub::GetJob, request);
 }
 
@@ -29,6 +52,7 @@ Status Session::Unreachable(std::string_view why) const {
 }
 
 Status Session::Explained(const Status& status) const {
+  if (absl::IsUnimplemented(status)) return Unknown(status);
   if (!absl::IsUnavailable(status)) return status;
   const StatusOr<Address> address = ServerAddress();
   if (!address.ok()) return address.status();
@@ -40,6 +64,16 @@ Status Session::Explained(const Status& status) const {
   if (address->local() || Message(status).find("refused") != std::string_view::npos) return Unreachable("nobody listens");
   return Unreachable(address->ca.empty() ? "it does not speak plain text: give --ca FILE"
                                          : "its certificate is not accepted, or it does not speak TLS");
+}
+
+Status Session::Unknown(const Status& status) const {
+  // A refusal of the coordinator's own has a reason; gRPC's, for a call that is not there, has none.
+  if (connection_ == nullptr || Message(status).size() > 0) return status;
+  const auto server = connection_->Call(&v1::NodeService::Stub::GetServerInfo, v1::GetServerInfoRequest(), kCallTimeout);
+  if (!server.ok() || server->version() == FT_VERSION) return status;
+  return absl::UnimplementedError(
+      Say(Text::kOtherVersion, FT_VERSION, server->version(),
+          IsOlder(FT_VERSION, server->version()) ? Say(Text::kFtctlOlder) : Say(Text::kCoordinatorOlder)));
 }
 
 }  // namespace ft::client

@@ -51,7 +51,7 @@ class Session {
     return response;
   }
 
-  // The job of that name, id or resource name.
+  // The job of that name, id or resource name, in full.
   StatusOr<v1::Job> GetJob(const std::string& name);
 
   // As Call explains failures; for streams.
@@ -64,6 +64,8 @@ class Session {
 
  private:
   Status Unreachable(std::string_view why) const;
+  // A call that the coordinator does not know: which side is older.
+  Status Unknown(const Status& status) const;
 
   std::unique_ptr<Connection> connection_;
 };

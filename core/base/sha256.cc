@@ -1,7 +1,11 @@
 #include "core/base/sha256.h"
 
-#include <openssl/evp.h>
+// The interface below EVP: EVP's own state cannot be taken out and put back.
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/sha.h>
 
+#include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "absl/strings/escaping.h"
@@ -9,28 +13,65 @@
 #include "core/base/file.h"
 
 namespace ft {
+namespace {
+
+constexpr size_t kBlock = 64;
+constexpr size_t kSavedHead = 8 * 4 + 8;  // The chaining value and the number of bytes, little-endian.
+
+void PutLittleEndian(uint64_t value, int bytes, std::string* out) {
+  for (int i = 0; i < bytes; ++i) out->push_back(static_cast<char>(value >> (8 * i)));
+}
+
+uint64_t LittleEndian(std::string_view bytes) {
+  uint64_t value = 0;
+  for (size_t i = bytes.size(); i-- > 0;) value = value << 8 | static_cast<unsigned char>(bytes[i]);
+  return value;
+}
+
+}  // namespace
 
 struct Sha256::Impl {
-  EVP_MD_CTX* context = EVP_MD_CTX_new();
-  ~Impl() { EVP_MD_CTX_free(context); }
+  SHA256_CTX context;
 };
 
-Sha256::Sha256() : impl_(std::make_unique<Impl>()) {
-  FT_CHECK(EVP_DigestInit_ex(impl_->context, EVP_sha256(), nullptr) == 1);
-}
+Sha256::Sha256() : impl_(std::make_unique<Impl>()) { FT_CHECK(SHA256_Init(&impl_->context) == 1); }
 Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 Sha256::~Sha256() = default;
 
 void Sha256::Update(std::span<const std::byte> bytes) {
-  FT_CHECK(EVP_DigestUpdate(impl_->context, bytes.data(), bytes.size()) == 1);
+  FT_CHECK(SHA256_Update(&impl_->context, bytes.data(), bytes.size()) == 1);
 }
 
 Digest Sha256::Finish() {
   Digest digest;
-  unsigned int size = 0;
-  FT_CHECK(EVP_DigestFinal_ex(impl_->context, digest.data(), &size) == 1 && size == digest.size());
+  FT_CHECK(SHA256_Final(digest.data(), &impl_->context) == 1);
   return digest;
+}
+
+std::string Sha256::Save() const {
+  const SHA256_CTX& context = impl_->context;
+  std::string saved;
+  for (const SHA_LONG word : context.h) PutLittleEndian(word, 4, &saved);
+  const uint64_t bits = static_cast<uint64_t>(context.Nh) << 32 | context.Nl;
+  PutLittleEndian(bits / 8, 8, &saved);
+  saved.append(reinterpret_cast<const char*>(context.data), context.num);
+  return saved;
+}
+
+StatusOr<Sha256> Sha256::Restore(std::string_view saved) {
+  const uint64_t bytes = saved.size() < kSavedHead ? 0 : LittleEndian(saved.substr(8 * 4, 8));
+  if (saved.size() < kSavedHead || saved.size() - kSavedHead != bytes % kBlock || bytes >= uint64_t{1} << 60) {
+    return absl::InvalidArgumentError("this is no saved state of a SHA-256");
+  }
+  Sha256 hash;
+  SHA256_CTX& context = hash.impl_->context;
+  for (size_t i = 0; i < 8; ++i) context.h[i] = static_cast<SHA_LONG>(LittleEndian(saved.substr(4 * i, 4)));
+  context.Nl = static_cast<SHA_LONG>(bytes * 8);
+  context.Nh = static_cast<SHA_LONG>(bytes * 8 >> 32);
+  context.num = static_cast<unsigned>(bytes % kBlock);
+  std::memcpy(context.data, saved.data() + kSavedHead, context.num);
+  return hash;
 }
 
 Digest Sha256Of(std::string_view bytes) {

@@ -26,6 +26,10 @@ class Sha256 {
   void Update(std::string_view bytes) { Update(std::as_bytes(std::span(bytes))); }
   // The digest of all bytes so far. REQUIRES: called once, last.
   Digest Finish();
+  // Where the digest stands, to go on with it in another process. REQUIRES: Finish() was not called.
+  std::string Save() const;
+  // INVALID_ARGUMENT for what Save() did not make.
+  static StatusOr<Sha256> Restore(std::string_view saved);
 
  private:
   struct Impl;

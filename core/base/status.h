@@ -15,10 +15,12 @@ using absl::StatusOr;
 // The message as the standard's view.
 inline std::string_view Message(const Status& status) { return FromAbsl(status.message()); }
 
-// The same status with "context: " before its message; an OK status stays OK.
+// The same status, with its payloads, with "context: " before its message; an OK status stays OK.
 inline Status WithContext(const Status& status, std::string_view context) {
   if (status.ok()) return status;
-  return Status(status.code(), StrCat(context, ": ", status.message()));
+  Status longer(status.code(), StrCat(context, ": ", status.message()));
+  status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) { longer.SetPayload(url, payload); });
+  return longer;
 }
 
 }  // namespace ft

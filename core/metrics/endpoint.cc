@@ -1,28 +1,32 @@
 #include "core/metrics/endpoint.h"
 
-#include <exception>
+#include <prometheus/text_serializer.h>
 
 namespace ft::metrics {
+namespace {
+
+constexpr char kContentType[] = "text/plain; version=0.0.4; charset=utf-8";
+
+}  // namespace
 
 StatusOr<std::unique_ptr<Endpoint>> Endpoint::Start(const std::string& address,
                                                     std::shared_ptr<prometheus::Registry> registry) {
   auto endpoint = std::make_unique<Endpoint>();
-  try {
-    endpoint->exposer_ = std::make_unique<prometheus::Exposer>(address, 1);
-    endpoint->exposer_->RegisterCollectable(registry);
-  } catch (const std::exception&) {
+  std::map<std::string, http::Handler> pages;
+  pages["/metrics"] = [registry = std::move(registry)] {
+    return http::Page{200, prometheus::TextSerializer().Serialize(registry->Collect()), kContentType};
+  };
+  pages["/healthz"] = [endpoint = endpoint.get()] {
+    return endpoint->serving_ ? http::Page{.body = "ok\n"} : http::Page{404, "not yet\n"};
+  };
+  auto server = http::HttpServer::Start(address, std::move(pages));
+  if (!server.ok()) {
     return absl::UnavailableError(
         StrCat("cannot serve metrics on ", address,
                ": stop the program that holds the port, or set metrics to another address or 0"));
   }
-  endpoint->registry_ = std::move(registry);
+  endpoint->server_ = *std::move(server);
   return endpoint;
-}
-
-void Endpoint::SetServing() {
-  if (serving_ != nullptr) return;
-  serving_ = std::make_shared<prometheus::Registry>();
-  exposer_->RegisterCollectable(serving_, "/healthz");
 }
 
 }  // namespace ft::metrics

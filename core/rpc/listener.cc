@@ -127,6 +127,8 @@ StatusOr<std::unique_ptr<grpc::Server>> Listen(const ListenOptions& options,
                                          ": stop the program that holds it or choose another address"));
   }
   if (server == nullptr) return absl::UnavailableError("cannot start the gRPC server");
+  for (const std::string& name : options.service_names)
+    server->GetHealthCheckService()->SetServingStatus(name, /*serving=*/true);
   return server;
 }
 

@@ -19,6 +19,7 @@ struct ListenOptions {
   std::vector<std::string> addresses;
   std::shared_ptr<grpc::ServerCredentials> tls;  // For TCP ports; null = plain text.
   int max_message_bytes = 4 << 20;
+  std::vector<std::string> service_names;  // Full names, which health checks may ask for beside the whole server.
 };
 
 // Whether the host of "HOST:PORT" is this machine.

@@ -4,11 +4,13 @@
 
 #include <cstdio>
 
+#include "absl/strings/numbers.h"
 #include "absl/time/clock.h"
 #include "core/recipe/json.h"
 #include "core/recipe/parse.h"
 #include "core/recipe/supported.h"
 #include "core/rpc/errors.h"
+#include "server/api/bounds.h"
 
 namespace ft::api {
 namespace {
@@ -17,6 +19,7 @@ namespace fs = std::filesystem;
 namespace pb = finetune::v1;
 
 constexpr std::string_view kUpload = "upload://";
+constexpr std::string_view kQueue = "default";
 
 Status Invalid(const std::string& text) {
   return rpc::WithReason(absl::InvalidArgumentError(text), pb::JOB_CONFIG_INVALID);
@@ -38,6 +41,15 @@ bool Below(const fs::path& path, const fs::path& root) {
   return !relative.empty() && *relative.begin() != "..";
 }
 
+// ">=8.0" or "8.0".
+StatusOr<double> LeastCapability(const std::string& arch) {
+  const std::string text = arch.starts_with(">=") ? arch.substr(2) : arch;
+  double value = 0;
+  if (!absl::SimpleAtod(text, &value) || !(value >= 1 && value < 100))
+    return Invalid(StrCat("job.yaml: resources.arch: '", arch, "' is no compute capability such as \">=8.0\""));
+  return value;
+}
+
 // A local path becomes its real, absolute form; a path outside the roots, also through a link, is refused.
 Status ResolvePath(const std::string& key, const AdmissionRules& rules, std::string& source) {
   if (source.starts_with("hf://") || source.starts_with("modelscope://")) return absl::OkStatus();
@@ -50,7 +62,9 @@ Status ResolvePath(const std::string& key, const AdmissionRules& rules, std::str
   const fs::path real = fs::weakly_canonical(path, error);
   if (error) return Invalid(StrCat("job.yaml: ", key, ": '", source, "': ", error.message()));
   for (const std::string& root : rules.roots) {
-    if (Below(real, fs::weakly_canonical(root, error))) return absl::OkStatus();
+    if (!Below(real, fs::weakly_canonical(root, error))) continue;
+    source = real.string();  // What was checked is what is opened, wherever a link leads by then.
+    return absl::OkStatus();
   }
   if (rules.roots.empty()) return absl::OkStatus();
   return rpc::WithReason(
@@ -92,9 +106,23 @@ Status ResolveSources(const AdmissionRules& rules, recipe::JobSpec& spec) {
   return absl::OkStatus();
 }
 
+// A queue or a device that nobody serves would let the job wait for ever.
+Status CheckResources(const recipe::JobSpec& spec, state::spb::StoredJob& row) {
+  if (spec.resources.queue != kQueue) {
+    return Invalid(StrCat("job.yaml: resources.queue: there is no queue '", spec.resources.queue, "', only '", kQueue, "'"));
+  }
+  if (spec.resources.arch.empty()) return absl::OkStatus();
+  if (row.device() != "gpu")
+    return Invalid("job.yaml: resources.arch: is the compute capability of a GPU, and this job asks for none");
+  ASSIGN_OR_RETURN(const double least, LeastCapability(spec.resources.arch));
+  row.set_least_capability(least);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
-StatusOr<state::spb::StoredJob> Admit(const pb::CreateJobRequest& request, const AdmissionRules& rules) {
+StatusOr<Admitted> Admit(const pb::CreateJobRequest& request, const AdmissionRules& rules) {
+  RETURN_IF_ERROR(CheckText("request_id", request.request_id(), kMaxNameBytes));
   ASSIGN_OR_RETURN(const std::string namespace_id, NamespaceOf(request.parent()));
   auto parsed = recipe::ParseJob(request.job().config_yaml(), "job.yaml");
   if (!parsed.ok()) return rpc::WithReason(parsed.status(), pb::JOB_CONFIG_INVALID);
@@ -104,8 +132,10 @@ StatusOr<state::spb::StoredJob> Admit(const pb::CreateJobRequest& request, const
   }
   RETURN_IF_ERROR(ResolveSources(rules, spec));
   for (const auto& [key, value] : request.job().labels()) spec.labels[key] = value;
+  RETURN_IF_ERROR(CheckText("job.yaml: name", spec.name, kMaxNameBytes));
 
-  state::spb::StoredJob row;
+  Admitted admitted;
+  state::spb::StoredJob& row = admitted.row;
   row.set_namespace_id(namespace_id);
   row.set_priority(spec.resources.priority);
   row.set_queue(spec.resources.queue);
@@ -114,13 +144,16 @@ StatusOr<state::spb::StoredJob> Admit(const pb::CreateJobRequest& request, const
   row.set_device(spec.resources.device == "gpu" ? "gpu" : "cpu");
   row.set_device_memory_bytes(spec.resources.device_memory_bytes);
   row.set_strict_exclusive(spec.strict_exclusive);
+  row.set_allow_numeric_change(spec.allow_numeric_change);
   row.set_keep_last(spec.train.checkpoint.keep_last);
   pb::Job& job = *row.mutable_job();
   job.set_display_name(spec.name);
-  job.set_config_yaml(request.job().config_yaml());
-  job.set_resolved_config_json(recipe::ToJson(spec));
   for (const auto& [key, value] : spec.labels) (*job.mutable_labels())[key] = value;
-  return row;
+  RETURN_IF_ERROR(CheckLabels(job.labels()));
+  RETURN_IF_ERROR(CheckResources(spec, row));
+  admitted.config.set_config_yaml(request.job().config_yaml());
+  admitted.config.set_resolved_config_json(recipe::ToJson(spec));
+  return admitted;
 }
 
 std::string NewJobId() {

@@ -17,8 +17,14 @@ struct AdmissionRules {
   std::filesystem::path uploads;   // Where upload:// files are.
 };
 
-// The row without a job id. INVALID_ARGUMENT, UNIMPLEMENTED or PERMISSION_DENIED, each with its reason.
-StatusOr<state::spb::StoredJob> Admit(const finetune::v1::CreateJobRequest& request,
+// Rows without a job id.
+struct Admitted {
+  state::spb::StoredJob row;
+  state::spb::StoredConfig config;
+};
+
+// INVALID_ARGUMENT, UNIMPLEMENTED or PERMISSION_DENIED, each with its reason.
+StatusOr<Admitted> Admit(const finetune::v1::CreateJobRequest& request,
                                       const AdmissionRules& rules);
 
 // Sorts by time of creation; unguessable enough not to collide.

@@ -4,9 +4,12 @@
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include "core/base/sha256.h"
+#include "core/rpc/authorize.h"
 
 namespace ft::api {
 namespace {
+
+constexpr char kLocalUser[] = "user:local";
 
 auto& Observer() {
   static std::function<void(const std::string&, grpc::StatusCode, double)> observer;
@@ -30,7 +33,12 @@ void UnaryCall::Finish(const Status& status) const {
   reactor_->Finish(rpc::ToGrpc(status));
 }
 
-std::string ActorOf(const grpc::CallbackServerContext&) { return "user:local"; }
+std::string ActorOf(const grpc::CallbackServerContext& context) {
+  const auto auth = context.auth_context();
+  if (auth == nullptr) return kLocalUser;
+  const auto users = auth->FindPropertyValues(rpc::kUserProperty);
+  return users.empty() ? kLocalUser : StrCat("user:", std::string(users[0].data(), users[0].size()));
+}
 
 std::string RequestDigest(const google::protobuf::Message& request) {
   std::unique_ptr<google::protobuf::Message> copy(request.New());

@@ -44,6 +44,11 @@ class UnaryCall {
   UnaryCall(grpc::CallbackServerContext* context, const char* method);
   grpc::ServerUnaryReactor* reactor() const { return reactor_; }
   void Finish(const Status& status) const;
+  // Finishes with the status, and answers the reactor to return.
+  grpc::ServerUnaryReactor* Refuse(const Status& status) const {
+    Finish(status);
+    return reactor_;
+  }
 
  private:
   grpc::ServerUnaryReactor* reactor_;
@@ -51,11 +56,18 @@ class UnaryCall {
   absl::Time start_;
 };
 
-// The actor of a user's request.
+// The actor of a user's request: by the token that was shown, or the user of this machine on a socket.
 std::string ActorOf(const grpc::CallbackServerContext& context);
 
 // The same for equal requests whatever their request_id.
 std::string RequestDigest(const google::protobuf::Message& request);
+
+// Who asks for a change, and what makes a retry of it safe.
+template <typename Request>
+state::Caller CallerOf(const grpc::CallbackServerContext& context, const char* method,
+                       const Request& request) {
+  return {ActorOf(context), method, request.request_id(), RequestDigest(request)};
+}
 
 Status NoSuchJob(const std::string& name);
 

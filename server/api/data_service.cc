@@ -7,6 +7,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::string_view kPart = ".part";
 constexpr int64_t kMaxUpload = int64_t{1} << 30;
 
 bool CleanDigest(const std::string& digest) {
@@ -16,7 +17,7 @@ bool CleanDigest(const std::string& digest) {
 // The file's last part, made harmless: it becomes part of a path.
 StatusOr<std::string> CleanName(const std::string& name) {
   const std::string last = fs::path(name).filename().string();
-  if (last.empty() || last == "." || last == ".." || last.size() > 200 || last.ends_with(".part")) {
+  if (last.empty() || last == "." || last == ".." || last.size() > 200 || last.ends_with(kPart) || last.ends_with(".part.state")) {
     return absl::InvalidArgumentError(StrCat("file name '", name, "' cannot be kept: rename the file"));
   }
   return last;
@@ -65,15 +66,18 @@ grpc::ServerUnaryReactor* DataService::GetUpload(grpc::CallbackServerContext* co
   }
   const std::string digest = request->sha256();
   const fs::path dir = backend_.spool.UploadDir() / digest;
-  const Status posted = backend_.spool.Run([call, reply, digest, dir] {
+  const Status posted = backend_.spool.RunLarge([call, reply, digest, dir] {
     reply->set_sha256(digest);
     std::error_code error;
     for (const auto& entry : fs::directory_iterator(dir, error)) {
       const std::string name = entry.path().filename().string();
-      const auto size = static_cast<int64_t>(fs::file_size(entry.path(), error));
-      const bool complete = !name.ends_with(".part");
-      if (complete || reply->source().empty()) reply->set_received(size);
-      if (complete) reply->set_source(SourceOf(digest, name));
+      if (name.ends_with(kPart)) {
+        const fs::path whole = entry.path().string().substr(0, entry.path().string().size() - kPart.size());
+        if (reply->source().empty()) reply->set_received(spool::FileReceiver::SavedBytes(whole));
+      } else if (!name.ends_with(".part.state")) {
+        reply->set_received(static_cast<int64_t>(fs::file_size(entry.path(), error)));
+        reply->set_source(SourceOf(digest, name));
+      }
     }
     call.Finish(absl::OkStatus());
   });

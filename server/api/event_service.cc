@@ -30,7 +30,7 @@ grpc::ServerUnaryReactor* EventService::ListEvents(grpc::CallbackServerContext* 
   const std::string filter = "list-events/" + subject;
   int64_t after = 0;
   if (!request->page_token().empty()) {
-    auto position = ReadPageToken(request->page_token(), state->store_id, filter);
+    auto position = ReadPageToken(state->secret, request->page_token(), {state->store_id, filter, state->revision});
     if (!position.ok()) {
       call.Finish(position.status());
       return call.reactor();
@@ -39,11 +39,11 @@ grpc::ServerUnaryReactor* EventService::ListEvents(grpc::CallbackServerContext* 
   }
   const int size = request->page_size() <= 0 ? kDefaultPage : std::min(request->page_size(), kMaxPage);
   const Status posted = backend_.loop.Read([=](state::Store& store) {
-    auto events = store.ReadEvents({after, subject, "", size + 1});
+    auto events = store.ReadEvents({.after_revision = after, .subject = subject, .limit = size + 1});
     if (events.ok()) {
       const bool more = static_cast<int>(events->size()) > size;
       if (more) events->pop_back();
-      if (more) reply->set_next_page_token(WriteToken({state->store_id, filter, events->back().revision()}));
+      if (more) reply->set_next_page_token(WriteToken(state->secret, {state->store_id, filter, events->back().revision()}));
       for (pb::Event& event : *events) *reply->add_events() = std::move(event);
     }
     call.Finish(events.status());
@@ -59,14 +59,16 @@ grpc::ServerWriteReactor<pb::WatchEventsResponse>* EventService::WatchEvents(
   int64_t after = 0;
   Status refused;
   if (!request->resume_token().empty()) {
-    auto position = ReadResumeToken(request->resume_token(), state->store_id, "events/" + subject);
+    auto position =
+        ReadResumeToken(state->secret, request->resume_token(), {state->store_id, "events/" + subject, state->revision});
     if (position.ok()) {
       after = *position;
     } else {
       refused = position.status();
     }
   }
-  auto watch = std::make_shared<EventWatch>(backend_.hub, backend_.loop, subject, after, state->store_id);
+  auto watch = std::make_shared<EventWatch>(backend_.hub, backend_.loop, subject, after,
+                                            TokenKey{state->store_id, state->secret});
   watch->Hold();
   Backend& backend = backend_;
   const bool resumed = !request->resume_token().empty();

@@ -1,5 +1,6 @@
 #include "server/api/probe.h"
 
+#include <array>
 #include <map>
 
 namespace ft::api {
@@ -14,6 +15,17 @@ const prometheus::Histogram::BucketBoundaries kCallSeconds = {.001, .0025, .005,
 const prometheus::Histogram::BucketBoundaries kCommitSeconds = {.0001, .00025, .0005, .001, .0025, .005, .01,
                                                                 .025,  .05,    .1,    .25,  .5,    1};
 const prometheus::Histogram::BucketBoundaries kGroupSizes = {1, 2, 4, 8, 16, 32, 64};
+
+constexpr char kQueue[] = "default";
+// A namespace is whatever a client writes: the first so many have series of their own.
+constexpr size_t kMaxTenants = 20;
+constexpr char kOtherTenants[] = "other";
+
+// Of namespaces/NAME/jobs/ID.
+std::string NamespaceOf(const std::string& job) {
+  const size_t start = job.find('/') + 1;
+  return job.substr(start, job.find('/', start) - start);
+}
 
 auto& Counters(prometheus::Registry& registry, const char* name, const char* help) {
   return BuildCounter().Name(name).Help(help).Register(registry);
@@ -42,6 +54,8 @@ Probe::Probe()
       stale_(Counters(*registry_, "finetune_stale_epoch_rejections_total",
                       "Writes of ended attempts that were refused.")),
       store_errors_(Counters(*registry_, "finetune_store_errors_total", "Failed store transactions.")),
+      refused_(Counters(*registry_, "finetune_rpc_server_refused_total",
+                        "Calls refused before they were looked at, for want of a token or a role.")),
       watch_ends_(Counters(*registry_, "finetune_watch_terminations_total", "Watches ended by the server.")),
       checkpoints_rejected_(
           Counters(*registry_, "finetune_checkpoints_rejected_total", "Checkpoint commits refused.")),
@@ -68,6 +82,8 @@ Probe::Probe()
   for (const char* code : {"RESOURCE_EXHAUSTED", "DATA_LOSS"}) store_errors_.Add({{"code", code}});
   for (const char* method : {"ReportRank", "PushRecords", "PushLogs", "CommitCheckpoint"})
     stale_.Add({{"method", method}});
+  for (const char* reason : {"no_token", "unknown_token"}) refused_.Add({{"port", "users"}, {"reason", reason}});
+  for (const char* reason : {"no_role", "other_node"}) refused_.Add({{"port", "workers"}, {"reason", reason}});
   leader_.Set(1);
 }
 
@@ -80,7 +96,7 @@ void Probe::OnChanges(const state::Changes& changes) {
   checkpoints_.Increment(static_cast<double>(changes.checkpoints.size()));
   for (const pb::Event& event : changes.events) {
     if (event.type() == "JOB_CREATED")
-      submitted_.Add({{"tenant", "default"}, {"queue", "default"}}).Increment();
+      submitted_.Add({{"tenant", TenantOf(NamespaceOf(event.subject()))}, {"queue", kQueue}}).Increment();
   }
   for (const state::JobPtr& job : changes.jobs) {
     const pb::Job& row = job->job();
@@ -89,8 +105,8 @@ void Probe::OnChanges(const state::Changes& changes) {
     const std::string failure =
         row.state() == pb::FAILED ? pb::FailureClass_Name(row.failure().failure_class()) : "";
     finished_
-        .Add({{"tenant", job->namespace_id()},
-              {"queue", job->queue()},
+        .Add({{"tenant", TenantOf(job->namespace_id())},
+              {"queue", kQueue},
               {"state", pb::JobState_Name(row.state())},
               {"class", failure}})
         .Increment();
@@ -99,8 +115,16 @@ void Probe::OnChanges(const state::Changes& changes) {
     if (attempt->state() != state::spb::StoredAttempt::ENDED) continue;
     const std::string failure =
         attempt->has_failure() ? pb::FailureClass_Name(attempt->failure().failure_class()) : "";
-    attempts_.Add({{"queue", "default"}, {"class", failure}}).Increment();
+    attempts_.Add({{"queue", kQueue}, {"class", failure}}).Increment();
   }
+}
+
+std::string Probe::TenantOf(const std::string& namespace_id) {
+  std::lock_guard lock(mutex_);
+  if (tenants_.contains(namespace_id)) return namespace_id;
+  if (tenants_.size() >= kMaxTenants) return kOtherTenants;
+  tenants_.insert(namespace_id);
+  return namespace_id;
 }
 
 void Probe::OnStoreError(const std::string& code) { store_errors_.Add({{"code", code}}).Increment(); }
@@ -115,6 +139,10 @@ void Probe::OnCall(const std::string& method, const std::string& code, double se
 
 void Probe::OnStaleEpoch(const std::string& method) { stale_.Add({{"method", method}}).Increment(); }
 
+void Probe::OnRefused(const std::string& port, const std::string& reason) {
+  refused_.Add({{"port", port}, {"reason", reason}}).Increment();
+}
+
 void Probe::OnWatchEnd(const std::string& kind, const std::string& reason) {
   watch_ends_.Add({{"kind", kind}, {"reason", reason}}).Increment();
 }
@@ -124,19 +152,28 @@ void Probe::OnCheckpointRejected(const std::string& reason) {
 }
 
 void Probe::Refresh(const state::ClusterState& state, const fleet::FleetCounts& counts, size_t waiting) {
-  std::map<std::string, std::map<std::string, int>> jobs;
-  state.jobs.ForEach(
-      [&](const state::JobPtr& job) { ++jobs[job->namespace_id()][pb::JobState_Name(job->job().state())]; });
-  jobs["default"];
-  for (const auto& [tenant, states] : jobs) {
+  using StateCounts = std::array<int, pb::JobState_ARRAYSIZE>;
+  std::map<std::string, StateCounts> jobs;
+  state.jobs.ForEach([&](const state::JobPtr& job) {
+    ++jobs[job->namespace_id()][static_cast<size_t>(job->job().state())];
+  });
+  std::map<std::string, StateCounts> tenants;
+  tenants["default"];
+  {
+    std::lock_guard lock(mutex_);
+    for (const std::string& tenant : tenants_) tenants[tenant];
+  }
+  for (const auto& [namespace_id, counts] : jobs) {
+    StateCounts& sum = tenants[TenantOf(namespace_id)];
+    for (size_t i = 0; i < counts.size(); ++i) sum[i] += counts[i];
+  }
+  for (const auto& [tenant, counts] : tenants) {
     for (int value = pb::PREPARING; value <= pb::CANCELLED; ++value) {
-      const std::string name = pb::JobState_Name(static_cast<pb::JobState>(value));
-      const auto it = states.find(name);
-      jobs_.Add({{"tenant", tenant}, {"queue", "default"}, {"state", name}})
-          .Set(it == states.end() ? 0 : it->second);
+      jobs_.Add({{"tenant", tenant}, {"queue", kQueue}, {"state", pb::JobState_Name(static_cast<pb::JobState>(value))}})
+          .Set(counts[static_cast<size_t>(value)]);
     }
   }
-  std::map<std::string, int> nodes = {{"ready", 0}, {"suspect", 0}, {"draining", 0}, {"lost", 0}};
+  std::map<std::string, int> nodes = {{"ready", 0}, {"suspect", 0}, {"draining", 0}, {"cordoned", 0}, {"lost", 0}};
   state.nodes.ForEach([&](const state::NodePtr& node) {
     std::string name = pb::NodeState_Name(node->state());
     for (char& c : name) c = static_cast<char>(std::tolower(c));

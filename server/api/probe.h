@@ -7,6 +7,8 @@
 #include <prometheus/registry.h>
 
 #include <memory>
+#include <mutex>
+#include <set>
 #include <string>
 
 #include "server/fleet/fleet.h"
@@ -25,6 +27,8 @@ class Probe {
   void OnChanges(const state::Changes& changes);
   void OnStoreError(const std::string& code);
   void OnCall(const std::string& method, const std::string& code, double seconds);
+  // `port`: users or workers.
+  void OnRefused(const std::string& port, const std::string& reason);
   void OnStaleEpoch(const std::string& method);
   void OnWatchEnd(const std::string& kind, const std::string& reason);
   void OnCheckpointRejected(const std::string& reason);
@@ -35,6 +39,11 @@ class Probe {
   template <typename T>
   using Family = prometheus::Family<T>;
 
+  // The tenant label of a namespace; all but the first few share one.
+  std::string TenantOf(const std::string& namespace_id);
+
+  std::mutex mutex_;
+  std::set<std::string> tenants_;
   std::shared_ptr<prometheus::Registry> registry_;
   Family<prometheus::Counter>& calls_;
   Family<prometheus::Histogram>& call_seconds_;
@@ -45,6 +54,7 @@ class Probe {
   Family<prometheus::Gauge>& nodes_;
   Family<prometheus::Counter>& stale_;
   Family<prometheus::Counter>& store_errors_;
+  Family<prometheus::Counter>& refused_;
   Family<prometheus::Counter>& watch_ends_;
   Family<prometheus::Counter>& checkpoints_rejected_;
   prometheus::Gauge& leader_;

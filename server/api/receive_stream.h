@@ -1,4 +1,4 @@
-// A client stream of file pieces: each is written on the spool's thread before the next is read.
+// A client stream of file pieces: each is written on the spool's thread of large files before the next is read.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -23,7 +23,7 @@ class ReceiveStream : public grpc::ServerReadReactor<Chunk>,
     this->StartRead(&chunk_);
   }
   void OnReadDone(bool ok) override {
-    const Status posted = spool_.Run([self = this->shared_from_this(), ok] { self->Take(ok); });
+    const Status posted = spool_.RunLarge([self = this->shared_from_this(), ok] { self->Take(ok); });
     if (!posted.ok()) this->Finish(rpc::ToGrpc(posted));
   }
   void OnDone() override { self_.reset(); }
@@ -43,6 +43,7 @@ class ReceiveStream : public grpc::ServerReadReactor<Chunk>,
         return;
       }
     }
+    if (receiver_ && status.ok()) status = receiver_->Save();
     if (receiver_) Answer(*receiver_);
     if (!ok && !receiver_) status = absl::InvalidArgumentError("the stream ended before its first piece");
     this->Finish(rpc::ToGrpc(status));

@@ -23,7 +23,8 @@ void JobWatch::Prime(const state::ClusterState& state, int64_t revision,
   sent_revision_ = revision;
   snapshot_revision_ = state.revision;
   state.jobs.ForEach([&](const state::JobPtr& job) {
-    if (filter_.Wants(*job) && job->revision() > revision) AddJob(job, job->revision(), false);
+    if (filter_.Wants(*job) && job->revision() > revision)
+      AddJob(job->revision(), {job, state.configs.Find(job->job_id())});
   });
   for (const pb::Event& event : deleted) {
     if (event.revision() > state.revision) continue;  // The hub will deliver it.
@@ -33,28 +34,27 @@ void JobWatch::Prime(const state::ClusterState& state, int64_t revision,
     const size_t start = std::string("namespaces/").size();
     row->set_namespace_id(event.subject().substr(start, event.subject().find('/', start) - start));
     row->mutable_job()->set_name(event.subject());
-    if (filter_.Wants(*row)) AddJob(row, event.revision(), true);
+    if (filter_.Wants(*row)) AddJob(event.revision(), {.job = row, .deleted = true});
   }
-  overflow_ =
-      false;  // The snapshot is as large as it is; the bound is for what comes while the reader sleeps.
 }
 
-void JobWatch::AddJob(const state::JobPtr& job, int64_t revision, bool deleted) {
-  const auto it = pending_revision_.find(job->job_id());
-  if (it != pending_revision_.end()) pending_.erase({it->second, job->job_id()});
-  pending_[{revision, job->job_id()}] = {job, deleted};
-  pending_revision_[job->job_id()] = revision;
-  overflow_ = overflow_ || (!sync_due_ && pending_.size() > kWatchQueueLimit);
+void JobWatch::AddJob(int64_t revision, Item item) {
+  const std::string id = item.job->job_id();
+  const auto it = pending_revision_.find(id);
+  if (it != pending_revision_.end()) pending_.erase({it->second, id});
+  pending_[{revision, id}] = std::move(item);
+  pending_revision_[id] = revision;
 }
 
-void JobWatch::Add(const state::Changes& changes) {
+void JobWatch::Add(const state::Changes& changes, const state::ClusterState& state) {
   std::lock_guard lock(mutex_);
   for (const state::JobPtr& job : changes.jobs) {
-    if (filter_.Wants(*job)) AddJob(job, job->revision(), false);
+    if (filter_.Wants(*job)) AddJob(job->revision(), {job, state.configs.Find(job->job_id())});
   }
   for (const state::JobPtr& job : changes.deleted_jobs) {
-    if (filter_.Wants(*job)) AddJob(job, changes.revision, true);
+    if (filter_.Wants(*job)) AddJob(changes.revision, {.job = job, .deleted = true});
   }
+  overflow_ = overflow_ || (pending_.size() > kWatchQueueLimit && Stalled() > kSlowReader);
 }
 
 void JobWatch::AddBookmark() {
@@ -80,6 +80,8 @@ JobWatch::Pull JobWatch::Take(pb::WatchJobsResponse* response, Status* status) {
       response->set_deleted(first->second.job->job().name());
     } else {
       *response->mutable_job() = first->second.job->job();
+      if (filter_.view == pb::FULL && first->second.config != nullptr)
+        state::AddConfig(*first->second.config, *response->mutable_job());
     }
     pending_revision_.erase(first->first.second);
     pending_.erase(first);
@@ -94,7 +96,7 @@ JobWatch::Pull JobWatch::Take(pb::WatchJobsResponse* response, Status* status) {
   }
   last_sent_ = absl::Now();
   if (!response->has_job() && response->deleted().empty()) response->set_revision(sent_revision_);
-  response->set_resume_token(WriteToken({store_id_, filter_.Text(), sent_revision_}));
+  response->set_resume_token(WriteToken(key_.secret, {key_.store_id, filter_.Text(), sent_revision_}));
   return Pull::kItem;
 }
 
@@ -116,16 +118,19 @@ void EventWatch::Read() {
   auto self = std::static_pointer_cast<EventWatch>(shared_from_this());
   const int64_t target = known_;
   const Status posted = loop_.Read([self, target](state::Store& store) {
-    auto events = store.ReadEvents({self->cursor_, self->subject_, "", kEventBatch});
+    auto events =
+        store.ReadEvents({.after_revision = self->cursor_, .subject = self->subject_, .limit = kEventBatch});
+    if (!events.ok()) {
+      self->End(events.status());  // What cannot be read now would not be read at the next try either.
+      return;
+    }
     {
       std::lock_guard lock(self->mutex_);
       self->reading_ = false;
-      if (events.ok()) {
-        const bool all = static_cast<int>(events->size()) < kEventBatch;
-        if (!events->empty()) self->cursor_ = events->back().revision();
-        if (all) self->cursor_ = std::max(self->cursor_, target);
-        for (pb::Event& event : *events) self->queue_.push_back(std::move(event));
-      }
+      const bool all = static_cast<int>(events->size()) < kEventBatch;
+      if (!events->empty()) self->cursor_ = events->back().revision();
+      if (all) self->cursor_ = std::max(self->cursor_, target);
+      for (pb::Event& event : *events) self->queue_.push_back(std::move(event));
     }
     self->Kick();
   });
@@ -151,7 +156,7 @@ EventWatch::Pull EventWatch::Take(pb::WatchEventsResponse* response, Status*) {
   }
   last_sent_ = absl::Now();
   const int64_t position = queue_.empty() ? std::max(sent_, response->has_event() ? sent_ : cursor_) : sent_;
-  response->set_resume_token(WriteToken({store_id_, "events/" + subject_, position}));
+  response->set_resume_token(WriteToken(key_.secret, {key_.store_id, "events/" + subject_, position}));
   return Pull::kItem;
 }
 
@@ -230,7 +235,7 @@ void WatchHub::DeliverLocked() {
     queue_.pop_front();
     snapshot_ = committed.snapshot;
     for (auto& [key, watch] : job_watches_) {
-      for (const state::Changes& changes : committed.changes) watch->Add(changes);
+      for (const state::Changes& changes : committed.changes) watch->Add(changes, *committed.snapshot);
     }
     for (auto& [key, watch] : event_watches_) watch->Notify(committed.snapshot->revision);
     kick_due_ = true;

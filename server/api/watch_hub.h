@@ -1,6 +1,6 @@
 // Feeds watch streams from committed groups, on a thread of its own. A job watch keeps the newest state of
-// each job it has yet to send (it coalesces); an event watch never coalesces and re-reads the log when it
-// fell behind. Items go out in the order of revisions, and each carries a token to go on after it.
+// each job it has yet to send (it coalesces, so what it holds is bounded by the jobs there are, and a reader that reads is
+// never dropped); an event watch never coalesces and re-reads the log when it fell behind. Items go out in the order of revisions, and each carries a token to go on after it.
 #pragma once
 
 #include <condition_variable>
@@ -15,6 +15,7 @@
 #include "finetune/v1/events.pb.h"
 #include "finetune/v1/jobs.pb.h"
 #include "server/api/push_stream.h"
+#include "server/api/tokens.h"
 #include "server/state/state_loop.h"
 
 namespace ft::api {
@@ -26,12 +27,15 @@ class WatchHub;
 
 inline constexpr absl::Duration kBookmarkEvery = absl::Seconds(10);
 inline constexpr absl::Duration kStallLimit = absl::Seconds(60);
+// A reader that has taken nothing for kSlowReader, with more than so many jobs waiting for it, is dropped.
 inline constexpr size_t kWatchQueueLimit = 1024;
+inline constexpr absl::Duration kSlowReader = absl::Seconds(5);
 
 // What a job watch wants.
 struct JobFilter {
   std::string namespace_id;  // Empty = all.
   std::string job_id;        // Empty = all.
+  pb::JobView view = pb::BASIC;
   std::string Text() const { return "jobs/" + namespace_id + "/" + job_id; }
   bool Wants(const state::spb::StoredJob& job) const {
     return (namespace_id.empty() || job.namespace_id() == namespace_id) &&
@@ -41,11 +45,12 @@ struct JobFilter {
 
 class JobWatch : public PushStream<pb::WatchJobsResponse> {
  public:
-  JobWatch(WatchHub& hub, JobFilter filter, std::string store_id)
-      : hub_(hub), filter_(std::move(filter)), store_id_(std::move(store_id)) {}
+  JobWatch(WatchHub& hub, JobFilter filter, TokenKey key)
+      : hub_(hub), filter_(std::move(filter)), key_(std::move(key)) {}
   // Everything after `revision`; with 0 the snapshot. `deleted` are jobs that went after it.
   void Prime(const state::ClusterState& state, int64_t revision, const std::vector<pb::Event>& deleted);
-  void Add(const state::Changes& changes);
+  // `state` is as it is after the changes, or later.
+  void Add(const state::Changes& changes, const state::ClusterState& state);
   void AddBookmark();
 
  protected:
@@ -55,13 +60,14 @@ class JobWatch : public PushStream<pb::WatchJobsResponse> {
  private:
   struct Item {
     state::JobPtr job;
+    state::ConfigPtr config;  // For a full view.
     bool deleted = false;
   };
-  void AddJob(const state::JobPtr& job, int64_t revision, bool deleted);
+  void AddJob(int64_t revision, Item item);
 
   WatchHub& hub_;
   const JobFilter filter_;
-  const std::string store_id_;
+  const TokenKey key_;
   // By (revision, job id), and where each job stands in it.
   std::map<std::pair<int64_t, std::string>, Item> pending_;
   std::map<std::string, int64_t> pending_revision_;
@@ -75,12 +81,8 @@ class JobWatch : public PushStream<pb::WatchJobsResponse> {
 
 class EventWatch : public PushStream<pb::WatchEventsResponse> {
  public:
-  EventWatch(WatchHub& hub, state::StateLoop& loop, std::string subject, int64_t after, std::string store_id)
-      : hub_(hub),
-        loop_(loop),
-        subject_(std::move(subject)),
-        store_id_(std::move(store_id)),
-        cursor_(after) {}
+  EventWatch(WatchHub& hub, state::StateLoop& loop, std::string subject, int64_t after, TokenKey key)
+      : hub_(hub), loop_(loop), subject_(std::move(subject)), key_(std::move(key)), cursor_(after) {}
   // There may be newer events, up to this revision.
   void Notify(int64_t revision);
   void AddBookmark();
@@ -95,7 +97,7 @@ class EventWatch : public PushStream<pb::WatchEventsResponse> {
   WatchHub& hub_;
   state::StateLoop& loop_;
   const std::string subject_;
-  const std::string store_id_;
+  const TokenKey key_;
   int64_t cursor_;     // Read from the log up to here.
   int64_t known_ = 0;  // Newest revision heard of.
   int64_t sent_ = 0;

@@ -1,9 +1,12 @@
 #include "server/api/worker_service.h"
 
 #include <boost/asio/post.hpp>
-#include <deque>
 #include <mutex>
+#include <optional>
 
+#include "core/rpc/authorize.h"
+#include "server/api/bounds.h"
+#include "server/api/command_queue.h"
 #include "server/api/probe.h"
 #include "server/api/receive_stream.h"
 
@@ -11,7 +14,6 @@ namespace ft::api {
 namespace {
 
 constexpr int64_t kMaxArtifact = int64_t{64} << 30;
-constexpr size_t kMaxQueuedCommands = 4096;
 
 // The coordinator's end of a command stream. Sends are posted to the loop's thread, because the fleet calls
 // Send with its lock held.
@@ -28,8 +30,7 @@ class CommandStreamReactor : public grpc::ServerBidiReactor<wpb::CommandAck, wpb
   void Send(const wpb::Command& command) override {
     {
       std::lock_guard lock(mutex_);
-      if (queue_.size() >= kMaxQueuedCommands) return;  // Derived from the state again at the next stream.
-      queue_.push_back(command);
+      queue_.Push(command);
     }
     boost::asio::post(backend_.loop.context(), [self = shared_from_this()] { self->WriteNext(); });
   }
@@ -73,11 +74,14 @@ class CommandStreamReactor : public grpc::ServerBidiReactor<wpb::CommandAck, wpb
  private:
   void WriteNext() {
     std::lock_guard lock(mutex_);
-    if (writing_ || finished_ || queue_.empty()) return;
-    writing_ = true;
-    current_ = std::move(queue_.front());
-    queue_.pop_front();
-    StartWrite(&current_);
+    if (writing_ || finished_) return;
+    if (std::optional<wpb::Command> next = queue_.Pop()) {
+      writing_ = true;
+      current_ = *std::move(next);
+      StartWrite(&current_);
+    } else if (queue_.MustEnd()) {
+      End(absl::UnavailableError("more commands wait than a stream holds: open it again"));
+    }
   }
 
   void End(const Status& status) {
@@ -91,7 +95,7 @@ class CommandStreamReactor : public grpc::ServerBidiReactor<wpb::CommandAck, wpb
   wpb::CommandAck ack_;
   std::string session_id_;
   std::recursive_mutex mutex_;
-  std::deque<wpb::Command> queue_;
+  CommandQueue queue_;
   wpb::Command current_;
   bool writing_ = false;
   bool finished_ = false;
@@ -109,14 +113,17 @@ class ArtifactStream : public ReceiveStream<wpb::ArtifactChunk> {
     RETURN_IF_ERROR(state::CheckFence(*backend_.loop.published(), node_id, first.ref()));
     const std::filesystem::path relative = std::filesystem::path(first.path()).lexically_normal();
     if (relative.empty() || relative.is_absolute() || *relative.begin() == ".." ||
-        first.path().ends_with(".part")) {
+        first.path().ends_with(".part") || first.path().ends_with(".part.state")) {
       return absl::InvalidArgumentError(
           StrCat("artifact path '", first.path(), "' is not inside the adapter's folder"));
     }
     const auto path = backend_.spool.AdapterDir(first.ref().job_id(), first.ref().epoch()) / relative;
     return spool::ExpectedFile{path, first.sha256(), first.size(), kMaxArtifact};
   }
-  void Answer(const spool::FileReceiver& receiver) override { reply_->set_complete(receiver.complete()); }
+  void Answer(const spool::FileReceiver& receiver) override {
+    reply_->set_complete(receiver.complete());
+    reply_->set_received(receiver.received());
+  }
 
  private:
   Backend& backend_;
@@ -142,11 +149,20 @@ grpc::ServerUnaryReactor* WorkerService::RegisterWorker(grpc::CallbackServerCont
                                                         const wpb::RegisterWorkerRequest* request,
                                                         wpb::RegisterWorkerResponse* reply) {
   const UnaryCall call(context, "WorkerService/RegisterWorker");
-  if (request->node_id().empty() || request->node_id().find('/') != std::string::npos) {
-    call.Finish(absl::InvalidArgumentError("node_id must be a name without '/'"));
-    return call.reactor();
+  const state::Snapshot state = backend_.loop.published();
+  // Nodes that are known already keep the names that earlier versions took.
+  if (state->nodes.Find(request->node_id()) == nullptr) {
+    if (const Status named = CheckNodeId(request->node_id()); !named.ok()) return call.Refuse(named);
   }
-  const int64_t term = backend_.loop.published()->term;
+  const auto auth = context->auth_context();
+  if (auth != nullptr && !rpc::MayBeNode(*auth, request->node_id())) {
+    backend_.probe.OnRefused("workers", "other_node");
+    return call.Refuse(rpc::WithReason(
+        absl::PermissionDeniedError(StrCat("this worker's certificate does not let it be node ", request->node_id(),
+                                           ": it would name the URI ", rpc::kNodePrefix, request->node_id())),
+        pb::PERMISSION));
+  }
+  const int64_t term = state->term;
   if (request->highest_term_seen() > term) {
     call.Finish(rpc::WithReason(
         absl::FailedPreconditionError(StrCat(

@@ -11,10 +11,10 @@ Status Config::Complete() {
   if (socket.empty()) socket = data + "/finetuned.sock";
   if (worker_socket.empty()) worker_socket = data + "/worker.sock";
   if (lease < absl::Milliseconds(100)) return absl::InvalidArgumentError("lease: must be at least 100ms");
-  for (const absl::Duration time : {stall, node_loss_timeout, strict_margin, retry_backoff}) {
+  for (const absl::Duration time : {stall, node_loss_timeout, hang_timeout, strict_margin, retry_backoff}) {
     if (time < absl::Milliseconds(10))
       return absl::InvalidArgumentError(
-          "stall, node_loss_timeout, strict_margin and retry_backoff: must be at least 10ms");
+          "stall, node_loss_timeout, hang_timeout, strict_margin and retry_backoff: must be at least 10ms");
   }
   if (keep_events < 1000) return absl::InvalidArgumentError("keep_events: must be at least 1000");
   if (log_format != "text" && log_format != "json")
@@ -51,10 +51,12 @@ Status ReadConfigFile(const std::filesystem::path& path, Config* config) {
   reader.Bind("worker_ca", &config->worker_ca);
   reader.Bind("tokens", &config->tokens);
   reader.Bind("metrics", &config->metrics);
+  reader.Bind("probes", &config->probes);
   reader.Bind("roots", &config->roots);
   reader.Bind("lease", &config->lease);
   reader.Bind("stall", &config->stall);
   reader.Bind("node_loss_timeout", &config->node_loss_timeout);
+  reader.Bind("hang_timeout", &config->hang_timeout);
   reader.Bind("strict_margin", &config->strict_margin);
   reader.Bind("retry_backoff", &config->retry_backoff);
   reader.Bind("keep_events", &config->keep_events);

@@ -17,10 +17,14 @@
 #include "server/api/metric_service.h"
 #include "server/api/node_service.h"
 #include "server/api/worker_service.h"
+#include "server/spool/sweep.h"
 #include "server/state/sqlite_store.h"
 
 namespace ft::coordinator {
 namespace {
+
+namespace pb = finetune::v1;
+namespace wpb = finetune::worker::v1;
 
 constexpr int64_t kTicksPerHour = 3600;
 
@@ -44,10 +48,17 @@ Status Coordinator::Start() {
                initial.jobs.size(), sqlite3_libversion());
   initial.policy.backoff = config_.retry_backoff;
   spool_ = std::make_unique<spool::Spool>(config_.data);
+  initial.policy.roots = config_.roots;
+  if (!config_.roots.empty()) initial.policy.roots.push_back(spool_->UploadDir().string());
   loop_ = std::make_unique<state::StateLoop>(*store_, clock_, std::move(initial));
   fleet_ = std::make_unique<fleet::Fleet>(
       *loop_, clock_,
-      fleet::VerdictRules{config_.lease, config_.stall, config_.node_loss_timeout, config_.strict_margin});
+      fleet::VerdictRules{.lease = config_.lease,
+                          .stall = config_.stall,
+                          .node_loss = config_.node_loss_timeout,
+                          .strict_margin = config_.strict_margin,
+                          .hang = config_.hang_timeout,
+                          .notice = std::min(fleet::VerdictRules().notice, config_.hang_timeout / 2)});
   hub_ = std::make_unique<api::WatchHub>(*loop_, probe_);
   loop_->OnCommitted([this](const state::Committed& committed) { hub_->OnCommitted(committed); });
   loop_->OnCommands([this](const std::vector<state::NodeCommand>& commands) { fleet_->Dispatch(commands); });
@@ -61,6 +72,7 @@ Status Coordinator::Start() {
   spool_->Start();
   hub_->Start();
   loop_->Start();
+  RETURN_IF_ERROR(StartProbes());
   fleet_->Start();
   RemoveOrphanFiles();
   timer_ = std::make_unique<boost::asio::steady_timer>(loop_->context());
@@ -74,11 +86,13 @@ Status Coordinator::OpenTls() {
   RETURN_IF_ERROR(tls::Check(files, "worker_ca"));
   user_tls_ = tls::ServerCredentials({files.certificate, files.key, ""});
   if (!config_.tokens.empty()) {
-    ASSIGN_OR_RETURN(const auto tokens, rpc::RequireToken(config_.tokens));
+    ASSIGN_OR_RETURN(const auto tokens, rpc::RequireToken(
+        config_.tokens, [this](const char* reason) { probe_.OnRefused("users", reason); }));
     user_tls_->SetAuthMetadataProcessor(tokens);
   }
   worker_tls_ = tls::ServerCredentials(files);
-  worker_tls_->SetAuthMetadataProcessor(rpc::RequireRole(rpc::kWorkerRole));
+  worker_tls_->SetAuthMetadataProcessor(rpc::RequireRole(
+      rpc::kWorkerRole, [this](const char* reason) { probe_.OnRefused("workers", reason); }));
   return absl::OkStatus();
 }
 
@@ -90,6 +104,14 @@ Status Coordinator::CheckAddresses() {
   for (const std::string& address : addresses) RETURN_IF_ERROR(rpc::CheckListenAddress(address, config_.has_tls()));
   if (config_.metrics == "0" || config_.metrics.empty()) return absl::OkStatus();
   ASSIGN_OR_RETURN(metrics_, metrics::Endpoint::Start(config_.metrics, probe_.registry()));
+  return absl::OkStatus();
+}
+
+Status Coordinator::StartProbes() {
+  if (config_.probes == "0" || config_.probes.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(probes_, http::Probes::Start(config_.probes, clock_,
+                                                {{"the state loop", &loop_->loop_turned()},
+                                                 {"the writer of the store", &loop_->writer_turned()}}));
   return absl::OkStatus();
 }
 
@@ -113,11 +135,17 @@ Status Coordinator::Serve() {
   workers.addresses.push_back("unix:" + config_.worker_socket);
   if (!config_.worker_listen.empty()) workers.addresses.push_back(config_.worker_listen);
   workers.max_message_bytes = 16 << 20;
+  users.service_names = {pb::JobService::service_full_name(),      pb::EventService::service_full_name(),
+                         pb::LogService::service_full_name(),      pb::MetricService::service_full_name(),
+                         pb::NodeService::service_full_name(),     pb::ArtifactService::service_full_name(),
+                         pb::DataService::service_full_name()};
+  workers.service_names = {wpb::WorkerService::service_full_name()};
   users.tls = user_tls_;
   workers.tls = worker_tls_;
   ASSIGN_OR_RETURN(worker_server_, rpc::Listen(workers, {worker_service_.get()}));
   ASSIGN_OR_RETURN(user_server_, rpc::Listen(users, Pointers(user_services_)));
   if (metrics_ != nullptr) metrics_->SetServing();
+  if (probes_ != nullptr) probes_->SetReady(true);
   spdlog::info("serving users on {}{}{}, workers on {}, metrics on {}", config_.socket,
                config_.listen.empty() ? "" : " and ", config_.listen, config_.worker_socket, config_.metrics);
   return absl::OkStatus();
@@ -125,6 +153,10 @@ Status Coordinator::Serve() {
 
 void Coordinator::Stop() {
   if (loop_ == nullptr) return;
+  if (probes_ != nullptr) probes_->SetReady(false, "it is stopping");
+  for (const auto* server : {&user_server_, &worker_server_}) {
+    if (*server != nullptr) (*server)->GetHealthCheckService()->SetServingStatus(/*serving=*/false);
+  }
   const auto deadline = std::chrono::system_clock::now() + std::chrono::seconds(2);
   hub_->Stop();
   fleet_->Stop();
@@ -136,6 +168,7 @@ void Coordinator::Stop() {
   user_server_.reset();
   worker_server_.reset();
   metrics_.reset();
+  probes_.reset();
   timer_.reset();
   api::SetCallObserver(nullptr);
   loop_->OnCommitted([](const state::Committed&) {});
@@ -150,13 +183,31 @@ void Coordinator::WakeBackedOff() {
     spdlog::warn("a scheduling pass is put off");
 }
 
-// Once a second: gauges and back-offs; once an hour: old requests and events.
+// On the spool's thread of large files, by a snapshot: what comes after it is too young to go.
+void Coordinator::SweepFiles() {
+  const Status posted = spool_->RunLarge([this, state = loop_->published()] {
+    std::set<std::string> live;
+    state->jobs.ForEach([&](const state::JobPtr& job) {
+      const state::ConfigPtr config =
+          state::IsTerminal(job->job().state()) ? nullptr : state->configs.Find(job->job_id());
+      if (config != nullptr) live.merge(spool::UploadsNamed(config->resolved_config_json(), spool_->UploadDir()));
+    });
+    const auto now = std::filesystem::file_time_type::clock::now();
+    spool::SweepUploads(spool_->UploadDir(), live, {}, now);
+    spool::SweepParts(spool_->root() / "jobs", {}, now);
+  });
+  if (!posted.ok()) spdlog::warn("the sweep of files is put off: {}", std::string(Message(posted)));
+}
+
+// Once a second: gauges and back-offs; once an hour: old requests, events, nodes and files.
 void Coordinator::Housekeep() {
   WakeBackedOff();
   probe_.Refresh(*loop_->published(), fleet_->counts(), loop_->waiting());
   if (++ticks_ % kTicksPerHour == 1) {
     const int64_t keep = config_.keep_events;
     Status posted = loop_->Post(state::PruneRequests{}, nullptr);
+    if (posted.ok()) posted = loop_->Post(state::ForgetNodes{}, nullptr);
+    SweepFiles();
     if (posted.ok()) {
       posted = loop_->Read([this, keep](state::Store& store) {
         const int64_t newest = loop_->published()->revision;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/base/clock.h"
+#include "core/http/probes.h"
 #include "core/metrics/endpoint.h"
 #include "server/api/call.h"
 #include "server/api/probe.h"
@@ -35,10 +36,13 @@ class Coordinator {
   Status CheckAddresses();
   // Credentials of the TCP ports, when the configuration names a certificate.
   Status OpenTls();
+  // /livez and /readyz. REQUIRES: the loop runs.
+  Status StartProbes();
   void BuildServices();
   Status Serve();
   void Housekeep();
   void WakeBackedOff();
+  void SweepFiles();
   void RemoveOrphanFiles();
 
   Config config_;
@@ -56,6 +60,7 @@ class Coordinator {
   std::unique_ptr<grpc::Server> user_server_;
   std::unique_ptr<grpc::Server> worker_server_;
   std::unique_ptr<metrics::Endpoint> metrics_;
+  std::unique_ptr<http::Probes> probes_;
   std::unique_ptr<boost::asio::steady_timer> timer_;
   int64_t ticks_ = 0;
 };

@@ -32,8 +32,9 @@ Fleet::Fleet(state::StateLoop& loop, const Clock& clock, VerdictRules rules)
       timer_(loop.context()),
       witness_(rules) {
   const absl::Duration grace_end = clock_.BootTime() + rules_.lease;
-  loop.published()->nodes.ForEach(
-      [&](const state::NodePtr& node) { silent_nodes_[node->node_id()] = grace_end; });
+  loop.published()->nodes.ForEach([&](const state::NodePtr& node) {
+    if (!node->left()) silent_nodes_[node->node_id()] = grace_end;
+  });
 }
 
 void Fleet::Start() {
@@ -97,7 +98,9 @@ void Fleet::JudgeSilent(absl::Duration now) {
   for (Finding& finding : witness_.Look(loop_.working(), silent, now)) {
     spdlog::warn("job {} attempt {}: {}", finding.job_id, finding.epoch, finding.message);
     state::Event event;
-    if (finding.verdict == Verdict::kDead) {
+    if (finding.wait != WaitVerdict::kNone) {
+      event = state::GangWaits{finding.job_id, finding.epoch, finding.message, finding.wait == WaitVerdict::kHung};
+    } else if (finding.verdict == Verdict::kDead) {
       event = state::AttemptDead{finding.job_id, finding.epoch, finding.nodes, finding.message};
     } else {
       event = state::AttemptAlive{finding.job_id, finding.epoch, finding.message};
@@ -160,6 +163,7 @@ void Fleet::Open(const wpb::RegisterWorkerRequest& request, const state::Reply& 
   session.id = RandomId();
   session.node_id = request.node_id();
   session.incarnation = request.incarnation();
+  session.draining = request.draining();
   session.devices.assign(request.devices().begin(), request.devices().end());
   response.set_session_id(session.id);
   response.set_coordinator_term(term_);
@@ -169,6 +173,7 @@ void Fleet::Open(const wpb::RegisterWorkerRequest& request, const state::Reply& 
   {
     std::lock_guard lock(mutex_);
     session.deadline = clock_.BootTime() + rules_.lease;
+    session.contact = clock_.Now();
     silent_nodes_.erase(session.node_id);
     silences_.erase(session.node_id);
     Session& slot = sessions_[session.node_id];
@@ -198,6 +203,7 @@ StatusOr<wpb::RenewLeaseResponse> Fleet::Renew(const wpb::RenewLeaseRequest& req
     if (session == nullptr) return SessionUnknown();
     node_id = session->node_id;
     session->deadline = clock_.BootTime() + rules_.lease;
+    session->contact = clock_.Now();
     if (request.devices_size() > 0)
       session->devices.assign(request.devices().begin(), request.devices().end());
     ++counts_.renewals;
@@ -205,9 +211,17 @@ StatusOr<wpb::RenewLeaseResponse> Fleet::Renew(const wpb::RenewLeaseRequest& req
     session->suspect = false;
     silences_.erase(session->node_id);
   }
+  NoteStop(node_id, request);
   const state::Snapshot published = loop_.published();
   for (const wpb::RankRef& ref : request.ranks()) {
     if (!state::CheckFence(*published, node_id, ref).ok()) *response.add_revoked() = ref;
+  }
+  if (request.want_live_caches()) {
+    response.set_lists_live_caches(true);
+    published->jobs.ForEach([&](const state::JobPtr& job) {
+      if (job->prepared_cache().empty() || state::IsTerminal(job->job().state())) return;
+      response.add_live_caches(job->prepared_cache().substr(job->prepared_cache().rfind('/') + 1));
+    });
   }
   if (!regained.empty()) {
     const Status posted = loop_.Post(state::NodeContactRegained{regained}, nullptr);
@@ -217,6 +231,40 @@ StatusOr<wpb::RenewLeaseResponse> Fleet::Renew(const wpb::RenewLeaseRequest& req
     }
   }
   return response;
+}
+
+void Fleet::NoteStop(const std::string& node_id, const wpb::RenewLeaseRequest& request) {
+  if (request.leaving()) {
+    if (loop_.Post(state::NodeLeft{node_id}, nullptr).ok()) Forget(node_id);
+    return;
+  }
+  {
+    std::lock_guard lock(mutex_);
+    Session* session = FindLocked(request.session_id());
+    if (session == nullptr || !request.draining() || session->draining) return;
+    session->draining = loop_.Post(state::NodeDraining{node_id}, nullptr).ok();
+  }
+}
+
+bool Fleet::IsInContact(const std::string& node_id) const {
+  std::lock_guard lock(mutex_);
+  const auto it = sessions_.find(node_id);
+  return it != sessions_.end() && clock_.BootTime() < it->second.deadline;
+}
+
+void Fleet::Forget(const std::string& node_id) {
+  std::shared_ptr<CommandSink> sink;
+  {
+    std::lock_guard lock(mutex_);
+    const auto it = sessions_.find(node_id);
+    if (it != sessions_.end()) {
+      sink = std::move(it->second.sink);
+      sessions_.erase(it);
+    }
+    silent_nodes_.erase(node_id);
+    silences_.erase(node_id);
+  }
+  if (sink) sink->Close();
 }
 
 StatusOr<std::string> Fleet::NodeOf(const std::string& session_id) const {
@@ -289,6 +337,12 @@ void Fleet::OnAck(const wpb::CommandAck& ack) {
   }
   // Whatever could not be posted is derived from the state again when the node's next stream opens.
   if (!posted.ok()) spdlog::warn("node {}: {}", node_id, std::string(Message(posted)));
+}
+
+std::optional<absl::Time> Fleet::LastContact(const std::string& node_id) const {
+  std::lock_guard lock(mutex_);
+  const auto it = sessions_.find(node_id);
+  return it == sessions_.end() ? std::nullopt : std::optional(it->second.contact);
 }
 
 std::vector<pb::Device> Fleet::DevicesOf(const std::string& node_id) const {

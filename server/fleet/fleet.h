@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "absl/time/time.h"
@@ -60,6 +61,12 @@ class Fleet {
   // Sends what a transition ordered; without a stream it is derived again when one opens.
   void Dispatch(const std::vector<state::NodeCommand>& commands);
 
+  // Whether the node holds a lease now.
+  bool IsInContact(const std::string& node_id) const;
+  // Ends the session of a node that was removed.
+  void Forget(const std::string& node_id);
+  // When the node last registered or renewed; nothing when it has not since the start.
+  std::optional<absl::Time> LastContact(const std::string& node_id) const;
   // What the last renewal said; the node's row may be older.
   std::vector<pb::Device> DevicesOf(const std::string& node_id) const;
   FleetCounts counts() const;
@@ -70,7 +77,9 @@ class Fleet {
     std::string node_id;
     std::string incarnation;
     absl::Duration deadline;  // On the boot clock.
+    absl::Time contact;
     bool suspect = false;
+    bool draining = false;  // As far as the loop was told.
     std::vector<pb::Device> devices;
     std::shared_ptr<CommandSink> sink;
     std::map<int64_t, wpb::Command> outstanding;
@@ -82,6 +91,8 @@ class Fleet {
   };
 
   void Tick();
+  // What a renewal says about its worker's stop. What could not be posted is said again by the next renewal.
+  void NoteStop(const std::string& node_id, const wpb::RenewLeaseRequest& request);
   // Nodes whose lease has run out since the last look. REQUIRES: mutex_ held.
   std::vector<std::string> FindLostLocked(absl::Duration now);
   void PostLost(const std::vector<std::string>& lost);

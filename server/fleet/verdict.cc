@@ -13,10 +13,15 @@ Verdict Judge(const VerdictRules& rules, const GangView& gang) {
   return gang.beats >= 2 ? Verdict::kAlive : Verdict::kWait;
 }
 
+WaitVerdict JudgeWait(const VerdictRules& rules, const WaitView& gang) {
+  if (!gang.any || gang.still < rules.notice) return WaitVerdict::kNone;
+  return gang.all && gang.still >= rules.hang ? WaitVerdict::kHung : WaitVerdict::kNotice;
+}
+
 absl::Duration PhaseLimit(const VerdictRules& rules, const std::string& phase, double step_seconds) {
   if (phase == "train") return std::max(rules.stall, 5 * absl::Seconds(step_seconds));
   if (phase == "evaluate" || phase == "generate") return 4 * rules.stall;
-  if (phase == "checkpoint") return 8 * rules.stall;
+  if (phase == "checkpoint" || phase == "write") return 8 * rules.stall;
   return 40 * rules.stall;  // load, prepare, and before the first beat.
 }
 

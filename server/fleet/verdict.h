@@ -9,6 +9,12 @@
 //          contact to bear witness, for node_loss; or, for a strict_exclusive job, one lease and
 //          strict_margin have passed: by then the silent node has killed its ranks by itself.
 //   WAIT   nothing is known yet.
+//
+// JudgeWait(): what it means that ranks of a gang, all in contact, wait for each other in an exchange. A rank that waits
+// shows that its process lives, not that the gang does: only steps, beats of work, and exchanges that are passed do.
+//
+//   NOTICE somebody waits, and no rank of the gang has made progress for `notice`: worth an event.
+//   HUNG   every rank waits, and none has made progress for `hang`.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +29,8 @@ struct VerdictRules {
   absl::Duration stall = absl::Seconds(15);
   absl::Duration node_loss = absl::Seconds(120);
   absl::Duration strict_margin = absl::Seconds(5);
+  absl::Duration hang = absl::Seconds(120);
+  absl::Duration notice = absl::Seconds(5);
 };
 
 struct GangView {
@@ -37,6 +45,16 @@ struct GangView {
 enum class Verdict { kWait, kAlive, kDead };
 
 Verdict Judge(const VerdictRules& rules, const GangView& gang);
+
+struct WaitView {
+  bool any = false;      // A rank waits.
+  bool all = false;      // Every rank that has not ended does.
+  absl::Duration still;  // Since any rank made progress.
+};
+
+enum class WaitVerdict { kNone, kNotice, kHung };
+
+WaitVerdict JudgeWait(const VerdictRules& rules, const WaitView& gang);
 
 // How long a phase may go without a beat. Loading a model and writing a checkpoint beat rarely; a step beats
 // a few times, so five of its newest duration are allowed.

@@ -39,23 +39,59 @@ std::string DeathOf(const GangView& gang, const std::string& nodes) {
                 absl::FormatDuration(gang.since_beat));
 }
 
+std::string WaitText(const spb::StoredRank& rank, absl::Duration still) {
+  const spb::Wait& wait = rank.wait();
+  const std::string peer = wait.missing_rank() < 0 ? "its peers" : StrCat("rank ", wait.missing_rank());
+  const std::string operation = wait.operation().empty() ? "an exchange" : wait.operation();
+  return StrCat("rank ", rank.rank(), " waits for ", peer, " in ", operation, " ", wait.sequence(),
+                ", and no rank made progress for ", absl::FormatDuration(absl::Floor(still, absl::Seconds(1))));
+}
+
 }  // namespace
 
 std::vector<Finding> Witness::Look(const state::ClusterState& state,
                                    const std::map<std::string, absl::Duration>& silent, absl::Duration now) {
   std::vector<Finding> findings;
-  if (silent.empty()) {
-    watches_.clear();
-    return findings;
-  }
   for (auto& [key, watch] : watches_) watch.seen = false;
+  for (auto& [key, watch] : wait_watches_) watch.seen = false;
   state.active.ForEach([&](const state::AttemptPtr& attempt) {
-    if (SilentNodes(*attempt, silent).empty()) return;
-    Finding finding = LookAt(state, *attempt, silent, now);
-    if (finding.verdict != Verdict::kWait) findings.push_back(std::move(finding));
+    if (!SilentNodes(*attempt, silent).empty()) {
+      Finding finding = LookAt(state, *attempt, silent, now);
+      if (finding.verdict != Verdict::kWait) findings.push_back(std::move(finding));
+    } else if (attempt->ranks_size() > 1 && attempt->state() == spb::StoredAttempt::RUNNING) {
+      Finding finding = LookAtWaits(*attempt, now);
+      if (finding.wait != WaitVerdict::kNone) findings.push_back(std::move(finding));
+    }
   });
   std::erase_if(watches_, [](const auto& item) { return !item.second.seen; });
+  std::erase_if(wait_watches_, [](const auto& item) { return !item.second.seen; });
   return findings;
+}
+
+Finding Witness::LookAtWaits(const spb::StoredAttempt& attempt, absl::Duration now) {
+  WaitWatch& watch = wait_watches_[state::AttemptKey(attempt.job_id(), attempt.epoch())];
+  watch.seen = true;
+  WaitView gang{.all = true};
+  int64_t total = 0;
+  const spb::StoredRank* waits = nullptr;  // The one that waits in the earliest exchange: what it lacks, the others lack too.
+  for (const spb::StoredRank& rank : attempt.ranks()) {
+    total += rank.beats();
+    if (HasEnded(rank)) continue;
+    gang.all = gang.all && rank.has_wait();
+    if (!rank.has_wait()) continue;
+    if (waits == nullptr || rank.wait().sequence() < waits->wait().sequence()) waits = &rank;
+  }
+  if (watch.since == absl::ZeroDuration() || total != watch.total) watch.since = now;
+  watch.total = total;
+  gang.any = waits != nullptr;
+  gang.still = now - watch.since;
+  Finding finding{.job_id = attempt.job_id(), .epoch = attempt.epoch(), .wait = JudgeWait(rules_, gang)};
+  if (finding.wait == WaitVerdict::kNone) return finding;
+  finding.message = WaitText(*waits, gang.still);
+  if (finding.wait == WaitVerdict::kHung) return finding;
+  if (watch.noticed == waits->wait().sequence()) finding.wait = WaitVerdict::kNone;
+  watch.noticed = waits->wait().sequence();
+  return finding;
 }
 
 Finding Witness::LookAt(const state::ClusterState& state, const spb::StoredAttempt& attempt,
@@ -64,7 +100,8 @@ Finding Witness::LookAt(const state::ClusterState& state, const spb::StoredAttem
   const auto [slot, fresh] = watches_.try_emplace(key);
   Watch& watch = slot->second;
   watch.seen = true;
-  Finding finding{attempt.job_id(), attempt.epoch(), Verdict::kWait, SilentNodes(attempt, silent), ""};
+  Finding finding{
+      .job_id = attempt.job_id(), .epoch = attempt.epoch(), .nodes = SilentNodes(attempt, silent)};
   if (fresh) {
     watch.since = now;
     for (const std::string& node : finding.nodes) watch.since = std::min(watch.since, silent.at(node));

@@ -1,5 +1,5 @@
-// Watches the gangs that have a member out of contact, and says what Judge() makes of each. One thread: the
-// loop's.
+// Watches gangs: those with a member out of contact, and says what Judge() makes of each; and those whose ranks wait for
+// each other, and says what JudgeWait() makes of them. One thread: the loop's.
 #pragma once
 
 #include <map>
@@ -15,8 +15,10 @@ namespace ft::fleet {
 struct Finding {
   std::string job_id;
   int64_t epoch = 0;
-  Verdict verdict =
-      Verdict::kWait;              // kAlive is found once in each silence, kDead until the attempt has ended.
+  // kAlive is found once in each silence, kDead until the attempt has ended.
+  Verdict verdict = Verdict::kWait;
+  // kNotice is found once for each exchange, kHung until the attempt has ended.
+  WaitVerdict wait = WaitVerdict::kNone;
   std::vector<std::string> nodes;  // The silent ones among its nodes.
   std::string message;
 };
@@ -38,11 +40,20 @@ class Witness {
     bool told_alive = false;
     bool seen = false;
   };
+  // Of a gang that is all in contact.
+  struct WaitWatch {
+    int64_t total = 0;  // Progress of all its ranks.
+    absl::Duration since;
+    int64_t noticed = -1;  // The exchange that was told of.
+    bool seen = false;
+  };
   Finding LookAt(const state::ClusterState& state, const state::spb::StoredAttempt& attempt,
                  const std::map<std::string, absl::Duration>& silent, absl::Duration now);
+  Finding LookAtWaits(const state::spb::StoredAttempt& attempt, absl::Duration now);
 
   const VerdictRules rules_;
-  std::map<std::string, Watch> watches_;  // By attempt.
+  std::map<std::string, Watch> watches_;           // By attempt.
+  std::map<std::string, WaitWatch> wait_watches_;  // By attempt.
 };
 
 }  // namespace ft::fleet

@@ -1,114 +1,186 @@
 #include "server/schedule/place.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
+#include <tuple>
 
 #include "core/base/str_cat.h"
+#include "server/schedule/fit.h"
 
 namespace ft::schedule {
 namespace {
 
-// Threads of a rank when `ranks` of them share the node.
-int ThreadsOn(const NodeCapacity& node, const Gang& gang, int ranks) {
-  if (gang.threads > 0) return gang.threads;
-  return std::max(1, node.cores / std::max(1, ranks));
+// When each holding ends, and where it is.
+struct Release {
+  double ends;
+  size_t node;
+  const Holding* held;
+};
+
+void Return(const Release& release, std::vector<NodeCapacity>& nodes) {
+  NodeCapacity& node = nodes[release.node];
+  node.free_cores += release.held->cores;
+  node.free_gpus.insert(node.free_gpus.end(), release.held->gpus.begin(), release.held->gpus.end());
 }
 
-int UsableGpus(const NodeCapacity& node, const Gang& gang) {
-  return static_cast<int>(std::count_if(
-      node.free_gpus.begin(), node.free_gpus.end(),
-      [&](const FreeDevice& device) { return device.free_memory_bytes >= gang.device_memory_bytes; }));
+// What is free on a node both now and beside the reservation.
+NodeCapacity Common(const NodeCapacity& now, const NodeCapacity& later) {
+  NodeCapacity common = now;
+  common.free_cores = std::min(now.free_cores, later.free_cores);
+  std::erase_if(common.free_gpus, [&](const Device& device) {
+    return std::none_of(later.free_gpus.begin(), later.free_gpus.end(),
+                        [&](const Device& other) { return other.uuid == device.uuid; });
+  });
+  return common;
 }
 
-bool MayUse(const Gang& gang, const NodeCapacity& node) {
-  return gang.nodes.empty() ||
-         std::find(gang.nodes.begin(), gang.nodes.end(), node.node_id) != gang.nodes.end();
-}
-
-// How many ranks with `threads` each the node can take now.
-int Room(const NodeCapacity& node, const Gang& gang, int threads) {
-  int room = gang.takes_cores ? node.free_cores / threads : gang.ranks;
-  if (gang.gpu) room = std::min(room, UsableGpus(node, gang));
-  return room;
-}
-
-std::vector<std::string> TakeGpu(NodeCapacity& node, const Gang& gang) {
-  if (!gang.gpu) return {};
-  // The smallest card that is large enough leaves the large ones for those who need them.
-  auto best = node.free_gpus.end();
-  for (auto it = node.free_gpus.begin(); it != node.free_gpus.end(); ++it) {
-    if (it->free_memory_bytes < gang.device_memory_bytes) continue;
-    if (best == node.free_gpus.end() || it->free_memory_bytes < best->free_memory_bytes) best = it;
+// One pass over the queue.
+class Pass {
+ public:
+  explicit Pass(std::vector<NodeCapacity> nodes) : now_(std::move(nodes)), emptied_(Emptied(now_)) {
+    for (const NodeCapacity& node : now_) slots_ += std::max(0, node.free_slots);
   }
-  std::vector<std::string> uuids{best->uuid};
-  node.free_gpus.erase(best);
-  return uuids;
+
+  void Consider(const Gang& gang, Placement& out) {
+    const Found found = gang.prepares ? TakeSlot(gang) : TakePlace(gang);
+    if (found.assignment) {
+      out.assigned.push_back(*found.assignment);
+    } else {
+      out.waiting.push_back({gang.job_id, found.why});
+    }
+  }
+
+ private:
+  struct Found {
+    std::optional<Assignment> assignment;
+    Why why = Why::kBusy;
+  };
+  // Gangs that need the same: when one does not fit, those behind it do not either.
+  using Needs = std::tuple<int, int, bool, int64_t, std::string, double, std::vector<std::string>, bool>;
+
+  Found TakePlace(const Gang& gang);
+  Found TakeSlot(const Gang& gang);
+  Why WhyNot(const Gang& gang);
+  void Reserve(const Gang& gang);
+  bool EndsInTime(const Gang& gang) const { return gang.takes <= reserved_from_; }
+  Needs NeedsOf(const Gang& gang) const {
+    return {gang.ranks, gang.threads,          gang.gpu,   gang.device_memory_bytes,
+            gang.arch,  gang.least_capability, gang.nodes, EndsInTime(gang)};
+  }
+
+  const std::vector<int>& SuitsOf(const Gang& gang);
+
+  std::vector<NodeCapacity> now_;
+  const std::vector<NodeCapacity> emptied_;
+  int slots_ = 0;                              // Free for preparations, on all nodes.
+  std::map<Needs, std::vector<int>> suits_;    // By node.
+  bool reserved_ = false;
+  double reserved_from_ = 0;
+  std::vector<NodeCapacity> later_;  // Free beside the reservation when it begins.
+  std::vector<NodeCapacity> spare_;  // Free now, and not needed by it.
+  std::map<Needs, Why> hopeless_;
+};
+
+Pass::Found Pass::TakePlace(const Gang& gang) {
+  const auto known = hopeless_.find(NeedsOf(gang));
+  if (known != hopeless_.end()) return {std::nullopt, known->second};
+  const bool in_time = !reserved_ || EndsInTime(gang);
+  const std::optional<Fit> fit = FindFit(gang, in_time ? now_ : spare_);
+  if (!fit) {
+    const Why why = WhyNot(gang);
+    if (!reserved_ && why == Why::kBusy) Reserve(gang);
+    hopeless_[NeedsOf(gang)] = why;
+    return {std::nullopt, why};
+  }
+  Take(*fit, now_);
+  if (reserved_) {
+    if (!in_time) Take(*fit, later_);
+    for (const Share& share : fit->shares) spare_[share.node] = Common(now_[share.node], later_[share.node]);
+  }
+  Assignment assignment{gang.job_id, fit->threads, {}};
+  for (const Share& share : fit->shares) {
+    for (int i = 0; i < share.ranks; ++i) {
+      RankPlace& rank = assignment.ranks.emplace_back(RankPlace{now_[share.node].node_id, {}});
+      if (gang.gpu) rank.device_uuids.push_back(share.gpus[static_cast<size_t>(i)].uuid);
+    }
+  }
+  return {std::move(assignment), {}};
 }
 
-void Take(NodeCapacity& node, const Gang& gang, int ranks, Assignment& out) {
-  for (int i = 0; i < ranks; ++i) {
-    if (gang.takes_cores) node.free_cores -= out.threads;
-    out.ranks.push_back({node.node_id, TakeGpu(node, gang)});
+// Returns more than one job's holdings at a time, so the number of trials is the logarithm of that of running jobs.
+void Pass::Reserve(const Gang& gang) {
+  std::vector<Release> releases;
+  for (size_t i = 0; i < now_.size(); ++i) {
+    if (!MayUse(gang, now_[i])) continue;
+    for (const Holding& held : now_[i].holdings) releases.push_back({held.ends, i, &held});
   }
+  std::stable_sort(releases.begin(), releases.end(), [](const Release& a, const Release& b) { return a.ends < b.ends; });
+  const auto after = [&](size_t count) {
+    std::vector<NodeCapacity> nodes = now_;
+    for (size_t i = 0; i < count; ++i) Return(releases[i], nodes);
+    return nodes;
+  };
+  size_t fails = 0, fits = releases.size();
+  while (fits - fails > 1) {
+    const size_t middle = fails + (fits - fails) / 2;
+    (FindFit(gang, after(middle)) ? fits : fails) = middle;
+  }
+  std::vector<NodeCapacity> then = after(fits);
+  const std::optional<Fit> fit = FindFit(gang, then);
+  if (!fit) return;  // What this pass has placed stands in its way; the next one sees it as running.
+  reserved_ = true;
+  reserved_from_ = fits == 0 ? 0 : releases[fits - 1].ends;
+  Take(*fit, then);
+  later_ = std::move(then);
+  spare_.clear();
+  for (size_t i = 0; i < now_.size(); ++i) spare_.push_back(Common(now_[i], later_[i]));
+  hopeless_.clear();  // What did not fit is behind it in the queue no more.
 }
 
-// The whole gang on one node: the one with the fewest cores left over.
-std::optional<Assignment> OnOneNode(const Gang& gang, std::vector<NodeCapacity>& nodes) {
-  NodeCapacity* best = nullptr;
-  for (NodeCapacity& node : nodes) {
-    if (!MayUse(gang, node)) continue;
-    if (Room(node, gang, ThreadsOn(node, gang, gang.ranks)) < gang.ranks) continue;
-    if (best == nullptr || node.free_cores < best->free_cores) best = &node;
-  }
-  if (best == nullptr) return std::nullopt;
-  Assignment out{gang.job_id, ThreadsOn(*best, gang, gang.ranks), {}};
-  Take(*best, gang, gang.ranks, out);
-  return out;
+Why Pass::WhyNot(const Gang& gang) {
+  if (now_.empty()) return Why::kNoWorker;
+  std::vector<NodeCapacity> usable;
+  std::copy_if(emptied_.begin(), emptied_.end(), std::back_inserter(usable),
+               [&](const NodeCapacity& node) { return MayUse(gang, node); });
+  if (usable.empty()) return Why::kAway;
+  if (std::none_of(usable.begin(), usable.end(), [&](const NodeCapacity& node) { return HasArch(gang, node); }))
+    return Why::kOtherArch;
+  if (!FindFit(gang, usable)) return Why::kTooLarge;
+  return reserved_ && !EndsInTime(gang) && FindFit(gang, now_) ? Why::kReserved : Why::kBusy;
 }
 
-// Over several nodes, fullest first. All ranks have the same number of threads, because the arithmetic
-// depends on it.
-std::optional<Assignment> OverNodes(const Gang& gang, std::vector<NodeCapacity>& nodes) {
-  if (gang.ranks < 2) return std::nullopt;
-  Assignment out{gang.job_id, std::max(1, gang.threads), {}};
-  std::vector<NodeCapacity> after = nodes;
-  std::stable_sort(after.begin(), after.end(),
-                   [](const NodeCapacity& a, const NodeCapacity& b) { return a.free_cores > b.free_cores; });
-  int left = gang.ranks;
-  for (NodeCapacity& node : after) {
-    if (!MayUse(gang, node)) continue;
-    const int take = std::min(left, Room(node, gang, out.threads));
-    Take(node, gang, take, out);
-    left -= take;
-    if (left == 0) break;
+const std::vector<int>& Pass::SuitsOf(const Gang& gang) {
+  std::vector<int>& suits = suits_[NeedsOf(gang)];
+  if (suits.empty()) {
+    for (const NodeCapacity& node : emptied_) suits.push_back(Suits(gang, node));
   }
-  if (left > 0) return std::nullopt;
-  nodes = std::move(after);
-  return out;
+  return suits;
 }
 
-std::string WhyNot(const Gang& gang, const std::vector<NodeCapacity>& nodes) {
-  if (nodes.empty()) return "no worker is connected";
-  const bool present =
-      std::any_of(nodes.begin(), nodes.end(), [&](const NodeCapacity& node) { return MayUse(gang, node); });
-  if (!present)
-    return StrCat("its data or checkpoint lies on node ", gang.nodes.front(), ", which is not connected");
-  int cores = 0, free = 0, gpus = 0;
-  for (const NodeCapacity& node : nodes) {
-    if (!MayUse(gang, node)) continue;
-    cores = std::max(cores, node.cores);
-    free = std::max(free, node.free_cores);
-    gpus += UsableGpus(node, gang);
+Pass::Found Pass::TakeSlot(const Gang& gang) {
+  if (now_.empty()) return {std::nullopt, Why::kNoWorker};
+  if (slots_ == 0) return {std::nullopt, Why::kNoSlot};
+  const std::vector<int>& suits = SuitsOf(gang);
+  const auto rank = [&](size_t i) { return std::tuple(suits[i], now_[i].free_slots, now_[i].free_cores); };
+  std::optional<size_t> best;
+  for (size_t i = 0; i < now_.size(); ++i) {
+    if (now_[i].free_slots > 0 && (!best || rank(i) > rank(*best))) best = i;
   }
-  if (gang.gpu && gpus < gang.ranks) {
-    return StrCat("it needs ", gang.ranks, " free GPU(s) with ", gang.device_memory_bytes, " bytes, ", gpus,
-                  " are free");
-  }
-  const int threads = std::max(1, gang.threads);
-  if (threads > cores) return StrCat("a rank needs ", threads, " cores, the largest node has ", cores);
-  return StrCat("it needs ", gang.ranks, " rank(s) of ",
-                gang.threads > 0 ? StrCat(gang.threads, " cores") : "a whole node", ", at most ", free,
-                " cores are free on a node");
+  --now_[*best].free_slots;
+  --slots_;
+  return {Assignment{gang.job_id, std::max(1, gang.threads), {{now_[*best].node_id, {}}}}, {}};
+}
+
+std::string RanksOf(const Gang& gang) {
+  const std::string each = gang.threads > 0 ? StrCat(gang.threads, gang.threads == 1 ? " core" : " cores") : "a whole node";
+  const std::string with =
+      gang.gpu ? StrCat(" and a GPU", gang.device_memory_bytes > 0
+                                          ? StrCat(" with ", gang.device_memory_bytes / (1 << 20), " MiB free")
+                                          : "")
+               : "";
+  if (gang.ranks == 1) return StrCat(each, with);
+  return StrCat(gang.ranks, " ranks of ", each, with, " each");
 }
 
 }  // namespace
@@ -118,16 +190,39 @@ Placement Place(std::vector<Gang> gangs, std::vector<NodeCapacity> nodes) {
     return a.priority != b.priority ? a.priority > b.priority : a.order < b.order;
   });
   Placement placement;
-  for (const Gang& gang : gangs) {
-    std::optional<Assignment> assignment = OnOneNode(gang, nodes);
-    if (!assignment) assignment = OverNodes(gang, nodes);
-    if (assignment) {
-      placement.assigned.push_back(*std::move(assignment));
-    } else {
-      placement.waiting.push_back({gang.job_id, WhyNot(gang, nodes)});
-    }
-  }
+  Pass pass(std::move(nodes));
+  for (const Gang& gang : gangs) pass.Consider(gang, placement);
   return placement;
+}
+
+std::string Sentence(const Gang& gang, Why why) {
+  switch (why) {
+    case Why::kNoWorker: return "no worker is connected that takes work";
+    case Why::kAway:
+      return StrCat("its data or checkpoint lies on node ", gang.nodes.empty() ? "" : gang.nodes.front(),
+                    ", which is not connected or takes no work");
+    case Why::kOtherArch:
+      return StrCat("it began on a device of kind ", gang.arch, ", and no node has one that it may use");
+    case Why::kTooLarge: return StrCat("it needs ", RanksOf(gang), ", more than the nodes that it may use have");
+    case Why::kBusy: return StrCat("it needs ", RanksOf(gang), ", and not enough is free");
+    case Why::kReserved: return "what is free is kept for a larger job that waits longer";
+    case Why::kNoSlot: return "every node prepares as many jobs as it may at a time";
+  }
+  return "";
+}
+
+std::vector<std::string> Details(const Gang& gang, const std::vector<NodeCapacity>& nodes) {
+  std::vector<std::string> lines;
+  for (const NodeCapacity& node : nodes) {
+    std::string line = StrCat("node ", node.node_id, ": ", node.free_cores, " of ", node.cores, " cores free");
+    if (gang.gpu) StrAppend(&line, ", ", node.free_gpus.size(), " GPU(s) free");
+    if (gang.prepares) StrAppend(&line, ", ", node.free_slots, " free slot(s) for preparations");
+    if (!MayUse(gang, node)) StrAppend(&line, "; the job's data or checkpoint is not there");
+    if (!HasArch(gang, node)) StrAppend(&line, "; it has no device of kind ", gang.arch);
+    lines.push_back(std::move(line));
+    if (lines.size() == 20) break;
+  }
+  return lines;
 }
 
 }  // namespace ft::schedule

@@ -1,24 +1,44 @@
-// Place(): which waiting gangs start now, and where. Pure; no clock, no I/O. Gangs are taken by priority,
-// then submit order, all ranks or none. A gang that does not fit does not stop smaller ones behind it from
-// starting (backfill).
+// Place(): which waiting gangs start now, and where. Pure; no clock, no I/O.
+//
+// Gangs are taken by priority, then submit order, all ranks or none. The first one that does not fit gets a reservation:
+// the place where it fits earliest, going by when running jobs are expected to end. A gang behind it starts only on what
+// the reservation leaves, or if it is expected to end before the reservation begins (EASY backfilling: Lifka, "The
+// ANL/IBM SP scheduling system", 1995). So a large gang waits no longer than the jobs that ran when it came.
+//
+// Preparations take no cores but a slot of their node, and are spread: each goes to the node with most free slots among
+// those that could train the job too.
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
 namespace ft::schedule {
 
-struct FreeDevice {
+inline constexpr double kUnknown = std::numeric_limits<double>::infinity();
+
+struct Device {
   std::string uuid;
   int64_t free_memory_bytes = 0;
+  std::string arch;  // Compute capability, as "8.0".
+};
+
+// What a running attempt holds on a node.
+struct Holding {
+  double ends = 0;  // Seconds from now; jobs whose end is not known come after all whose is, in the order they started.
+  int cores = 0;
+  std::vector<Device> gpus;
 };
 
 struct NodeCapacity {
   std::string node_id;
   int cores = 0;  // All of the node.
   int free_cores = 0;
-  std::vector<FreeDevice> free_gpus;  // Cards and MIG slices without a rank.
+  std::vector<Device> free_gpus = {};  // Cards and MIG slices without a rank.
+  std::string cpu_arch = {};
+  int free_slots = 0;  // For preparations.
+  std::vector<Holding> holdings = {};
 };
 
 struct Gang {
@@ -27,11 +47,14 @@ struct Gang {
   int threads = 0;                  // Of a rank; 0 = the node's cores divided by the ranks on it.
   bool gpu = false;                 // Each rank takes one card or slice as well.
   int64_t device_memory_bytes = 0;  // Least free memory of that card.
+  std::string arch;                 // Of the device, where numbers must not change any more; empty = any.
+  double least_capability = 0;      // Of the card, as 8.0.
   int priority = 0;
   int64_t order = 0;  // Submit order; smaller is earlier.
-  std::vector<std::string>
-      nodes;                // The only nodes it may use (that see its data or checkpoint); empty = any.
-  bool takes_cores = true;  // False for preparation, which runs beside training.
+  // The only nodes it may use (that see its data or checkpoint); empty = any.
+  std::vector<std::string> nodes = {};
+  bool prepares = false;  // Of its needs only a slot is taken.
+  double takes = kUnknown;  // Seconds until it ends, if it starts now.
 };
 
 struct RankPlace {
@@ -45,9 +68,20 @@ struct Assignment {
   std::vector<RankPlace> ranks;  // Index = rank.
 };
 
+// Why a gang waits. It does not change while other jobs come and go, so that a waiting job's row does not either.
+enum class Why {
+  kNoWorker,   // No node takes work.
+  kAway,       // Its data or checkpoint lies on a node that takes none now.
+  kOtherArch,  // No node has the kind of device that it began on.
+  kTooLarge,   // All nodes that it may use, empty, are too small.
+  kBusy,       // Not enough is free.
+  kReserved,   // Enough is free, and kept for a gang that waits longer.
+  kNoSlot,     // Every node prepares as much as it may.
+};
+
 struct Unplaced {
   std::string job_id;
-  std::string reason;  // One sentence for people.
+  Why why = Why::kBusy;
 };
 
 struct Placement {
@@ -56,5 +90,11 @@ struct Placement {
 };
 
 Placement Place(std::vector<Gang> gangs, std::vector<NodeCapacity> nodes);
+
+// One sentence for people, of the gang's own needs.
+std::string Sentence(const Gang& gang, Why why);
+
+// What is there now, for somebody who asks why the gang waits: one sentence a fact, with the numbers of the moment.
+std::vector<std::string> Details(const Gang& gang, const std::vector<NodeCapacity>& nodes);
 
 }  // namespace ft::schedule

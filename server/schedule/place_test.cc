@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+#include <random>
+
 namespace ft::schedule {
 namespace {
 
@@ -56,7 +59,8 @@ TEST(Place, OnlyWhereItsDataLies) {
   EXPECT_EQ(Place({gang}, {Node("a", 8, 8), Node("b", 8, 8)}).assigned[0].ranks[0].node_id, "b");
   const Placement away = Place({gang}, {Node("a", 8, 8)});
   ASSERT_EQ(away.waiting.size(), 1u);
-  EXPECT_NE(away.waiting[0].reason.find("node b"), std::string::npos);
+  EXPECT_EQ(away.waiting[0].why, Why::kAway);
+  EXPECT_NE(Sentence(gang, Why::kAway).find("node b"), std::string::npos);
 }
 
 TEST(Place, GpuRanksTakeTheSmallestCardThatFits) {
@@ -70,11 +74,146 @@ TEST(Place, GpuRanksTakeTheSmallestCardThatFits) {
   EXPECT_EQ(result.assigned[0].ranks[0].device_uuids, std::vector<std::string>{"small"});
 }
 
-TEST(Place, PreparationNeedsANodeButNoCores) {
-  Gang gang = CpuGang("g", 1, 4, 1);
-  gang.takes_cores = false;
-  EXPECT_EQ(Place({gang}, {Node("a", 4, 0)}).assigned.size(), 1u);
-  EXPECT_EQ(Place({gang}, {}).waiting[0].reason, "no worker is connected");
+Gang Preparation(std::string id, int64_t order, int threads = 2) {
+  Gang gang = CpuGang(std::move(id), 1, threads, order);
+  gang.prepares = true;
+  return gang;
+}
+
+NodeCapacity Slots(std::string id, int slots, int cores = 4) {
+  NodeCapacity node = Node(std::move(id), cores, cores);
+  node.free_slots = slots;
+  return node;
+}
+
+TEST(Place, PreparationTakesASlotAndNoCores) {
+  NodeCapacity busy = Slots("a", 1);
+  busy.free_cores = 0;
+  const Placement result = Place({Preparation("p", 1), Preparation("q", 2)}, {busy});
+  EXPECT_EQ(result.assigned.size(), 1u);
+  ASSERT_EQ(result.waiting.size(), 1u);
+  EXPECT_EQ(result.waiting[0].why, Why::kNoSlot);
+  EXPECT_EQ(Place({Preparation("p", 1)}, {}).waiting[0].why, Why::kNoWorker);
+}
+
+TEST(OrdinaryPlace, PreparationsGoWhereMostSlotsAreFree) {
+  std::vector<Gang> gangs;
+  for (int i = 0; i < 6; ++i) gangs.push_back(Preparation("p" + std::to_string(i), i));
+  std::map<std::string, int> taken;
+  for (const Assignment& one : Place(gangs, {Slots("a", 1), Slots("b", 4), Slots("c", 2)}).assigned)
+    ++taken[one.ranks[0].node_id];
+  EXPECT_EQ(taken, (std::map<std::string, int>{{"a", 1}, {"b", 4}, {"c", 1}}));
+}
+
+TEST(OrdinaryPlace, PreparationsPreferNodesThatCanTrainTheJob) {
+  const Placement result = Place({Preparation("p", 1, /*threads=*/8)}, {Slots("a", 4, 4), Slots("b", 1, 8)});
+  EXPECT_EQ(result.assigned[0].ranks[0].node_id, "b");
+  // With no such node it is prepared all the same: its user learns early what is wrong with the data.
+  EXPECT_EQ(Place({Preparation("p", 1, 8)}, {Slots("a", 4, 4)}).assigned.size(), 1u);
+}
+
+TEST(OrdinaryPlace, NumbersThatAreFixedNeedTheSameDeviceAndThreads) {
+  Gang gang = CpuGang("g", 2, 4, 1);
+  gang.arch = "avx512";
+  NodeCapacity other = Node("a", 8, 8), six = Node("b", 6, 6);
+  other.cpu_arch = "avx2";
+  six.cpu_arch = "avx512";
+  EXPECT_EQ(Place({gang}, {other}).waiting[0].why, Why::kOtherArch);
+  EXPECT_EQ(Place({gang}, {other, six}).waiting[0].why, Why::kTooLarge);
+  NodeCapacity same = Node("c", 8, 8);
+  same.cpu_arch = "avx512";
+  EXPECT_EQ(Place({gang}, {other, six, same}).assigned[0].ranks[1].node_id, "c");
+}
+
+TEST(Place, LeastComputeCapability) {
+  Gang gang = CpuGang("g", 1, 1, 1);
+  gang.gpu = true;
+  gang.least_capability = 8.0;
+  NodeCapacity node = Node("a", 8, 8);
+  node.free_gpus = {{"old", 80, "7.5"}};
+  EXPECT_EQ(Place({gang}, {node}).waiting[0].why, Why::kTooLarge);
+  node.free_gpus.push_back({"new", 80, "8.0"});
+  EXPECT_EQ(Place({gang}, {node}).assigned[0].ranks[0].device_uuids[0], "new");
+}
+
+NodeCapacity Held(std::string id, int cores, std::vector<Holding> holdings) {
+  NodeCapacity node = Node(std::move(id), cores, cores);
+  for (const Holding& held : holdings) node.free_cores -= held.cores;
+  node.holdings = std::move(holdings);
+  return node;
+}
+
+TEST(OrdinaryPlace, WhatTheFirstThatWaitsWillNeedIsKeptForIt) {
+  const std::vector<NodeCapacity> nodes = {Held("a", 8, {{100, 6, {}}})};
+  Gang large = CpuGang("large", 1, 8, 1), small = CpuGang("small", 1, 2, 2);
+  const Placement kept = Place({large, small}, nodes);
+  EXPECT_TRUE(kept.assigned.empty());
+  EXPECT_EQ(kept.waiting[0].why, Why::kBusy);
+  EXPECT_EQ(kept.waiting[1].why, Why::kReserved);
+  // It ends before the large one could start.
+  small.takes = 90;
+  EXPECT_EQ(Place({large, small}, nodes).assigned.size(), 1u);
+  small.takes = 110;
+  EXPECT_TRUE(Place({large, small}, nodes).assigned.empty());
+}
+
+TEST(OrdinaryPlace, WhatTheReservationLeavesIsGivenAway) {
+  // The large gang fits on a first; b is nobody's.
+  const std::vector<NodeCapacity> nodes = {Held("a", 8, {{100, 8, {}}}), Held("b", 8, {{500, 6, {}}})};
+  const Placement result = Place({CpuGang("large", 1, 8, 1), CpuGang("small", 1, 2, 2), CpuGang("more", 1, 2, 3)}, nodes);
+  ASSERT_EQ(result.assigned.size(), 1u);
+  EXPECT_EQ(result.assigned[0].ranks[0].node_id, "b");
+  EXPECT_EQ(result.waiting[1].why, Why::kBusy);
+}
+
+TEST(OrdinaryPlace, AGangThatNoNodeCanHoldKeepsNothing) {
+  const Placement result = Place({CpuGang("huge", 1, 64, 1), CpuGang("small", 1, 2, 2)}, {Held("a", 8, {{100, 6, {}}})});
+  ASSERT_EQ(result.assigned.size(), 1u);
+  EXPECT_EQ(result.waiting[0].why, Why::kTooLarge);
+}
+
+// A gang of all cores of a node, first in the queue, among jobs of one to four cores that keep coming; ends are not known to
+// the scheduler. Before reservations it never started.
+TEST(OrdinaryPlace, AStarvingGangStartsWithinTheLongestRunningJob) {
+  struct Running {
+    double started, ends;
+    size_t node;
+    int cores;
+  };
+  std::mt19937 random(7);
+  std::vector<Running> running;
+  std::vector<Gang> queue;
+  int64_t order = 0;
+  double longest = 0;
+  const auto submit = [&](int cores) {
+    queue.push_back(CpuGang("j" + std::to_string(order), 1, cores, order));
+    ++order;
+  };
+  for (double now = 0; now < 2000; now += 1) {
+    std::erase_if(running, [&](const Running& job) { return job.ends <= now; });
+    if (now == 200) {
+      submit(8);
+      queue.back().job_id = "gang";
+      queue.back().order = -1;
+      for (const Running& job : running) longest = std::max(longest, job.ends - now);
+    }
+    while (queue.size() < 20) submit(1 + static_cast<int>(random() % 4));
+    std::vector<NodeCapacity> nodes = {Node("n0", 8, 8), Node("n1", 8, 8)};
+    for (const Running& job : running) {
+      nodes[job.node].free_cores -= job.cores;
+      nodes[job.node].holdings.push_back({1e7 - (now - job.started), job.cores, {}});
+    }
+    for (const Assignment& one : Place(queue, nodes).assigned) {
+      if (one.job_id == "gang") {
+        EXPECT_LE(now, 200 + longest);
+        return;
+      }
+      running.push_back({now, now + 20 + static_cast<double>(random() % 80), one.ranks[0].node_id == "n0" ? 0u : 1u,
+                         one.threads * static_cast<int>(one.ranks.size())});
+      std::erase_if(queue, [&](const Gang& gang) { return gang.job_id == one.job_id; });
+    }
+  }
+  FAIL() << "it never started";
 }
 
 }  // namespace

@@ -1,11 +1,58 @@
 #include "server/spool/file_receiver.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
+
+#include "absl/strings/escaping.h"
+#include "nlohmann/json.hpp"
 
 namespace ft::spool {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kSaveBytes = int64_t{64} << 20;
+
+struct SavedState {
+  std::string sha256;  // Of the whole file: the state of another file is of no use.
+  int64_t size = 0;
+  int64_t received = 0;
+  std::string digest;
+};
+
+fs::path PartOf(const fs::path& path) { return path.string() + ".part"; }
+fs::path StateOf(const fs::path& path) { return path.string() + ".part.state"; }
+
+std::optional<SavedState> ReadState(const fs::path& path) {
+  const auto text = ReadFile(path, 4096);
+  if (!text.ok()) return std::nullopt;
+  const auto json = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  const bool whole = json.is_object() && json.contains("sha256") && json["sha256"].is_string() &&
+                     json.contains("size") && json["size"].is_number_integer() && json.contains("received") &&
+                     json["received"].is_number_integer() && json.contains("digest") && json["digest"].is_string();
+  if (!whole) return std::nullopt;
+  SavedState state{json["sha256"], json["size"], json["received"], ""};
+  state.digest = absl::HexStringToBytes(json["digest"].get<std::string>());
+  if (state.received < 0 || state.received > state.size) return std::nullopt;
+  return state;
+}
+
+int64_t SizeOf(const fs::path& path) {
+  std::error_code error;
+  const auto size = fs::file_size(path, error);
+  return error ? 0 : static_cast<int64_t>(size);
+}
+
+}  // namespace
+
+int64_t FileReceiver::SavedBytes(const fs::path& path) {
+  const auto state = ReadState(StateOf(path));
+  return state && SizeOf(PartOf(path)) >= state->received ? state->received : 0;
+}
 
 StatusOr<FileReceiver> FileReceiver::Open(const ExpectedFile& expected) {
   const bool digest_ok = expected.sha256.size() == 64 &&
@@ -17,26 +64,51 @@ StatusOr<FileReceiver> FileReceiver::Open(const ExpectedFile& expected) {
   }
   FileReceiver receiver;
   receiver.expected_ = expected;
-  receiver.part_ = expected.path.string() + ".part";
+  receiver.part_ = PartOf(expected.path);
+  receiver.state_ = StateOf(expected.path);
   RETURN_IF_ERROR(MakeDirectories(expected.path.parent_path()));
   std::error_code error;
-  if (std::filesystem::is_regular_file(expected.path, error)) {
+  if (fs::is_regular_file(expected.path, error)) {
     receiver.received_ = expected.size;
     receiver.complete_ = true;
     return receiver;
   }
   receiver.fd_ = UniqueFd(::open(receiver.part_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   if (!receiver.fd_.valid()) return ErrnoStatus("open", receiver.part_, errno);
-  std::string block(1 << 20, '\0');
-  while (true) {
-    const ssize_t got = ::pread(receiver.fd_.get(), block.data(), block.size(), receiver.received_);
-    if (got < 0) return ErrnoStatus("read", receiver.part_, errno);
-    if (got == 0) break;
-    receiver.digest_.Update(std::string_view(block).substr(0, static_cast<size_t>(got)));
-    receiver.received_ += got;
+  if (::flock(receiver.fd_.get(), LOCK_EX | LOCK_NB) != 0) {
+    return absl::UnavailableError(
+        StrCat(expected.path.filename().string(), " is being received already: try again in a moment"));
   }
+  RETURN_IF_ERROR(receiver.Restore());
   if (receiver.received_ == expected.size) RETURN_IF_ERROR(receiver.Finish());
   return receiver;
+}
+
+// What was written behind the saved state may not be on the disk, and is not in the digest: it is sent again.
+Status FileReceiver::Restore() {
+  const auto state = ReadState(state_);
+  if (state && state->sha256 == expected_.sha256 && state->size == expected_.size &&
+      SizeOf(part_) >= state->received) {
+    StatusOr<Sha256> digest = Sha256::Restore(state->digest);
+    if (digest.ok()) {
+      digest_ = *std::move(digest);
+      received_ = saved_ = state->received;
+    }
+  }
+  if (::ftruncate(fd_.get(), received_) != 0) return ErrnoStatus("cut", part_, errno);
+  return absl::OkStatus();
+}
+
+Status FileReceiver::Save() {
+  if (complete_ || received_ == saved_) return absl::OkStatus();
+  if (::fdatasync(fd_.get()) != 0) return ErrnoStatus("fdatasync", part_, errno);
+  const nlohmann::json state = {{"sha256", expected_.sha256},
+                                {"size", expected_.size},
+                                {"received", received_},
+                                {"digest", absl::BytesToHexString(digest_.Save())}};
+  RETURN_IF_ERROR(WriteFileDurably(state_, state.dump()));
+  saved_ = received_;
+  return absl::OkStatus();
 }
 
 Status FileReceiver::Append(int64_t offset, const std::string& data) {
@@ -59,10 +131,12 @@ Status FileReceiver::Append(int64_t offset, const std::string& data) {
   }
   digest_.Update(fresh);
   received_ += static_cast<int64_t>(fresh.size());
-  return received_ == expected_.size ? Finish() : absl::OkStatus();
+  if (received_ == expected_.size) return Finish();
+  return received_ - saved_ >= kSaveBytes ? Save() : absl::OkStatus();
 }
 
 Status FileReceiver::Finish() {
+  ::unlink(state_.c_str());
   if (Hex(digest_.Finish()) != expected_.sha256) {
     ::unlink(part_.c_str());
     return absl::DataLossError(StrCat(expected_.path.filename().string(),

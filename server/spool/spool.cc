@@ -45,32 +45,46 @@ bool IsPoint(const wpb::RankRecord& record) {
 
 }  // namespace
 
-void Spool::Start() {
-  thread_ = std::thread([this] {
-    pthread_setname_np(pthread_self(), "spool");
-    context_.run();
+void Spool::Start(Lane& lane, const char* name) {
+  lane.thread = std::thread([&lane, name] {
+    pthread_setname_np(pthread_self(), name);
+    lane.context.run();
   });
 }
 
-void Spool::Stop() {
-  if (!thread_.joinable()) return;
-  work_.reset();
-  boost::asio::post(context_, [this] { context_.stop(); });
-  thread_.join();
+void Spool::Stop(Lane& lane) {
+  if (!lane.thread.joinable()) return;
+  lane.work.reset();
+  boost::asio::post(lane.context, [&lane] { lane.context.stop(); });
+  lane.thread.join();
 }
 
-Status Spool::Run(std::function<void()> work) {
-  if (waiting_.fetch_add(1) >= kQueueLimit) {
-    waiting_.fetch_sub(1);
+Status Spool::Run(Lane& lane, std::function<void()> work) {
+  if (lane.waiting.fetch_add(1) >= kQueueLimit) {
+    lane.waiting.fetch_sub(1);
     return absl::ResourceExhaustedError(
         "the coordinator's disk is slower than what is sent: retry in a second");
   }
-  boost::asio::post(context_, [this, work = std::move(work)] {
-    waiting_.fetch_sub(1);
+  boost::asio::post(lane.context, [&lane, work = std::move(work)] {
+    lane.waiting.fetch_sub(1);
     work();
   });
   return absl::OkStatus();
 }
+
+void Spool::Start() {
+  Start(records_, "spool");
+  Start(large_, "spool-large");
+}
+
+void Spool::Stop() {
+  Stop(large_);
+  Stop(records_);
+}
+
+Status Spool::Run(std::function<void()> work) { return Run(records_, std::move(work)); }
+
+Status Spool::RunLarge(std::function<void()> work) { return Run(large_, std::move(work)); }
 
 std::filesystem::path Spool::AttemptDir(const std::string& job_id, int64_t epoch) const {
   return root_ / "jobs" / job_id / StrCat("e", epoch);

@@ -3,7 +3,8 @@
 // (attempt, epoch, rank), so a stale writer can only touch its own, dead file. What is acknowledged is on
 // disk.
 //
-// All files are touched by the spool's own thread; Run() hands it work from any thread and has a bound.
+// All files are touched by the spool's own threads: records and logs by one, to which Run() hands work from any thread;
+// adapters and uploads, which may be large, by another, to which RunLarge() does. Both have a bound.
 #pragma once
 
 #include <atomic>
@@ -65,9 +66,11 @@ class Spool {
 
   // Runs `work` on the spool's thread. RESOURCE_EXHAUSTED when too much waits.
   Status Run(std::function<void()> work);
-  boost::asio::io_context& context() { return context_; }
+  // The same on the thread of large files.
+  Status RunLarge(std::function<void()> work);
+  boost::asio::io_context& context() { return records_.context; }
 
-  // The rest: REQUIRES the spool's thread.
+  // The rest: REQUIRES the thread of records.
 
   // Appends those records that follow the file's last sequence and makes them durable.
   Status AppendRecords(const wpb::RankRef& ref, const std::vector<wpb::RankRecord>& records);
@@ -95,15 +98,23 @@ class Spool {
     uint64_t last_sequence = 0;
   };
 
+  // A thread and what waits for it.
+  struct Lane {
+    boost::asio::io_context context{1};
+    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{context.get_executor()};
+    std::atomic<size_t> waiting = 0;
+    std::thread thread;
+  };
+  static void Start(Lane& lane, const char* name);
+  static void Stop(Lane& lane);
+  static Status Run(Lane& lane, std::function<void()> work);
+
   std::filesystem::path AttemptDir(const std::string& job_id, int64_t epoch) const;
   std::filesystem::path RankDir(const std::string& job_id, int64_t epoch, int32_t rank) const;
   StatusOr<Writer*> WriterOf(const wpb::RankRef& ref);
 
   const std::filesystem::path root_;
-  boost::asio::io_context context_{1};
-  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{context_.get_executor()};
-  std::atomic<size_t> waiting_ = 0;
-  std::thread thread_;
+  Lane records_, large_;
   // Open writers, newest first; at most kOpenWriters.
   std::list<std::pair<std::filesystem::path, Writer>> writers_;
 };

@@ -113,13 +113,38 @@ TEST(FileReceiver, GoesOnWhereItStoppedAndChecksTheDigest) {
     ASSERT_TRUE(receiver.ok());
     ASSERT_TRUE(receiver->Append(0, content.substr(0, 4)).ok());
     EXPECT_EQ(receiver->Append(9, "x").code(), absl::StatusCode::kOutOfRange);
+    EXPECT_TRUE(absl::IsUnavailable(FileReceiver::Open(expected).status()));  // One transfer at a time.
+    ASSERT_TRUE(receiver->Save().ok());
+    // Behind what is known to be on the disk, so it is sent again.
+    ASSERT_TRUE(receiver->Append(4, content.substr(4, 3)).ok());
   }
+  EXPECT_EQ(FileReceiver::SavedBytes(expected.path), 4);
   auto receiver = FileReceiver::Open(expected);
   ASSERT_TRUE(receiver.ok());
   EXPECT_EQ(receiver->received(), 4);
   ASSERT_TRUE(receiver->Append(4, content.substr(4)).ok());
   EXPECT_TRUE(receiver->complete());
   EXPECT_EQ(*ReadFile(dir / "a/file"), content);
+  EXPECT_FALSE(std::filesystem::exists(dir / "a/file.part"));
+  EXPECT_FALSE(std::filesystem::exists(dir / "a/file.part.state"));
+}
+
+// A state that is damaged, or of another file, costs the transfer its beginning and nothing else.
+TEST(FileReceiver, AStateThatDoesNotFitIsOfNoUse) {
+  testing::TempDir dir;
+  const std::string content(1000, 'x');
+  const ExpectedFile expected{dir / "file", Hex(Sha256Of(content)), 1000, 1000};
+  for (const std::string& state : {std::string("{"), std::string("[]"), std::string(R"({"received": -1})")}) {
+    {
+      auto receiver = FileReceiver::Open(expected);
+      ASSERT_TRUE(receiver->Append(0, content.substr(0, 500)).ok());
+      ASSERT_TRUE(receiver->Save().ok());
+    }
+    ASSERT_TRUE(WriteFileDurably(dir / "file.part.state", state).ok());
+    auto receiver = FileReceiver::Open(expected);
+    ASSERT_TRUE(receiver.ok());
+    EXPECT_EQ(receiver->received(), 0) << state;
+  }
 }
 
 TEST(FileReceiver, SenderThatBeginsAnewIsHeardToTheEnd) {

@@ -49,8 +49,13 @@ Transition Apply(const ClusterState& state, const Event& event, absl::Time now) 
           [&](const NodeContactLost& e) { return OnContact(editor, e.node_id, /*lost=*/true); },
           [&](const NodeContactRegained& e) { return OnContact(editor, e.node_id, /*lost=*/false); },
           [&](const NodeSilent& e) { return OnSilent(editor, e.node_id); },
+          [&](const NodeDraining& e) { return OnNodeDraining(editor, e.node_id); },
+          [&](const NodeLeft& e) { return OnNodeLeft(editor, e.node_id); },
+          [&](const ChangeNode& e) { return OnChangeNode(editor, e); },
+          [&](const ForgetNodes&) { return OnForgetNodes(editor); },
           [&](const AttemptDead& e) { return OnAttemptDead(editor, e); },
           [&](const AttemptAlive& e) { return OnAttemptAlive(editor, e); },
+          [&](const GangWaits& e) { return OnGangWaits(editor, e); },
           [&](const RankReport& e) { return OnRankReport(editor, e); },
           [&](const RecordsArrived& e) { return OnRecords(editor, e); },
           [&](const CheckpointWritten& e) { return OnCheckpoint(editor, e); },
@@ -127,11 +132,16 @@ wpb::Command StartCommand(const ClusterState& state, const spb::StoredJob& job,
   }
   start.set_world_size(attempt.ranks_size());
   if (attempt.ranks_size() > 1) *start.mutable_rendezvous() = RendezvousOf(state, attempt);
-  start.set_job_json(job.job().resolved_config_json());
+  const ConfigPtr config = state.configs.Find(attempt.job_id());
+  if (config != nullptr) start.set_job_json(config->resolved_config_json());
   start.set_resume_step(attempt.resume_step());
   start.set_resume_path(attempt.resume_path());
   start.set_threads(attempt.threads());
+  for (const std::string& root : state.policy.roots) start.add_roots(root);
   if (attempt.kind() == wpb::TRAIN) {
+    start.set_prunes(true);
+    for (const CheckpointPtr& row : state.checkpoints.Under(attempt.job_id()))
+      start.add_committed_checkpoints(row->checkpoint().path());
     start.set_prepared_cache(job.prepared_cache());
     start.set_prepared_sha256(job.job().prepared().cache_sha256());
   }

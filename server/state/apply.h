@@ -29,8 +29,9 @@ struct Caller {
 
 struct CreateJob {
   Caller caller;
-  spb::StoredJob row;
-};  // The row's job_id, namespace, config and needs are set.
+  spb::StoredJob row;        // Its job_id, namespace and needs are set.
+  spb::StoredConfig config;  // Its job_id is the row's.
+};
 struct CancelJob {
   Caller caller;
   std::string name;
@@ -57,10 +58,29 @@ struct NodeContactLost {
 struct NodeContactRegained {
   std::string node_id;
 };
-// Out of contact for the node loss timeout: jobs whose data lies there and nothing else are prepared again.
+// Out of contact for the node loss timeout: the node is LOST, and jobs whose data lies there and nothing else
+// are prepared again.
 struct NodeSilent {
   std::string node_id;
 };
+// Its worker was asked to stop: the gangs with a rank there checkpoint and move.
+struct NodeDraining {
+  std::string node_id;
+};
+// Its worker has delivered everything and ends.
+struct NodeLeft {
+  std::string node_id;
+};
+// What users ask of a node. Removing needs a node that is out of contact; `in_contact` is the fleet's word.
+struct ChangeNode {
+  enum class What { kCordon, kDrain, kUncordon, kRemove };
+  Caller caller;
+  std::string node_id;
+  What what = What::kCordon;
+  bool in_contact = false;
+};
+// Forgets nodes that have been out of contact for a day.
+struct ForgetNodes {};
 // The fleet's verdict on an attempt with members out of contact (fleet/verdict.h). Dead: the ranks on these
 // nodes are given up, and killed when their nodes come back. Alive: its other ranks go on stepping, so all of
 // it lives.
@@ -74,6 +94,14 @@ struct AttemptAlive {
   std::string job_id;
   int64_t epoch = 0;
   std::string message;
+};
+// Ranks of the attempt, all in contact, wait for each other and none makes progress. Hung: for so long that it has to start
+// again.
+struct GangWaits {
+  std::string job_id;
+  int64_t epoch = 0;
+  std::string message;
+  bool hung = false;
 };
 struct RankReport {
   std::string node_id;
@@ -104,7 +132,7 @@ struct PruneRequests {};  // Forgets requests older than 24 hours.
 
 using Event =
     std::variant<CreateJob, CancelJob, PauseJob, ResumeJob, DeleteJob, RegisterNode, NodeContactLost,
-                 NodeContactRegained, NodeSilent, AttemptDead, AttemptAlive, RankReport, RecordsArrived,
+                 NodeContactRegained, NodeSilent, NodeDraining, NodeLeft, ChangeNode, ForgetNodes, AttemptDead, AttemptAlive, GangWaits, RankReport, RecordsArrived,
                  CheckpointWritten, StopFoundNothing, FilesDeleted, SchedulePass, PruneRequests>;
 
 // For an agent; the fleet adds command id and term.

@@ -1,32 +1,17 @@
 // What users ask: create, cancel, pause, resume, delete; and the scheduling pass.
 #include <algorithm>
+#include <map>
 #include <optional>
 
 #include "core/rpc/errors.h"
 #include "server/schedule/place.h"
+#include "server/state/capacity.h"
 #include "server/state/editor.h"
 
 namespace ft::state {
 namespace {
 
-Reply Refuse(Status status, pb::ErrorReason reason) {
-  return {rpc::WithReason(std::move(status), reason), "", {}, 0};
-}
-
 Reply Done(const std::string& job_id) { return {absl::OkStatus(), job_id, {}, 0}; }
-
-// The reply to a request that was carried out before, or nothing when it is new.
-std::optional<Reply> Replay(const Editor& editor, const Caller& caller) {
-  if (caller.request_id.empty()) return std::nullopt;
-  const RequestPtr seen = editor.base().requests.Find(caller.request_id);
-  if (seen == nullptr) return std::nullopt;
-  if (seen->method() != caller.method || seen->request_sha256() != caller.request_sha256) {
-    return Refuse(absl::InvalidArgumentError(StrCat("request id ", caller.request_id,
-                                                    " was used for another request: choose a new one")),
-                  pb::REQUEST_ID_REUSED);
-  }
-  return Done(seen->job_id());
-}
 
 // The job a request names, to change; or the refusal.
 struct Found {
@@ -51,64 +36,18 @@ spb::StoredAttempt* ActiveAttempt(Editor& editor, const spb::StoredJob& job) {
   return editor.Attempt(attempt->job_id(), attempt->epoch());
 }
 
-schedule::NodeCapacity CapacityOf(const ClusterState& state, const spb::StoredNode& node) {
-  schedule::NodeCapacity capacity;
-  capacity.node_id = node.node_id();
-  std::vector<std::string> taken;
-  state.active.ForEach([&](const AttemptPtr& attempt) {
-    for (const spb::StoredRank& rank : attempt->ranks()) {
-      if (rank.node_id() == node.node_id()) {
-        taken.insert(taken.end(), rank.device_uuids().begin(), rank.device_uuids().end());
-      }
-    }
-  });
-  for (const pb::Device& device : node.devices()) {
-    capacity.cores += device.cores();
-    if (device.kind() == "cpu" || std::find(taken.begin(), taken.end(), device.uuid()) != taken.end())
-      continue;
-    capacity.free_gpus.push_back({device.uuid(), device.free_memory_bytes()});
+// The first training attempt fixes what the job's arithmetic takes from its place.
+void FixNumerics(const spb::StoredAttempt& attempt, const ClusterState& state, spb::StoredJob& job) {
+  if (job.has_numerics()) return;
+  job.mutable_numerics()->set_threads(attempt.threads());
+  const spb::StoredRank& first = attempt.ranks(0);
+  const NodePtr node = state.nodes.Find(first.node_id());
+  if (node == nullptr) return;
+  const std::string uuid = first.device_uuids_size() > 0 ? first.device_uuids(0) : "";
+  for (const pb::Device& device : node->devices()) {
+    if (uuid.empty() ? device.kind() == "cpu" : device.uuid() == uuid)
+      job.mutable_numerics()->set_device_arch(device.arch());
   }
-  capacity.free_cores = capacity.cores - CoresAllocated(state, node.node_id());
-  return capacity;
-}
-
-bool Waits(const ClusterState& state, const spb::StoredJob& job, absl::Time now) {
-  if (job.has_not_before() && now < FromProto(job.not_before())) return false;
-  const pb::JobState job_state = job.job().state();
-  if (job_state == pb::QUEUED) return true;
-  if (job_state != pb::PREPARING && job_state != pb::RECOVERING) return false;
-  const AttemptPtr attempt = CurrentAttempt(state, job);
-  return attempt == nullptr || attempt->state() == spb::StoredAttempt::ENDED;
-}
-
-// The nodes that see what lies on `node_id`; empty = any node will do.
-std::vector<std::string> NodesThatSee(const ClusterState& state, const std::string& node_id) {
-  if (node_id.empty()) return {};
-  std::vector<std::string> nodes = {node_id};
-  const NodePtr home = state.nodes.Find(node_id);
-  if (home == nullptr || home->shared_dir().empty()) return nodes;
-  state.nodes.ForEach([&](const NodePtr& node) {
-    if (node->node_id() != node_id && node->shared_dir() == home->shared_dir())
-      nodes.push_back(node->node_id());
-  });
-  return nodes;
-}
-
-schedule::Gang GangOf(const ClusterState& state, const spb::StoredJob& job) {
-  schedule::Gang gang;
-  gang.job_id = job.job_id();
-  gang.priority = job.priority();
-  gang.order = job.order();
-  if (job.job().state() == pb::PREPARING) {
-    gang.takes_cores = false;
-    return gang;
-  }
-  gang.ranks = job.ranks();
-  gang.threads = job.threads();
-  gang.gpu = job.device() == "gpu";
-  gang.device_memory_bytes = job.device_memory_bytes();
-  gang.nodes = NodesThatSee(state, job.resume_node().empty() ? job.prepared_node() : job.resume_node());
-  return gang;
 }
 
 void StartAttempt(Editor& editor, const schedule::Assignment& assignment) {
@@ -133,6 +72,7 @@ void StartAttempt(Editor& editor, const schedule::Assignment& assignment) {
     rank.set_node_id(assignment.ranks[i].node_id);
     for (const std::string& uuid : assignment.ranks[i].device_uuids) rank.add_device_uuids(uuid);
   }
+  if (!prepare) FixNumerics(attempt, editor.base(), job);
   const std::vector<std::string> nodes = NodesOf(attempt);
   const NodePtr node = editor.base().nodes.Find(nodes.front());
   job.mutable_job()->set_contact_lost(false);
@@ -154,6 +94,22 @@ void StartAttempt(Editor& editor, const schedule::Assignment& assignment) {
 
 }  // namespace
 
+Reply Refuse(Status status, pb::ErrorReason reason) {
+  return {rpc::WithReason(std::move(status), reason), "", {}, 0};
+}
+
+std::optional<Reply> Replay(const Editor& editor, const Caller& caller) {
+  if (caller.request_id.empty()) return std::nullopt;
+  const RequestPtr seen = editor.base().requests.Find(caller.request_id);
+  if (seen == nullptr) return std::nullopt;
+  if (seen->method() != caller.method || seen->request_sha256() != caller.request_sha256) {
+    return Refuse(absl::InvalidArgumentError(StrCat("request id ", caller.request_id,
+                                                    " was used for another request: choose a new one")),
+                  pb::REQUEST_ID_REUSED);
+  }
+  return Done(seen->job_id());
+}
+
 Reply OnCreate(Editor& editor, const CreateJob& event) {
   if (auto replayed = Replay(editor, event.caller)) return *replayed;
   if (editor.base().jobs.Find(event.row.job_id()) != nullptr) {
@@ -161,6 +117,7 @@ Reply OnCreate(Editor& editor, const CreateJob& event) {
                   pb::JOB_ALREADY_EXISTS);
   }
   spb::StoredJob& row = *editor.NewJob(event.row);
+  editor.NewConfig(event.config);
   row.mutable_job()->set_name(JobName(row.namespace_id(), row.job_id()));
   *row.mutable_job()->mutable_create_time() = ToProto(editor.now());
   LogEntry entry{row.job().name(), "JOB_CREATED", row.job().display_name(), event.caller.actor};
@@ -272,31 +229,25 @@ Reply OnDelete(Editor& editor, const DeleteJob& event) {
 }
 
 Reply OnSchedule(Editor& editor) {
-  std::vector<schedule::Gang> gangs;
-  editor.base().jobs.ForEach([&](const JobPtr& job) {
-    if (Waits(editor.base(), *job, editor.now())) gangs.push_back(GangOf(editor.base(), *job));
-  });
+  const std::map<std::string, schedule::Gang> gangs = WaitingGangs(editor.base(), editor.now());
   if (gangs.empty()) return {};
-  std::vector<schedule::NodeCapacity> nodes;
-  editor.base().nodes.ForEach([&](const NodePtr& node) {
-    if (node->state() == pb::READY) nodes.push_back(CapacityOf(editor.base(), *node));
-  });
-  std::sort(nodes.begin(), nodes.end(), [](const auto& a, const auto& b) { return a.node_id < b.node_id; });
-  const schedule::Placement placement = schedule::Place(std::move(gangs), std::move(nodes));
+  std::vector<schedule::Gang> queue;
+  for (const auto& [id, gang] : gangs) queue.push_back(gang);
+  const schedule::Placement placement = schedule::Place(std::move(queue), CapacitiesOf(editor.base(), editor.now()));
   for (const schedule::Assignment& assignment : placement.assigned) StartAttempt(editor, assignment);
   for (const schedule::Unplaced& waiting : placement.waiting) {
-    const JobPtr job = editor.base().jobs.Find(waiting.job_id);
-    if (job->queue_reason() == waiting.reason) continue;
+    const std::string reason = schedule::Sentence(gangs.at(waiting.job_id), waiting.why);
+    if (editor.base().jobs.Find(waiting.job_id)->queue_reason() == reason) continue;
     spb::StoredJob& row = *editor.Job(waiting.job_id);
-    row.set_queue_reason(waiting.reason);
-    row.mutable_job()->set_state_message(StrCat("waiting: ", waiting.reason));
+    row.set_queue_reason(reason);
+    row.mutable_job()->set_state_message(StrCat("waiting: ", reason));
   }
   return {};
 }
 
 bool HasEndedBackOff(const ClusterState& state, absl::Time now) {
   bool ended = false;
-  state.jobs.ForEach(
+  state.waiting.ForEach(
       [&](const JobPtr& job) { ended = ended || (job->has_not_before() && Waits(state, *job, now)); });
   return ended;
 }

@@ -44,6 +44,7 @@ void EndMissingRanks(Editor& editor, const wpb::RegisterWorkerRequest& request) 
       lost = true;
       if (!confirmed) {
         row.set_state(wpb::RANK_NOT_STARTED);
+        row.set_failure_class(pb::FailureClass_Name(pb::CONTROL_PLANE));
         row.set_message("it was stopped before it started");
         continue;
       }
@@ -55,26 +56,6 @@ void EndMissingRanks(Editor& editor, const wpb::RegisterWorkerRequest& request) 
     if (!lost) continue;
     AfterRankEnded(editor, *editor.Job(attempt->job_id()),
                    *editor.Attempt(attempt->job_id(), attempt->epoch()));
-  }
-}
-
-// Jobs that wait for devices, whose data lies on a node that stays away, and which have no checkpoint there,
-// are prepared again.
-void PrepareElsewhere(Editor& editor, const std::string& node_id) {
-  std::vector<std::string> jobs;
-  editor.base().jobs.ForEach([&](const JobPtr& job) {
-    const bool bound = job->prepared_node() == node_id && job->resume_node().empty();
-    const AttemptPtr attempt = CurrentAttempt(editor.base(), *job);
-    const bool waits = job->job().state() == pb::QUEUED || (job->job().state() == pb::RECOVERING &&
-                                                            attempt->state() == spb::StoredAttempt::ENDED);
-    if (bound && waits) jobs.push_back(job->job_id());
-  });
-  for (const std::string& id : jobs) {
-    spb::StoredJob& job = *editor.Job(id);
-    job.clear_prepared_cache();
-    job.clear_prepared_node();
-    SetJobState(editor, job, pb::PREPARING,
-                StrCat("preparing again: its data is on node ", node_id, ", which is out of contact"));
   }
 }
 
@@ -103,6 +84,8 @@ void SetContactLost(Editor& editor, const std::string& node_id, bool lost) {
   for (const std::string& job_id : jobs) editor.Job(job_id)->mutable_job()->set_contact_lost(lost);
 }
 
+}  // namespace
+
 void SetNodeState(Editor& editor, spb::StoredNode& node, pb::NodeState to, const std::string& message) {
   if (node.state() == to) return;
   LogEntry entry{StrCat("nodes/", node.node_id()), StrCat("NODE_", pb::NodeState_Name(to)), message};
@@ -112,8 +95,6 @@ void SetNodeState(Editor& editor, spb::StoredNode& node, pb::NodeState to, const
   node.set_state(to);
 }
 
-}  // namespace
-
 Reply OnRegister(Editor& editor, const RegisterNode& event) {
   const wpb::RegisterWorkerRequest& request = event.request;
   Reply reply;
@@ -121,8 +102,8 @@ Reply OnRegister(Editor& editor, const RegisterNode& event) {
     reply.verdicts.push_back(VerdictOn(editor.base(), request.node_id(), rank));
   }
   const NodePtr before = editor.base().nodes.Find(request.node_id());
-  if (before != nullptr && before->incarnation() != request.incarnation())
-    ExcuseRanks(editor, request.node_id());
+  const bool restarted = before != nullptr && before->incarnation() != request.incarnation();
+  if (restarted) ExcuseRanks(editor, request.node_id());
   EndMissingRanks(editor, request);
   spb::StoredNode* node = editor.Node(request.node_id());
   if (node == nullptr) node = editor.NewNode(request.node_id());
@@ -132,21 +113,26 @@ Reply OnRegister(Editor& editor, const RegisterNode& event) {
   *node->mutable_devices() = request.devices();
   *node->mutable_labels() = request.labels();
   node->set_address(request.address());
+  node->set_prepare_slots(request.prepare_slots());
   const auto shared = request.labels().find("shared_dir");
   node->set_shared_dir(shared == request.labels().end() ? "" : shared->second);
   const auto runs = request.labels().find("runs_dir");
   if (runs != request.labels().end()) node->set_runs_dir(runs->second);
   *node->mutable_last_contact_time() = ToProto(editor.now());
-  SetNodeState(editor, *node, pb::READY, "registered");
+  node->set_draining(request.draining());
+  node->set_left(false);
+  SetNodeState(editor, *node, StateInContact(*node), "registered");
   SetContactLost(editor, request.node_id(), false);
+  if (node->draining()) MoveAttemptsAway(editor, request.node_id());
   editor.WantSchedule();
   return reply;
 }
 
 Reply OnContact(Editor& editor, const std::string& node_id, bool lost) {
   const NodePtr base = editor.base().nodes.Find(node_id);
-  const pb::NodeState to = lost ? pb::SUSPECT : pb::READY;
-  if (base == nullptr || base->state() == to) return {};
+  if (base == nullptr || base->left()) return {};
+  const pb::NodeState to = lost ? pb::SUSPECT : StateInContact(*base);
+  if (base->state() == to || (lost && base->state() == pb::LOST)) return {};
   spb::StoredNode& node = *editor.Node(node_id);
   *node.mutable_last_contact_time() = ToProto(editor.now());
   SetNodeState(editor, node, to,
@@ -167,7 +153,8 @@ Reply OnAttemptDead(Editor& editor, const AttemptDead& event) {
     const bool named = std::find(event.nodes.begin(), event.nodes.end(), rank.node_id()) != event.nodes.end();
     const NodePtr node = editor.base().nodes.Find(rank.node_id());
     // A node that came back meanwhile speaks for its ranks itself.
-    if (!named || IsGone(rank) || (node != nullptr && node->state() == pb::READY)) continue;
+    const bool away = node == nullptr || node->left() || node->state() == pb::SUSPECT || node->state() == pb::LOST;
+    if (!named || IsGone(rank) || !away) continue;
     rank.set_state(wpb::RANK_EXITED);
     rank.set_failure_class(pb::FailureClass_Name(pb::NODE_LOST));
     rank.set_message(event.message);
@@ -187,11 +174,6 @@ Reply OnAttemptAlive(Editor& editor, const AttemptAlive& event) {
   LogEntry entry{job->job().name(), "ATTEMPT_ALIVE", event.message};
   entry.epoch = event.epoch;
   editor.Log(entry);
-  return {};
-}
-
-Reply OnSilent(Editor& editor, const std::string& node_id) {
-  PrepareElsewhere(editor, node_id);
   return {};
 }
 

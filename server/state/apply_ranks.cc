@@ -9,6 +9,14 @@
 namespace ft::state {
 namespace {
 
+constexpr char kWaitPhase[] = "wait";
+constexpr size_t kMaxReportBytes = 256 << 10;
+
+// What a rank tells again after a crash of the coordinator, because its acknowledgement is forgotten with it.
+bool IsProgress(const wpb::RankRecord& record) {
+  return record.has_step() || record.has_beat() || record.has_eval() || record.has_plan() || record.has_sample();
+}
+
 // Rank 0's result is the attempt's. One that was given up after it told its result may not have delivered the
 // adapter.
 bool HasResult(const spb::StoredAttempt& attempt) {
@@ -16,11 +24,13 @@ bool HasResult(const spb::StoredAttempt& attempt) {
   return first.result().state() == wpb::ResultRecord::SUCCEEDED && first.failure_class().empty();
 }
 
-// Every rank has stopped at a checkpoint or was done already.
+// Every rank has stopped at a checkpoint or was done already. What a stopped rank leaves is its checkpoint, whose commit
+// comes before its end, so it does not matter that its worker was restarted meanwhile.
 bool EndedOnRequest(const spb::StoredAttempt& attempt) {
   return std::all_of(attempt.ranks().begin(), attempt.ranks().end(), [](const spb::StoredRank& rank) {
-    return rank.failure_class().empty() && (rank.result().state() == wpb::ResultRecord::STOPPED ||
-                                            rank.result().state() == wpb::ResultRecord::SUCCEEDED);
+    const bool excused = rank.failure_class() == pb::FailureClass_Name(pb::NODE_LOST);
+    if (rank.result().state() == wpb::ResultRecord::STOPPED) return rank.failure_class().empty() || excused;
+    return rank.result().state() == wpb::ResultRecord::SUCCEEDED && rank.failure_class().empty();
   });
 }
 
@@ -74,7 +84,7 @@ void FailOrRetry(Editor& editor, spb::StoredJob& job, spb::StoredAttempt& attemp
   const bool progressed = attempt.step() > furthest_before || checkpointed;
   const Charge charge =
       ChargeFailure(editor.base().policy, attempt.kind(), failure.failure_class(), progressed, job);
-  *job.mutable_job()->mutable_failure() = failure;
+  if (failure.failure_class() != pb::PREEMPTED) *job.mutable_job()->mutable_failure() = failure;
   if (charge.give_up) {
     SetJobState(editor, job, pb::FAILED, failure.message());
   } else if (job.job().state() == pb::PAUSING) {
@@ -88,12 +98,19 @@ void FailOrRetry(Editor& editor, spb::StoredJob& job, spb::StoredAttempt& attemp
   }
 }
 
+std::string StoppedBecause(const spb::StoredAttempt& attempt, const spb::StoredJob& job) {
+  const std::string stopped = StrCat("stopped at step ", job.job().progress().checkpoint_step());
+  if (attempt.preempted_for().empty()) return StrCat(stopped, ", waiting for devices");
+  return StrCat(stopped, ", waiting for devices elsewhere: ", attempt.preempted_for());
+}
+
 void EndAttempt(Editor& editor, spb::StoredJob& job, spb::StoredAttempt& attempt) {
   attempt.set_state(spb::StoredAttempt::ENDED);
   *attempt.mutable_end_time() = ToProto(editor.now());
   const int64_t furthest_before = job.furthest_step();
   job.set_furthest_step(std::max(furthest_before, attempt.step()));
   const bool succeeded = HasResult(attempt);
+  if (!succeeded && EndedOnRequest(attempt) && !attempt.preempted_for().empty()) *attempt.mutable_failure() = Preemption(attempt);
   LogEntry entry{job.job().name(), "ATTEMPT_ENDED", succeeded ? "succeeded" : "stopped or failed"};
   entry.epoch = attempt.epoch();
   editor.Log(entry);
@@ -108,7 +125,7 @@ void EndAttempt(Editor& editor, spb::StoredJob& job, spb::StoredAttempt& attempt
     if (state == pb::PAUSING) {
       SetJobState(editor, job, pb::PAUSED, StrCat("paused at step ", job.job().progress().checkpoint_step()));
     } else if (attempt.kind() == wpb::TRAIN && state != pb::RECOVERING) {
-      SetJobState(editor, job, pb::QUEUED, "stopped at a checkpoint, waiting for devices");
+      SetJobState(editor, job, pb::QUEUED, StoppedBecause(attempt, job));
     }
   } else if (state == pb::PAUSING && attempt.kind() == wpb::PREPARE) {
     SetJobState(editor, job, pb::PAUSED, "paused before its data was prepared");
@@ -136,7 +153,8 @@ void ApplyStep(const wpb::StepRecord& step, spb::StoredJob& job, spb::StoredAtte
   progress.set_loss(step.loss());
   progress.set_learning_rate(step.learning_rate());
   progress.set_phase("train");
-  if (step.seconds() <= 0) return;
+  // A step whose time is no number says nothing about the next.
+  if (!(step.seconds() > 0) || !std::isfinite(step.seconds())) return;
   progress.set_tokens_per_second(static_cast<double>(step.tokens()) / step.seconds());
   const double left = static_cast<double>(std::max<int64_t>(0, progress.total_steps() - step.step()));
   // Smoothed over about ten steps, so that one slow step does not move the estimate much.
@@ -147,7 +165,21 @@ void ApplyStep(const wpb::StepRecord& step, spb::StoredJob& job, spb::StoredAtte
   progress.mutable_eta()->set_nanos(static_cast<int32_t>((eta - std::floor(eta)) * 1e9));
 }
 
-void ApplyPrepared(const wpb::PreparedRecord& record, const std::string& node_id, spb::StoredJob& job) {
+// What a preparation says to people, cut where it would make answers too large.
+void KeepReport(const wpb::PreparedRecord& record, spb::StoredConfig& config) {
+  config.clear_report();
+  size_t bytes = 0;
+  for (const std::string& line : record.report()) {
+    bytes += line.size();
+    if (bytes > kMaxReportBytes) {
+      config.add_report("... the rest of the report is left out");
+      return;
+    }
+    config.add_report(line);
+  }
+}
+
+void ApplyPrepared(Editor& editor, const wpb::PreparedRecord& record, const std::string& node_id, spb::StoredJob& job) {
   pb::PreparedData& data = *job.mutable_job()->mutable_prepared();
   data.set_cache_sha256(record.cache_sha256());
   data.set_samples(record.samples());
@@ -155,7 +187,7 @@ void ApplyPrepared(const wpb::PreparedRecord& record, const std::string& node_id
   data.set_supervised_tokens(record.supervised_tokens());
   data.set_truncated_samples(record.truncated_samples());
   data.set_holdout_samples(record.holdout_samples());
-  *data.mutable_report() = record.report();
+  if (spb::StoredConfig* config = editor.Config(job.job_id())) KeepReport(record, *config);
   job.set_prepared_cache(record.cache_path());
   job.set_prepared_node(node_id);
 }
@@ -168,6 +200,35 @@ void ApplyRendezvous(Editor& editor, const std::string& address, spb::StoredAtte
   for (const std::string& node_id : NodesOf(attempt)) editor.Send(node_id, RendezvousCommand(attempt));
 }
 
+void NoteProgress(spb::StoredRank& rank, const std::string& phase) {
+  rank.set_beats(rank.beats() + 1);
+  rank.set_phase(phase);
+  rank.clear_wait();
+}
+
+// A rank that waits shows that its process lives; the gang goes on only when it waits in a later exchange than before.
+void ApplyWait(const wpb::BeatRecord& beat, spb::StoredRank& rank) {
+  if (beat.wait_sequence() > rank.wait_sequence()) {
+    rank.set_beats(rank.beats() + 1);
+    rank.set_wait_sequence(beat.wait_sequence());
+  }
+  spb::Wait& wait = *rank.mutable_wait();
+  wait.set_operation(beat.wait_operation());
+  wait.set_sequence(beat.wait_sequence());
+  wait.set_missing_rank(beat.has_wait_rank() ? beat.wait_rank() : -1);
+}
+
+void ApplyBeat(const wpb::BeatRecord& beat, spb::StoredRank& rank) {
+  if (beat.phase() == kWaitPhase) {
+    ApplyWait(beat, rank);
+    return;
+  }
+  // A disk that takes nothing any more is no progress, however often the rank says that it writes.
+  const bool stuck = beat.bytes() > 0 && beat.bytes() == rank.bytes() && beat.phase() == rank.phase();
+  rank.set_bytes(beat.bytes());
+  if (!stuck) NoteProgress(rank, beat.phase());
+}
+
 void ApplyRecord(Editor& editor, const wpb::RankRecord& record, spb::StoredJob& job,
                  spb::StoredAttempt& attempt, spb::StoredRank& rank) {
   pb::JobProgress& progress = *job.mutable_job()->mutable_progress();
@@ -178,8 +239,7 @@ void ApplyRecord(Editor& editor, const wpb::RankRecord& record, spb::StoredJob& 
       progress.clear_eta();
       break;
     case wpb::RankRecord::kStep:
-      rank.set_beats(rank.beats() + 1);
-      rank.set_phase("train");
+      NoteProgress(rank, "train");
       if (rank.rank() != 0) break;
       NoteRecovered(editor, job, attempt);
       ApplyStep(record.step(), job, attempt);
@@ -190,14 +250,13 @@ void ApplyRecord(Editor& editor, const wpb::RankRecord& record, spb::StoredJob& 
       progress.set_has_eval_loss(true);
       break;
     case wpb::RankRecord::kBeat:
-      rank.set_beats(rank.beats() + 1);
-      rank.set_phase(record.beat().phase());
+      ApplyBeat(record.beat(), rank);
       if (rank.rank() == 0) progress.set_phase(record.beat().phase());
       break;
     case wpb::RankRecord::kRendezvous:
       if (rank.rank() == 0) ApplyRendezvous(editor, record.rendezvous().address(), attempt);
       break;
-    case wpb::RankRecord::kPrepared: ApplyPrepared(record.prepared(), rank.node_id(), job); break;
+    case wpb::RankRecord::kPrepared: ApplyPrepared(editor, record.prepared(), rank.node_id(), job); break;
     case wpb::RankRecord::kResult: *rank.mutable_result() = record.result(); break;
     case wpb::RankRecord::kNote: {
       LogEntry entry{job.job().name(), StrCat("RANK_", record.note().reason()), record.note().message(),
@@ -292,6 +351,27 @@ Reply OnRankReport(Editor& editor, const RankReport& event) {
   return {};
 }
 
+Reply OnGangWaits(Editor& editor, const GangWaits& event) {
+  const JobPtr base = editor.base().jobs.Find(event.job_id);
+  const AttemptPtr current = base == nullptr ? nullptr : CurrentAttempt(editor.base(), *base);
+  if (current == nullptr || current->epoch() != event.epoch || current->state() != spb::StoredAttempt::RUNNING)
+    return {};
+  LogEntry entry{base->job().name(), event.hung ? "GANG_HUNG" : "GANG_WAITS", event.message};
+  entry.epoch = event.epoch;
+  editor.Log(entry);
+  if (!event.hung) return {};
+  spb::StoredJob& job = *editor.Job(event.job_id);
+  spb::StoredAttempt& attempt = *editor.Attempt(event.job_id, event.epoch);
+  attempt.mutable_failure()->set_failure_class(pb::HANG);
+  attempt.mutable_failure()->set_message(event.message);
+  NoteFault(editor, job, attempt);
+  if (job.job().state() == pb::RUNNING) {
+    SetJobState(editor, job, pb::RECOVERING, StrCat("stopping the gang: ", event.message));
+  }
+  StopAttempt(editor, attempt, /*with_checkpoint=*/false);
+  return {};
+}
+
 Reply OnRecords(Editor& editor, const RecordsArrived& event) {
   const wpb::RankRef& ref = event.ref;
   if (Status fence = CheckFence(editor.base(), event.node_id, ref); !fence.ok()) return {fence, "", {}, 0};
@@ -307,6 +387,7 @@ Reply OnRecords(Editor& editor, const RecordsArrived& event) {
   spb::StoredAttempt& attempt = *editor.Attempt(ref.job_id(), ref.epoch());
   spb::StoredRank& rank = *attempt.mutable_ranks(ref.rank());
   *attempt.mutable_last_sign_time() = ToProto(editor.now());
+  if (std::all_of(event.records.begin(), event.records.end(), IsProgress)) editor.MarkProgress();
   for (const wpb::RankRecord& record : event.records) {
     if (record.sequence() != rank.acked_sequence() + 1) continue;
     ApplyRecord(editor, record, job, attempt, rank);
@@ -360,6 +441,7 @@ Reply OnStopFoundNothing(Editor& editor, const StopFoundNothing& event) {
   for (spb::StoredRank& rank : *attempt.mutable_ranks()) {
     if (rank.node_id() != event.node_id || IsGone(rank)) continue;
     rank.set_state(wpb::RANK_NOT_STARTED);
+    rank.set_failure_class(pb::FailureClass_Name(pb::CONTROL_PLANE));
     rank.set_message("it was stopped before it started");
   }
   AfterRankEnded(editor, job, attempt);

@@ -14,19 +14,9 @@ T* EditRow(Map& edited, const CowMap<T>& rows, const std::string& key) {
 
 }  // namespace
 
-google::protobuf::Timestamp ToProto(absl::Time time) {
-  google::protobuf::Timestamp out;
-  const int64_t nanos = absl::ToUnixNanos(time);
-  out.set_seconds(nanos / 1'000'000'000);
-  out.set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
-  return out;
-}
-
-absl::Time FromProto(const google::protobuf::Timestamp& time) {
-  return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
-}
-
 spb::StoredJob* Editor::Job(const std::string& job_id) { return EditRow(jobs_, next_.jobs, job_id); }
+
+spb::StoredConfig* Editor::Config(const std::string& job_id) { return EditRow(configs_, next_.configs, job_id); }
 
 spb::StoredAttempt* Editor::Attempt(const std::string& job_id, int64_t epoch) {
   return EditRow(attempts_, next_.attempts, AttemptKey(job_id, epoch));
@@ -86,9 +76,11 @@ void Editor::Log(const LogEntry& entry) {
 
 Transition Editor::Finish(Reply reply) {
   for (auto& [key, row] : jobs_) changes_.jobs.push_back(row);
+  for (auto& [key, row] : configs_) changes_.configs.push_back(row);
   for (auto& [key, row] : attempts_) changes_.attempts.push_back(row);
   for (auto& [key, row] : nodes_) changes_.nodes.push_back(row);
   changes_.revision = next_.revision;
+  changes_.only_progress = progress_ && changes_.events.empty();
   if (!changes_.empty()) {
     for (pb::Event& event : changes_.events) event.set_revision(++changes_.revision);
     if (changes_.events.empty()) ++changes_.revision;

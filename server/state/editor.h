@@ -4,9 +4,11 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/time/time.h"
+#include "finetune/v1/errors.pb.h"
 #include "server/state/apply.h"
 
 namespace ft::state {
@@ -22,9 +24,6 @@ struct LogEntry {
   std::string to;
 };
 
-google::protobuf::Timestamp ToProto(absl::Time time);
-absl::Time FromProto(const google::protobuf::Timestamp& time);
-
 class Editor {
  public:
   Editor(const ClusterState& base, absl::Time now) : next_(base), now_(now) {}
@@ -36,10 +35,17 @@ class Editor {
   spb::StoredJob* NewJob(const spb::StoredJob& row);
   spb::StoredAttempt* NewAttempt(const std::string& job_id, int64_t epoch);
   spb::StoredNode* NewNode(const std::string& node_id);
+  // The job's large parts, to change; null when there are none.
+  spb::StoredConfig* Config(const std::string& job_id);
+  void NewConfig(const spb::StoredConfig& row) { configs_[row.job_id()] = std::make_shared<spb::StoredConfig>(row); }
+  // What this transition changes is progress and nothing else, unless it also writes an event.
+  void MarkProgress() { progress_ = true; }
   void AddCheckpoint(const spb::StoredCheckpoint& row);
   void DropCheckpoint(const CheckpointPtr& row) { changes_.deleted_checkpoints.push_back(row); }
   void DropJob(const JobPtr& row) { changes_.deleted_jobs.push_back(row); }
   void DropRequest(const std::string& id) { changes_.deleted_requests.push_back(id); }
+  // The node's row must not have been edited in this transition.
+  void DropNode(const std::string& node_id) { changes_.deleted_nodes.push_back(node_id); }
   void AddRequest(const Caller& caller, const std::string& job_id);
   void Log(const LogEntry& entry);
   void Send(const std::string& node_id, wpb::Command command) {
@@ -56,11 +62,13 @@ class Editor {
   ClusterState next_;
   absl::Time now_;
   std::map<std::string, std::shared_ptr<spb::StoredJob>> jobs_;
+  std::map<std::string, std::shared_ptr<spb::StoredConfig>> configs_;
   std::map<std::string, std::shared_ptr<spb::StoredAttempt>> attempts_;
   std::map<std::string, std::shared_ptr<spb::StoredNode>> nodes_;
   Changes changes_;
   std::vector<NodeCommand> commands_;
   bool schedule_ = false;
+  bool progress_ = false;
 };
 
 // The parts of Apply(), by who speaks.
@@ -72,8 +80,13 @@ Reply OnDelete(Editor& editor, const DeleteJob& event);
 Reply OnRegister(Editor& editor, const RegisterNode& event);
 Reply OnContact(Editor& editor, const std::string& node_id, bool lost);
 Reply OnSilent(Editor& editor, const std::string& node_id);
+Reply OnNodeDraining(Editor& editor, const std::string& node_id);
+Reply OnNodeLeft(Editor& editor, const std::string& node_id);
+Reply OnChangeNode(Editor& editor, const ChangeNode& event);
+Reply OnForgetNodes(Editor& editor);
 Reply OnAttemptDead(Editor& editor, const AttemptDead& event);
 Reply OnAttemptAlive(Editor& editor, const AttemptAlive& event);
+Reply OnGangWaits(Editor& editor, const GangWaits& event);
 Reply OnRankReport(Editor& editor, const RankReport& event);
 Reply OnRecords(Editor& editor, const RecordsArrived& event);
 Reply OnCheckpoint(Editor& editor, const CheckpointWritten& event);
@@ -81,6 +94,21 @@ Reply OnStopFoundNothing(Editor& editor, const StopFoundNothing& event);
 Reply OnFilesDeleted(Editor& editor, const FilesDeleted& event);
 Reply OnSchedule(Editor& editor);
 Reply OnPrune(Editor& editor);
+
+// The reply to a request that was carried out before, or nothing when it is new.
+std::optional<Reply> Replay(const Editor& editor, const Caller& caller);
+// A reply that refuses, with its reason for programs.
+Reply Refuse(Status status, pb::ErrorReason reason);
+
+// What the node's flags make of its state while it is in contact.
+pb::NodeState StateInContact(const spb::StoredNode& node);
+// Writes the audit event too.
+void SetNodeState(Editor& editor, spb::StoredNode& node, pb::NodeState to, const std::string& message);
+// Jobs that wait for devices, whose data lies on the node and nowhere else, and which have no checkpoint there,
+// are prepared again; `why` completes "its data is on node X, which ...".
+void PrepareElsewhere(Editor& editor, const std::string& node_id, const std::string& why);
+// Stops, with checkpoints, every attempt with a rank on the node; its job goes on elsewhere and is charged nothing.
+void MoveAttemptsAway(Editor& editor, const std::string& node_id);
 
 // Moves the job along a legal edge and writes the audit event.
 void SetJobState(Editor& editor, spb::StoredJob& job, pb::JobState to, const std::string& message,

@@ -76,6 +76,13 @@ pb::JobFailure FailureOf(const spb::StoredRank& rank) {
   return failure;
 }
 
+pb::JobFailure Preemption(const spb::StoredAttempt& attempt) {
+  pb::JobFailure failure;
+  failure.set_failure_class(pb::PREEMPTED);
+  failure.set_message(attempt.preempted_for());
+  return failure;
+}
+
 pb::JobFailure BlamedFailure(const spb::StoredAttempt& attempt) {
   if (attempt.has_failure() && !IsConsequence(attempt.failure().failure_class())) return attempt.failure();
   pb::JobFailure blamed = attempt.failure();
@@ -87,7 +94,7 @@ pb::JobFailure BlamedFailure(const spb::StoredAttempt& attempt) {
     if (!found) blamed = failure;
     found = true;
   }
-  return blamed;
+  return attempt.preempted_for().empty() ? blamed : Preemption(attempt);
 }
 
 Charge ChargeFailure(const Policy& policy, wpb::AttemptKind kind, pb::FailureClass failure_class,

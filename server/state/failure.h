@@ -22,7 +22,11 @@ pb::JobFailure FailureOf(const spb::StoredRank& rank);
 
 // The failure of an attempt: the one that stopped the gang, unless that was only a peer's complaint (NETWORK)
 // and another rank has told the cause since.
+// One whose place was taken away, and of which no rank tells a failure of its own, was PREEMPTED.
 pb::JobFailure BlamedFailure(const spb::StoredAttempt& attempt);
+
+// REQUIRES: the attempt's place was taken away.
+pb::JobFailure Preemption(const spb::StoredAttempt& attempt);
 
 // Counts one failed attempt in the job's row. `progressed`: it got further than any before, or committed a
 // checkpoint.

@@ -13,7 +13,7 @@ namespace ft::state {
 namespace {
 
 constexpr int kApplicationId = 0x46545431;  // "FTT1"
-constexpr int kSchemaVersion = 1;
+constexpr int kSchemaVersion = 2;
 
 constexpr char kSchema[] = R"sql(
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -22,14 +22,14 @@ CREATE TABLE jobs (job_id TEXT PRIMARY KEY, namespace_id TEXT NOT NULL, display_
   state TEXT NOT NULL, epoch INTEGER NOT NULL, revision INTEGER NOT NULL, row BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE attempts (job_id TEXT NOT NULL, epoch INTEGER NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL,
   row BLOB NOT NULL, PRIMARY KEY (job_id, epoch)) WITHOUT ROWID;
-CREATE TABLE ranks (job_id TEXT NOT NULL, epoch INTEGER NOT NULL, rank INTEGER NOT NULL, node_id TEXT NOT NULL,
-  state TEXT NOT NULL, PRIMARY KEY (job_id, epoch, rank)) WITHOUT ROWID;
+CREATE TABLE configs (job_id TEXT PRIMARY KEY, row BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE nodes (node_id TEXT PRIMARY KEY, state TEXT NOT NULL, incarnation TEXT NOT NULL, row BLOB NOT NULL)
   WITHOUT ROWID;
 CREATE TABLE checkpoints (job_id TEXT NOT NULL, epoch INTEGER NOT NULL, step INTEGER NOT NULL, row BLOB NOT NULL,
   PRIMARY KEY (job_id, epoch, step)) WITHOUT ROWID;
 CREATE TABLE events (revision INTEGER PRIMARY KEY, subject TEXT NOT NULL, type TEXT NOT NULL, row BLOB NOT NULL);
 CREATE INDEX events_by_subject ON events (subject, revision);
+CREATE INDEX deletions ON events (revision) WHERE type = 'JOB_DELETED';
 CREATE TABLE requests (request_id TEXT PRIMARY KEY, method TEXT NOT NULL, row BLOB NOT NULL) WITHOUT ROWID;
 )sql";
 
@@ -117,7 +117,7 @@ StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::filesystem::
                              "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON"}) {
     RETURN_IF_ERROR(store->Execute(pragma));
   }
-  RETURN_IF_ERROR(WithContext(store->CreateSchema(), path));
+  RETURN_IF_ERROR(WithContext(store->CreateSchema(path), path));
   return store;
 }
 
@@ -145,27 +145,93 @@ StatusOr<sqlite3_stmt*> SqliteStore::Prepared(const char* sql) {
   return statement;
 }
 
-Status SqliteStore::CreateSchema() {
-  ASSIGN_OR_RETURN(sqlite3_stmt * id_query, Prepared("PRAGMA application_id"));
-  ASSIGN_OR_RETURN(sqlite3_stmt * version_query, Prepared("PRAGMA user_version"));
-  Statement id(id_query), version(version_query);
-  id.Next();
-  version.Next();
-  if (id.Int(0) == kApplicationId && version.Int(0) == kSchemaVersion) return absl::OkStatus();
-  if (id.Int(0) == kApplicationId) {
-    return absl::FailedPreconditionError(StrCat("the store has version ", version.Int(0),
+StatusOr<int64_t> SqliteStore::Number(const char* pragma) {
+  ASSIGN_OR_RETURN(sqlite3_stmt * query, Prepared(pragma));
+  Statement statement(query);
+  if (!statement.Next()) return Error(pragma);
+  return statement.Int(0);
+}
+
+Status SqliteStore::CreateSchema(const std::filesystem::path& path) {
+  // A statement that is still open would keep VACUUM from copying an older store.
+  ASSIGN_OR_RETURN(const int64_t id, Number("PRAGMA application_id"));
+  ASSIGN_OR_RETURN(const int64_t version, Number("PRAGMA user_version"));
+  if (id == kApplicationId && version == kSchemaVersion) return absl::OkStatus();
+  if (id == kApplicationId && version == 1) return MigrateFrom1(path);
+  if (id == kApplicationId) {
+    return absl::FailedPreconditionError(StrCat("the store has version ", version,
                                                 ", this program reads version ", kSchemaVersion,
                                                 ": use the program that wrote it"));
   }
-  if (id.Int(0) != 0) return absl::FailedPreconditionError("not a store of finetuned");
+  if (id != 0) return absl::FailedPreconditionError("not a store of finetuned");
   RETURN_IF_ERROR(Execute("BEGIN IMMEDIATE"));
   RETURN_IF_ERROR(Execute(kSchema));
   RETURN_IF_ERROR(Execute(
-      StrCat("INSERT INTO meta VALUES ('store_id', '", RandomHex(), "'), ('revision', '0')").c_str()));
+      StrCat("INSERT INTO meta VALUES ('store_id', '", RandomHex(), "'), ('revision', '0'), ('secret', '",
+             RandomHex(), RandomHex(), "')")
+          .c_str()));
   RETURN_IF_ERROR(Execute("INSERT INTO leader VALUES (1, 0)"));
   RETURN_IF_ERROR(Execute(StrCat("PRAGMA application_id=", kApplicationId).c_str()));
   RETURN_IF_ERROR(Execute(StrCat("PRAGMA user_version=", kSchemaVersion).c_str()));
   return Execute("COMMIT");
+}
+
+// What stands in the way of an older program is copied aside whole before anything is changed; then one transaction does all of
+// it, so a coordinator that dies at any moment finds either version 1 or version 2.
+Status SqliteStore::MigrateFrom1(const std::filesystem::path& path) {
+  const std::filesystem::path copy = path.string() + ".version1", beside = copy.string() + ".part";
+  std::error_code error;
+  std::filesystem::remove(beside, error);
+  ASSIGN_OR_RETURN(sqlite3_stmt * vacuum, Prepared("VACUUM INTO ?"));
+  {
+    Statement into(vacuum);
+    into.Bind(beside.string());
+    if (!into.Done()) return Error("copy of version 1");
+  }
+  if (::rename(beside.c_str(), copy.c_str()) != 0) return ErrnoStatus("rename", beside, errno);
+  RETURN_IF_ERROR(SyncDirectory(copy.parent_path()));
+  RETURN_IF_ERROR(Execute("BEGIN IMMEDIATE"));
+  Status status = Execute("CREATE TABLE configs (job_id TEXT PRIMARY KEY, row BLOB NOT NULL) WITHOUT ROWID");
+  if (status.ok()) status = MoveConfigs();
+  if (status.ok()) status = Execute("DROP TABLE ranks");
+  if (status.ok()) status = Execute("CREATE INDEX deletions ON events (revision) WHERE type = 'JOB_DELETED'");
+  if (status.ok())
+    status = Execute(StrCat("INSERT INTO meta VALUES ('secret', '", RandomHex(), RandomHex(), "')").c_str());
+  if (status.ok()) status = Execute(StrCat("PRAGMA user_version=", kSchemaVersion).c_str());
+  if (status.ok()) status = Execute("COMMIT");
+  if (!status.ok() && sqlite3_get_autocommit(db_) == 0) sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
+  return status;
+}
+
+Status SqliteStore::MoveConfigs() {
+  std::vector<spb::StoredJob> jobs;
+  {
+    ASSIGN_OR_RETURN(sqlite3_stmt * select, Prepared("SELECT row FROM jobs"));
+    Statement rows(select);
+    while (rows.Next()) {
+      if (!jobs.emplace_back().ParseFromString(rows.Text(0))) return absl::DataLossError("store: a row of jobs does not parse");
+    }
+    RETURN_IF_ERROR(CheckDone("SELECT row FROM jobs"));
+  }
+  Changes changes;
+  for (spb::StoredJob& row : jobs) {
+    auto config = std::make_shared<spb::StoredConfig>();
+    config->set_job_id(row.job_id());
+    config->set_config_yaml(row.job().config_yaml());
+    config->set_resolved_config_json(row.job().resolved_config_json());
+    *config->mutable_report() = row.job().prepared().report();
+    row.mutable_job()->clear_config_yaml();
+    row.mutable_job()->clear_resolved_config_json();
+    if (row.job().has_prepared()) row.mutable_job()->mutable_prepared()->clear_report();
+    changes.configs.push_back(std::move(config));
+    changes.jobs.push_back(std::make_shared<spb::StoredJob>(std::move(row)));
+  }
+  return WriteRows(changes);
+}
+
+Status SqliteStore::CheckDone(const char* sql) {
+  const int code = sqlite3_errcode(db_);
+  return code == SQLITE_DONE || code == SQLITE_OK ? absl::OkStatus() : Error(sql);
 }
 
 StatusOr<ClusterState> SqliteStore::Load() {
@@ -175,8 +241,7 @@ StatusOr<ClusterState> SqliteStore::Load() {
     ASSIGN_OR_RETURN(sqlite3_stmt * prepared, Prepared(sql));
     Statement rows(prepared);
     while (rows.Next()) visit(rows);
-    if (sqlite3_errcode(db_) != SQLITE_DONE && sqlite3_errcode(db_) != SQLITE_OK) return Error(sql);
-    return absl::OkStatus();
+    return CheckDone(sql);
   };
   Status broken;
   const auto parsed = [&](auto row, const std::string& bytes, const char* table) {
@@ -190,8 +255,15 @@ StatusOr<ClusterState> SqliteStore::Load() {
                         [&](Statement& row) { state.store_id = row.Text(0); }));
   RETURN_IF_ERROR(query("SELECT CAST(value AS INTEGER) FROM meta WHERE key='revision'",
                         [&](Statement& row) { all.revision = row.Int(0); }));
+  RETURN_IF_ERROR(query("SELECT CAST(value AS INTEGER) FROM meta WHERE key='revision_limit'",
+                        [&](Statement& row) { all.revision = std::max(all.revision, row.Int(0)); }));
+  RETURN_IF_ERROR(query("SELECT value FROM meta WHERE key='secret'",
+                        [&](Statement& row) { state.secret = row.Text(0); }));
   RETURN_IF_ERROR(query("SELECT row FROM jobs", [&](Statement& row) {
     all.jobs.push_back(parsed(std::make_shared<spb::StoredJob>(), row.Text(0), "jobs"));
+  }));
+  RETURN_IF_ERROR(query("SELECT row FROM configs", [&](Statement& row) {
+    all.configs.push_back(parsed(std::make_shared<spb::StoredConfig>(), row.Text(0), "configs"));
   }));
   RETURN_IF_ERROR(query("SELECT row FROM attempts", [&](Statement& row) {
     all.attempts.push_back(parsed(std::make_shared<spb::StoredAttempt>(), row.Text(0), "attempts"));
@@ -210,19 +282,20 @@ StatusOr<ClusterState> SqliteStore::Load() {
   return state;
 }
 
-Status SqliteStore::WriteGroup(std::span<const Changes* const> group) {
+Status SqliteStore::WriteGroup(std::span<const Changes* const> group, int64_t revision_limit) {
   Status status = Execute("BEGIN IMMEDIATE");
   for (const Changes* changes : group) {
     if (status.ok()) status = WriteChanges(*changes);
     if (status.ok()) status = WriteDeletions(*changes);
   }
+  if (status.ok()) status = Execute(StrCat("INSERT OR REPLACE INTO meta VALUES ('revision_limit', '", revision_limit, "')").c_str());
   if (status.ok()) status = Execute("COMMIT");
   if (!status.ok() && sqlite3_get_autocommit(db_) == 0)
     sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
   return status;
 }
 
-Status SqliteStore::WriteChanges(const Changes& changes) {
+Status SqliteStore::WriteRows(const Changes& changes) {
   const auto put = [&](const char* sql, auto bind) -> Status {
     ASSIGN_OR_RETURN(sqlite3_stmt * prepared, Prepared(sql));
     Statement statement(prepared);
@@ -238,17 +311,15 @@ Status SqliteStore::WriteChanges(const Changes& changes) {
           .BindRow(*job);
     }));
   }
+  for (const ConfigPtr& config : changes.configs) {
+    RETURN_IF_ERROR(put("INSERT OR REPLACE INTO configs VALUES (?,?)",
+                        [&](Statement& s) { s.Bind(config->job_id()).BindRow(*config); }));
+  }
   for (const AttemptPtr& attempt : changes.attempts) {
     RETURN_IF_ERROR(put("INSERT OR REPLACE INTO attempts VALUES (?,?,?,?,?)", [&](Statement& s) {
       s.Bind(attempt->job_id()).Bind(attempt->epoch()).Bind(wpb::AttemptKind_Name(attempt->kind()));
       s.Bind(spb::StoredAttempt::State_Name(attempt->state())).BindRow(*attempt);
     }));
-    for (const spb::StoredRank& rank : attempt->ranks()) {
-      RETURN_IF_ERROR(put("INSERT OR REPLACE INTO ranks VALUES (?,?,?,?,?)", [&](Statement& s) {
-        s.Bind(attempt->job_id()).Bind(attempt->epoch()).Bind(int64_t{rank.rank()}).Bind(rank.node_id());
-        s.Bind(wpb::RankState_Name(rank.state()));
-      }));
-    }
   }
   for (const NodePtr& node : changes.nodes) {
     RETURN_IF_ERROR(put("INSERT OR REPLACE INTO nodes VALUES (?,?,?,?)", [&](Statement& s) {
@@ -272,7 +343,15 @@ Status SqliteStore::WriteChanges(const Changes& changes) {
       s.Bind(event.revision()).Bind(event.subject()).Bind(event.type()).BindRow(event);
     }));
   }
-  return put("UPDATE meta SET value=? WHERE key='revision'", [&](Statement& s) { s.Bind(changes.revision); });
+  return absl::OkStatus();
+}
+
+Status SqliteStore::WriteChanges(const Changes& changes) {
+  RETURN_IF_ERROR(WriteRows(changes));
+  ASSIGN_OR_RETURN(sqlite3_stmt * prepared, Prepared("UPDATE meta SET value=? WHERE key='revision'"));
+  Statement statement(prepared);
+  statement.Bind(changes.revision);
+  return statement.Done() ? absl::OkStatus() : Error("revision");
 }
 
 Status SqliteStore::WriteDeletions(const Changes& changes) {
@@ -285,11 +364,14 @@ Status SqliteStore::WriteDeletions(const Changes& changes) {
   for (const JobPtr& job : changes.deleted_jobs) {
     RETURN_IF_ERROR(run("DELETE FROM jobs WHERE job_id=?", job->job_id()));
     RETURN_IF_ERROR(run("DELETE FROM attempts WHERE job_id=?", job->job_id()));
-    RETURN_IF_ERROR(run("DELETE FROM ranks WHERE job_id=?", job->job_id()));
+    RETURN_IF_ERROR(run("DELETE FROM configs WHERE job_id=?", job->job_id()));
     RETURN_IF_ERROR(run("DELETE FROM checkpoints WHERE job_id=?", job->job_id()));
   }
   for (const std::string& id : changes.deleted_requests) {
     RETURN_IF_ERROR(run("DELETE FROM requests WHERE request_id=?", id));
+  }
+  for (const std::string& id : changes.deleted_nodes) {
+    RETURN_IF_ERROR(run("DELETE FROM nodes WHERE node_id=?", id));
   }
   static constexpr char kDrop[] = "DELETE FROM checkpoints WHERE job_id=? AND epoch=? AND step=?";
   for (const CheckpointPtr& row : changes.deleted_checkpoints) {
@@ -302,22 +384,24 @@ Status SqliteStore::WriteDeletions(const Changes& changes) {
 }
 
 StatusOr<std::vector<pb::Event>> SqliteStore::ReadEvents(const EventQuery& query) {
-  static constexpr char kSql[] =
-      "SELECT row FROM events WHERE revision>?1 AND (?2='' OR subject=?2) AND (?3='' OR type=?3) ORDER BY "
-      "revision "
-      "LIMIT ?4";
+  // Each goes by an index of its own.
+  static constexpr char kAll[] = "SELECT row FROM events WHERE revision>?1 ORDER BY revision LIMIT ?2";
   static constexpr char kOfSubject[] =
-      "SELECT row FROM events WHERE revision>?1 AND subject=?2 AND (?3='' OR type=?3) ORDER BY revision "
-      "LIMIT ?4";
-  ASSIGN_OR_RETURN(sqlite3_stmt * prepared, Prepared(query.subject.empty() ? kSql : kOfSubject));
+      "SELECT row FROM events WHERE revision>?1 AND subject=?3 ORDER BY revision LIMIT ?2";
+  static constexpr char kDeletions[] =
+      "SELECT row FROM events WHERE revision>?1 AND type='JOB_DELETED' ORDER BY revision LIMIT ?2";
+  const char* sql = query.only_deletions ? kDeletions : query.subject.empty() ? kAll : kOfSubject;
+  ASSIGN_OR_RETURN(sqlite3_stmt * prepared, Prepared(sql));
   Statement statement(prepared);
-  statement.Bind(query.after_revision).Bind(query.subject).Bind(query.type).Bind(int64_t{query.limit});
+  statement.Bind(query.after_revision).Bind(int64_t{query.limit});
+  if (sql == kOfSubject) statement.Bind(query.subject);
   std::vector<pb::Event> events;
   while (statement.Next()) {
     if (!events.emplace_back().ParseFromString(statement.Text(0))) {
       return absl::DataLossError("store: a row of events does not parse");
     }
   }
+  RETURN_IF_ERROR(CheckDone(sql));
   return events;
 }
 
@@ -329,11 +413,13 @@ StatusOr<int64_t> SqliteStore::OldestRevision() {
 }
 
 Status SqliteStore::TrimEvents(int64_t up_to_revision) {
-  RETURN_IF_ERROR(Execute("BEGIN IMMEDIATE"));
-  RETURN_IF_ERROR(Execute(StrCat("DELETE FROM events WHERE revision<=", up_to_revision).c_str()));
-  RETURN_IF_ERROR(
-      Execute(StrCat("INSERT OR REPLACE INTO meta VALUES ('trimmed', ", up_to_revision, ")").c_str()));
-  return Execute("COMMIT");
+  Status status = Execute("BEGIN IMMEDIATE");
+  if (status.ok()) status = Execute(StrCat("DELETE FROM events WHERE revision<=", up_to_revision).c_str());
+  if (status.ok())
+    status = Execute(StrCat("INSERT OR REPLACE INTO meta VALUES ('trimmed', ", up_to_revision, ")").c_str());
+  if (status.ok()) status = Execute("COMMIT");
+  if (!status.ok() && sqlite3_get_autocommit(db_) == 0) sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
+  return status;
 }
 
 }  // namespace ft::state

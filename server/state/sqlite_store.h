@@ -22,7 +22,7 @@ class SqliteStore : public Store {
   ~SqliteStore() override;
 
   StatusOr<ClusterState> Load() override;
-  Status WriteGroup(std::span<const Changes* const> group) override;
+  Status WriteGroup(std::span<const Changes* const> group, int64_t revision_limit) override;
   StatusOr<std::vector<pb::Event>> ReadEvents(const EventQuery& query) override;
   StatusOr<int64_t> OldestRevision() override;
   Status TrimEvents(int64_t up_to_revision) override;
@@ -34,8 +34,17 @@ class SqliteStore : public Store {
   Status Execute(const char* sql);
   // A prepared statement, kept for the next time.
   StatusOr<sqlite3_stmt*> Prepared(const char* sql);
-  Status CreateSchema();
+  // The number that a PRAGMA answers.
+  StatusOr<int64_t> Number(const char* pragma);
+  // Makes a new store, or brings an older one up to date, in one transaction.
+  Status CreateSchema(const std::filesystem::path& path);
+  // From version 1, which is copied aside first.
+  Status MigrateFrom1(const std::filesystem::path& path);
+  Status MoveConfigs();
   Status WriteChanges(const Changes& changes);
+  Status WriteRows(const Changes& changes);
+  // After the last row: whether there are no more, or there was an error.
+  Status CheckDone(const char* sql);
   Status WriteDeletions(const Changes& changes);
   Status Error(std::string_view what);
 

@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <boost/asio/post.hpp>
+#include <algorithm>
 #include <chrono>
 
 #include "core/rpc/errors.h"
@@ -12,6 +13,10 @@ namespace ft::state {
 namespace {
 
 constexpr size_t kGroupLimit = 512;
+constexpr std::chrono::seconds kTurn{1};
+constexpr std::chrono::milliseconds kPassPause{20};
+constexpr std::chrono::seconds kStoreProgress{1};
+constexpr int64_t kReservedRevisions = 4096;
 
 Status InboxFull() {
   return rpc::WithReason(absl::ResourceExhaustedError(StrCat("the coordinator has ", StateLoop::kInboxLimit,
@@ -27,7 +32,17 @@ StateLoop::StateLoop(Store& store, const Clock& clock, ClusterState initial)
       working_(initial),
       published_(std::make_shared<ClusterState>(std::move(initial))) {}
 
+void StateLoop::Turn() {
+  loop_turned_.Turn(clock_.BootTime());
+  turn_timer_.expires_after(kTurn);
+  turn_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) Turn();
+  });
+}
+
 void StateLoop::Start() {
+  writer_turned_.Turn(clock_.BootTime());
+  boost::asio::post(context_, [this] { Turn(); });
   loop_thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), "state-loop");
     context_.run();
@@ -94,11 +109,24 @@ void StateLoop::Decide(Event event, Done done) {
 void StateLoop::ScheduleSoon() {
   if (schedule_posted_) return;
   schedule_posted_ = true;
-  boost::asio::post(context_, [this] {
-    schedule_posted_ = false;
-    inbox_.fetch_add(1);
-    Decide(SchedulePass{}, nullptr);
+  if (std::chrono::steady_clock::now() >= next_pass_) {
+    boost::asio::post(context_, [this] { Pass(); });
+    return;
+  }
+  pass_timer_.expires_at(next_pass_);
+  pass_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) Pass();
   });
+}
+
+// Passes take at most a fifth of this thread's time.
+void StateLoop::Pass() {
+  schedule_posted_ = false;
+  inbox_.fetch_add(1);
+  const auto start = std::chrono::steady_clock::now();
+  Decide(SchedulePass{}, nullptr);
+  const auto end = std::chrono::steady_clock::now();
+  next_pass_ = end + std::max<std::chrono::steady_clock::duration>(kPassPause, 4 * (end - start));
 }
 
 void StateLoop::Enqueue(Item item) {
@@ -112,7 +140,8 @@ void StateLoop::Enqueue(Item item) {
 
 std::deque<StateLoop::Item> StateLoop::NextGroup() {
   std::unique_lock lock(mutex_);
-  wake_.wait(lock, [this] { return stop_ || !queue_.empty(); });
+  writer_turned_.Turn(clock_.BootTime());
+  wake_.wait_for(lock, kTurn, [this] { return stop_ || !queue_.empty(); });
   std::deque<Item> group;
   while (!queue_.empty() && group.size() < kGroupLimit) {
     group.push_back(std::move(queue_.front()));
@@ -124,20 +153,61 @@ std::deque<StateLoop::Item> StateLoop::NextGroup() {
 void StateLoop::WriterMain() {
   while (true) {
     std::deque<Item> group = NextGroup();
-    if (group.empty()) return;
-    Commit(group);
-    inbox_.fetch_sub(group.size());
+    if (!group.empty()) {
+      const size_t size = group.size();
+      Commit(group);
+      inbox_.fetch_sub(size);
+    }
+    bool stop;
+    {
+      std::lock_guard lock(mutex_);
+      stop = stop_ && queue_.empty();
+    }
+    if (const Status stored = StoreProgress(/*all=*/stop); !stored.ok()) OnStoreError(stored);
+    if (stop) return;
   }
+}
+
+Status StateLoop::StoreProgress(bool all) {
+  const auto now = std::chrono::steady_clock::now();
+  const int64_t revision = published()->revision;
+  const bool limit_stands = all ? revision_limit_ == revision : true;
+  if (progress_jobs_.empty() && progress_attempts_.empty() && limit_stands) return absl::OkStatus();
+  if (!all && now - progress_stored_ < kStoreProgress) return absl::OkStatus();
+  progress_stored_ = now;
+  Changes changes;
+  changes.revision = revision;
+  for (const auto& [key, row] : progress_jobs_) changes.jobs.push_back(row);
+  for (const auto& [key, row] : progress_attempts_) changes.attempts.push_back(row);
+  const Changes* const group[] = {&changes};
+  RETURN_IF_ERROR(store_.WriteGroup(group, all ? revision : std::max(revision_limit_, revision + kReservedRevisions)));
+  revision_limit_ = all ? revision : std::max(revision_limit_, revision + kReservedRevisions);
+  progress_jobs_.clear();
+  progress_attempts_.clear();
+  return absl::OkStatus();
+}
+
+void StateLoop::OnStoreError(const Status& status) {
+  if (stats_.on_store_error) stats_.on_store_error(absl::StatusCodeToString(status.code()));
+  if (absl::IsResourceExhausted(status)) return;
+  spdlog::critical("cannot write the store, stopping at once: {}", std::string(Message(status)));
+  spdlog::shutdown();
+  std::abort();
 }
 
 Status StateLoop::StoreGroup(const std::deque<Item>& group) {
   std::vector<const Changes*> changes;
+  int64_t revision = 0;
   for (const Item& item : group) {
-    if (!item.transition.changes.empty()) changes.push_back(&item.transition.changes);
+    if (item.transition.changes.empty()) continue;
+    revision = item.transition.changes.revision;
+    if (!item.transition.changes.only_progress) changes.push_back(&item.transition.changes);
   }
-  if (changes.empty()) return absl::OkStatus();
+  if (changes.empty() && revision <= revision_limit_) return absl::OkStatus();
+  const int64_t limit = revision <= revision_limit_ ? revision_limit_ : revision + kReservedRevisions;
   const auto start = std::chrono::steady_clock::now();
-  Status status = store_.WriteGroup(changes);
+  Status status = store_.WriteGroup(changes, limit);
+  if (status.ok()) revision_limit_ = limit;
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   if (stats_.on_commit) stats_.on_commit(took.count(), changes.size());
   return status;
@@ -163,12 +233,7 @@ void StateLoop::Commit(std::deque<Item>& group) {
     Release(group);
     return;
   }
-  if (stats_.on_store_error) stats_.on_store_error(absl::StatusCodeToString(status.code()));
-  if (!absl::IsResourceExhausted(status)) {
-    spdlog::critical("cannot write the store, stopping at once: {}", std::string(Message(status)));
-    spdlog::shutdown();
-    std::abort();
-  }
+  OnStoreError(status);
   spdlog::error("{}; mutations are refused until there is space", std::string(Message(status)));
   const int64_t generation = ++writer_generation_;
   boost::asio::post(context_, [this, generation, snapshot = published()] {
@@ -176,6 +241,31 @@ void StateLoop::Commit(std::deque<Item>& group) {
     generation_ = generation;
   });
   RefuseGroup(group, refused);
+}
+
+// A row that was stored whole needs no storing of its progress before it.
+void StateLoop::KeepProgress(const Changes& changes) {
+  for (const JobPtr& job : changes.jobs) {
+    if (changes.only_progress) {
+      progress_jobs_[job->job_id()] = job;
+    } else {
+      progress_jobs_.erase(job->job_id());
+    }
+  }
+  for (const AttemptPtr& attempt : changes.attempts) {
+    const std::string key = AttemptKey(attempt->job_id(), attempt->epoch());
+    if (changes.only_progress) {
+      progress_attempts_[key] = attempt;
+    } else {
+      progress_attempts_.erase(key);
+    }
+  }
+  for (const JobPtr& job : changes.deleted_jobs) progress_jobs_.erase(job->job_id());
+  if (changes.deleted_jobs.empty()) return;
+  std::erase_if(progress_attempts_, [&](const auto& item) {
+    return std::any_of(changes.deleted_jobs.begin(), changes.deleted_jobs.end(),
+                       [&](const JobPtr& job) { return job->job_id() == item.second->job_id(); });
+  });
 }
 
 void StateLoop::RefuseGroup(std::deque<Item>& group, const Status& why) {
@@ -203,6 +293,7 @@ void StateLoop::Release(std::deque<Item>& group) {
   const Snapshot snapshot = published();
   for (Item& item : group) {
     if (item.transition.changes.empty()) continue;
+    KeepProgress(item.transition.changes);
     if (stats_.on_changes) stats_.on_changes(item.transition.changes);
     committed.changes.push_back(std::move(item.transition.changes));
   }

@@ -5,6 +5,10 @@
 // an immutable snapshot and lets out replies, commands and watch items. Nothing leaves the process before its
 // commit. DATA_LOSS from the store aborts the process; a full disk drops `working`, goes back to the
 // published state and refuses the group's mutations.
+//
+// Progress of ranks alone (Changes::only_progress) is the exception: it is published at once and stored once a second, since
+// ranks tell it again when the coordinator has forgotten it. Revisions never repeat all the same: the store holds a limit below
+// which all revisions stay that were given out, and a coordinator that was not stopped in order goes on behind it.
 #pragma once
 
 #include <atomic>
@@ -12,14 +16,17 @@
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <thread>
 
 #include "core/base/clock.h"
+#include "core/http/probes.h"
 #include "server/state/apply.h"
 #include "server/state/store.h"
 
@@ -72,6 +79,9 @@ class StateLoop {
   // REQUIRES: on the loop's thread.
   const ClusterState& working() const { return working_; }
   size_t waiting() const { return inbox_.load(); }
+  // When its threads last turned; both do at least once a second.
+  const http::Heartbeat& loop_turned() const { return loop_turned_; }
+  const http::Heartbeat& writer_turned() const { return writer_turned_; }
 
  private:
   struct Item {
@@ -82,12 +92,20 @@ class StateLoop {
   };
 
   void Decide(Event event, Done done);
+  void Turn();
+  // Not before a while after the last pass: events come faster than passes end.
   void ScheduleSoon();
+  void Pass();
   void Enqueue(Item item);
   void WriterMain();
   std::deque<Item> NextGroup();
   void Commit(std::deque<Item>& group);
   Status StoreGroup(const std::deque<Item>& group);
+  // Stores progress that has waited for a second, or all of it.
+  Status StoreProgress(bool all);
+  void KeepProgress(const Changes& changes);
+  // Aborts, unless the disk is full.
+  void OnStoreError(const Status& status);
   void RefuseGroup(std::deque<Item>& group, const Status& why);
   void Release(std::deque<Item>& group);
 
@@ -97,6 +115,7 @@ class StateLoop {
   std::function<void(const std::vector<NodeCommand>&)> on_commands_ = [](const std::vector<NodeCommand>&) {};
   LoopStats stats_;
   std::atomic<size_t> inbox_ = 0;
+  http::Heartbeat loop_turned_, writer_turned_;
 
   // The loop's thread.
   boost::asio::io_context context_{1};
@@ -104,6 +123,8 @@ class StateLoop {
   ClusterState working_;
   int64_t generation_ = 0;
   bool schedule_posted_ = false;
+  std::chrono::steady_clock::time_point next_pass_;
+  boost::asio::steady_timer turn_timer_{context_}, pass_timer_{context_};
   std::thread loop_thread_;
 
   // Between the two.
@@ -115,6 +136,11 @@ class StateLoop {
 
   // The writer's thread.
   int64_t writer_generation_ = 0;
+  // Rows that were published and not stored, the newest of each.
+  std::map<std::string, JobPtr> progress_jobs_;
+  std::map<std::string, AttemptPtr> progress_attempts_;
+  std::chrono::steady_clock::time_point progress_stored_;
+  int64_t revision_limit_ = 0;       // Durable.
   std::thread writer_thread_;
 };
 

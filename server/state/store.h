@@ -17,7 +17,7 @@ namespace ft::state {
 struct EventQuery {
   int64_t after_revision = 0;
   std::string subject;  // Empty = all.
-  std::string type;     // Empty = all.
+  bool only_deletions = false;  // Of jobs, of all subjects.
   int limit = 100;
 };
 
@@ -26,8 +26,9 @@ class Store {
   virtual ~Store() = default;
   // The whole state; raises the term by one, durably.
   virtual StatusOr<ClusterState> Load() = 0;
-  // All of the group or nothing, on disk when it returns.
-  virtual Status WriteGroup(std::span<const Changes* const> group) = 0;
+  // All of the group or nothing, on disk when it returns. `revision_limit`: no revision beyond it was given out; what Load()
+  // answers begins there.
+  virtual Status WriteGroup(std::span<const Changes* const> group, int64_t revision_limit) = 0;
   // Oldest first.
   virtual StatusOr<std::vector<pb::Event>> ReadEvents(const EventQuery& query) = 0;
   // The revision before the oldest event still kept: a reader that has seen it has missed nothing.

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <sstream>
@@ -144,12 +145,12 @@ bool Cluster::StartCoordinator() {
   return !ended;
 }
 
-void Cluster::StartWorker(const std::string& node, const std::string& coordinator) {
+void Cluster::StartWorker(const std::string& node, const std::string& coordinator, int cores) {
   const std::string config = (dir_ / (node + ".yaml")).string();
   std::ofstream(config) << "data: " << WorkerDir(node).string()
                         << "\ncoordinator: unix:" << (coordinator.empty() ? worker_socket() : coordinator)
                         << "\nmetrics: \"0\"\nnode_id: " << node
-                        << "\ncores: 4\npoll: 5ms\nrank_binary: " << FT_FAKE_RANK << "\nnvml: none\n"
+                        << "\ncores: " << (cores > 0 ? cores : options_.cores) << "\npoll: 5ms\nrank_binary: " << FT_FAKE_RANK << "\nnvml: none\nstop_grace: " << options_.stop_grace << "\n"
                         << (options_.shared ? "shared: " + (dir_ / "shared").string() + "\n" : "")
                         << options_.worker;
   if (workers_.contains(node)) NoteFault("worker", "end");
@@ -173,6 +174,11 @@ int Cluster::StopWorker(const std::string& node) {
   NoteFault("worker", "begin");
   return Finish(&workers_[node], SIGTERM);
 }
+void Cluster::AskWorkerToStop(const std::string& node) {
+  NoteFault("worker", "begin");
+  ::kill(workers_.at(node), SIGTERM);
+}
+int Cluster::AwaitWorker(const std::string& node) { return Finish(&workers_[node], 0); }
 bool Cluster::CoordinatorEnded() const { return coordinator_ == 0 || HasEnded(coordinator_); }
 int Cluster::ReapCoordinator() {
   NoteFault("coordinator", "begin");
@@ -297,6 +303,22 @@ std::vector<pb::Node> Cluster::Nodes() {
   pb::ListNodesResponse response;
   EXPECT_TRUE(pb::NodeService::NewStub(channel_)->ListNodes(Context().get(), {}, &response).ok());
   return {response.nodes().begin(), response.nodes().end()};
+}
+
+pb::Node Cluster::Node(const std::string& node) {
+  for (const pb::Node& known : Nodes()) {
+    if (known.node_id() == node) return known;
+  }
+  return {};
+}
+
+void Cluster::WaitForNodes(size_t count) {
+  EXPECT_TRUE(Eventually([&] {
+    const std::vector<pb::Node> nodes = Nodes();
+    return count == static_cast<size_t>(std::count_if(nodes.begin(), nodes.end(), [](const pb::Node& node) {
+             return node.state() == pb::READY;
+           }));
+  }));
 }
 
 void Cluster::WaitForNode() {

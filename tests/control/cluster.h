@@ -47,6 +47,8 @@ struct ClusterOptions {
   std::string node_loss = "120s";  // The same.
   std::string coordinator;         // More lines of its configuration file.
   std::string worker;              // The same of every worker.
+  int cores = 4;                   // Of every worker.
+  std::string stop_grace = "2s";   // Of every worker: what a test leaves running may not listen.
   bool shared = false;             // Workers share their run folders.
   std::string coordinator_binary = FT_BIN_DIR "/finetuned";
   std::vector<std::string> coordinator_arguments;
@@ -62,12 +64,16 @@ class Cluster {
   // Returns once it serves, or with false once it has ended.
   bool StartCoordinator();
   // `coordinator`: socket that the worker uses instead of the coordinator's own.
-  void StartWorker(const std::string& node = kNode, const std::string& coordinator = "");
+  // `cores`: other than the options say; 0 = as they say.
+  void StartWorker(const std::string& node = kNode, const std::string& coordinator = "", int cores = 0);
   // SIGKILL and reap; a stop by SIGTERM returns the exit status.
   void KillCoordinator();
   void KillWorker(const std::string& node = kNode);
   int StopCoordinator();
   int StopWorker(const std::string& node = kNode);
+  // SIGTERM, and no waiting; AwaitWorker reaps it and returns the exit status, or 128 + signal.
+  void AskWorkerToStop(const std::string& node = kNode);
+  int AwaitWorker(const std::string& node = kNode);
   // Waits for a coordinator that ends by itself: 128 + signal, or its exit status.
   int ReapCoordinator();
   bool CoordinatorEnded() const;
@@ -92,6 +98,8 @@ class Cluster {
   std::vector<pb::Event> Events(const std::string& subject);
   std::vector<pb::MetricPoint> Metrics(const std::string& job);
   std::vector<pb::Node> Nodes();
+  pb::Node Node(const std::string& node);  // Empty when it is not known.
+  void WaitForNodes(size_t count);         // Until so many are READY.
   void WaitForNode();  // Until one is READY.
 
   // Stops everything and has history_check judge what happened. Fails the test with its findings. Once.

@@ -72,7 +72,7 @@ class Cluster:
 
     def __init__(self, folder):
         self.folder = folder
-        self.addresses = {port: daemons.free_address() for port in ("7717", "7718", "9464", "9465")}
+        self.addresses = {port: daemons.free_address() for port in ("7717", "7718", "9464", "9465", "9466", "9467")}
         authority = certificates.Authority(folder, "authority")
         server = authority.issue("coordinator", certificates.LOOPBACK)
         worker = authority.issue("worker", certificates.WORKER_ROLE)
@@ -128,7 +128,7 @@ class Cluster:
 
 def healthy(address):
     try:
-        with urllib.request.urlopen(f"http://{address}/healthz", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{address}/readyz", timeout=5) as answer:
             return answer.status == 200
     except OSError:
         return False
@@ -140,13 +140,13 @@ def check(cluster, coordinator, worker):
         print(f"check-deploy: {image.name}: {program}:", ask(*image.command(program, word)).splitlines()[0])
     print("check-deploy: runs as", ask(*coordinator.command("id", "-u")), "and", ask(*worker.command("id", "-u")))
     coordinator.start(cluster.folder, "finetuned", "--config", "/etc/finetuned/config/finetuned.yaml")
-    daemons.wait_for("the coordinator's /healthz is 200", lambda: healthy(cluster.addresses["9464"]), 60)
+    daemons.wait_for("the coordinator's /readyz is 200", lambda: healthy(cluster.addresses["9466"]), 60)
     ftctl = ["ftctl", "--server", cluster.addresses["7717"], "--ca", "/etc/finetuned/tls/ca.crt", "--token-file",
              "/etc/finetuned/user/token"]
     print("check-deploy: ftctl list:", ask(*coordinator.command(*ftctl, "list")) or "(no jobs)")
     worker.start(cluster.folder, "ft-worker", "--config", "/etc/finetuned/config/ft-worker.yaml", "--node-id", "node-1",
                  "--address", "127.0.0.1")
-    daemons.wait_for("the worker's /healthz is 200", lambda: healthy(cluster.addresses["9465"]), 60)
+    daemons.wait_for("the worker's /readyz is 200", lambda: healthy(cluster.addresses["9467"]), 60)
     nodes = json.loads(ask(*coordinator.command(*ftctl, "nodes", "-o", "json")))["nodes"]
     print("check-deploy: nodes:", [(node["node_id"], node["state"]) for node in nodes])
     if [node["state"] for node in nodes] != ["READY"]:

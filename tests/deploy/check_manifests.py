@@ -115,11 +115,27 @@ def check_security(items, problems):
             problems.check("readinessProbe" in container and "livenessProbe" in container, f"{container['name']}: probes")
 
 
+def seconds(text):
+    number, unit = re.fullmatch(r"(\d+)([smh])", text).groups()
+    return int(number) * {"s": 1, "m": 60, "h": 3600}[unit]
+
+
+def check_grace(items, problems):
+    """Kubelet's patience with a worker that drains outlasts the worker's own."""
+    for item in items:
+        if item["kind"] == "ConfigMap" and "ft-worker.yaml" in item["data"]:
+            grace = seconds(yaml.safe_load(item["data"]["ft-worker.yaml"])["stop_grace"])
+    for pod in pods(items):
+        if pod["metadata"]["labels"]["app.kubernetes.io/name"] == "finetune-worker":
+            given = pod["spec"]["terminationGracePeriodSeconds"]
+            problems.check(given > grace, f"the worker has {given} s to stop and wants {grace} s")
+
+
 def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         items = list(yaml.safe_load_all(file))
     problems = Problems()
-    for check in (check_schemas, check_volumes, check_ports, check_security):
+    for check in (check_schemas, check_volumes, check_ports, check_security, check_grace):
         check(items, problems)
     own = subprocess.run([sys.executable, "-B", RENDER, "--own"], capture_output=True, text=True, timeout=60, check=True)
     problems.check(by_name(yaml.safe_load_all(own.stdout)) == by_name(items), "render.py --own differs from kubectl")

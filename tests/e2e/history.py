@@ -5,6 +5,7 @@ A watcher is an `ftctl events -f`: it is sent the whole log again each time it c
 
 import json
 import os
+import struct
 import subprocess
 import threading
 import time
@@ -13,6 +14,25 @@ import daemons
 
 CHECKER = os.path.join(os.path.dirname(daemons.BIN), "tests", "control", "check", "history_check")
 FAKE_RANK = os.path.join(os.path.dirname(daemons.BIN), "tests", "control", "fakes", "fake_rank")
+
+
+FRAME = struct.Struct("<II")  # Size and checksum, before each frame of a ledger.
+
+
+def read_ledger(path):
+    """The ledger of one attempt: step -> its entry, digests of samples, gradient and weights, as text."""
+    try:
+        with open(path, "rb") as file:
+            rest = file.read()
+    except FileNotFoundError:
+        return {}  # It ended before its first step.
+    entries = {}
+    while len(rest) >= FRAME.size:
+        size, _ = FRAME.unpack_from(rest)
+        frame, rest = rest[FRAME.size:FRAME.size + size], rest[FRAME.size + size:]
+        if len(frame) == size:  # Else it died while it wrote.
+            entries[json.loads(frame)["step"]] = frame
+    return entries
 
 
 class History:

@@ -5,15 +5,14 @@ the others. history_check judges what happened. FT_SOAK=1 kills each ten times i
 the seed is printed; FT_RANKS is the number of ranks.
 """
 
-import json
 import os
 import random
 import signal
 import statistics
-import struct
 import time
 
 import daemons
+import history
 
 KILLS = 10 if daemons.SOAK else 2
 RANKS = int(os.environ.get("FT_RANKS") or 2)
@@ -21,7 +20,6 @@ STEPS = 60
 # Micro-batches a step, of all ranks together: what dies needs a second to come back, and the run
 # is to outlast all kills.
 MICRO_BATCHES = 480 if daemons.SOAK else 96
-FRAME = struct.Struct("<II")  # Size and checksum, before each frame of a ledger.
 
 
 def matrix_job(name, model, data):
@@ -60,20 +58,7 @@ class KillMatrixTest(daemons.DaemonTest):
 
     @staticmethod
     def ledger_of(node, name, epoch):
-        """The ledger of one attempt: step -> its entry, digests of samples, gradient and weights, as text."""
-        path = os.path.join(node.worker_data, "runs", name, "attempts", str(epoch), "ledger.ftr")
-        try:
-            with open(path, "rb") as file:
-                rest = file.read()
-        except FileNotFoundError:
-            return {}  # It died before its first step.
-        entries = {}
-        while len(rest) >= FRAME.size:
-            size, _ = FRAME.unpack_from(rest)
-            frame, rest = rest[FRAME.size:FRAME.size + size], rest[FRAME.size + size:]
-            if len(frame) == size:  # Else it died while it wrote.
-                entries[json.loads(frame)["step"]] = frame
-        return entries
+        return history.read_ledger(os.path.join(node.worker_data, "runs", name, "attempts", str(epoch), "ledger.ftr"))
 
     def compare(self, node, one, two):
         for key in ("adapter_sha256", "ledger_sha256"):

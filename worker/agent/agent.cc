@@ -8,6 +8,7 @@
 #include "core/rpc/listener.h"
 #include "core/tls/credentials.h"
 #include "worker/agent/command_reader.h"
+#include "worker/agent/data_cache.h"
 
 namespace ft::agent {
 namespace {
@@ -41,6 +42,8 @@ Agent::Agent(Config config, UniqueFd supervisor)
   host_.hang_limits = {config_.hang_timeout, config_.start_timeout};
   host_.log_bytes = config_.log_bytes;
   host_.session_lost = [this] { LoseSession(); };
+  host_.drop_checkpoint = [this](const RankKey& key, const std::string& path) { DropCheckpoint(key, path); };
+  host_.checkpoint_folder = [this](const RankKey& key) { return config_.SharedRunsDir() / key.job_id; };
   host_.signal = [this](const RankKey& key, int signal) {
     nlohmann::json body = ToJson(key);
     body["op"] = "signal";
@@ -59,6 +62,7 @@ Agent::Agent(Config config, UniqueFd supervisor)
     });
   };
   host_.observe = [this](const RankKey& key, const wpb::RankRecord& record) {
+    if (record.has_prepared()) TouchCache(record.prepared().cache_path());
     if (key.rank != 0) return;
     if (record.has_step() && !probe_.Knows(key.job_id)) probe_.OnJob(key.job_id, ReadJobInfo(key));
     probe_.OnRecord(key.job_id, record);
@@ -78,14 +82,7 @@ Status Agent::Run() {
   } else {
     spdlog::info("no GPUs: {}", std::string(Message(nvml.status())));
   }
-  if (config_.metrics != "0" && !config_.metrics.empty()) {
-    auto endpoint = metrics::Endpoint::Start(config_.metrics, probe_.registry());
-    if (endpoint.ok()) {
-      metrics_ = *std::move(endpoint);
-    } else {
-      spdlog::error("{}", std::string(Message(endpoint.status())));  // Training matters more than its graphs.
-    }
-  }
+  StartPages();
   signals_.async_wait([this](const boost::system::error_code& error, int) {
     if (!error) context_.stop();
   });
@@ -94,6 +91,32 @@ Status Agent::Run() {
   context_.run();
   if (reader_ != nullptr) reader_->Cancel();
   return absl::OkStatus();
+}
+
+// Training matters more than its graphs: a port that is taken is said and no more.
+void Agent::StartPages() {
+  if (config_.metrics != "0" && !config_.metrics.empty()) {
+    auto endpoint = metrics::Endpoint::Start(config_.metrics, probe_.registry());
+    if (endpoint.ok()) metrics_ = *std::move(endpoint);
+    if (!endpoint.ok()) spdlog::error("{}", std::string(Message(endpoint.status())));
+  }
+  if (config_.probes != "0" && !config_.probes.empty()) {
+    turned_.Turn(clock_.BootTime());
+    auto probes = http::Probes::Start(config_.probes, clock_, {{"the agent's loop", &turned_}});
+    if (probes.ok()) probes_ = *std::move(probes);
+    if (!probes.ok()) spdlog::error("{}", std::string(Message(probes.status())));
+  }
+}
+
+void Agent::TellReadiness() {
+  if (probes_ == nullptr) return;
+  if (draining_) {
+    probes_->SetReady(false, "it is draining");
+  } else if (session_.empty() || !HoldsLease()) {
+    probes_->SetReady(false, "it has no contact with the coordinator");
+  } else {
+    probes_->SetReady(true);
+  }
 }
 
 void Agent::WaitForSupervisor() {
@@ -130,6 +153,8 @@ void Agent::OnSupervisorMessage(process::Message message) {
   } else if (op == "ready") {
     ready_ = true;
     Register();
+  } else if (op == "drain") {
+    Drain(absl::Milliseconds(body.value("grace_ms", int64_t{0})));
   } else if (op == "exited" || op == "failed") {
     const auto it = runs_.find(process::KeyFromJson(body));
     if (it == runs_.end()) return;
@@ -178,7 +203,7 @@ std::vector<finetune::v1::Device> Agent::Devices() {
 }
 
 void Agent::Register() {
-  if (!ready_ || registering_) return;
+  if (!ready_ || registering_ || leaving_) return;
   registering_ = true;
   wpb::RegisterWorkerRequest request;
   request.set_node_id(config_.node_id);
@@ -192,9 +217,15 @@ void Agent::Register() {
   request.set_address(config_.address);
   for (const auto& [key, run] : runs_) *request.add_ranks() = run->Inventory();
   request.set_highest_term_seen(term_);
+  request.set_draining(draining_);
+  const int64_t cores = request.devices(0).cores();
+  request.set_prepare_slots(
+      static_cast<int32_t>(config_.prepare_slots > 0 ? config_.prepare_slots : std::max<int64_t>(1, cores / 2)));
   client_.Call<wpb::RegisterWorkerRequest, wpb::RegisterWorkerResponse>(
       &Client::Async::RegisterWorker, std::move(request),
-      [this, sent = clock_.BootTime()](const Status& status, const wpb::RegisterWorkerResponse& response) {
+      [this, sent = clock_.BootTime(), told = draining_](const Status& status,
+                                                         const wpb::RegisterWorkerResponse& response) {
+        drain_told_ = status.ok() && told;
         OnRegistered(sent, status, response);
       });
 }
@@ -281,23 +312,27 @@ void Agent::OnRenewed(absl::Duration sent, const wpb::RenewLeaseResponse& respon
   }
   // Counted from the sending, so that our lease always ends before the coordinator's.
   ExtendLease(sent);
+  if (response.lists_live_caches()) TrimCache(response);
 }
 
 void Agent::Renew() {
-  if (renewing_) return;
+  if (renewing_ || leaving_) return;
   renewing_ = true;
   wpb::RenewLeaseRequest request;
   request.set_session_id(session_);
   request.set_sequence(++renew_sequence_);
   for (const auto& device : Devices()) *request.add_devices() = device;
   for (const auto& [key, run] : runs_) *request.add_ranks() = run->Inventory().ref();
+  request.set_draining(draining_);
+  request.set_want_live_caches(cache_full_);
   client_.Call<wpb::RenewLeaseRequest, wpb::RenewLeaseResponse>(
       &Client::Async::RenewLease, std::move(request),
-      [this, sent = clock_.BootTime(), asked = session_](const Status& status,
-                                                         const wpb::RenewLeaseResponse& response) {
+      [this, sent = clock_.BootTime(), asked = session_, told = draining_](
+          const Status& status, const wpb::RenewLeaseResponse& response) {
         renewing_ = false;
         if (session_ != asked) return;  // Of a session that was replaced meanwhile.
         if (status.ok()) {
+          drain_told_ = told;
           OnRenewed(sent, response);
         } else if (rpc::ReasonOf(status) == finetune::v1::SESSION_UNKNOWN) {
           LoseSession();
@@ -336,7 +371,11 @@ void Agent::OnCommandStreamEnded(const CommandReader* reader, const Status& stat
 }
 
 void Agent::Tick() {
-  if (!session_.empty() && !HoldsLease()) Renew();
+  if (!session_.empty() && (!HoldsLease() || (draining_ && !drain_told_))) Renew();
+  if (draining_) TryToLeave();
+  LookAtCache();
+  turned_.Turn(clock_.BootTime());
+  TellReadiness();
   int running = 0, exited = 0;
   int64_t spool = 0;
   // A run may finish, and be erased, by a posted task only: the map does not change here.

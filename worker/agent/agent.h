@@ -15,6 +15,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/file.h"
+#include "core/http/probes.h"
 #include "core/metrics/endpoint.h"
 #include "core/process/channel.h"
 #include "worker/agent/client.h"
@@ -33,7 +34,7 @@ class Agent {
   // `supervisor` is our end of the channel.
   Agent(Config config, UniqueFd supervisor);
   ~Agent();
-  // Until SIGTERM, or until the supervisor is gone.
+  // Until SIGTERM, or until the supervisor is gone. The supervisor's word to drain comes before.
   Status Run();
 
  private:
@@ -63,6 +64,11 @@ class Agent {
   // What the attempt's job.json says; empty when it cannot be read.
   JobInfo ReadJobInfo(const RankKey& key) const;
 
+  // Draining. Ranks checkpoint, nothing new starts, and once everything is delivered the supervisor is told.
+  void Drain(absl::Duration grace);
+  // REQUIRES: drains. Moves one step on.
+  void TryToLeave();
+
   // Commands. Each returns what to acknowledge with; empty = done.
   std::string Handle(const wpb::Command& command);
   std::string StartRanks(const wpb::StartRanks& start);
@@ -78,10 +84,19 @@ class Agent {
   Status RemoveLater(const std::filesystem::path& path);
   // What an earlier agent had discarded and not yet removed.
   void RemoveDiscarded();
+  // Of earlier attempts: checkpoints that were never committed, and what a rank that died had begun to write.
+  void PruneCheckpoints(const wpb::StartRanks& start);
+  // One folder of a run that nobody asks for any more.
+  void DropCheckpoint(const RankKey& key, const std::string& path);
+  // Now and then: asks, with the next renewal, which prepared data live jobs need, when there is too much of it.
+  void LookAtCache();
+  void TrimCache(const wpb::RenewLeaseResponse& response);
   // Accepts the coordinator's term, durably, unless a newer one was seen.
   bool AcceptTerm(int64_t term);
 
   void Tick();
+  void StartPages();
+  void TellReadiness();
   std::shared_ptr<RankRun> NewRun(const RankKey& key, wpb::AttemptKind kind);
 
   const Config config_;
@@ -91,6 +106,8 @@ class Agent {
   FileThread files_;
   Probe probe_;
   std::unique_ptr<metrics::Endpoint> metrics_;
+  http::Heartbeat turned_;
+  std::unique_ptr<http::Probes> probes_;
   std::unique_ptr<DeviceSource> nvml_;
   UniqueFd supervisor_;
   boost::asio::posix::stream_descriptor supervisor_wait_;
@@ -113,6 +130,13 @@ class Agent {
   int64_t discarded_ = 0;  // So far, for names.
   CommandReader* reader_ = nullptr;
   bool coordinator_away_ = false;
+
+  absl::Duration cache_looked_;
+  bool cache_full_ = false;
+
+  bool draining_ = false;
+  bool drain_told_ = false;  // The coordinator knows.
+  bool leaving_ = false;     // The last renewal is on its way, or was answered.
 };
 
 }  // namespace ft::agent

@@ -1,4 +1,5 @@
-// Sends one file to the coordinator as a stream of pieces, after its digest. Keeps itself alive until the call has ended.
+// Sends one file to the coordinator in slices, each a call with a deadline of its own, after its digest. A file that arrived
+// in part goes on where the coordinator has it. Keeps itself alive until the last call has ended.
 #pragma once
 
 #include <filesystem>
@@ -17,6 +18,8 @@ struct ArtifactFile {
   wpb::RankRef ref;
   std::string name;  // Relative to the adapter's folder.
   std::filesystem::path path;
+  std::string sha256;                                   // When it is known; else the file is read for it.
+  std::function<void(const std::string&)> on_digest;    // Told before the first call.
 };
 
 // `done` runs on the loop's thread. It never runs when `files` ends before the digest is made.

@@ -7,11 +7,16 @@
 
 #include "core/process/numeric_environment.h"
 #include "worker/agent/agent.h"
+#include "worker/agent/data_cache.h"
 
 namespace ft::agent {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr absl::Duration kCacheLook = absl::Minutes(5);
+// Other nodes may share the folder, and prepare what nobody names yet.
+constexpr std::chrono::minutes kCacheRecent{10};
 
 // A path from outside, inside `base` or nothing.
 StatusOr<fs::path> Inside(const fs::path& base, const std::string& relative) {
@@ -91,6 +96,7 @@ nlohmann::ordered_json Agent::RunOf(const wpb::StartRanks& start) const {
                                 {"prepared_sha256", start.prepared_sha256()},
                                 {"run_dir", (config_.SharedRunsDir() / start.job_id()).string()},
                                 {"cache_dir", config_.CacheDir().string()}};
+  if (!start.roots().empty()) run["roots"] = start.roots();
   if (!start.has_rendezvous()) return run;
   run["rendezvous"] = {{"store", start.rendezvous().store()}};
   if (!start.rendezvous().path().empty()) run["rendezvous"]["path"] = start.rendezvous().path();
@@ -132,6 +138,8 @@ std::string Agent::StartRanks(const wpb::StartRanks& start) {
   for (const int32_t rank : start.ranks())
     any = any || !runs_.contains({start.job_id(), start.epoch(), rank});
   if (!any) return "";
+  PruneCheckpoints(start);
+  if (!start.prepared_cache().empty()) TouchCache(start.prepared_cache());
   const Status prepared = PrepareAttempt(start, attempt_dir);
   const bool strict = IsStrict(start.job_json());
   int index = 0;
@@ -141,6 +149,11 @@ std::string Agent::StartRanks(const wpb::StartRanks& start) {
     if (runs_.contains(key)) continue;
     const auto run = NewRun(key, start.kind());
     run->Adopt();
+    if (draining_) {
+      run->OnNotStarted(finetune::v1::FailureClass_Name(finetune::v1::PREEMPTED),
+                        StrCat("node ", config_.node_id, " is draining"));
+      continue;
+    }
     if (!prepared.ok()) {
       // What this node's disk does not take now, it may take after a pause.
       const auto failure_class =
@@ -203,6 +216,63 @@ Status Agent::Discard(const fs::path& runs, const fs::path& target) {
   const fs::path away = discarded / StrCat(absl::ToInt64Nanoseconds(clock_.BootTime()), ".", ++discarded_);
   if (::rename(target.c_str(), away.c_str()) != 0 && errno != ENOENT) return ErrnoStatus("remove", target, errno);
   return RemoveLater(away);
+}
+
+void Agent::DropCheckpoint(const RankKey& key, const std::string& path) {
+  const fs::path runs = config_.SharedRunsDir();
+  const auto inside = Inside(runs / key.job_id, path);
+  if (!inside.ok()) return;
+  spdlog::info("job {}: {} goes, newer checkpoints wait for the coordinator", key.job_id, path);
+  if (const Status gone = Discard(runs, *inside); !gone.ok()) spdlog::warn("{}", std::string(Message(gone)));
+}
+
+void Agent::PruneCheckpoints(const wpb::StartRanks& start) {
+  if (!start.prunes()) return;
+  const fs::path runs = config_.SharedRunsDir(), run_dir = runs / start.job_id();
+  std::set<std::string> kept(start.committed_checkpoints().begin(), start.committed_checkpoints().end());
+  kept.insert(start.resume_path());
+  const std::string own = StrCat("e", start.epoch(), "-");
+  std::vector<fs::path> left;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(run_dir / "checkpoints", none)) {
+    const std::string name = entry.path().filename().string();
+    const bool unfinished = name.starts_with('.');
+    if (name.substr(unfinished ? 1 : 0).starts_with(own) || kept.contains(StrCat("checkpoints/", name))) continue;
+    left.push_back(entry.path());
+  }
+  for (const fs::path& path : left) {
+    if (const Status gone = Discard(runs, path); !gone.ok()) spdlog::warn("{}", std::string(Message(gone)));
+  }
+}
+
+void Agent::LookAtCache() {
+  const absl::Duration now = clock_.BootTime();
+  if (cache_looked_ != absl::ZeroDuration() && now - cache_looked_ < kCacheLook) return;
+  cache_looked_ = now;
+  const Status queued = files_.Run([this, folder = config_.CacheDir() / "data"](const std::stop_token&) {
+    const int64_t bytes = BytesOf(ListCache(folder));
+    boost::asio::post(context_, [this, bytes] { cache_full_ = bytes > config_.cache_max; });
+  });
+  if (!queued.ok()) spdlog::warn("{}", std::string(Message(queued)));
+}
+
+void Agent::TrimCache(const wpb::RenewLeaseResponse& response) {
+  cache_full_ = false;
+  // What is prepared just now is named by nobody yet.
+  const bool prepares = std::any_of(runs_.begin(), runs_.end(),
+                                    [](const auto& item) { return item.second->kind() == wpb::PREPARE; });
+  if (prepares) return;
+  std::set<std::string> live(response.live_caches().begin(), response.live_caches().end());
+  const Status queued = files_.Run([live = std::move(live), folder = config_.CacheDir() / "data",
+                                    max = config_.cache_max](const std::stop_token&) {
+    const auto recent = fs::file_time_type::clock::now() - kCacheRecent;
+    for (const fs::path& path : ToEvict(ListCache(folder), max, live, recent)) {
+      std::error_code failed;
+      fs::remove(path, failed);
+      spdlog::info("prepared data {} goes: the cache is larger than cache_max", path.filename().string());
+    }
+  });
+  if (!queued.ok()) spdlog::warn("{}", std::string(Message(queued)));
 }
 
 Status Agent::RemoveLater(const fs::path& path) {

@@ -23,14 +23,19 @@ struct Config {
   std::string data;  // Default $XDG_DATA_HOME/ft-worker or ~/.local/share/ft-worker.
   std::string node_id;                     // Default the host name.
   int64_t cores = 0;                       // Offered to ranks; 0 = all this process may use.
+  int64_t prepare_slots = 0;               // Jobs prepared at a time; 0 = half the cores, at least 1.
   std::string rank_binary;                 // Default ft-rank beside this program.
   std::string metrics = "127.0.0.1:9465";  // Prometheus; 0 = off.
+  std::string probes = "0";                          // /livez and /readyz; 0 = off.
   std::string nvml = "libnvidia-ml.so.1";  // Opened at run time; without it the node offers CPU cores only.
   absl::Duration poll = absl::Milliseconds(100);     // How often ranks' files are looked at.
   absl::Duration hang_timeout = absl::Seconds(120);  // Least time without progress after which a rank hangs.
   absl::Duration start_timeout = absl::Minutes(30);  // The same, while it loads or prepares.
   absl::Duration agent_backoff =
       absl::Seconds(10);  // Longest wait before an agent that keeps dying starts again.
+  // How long a worker that is asked to stop may take to checkpoint its ranks and deliver what they wrote.
+  absl::Duration stop_grace = absl::Minutes(15);
+  int64_t cache_max = int64_t{64} << 30;  // Bytes of prepared data kept; the least recently used goes first.
   int64_t log_bytes = int64_t{64} << 20;  // Kept of each of a rank's output files.
   std::map<std::string, std::string> labels;
   std::string log_format = "text";

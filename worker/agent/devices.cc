@@ -132,8 +132,10 @@ std::string CpuModel() {
   return text.substr(colon + 2, text.find('\n', colon) - colon - 2);
 }
 
-// The widest vector level, by the names that people know.
+// What a CPU's arithmetic depends on (worker/rank/settings.h): the widest vector level, by the names that people know, and
+// whether it multiplies bf16.
 std::string CpuArch() {
+  if (__builtin_cpu_supports("avx512bf16")) return "avx512+bf16";
   if (__builtin_cpu_supports("avx512f")) return "avx512";
   if (__builtin_cpu_supports("avx2")) return "avx2";
   return "sse";

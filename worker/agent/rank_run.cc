@@ -23,6 +23,7 @@ absl::Time SteadyNow() { return absl::UnixEpoch() + SystemClock().BootTime(); }
 constexpr size_t kLogPiece = 256 << 10;
 constexpr uint64_t kBatchBytes = 4 << 20;
 constexpr absl::Duration kMaxBackoff = absl::Seconds(2);
+constexpr size_t kUncommittedKept = 2;
 constexpr absl::Duration kSavePause = absl::Seconds(1);
 
 int64_t SizeOf(const std::filesystem::path& path) {
@@ -108,6 +109,9 @@ void RankRun::OnExited(int wait_status, const std::string& end_reason) {
     Blame(finetune::v1::CONTROL_PLANE, StrCat("rank ", key_.rank, " was killed: ", end_reason));
   } else if (stop_applied_ && !stop_->checkpoint) {
     Blame(finetune::v1::CONTROL_PLANE, StrCat("rank ", key_.rank, " was stopped as asked"));
+  } else if (stop_applied_ && WIFSIGNALED(wait_status) && SteadyNow() >= stop_->kill_at) {
+    Blame(finetune::v1::CONTROL_PLANE,
+          StrCat("rank ", key_.rank, " was killed: it did not come to a checkpoint in the time to stop"));
   } else if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL && OomKills() > oom_kills_) {
     Blame(finetune::v1::HOST_OOM,
           StrCat("rank ", key_.rank, " was killed because the machine ran out of memory"));
@@ -135,9 +139,13 @@ void RankRun::Follow() {
       if (!record.ParseFromString(frame)) continue;  // ShipRecords says so.
       watchdog_.OnRecord(record, now);
       has_result_ = has_result_ || record.has_result();
+      // What was committed before this agent started is not followed again: its records lie before the shipped offset.
+      if (record.has_checkpoint() && record.sequence() > record_sequence_)
+        written_.push_back(record.checkpoint().path());
     }
     frames = follower_.Next();
   }
+  DropUncommitted();
   if (exited() || pid_ == 0) return;
   // A process that is killed for its memory may take a while to die.
   if (now - oom_looked_ > absl::Seconds(5)) {
@@ -358,8 +366,23 @@ void RankRun::OnRecordsAcked(const Status& status, uint64_t acked) {
   shipped_changed_ = true;
 }
 
+void RankRun::DropUncommitted() {
+  while (written_.size() > kUncommittedKept) {
+    host_.drop_checkpoint(key_, written_.front());
+    written_.erase(written_.begin());
+  }
+}
+
 bool RankRun::CommitNextCheckpoint() {
+  std::error_code error;
+  // One that was dropped, by this agent or by the one before it, is not there any more.
+  while (!checkpoints_.empty() &&
+         !std::filesystem::exists(host_.checkpoint_folder(key_) / checkpoints_.front().path(), error)) {
+    checkpoints_.erase(checkpoints_.begin());
+    shipped_changed_ = true;
+  }
   if (checkpoints_.empty()) return false;
+  std::erase(written_, checkpoints_.front().path());
   wpb::CommitCheckpointRequest request;
   request.set_session_id(host_.session());
   *request.mutable_ref() = Ref();
@@ -427,9 +450,15 @@ bool RankRun::ShipAdapter() {
   const std::filesystem::path name = adapter_files_[adapter_files_done_];
   in_flight_ = true;
   PushArtifact(*host_.client, *host_.files,
-               {host_.session(), Ref(), name.generic_string(), run_dir_ / adapter_path_ / name},
+               {host_.session(), Ref(), name.generic_string(), run_dir_ / adapter_path_ / name, adapter_digest_,
+                [self = shared_from_this()](const std::string& digest) { self->adapter_digest_ = digest; }},
                [self = shared_from_this()](const Status& status) {
-                 if (self->Settled(status)) ++self->adapter_files_done_;
+                 if (self->Settled(status)) {
+                   ++self->adapter_files_done_;
+                   self->adapter_digest_.clear();
+                 } else if (absl::IsDataLoss(status)) {
+                   self->adapter_digest_.clear();  // The file was changed since.
+                 }
                  self->Tick();
                });
   return true;

@@ -34,6 +34,8 @@ struct RunHost {
   std::function<void(const RankKey&, int signal)> signal;  // To the rank's process group.
   std::function<void(const RankKey&)> finished;            // Everything is delivered, or is wanted by no one.
   std::function<void(const RankKey&, const wpb::RankRecord&)> observe;  // For metrics.
+  std::function<std::filesystem::path(const RankKey&)> checkpoint_folder;  // What checkpoints' paths are relative to.
+  std::function<void(const RankKey&, const std::string& path)> drop_checkpoint;
   HangLimits hang_limits;
   int64_t log_bytes = 0;  // Kept of each of a rank's output files.
 };
@@ -90,6 +92,8 @@ class RankRun : public std::enable_shared_from_this<RankRun> {
   bool ShipRecords();
   void OnRecordsAcked(const Status& status, uint64_t acked);
   bool CommitNextCheckpoint();
+  // While the coordinator is away checkpoints go on: the newest two that it has not heard of are kept.
+  void DropUncommitted();
   bool ShipLog(LogTail& tail);
   bool ShipAdapter();
   Status ListAdapter();
@@ -138,7 +142,9 @@ class RankRun : public std::enable_shared_from_this<RankRun> {
   LogTail stdout_, stderr_;
   std::string adapter_path_;  // Of a SUCCEEDED result, relative to the run folder.
   size_t adapter_files_done_ = 0;
+  std::string adapter_digest_;  // Of the file that is being sent; empty = not made yet.
   std::vector<wpb::CheckpointRecord> checkpoints_;  // Acknowledged as records, not yet committed.
+  std::vector<std::string> written_;                // Folders of checkpoints whose commit was never asked for, oldest first.
 
   // The batch in flight.
   uint64_t batch_offset_ = 0;

@@ -12,8 +12,14 @@ constexpr size_t kSteps = 31;
 }  // namespace
 
 void Watchdog::OnRecord(const finetune::worker::v1::RankRecord& record, absl::Duration now) {
-  progress_ = now;
-  if (record.has_beat()) phase_ = record.beat().phase();
+  // A disk that takes nothing any more is no progress, however often the rank says that it writes.
+  const bool stuck = record.has_beat() && record.beat().bytes() > 0 && record.beat().bytes() == bytes_ &&
+                     record.beat().phase() == phase_;
+  if (!stuck) progress_ = now;
+  if (record.has_beat()) {
+    phase_ = record.beat().phase();
+    bytes_ = record.beat().bytes();
+  }
   if (record.has_result()) done_ = true;
   if (!record.has_step()) return;
   phase_ = "train";
@@ -34,7 +40,7 @@ std::optional<std::string> Watchdog::Look(absl::Duration now) {
 absl::Duration Watchdog::Limit() const {
   if (phase_.empty() || phase_ == "load" || phase_ == "prepare")
     return std::max(limits_.start, limits_.least);
-  if (phase_ == "checkpoint") return 5 * limits_.least;
+  if (phase_ == "checkpoint" || phase_ == "write") return 5 * limits_.least;
   if (step_seconds_.empty()) return limits_.least;
   std::vector<double> sorted = step_seconds_;
   const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2);

@@ -3,7 +3,7 @@
 //
 // A rank that trains, evaluates or generates beats several times a step: it hangs after max(least, 5 x the
 // median of its newest steps) without a beat. Loading and preparing beat rarely and have `start`; a
-// checkpoint five times `least`.
+// checkpoint and the writing of a result five times `least`, in which bytes must have been written.
 #pragma once
 
 #include <optional>
@@ -36,6 +36,7 @@ class Watchdog {
   absl::Duration progress_;  // When it last beat, as far as it was looked at.
   absl::Duration looked_;
   std::string phase_;  // Empty before the first beat.
+  int64_t bytes_ = 0;  // Written in this phase, as the newest beat says.
   std::vector<double> step_seconds_;
   size_t next_ = 0;    // Of step_seconds_, which is a ring.
   bool done_ = false;  // It has told its result.

@@ -179,12 +179,13 @@ Status Supervisor::Run() {
     ::poll(fds, static_cast<nfds_t>(count), WaitMs());
     signalfd_siginfo info{};
     while (::read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
-      stopping_ = stopping_ || info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT;
+      if (info.ssi_signo != SIGCHLD) OnStopSignal();
     }
     Reap();
     table_.SaveAgain();
     if (agent_.valid()) ReadAgent();
     EnforceLease();
+    if (drain_until_ms_ != 0 && NowMs() >= drain_until_ms_) stopping_ = true;
     if (agent_restart_ms_ != 0 && NowMs() >= agent_restart_ms_ && !stopping_) StartAgent();
   }
   StopAll();
@@ -195,8 +196,18 @@ int Supervisor::WaitMs() const {
   const int64_t now = NowMs();
   int64_t until = now + 1000;
   if (agent_restart_ms_ != 0) until = std::min(until, agent_restart_ms_);
+  if (drain_until_ms_ != 0) until = std::min(until, drain_until_ms_);
   if (lease_until_ms_ > now) until = std::min(until, lease_until_ms_);
   return static_cast<int>(std::max<int64_t>(until - now, 0));
+}
+
+void Supervisor::OnStopSignal() {
+  if (drain_until_ms_ != 0 || table_.ranks().empty()) {
+    stopping_ = true;
+    return;
+  }
+  drain_until_ms_ = NowMs() + options_.stop_grace_ms;
+  Send({{"op", "drain"}, {"grace_ms", options_.stop_grace_ms}});
 }
 
 void Supervisor::EnforceLease() {
@@ -242,6 +253,7 @@ void Supervisor::Introduce() {
     Send(body, rank.control.get());
   }
   Send({{"op", "ready"}});
+  if (drain_until_ms_ != 0) Send({{"op", "drain"}, {"grace_ms", std::max<int64_t>(drain_until_ms_ - NowMs(), 0)}});
 }
 
 void Supervisor::OnAgentGone() {
@@ -317,6 +329,8 @@ void Supervisor::Handle(const nlohmann::json& request) {
     if (rank != nullptr && !rank->wait_status) ::kill(-rank->pid, request.value("signal", SIGTERM));
   } else if (op == "lease") {
     lease_until_ms_ = request.value("until_ms", int64_t{0});
+  } else if (op == "drained") {
+    stopping_ = stopping_ || drain_until_ms_ != 0;
   } else if (op == "forget") {
     const Status forgotten = table_.Forget(key);
     if (!forgotten.ok()) std::fprintf(stderr, "ft-worker: %s\n", std::string(ft::Message(forgotten)).c_str());

@@ -35,6 +35,7 @@ void ReadAttemptEvent(const Evidence& evidence, const pb::Event& event, Timeline
     found->second.ended_revision = event.revision();
   }
   if (event.type() == "ATTEMPT_DEAD" && found != lives.end()) found->second.dead = Nanos(event.time());
+  if (event.type() == "ATTEMPT_PREEMPTED" && found != lives.end()) found->second.asked_to_end = true;
   const bool asked =
       event.type() == "JOB_DELETED" || event.to_state() == "PAUSING" || event.to_state() == "CANCELLING";
   if (!asked) return;
@@ -42,6 +43,7 @@ void ReadAttemptEvent(const Evidence& evidence, const pb::Event& event, Timeline
 }
 
 void ReadNodeEvent(const pb::Event& event, Timeline& out) {
+  if (event.to_state() == "LOST") return;  // The silence goes on.
   const std::string node = event.subject().substr(sizeof(kNodes) - 1);
   const int64_t time = Nanos(event.time());
   for (std::vector<Span>* spans : {&out.silent[node], &out.ready[node]}) {

@@ -1,13 +1,14 @@
 // A rank without a model: deterministic steps of a millisecond, real records, checkpoints and an adapter.
 // Labels of the job file steer it: fake_steps, fake_step_ms, fake_crash_at (in epochs up to
 // fake_crash_epochs, by rank fake_crash_rank or all), fake_fail_at with fake_fail_class (in epochs up to
-// fake_fail_epochs), fake_hang_at (in epochs up to fake_hang_epochs), fake_ignore_term, fake_result_lost
-// (rank 1 dies a while after the last step), fake_flood (bytes a step on stdout), fake_die_in_checkpoint
-// (writing | written | recorded, in epochs up to fake_crash_epochs).
+// fake_fail_epochs), fake_hang_at (in epochs up to fake_hang_epochs, by rank fake_hang_rank or all),
+// fake_deadlock_at (in epochs up to fake_deadlock_epochs: every rank waits for an exchange that nobody ends),
+// fake_ignore_term, fake_result_lost (rank 1 dies a while after the last step), fake_flood (bytes a step on stdout),
+// fake_die_in_checkpoint (writing | written | recorded, in epochs up to fake_crash_epochs), fake_prepare_ms.
 //
 // Ranks of a gang step together: each waits at every step until all have done it, as a collective would make
-// them. They meet in a folder below the run folder, and a rank of another node waits first for the address of
-// rank 0.
+// them, and beats meanwhile as a rank in a collective does. They meet in a folder below the run folder, and a rank of another
+// node waits first for the address of rank 0.
 //
 // With FT_FAKE_HISTORY set, starts and steps are appended to that file, one line of JSON each
 // (tests/control/history.h).
@@ -33,6 +34,8 @@ namespace {
 
 namespace fs = std::filesystem;
 using ft::records::RecordWriter;
+
+constexpr int64_t kWaitBeat = 20'000'000;  // Nanoseconds.
 
 int64_t NowNanos() {
   timespec now{};
@@ -87,6 +90,7 @@ void Die(const Run& run, int64_t step) {
 }
 
 int Prepare(const Run& run, RecordWriter& records) {
+  ::usleep(static_cast<useconds_t>(run.Label("fake_prepare_ms", 0) * 1000));
   const fs::path cache = fs::path(run.Text("cache_dir")) / "data" / (run.Text("job_id") + ".ftt");
   Must(ft::MakeDirectories(cache.parent_path()));
   Must(ft::WriteFileDurably(cache, "tokens"));
@@ -190,11 +194,18 @@ fs::path Meeting(const Run& run, int64_t rank) {
          ("rank" + std::to_string(rank));
 }
 
+void WaitBeat(RecordWriter& records, int64_t step, int64_t peer) {
+  ft::records::Beat beat{step, "wait"};
+  beat.wait = {"all_reduce", step, static_cast<int32_t>(peer)};
+  Must(records.Write(beat));
+}
+
 // Waits until every rank has done `step`, or the word "stop" is heard, or a peer stays away: false.
-bool MeetAt(Run& run, int64_t step) {
+bool MeetAt(Run& run, RecordWriter& records, int64_t step) {
   if (run.world() == 1) return true;
   Must(ft::WriteFileDurably(Meeting(run, run.rank), std::to_string(step)));
   const int64_t deadline = NowNanos() + run.Label("fake_peer_ms", 60'000) * 1'000'000;
+  int64_t beat_at = NowNanos() + kWaitBeat;
   for (int64_t peer = 0; peer < run.world();) {
     auto text = ft::ReadFile(Meeting(run, peer), 64);
     if (text.ok() && std::atoll(text->c_str()) >= step) {
@@ -203,9 +214,22 @@ bool MeetAt(Run& run, int64_t step) {
     }
     if (NowNanos() > deadline) return false;
     if (Heard(run, "stop")) return true;
+    if (NowNanos() >= beat_at) {
+      WaitBeat(records, step, peer);
+      beat_at = NowNanos() + kWaitBeat;
+    }
     ::usleep(500);
   }
   return true;
+}
+
+// As ranks do that wait for each other, and for ever.
+void Deadlock(const Run& run, RecordWriter& records, int64_t step) {
+  Tell(run, "rank_end", step);
+  while (true) {
+    WaitBeat(records, step, (run.rank + 1) % run.world());
+    ::usleep(kWaitBeat / 1000);
+  }
 }
 
 // Rank 0 of a gang over several nodes tells where it listens; the others wait for it.
@@ -234,7 +258,10 @@ int Train(Run& run, RecordWriter& records) {
   for (int64_t step = plan.first_step; step <= steps; ++step) {
     ::usleep(static_cast<useconds_t>(run.Label("fake_step_ms", 1) * 1000));
     if (crashes && step == run.Label("fake_crash_at", 0)) Die(run, step);
-    if (step == run.Label("fake_hang_at", 0) && run.InEpochsOf("fake_hang_epochs", 1000)) {
+    if (step == run.Label("fake_deadlock_at", 0) && run.InEpochsOf("fake_deadlock_epochs", 1000))
+      Deadlock(run, records, step);
+    const bool hangs = run.Label("fake_hang_rank", run.rank) == run.rank;
+    if (hangs && step == run.Label("fake_hang_at", 0) && run.InEpochsOf("fake_hang_epochs", 1000)) {
       Tell(run, "rank_end", step);
       ::pause();
     }
@@ -243,7 +270,7 @@ int Train(Run& run, RecordWriter& records) {
       return End(records, Failed(run.LabelText("fake_fail_class"),
                                  "the fake rank fails at step " + std::to_string(step)));
     }
-    if (!MeetAt(run, step)) return End(records, Failed("NETWORK", "a peer stays away"));
+    if (!MeetAt(run, records, step)) return End(records, Failed("NETWORK", "a peer stays away"));
     WriteStep(run, records, step);
     const bool stop = Heard(run, "stop");
     if (run.rank == 0 && (stop || step % every == 0 || Heard(run, "checkpoint")))
