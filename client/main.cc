@@ -1,8 +1,11 @@
 // ftctl: reads the environment and the arguments, runs one verb, turns its outcome into an exit status.
+#include <pwd.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -10,11 +13,14 @@
 #include "client/commands/output.h"
 #include "client/commands/parser.h"
 #include "client/commands/session.h"
+#include "client/render/width.h"
 
 namespace ft::client {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr rlim_t kWantedFiles = 1024;
 
 std::string_view Variable(const char* name) {
   const char* value = std::getenv(name);
@@ -29,8 +35,21 @@ int TerminalColumns() {
 fs::path UserDataDir() {
   const std::string_view given = Variable("XDG_DATA_HOME");
   if (!given.empty()) return fs::path(given) / "finetuned";
-  const std::string_view home = Variable("HOME");
-  return fs::path(home.empty() ? "/tmp" : home) / ".local" / "share" / "finetuned";
+  std::string home(Variable("HOME"));
+  if (home.empty()) {
+    const passwd* user = ::getpwuid(::getuid());
+    if (user != nullptr && user->pw_dir != nullptr) home = user->pw_dir;
+  }
+  // No place that others share or can guess: a folder below /tmp would be both.
+  return home.empty() ? fs::path() : fs::path(home) / ".local" / "share" / "finetuned";
+}
+
+// Daemons, which inherit the limit, hold some hundred files at times.
+void RaiseFileLimit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= kWantedFiles) return;
+  limit.rlim_cur = std::min(limit.rlim_max, kWantedFiles);
+  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 fs::path ProgramDir() {
@@ -44,7 +63,7 @@ void ReadEnvironment(Session& session) {
                                   .type = Variable("LC_CTYPE"),
                                   .messages = Variable("LC_MESSAGES"),
                                   .lang = Variable("LANG")},
-                                 ::isatty(STDOUT_FILENO) == 1, TerminalColumns());
+                                 ::isatty(STDOUT_FILENO) == 1 && CanRedraw(Variable("TERM")), TerminalColumns());
   session.server = std::string(Variable("FTCTL_SERVER"));
   session.security = {std::string(Variable("FTCTL_CA")), std::string(Variable("FTCTL_TOKEN_FILE"))};
   session.data_dir = UserDataDir();
@@ -59,7 +78,12 @@ int ExitStatusOf(const Status& status) {
 
 int Main(int argc, char** argv) {
   Session session;
+  RaiseFileLimit();
   ReadEnvironment(session);
+  if (session.data_dir.empty()) {
+    Remark("ftctl: this user has no home folder: set HOME, or XDG_DATA_HOME to a folder for jobs and results");
+    return kExitUsage;
+  }
   CLI::App root;
   DeclareVerbs(root, session);
   if (argc == 1) {
@@ -71,13 +95,16 @@ int Main(int argc, char** argv) {
   } catch (const CLI::CallForHelp&) {
     Print(root.help());
     return kExitOk;
+  } catch (const CLI::CallForVersion& version) {
+    PrintLine(version.what());
+    return kExitOk;
   } catch (const CLI::ParseError& error) {
-    Remark(StrCat("ftctl: ", UsageMessage(root, error.what())));
+    Remark(StrCat("ftctl: ", PrintableLines(UsageMessage(root, error.what()))));
     return kExitUsage;
   }
   const StatusOr<int> outcome = session.action();
   if (outcome.ok()) return *outcome;
-  Remark(StrCat("ftctl: ", outcome.status().message()));
+  Remark(StrCat("ftctl: ", PrintableLines(Message(outcome.status()))));
   return ExitStatusOf(outcome.status());
 }
 

@@ -1,12 +1,16 @@
 #include "client/commands/follow.h"
 
+#include <chrono>
+#include <optional>
 #include <vector>
 
 #include "client/commands/interrupts.h"
 #include "client/commands/job_watch.h"
 #include "client/commands/metrics_tail.h"
 #include "client/commands/output.h"
+#include "client/commands/private_daemons.h"
 #include "client/commands/training_view.h"
+#include "client/render/quote.h"
 #include "client/render/table.h"
 #include "client/render/units.h"
 #include "client/render/width.h"
@@ -16,6 +20,12 @@ namespace {
 
 constexpr std::chrono::milliseconds kTick{200};
 constexpr std::chrono::seconds kLastPointsTimeout{2};
+// So long a private coordinator may be away, when it is started anew.
+constexpr std::chrono::seconds kAwayTimeout{5};
+// A job of which nothing is heard for so long is asked after: what keeps it may be in no event.
+constexpr std::chrono::seconds kQuiet{5};
+
+using Clock = std::chrono::steady_clock;
 
 bool IsOver(v1::JobState state) { return HasEnded(state) || state == v1::PAUSED; }
 
@@ -28,6 +38,8 @@ class Follower {
         view_(session),
         watch_(connection, job.name()),
         metrics_(connection, job.name()),
+        private_(session.data_dir),
+        is_private_(session.server.empty() && RunningPid(private_.coordinator) != 0),
         followed_{.job = job} {}
 
   StatusOr<Followed> Run() {
@@ -36,13 +48,20 @@ class Follower {
       const JobWatch::Update update = watch_.Next(kTick);
       if (!update.refused.ok()) return update.refused;
       TellContact(update.contact);
+      if (HasStopped(update.contact)) {
+        followed_.stopped = true;
+        break;
+      }
       followed_.deleted = update.deleted;
       if (update.job.has_value()) {
         followed_.job = *update.job;
+        heard_at_ = Clock::now();
         Freshen();
         Show();
       }
       TakeMetrics();
+      if (Clock::now() - heard_at_ >= kQuiet) AskAfter();
+      if (followed_.interrupted && followed_.disk_full) break;
       if (interrupts_.count() > handled_interrupts_ && LeavesOnInterrupt()) break;
     }
     // The last samples and evaluations arrive with the end.
@@ -62,12 +81,34 @@ class Follower {
     if (shown_report_ || session_.json() || followed_.job.prepared().samples() == 0) return;
     shown_report_ = true;
     const v1::PreparedData& data = followed_.job.prepared();
-    view_.Say(session_.Say(Text::kDataReport, FormatCount(data.samples()), FormatCount(data.tokens()),
-                           FormatCount(data.supervised_tokens())));
+    view_.Say(DataReport(session_, data));
     // Watches leave the report out; without an answer it is left out here too.
     const StatusOr<v1::Job> full = session_.GetJob(followed_.job.name());
     if (!full.ok()) return;
     for (const std::string& line : full->prepared().report()) view_.Say("  " + PrintableLines(line));
+  }
+
+  // Whether the daemons that the job ran on are gone for good, and with them whatever could bring it on.
+  bool HasStopped(const Status& contact) {
+    const bool away = !contact.ok() && is_private_ && RunningPid(private_.coordinator) == 0;
+    if (!away) {
+      away_since_.reset();
+      return false;
+    }
+    if (!away_since_.has_value()) away_since_ = Clock::now();
+    return Clock::now() - *away_since_ >= kAwayTimeout;
+  }
+
+  // What the coordinator says of a job when it is asked, such as that the disk is full, is said here too.
+  void AskAfter() {
+    heard_at_ = Clock::now();
+    if (!in_contact_) return;
+    const StatusOr<v1::Job> now = session_.GetJob(followed_.job.name());
+    if (!now.ok()) return;
+    followed_.disk_full = now->state_message().find("disk is full") != std::string::npos;
+    if (now->state_message() == followed_.job.state_message()) return;
+    followed_.job.set_state_message(now->state_message());
+    Show();
   }
 
   void TellContact(const Status& contact) {
@@ -79,7 +120,9 @@ class Follower {
 
   void TakeMetrics() {
     const std::vector<v1::MetricPoint> points = metrics_.Take();
-    if (points.empty() || session_.json()) return;
+    if (points.empty()) return;
+    heard_at_ = Clock::now();
+    if (session_.json()) return;
     view_.Add(points);
     Freshen();
     view_.Show(followed_.job);
@@ -97,7 +140,7 @@ class Follower {
   bool LeavesOnInterrupt() {
     handled_interrupts_ = interrupts_.count();
     followed_.interrupted = true;
-    if (!options_.pause_on_interrupt || handled_interrupts_ > 1) return true;
+    if (!options_.pause_on_interrupt || handled_interrupts_ > 1 || followed_.disk_full) return true;
     view_.Close();
     Remark(session_.Say(Text::kPausing, CallName(followed_.job)));
     v1::PauseJobRequest request;
@@ -118,7 +161,11 @@ class Follower {
   TrainingView view_;
   JobWatch watch_;
   MetricsTail metrics_;
+  const PrivateLayout private_;
+  const bool is_private_;
   Followed followed_;
+  Clock::time_point heard_at_ = Clock::now();
+  std::optional<Clock::time_point> away_since_;
   int handled_interrupts_ = 0;
   bool in_contact_ = true;
   bool shown_report_ = false;
@@ -138,12 +185,15 @@ StatusOr<Followed> Follow(Session& session, const v1::Job& job, const FollowOpti
 
 int Conclude(const Session& session, const Followed& followed) {
   const v1::Job& job = followed.job;
-  const std::string name = CallName(job);
+  const std::string name = CallName(job), quoted = ShellQuoted(name);
   std::string line;
   int exit_status = kExitOk;
   if (followed.deleted) {
     line = session.Say(Text::kDeleted, name);
     exit_status = kExitFailed;
+  } else if (followed.stopped) {
+    line = session.Say(Text::kDaemonsGone, quoted);
+    exit_status = kExitUnavailable;
   } else if (job.state() == v1::SUCCEEDED) {
     line = session.Say(Text::kSucceeded, name, job.progress().step(), FormatLoss(job.progress().loss()),
                        FormatDuration(RunSeconds(job)));
@@ -155,9 +205,9 @@ int Conclude(const Session& session, const Followed& followed) {
     line = session.Say(Text::kCancelled, name);
     exit_status = kExitFailed;
   } else if (job.state() == v1::PAUSED) {
-    line = session.Say(Text::kPaused, name, job.progress().checkpoint_step());
+    line = session.Say(Text::kPaused, quoted, job.progress().checkpoint_step());
   } else {
-    line = session.Say(Text::kWatchLeft, name);
+    line = session.Say(Text::kWatchLeft, quoted);
   }
   Remark(Wrap(line, session.terminal.columns, 2));
   return exit_status;

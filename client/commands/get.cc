@@ -1,6 +1,7 @@
 // ftctl get: one job in full.
 #include "client/commands/commands.h"
 #include "client/commands/output.h"
+#include "client/commands/run_folder.h"
 #include "client/commands/verb.h"
 #include "client/render/table.h"
 #include "client/render/units.h"
@@ -34,12 +35,37 @@ std::string FailureText(const v1::Job& job) {
 
 std::string DataText(const Session& session, const v1::Job& job) {
   if (!job.has_prepared() || job.prepared().samples() == 0) return std::string();
-  return session.Say(Text::kDataReport, FormatCount(job.prepared().samples()), FormatCount(job.prepared().tokens()),
-                     FormatCount(job.prepared().supervised_tokens()));
+  return DataReport(session, job.prepared());
+}
+
+// What the files of this user's own job show while no coordinator runs; `why` where there are none.
+StatusOr<int> GetFiles(const GetOptions& options, Session& session, const Status& why) {
+  const bool may_look = absl::IsUnavailable(why) && session.server.empty() && !session.json() && !options.config &&
+                        !options.resolved && options.job.find('/') == std::string::npos;
+  if (!may_look) return why;
+  const StatusOr<RunFolder> run = FindRunByName(PrivateRuns(session), options.job);
+  if (!run.ok()) return Status(why.code(), StrCat(run.status().message(), ", and ", why.message()));
+  Remark(session.Say(Text::kFromFiles, PrivateRuns(session).string()));
+  Print(RenderFields({{"Name", run->name},
+                      {"Id", run->run_dir.filename().string()},
+                      {"Model", run->model},
+                      {"Run folder", run->run_dir.string()},
+                      {"Result", run->adapter.empty() ? "none" : run->adapter.string()}}));
+  return kExitOk;
+}
+
+// A run that failed does not hide that an earlier one of the name has a result.
+void TellEarlierResult(Session& session, const v1::Job& job) {
+  if (job.state() != v1::FAILED && job.state() != v1::CANCELLED) return;
+  if (job.display_name().empty()) return;
+  const StatusOr<v1::Job> earlier = session.NewestSucceeded(job.display_name());
+  if (earlier.ok()) Remark(session.Say(Text::kEarlierResult, CallName(job), JobId(*earlier)));
 }
 
 StatusOr<int> Get(const GetOptions& options, Session& session) {
-  ASSIGN_OR_RETURN(const v1::Job job, session.GetJob(options.job));
+  const StatusOr<v1::Job> found = session.GetJob(options.job);
+  if (!found.ok()) return GetFiles(options, session, found.status());
+  const v1::Job& job = *found;
   if (options.config || options.resolved) {
     PrintLine(options.config ? job.config_yaml() : job.resolved_config_json());
     return kExitOk;
@@ -68,6 +94,7 @@ StatusOr<int> Get(const GetOptions& options, Session& session) {
   const std::string data = DataText(session, job);
   if (!data.empty()) PrintLine(data);
   for (const std::string& line : job.prepared().report()) PrintLine(StrCat("  ", line));
+  TellEarlierResult(session, job);
   return kExitOk;
 }
 

@@ -88,5 +88,37 @@ TEST(SessionTest, UnreachableCoordinatorIsOneSentenceWithTheSocketAndTheWayOut) 
   EXPECT_NE(Message(status).find("ftctl up"), std::string_view::npos) << status;
 }
 
+// 190
+TEST(CasesDaemonUse, TheLastRunStopsWhatARunStarted) {
+  const ft::testing::TempDir dir;
+  Session session;
+  session.data_dir = dir / "data";
+  auto first = DaemonUse::Begin(session);
+  ASSERT_TRUE(first.ok()) << first.status();
+  ASSERT_TRUE(first->Started(session, {.coordinator = true}).ok());
+  auto second = DaemonUse::Begin(session);
+  ASSERT_TRUE(second.ok());
+  ASSERT_TRUE(second->Started(session, {}).ok());
+  EXPECT_EQ(first->End(session), DaemonUse::Ending::kInUse);
+  EXPECT_EQ(second->End(session), DaemonUse::Ending::kLast);
+}
+
+TEST(CasesDaemonUse, WhatUpStartedStays) {
+  const ft::testing::TempDir dir;
+  Session session;
+  session.data_dir = dir / "data";
+  auto use = DaemonUse::Begin(session);
+  ASSERT_TRUE(use.ok());
+  ASSERT_TRUE(use->Started(session, {.coordinator = true}).ok());
+  KeepPrivateDaemons(session);
+  EXPECT_EQ(use->End(session), DaemonUse::Ending::kKept);
+}
+
+TEST(CasesSession, AFolderTooDeepForASocketNamesTheVariable) {
+  Session session;
+  session.data_dir = "/" + std::string(150, 'x');
+  EXPECT_NE(Message(session.ServerAddress().status()).find("set XDG_DATA_HOME to a shorter folder"), std::string_view::npos);
+}
+
 }  // namespace
 }  // namespace ft::client

@@ -1,8 +1,11 @@
 // ftctl list: all jobs, newest first.
 #include <algorithm>
+#include <limits>
+#include <vector>
 
 #include "client/commands/commands.h"
 #include "client/commands/output.h"
+#include "client/commands/run_folder.h"
 #include "client/commands/verb.h"
 #include "client/render/table.h"
 #include "client/render/units.h"
@@ -35,8 +38,30 @@ StatusOr<v1::ListJobsResponse> FetchJobs(const ListOptions& options, Session& se
   return all;
 }
 
+// Where no terminal is, nothing need be cut to fit one.
+Terminal Unlimited(Terminal terminal) {
+  if (!terminal.interactive) terminal.columns = std::numeric_limits<int>::max();
+  return terminal;
+}
+
+// What the files of this user's own jobs show while no coordinator runs; `why` where there are none.
+StatusOr<int> ListFiles(const ListOptions& options, Session& session, const Status& why) {
+  const std::vector<RunFolder> runs = session.server.empty() && !session.json() ? AllRuns(session) : std::vector<RunFolder>();
+  if (!absl::IsUnavailable(why) || runs.empty()) return why;
+  Remark(session.Say(Text::kFromFiles, PrivateRuns(session).string()));
+  Table table({{.title = "NAME", .may_cut = true}, {.title = "ID"}, {.title = "RESULT"}});
+  for (const RunFolder& run : runs) {
+    if (options.limit == table.rows()) break;
+    table.AddRow({run.name, run.run_dir.filename().string(), run.adapter.empty() ? "-" : "yes"});
+  }
+  Print(table.Render(Unlimited(session.terminal)));
+  return kExitOk;
+}
+
 StatusOr<int> List(const ListOptions& options, Session& session) {
-  ASSIGN_OR_RETURN(const v1::ListJobsResponse jobs, FetchJobs(options, session));
+  const StatusOr<v1::ListJobsResponse> fetched = FetchJobs(options, session);
+  if (!fetched.ok()) return ListFiles(options, session, fetched.status());
+  const v1::ListJobsResponse& jobs = *fetched;
   if (session.json()) {
     Print(ToJsonText(jobs));
     return kExitOk;
@@ -46,7 +71,7 @@ StatusOr<int> List(const ListOptions& options, Session& session) {
     return kExitOk;
   }
   Table table({{.title = "NAME", .may_cut = true},
-               {.title = "ID", .may_cut = true, .min_width = 12},
+               {.title = "ID"},  // Never cut: it is there to be copied.
                {.title = "STATE"},
                {.title = "STEP", .align = Align::kRight},
                {.title = "LOSS", .align = Align::kRight},
@@ -59,7 +84,7 @@ StatusOr<int> List(const ListOptions& options, Session& session) {
                   has_steps ? FormatLoss(job.progress().loss()) : "-",
                   is_moving ? FormatDuration(SecondsOf(job.progress().eta())) : "-", AgeOf(job.create_time())});
   }
-  Print(table.Render(session.terminal));
+  Print(table.Render(Unlimited(session.terminal)));
   return kExitOk;
 }
 

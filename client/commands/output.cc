@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "absl/time/clock.h"
+#include "client/commands/session.h"
 #include "client/render/units.h"
 
 namespace ft::client {
@@ -65,6 +66,11 @@ std::string JobId(const v1::Job& job) {
 }
 
 std::string CallName(const v1::Job& job) { return job.display_name().empty() ? JobId(job) : job.display_name(); }
+
+std::string DataReport(const Session& session, const v1::PreparedData& data) {
+  return session.Say(data.samples() == 1 ? Text::kDataReportOne : Text::kDataReport, FormatCount(data.samples()),
+                     FormatCount(data.tokens()), FormatCount(data.supervised_tokens()));
+}
 
 std::string StateName(v1::JobState state) { return v1::JobState_Name(state); }
 

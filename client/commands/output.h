@@ -13,6 +13,8 @@
 
 namespace ft::client {
 
+class Session;
+
 // Flushed at once, so that a reader of a pipe sees lines when they happen.
 void Print(std::string_view text);
 void PrintLine(std::string_view line);
@@ -34,6 +36,8 @@ std::string AgeOf(const google::protobuf::Timestamp& time);
 std::string JobId(const finetune::v1::Job& job);
 // What people call the job: its display name, else its id.
 std::string CallName(const finetune::v1::Job& job);
+// "Data: 40 samples, 1,234 tokens, ..."
+std::string DataReport(const Session& session, const finetune::v1::PreparedData& data);
 std::string StateName(finetune::v1::JobState state);
 // SUCCEEDED, FAILED or CANCELLED.
 bool HasEnded(finetune::v1::JobState state);

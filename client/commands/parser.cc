@@ -3,11 +3,15 @@
 #include <CLI/CLI.hpp>
 
 #include <memory>
+#include <set>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "client/commands/commands.h"
 #include "client/commands/output.h"
 #include "client/commands/verb.h"
+#include "core/recipe/parse.h"
 
 namespace ft::client {
 namespace {
@@ -95,6 +99,7 @@ void DeclareVerbs(CLI::App& root, Session& session) {
   root.add_option("-o,--output", session.output, "table or json")
       ->type_name("FORMAT")
       ->check(CLI::IsMember({"table", "json"}));
+  root.set_version_flag("--version", StrCat("ftctl ", FT_VERSION), "Print the version");
   AddVerbs(root, session);
   CLI::App* help = root.add_subcommand("help", "This list, or one verb's options")->group(kGroupMachine);
   auto verb = std::make_shared<std::string>();
@@ -104,11 +109,53 @@ void DeclareVerbs(CLI::App& root, Session& session) {
   });
 }
 
+namespace {
+
+// Words that other programs have for what a verb does.
+constexpr std::pair<std::string_view, std::string_view> kOtherWords[] = {
+    {"train", "run"},   {"finetune", "run"}, {"fine-tune", "run"}, {"tune", "run"},      {"start", "run"},  {"ls", "list"},
+    {"ps", "list"},     {"jobs", "list"},    {"show", "get"},      {"status", "get"},    {"log", "logs"},   {"stop", "cancel"},
+    {"kill", "cancel"}, {"rm", "delete"},    {"remove", "delete"}, {"talk", "chat"},     {"ask", "chat"},   {"infer", "chat"},
+    {"generate", "chat"}, {"save", "export"}, {"check", "doctor"}, {"validate", "plan"}, {"view", "preview"}};
+
+std::string DidYouMean(const std::string& near) { return near.empty() ? "" : StrCat(", did you mean ", near, "?"); }
+
+std::string NearestVerb(const CLI::App& root, std::string_view word) {
+  for (const auto& [other, verb] : kOtherWords) {
+    if (word == other) return std::string(verb);
+  }
+  std::set<std::string> verbs;
+  for (const CLI::App* verb : root.get_subcommands([](const CLI::App*) { return true; })) verbs.insert(verb->get_name());
+  return recipe::Nearest(word, verbs);
+}
+
+std::string NearestOption(const CLI::App& root, const CLI::App& verb, std::string_view word) {
+  std::set<std::string> options;
+  for (const CLI::App* app : {&root, &verb}) {
+    for (const CLI::Option* option : app->get_options()) {
+      for (const std::string& name : option->get_lnames()) options.insert("--" + name);
+    }
+  }
+  return recipe::Nearest(word, options);
+}
+
+}  // namespace
+
 std::string UsageMessage(const CLI::App& root, const std::string& what) {
   const auto chosen = root.get_subcommands();
-  if (!chosen.empty()) return StrCat(what, "; see ftctl ", chosen.front()->get_name(), " --help");
+  if (!chosen.empty()) {
+    const CLI::App& verb = *chosen.front();
+    for (const std::string& word : verb.remaining()) {
+      const std::string option = word.substr(0, word.find('='));
+      if (!option.starts_with("--") || verb.get_allow_extras()) continue;
+      return StrCat("there is no option ", option, DidYouMean(NearestOption(root, verb, option)), "; see ftctl ",
+                    verb.get_name(), " --help");
+    }
+    return StrCat(what, "; see ftctl ", verb.get_name(), " --help");
+  }
   for (const std::string& word : root.remaining()) {
-    if (!word.starts_with("-")) return StrCat("there is no verb '", word, "'; ftctl --help lists them");
+    if (word.starts_with("-")) continue;
+    return StrCat("there is no verb '", word, "'", DidYouMean(NearestVerb(root, word)), "; ftctl --help lists them");
   }
   return StrCat("which verb? ", root.remaining().empty() ? "" : StrCat(root.remaining().front(), " is no option; "),
                 "ftctl --help lists all");

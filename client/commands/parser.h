@@ -15,7 +15,8 @@ class Session;
 // `session` must outlive the action.
 void DeclareVerbs(CLI::App& root, Session& session);
 
-// One sentence for a command line that could not be parsed; `what` is the parser's own message.
+// One sentence for a command line that could not be parsed, with the verb or option that was perhaps meant; `what` is the
+// parser's own message.
 std::string UsageMessage(const CLI::App& root, const std::string& what);
 
 }  // namespace ft::client

@@ -85,5 +85,22 @@ TEST_F(ParserTest, MissingJobFileIsAUsageError) {
   EXPECT_TRUE(absl::IsInvalidArgument(session_.action().status()));
 }
 
+// 198
+TEST_F(ParserTest, CasesMisspeltVerbsAndOptionsAreGuessed) {
+  EXPECT_THROW(Parse({"rnu"}), CLI::ParseError);
+  EXPECT_NE(UsageMessage(root_, "").find("did you mean run?"), std::string::npos) << UsageMessage(root_, "");
+}
+
+TEST_F(ParserTest, CasesOtherWordsForVerbsAreKnown) {
+  EXPECT_THROW(Parse({"train"}), CLI::ParseError);
+  EXPECT_NE(UsageMessage(root_, "").find("did you mean run?"), std::string::npos) << UsageMessage(root_, "");
+}
+
+TEST_F(ParserTest, CasesMisspeltOptionsAreGuessed) {
+  EXPECT_THROW(Parse({"run", "--modle", "x", "--data", "a.jsonl"}), CLI::ParseError);
+  EXPECT_NE(UsageMessage(root_, "").find("there is no option --modle, did you mean --model?"), std::string::npos)
+      << UsageMessage(root_, "");
+}
+
 }  // namespace
 }  // namespace ft::client

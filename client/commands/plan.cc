@@ -1,18 +1,25 @@
 // ftctl plan and ftctl preview: what a job would do, before anything takes a device. `ft-rank` works it out here, so
 // they need no daemon.
+#include <chrono>
 #include <filesystem>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "client/commands/commands.h"
 #include "client/commands/launch.h"
+#include "client/commands/output.h"
 #include "client/commands/verb.h"
 #include "client/job/job_file.h"
+#include "client/render/table.h"
+#include "client/render/width.h"
 #include "core/recipe/json.h"
 #include "core/recipe/parse.h"
 
 namespace ft::client {
 namespace {
+
+constexpr std::chrono::minutes kTimeout{60};
 
 struct PlanOptions {
   std::string file;
@@ -29,15 +36,29 @@ StatusOr<JobText> TextOf(const PlanOptions& options) {
   return absl::InvalidArgumentError("give a job file, or --model and --data");
 }
 
+// The plan's lines, broken at words where the terminal ends; what went wrong as ft-rank says it.
+StatusOr<int> ShowWrapped(const Session& session, const std::vector<std::string>& arguments) {
+  ASSIGN_OR_RETURN(const std::filesystem::path program, ProgramBeside(session, "ft-rank"));
+  ASSIGN_OR_RETURN(const Output output, OutputOf(program, arguments, kTimeout));
+  if (output.exit_status != 0) {
+    Remark(PrintableLines(output.text.substr(0, output.text.find_last_not_of('\n') + 1)));
+  } else {
+    Print(WrapLines(output.text, session.terminal));
+  }
+  return output.exit_status;
+}
+
 StatusOr<int> Inspect(const char* word, const PlanOptions& options, Session& session) {
   ASSIGN_OR_RETURN(JobText text, TextOf(options));
   RETURN_IF_ERROR(CheckJob(text, options.sets).status());
+  RETURN_IF_ERROR(RefuseHubs(text));
   ASSIGN_OR_RETURN(const std::string absolute, WithAbsolutePaths(text));
   ASSIGN_OR_RETURN(const recipe::JobSpec spec, recipe::ParseJob(absolute, text.file_name));
   ASSIGN_OR_RETURN(std::string file, PassedFile(recipe::ToJson(spec)));
   std::vector<std::string> arguments = {word, "--spec", std::move(file), "--cache",
                                         (session.data_dir / "worker" / "cache").string()};
   if (session.json()) arguments.emplace_back("--json");
+  if (!session.json() && session.terminal.interactive && std::string_view(word) == "plan") return ShowWrapped(session, arguments);
   return BecomeRank(session, arguments);
 }
 
@@ -50,9 +71,7 @@ void Declare(CLI::App* verb, PlanOptions& options) {
   verb->add_option("--data", options.quick.data, "Data instead of a job file; may be repeated")
       ->type_name("FILE")
       ->allow_extra_args(false);
-  verb->add_option("--set", options.sets, "Change one setting; may be repeated")
-      ->type_name("KEY=VALUE")
-      ->allow_extra_args(false);
+  AddChanges(verb, options.sets);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -35,7 +36,10 @@ constexpr std::chrono::seconds kCoordinatorTimeout{20};
 constexpr std::chrono::seconds kWorkerTimeout{30};
 // A worker that stops has its ranks checkpoint first, each at its next step.
 constexpr std::chrono::seconds kStopTimeout{120};
+constexpr std::chrono::seconds kHurry{5};
 constexpr std::chrono::seconds kKillTimeout{5};
+// The fewest files that a coordinator needs at once: fewer, and it would stand still without a word.
+constexpr rlim_t kFewestFiles = 256;
 constexpr std::chrono::milliseconds kPoll{50};
 
 // Start time of a process in clock ticks since boot (field 22 of stat); empty when there is no such process or it is a
@@ -155,7 +159,7 @@ bool NodeIsReady(Session& session) {
   return false;
 }
 
-Status Stop(const DaemonFiles& files) {
+Status Stop(const DaemonFiles& files, const StopOptions& options = {}) {
   const int pid = RunningPid(files);
   std::error_code error;
   if (pid == 0) {
@@ -168,7 +172,9 @@ Status Stop(const DaemonFiles& files) {
     return RunningPid(files) == 0;
   };
   if (::kill(pid, SIGTERM) != 0 && errno != ESRCH) return ErrnoStatus("stop", files.program, errno);
-  if (!WaitUntil(kStopTimeout, has_ended)) {
+  // A second signal is how a worker is told not to wait for what cannot be delivered.
+  if (options.hurry && !WaitUntil(kHurry, has_ended)) ::kill(pid, SIGTERM);
+  if (!WaitUntil(options.hurry ? kHurry : kStopTimeout, has_ended)) {
     ::kill(pid, SIGKILL);
     if (!WaitUntil(kKillTimeout, has_ended)) {
       return absl::InternalError(StrCat(files.program, " (process ", pid, ") does not end; its log is ",
@@ -177,6 +183,17 @@ Status Stop(const DaemonFiles& files) {
   }
   fs::remove(files.pid_file, error);
   return absl::OkStatus();
+}
+
+// There while the daemons that run were started by a `run`.
+fs::path MarkOf(const Session& session) { return session.data_dir / "ends-with-run"; }
+
+Status CheckFileLimit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= kFewestFiles) return absl::OkStatus();
+  return absl::FailedPreconditionError(StrCat("only ", static_cast<uint64_t>(limit.rlim_cur),
+                                              " files may be open at once here (ulimit -n), and the coordinator needs ",
+                                              static_cast<uint64_t>(kFewestFiles), ": raise the limit"));
 }
 
 struct Wanted {
@@ -240,7 +257,9 @@ int RunningPid(const DaemonFiles& files) {
 
 StatusOr<Started> StartPrivateDaemons(Session& session, MetricsAddresses metrics) {
   const PrivateLayout layout(session.data_dir);
-  RETURN_IF_ERROR(ParseAddress(layout.socket.string()).status());
+  session.server.clear();
+  RETURN_IF_ERROR(session.ServerAddress().status());
+  RETURN_IF_ERROR(CheckFileLimit());
   for (const fs::path& dir : {layout.dir, layout.dir / "worker"}) {
     RETURN_IF_ERROR(MakeDirectories(dir));
     if (::chmod(dir.c_str(), 0700) != 0) return ErrnoStatus("protect", dir, errno);
@@ -248,7 +267,6 @@ StatusOr<Started> StartPrivateDaemons(Session& session, MetricsAddresses metrics
   ASSIGN_OR_RETURN(const UniqueFd lock, Lock(layout.dir));
   if (metrics.coordinator.empty()) metrics.coordinator = FreeAddress();
   if (metrics.worker.empty()) metrics.worker = FreeAddress();
-  session.server.clear();
   Started started{.metrics = metrics};
   ASSIGN_OR_RETURN(started.coordinator,
                    Bring(session, {.files = layout.coordinator,
@@ -267,7 +285,7 @@ StatusOr<Started> StartPrivateDaemons(Session& session, MetricsAddresses metrics
   return started;
 }
 
-StatusOr<std::vector<std::string>> StopPrivateDaemons(Session& session) {
+StatusOr<std::vector<std::string>> StopPrivateDaemons(Session& session, const StopOptions& options) {
   const PrivateLayout layout(session.data_dir);
   std::vector<std::string> stopped;
   std::error_code error;
@@ -275,11 +293,36 @@ StatusOr<std::vector<std::string>> StopPrivateDaemons(Session& session) {
   ASSIGN_OR_RETURN(const UniqueFd lock, Lock(layout.dir));
   session.Disconnect();
   for (const DaemonFiles* files : {&layout.worker, &layout.coordinator}) {
-    const Status status = Stop(*files);
+    const Status status = Stop(*files, options);
     if (status.ok()) stopped.push_back(files->program);
     if (!status.ok() && !absl::IsNotFound(status)) return status;
   }
   return stopped;
+}
+
+StatusOr<DaemonUse> DaemonUse::Begin(const Session& session) {
+  RETURN_IF_ERROR(MakeDirectories(session.data_dir));
+  const fs::path path = session.data_dir / "run.lock";
+  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd.valid()) return ErrnoStatus("open", path, errno);
+  const bool locked = WaitUntil(kStopTimeout + kStopTimeout, [&fd] { return ::flock(fd.get(), LOCK_SH | LOCK_NB) == 0; });
+  if (!locked) return absl::UnavailableError("another ftctl still stops the private coordinator: try again in a moment");
+  return DaemonUse(std::move(fd));
+}
+
+Status DaemonUse::Started(const Session& session, const client::Started& started) {
+  return started.any() ? WriteFileDurably(MarkOf(session), "") : absl::OkStatus();
+}
+
+DaemonUse::Ending DaemonUse::End(const Session& session) {
+  std::error_code error;
+  if (!fs::exists(MarkOf(session), error)) return Ending::kKept;
+  return ::flock(lock_.get(), LOCK_EX | LOCK_NB) == 0 ? Ending::kLast : Ending::kInUse;
+}
+
+void KeepPrivateDaemons(const Session& session) {
+  std::error_code error;
+  fs::remove(MarkOf(session), error);
 }
 
 }  // namespace ft::client

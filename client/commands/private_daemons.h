@@ -4,9 +4,11 @@
 
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "client/commands/session.h"
+#include "core/base/file.h"
 
 namespace ft::client {
 
@@ -48,9 +50,35 @@ struct Started {
 // free ports. UNAVAILABLE names the log of what did not come up; that is stopped again.
 StatusOr<Started> StartPrivateDaemons(Session& session, MetricsAddresses metrics);
 
+struct StopOptions {
+  bool hurry = false;  // What a worker has not delivered after some seconds waits for the next start.
+};
+
 // Stops the worker, then the coordinator; a running job is not lost, it goes on from its last checkpoint at the next
 // start. The names of what was stopped.
-StatusOr<std::vector<std::string>> StopPrivateDaemons(Session& session);
+StatusOr<std::vector<std::string>> StopPrivateDaemons(Session& session, const StopOptions& options = {});
+
+// One `run` that uses the private daemons. Those that a run started, rather than `up`, stop with the last run.
+class DaemonUse {
+ public:
+  // Waits while another run stops them.
+  static StatusOr<DaemonUse> Begin(const Session& session);
+  // After StartPrivateDaemons: whether this run started any.
+  Status Started(const Session& session, const Started& started);
+  enum class Ending {
+    kLast,   // The daemons are a run's, and no other run uses them; none begins until this is gone.
+    kInUse,  // Another run uses them, and will stop them.
+    kKept,   // No run started them: `up` did, or somebody else.
+  };
+  Ending End(const Session& session);
+
+ private:
+  explicit DaemonUse(UniqueFd lock) : lock_(std::move(lock)) {}
+  UniqueFd lock_;
+};
+
+// `up` was asked for: no run stops them any more.
+void KeepPrivateDaemons(const Session& session);
 
 // The pid of a daemon that runs now; 0 when it does not.
 int RunningPid(const DaemonFiles& files);

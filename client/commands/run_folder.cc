@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "client/commands/output.h"
+#include "client/render/quote.h"
 #include "core/base/file.h"
 #include "nlohmann/json.hpp"
 
@@ -104,11 +105,11 @@ StatusOr<RunFolder> FromJob(const v1::Job& job, const std::string& argument) {
   std::error_code error;
   if (job.run_dir().empty()) {
     return absl::FailedPreconditionError(
-        StrCat(argument, " has no files yet: it has not started to run; `ftctl explain ", argument, "` says why"));
+        StrCat(argument, " has no files yet: it has not started to run; `ftctl explain ", ShellQuoted(argument), "` says why"));
   }
   if (!fs::is_directory(job.run_dir(), error)) {
     return absl::FailedPreconditionError(StrCat("the files of ", argument, " are on another machine, at ",
-                                                job.run_dir(), ": `ftctl export ", argument,
+                                                job.run_dir(), ": `ftctl export ", ShellQuoted(argument),
                                                 " DIR` fetches the result"));
   }
   RunFolder folder = FromRunDir(job.run_dir());
@@ -171,6 +172,14 @@ StatusOr<RunFolder> FindRunByName(const fs::path& runs, const std::string& name)
   }
   if (newest.has_value()) return *std::move(newest);
   return absl::NotFoundError(StrCat("no job called '", name, "' has files in ", runs.string()));
+}
+
+std::vector<RunFolder> AllRuns(const Session& session) {
+  std::vector<RunFolder> runs;
+  for (const fs::path& run : FoldersIn(PrivateRuns(session))) runs.push_back(FromRunDir(run));
+  // Ids begin with the time of creation.
+  std::sort(runs.begin(), runs.end(), [](const RunFolder& a, const RunFolder& b) { return a.run_dir > b.run_dir; });
+  return runs;
 }
 
 StatusOr<RunFolder> ResolveRunFolder(Session& session, const std::string& argument) {

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "client/commands/session.h"
 
@@ -30,6 +31,9 @@ StatusOr<RunFolder> RunFolderAt(const std::filesystem::path& path);
 // Of the runs under `runs` whose job has this name or id the newest that has a result, else the newest.
 // NOT_FOUND when there is none.
 StatusOr<RunFolder> FindRunByName(const std::filesystem::path& runs, const std::string& name);
+
+// All runs of the private worker, newest first.
+std::vector<RunFolder> AllRuns(const Session& session);
 
 // Where the private worker keeps its runs.
 std::filesystem::path PrivateRuns(const Session& session);

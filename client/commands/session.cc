@@ -1,5 +1,7 @@
 #include "client/commands/session.h"
 
+#include <sys/un.h>
+
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -8,6 +10,8 @@
 
 namespace ft::client {
 namespace {
+
+constexpr size_t kMostListed = 100'000;
 
 // Of two versions such as 0.1.10; what is no number counts as 0.
 bool IsOlder(std::string_view one, std::string_view other) {
@@ -25,6 +29,13 @@ bool IsOlder(std::string_view one, std::string_view other) {
 }  // namespace
 
 StatusOr<Address> Session::ServerAddress() const {
+  constexpr size_t kMost = sizeof(sockaddr_un::sun_path) - 1;
+  const size_t bytes = default_socket().string().size();
+  if (server.empty() && bytes > kMost) {
+    return absl::InvalidArgumentError(StrCat("the socket ", default_socket().string(), " would have a path of ", bytes,
+                                             " bytes, at most ", kMost,
+                                             " are possible: set XDG_DATA_HOME to a shorter folder"));
+  }
   return ParseAddress(server.empty() ? default_socket().string() : server, security);
 }
 
@@ -42,6 +53,27 @@ StatusOr<v1::Job> Session::GetJob(const std::string& name) {
   request.set_name(name);
   request.set_view(v1::FULL);
   return Call(&v1::JobService::Stub::GetJob, request);
+}
+
+StatusOr<std::vector<v1::Job>> Session::ListJobs() {
+  std::vector<v1::Job> jobs;
+  v1::ListJobsRequest request;
+  request.set_page_size(1000);
+  while (jobs.size() < kMostListed) {
+    ASSIGN_OR_RETURN(v1::ListJobsResponse page, Call(&v1::JobService::Stub::ListJobs, request));
+    for (v1::Job& job : *page.mutable_jobs()) jobs.push_back(std::move(job));
+    if (page.next_page_token().empty() || page.jobs().empty()) break;
+    request.set_page_token(page.next_page_token());
+  }
+  return jobs;
+}
+
+StatusOr<v1::Job> Session::NewestSucceeded(const std::string& name) {
+  ASSIGN_OR_RETURN(const std::vector<v1::Job> jobs, ListJobs());
+  for (const v1::Job& job : jobs) {
+    if (job.display_name() == name && job.state() == v1::SUCCEEDED) return job;
+  }
+  return absl::NotFoundError(StrCat("no job called '", name, "' has succeeded"));
 }
 
 Status Session::Unreachable(std::string_view why) const {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "client/connect/connection.h"
 #include "client/render/catalogue.h"
@@ -53,6 +54,11 @@ class Session {
 
   // The job of that name, id or resource name, in full.
   StatusOr<v1::Job> GetJob(const std::string& name);
+
+  // All jobs, newest first, without their configurations; at most 100000.
+  StatusOr<std::vector<v1::Job>> ListJobs();
+  // The newest job of that name that has a result; NOT_FOUND when there is none.
+  StatusOr<v1::Job> NewestSucceeded(const std::string& name);
 
   // As Call explains failures; for streams.
   Status Explained(const Status& status) const;

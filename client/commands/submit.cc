@@ -4,6 +4,7 @@
 #include "client/commands/output.h"
 #include "client/commands/submit_job.h"
 #include "client/commands/verb.h"
+#include "client/render/quote.h"
 
 namespace ft::client {
 namespace {
@@ -33,7 +34,7 @@ StatusOr<int> Submit(const SubmitOptions& options, Session& session) {
   // The id alone on standard output, for scripts; the rest is for people.
   Remark(session.Say(Text::kSubmitted, CallName(job), JobId(job)));
   PrintLine(JobId(job));
-  Remark(session.Say(Text::kWatchHint, CallName(job)));
+  Remark(session.Say(Text::kWatchHint, ShellQuoted(CallName(job))));
   return kExitOk;
 }
 
@@ -43,9 +44,7 @@ void AddSubmit(CLI::App& root, Session& session) {
   auto options = std::make_shared<SubmitOptions>();
   CLI::App* verb = root.add_subcommand("submit", "Send a job file to the coordinator")->group(kGroupTrain);
   verb->add_option("FILE", options->file, "Job file, or - for standard input")->required()->type_name("");
-  verb->add_option("--set", options->submission.sets, "Change one setting; may be repeated")
-      ->type_name("KEY=VALUE")
-      ->allow_extra_args(false);
+  AddChanges(verb, options->submission.sets);
   verb->add_flag("--wait", options->wait, "Follow it; the exit status is the job's");
   verb->add_flag("--validate", options->submission.validate_only, "Check and print all settings, start nothing");
   verb->add_option("--request-id", options->submission.request_id, "Repeat an attempt whose answer was lost")

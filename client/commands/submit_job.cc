@@ -59,6 +59,7 @@ StatusOr<v1::Job> SubmitJob(Session& session, JobText text, const Submission& su
   ASSIGN_OR_RETURN(std::string yaml, FindablePaths(session, text));
   v1::CreateJobRequest request;
   request.mutable_job()->set_config_yaml(std::move(yaml));
+  for (const auto& [key, value] : submission.labels) (*request.mutable_job()->mutable_labels())[key] = value;
   request.set_request_id(submission.request_id.empty() ? NewRequestId() : submission.request_id);
   request.set_validate_only(submission.validate_only);
   StatusOr<v1::Job> job = connection->Call(&v1::JobService::Stub::CreateJob, request, kCreateTimeout);

@@ -1,6 +1,7 @@
 // From a job file to a stored job, for submit and run.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@ namespace ft::client {
 struct Submission {
   std::vector<std::string> sets;  // KEY=VALUE
   std::string request_id;         // Empty: a new one.
+  std::map<std::string, std::string> labels;  // Beside those of the file.
   bool validate_only = false;     // The coordinator checks and resolves it and stores nothing.
 };
 

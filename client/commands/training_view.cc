@@ -103,7 +103,8 @@ std::string TrainingView::PlainLine(const v1::Job& job) const {
 void TrainingView::Show(const v1::Job& job) {
   if (job.state() != shown_state_ || job.state_message() != shown_message_) {
     std::string line = session_.Say(Text::kState, CallName(job), StateName(job.state()));
-    if (!job.state_message().empty()) line += " - " + Printable(job.state_message());
+    // Why a job failed is the last line that its follower prints; once is enough.
+    if (!job.state_message().empty() && job.state() != v1::FAILED) line += " - " + Printable(job.state_message());
     Say(Wrap(line, session_.terminal.columns, 2));
     shown_state_ = job.state();
     shown_message_ = job.state_message();

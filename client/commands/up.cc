@@ -17,6 +17,7 @@ StatusOr<int> Up(const UpOptions& options, Session& session) {
   const std::string socket = session.default_socket().string();
   Remark(session.Say(Text::kStarting, session.data_dir.string()));
   ASSIGN_OR_RETURN(const Started started, StartPrivateDaemons(session, options.metrics));
+  KeepPrivateDaemons(session);
   PrintLine(session.Say(started.any() ? Text::kStarted : Text::kAlreadyUp, socket));
   if (started.coordinator) PrintLine(StrCat("  finetuned  http://", started.metrics.coordinator, "/metrics"));
   if (started.worker) PrintLine(StrCat("  ft-worker  http://", started.metrics.worker, "/metrics"));

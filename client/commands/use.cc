@@ -8,6 +8,7 @@
 #include "client/commands/output.h"
 #include "client/commands/run_folder.h"
 #include "client/commands/verb.h"
+#include "client/render/quote.h"
 
 namespace ft::client {
 namespace {
@@ -38,10 +39,10 @@ StatusOr<RunFolder> FolderWithResult(Session& session, const std::string& argume
   if (folder.run_dir.empty()) {
     return absl::InvalidArgumentError(
         StrCat(argument, " is a whole model: there is no adapter to merge or export; `ftctl convert ",
-               argument, " DIR` copies it"));
+               ShellQuoted(argument), " DIR` copies it"));
   }
   return absl::FailedPreconditionError(
-      StrCat(argument, " has no result: it appears when the job has succeeded; `ftctl get ", argument,
+      StrCat(argument, " has no result: it appears when the job has succeeded; `ftctl get ", ShellQuoted(argument),
              "` shows its state"));
 }
 
@@ -81,8 +82,13 @@ StatusOr<int> Export(const UseOptions& options, Session& session) {
   const bool may_fetch = absl::IsFailedPrecondition(folder.status()) && options.verb->remaining().empty();
   if (!may_fetch) return folder.status();
   const StatusOr<v1::Job> job = session.GetJob(options.job);
-  if (!job.ok() || job->state() != v1::SUCCEEDED) return folder.status();
-  RETURN_IF_ERROR(FetchAdapter(session, *job, options.out));
+  if (!job.ok()) return folder.status();
+  const StatusOr<v1::Job> with_result = job->state() == v1::SUCCEEDED ? *job : session.NewestSucceeded(options.job);
+  if (!with_result.ok()) return folder.status();
+  if (JobId(*with_result) != JobId(*job)) {
+    Remark(StrCat("the newest ", options.job, " has no result: this is the one of ", JobId(*with_result)));
+  }
+  RETURN_IF_ERROR(FetchAdapter(session, *with_result, options.out));
   PrintLine(options.out);
   return kExitOk;
 }

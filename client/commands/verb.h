@@ -4,6 +4,8 @@
 #include <CLI/CLI.hpp>
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "client/commands/session.h"
 
@@ -23,6 +25,9 @@ void SetAction(CLI::App* verb, std::shared_ptr<Options> options, Session& sessio
     session.action = [options, run, &session] { return run(*options, session); };
   });
 }
+
+// --set and --map of the verbs that take a job file or what stands for one; --map becomes one of `sets`.
+void AddChanges(CLI::App* verb, std::vector<std::string>& sets);
 
 // The one positional argument that most verbs have.
 inline CLI::Option* AddJobArgument(CLI::App* verb, std::string& name) {

@@ -2,7 +2,11 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cerrno>
+#include <fstream>
+#include <iterator>
 #include <utility>
 
 #include "core/base/file.h"
@@ -52,6 +56,32 @@ Status RewriteNode(Json& node, SourceKind kind, const std::string& key, const So
   return RewriteOne(*found, {kind, StrCat(key, ".source"), found->get<std::string>()}, rewrite, changed);
 }
 
+// What the file is when it is plainly no job file; empty when it may be one. By name, and where names say nothing, by the
+// first bytes.
+std::string KindOf(const fs::path& path) {
+  std::string ending = path.extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  char start[4] = {};
+  std::ifstream(path, std::ios::binary).read(start, sizeof(start));
+  const std::string_view bytes(start, sizeof(start));
+  if (ending == ".xlsx" || ending == ".xlsm" || ending == ".xls" || bytes == "PK\x03\x04") return "a workbook";
+  if (ending == ".gguf" || bytes == "GGUF") return "a model";
+  if (ending == ".csv" || ending == ".tsv") return "a table";
+  if (ending == ".jsonl" || ending == ".txt" || ending == ".md") return "data";
+  // JSON is YAML too, but a job file is never a list.
+  const size_t first = bytes.find_first_not_of("\xEF\xBB\xBF \r\n\t");
+  if (ending == ".json" && first != std::string_view::npos && bytes[first] == '[') return "data";
+  return "";
+}
+
+Status RefuseWhatIsNoJobFile(const fs::path& path) {
+  const std::string kind = KindOf(path);
+  if (kind.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(StrCat(path.string(), " is ", kind, " and no job file: give it with ",
+                                           kind == "a model" ? "--model" : "--data"));
+}
+
 }  // namespace
 
 StatusOr<JobText> ReadJobText(const std::string& argument) {
@@ -62,35 +92,80 @@ StatusOr<JobText> ReadJobText(const std::string& argument) {
   const fs::path path(argument);
   std::error_code error;
   if (fs::is_directory(path, error)) {
+    if (fs::exists(path / "config.json", error)) {
+      return absl::InvalidArgumentError(StrCat(argument, " is a model: give it with --model, and the data with --data"));
+    }
     return absl::InvalidArgumentError(StrCat(argument, " is a folder: give the job file inside it"));
   }
   if (!fs::exists(path, error)) {
     return absl::InvalidArgumentError(StrCat("there is no file ", argument,
                                              ": give the path of a job file (built-in recipes are not in this version)"));
   }
+  RETURN_IF_ERROR(RefuseWhatIsNoJobFile(path));
   StatusOr<std::string> text = ReadFile(path, kMaxJobFileBytes);
   if (!text.ok()) return absl::InvalidArgumentError(std::string(Message(text.status())));
   return JobText{.yaml = *std::move(text), .file_name = argument, .base = fs::absolute(path).parent_path()};
 }
 
+namespace {
+
+// A file's name without its ending, less what a job's name must not have.
+std::string NameFor(const std::string& file) {
+  std::string name = fs::path(file).stem().string();
+  std::erase_if(name, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+  name.erase(0, name.find_first_not_of("-"));
+  return recipe::WrongWithName(name).empty() ? name : std::string();
+}
+
+}  // namespace
+
 JobText QuickJobText(const QuickJob& quick, const fs::path& base) {
   std::string name = quick.name;
-  if (name.empty() && !quick.data.empty()) name = fs::path(quick.data.front()).stem().string();
+  if (name.empty() && !quick.data.empty()) name = NameFor(quick.data.front());
   Json data = Json::array();
   for (const std::string& source : quick.data) data.push_back(Json::object({{"source", source}}));
   Json job = Json::object();
   job["name"] = name;
   job["model"] = Json::object({{"source", quick.model}});
   job["data"] = std::move(data);
-  return {.yaml = job.dump(2, ' ', false, Json::error_handler_t::replace), .file_name = "arguments", .base = base};
+  return {.yaml = job.dump(2, ' ', false, Json::error_handler_t::replace), .file_name = "arguments", .base = base,
+          .has_lines = false};
+}
+
+StatusOr<std::string> MapAssignment(std::string_view map) {
+  constexpr std::string_view kKeys[] = {"input", "output", "system"};
+  Json columns = Json::object();
+  std::string key;
+  for (size_t begin = 0; begin <= map.size();) {
+    const size_t comma = std::min(map.find(',', begin), map.size());
+    const std::string_view part = map.substr(begin, comma - begin);
+    begin = comma + 1;
+    const auto found = std::find_if(std::begin(kKeys), std::end(kKeys), [part](std::string_view known) {
+      return part.starts_with(known) && part.substr(known.size()).starts_with("=");
+    });
+    if (found != std::end(kKeys)) {
+      key = *found;
+      if (columns.contains(key)) return absl::InvalidArgumentError(StrCat("--map ", map, ": ", key, " is there twice"));
+      columns[key] = part.substr(key.size() + 1);
+    } else if (!key.empty()) {
+      columns[key] = StrCat(columns[key].get<std::string>(), ",", part);  // A comma within a column's name.
+    } else {
+      return absl::InvalidArgumentError(StrCat("--map ", map, ": write input=COLUMN,output=COLUMN"));
+    }
+  }
+  for (const auto& [name, column] : columns.items()) {
+    if (column.get<std::string>().empty()) return absl::InvalidArgumentError(StrCat("--map ", map, ": ", name, " is empty"));
+  }
+  return StrCat("data.map=", columns.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
 StatusOr<recipe::JobSpec> CheckJob(JobText& text, const std::vector<std::string>& sets) {
   if (!sets.empty()) {
     ASSIGN_OR_RETURN(text.yaml, recipe::WithOverrides(text.yaml, sets));
     text.file_name += " with --set";
+    text.has_lines = false;
   }
-  ASSIGN_OR_RETURN(recipe::JobSpec spec, recipe::ParseJob(text.yaml, text.file_name));
+  ASSIGN_OR_RETURN(recipe::JobSpec spec, recipe::ParseJob(text.yaml, text.file_name, text.has_lines));
   const Status supported = recipe::CheckSupported(spec);
   if (!supported.ok()) return absl::InvalidArgumentError(std::string(Message(supported)));
   return spec;
@@ -118,6 +193,30 @@ bool IsRemoteSource(std::string_view source) { return source.find("://") != std:
 
 fs::path LocalPath(const fs::path& base, const std::string& source) { return (base / source).lexically_normal(); }
 
+Status RefuseHubs(const JobText& text) {
+  return RewriteSources(text.yaml,
+                        [&text](const Source& source) -> StatusOr<std::string> {
+                          if (!IsRemoteSource(source.value) || source.value.starts_with("upload://")) return source.value;
+                          return absl::InvalidArgumentError(
+                              StrCat(text.file_name, ": ", source.key, ": '", source.value,
+                                     "' lies on a hub or the web, and this version reads local files only: download it "
+                                     "first and give the ",
+                                     source.kind == SourceKind::kModel ? "folder" : "file"));
+                        })
+      .status();
+}
+
+namespace {
+
+// ORGANISATION/NAME, as model hubs call what they have.
+bool LooksLikeHubName(const Source& source) {
+  const auto slashes = std::count(source.value.begin(), source.value.end(), '/');
+  return source.kind == SourceKind::kModel && slashes == 1 && source.value.front() != '/' && source.value.front() != '.' &&
+         source.value.back() != '/';
+}
+
+}  // namespace
+
 StatusOr<std::string> WithAbsolutePaths(const JobText& text) {
   return RewriteSources(text.yaml, [&text](const Source& source) -> StatusOr<std::string> {
     if (IsRemoteSource(source.value)) return source.value;
@@ -125,8 +224,10 @@ StatusOr<std::string> WithAbsolutePaths(const JobText& text) {
     std::error_code error;
     if (!fs::exists(path, error)) {
       return absl::InvalidArgumentError(StrCat(text.file_name, ": ", source.key, ": there is nothing at ",
-                                               path.string(), ": correct the path, which is relative to ",
-                                               text.base.string()));
+                                               path.string(), ": correct the path, which is relative to ", text.base.string(),
+                                               LooksLikeHubName(source) ? "; if it is a name on a model hub, download it "
+                                                                          "first and give the folder"
+                                                                        : ""));
     }
     return path.string();
   });

@@ -17,6 +17,7 @@ struct JobText {
   std::string yaml;
   std::string file_name;       // For messages.
   std::filesystem::path base;  // Relative paths in the file start here.
+  bool has_lines = true;       // False once it is no text that a person wrote: its lines help nobody.
 };
 
 // What `ftctl run --model M --data D` says without a job file.
@@ -26,11 +27,15 @@ struct QuickJob {
   std::string name;  // Empty: the first data file's name without its ending.
 };
 
-// `argument` is a path or "-" for standard input.
+// `argument` is a path or "-" for standard input. A file of data or a model given in place of a job file is told by its
+// name and its first bytes, and refused with what to type.
 StatusOr<JobText> ReadJobText(const std::string& argument);
 
 // The job file of a quick job; relative paths start at `base`.
 JobText QuickJobText(const QuickJob& quick, const std::filesystem::path& base);
+
+// The assignment for --set that `--map input=COLUMN,output=COLUMN[,system=TEXT]` stands for. Columns may hold commas.
+StatusOr<std::string> MapAssignment(std::string_view map);
 
 // Applies --set assignments, then parses and checks everything that can be checked without the coordinator.
 StatusOr<recipe::JobSpec> CheckJob(JobText& text, const std::vector<std::string>& sets);
@@ -54,6 +59,9 @@ bool IsRemoteSource(std::string_view source);
 
 // Where a source that is a path lies, absolute and without "..".
 std::filesystem::path LocalPath(const std::filesystem::path& base, const std::string& source);
+
+// INVALID_ARGUMENT for a source on a model hub or the web, with what to do.
+Status RefuseHubs(const JobText& text);
 
 // For a coordinator on this machine: every path absolute, and there.
 StatusOr<std::string> WithAbsolutePaths(const JobText& text);

@@ -4,6 +4,7 @@
 
 #include <fstream>
 
+#include "client/job/data_digest.h"
 #include "core/recipe/parse.h"
 #include "tests/support/temp_dir.h"
 
@@ -76,6 +77,64 @@ TEST(JobFileTest, MissingJobFileIsInvalidAndNamed) {
   const Status status = ReadJobText("/nowhere/job.yaml").status();
   EXPECT_TRUE(absl::IsInvalidArgument(status));
   EXPECT_NE(Message(status).find("/nowhere/job.yaml"), std::string_view::npos);
+}
+
+// 196
+TEST(CasesJobFile, MapsOfTheCommandLineNameColumns) {
+  JobText text = QuickJobText({.model = "m", .data = {"q.csv"}}, "/base");
+  const auto set = MapAssignment("input=读者, 提问,output=yes,system=Be brief.");
+  ASSERT_TRUE(set.ok()) << set.status();
+  const auto spec = CheckJob(text, {*set});
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->data[0].map->input, "读者, 提问");
+  EXPECT_EQ(spec->data[0].map->output, "yes");
+  EXPECT_EQ(spec->data[0].map->system, "Be brief.");
+  for (const char* wrong : {"", "a,b", "input=,output=b", "input=a,input=b"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(MapAssignment(wrong).status())) << wrong;
+  }
+}
+
+// 198
+TEST(CasesJobFile, DataAndModelsAreNoJobFiles) {
+  const ft::testing::TempDir dir;
+  Touch(dir / "q.xlsx", std::string("PK\x03\x04\0\x12", 6));
+  Touch(dir / "renamed.yaml", std::string("PK\x03\x04\0\x12", 6));
+  Touch(dir / "a.jsonl", "{}");
+  Touch(dir / "list.json", "[{}]");
+  Touch(dir / "m.gguf", "GGUF");
+  Touch(dir / "job.json", "{\"model\": \"m\", \"data\": \"d\"}");
+  const auto said = [&](const char* name) { return std::string(Message(ReadJobText((dir / name).string()).status())); };
+  EXPECT_NE(said("q.xlsx").find("q.xlsx is a workbook and no job file: give it with --data"), std::string::npos);
+  EXPECT_NE(said("renamed.yaml").find("is a workbook"), std::string::npos);
+  EXPECT_NE(said("a.jsonl").find("give it with --data"), std::string::npos);
+  EXPECT_NE(said("list.json").find("give it with --data"), std::string::npos);
+  EXPECT_NE(said("m.gguf").find("give it with --model"), std::string::npos);
+  EXPECT_TRUE(ReadJobText((dir / "job.json").string()).ok());
+}
+
+// 197
+TEST(CasesJobFile, HubsAreRefusedWithWhatToDo) {
+  for (const char* model : {"https://huggingface.co/a/b", "hf://a/b", "modelscope://a/b"}) {
+    const Status status = RefuseHubs(QuickJobText({.model = model, .data = {"d"}}, "/"));
+    EXPECT_NE(Message(status).find("download it first and give the folder"), std::string_view::npos) << status;
+  }
+  EXPECT_TRUE(RefuseHubs(QuickJobText({.model = "m", .data = {"upload://abc/d"}}, "/")).ok());
+  const Status named = WithAbsolutePaths(QuickJobText({.model = "Org/Model-1B", .data = {"d"}}, "/nowhere")).status();
+  EXPECT_NE(Message(named).find("download it first and give the folder"), std::string_view::npos) << named;
+}
+
+// 192
+TEST(CasesJobFile, EditedDataAreNoticed) {
+  const ft::testing::TempDir dir;
+  Touch(dir / "a.jsonl", "one");
+  Touch(dir / "b.jsonl", "two");
+  recipe::JobSpec spec;
+  spec.data = {{.source = (dir / "a.jsonl").string()}, {.source = (dir / "b.jsonl").string()}, {.source = "/nowhere/c"}};
+  const std::string before = DataDigests(spec);
+  EXPECT_TRUE(ChangedData(spec, before).empty());
+  Touch(dir / "b.jsonl", "ten");
+  EXPECT_EQ(ChangedData(spec, before), std::vector<std::string>{(dir / "b.jsonl").string()});
+  EXPECT_TRUE(ChangedData(spec, "").empty());
 }
 
 }  // namespace

@@ -39,6 +39,19 @@ constexpr Sentence kCatalogue[] = {
      "{0} 已暂停，且其设置与本次不同；`ftctl resume {0}` 按原设置继续，`ftctl cancel {0}` 结束它，或用 --name 另取名字"},
     {Text::kRunInterrupted, "{0} is saved at step {1}", "{0} 已保存在第 {1} 步"},
     {Text::kRunAgain, "The same command goes on from there.", "重复同一命令即可从该处继续。"},
+    {Text::kDaemonsGone,
+     "the private coordinator has stopped, and {0} with it; `ftctl up` and then `ftctl watch {0}` go on from its last "
+     "checkpoint, and so does the command that began it",
+     "私有协调器已停止，{0} 也随之停下；先 `ftctl up` 再 `ftctl watch {0}`，或重复开始它的命令，即可从最近的检查点继续"},
+    {Text::kLeftRunning, "The private coordinator and worker stay up, for {0}; `ftctl down` stops them",
+     "私有协调器和工作进程保持运行（{0} 仍需要）；`ftctl down` 可停止"},
+    {Text::kAnotherRun, "another ftctl run", "另一个 ftctl run"},
+    {Text::kDiskFullLeave, "The disk is full, so {0} cannot be brought to an end; make room, then the same command goes on",
+     "磁盘已满，{0} 无法收尾；请腾出空间，再重复同一命令即可继续"},
+    {Text::kDataChanged,
+     "{1} has changed since {0} began: the job goes on with what it read then; `ftctl cancel {0}` and the same command "
+     "begin anew with the file as it is now",
+     "{1} 在 {0} 开始之后被改过：任务仍用当时读到的内容继续；若要用现在的文件重新开始，请先 `ftctl cancel {0}` 再重复同一命令"},
     {Text::kNext, "Next: ftctl chat {0}   ftctl export {0} DIR   ftctl merge {0} DIR",
      "接下来：ftctl chat {0}   ftctl export {0} 目录   ftctl merge {0} 目录"},
     {Text::kStarting, "Starting a private coordinator and worker in {0}", "正在 {0} 启动私有协调器和工作进程"},
@@ -77,6 +90,12 @@ constexpr Sentence kCatalogue[] = {
     {Text::kPhase, "phase", "阶段"},
     {Text::kDataReport, "Data: {0} samples, {1} tokens, {2} of them supervised",
      "数据：{0} 条样本，{1} 个词元，其中 {2} 个参与训练"},
+    {Text::kDataReportOne, "Data: 1 sample, {1} tokens, {2} of them supervised",
+     "数据：1 条样本，{1} 个词元，其中 {2} 个参与训练"},
+    {Text::kEarlierResult, "The newest {0} has no result; an earlier one has: `ftctl get {1}`",
+     "最新的 {0} 没有结果；较早的一个有：`ftctl get {1}`"},
+    {Text::kFromFiles, "No coordinator runs: this is what the files in {0} show; `ftctl up` shows all",
+     "协调器没有运行：以下来自 {0} 中的文件；`ftctl up` 后可看全部"},
 };
 
 static_assert(std::size(kCatalogue) == static_cast<size_t>(Text::kCount), "a key without its sentence");

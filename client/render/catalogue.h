@@ -33,6 +33,11 @@ enum class Text {
   kPausedElsewise,
   kRunInterrupted,
   kRunAgain,
+  kDaemonsGone,
+  kLeftRunning,
+  kAnotherRun,
+  kDiskFullLeave,
+  kDataChanged,
   kNext,
   kStarting,
   kStarted,
@@ -67,6 +72,9 @@ enum class Text {
   kTokensPerSecond,
   kPhase,
   kDataReport,
+  kDataReportOne,
+  kEarlierResult,
+  kFromFiles,
   kCount,  // Not a sentence.
 };
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "client/render/quote.h"
 #include "client/render/catalogue.h"
 #include "client/render/progress.h"
 #include "client/render/table.h"
@@ -157,6 +158,30 @@ TEST(CatalogueTest, BothLanguagesSayTheSame) {
   }
   EXPECT_EQ(Say({.utf8 = true, .language = Language::kChinese}, Text::kSubmitted, "qa", "1"), "已提交 qa，编号 1");
   EXPECT_EQ(Say({}, Text::kSubmitted, "qa", "1"), "Submitted qa as 1");
+}
+
+// 194
+TEST(CasesQuote, WordsSurviveAShell) {
+  EXPECT_EQ(ShellQuoted("qa"), "qa");
+  EXPECT_EQ(ShellQuoted("医疗问答"), "医疗问答");
+  EXPECT_EQ(ShellQuoted("my data"), "'my data'");
+  EXPECT_EQ(ShellQuoted("it's $HOME"), "'it'\\''s $HOME'");
+  EXPECT_EQ(ShellQuoted("~"), "'~'");
+  EXPECT_EQ(ShellQuoted(""), "''");
+}
+
+// 195
+TEST(CasesTerminal, DumbOnesAreNotRedrawn) {
+  EXPECT_TRUE(CanRedraw("xterm-256color"));
+  EXPECT_FALSE(CanRedraw("dumb"));
+  EXPECT_FALSE(CanRedraw(""));
+}
+
+TEST(CasesTerminal, LinesBreakAtWordsOnATerminalOnly) {
+  Terminal terminal{.interactive = true, .columns = 20};
+  EXPECT_EQ(WrapLines("short\nseven words of many letters here\n", terminal), "short\nseven words of many\n      letters here\n");
+  terminal.interactive = false;
+  EXPECT_EQ(WrapLines("seven words of many letters here\n", terminal), "seven words of many letters here\n");
 }
 
 }  // namespace

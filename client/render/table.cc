@@ -122,4 +122,17 @@ std::string Wrap(std::string_view text, int width, int indent) {
   return out;
 }
 
+std::string WrapLines(std::string_view lines, const Terminal& terminal) {
+  constexpr int kIndent = 6;
+  std::string out;
+  while (!lines.empty()) {
+    const size_t end = std::min(lines.find('\n'), lines.size());
+    const std::string_view line = lines.substr(0, end);
+    out += terminal.interactive ? Wrap(line, terminal.columns, kIndent) : std::string(line);
+    if (end < lines.size()) out += "\n";
+    lines.remove_prefix(std::min(end + 1, lines.size()));
+  }
+  return out;
+}
+
 }  // namespace ft::client

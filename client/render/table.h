@@ -26,6 +26,7 @@ class Table {
   // REQUIRES: as many cells as columns. Cells are made printable.
   void AddRow(std::vector<std::string> cells);
   bool empty() const { return rows_.empty(); }
+  int rows() const { return static_cast<int>(rows_.size()); }
   // Title line and rows, each ended by '\n', without trailing spaces.
   std::string Render(const Terminal& terminal) const;
 
@@ -41,5 +42,8 @@ std::string RenderFields(const std::vector<std::pair<std::string, std::string>>&
 
 // Text broken at spaces (and between Chinese characters) so that no line is wider; continued lines are indented.
 std::string Wrap(std::string_view text, int width, int indent);
+
+// Lines as they are, except that on a terminal those that are too wide are broken as Wrap does.
+std::string WrapLines(std::string_view lines, const Terminal& terminal);
 
 }  // namespace ft::client

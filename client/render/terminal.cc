@@ -24,6 +24,8 @@ bool NamesUtf8(std::string_view locale) {
 
 }  // namespace
 
+bool CanRedraw(std::string_view type) { return !type.empty() && type != "dumb"; }
+
 Terminal TerminalFor(const LocaleVariables& locale, bool interactive, int columns) {
   Terminal terminal;
   terminal.utf8 = NamesUtf8(FirstSet(locale.all, locale.type, locale.lang));

@@ -22,6 +22,9 @@ struct LocaleVariables {
   std::string_view lang;      // LANG
 };
 
+// Whether a terminal of this type (TERM) moves its cursor when told to: one without a type, or a dumb one, does not.
+bool CanRedraw(std::string_view type);
+
 // Chinese needs UTF-8: without it messages are English.
 Terminal TerminalFor(const LocaleVariables& locale, bool interactive, int columns);
 

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <optional>
 #include <set>
+#include <utility>
 
 #include "core/recipe/schema.h"
 
@@ -28,24 +30,13 @@ size_t EditDistance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
-std::string Nearest(std::string_view word, const std::set<std::string>& known) {
-  std::string best;
-  size_t best_distance = std::max<size_t>(2, word.size() / 3) + 1;
-  for (const std::string& candidate : known) {
-    const size_t distance = EditDistance(word, candidate);
-    if (distance < best_distance) {
-      best = candidate;
-      best_distance = distance;
-    }
-  }
-  return best;
-}
-
 std::string Shown(const Json& value) {
   std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
   if (text.size() > 60) text = text.substr(0, 57) + "...";
   return text;
 }
+
+std::string PlaceOf(std::string_view key);
 
 // Fills one object's fields; remembers which keys it knows.
 class Reader {
@@ -135,7 +126,8 @@ class Reader {
   void Finish() {
     for (const auto& [key, value] : object_.items()) {
       if (known_.contains(key)) continue;
-      const std::string near = Nearest(key, known_);
+      std::string near = path_.empty() ? PlaceOf(key) : std::string();
+      if (near.empty()) near = Nearest(key, known_);
       Complain(key, near.empty() ? std::string("unknown key") : StrCat("unknown key, did you mean '", near, "'?"));
     }
   }
@@ -273,18 +265,48 @@ int LineOf(const YamlTree& tree, std::string path) {
   }
 }
 
-Status ProblemsStatus(std::vector<Problem> problems, std::string_view file_name) {
+Status ProblemsStatus(std::vector<Problem> problems, std::string_view file_name, bool with_lines = true) {
   std::stable_sort(problems.begin(), problems.end(),
                    [](const Problem& a, const Problem& b) { return a.line < b.line; });
   std::string text;
   for (const Problem& problem : problems) {
     StrAppend(&text, text.empty() ? "" : "\n", file_name);
-    if (problem.line > 0) StrAppend(&text, ":", problem.line);
+    if (problem.line > 0 && with_lines) StrAppend(&text, ":", problem.line);
     StrAppend(&text, ": ");
     if (!problem.path.empty()) StrAppend(&text, problem.path, ": ");
     StrAppend(&text, problem.message);
   }
   return absl::InvalidArgumentError(text);
+}
+
+// "data[1]" is key data and index 1; no index without brackets, and none for brackets that hold no small number.
+std::pair<std::string, std::optional<size_t>> KeyAndIndex(const std::string& part) {
+  const size_t open = part.find('[');
+  if (open == std::string::npos || part.back() != ']') return {part, std::nullopt};
+  size_t index = 0;
+  const char* end = part.data() + part.size() - 1;
+  const auto [stop, error] = std::from_chars(part.data() + open + 1, end, index);
+  if (error != std::errc() || stop != end) return {part, std::nullopt};
+  return {part.substr(0, open), index};
+}
+
+// The entry of `data` that is meant: by its number, or the only one. A plain path becomes a mapping that holds it, as it
+// does of a model, so that keys can stand beside it.
+StatusOr<Json*> EntryOf(Json* node, std::optional<size_t> index, const std::string& path) {
+  if (node->is_array()) {
+    if (!index.has_value() && node->size() != 1) {
+      return absl::InvalidArgumentError(
+          StrCat("--set ", path, ": there are ", node->size(), " sources: write which is meant, e.g. data[0]"));
+    }
+    if (index.value_or(0) >= node->size()) {
+      return absl::InvalidArgumentError(StrCat("--set ", path, ": there are only ", node->size(), " sources, from [0] on"));
+    }
+    node = &(*node)[index.value_or(0)];
+  } else if (index.value_or(0) != 0) {
+    return absl::InvalidArgumentError(StrCat("--set ", path, ": there is only one source, [0]"));
+  }
+  if (node->is_string()) *node = Json::object({{"source", *node}});
+  return node;
 }
 
 // Puts `value` at a dotted path, making mappings on the way.
@@ -293,11 +315,18 @@ Status Assign(Json& root, const std::string& path, const Json& value) {
   size_t begin = 0;
   while (true) {
     const size_t dot = path.find('.', begin);
-    const std::string key = path.substr(begin, dot - begin);
+    const auto [key, index] = KeyAndIndex(path.substr(begin, dot - begin));
     if (key.empty() || !(node->is_object() || node->is_null())) {
-      return absl::InvalidArgumentError(StrCat("--set ", path, ": '", path.substr(0, begin), "' holds no keys"));
+      return absl::InvalidArgumentError(StrCat("--set ", path, ": '", path.substr(0, begin == 0 ? 0 : begin - 1),
+                                               "' holds no keys"));
     }
     node = &(*node)[key];
+    const bool is_source = begin == 0 && (key == "data" || key == "model");
+    if (is_source && (index.has_value() || dot != std::string::npos)) {
+      ASSIGN_OR_RETURN(node, EntryOf(node, index, path));
+    } else if (index.has_value()) {
+      return absl::InvalidArgumentError(StrCat("--set ", path, ": only entries of data have numbers, e.g. data[0].map"));
+    }
     if (dot == std::string::npos) break;
     begin = dot + 1;
   }
@@ -305,7 +334,62 @@ Status Assign(Json& root, const std::string& path, const Json& value) {
   return absl::OkStatus();
 }
 
+// Every key of the job file with the keys above it, for keys that were written without those.
+class PathCollector {
+ public:
+  template <typename T, typename Check>
+  void operator()(const char* key, T&, const Check&) { Add(key); }
+  void Pair(const char* key, double&, double&, const Range&) { Add(key); }
+  template <typename T>
+  void Object(const char* key, T& member) {
+    Add(key);
+    const std::string above = std::exchange(path_, path_ + key + ".");
+    Visit(*this, member);
+    path_ = above;
+  }
+  void Model(const char* key, ModelSpec& model) { Object(key, model); }
+  void Data(const char* key, std::vector<DataSource>&) {
+    DataSource source;
+    Object(key, source);
+  }
+  void Columns(const char* key, std::optional<ColumnMap>&) { Add(key); }
+  void Bytes(const char* key, int64_t&) { Add(key); }
+
+  std::vector<std::pair<std::string, std::string>> paths;  // The key alone, and with what is above it.
+
+ private:
+  void Add(const char* key) { paths.emplace_back(key, path_ + key); }
+  std::string path_;
+};
+
+// Where a key that is unknown at the top belongs, e.g. train.epochs for epochs; empty when nowhere.
+std::string PlaceOf(std::string_view key) {
+  JobSpec spec;
+  PathCollector collector;
+  Visit(collector, spec);
+  std::string found;
+  for (const auto& [name, path] : collector.paths) {
+    if (name != key) continue;
+    if (!found.empty()) StrAppend(&found, "' or '");
+    StrAppend(&found, path);
+  }
+  return found;
+}
+
 }  // namespace
+
+std::string Nearest(std::string_view word, const std::set<std::string>& known) {
+  std::string best;
+  size_t best_distance = std::max<size_t>(2, word.size() / 3) + 1;
+  for (const std::string& candidate : known) {
+    const size_t distance = EditDistance(word, candidate);
+    if (distance < best_distance) {
+      best = candidate;
+      best_distance = distance;
+    }
+  }
+  return best;
+}
 
 void ReadTree(const Json& root, JobSpec& spec, std::vector<Problem>& problems) {
   if (!root.is_object()) {
@@ -317,10 +401,23 @@ void ReadTree(const Json& root, JobSpec& spec, std::vector<Problem>& problems) {
   reader.Finish();
 }
 
+std::string WrongWithName(std::string_view name) {
+  const bool control = std::any_of(name.begin(), name.end(),
+                                   [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+  if (control) return "holds a line end, a tab or another control character; write it without";
+  if (name.find('/') != std::string_view::npos)
+    return StrCat("'", name, "' holds a '/', which paths have and names of jobs have not; give another name");
+  if (name == "." || name == "..") return StrCat("'", name, "' is a folder and no name for a job; give another name");
+  if (name.starts_with("-"))
+    return StrCat("'", name, "' begins with '-' and would be taken for an option; give another name");
+  return "";
+}
+
 void CheckWhole(const JobSpec& spec, std::vector<Problem>& problems) {
   const auto complain = [&](std::string path, std::string message) {
     problems.push_back({0, std::move(path), std::move(message)});
   };
+  if (const std::string wrong = WrongWithName(spec.name); !wrong.empty()) complain("name", wrong);
   if (spec.model.source.empty()) complain("model", "is missing: give a model folder or a .gguf file");
   if (spec.data.empty()) complain("data", "is missing: give a file with training data");
   if (spec.method.targets.empty()) complain("method.targets", "is empty: name layers or 'all_linear'");
@@ -342,7 +439,7 @@ void CheckWhole(const JobSpec& spec, std::vector<Problem>& problems) {
   }
 }
 
-StatusOr<JobSpec> ParseJob(std::string_view yaml, std::string_view file_name) {
+StatusOr<JobSpec> ParseJob(std::string_view yaml, std::string_view file_name, bool with_lines) {
   YamlTree tree = ReadYaml(yaml);
   JobSpec spec;
   if (tree.problems.empty()) {
@@ -350,7 +447,7 @@ StatusOr<JobSpec> ParseJob(std::string_view yaml, std::string_view file_name) {
     if (tree.root.is_object()) CheckWhole(spec, tree.problems);
     for (Problem& problem : tree.problems) problem.line = LineOf(tree, problem.path);
   }
-  if (!tree.problems.empty()) return ProblemsStatus(std::move(tree.problems), file_name);
+  if (!tree.problems.empty()) return ProblemsStatus(std::move(tree.problems), file_name, with_lines);
   return spec;
 }
 

@@ -1,6 +1,8 @@
 // Reads a job file. Everything wrong with it is reported at once, each line with file, line, path, and the nearest key.
 #pragma once
 
+#include <set>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -10,8 +12,9 @@
 
 namespace ft::recipe {
 
-// INVALID_ARGUMENT whose message has one line a problem: "job.yaml:7: train.lrx: unknown key, did you mean 'lr'?".
-StatusOr<JobSpec> ParseJob(std::string_view yaml, std::string_view file_name);
+// INVALID_ARGUMENT whose message has one line a problem: "job.yaml:7: train.lrx: unknown key, did you mean 'lr'?". Without
+// lines for a text that no person wrote.
+StatusOr<JobSpec> ParseJob(std::string_view yaml, std::string_view file_name, bool with_lines = true);
 
 // Fills `spec` from a JSON tree and adds what is wrong to `problems` (without lines). Keys that are absent keep their
 // value.
@@ -20,7 +23,14 @@ void ReadTree(const nlohmann::ordered_json& root, JobSpec& spec, std::vector<Pro
 // What no single key shows: missing model or data, combinations that cannot be.
 void CheckWhole(const JobSpec& spec, std::vector<Problem>& problems);
 
-// "train.optimizer.lr=1e-4" applied to a YAML job file's text, for `--set`; the value is read as YAML.
+// Of the known words the one that differs least, for "did you mean"; empty when none is near.
+std::string Nearest(std::string_view word, const std::set<std::string>& known);
+
+// What keeps a text from being a job's name, which people type and commands carry; empty when nothing does.
+std::string WrongWithName(std::string_view name);
+
+// "train.optimizer.lr=1e-4" applied to a YAML job file's text, for `--set`; the value is read as YAML. "data.map=..." means
+// the only source, "data[1].map=..." one of several.
 StatusOr<std::string> WithOverrides(std::string_view yaml, const std::vector<std::string>& assignments);
 
 }  // namespace ft::recipe

@@ -129,5 +129,37 @@ TEST(CheckSupportedTest, RefusesByName) {
   EXPECT_THAT(std::string(Message(status)), HasSubstr("parallel.zero above 0"));
 }
 
+// 196
+TEST(CasesOverrides, KeysOfTheOnlySourceAreSetWithoutItsNumber) {
+  for (const char* yaml : {"model: m\ndata: d\n", "model: m\ndata: [d]\n", "model: m\ndata: [{source: d}]\n", "model: m\ndata: {source: d}\n"}) {
+    for (const char* set : {"data.map={input: q, output: a}", "data[0].map={input: q, output: a}"}) {
+      const auto text = WithOverrides(yaml, {set});
+      ASSERT_TRUE(text.ok()) << yaml << text.status();
+      const auto spec = ParseJob(*text, "job.yaml");
+      ASSERT_TRUE(spec.ok()) << spec.status();
+      EXPECT_EQ(spec->data[0].source, "d");
+      ASSERT_TRUE(spec->data[0].map.has_value());
+      EXPECT_EQ(spec->data[0].map->output, "a");
+    }
+  }
+  const std::string two = "model: m\ndata: [a, b]\n";
+  EXPECT_THAT(std::string(Message(WithOverrides(two, {"data.map.input=q"}).status())), HasSubstr("there are 2 sources"));
+  EXPECT_EQ(ParseJob(*WithOverrides(two, {"data[1].map.input=q"}), "j")->data[1].map->input, "q");
+  EXPECT_THAT(std::string(Message(WithOverrides(two, {"data[2].map.input=q"}).status())), HasSubstr("there are only 2"));
+}
+
+// 198
+TEST(CasesOverrides, AKeyWithoutWhatIsAboveItIsToldItsPlace) {
+  EXPECT_THAT(ErrorOf("model: m\ndata: d\nepochs: 5\n"), HasSubstr("epochs: unknown key, did you mean 'train.epochs'?"));
+  EXPECT_THAT(ErrorOf("model: m\ndata: d\nmap: {input: a}\n"), HasSubstr("did you mean 'data.map'?"));
+}
+
+// 194
+TEST(CasesNames, NamesThatAreNoneAreRefused) {
+  for (const char* name : {"a/b", "..", ".", "-dash", "a\tb", "a\nb", "\x1b[1m"}) EXPECT_NE(WrongWithName(name), "") << name;
+  for (const char* name : {"", "qa", "my data", "医疗问答", "a.b", "it's", "a-b"}) EXPECT_EQ(WrongWithName(name), "") << name;
+  EXPECT_THAT(ErrorOf("name: a/b\nmodel: m\ndata: d\n"), HasSubstr("name: 'a/b' holds a '/'"));
+}
+
 }  // namespace
 }  // namespace ft::recipe

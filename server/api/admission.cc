@@ -52,7 +52,11 @@ StatusOr<double> LeastCapability(const std::string& arch) {
 
 // A local path becomes its real, absolute form; a path outside the roots, also through a link, is refused.
 Status ResolvePath(const std::string& key, const AdmissionRules& rules, std::string& source) {
-  if (source.starts_with("hf://") || source.starts_with("modelscope://")) return absl::OkStatus();
+  if (source.find("://") != std::string::npos) {
+    return Invalid(StrCat("job.yaml: ", key, ": '", source,
+                          "' lies on a hub or the web, and this version reads local files only: download it first and "
+                          "give the folder or file"));
+  }
   const fs::path path(source);
   if (!path.is_absolute()) {
     return Invalid(StrCat("job.yaml: ", key, ": '", source,

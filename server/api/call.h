@@ -11,6 +11,7 @@
 
 #include "core/rpc/errors.h"
 #include "finetune/v1/jobs.pb.h"
+#include "server/api/disk_trouble.h"
 #include "server/fleet/fleet.h"
 #include "server/spool/spool.h"
 #include "server/state/state_loop.h"
@@ -32,6 +33,7 @@ struct Backend {
   Probe& probe;
   std::filesystem::path data_dir;
   std::vector<std::string> roots;  // Where models and data may lie; empty = anywhere this user may read.
+  DiskTrouble& disk;
 };
 
 // Counts the call's outcome under "service/method"; set once before the servers start.

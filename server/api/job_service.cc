@@ -172,6 +172,8 @@ grpc::ServerUnaryReactor* JobService::GetJob(grpc::CallbackServerContext* contex
   const state::Snapshot state = backend_.loop.published();
   const state::JobPtr job = state::FindJob(*state, request->name(), NamespaceFilter(request->parent()));
   if (job != nullptr) *reply = ViewOf(*state, *job, request->view());
+  const std::string trouble = job == nullptr ? "" : backend_.disk.Of(job->job_id(), absl::Now());
+  if (!trouble.empty() && !reply->has_end_time()) reply->set_state_message(trouble);
   call.Finish(job == nullptr ? NoSuchJob(request->name()) : absl::OkStatus());
   return call.reactor();
 }

@@ -32,6 +32,8 @@ class ReceiveStream : public grpc::ServerReadReactor<Chunk>,
   virtual StatusOr<spool::ExpectedFile> Expect(const Chunk& first) = 0;
   // Fills the reply: what is there now.
   virtual void Answer(const spool::FileReceiver& receiver) = 0;
+  // Told before the sender is.
+  virtual void Failed(const Status&) {}
 
  private:
   void Take(bool ok) {
@@ -44,6 +46,7 @@ class ReceiveStream : public grpc::ServerReadReactor<Chunk>,
       }
     }
     if (receiver_ && status.ok()) status = receiver_->Save();
+    if (!status.ok()) Failed(status);
     if (receiver_) Answer(*receiver_);
     if (!ok && !receiver_) status = absl::InvalidArgumentError("the stream ended before its first piece");
     this->Finish(rpc::ToGrpc(status));

@@ -1,9 +1,12 @@
 #include "server/api/worker_service.h"
 
+#include <spdlog/spdlog.h>
+
 #include <boost/asio/post.hpp>
 #include <mutex>
 #include <optional>
 
+#include "absl/time/clock.h"
 #include "core/rpc/authorize.h"
 #include "server/api/bounds.h"
 #include "server/api/command_queue.h"
@@ -102,6 +105,12 @@ class CommandStreamReactor : public grpc::ServerBidiReactor<wpb::CommandAck, wpb
   std::shared_ptr<CommandStreamReactor> self_;
 };
 
+void NoteDisk(Backend& backend, const std::string& job_id, const Status& status) {
+  if (backend.disk.Note(job_id, status, absl::Now())) {
+    spdlog::warn("job {}: {}; its worker tries again", job_id, std::string(Message(status)));
+  }
+}
+
 class ArtifactStream : public ReceiveStream<wpb::ArtifactChunk> {
  public:
   ArtifactStream(Backend& backend, wpb::PushArtifactResponse* reply)
@@ -110,6 +119,7 @@ class ArtifactStream : public ReceiveStream<wpb::ArtifactChunk> {
  protected:
   StatusOr<spool::ExpectedFile> Expect(const wpb::ArtifactChunk& first) override {
     ASSIGN_OR_RETURN(const std::string node_id, backend_.fleet.NodeOf(first.session_id()));
+    job_id_ = first.ref().job_id();
     RETURN_IF_ERROR(state::CheckFence(*backend_.loop.published(), node_id, first.ref()));
     const std::filesystem::path relative = std::filesystem::path(first.path()).lexically_normal();
     if (relative.empty() || relative.is_absolute() || *relative.begin() == ".." ||
@@ -124,9 +134,11 @@ class ArtifactStream : public ReceiveStream<wpb::ArtifactChunk> {
     reply_->set_complete(receiver.complete());
     reply_->set_received(receiver.received());
   }
+  void Failed(const Status& status) override { NoteDisk(backend_, job_id_, status); }
 
  private:
   Backend& backend_;
+  std::string job_id_;
   wpb::PushArtifactResponse* reply_;
 };
 
@@ -227,10 +239,13 @@ grpc::ServerUnaryReactor* WorkerService::PushRecords(grpc::CallbackServerContext
   state::RecordsArrived event{*node, request->ref(), {request->records().begin(), request->records().end()}};
   const Status posted = backend_.spool.Run([this, call, reply, event = std::move(event)]() mutable {
     Status status = backend_.spool.AppendRecords(event.ref, event.records);
+    NoteDisk(backend_, event.ref.job_id(), status);
     if (status.ok()) {
       status = backend_.loop.Post(std::move(event),
-                                  [this, call, reply](const state::Reply& result, const state::Snapshot&) {
+                                  [this, call, reply, job_id = event.ref.job_id()](const state::Reply& result,
+                                                                                   const state::Snapshot&) {
                                     Count(result.status, "PushRecords");
+                                    NoteDisk(backend_, job_id, result.status);
                                     reply->set_acked_sequence(static_cast<int64_t>(result.acked_sequence));
                                     call.Finish(result.status);
                                   });
@@ -261,6 +276,7 @@ grpc::ServerUnaryReactor* WorkerService::PushLogs(grpc::CallbackServerContext* c
     const auto acked = backend_.spool.AppendLog(
         request->ref(), {request->stream(), request->offset(), request->oldest(), request->data()});
     if (acked.ok()) reply->set_acked_offset(*acked);
+    NoteDisk(backend_, request->ref().job_id(), acked.status());
     call.Finish(acked.status());
   });
   if (!posted.ok()) call.Finish(posted);

@@ -117,7 +117,7 @@ Status Coordinator::StartProbes() {
 
 void Coordinator::BuildServices() {
   backend_ = std::make_unique<api::Backend>(
-      api::Backend{*loop_, *spool_, *fleet_, *hub_, probe_, config_.data, config_.roots});
+      api::Backend{*loop_, *spool_, *fleet_, *hub_, probe_, config_.data, config_.roots, disk_});
   user_services_.push_back(std::make_unique<api::JobService>(*backend_));
   user_services_.push_back(std::make_unique<api::EventService>(*backend_));
   user_services_.push_back(std::make_unique<api::LogService>(*backend_));

@@ -53,6 +53,7 @@ class Coordinator {
   std::unique_ptr<state::StateLoop> loop_;
   std::unique_ptr<fleet::Fleet> fleet_;
   std::unique_ptr<api::WatchHub> hub_;
+  api::DiskTrouble disk_;
   std::unique_ptr<api::Backend> backend_;
   std::vector<std::unique_ptr<grpc::Service>> user_services_;
   std::unique_ptr<grpc::Service> worker_service_;

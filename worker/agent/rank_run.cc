@@ -23,6 +23,7 @@ absl::Time SteadyNow() { return absl::UnixEpoch() + SystemClock().BootTime(); }
 constexpr size_t kLogPiece = 256 << 10;
 constexpr uint64_t kBatchBytes = 4 << 20;
 constexpr absl::Duration kMaxBackoff = absl::Seconds(2);
+constexpr absl::Duration kWarnPause = absl::Minutes(1);
 constexpr size_t kUncommittedKept = 2;
 constexpr absl::Duration kSavePause = absl::Seconds(1);
 
@@ -266,7 +267,10 @@ bool RankRun::Settled(const Status& status) {
   } else if (reason == finetune::v1::SESSION_UNKNOWN) {
     host_.session_lost();
   } else {
-    spdlog::debug("job {} rank {}: {}", key_.job_id, key_.rank, std::string(Message(status)));
+    const bool no_room = absl::IsResourceExhausted(status) && SteadyNow() >= warned_at_ + kWarnPause;
+    if (no_room) warned_at_ = SteadyNow();
+    spdlog::log(no_room ? spdlog::level::warn : spdlog::level::debug, "job {} rank {}: {}; trying again", key_.job_id,
+                key_.rank, std::string(Message(status)));
     retry_at_ = SteadyNow() + backoff_;
     backoff_ = std::min(backoff_ * 2, kMaxBackoff);
   }

@@ -125,6 +125,7 @@ class RankRun : public std::enable_shared_from_this<RankRun> {
   bool in_flight_ = false;
   bool reported_running_ = false;
   absl::Time retry_at_;
+  absl::Time warned_at_ = absl::InfinitePast();  // Of a disk without room.
   absl::Duration backoff_ = absl::Milliseconds(100);
 
   struct StopRequest {

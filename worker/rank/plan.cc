@@ -128,9 +128,9 @@ std::vector<Setting> Settings(const Planned& p) {
         "any power of two up to the second gives the same bits");
   }
   add("steps", absl::StrFormat("%d", p.steps),
-      t.max_steps > 0 ? "train.max_steps" : absl::StrFormat("%d epochs over %d samples", t.epochs, p.data.samples - p.data.holdout_samples));
+      t.max_steps > 0 ? "train.max_steps" : StrCat(data::Counted(t.epochs, "epoch"), " over ", data::Counted(p.data.samples - p.data.holdout_samples, "sample")));
   add("learning rate", absl::StrFormat("%g %s", t.optimizer.lr, t.schedule.kind), absl::StrFormat("warm-up %g", t.schedule.warmup));
-  add("checkpoint", absl::StrFormat("every %d steps", t.checkpoint.every_steps), absl::StrFormat("the newest %d are kept", t.checkpoint.keep_last));
+  add("checkpoint", StrCat("every ", data::Counted(t.checkpoint.every_steps, "step")), absl::StrFormat("the newest %d are kept", t.checkpoint.keep_last));
   return settings;
 }
 

@@ -1,0 +1,30 @@
+// Jobs whose files cannot be taken for want of room. Kept in memory only: the store lies on the full disk too. Thread-safe.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "absl/time/time.h"
+#include "core/base/status.h"
+
+namespace ft::api {
+
+class DiskTrouble {
+ public:
+  // How a write for a job went; only a full disk is noted. True when it is worth a line in the log: at most once a minute
+  // and job.
+  bool Note(const std::string& job_id, const Status& status, absl::Time now);
+  // "the disk is full: ...", while writes have failed for it lately; else empty.
+  std::string Of(const std::string& job_id, absl::Time now) const;
+
+ private:
+  struct Entry {
+    std::string message;
+    absl::Time noted, logged;
+  };
+  mutable std::mutex mutex_;
+  std::map<std::string, Entry> jobs_;
+};
+
+}  // namespace ft::api
