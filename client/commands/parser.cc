@@ -145,7 +145,8 @@ std::string UsageMessage(const CLI::App& root, const std::string& what) {
   const auto chosen = root.get_subcommands();
   if (!chosen.empty()) {
     const CLI::App& verb = *chosen.front();
-    for (const std::string& word : verb.remaining()) {
+    // A verb hands what it does not know up to the root.
+    for (const std::string& word : root.remaining(/*recurse=*/true)) {
       const std::string option = word.substr(0, word.find('='));
       if (!option.starts_with("--") || verb.get_allow_extras()) continue;
       return StrCat("there is no option ", option, DidYouMean(NearestOption(root, verb, option)), "; see ftctl ",
