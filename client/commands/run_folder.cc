@@ -130,6 +130,16 @@ std::optional<RunFolder> EarlierResult(const Session& session, const std::string
   return *std::move(earlier);
 }
 
+// A run of the name that came later and left nothing is not passed over in silence.
+void TellNewerWithoutResult(const Session& session, const std::string& name, const RunFolder& used) {
+  if (used.adapter.empty()) return;
+  for (const RunFolder& run : AllRuns(session)) {
+    if (run.name != name || !run.adapter.empty() || run.run_dir <= used.run_dir) continue;
+    Remark(StrCat("the newest ", name, " has no result: this is the one of ", used.run_dir.filename().string()));
+    return;
+  }
+}
+
 // Newer attempts, then newer writes, come first.
 fs::file_time_type NewestWrite(const RunFolder& folder) {
   std::error_code error;
@@ -195,7 +205,10 @@ StatusOr<RunFolder> ResolveRunFolder(Session& session, const std::string& argume
     return earlier.has_value() ? *std::move(earlier) : std::move(folder);
   }
   const StatusOr<RunFolder> found = FindRunByName(PrivateRuns(session), argument);
-  if (found.ok()) return found;
+  if (found.ok()) {
+    TellNewerWithoutResult(session, argument, *found);
+    return found;
+  }
   // A folder of that name is what is meant only when no job has the name.
   if (fs::exists(argument, error)) return RunFolderAt(argument);
   if (!absl::IsUnavailable(job.status())) return job.status();
