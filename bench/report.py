@@ -47,7 +47,7 @@ HEADINGS = {"demo": "QLoRA step, demo model, 512 tokens, r 64, bf16 adapters",
             "sft": "64 Alpaca records in packed rows of 2048, one epoch",
             "nf4": "NF4 of one weight: 11008 x 4096, and 1536 x 576 (_small)",
             "attention": "causal attention, forward and backward, 9 heads over 3",
-            "control": "coordinator: jobs in the store; 10,000 wait on 1,000 nodes; 200 run; 2,000 watch",
+            "control": "coordinator: 10,000 wait on 1,000 nodes; 200 run; 2,000 watch",
             "start": "submit to first step of 128 tokens, data prepared; ftctl list"}
 
 

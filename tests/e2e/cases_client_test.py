@@ -33,7 +33,7 @@ class CasesClientTest(daemons.DaemonTest):
     # 190
     def test_the_last_of_two_runs_stops_the_daemons(self):
         first = self.start_run(self.job("short", **{"train.epochs": 30}))
-        daemons.wait_for("the daemons answer", lambda: self.node.run("list").returncode == 0, 40)
+        daemons.wait_for("the daemons answer", lambda: self.node.run("nodes").returncode == 0, 40)
         second = self.start_run(self.job("long", **{"train.epochs": 600}))
         shown, _ = first.communicate(timeout=60)
         self.assertEqual(first.returncode, 0, shown)

@@ -200,7 +200,8 @@ class Daemons:
         self.coordinator = self.spawn("finetuned", ["--data", self.data, "--metrics", self.metrics] +
                                       self.coordinator_arguments, self.coordinator_prefix)
         if wait:
-            self._wait_ready("finetuned", self.coordinator, lambda: self._answers("list"))
+            # Not `list`, which answers from the run folders while nobody listens.
+            self._wait_ready("finetuned", self.coordinator, lambda: self._answers("nodes"))
             if self.history is not None:
                 self.history.watch()
 
