@@ -14,6 +14,9 @@ class Writer {
  public:
   template <typename T, typename Check>
   void operator()(const char* key, T& field, const Check&) { out_[key] = field; }
+  void operator()(const char* key, std::string& field, const LaterOneOf& allowed) {
+    if (field != allowed.words.front()) out_[key] = field;
+  }
   void Pair(const char* key, double a, double b, const Range&) { out_[key] = {a, b}; }
   template <typename T>
   void Object(const char* key, T& member) {

@@ -129,6 +129,16 @@ TEST(CheckSupportedTest, RefusesByName) {
   EXPECT_THAT(std::string(Message(status)), HasSubstr("parallel.zero above 0"));
 }
 
+// Agents of older versions refuse keys that they do not know.
+TEST(OrdinaryJson, KeysThatOlderProgramsDoNotKnowAreWrittenOnlyWhereTheyAreSet) {
+  auto spec = ParseJob("model: m\ndata: {source: book.txt, format: text}\n", "job.yaml");
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(ToJson(*spec).find("documents"), std::string::npos);
+  EXPECT_EQ(FromJson(ToJson(*spec))->data[0].documents, "auto");
+  spec->data[0].documents = "file";
+  EXPECT_EQ(FromJson(ToJson(*spec))->data[0].documents, "file");
+}
+
 // 196
 TEST(CasesOverrides, KeysOfTheOnlySourceAreSetWithoutItsNumber) {
   for (const char* yaml : {"model: m\ndata: d\n", "model: m\ndata: [d]\n", "model: m\ndata: [{source: d}]\n", "model: m\ndata: {source: d}\n"}) {

@@ -19,6 +19,8 @@ struct Range {
 struct OneOf {
   std::vector<std::string_view> words;
 };
+// Of a key that older programs do not know and refuse: written only where it is not the first word, its default.
+struct LaterOneOf : OneOf {};
 
 template <typename V>
 void Visit(V& v, ModelSpec& s) {
@@ -33,7 +35,7 @@ void Visit(V& v, DataSource& s) {
     OneOf{{"auto", "tokens", "text", "chat", "alpaca", "conversation", "sharegpt", "openai", "table"}});
   v("template", s.template_name, Anything{});
   v("column", s.column, Anything{});
-  v("documents", s.documents, OneOf{{"auto", "paragraphs", "lines", "file"}});
+  v("documents", s.documents, LaterOneOf{{{"auto", "paragraphs", "lines", "file"}}});
   v("sheet", s.sheet, Anything{});
   v.Columns("map", s.map);
   v("max_records", s.max_records, Range{0, 1e12});
