@@ -268,8 +268,8 @@ class HostileTest(daemons.DaemonTest):
         print(f"{len(took)} creates, median {sorted(took)[len(took) // 2] * 1e3:.1f} ms, worst {max(took) * 1e3:.1f} ms; "
               f"{sum(counts)} events read")
         delays = self.create_delays(node)
-        # Reads on the writer's thread cost 7.6 s. What this machine's other tests take from it is not the coordinator's delay.
-        self.assertLessEqual(delays, 1, "seconds for one CreateJob")
+        # Alone on the machine (PROCESSORS 2): what other tests take from it is not the coordinator's delay.
+        self.assertLessEqual(delays, 0.1, "seconds for one CreateJob")
         for watch in watches:
             watch.cancel()
         for thread in threads:
