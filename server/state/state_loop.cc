@@ -223,7 +223,6 @@ void StateLoop::Commit(std::deque<Item>& group) {
       std::deque<Item> stale;
       stale.push_back(std::move(group.front()));
       group.pop_front();
-      inbox_.fetch_sub(1);
       RefuseGroup(stale, refused);
     }
     if (group.empty()) return;

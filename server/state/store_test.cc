@@ -136,6 +136,34 @@ TEST_F(Loop, FullDiskRefusesAndForgetsThenGoesOn) {
   EXPECT_NE(loop_->published()->jobs.Find("during"), nullptr);
 }
 
+// More than a group: what waits behind the refused one was decided on a state that is dropped, and is refused too.
+TEST_F(Loop, OrdinaryFullDiskLeavesNothingCountedAsWaiting) {
+  constexpr int kJobs = 1500;
+  std::promise<void> gate;
+  std::shared_future<void> opened = gate.get_future().share();
+  ASSERT_TRUE(loop_->Read([opened](Store&) { opened.wait(); }).ok());
+  faulty_->full = true;
+  std::atomic<int> refused = 0;
+  for (int i = 0; i < kJobs; ++i) {
+    const Status posted = loop_->Post(NewJob("j" + std::to_string(i)), [&](const Reply& reply, const Snapshot&) {
+      refused += rpc::ReasonOf(reply.status) == pb::STORE_FULL;
+    });
+    ASSERT_TRUE(posted.ok());
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));  // All are decided.
+  gate.set_value();
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  const auto wait_for = [&](const auto& condition) {
+    while (!condition() && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  };
+  wait_for([&] { return refused == kJobs; });
+  EXPECT_EQ(refused, kJobs);
+  wait_for([&] { return loop_->waiting() == 0; });
+  EXPECT_EQ(loop_->waiting(), 0u);
+  faulty_->full = false;
+  EXPECT_TRUE(Ask(*loop_, NewJob("after")).status.ok());
+}
+
 TEST_F(Loop, FailedWriteEndsTheProcess) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_DEATH(
