@@ -35,8 +35,8 @@ struct DataSource {
 
 struct MethodSpec {
   std::string kind = "qlora";      // qlora | int8_lora | lora | full
-  int rank = 64;                   // 1..1024
-  double alpha = 16;
+  int rank = 0;                    // 1..1024; 0 = chosen (train::Resolved).
+  double alpha = 0;                // 0 = chosen (train::Resolved).
   double dropout = 0.1;            // 0..1, on the adapter's input.
   std::vector<std::string> targets = {"all_linear"};
   std::string adapter_compute = "auto";  // auto = the job's compute type | fp32 (PEFT's products)
@@ -44,7 +44,7 @@ struct MethodSpec {
 
 struct OptimizerSpec {
   std::string kind = "adamw";      // adamw | paged_adamw
-  double lr = 2e-4;
+  double lr = 0;                   // 0 = chosen (train::Resolved).
   double beta1 = 0.9;
   double beta2 = 0.999;
   double eps = 1e-8;
@@ -75,7 +75,7 @@ struct EvaluateSpec {
 };
 
 struct TrainSpec {
-  int64_t epochs = 3;
+  int64_t epochs = 0;              // 0 = chosen (train::Resolved).
   int64_t max_steps = 0;           // 0 = by epochs.
   int64_t max_length = 2048;
   bool packing = true;

@@ -17,6 +17,10 @@ class Writer {
   void operator()(const char* key, std::string& field, const LaterOneOf& allowed) {
     if (field != allowed.words.front()) out_[key] = field;
   }
+  template <typename T>
+  void operator()(const char* key, T& field, const ChosenOrRange&) {
+    if (field != 0) out_[key] = field;
+  }
   void Pair(const char* key, double a, double b, const Range&) { out_[key] = {a, b}; }
   template <typename T>
   void Object(const char* key, T& member) {

@@ -241,6 +241,10 @@ class Reader {
     Complain(key, StrCat(value, " is not between ", range.low, " and ", range.high));
     return false;
   }
+  template <typename T>
+  bool Verify(const char* key, const T& value, const ChosenOrRange& range) {
+    return value == 0 || Verify(key, value, static_cast<const Range&>(range));
+  }
   bool Verify(const char* key, const std::string& value, const OneOf& allowed) {
     if (std::find(allowed.words.begin(), allowed.words.end(), value) != allowed.words.end()) return true;
     std::string list;

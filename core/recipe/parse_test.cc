@@ -5,6 +5,7 @@
 
 #include "core/recipe/json.h"
 #include "core/recipe/supported.h"
+#include "nlohmann/json.hpp"
 
 namespace ft::recipe {
 namespace {
@@ -60,10 +61,10 @@ labels: {team: a}
 }
 
 TEST(ParseJobTest, EveryProblemIsReportedWithLineAndNearestKey) {
-  const std::string error = ErrorOf("model: m\ndata: d\ntrain:\n  epocs: 2\n  micro_batch: none\nmethod: {rank: 0}\n");
+  const std::string error = ErrorOf("model: m\ndata: d\ntrain:\n  epocs: 2\n  micro_batch: none\nmethod: {rank: 2000}\n");
   EXPECT_THAT(error, HasSubstr("job.yaml:4: train.epocs: unknown key, did you mean 'epochs'?"));
   EXPECT_THAT(error, HasSubstr("job.yaml:5: train.micro_batch: expects a whole number, got \"none\""));
-  EXPECT_THAT(error, HasSubstr("job.yaml:6: method.rank: 0 is not between 1 and 1024"));
+  EXPECT_THAT(error, HasSubstr("job.yaml:6: method.rank: 2000 is not between 1 and 1024"));
 }
 
 TEST(ParseJobTest, DuplicateKeyIsRefused) {
@@ -137,6 +138,24 @@ TEST(OrdinaryJson, KeysThatOlderProgramsDoNotKnowAreWrittenOnlyWhereTheyAreSet) 
   EXPECT_EQ(FromJson(ToJson(*spec))->data[0].documents, "auto");
   spec->data[0].documents = "file";
   EXPECT_EQ(FromJson(ToJson(*spec))->data[0].documents, "file");
+}
+
+// Older agents refuse the 0 of what the data is to choose, and take their own default where nothing is written.
+TEST(OrdinaryJson, WhatIsLeftOpenIsNotWritten) {
+  auto spec = ParseJob("model: m\ndata: d\nmethod: {rank: 0, alpha: 8}\ntrain: {epochs: 0}\n", "job.yaml");
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  const auto json = nlohmann::json::parse(ToJson(*spec));
+  EXPECT_FALSE(json["method"].contains("rank"));
+  EXPECT_EQ(json["method"]["alpha"], 8);
+  EXPECT_FALSE(json["train"].contains("epochs"));
+  EXPECT_FALSE(json["train"]["optimizer"].contains("lr"));
+  spec->train.epochs = 5;
+  spec->train.optimizer.lr = 1e-3;
+  EXPECT_EQ(FromJson(ToJson(*spec))->train.epochs, 5);
+  EXPECT_EQ(FromJson(ToJson(*spec))->train.optimizer.lr, 1e-3);
+  EXPECT_EQ(FromJson(ToJson(*spec))->method.rank, 0);
+  EXPECT_THAT(ErrorOf("model: m\ndata: d\nmethod: {rank: -1, alpha: 0.0001}\n"), HasSubstr("rank: -1 is not between 1 and 1024"));
+  EXPECT_THAT(ErrorOf("model: m\ndata: d\nmethod: {rank: -1, alpha: 0.0001}\n"), HasSubstr("alpha: 0.0001 is not between 0.001"));
 }
 
 // 196

@@ -19,6 +19,9 @@ struct Range {
 struct OneOf {
   std::vector<std::string_view> words;
 };
+// 0 or a number of the range. 0 is the default and means "chosen by the data" (train::Resolved); older programs, which refuse
+// it, take their own default where the key is not written.
+struct ChosenOrRange : Range {};
 // Of a key that older programs do not know and refuse: written only where it is not the first word, its default.
 struct LaterOneOf : OneOf {};
 
@@ -44,8 +47,8 @@ void Visit(V& v, DataSource& s) {
 template <typename V>
 void Visit(V& v, MethodSpec& s) {
   v("kind", s.kind, OneOf{{"qlora", "int8_lora", "lora", "full"}});
-  v("rank", s.rank, Range{1, 1024});
-  v("alpha", s.alpha, Range{0.001, 65536});
+  v("rank", s.rank, ChosenOrRange{{1, 1024}});
+  v("alpha", s.alpha, ChosenOrRange{{0.001, 65536}});
   v("dropout", s.dropout, Range{0, 0.99});
   v("targets", s.targets, Anything{});
   v("adapter_compute", s.adapter_compute, OneOf{{"auto", "fp32"}});
@@ -54,7 +57,7 @@ void Visit(V& v, MethodSpec& s) {
 template <typename V>
 void Visit(V& v, OptimizerSpec& s) {
   v("kind", s.kind, OneOf{{"adamw", "paged_adamw"}});
-  v("lr", s.lr, Range{0, 10});
+  v("lr", s.lr, ChosenOrRange{{1e-12, 10}});
   v.Pair("betas", s.beta1, s.beta2, Range{0, 0.999999});
   v("eps", s.eps, Range{0, 1});
   v("weight_decay", s.weight_decay, Range{0, 10});
@@ -88,7 +91,7 @@ void Visit(V& v, EvaluateSpec& s) {
 
 template <typename V>
 void Visit(V& v, TrainSpec& s) {
-  v("epochs", s.epochs, Range{1, 100000});
+  v("epochs", s.epochs, ChosenOrRange{{1, 100000}});
   v("max_steps", s.max_steps, Range{0, 1e12});
   v("max_length", s.max_length, Range{2, 1 << 20});
   v("packing", s.packing, Anything{});

@@ -16,7 +16,7 @@
 #include "worker/rank/flags.h"
 #include "worker/rank/load_model.h"
 #include "worker/rank/settings.h"
-#include "worker/train/trainer.h"
+#include "worker/train/resolve.h"
 
 namespace ft::rank {
 namespace {
@@ -27,7 +27,8 @@ using Json = nlohmann::ordered_json;
 constexpr double kStepEfficiency = 0.5;
 
 struct Planned {
-  recipe::JobSpec spec;
+  recipe::JobSpec asked;  // As it was read, with what it leaves open.
+  recipe::JobSpec spec;   // Resolved.
   prepare::PreparedReport data;
   model::DecoderConfig config;
   std::string dtype;
@@ -77,6 +78,7 @@ StatusOr<Planned> MakePlan(const Flags& flags) {
   const std::filesystem::path cache = flags.Get("cache");
   ASSIGN_OR_RETURN(planned.data, PrepareData(planned.spec, cache.empty() ? cache : cache / "data"));
   const int64_t samples = planned.data.samples - planned.data.holdout_samples;
+  planned.asked = planned.spec;
   planned.spec = train::Resolved(planned.spec, samples, planned.data.train_lengths);
   const recipe::JobSpec& spec = planned.spec;
   planned.dtype = ResolvedDtype(spec.model);
@@ -102,6 +104,20 @@ std::string Duration(double seconds) {
   return absl::StrFormat("%.1f h", seconds / 3600);
 }
 
+// Why a run has as many steps as it has.
+std::string ReasonOfSteps(const Planned& p) {
+  if (p.spec.train.max_steps > 0) return "train.max_steps";
+  const std::string epochs = StrCat(data::Counted(p.spec.train.epochs, "epoch"), " over ",
+                                    data::Counted(p.data.samples - p.data.holdout_samples, "sample"));
+  return p.asked.train.epochs == 0 ? StrCat(epochs, ", chosen by the data's size") : epochs;
+}
+
+// What is said of a setting that the number of steps chose.
+const char* ChosenBySteps(const Planned& p, bool open) {
+  if (!open) return "";
+  return p.steps < train::kStepsOfALongRun ? ", chosen for few steps" : ", chosen for many steps";
+}
+
 struct Setting {
   std::string key, value, reason;
 };
@@ -117,7 +133,8 @@ std::vector<Setting> Settings(const Planned& p) {
                       : kind == "lora" ? "base as it is, small adapters trained" : "every weight is trained");
   if (kind != "full") {
     add("rank, alpha", absl::StrFormat("%d, %g", p.spec.method.rank, p.spec.method.alpha),
-        absl::StrFormat("%d trained weights", plan::TrainableParameters(ShapeOf(p.config), p.spec.method)));
+        StrCat(plan::TrainableParameters(ShapeOf(p.config), p.spec.method), " trained weights",
+               ChosenBySteps(p, p.asked.method.rank == 0 && p.asked.method.alpha == 0)));
   }
   add("compute", p.dtype, p.spec.model.dtype == "auto" ? "the fastest type this machine multiplies" : "as the job file says");
   add("max_length", absl::StrFormat("%d", t.max_length), absl::StrFormat("the longest sample has %d tokens", p.data.longest_sample));
@@ -127,9 +144,8 @@ std::vector<Setting> Settings(const Planned& p) {
     add("ranks", absl::StrFormat("%d of %d", p.spec.parallel.ranks, recipe::MaxRanks(p.spec.parallel)),
         "any power of two up to the second gives the same bits");
   }
-  add("steps", absl::StrFormat("%d", p.steps),
-      t.max_steps > 0 ? "train.max_steps" : StrCat(data::Counted(t.epochs, "epoch"), " over ", data::Counted(p.data.samples - p.data.holdout_samples, "sample")));
-  add("learning rate", absl::StrFormat("%g %s", t.optimizer.lr, t.schedule.kind), absl::StrFormat("warm-up %g", t.schedule.warmup));
+  add("steps", absl::StrFormat("%d", p.steps), ReasonOfSteps(p));
+  add("learning rate", absl::StrFormat("%g %s", t.optimizer.lr, t.schedule.kind), StrCat(absl::StrFormat("warm-up %g", t.schedule.warmup), ChosenBySteps(p, p.asked.train.optimizer.lr == 0)));
   add("checkpoint", StrCat("every ", data::Counted(t.checkpoint.every_steps, "step")), absl::StrFormat("the newest %d are kept", t.checkpoint.keep_last));
   return settings;
 }

@@ -19,6 +19,7 @@
 #include "worker/rank/meet.h"
 #include "worker/rank/settings.h"
 #include "worker/train/learning.h"
+#include "worker/train/resolve.h"
 #include "worker/train/trainer.h"
 #include "worker/weights/model_digest.h"
 

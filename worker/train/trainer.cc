@@ -1,14 +1,13 @@
 #include "worker/train/trainer.h"
 
 #include <algorithm>
-#include <bit>
 #include <chrono>
 #include <cmath>
-#include <numeric>
 
 #include "worker/optim/clip.h"
 #include "worker/train/batch.h"
 #include "worker/train/digest.h"
+#include "worker/train/resolve.h"
 #include "worker/train/schedule.h"
 
 namespace ft::train {
@@ -16,55 +15,11 @@ namespace {
 
 using MicroBatches = std::vector<std::vector<data::OrderedSample>>;
 
-constexpr int64_t kStepsOfAnEpoch = 10, kLargestAccumulation = 16;
-
-// Of the training samples, where packing asks for them.
-std::vector<int64_t> LengthsOf(const recipe::JobSpec& job, const data::TokenCache& cache) {
-  std::vector<int64_t> lengths;
-  for (int64_t i = 0; i < cache.train_samples() && job.train.packing; ++i) {
-    lengths.push_back(static_cast<int64_t>(cache.at(i).ids.size()));
-  }
-  return lengths;
-}
-
 double SecondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 }  // namespace
-
-recipe::JobSpec Resolved(const recipe::JobSpec& job, int64_t samples, const std::vector<int64_t>& lengths) {
-  recipe::JobSpec resolved = job;
-  const int64_t wanted_rows = kStepsOfAnEpoch * job.train.micro_batch * job.parallel.ranks;
-  if (job.train.packing && job.train.packed_length == 0) {
-    const int64_t total = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
-    const int64_t longest = lengths.empty() ? 0 : *std::max_element(lengths.begin(), lengths.end());
-    const int64_t share = job.train.accumulation > 0 ? job.train.max_length : total / wanted_rows;
-    resolved.train.packed_length = std::clamp(share, longest, job.train.max_length);
-  }
-  if (job.train.accumulation > 0) return resolved;
-  recipe::JobSpec one_row = resolved;  // A step a row, so that steps count rows.
-  one_row.train.epochs = one_row.train.micro_batch = one_row.train.accumulation = 1;
-  one_row.train.max_steps = 0;
-  one_row.parallel = {};
-  const int64_t rows = data::SampleOrder(OrderOf(one_row, samples, lengths)).total_steps();
-  const int64_t most = rows / wanted_rows;
-  resolved.train.accumulation =
-      std::clamp(static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(most))), int64_t{1}, kLargestAccumulation);
-  return resolved;
-}
-
-recipe::JobSpec Resolved(const recipe::JobSpec& job, const data::TokenCache& cache) {
-  return Resolved(job, cache.train_samples(), LengthsOf(job, cache));
-}
-
-data::OrderConfig OrderOf(const recipe::JobSpec& job, int64_t samples, std::vector<int64_t> lengths) {
-  const recipe::TrainSpec& spec = job.train;
-  return {.seed = spec.seed, .shuffle = spec.shuffle, .samples = samples, .epochs = spec.epochs,
-          .max_steps = spec.max_steps, .micro_batch = spec.micro_batch,
-          .accumulation = recipe::MicroBatchesPerStep(job), .packing = spec.packing, .row_tokens = spec.packed_length,
-          .lengths = std::move(lengths)};
-}
 
 Trainer::Trainer(const recipe::JobSpec& spec, const data::TokenCache& cache, run::LanguageModel& model, comm::Comm& comm,
                  std::function<void(std::string_view)> beat)
@@ -73,7 +28,7 @@ Trainer::Trainer(const recipe::JobSpec& spec, const data::TokenCache& cache, run
       model_(model),
       beat_(std::move(beat)),
       keeps_ledger_(comm.rank() == 0),
-      order_(OrderOf(spec, cache.train_samples(), LengthsOf(spec, cache))),
+      order_(OrderOf(spec, cache)),
       total_steps_(order_.total_steps()),
       sum_(comm, recipe::MaxRanks(spec.parallel), model.gradients()) {
   const recipe::OptimizerSpec& o = spec_.optimizer;

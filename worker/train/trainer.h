@@ -27,16 +27,6 @@ struct StepOutcome {
   ledger::LedgerEntry ledger;  // Empty on ranks that keep none.
 };
 
-// The job with what it leaves open (0) about its steps chosen so that an epoch has ten of them or more, where the data allows
-// it: packed_length is max_length, or less on little data with open accumulation; accumulation is the largest power of two up
-// to 16. A pure function of the job and its data's lengths (tokens of each of the `samples` training samples, used with
-// packing), so all ranks and attempts choose alike.
-recipe::JobSpec Resolved(const recipe::JobSpec& job, int64_t samples, const std::vector<int64_t>& lengths);
-recipe::JobSpec Resolved(const recipe::JobSpec& job, const data::TokenCache& cache);
-
-// The order in which a job takes its training samples. REQUIRES: the job is resolved.
-data::OrderConfig OrderOf(const recipe::JobSpec& job, int64_t samples, std::vector<int64_t> lengths);
-
 class Trainer {
  public:
   // Cache, model and comm outlive the trainer. `beat` is called after every unit of progress (micro-batch, evaluation

@@ -175,28 +175,6 @@ TEST(TrainerTest, AnyDivisionOfAStepHasTheSameLossAndGradient) {
   }
 }
 
-TEST(ResolvedTest, AnEpochHasTenStepsWhereTheDataAllowsIt) {
-  const auto resolved = [](int64_t samples, int64_t length, recipe::JobSpec job) {
-    return Resolved(job, samples, std::vector<int64_t>(static_cast<size_t>(samples), length)).train;
-  };
-  const recipe::JobSpec packed;
-  EXPECT_EQ(resolved(100000, 500, packed).accumulation, 16);
-  EXPECT_EQ(resolved(100000, 500, packed).packed_length, 2048);
-  EXPECT_EQ(resolved(320, 512, packed).accumulation, 8);       // 80 rows.
-  EXPECT_EQ(resolved(100, 60, packed).packed_length, 600);     // Ten rows, not three.
-  EXPECT_EQ(resolved(100, 60, packed).accumulation, 1);
-  EXPECT_EQ(resolved(3, 60, packed).packed_length, 60);
-  recipe::JobSpec said = packed;
-  said.train.accumulation = 4;
-  EXPECT_EQ(resolved(100, 60, said).packed_length, 2048);
-  EXPECT_EQ(resolved(100, 60, said).accumulation, 4);
-  recipe::JobSpec single = packed;
-  single.train.packing = false;
-  single.parallel.ranks = 2;
-  EXPECT_EQ(resolved(85, 60, single).accumulation, 4);
-  EXPECT_EQ(resolved(85, 60, single).packed_length, 0);
-}
-
 TEST(TrainerTest, OneRankAloneIsAPlainRunningSum) {
   recipe::JobSpec spec = Job(1);
   spec.parallel.max_ranks = 0;
