@@ -349,6 +349,13 @@ TEST(GlooTest, AMeetingThatNobodyJoinsEnds) {
   EXPECT_EQ(met.status().code(), absl::StatusCode::kDeadlineExceeded) << met.status();
 }
 
+TEST(OrdinaryGloo, AFolderThatIsGoneIsAnErrorThatNamesIt) {
+  const TempDir folder;
+  const auto met = MeetOverFiles(folder / "gone", {.host = "127.0.0.1", .rank = 0, .size = 2, .timeout = std::chrono::milliseconds(300)}, {});
+  EXPECT_FALSE(met.ok());
+  EXPECT_THAT(std::string(Message(met.status())), ::testing::HasSubstr((folder / "gone").string()));
+}
+
 TEST(TreeAddTest, AGroupOfOneHasItsOwnNumbers) {
   const std::unique_ptr<Comm> alone = Alone();
   std::vector<float> values = {1, 2};

@@ -1,5 +1,6 @@
 #include "worker/comm/gloo.h"
 
+#include <fcntl.h>
 #include <netdb.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -258,8 +259,15 @@ StatusOr<std::unique_ptr<Comm>> GlooDoor::Meet(const GlooMeeting& meeting, const
 
 StatusOr<std::unique_ptr<Comm>> MeetOverFiles(const std::string& folder, const GlooMeeting& meeting,
                                               const CommOptions& options) {
-  return MeetAtStore(c10::make_intrusive<c10d::FileStore>(StrCat(folder, "/gloo"), meeting.size), meeting,
-                     options);
+  // Made here: the store tries for five minutes to open what it cannot, whatever its timeout, before it throws.
+  const std::string file = StrCat(folder, "/gloo");
+  const UniqueFd made(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  if (!made.valid()) return ErrnoStatus("meet at", file, errno);
+  try {
+    return MeetAtStore(c10::make_intrusive<c10d::FileStore>(file, meeting.size), meeting, options);
+  } catch (const std::exception& error) {  // The store writes to its file at once.
+    return absl::UnavailableError(StrCat("rank ", meeting.rank, ": cannot meet in ", folder, ": ", FirstLine(error.what())));
+  }
 }
 
 StatusOr<std::unique_ptr<Comm>> MeetAtDoor(const std::string& address, GlooMeeting meeting,
