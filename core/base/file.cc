@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "core/base/read_limits.h"
+
 namespace ft {
 namespace fs = std::filesystem;
 
@@ -102,8 +104,7 @@ Status MakeDirectories(const fs::path& dir) {
 }
 
 StatusOr<RandomAccessFile> RandomAccessFile::Open(const fs::path& path) {
-  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd.valid()) return ErrnoStatus("open", path, errno);
+  ASSIGN_OR_RETURN(UniqueFd fd, OpenForReading(path));
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return ErrnoStatus("stat", path, errno);
   if (!S_ISREG(info.st_mode)) return absl::InvalidArgumentError(StrCat(path.string(), " is not a regular file"));
@@ -127,8 +128,7 @@ Status RandomAccessFile::ReadAt(uint64_t offset, std::span<std::byte> out) const
 }
 
 StatusOr<MappedFile> MappedFile::Open(const fs::path& path) {
-  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd.valid()) return ErrnoStatus("open", path, errno);
+  ASSIGN_OR_RETURN(const UniqueFd fd, OpenForReading(path));
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return ErrnoStatus("stat", path, errno);
   const auto size = static_cast<size_t>(info.st_size);

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 
 import daemons
@@ -36,6 +37,25 @@ class IsolationTest(daemons.DaemonTest):
             done = subprocess.run(["ldd", os.path.join(daemons.BIN, program)], capture_output=True, text=True, timeout=30,
                                   check=True)
             self.assertNotRegex(done.stdout, r"libtorch|libc10|libcuda|libcublas|libcudnn|libnccl|not found")
+
+    def test_a_link_inside_a_model_folder_does_not_lead_out_of_the_roots(self):
+        roots, model = os.path.join(self.folder, "roots"), os.path.join(self.folder, "roots", "model")
+        shutil.copytree(self.small_model(), model)
+        outside = os.path.join(self.folder, "config.json")
+        shutil.copy(os.path.join(model, "config.json"), outside)
+        data = os.path.join(roots, "tokens.jsonl")
+        os.rename(self.write_tokens(daemons.random_samples(8)), data)
+        config = os.path.join(self.folder, "finetuned.yaml")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(f"roots: [{roots}]\n")
+        node = self.daemons(coordinator_arguments=["--config", config])
+        node.train(daemons.tokens_job("inside", model, data))
+        os.chmod(model, 0o755)
+        os.remove(os.path.join(model, "config.json"))
+        os.symlink(outside, os.path.join(model, "config.json"))
+        name = node.submit(daemons.tokens_job("link", model, data))
+        failure = node.wait_state(name, "FAILED", 60)["failure"]
+        self.assertIn("config.json lies outside the folders this worker may read", failure["message"])
 
     def test_the_sockets_are_for_their_user_only(self):
         node = self.daemons()

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/base/read_limits.h"
+
 namespace ft::data {
 namespace {
 
@@ -29,8 +31,9 @@ ZipPackage::~ZipPackage() = default;
 StatusOr<ZipPackage> ZipPackage::Open(const std::filesystem::path& path) {
   auto archive = std::make_unique<Archive>();
   archive->path = path;
+  ASSIGN_OR_RETURN(UniqueFd fd, OpenForReading(path));
   int code = 0;
-  archive->zip = zip_open(path.c_str(), ZIP_RDONLY, &code);
+  archive->zip = zip_fdopen(fd.get(), 0, &code);
   if (archive->zip == nullptr) {
     zip_error_t error;
     zip_error_init_with_code(&error, code);
@@ -39,6 +42,7 @@ StatusOr<ZipPackage> ZipPackage::Open(const std::filesystem::path& path) {
     return absl::InvalidArgumentError(
         StrCat(path.string(), " is not a whole zip file (", why, "); save or copy it again"));
   }
+  static_cast<void>(fd.Release());  // The archive's from here on.
   if (zip_get_num_entries(archive->zip, 0) > kMaxEntries) {
     return absl::InvalidArgumentError(
         StrCat(path.string(), " holds more than 10,000 parts; save the sheet alone"));

@@ -10,6 +10,7 @@
 
 #include "absl/strings/numbers.h"
 
+#include "core/base/read_limits.h"
 #include "worker/rank/prepare_job.h"
 #include "worker/rank/settings.h"
 #include "worker/rank/train_job.h"
@@ -22,6 +23,15 @@ bool DieWithParent() {
   const pid_t parent = ::getppid();
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   return ::getppid() == parent;
+}
+
+// Sources below the coordinator's roots, and what belongs to the attempt itself.
+Status LimitReading(const Attempt& attempt) {
+  if (attempt.roots == Attempt().roots) return absl::OkStatus();
+  std::vector<std::filesystem::path> folders = attempt.roots;
+  folders.insert(folders.end(), {attempt.dir, attempt.run_dir, attempt.cache_dir, attempt.prepared_cache.parent_path()});
+  if (!attempt.uploads_dir.empty()) folders.push_back(attempt.uploads_dir);
+  return ft::LimitReading(folders);
 }
 
 // The one place where LibTorch's exceptions become a result.
@@ -51,6 +61,7 @@ int Run(const RunOptions& options) {
   }
   Control control(options.control_fd);
   StatusOr<Attempt> attempt = ReadAttempt(options.attempt_dir);
+  if (const Status limited = attempt.ok() ? LimitReading(*attempt) : absl::OkStatus(); !limited.ok()) attempt = limited;
   const records::Result result =
       attempt.ok() ? RunGuarded(*attempt, options.rank, *reporter, control) : Failed("CONFIG", attempt.status());
   if (result.state == records::ResultState::kFailed) {
