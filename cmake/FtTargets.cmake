@@ -1,7 +1,7 @@
 # One library per folder. Sources are found by name: *.cc is the library, main.cc a program, *_test.cc its tests,
 # *_bench.cc its benchmark, *_cuda.cu a library <name>_cuda of device code. Every folder with a CMakeLists.txt is built; nothing else needs to be listed.
 #
-#   ft_library(worker_weights DEPS core_base simdjson::simdjson)   library and tests of this folder
+#   ft_library(worker_model_weights DEPS core_base simdjson::simdjson)   library and tests of this folder
 #   ft_program(ftctl DEPS client_commands)                         this folder's main.cc
 #   TORCH links LibTorch and compiles with the shared precompiled header. FILES replaces the search by name.
 

@@ -12,9 +12,9 @@
 #include "core/rpc/listener.h"
 #include "core/rpc/logging.h"
 #include "core/tls/credentials.h"
-#include "worker/agent/agent.h"
-#include "worker/agent/config.h"
-#include "worker/supervisor/supervisor.h"
+#include "worker/node/agent/agent.h"
+#include "worker/node/agent/config.h"
+#include "worker/node/supervisor/supervisor.h"
 
 namespace {
 

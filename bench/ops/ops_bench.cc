@@ -17,8 +17,8 @@
 #include <vector>
 
 #include "benchmark/benchmark.h"
-#include "worker/ops/attention.h"
-#include "worker/ops/nf4.h"
+#include "worker/model/ops/attention.h"
+#include "worker/model/ops/nf4.h"
 
 namespace ft::ops {
 namespace {

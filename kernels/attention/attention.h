@@ -1,6 +1,6 @@
 // What causal attention does between its matrix products, a tile of query rows at a time (the tiling of Dao,
 // FlashAttention-2, arXiv 2307.08691). The products themselves belong
-// to worker/ops/attention.cc. T is the type of queries, keys and values; products add up in float32, and
+// to worker/model/ops/attention.cc. T is the type of queries, keys and values; products add up in float32, and
 // probabilities are rounded to T for the next product. Thread-safe.
 // Right-hand sides of products lie as panel.h says. Legend: D head size.
 #pragma once

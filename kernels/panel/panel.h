@@ -1,4 +1,4 @@
-// What a matrix product does around oneDNN's small products (worker/ops/product.h): it packs a panel of the
+// What a matrix product does around oneDNN's small products (worker/model/ops/product.h): it packs a panel of the
 // right-hand side as they read it, and stores the sums of the panel's columns. Array functions are SIMD,
 // dispatched at run time, and thread-safe.
 //

@@ -1,5 +1,5 @@
 // Devices through NVML's interface, from a fake library opened at run time.
-#include "worker/agent/devices.h"
+#include "worker/node/agent/devices.h"
 
 #include <gtest/gtest.h>
 

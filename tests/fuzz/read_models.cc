@@ -6,14 +6,14 @@
 #include "core/base/file.h"
 #include "tests/fuzz/readers.h"
 #include "tests/support/temp_dir.h"
-#include "worker/adapt/peft_config.h"
-#include "worker/data/chat_template.h"
-#include "worker/data/jinja.h"
-#include "worker/data/jinja_fixture.h"
-#include "worker/model/family.h"
-#include "worker/prepare/model_files.h"
-#include "worker/tokenizer/tiny_tokenizer.h"
-#include "worker/tokenizer/tokenizer.h"
+#include "worker/model/params/peft_config.h"
+#include "worker/data/chat/chat_template.h"
+#include "worker/data/jinja/jinja.h"
+#include "worker/data/jinja/jinja_fixture.h"
+#include "worker/model/decoder/family.h"
+#include "worker/data/prepare/model_files.h"
+#include "worker/data/tokenizer/tiny_tokenizer.h"
+#include "worker/data/tokenizer/tokenizer.h"
 
 namespace ft::fuzz {
 namespace {

@@ -2,12 +2,12 @@
 
 #include "core/base/file.h"
 #include "tests/fuzz/readers.h"
-#include "worker/prepare/model_files.h"
-#include "worker/weights/gguf.h"
-#include "worker/weights/pickle.h"
-#include "worker/weights/safetensors.h"
-#include "worker/weights/unpickler.h"
-#include "worker/weights/weight_map.h"
+#include "worker/data/prepare/model_files.h"
+#include "worker/model/weights/gguf.h"
+#include "worker/model/weights/pickle.h"
+#include "worker/model/weights/safetensors.h"
+#include "worker/model/weights/unpickler.h"
+#include "worker/model/weights/weight_map.h"
 
 namespace ft::fuzz {
 namespace {

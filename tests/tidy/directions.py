@@ -1,21 +1,18 @@
 """Which folder may include which: the rules of docs/architecture.md, 'Who may include whom'."""
 
-# Inside worker/, a folder may use those of smaller rows, never its own row or a larger one.
-WORKER_ROWS = {
-    "comm": 0, "tokenizer": 0, "weights": 0, "ops": 0,
-    "model": 1, "optim": 1, "data": 1,
-    "quant": 2, "shard": 2, "prepare": 2,
-    "adapt": 3, "run": 3,
-    "generate": 4, "checkpoint": 4,
-    "train": 5,
-    "cuda": 6, "rank": 7,
+# The wings of worker/: their rooms by rows, and what else a wing may use ("wing", or "wing/room"). Inside a wing, a room uses
+# rooms of smaller rows, never its own row or a larger one. A wing without rooms is one folder.
+WORKER_WINGS = {
+    "node": ({"supervisor": 0, "agent": 0}, set()),
+    "model": ({"weights": 0, "ops": 0, "params": 1, "decoder": 2, "run": 3, "generate": 4}, set()),
+    "data": ({"tokenizer": 0, "cache": 0, "readers": 1, "jinja": 1, "chat": 2, "prepare": 3}, {"model/weights"}),
+    "train": ({"comm": 0, "optim": 0, "cuda": 0, "shard": 1, "checkpoint": 1, "trainer": 2}, {"model", "data"}),
+    "rank": ({}, {"model", "data", "train"}),
 }
-CORE_ONLY = {"supervisor", "agent"}
-CUDA_USES = {"ops", "comm"}
-KERNEL_USERS = {"worker/ops", "worker/cuda"}
+KERNEL_USERS = {"worker/model/ops", "worker/train/cuda"}
 TORCH_FOLDERS = {"worker/" + name for name in (
-    "ops", "model", "optim", "quant", "adapt", "run", "train", "checkpoint", "generate", "shard", "comm", "rank",
-    "cuda")}
+    "model/ops", "model/params", "model/decoder", "model/run", "model/generate", "train/comm", "train/optim", "train/shard",
+    "train/checkpoint", "train/trainer", "train/cuda", "rank")}
 GRPC_FREE = {"client/render", "core/base", "core/recipe", "core/plan", "core/records", "core/ledger"}
 TOPS = {"core", "kernels", "server", "worker", "client", "tests", "bench"}
 # Besides itself. tests/ and bench/ may include anything.
@@ -23,9 +20,10 @@ TOP_USES = {"core": set(), "kernels": set(), "server": {"core"}, "client": {"cor
 
 
 def folder_of(path):
-    """`worker/data/xlsx/sheet.h` -> `worker/data`; a file of a top folder -> that folder."""
-    parts = path.split("/")
-    return "/".join(parts[:2]) if len(parts) > 2 else parts[0]
+    """`worker/data/readers/sheet.h` -> `worker/data/readers`, `core/base/file.h` -> `core/base`; a file of a top folder -> that
+    folder."""
+    parts = path.split("/")[:-1]
+    return "/".join(parts[:3 if parts[0:1] == ["worker"] else 2])
 
 
 def is_test(path):
@@ -56,7 +54,7 @@ def refusal(path, target):
     if other == "bench":
         return "nothing includes bench/"
     if other == "kernels" and top == "worker":
-        return None if here in KERNEL_USERS else "kernels are used by worker/ops and worker/cuda only"
+        return None if here in KERNEL_USERS else "kernels are used by worker/model/ops and worker/train/cuda only"
     if other != top:
         return None if other in TOP_USES[top] else f"{top}/ never includes {other}/"
     if top == "worker":
@@ -66,17 +64,17 @@ def refusal(path, target):
 
 def _worker_refusal(here, there):
     if here == "":  # worker/main.cc wires supervisor and agent into one program.
-        return None if there in CORE_ONLY else "worker/main.cc uses supervisor and agent only"
-    if here in CORE_ONLY:
-        return f"worker/{here} uses core/ only"
-    if there in CORE_ONLY:
-        return f"nothing in worker/ includes worker/{there}"
+        return None if there.startswith("node/") else "worker/main.cc uses supervisor and agent only"
     for name in (here, there):
-        if name not in WORKER_ROWS:
+        wing, _, room = name.partition("/")
+        if wing not in WORKER_WINGS or (room or WORKER_WINGS[wing][0]) and room not in WORKER_WINGS[wing][0]:
             return f"worker/{name} has no row in tests/tidy/directions.py"
-    if here == "cuda" and there not in CUDA_USES:
-        return "worker/cuda uses kernels, ops and comm only"
-    if WORKER_ROWS[there] >= WORKER_ROWS[here]:
-        return (f"worker/{here} (row {WORKER_ROWS[here]}) may use only smaller rows, "
-                f"worker/{there} is row {WORKER_ROWS[there]}")
+    (wing, _, room), other_wing = here.partition("/"), there.partition("/")[0]
+    rooms, uses = WORKER_WINGS[wing]
+    if wing != other_wing:
+        return None if {there, other_wing} & uses else f"worker/{wing} uses {', '.join(sorted(uses)) or 'core'}, not worker/{there}"
+    row, other_row = rooms[room], rooms[there.partition("/")[2]]
+    if other_row >= row:
+        return f"worker/{here} (row {row}) may use only smaller rows, worker/{there} is row {other_row}"
     return None
+

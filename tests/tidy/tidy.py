@@ -79,7 +79,7 @@ def check_include_directions(tree, options):
                 reason = directions.refusal(path, target)
                 if reason:
                     yield Finding(path, include.line, f"includes {include.path}: {reason}")
-            grpc_free = here in directions.GRPC_FREE or (here.startswith("worker/") and here != "worker/agent")
+            grpc_free = here in directions.GRPC_FREE or (here.startswith("worker/") and here != "worker/node/agent")
             if grpc_free and directions.is_grpc(include.path):
                 yield Finding(path, include.line, f"includes {include.path}: {here} does without gRPC")
             if here == "kernels" or here.startswith("kernels/"):

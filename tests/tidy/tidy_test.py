@@ -104,14 +104,17 @@ class DirectionsTest(TreeTest):
         for here, there, text in [
                 ("core/a/a.cc", "server/b/b.h", "core/ never includes server/"),
                 ("core/a/a.cc", "kernels/nf4/nf4.h", "core/ never includes kernels/"),
-                ("server/a/a.cc", "worker/agent/b.h", "server/ never includes worker/"),
+                ("server/a/a.cc", "worker/node/agent/b.h", "server/ never includes worker/"),
                 ("client/a/a.cc", "server/api/b.h", "client/ never includes server/"),
-                ("worker/quant/a.cc", "kernels/nf4/nf4.h", "worker/ops and worker/cuda only"),
-                ("worker/agent/a.cc", "worker/supervisor/b.h", "core/ only"),
-                ("worker/model/a.cc", "worker/optim/b.h", "smaller rows"),
-                ("worker/model/a.cc", "worker/train/b.h", "smaller rows"),
-                ("worker/train/a.cc", "worker/agent/b.h", "nothing in worker/ includes"),
-                ("worker/new/a.cc", "worker/ops/b.h", "has no row"),
+                ("worker/model/params/a.cc", "kernels/nf4/nf4.h", "worker/model/ops and worker/train/cuda only"),
+                ("worker/node/agent/a.cc", "worker/node/supervisor/b.h", "smaller rows"),
+                ("worker/node/agent/a.cc", "worker/rank/b.h", "uses core"),
+                ("worker/model/decoder/a.cc", "worker/model/run/b.h", "smaller rows"),
+                ("worker/model/run/a.cc", "worker/train/optim/b.h", "worker/model uses core"),
+                ("worker/data/chat/a.cc", "worker/model/ops/b.h", "worker/data uses model/weights"),
+                ("worker/rank/a.cc", "worker/node/agent/b.h", "worker/rank uses"),
+                ("worker/new/a.cc", "worker/model/ops/b.h", "has no row"),
+                ("worker/model/new/a.cc", "worker/model/ops/b.h", "has no row"),
                 ("core/a/a.cc", "tests/support/b.h", "only tests"),
         ]:
             with self.subTest(here=here, there=there):
@@ -122,8 +125,9 @@ class DirectionsTest(TreeTest):
 
     def test_allowed(self):
         files = {}
-        for here, there in [("server/a/a.cc", "core/base/b.h"), ("worker/ops/a.cc", "kernels/nf4/nf4.h"),
-                            ("worker/train/a.cc", "worker/run/b.h"), ("worker/run/a.cc", "worker/run/b.h"),
+        for here, there in [("server/a/a.cc", "core/base/b.h"), ("worker/model/ops/a.cc", "kernels/nf4/nf4.h"),
+                            ("worker/train/trainer/a.cc", "worker/model/run/b.h"), ("worker/model/run/a.cc", "worker/model/run/b.h"),
+                            ("worker/data/prepare/a.cc", "worker/model/weights/b.h"), ("worker/rank/a.cc", "worker/train/comm/b.h"),
                             ("tests/e2e/a.cc", "server/state/b.h"), ("core/a/a_test.cc", "tests/support/b.h")]:
             files.update(self.include(here, there))
         self.assert_clean("include_directions", files)
@@ -132,18 +136,18 @@ class DirectionsTest(TreeTest):
         self.assert_one("include_directions", {"worker/rank/a.cc": "#include <grpcpp/grpcpp.h>\n"}, "without gRPC")
 
     def test_libtorch(self):
-        self.assert_one("libtorch_folders", {"worker/data/a.cc": "#include <torch/torch.h>\n"}, "LibTorch stops")
-        self.assert_one("libtorch_folders", {"worker/data/a.cc": "", "core/b/CMakeLists.txt":
+        self.assert_one("libtorch_folders", {"worker/data/readers/a.cc": "#include <torch/torch.h>\n"}, "LibTorch stops")
+        self.assert_one("libtorch_folders", {"worker/data/readers/a.cc": "", "core/b/CMakeLists.txt":
                                              "# What this folder is for.\nft_library(core_b TORCH)\n"}, "is TORCH")
 
     def test_torch_and_protobuf_in_one_unit(self):
-        both = {"worker/run/a.cc": '#include <ATen/ATen.h>\n#include "worker/run/a.h"\n',
-                "worker/run/a.h": "#include <google/protobuf/message.h>\n"}
+        both = {"worker/model/run/a.cc": '#include <ATen/ATen.h>\n#include "worker/model/run/a.h"\n',
+                "worker/model/run/a.h": "#include <google/protobuf/message.h>\n"}
         self.assert_one("torch_and_protobuf", both, "reads both")
 
     def test_precompiled_torch_counts(self):
-        both = {"worker/run/a.cc": '#include "finetune/worker/v1/records.pb.h"\n',
-                "worker/run/CMakeLists.txt": "# What this folder is for.\nft_library(worker_run TORCH)\n"}
+        both = {"worker/model/run/a.cc": '#include "finetune/worker/v1/records.pb.h"\n',
+                "worker/model/run/CMakeLists.txt": "# What this folder is for.\nft_library(worker_model_run TORCH)\n"}
         self.assert_one("torch_and_protobuf", both, "precompiled")
 
 

@@ -1,7 +1,7 @@
 #include "worker/rank/answerer.h"
 
-#include "worker/prepare/model_files.h"
-#include "worker/tokenizer/utf8.h"
+#include "worker/data/prepare/model_files.h"
+#include "worker/data/tokenizer/utf8.h"
 
 namespace ft::rank {
 

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "worker/checkpoint/adapter.h"
-#include "worker/data/chat_template.h"
-#include "worker/generate/generate.h"
-#include "worker/tokenizer/tokenizer.h"
+#include "worker/train/checkpoint/adapter.h"
+#include "worker/data/chat/chat_template.h"
+#include "worker/model/generate/generate.h"
+#include "worker/data/tokenizer/tokenizer.h"
 
 namespace ft::rank {
 

@@ -3,7 +3,7 @@
 #include <dlfcn.h>
 
 #include "core/base/str_cat.h"
-#include "worker/cuda/table.h"
+#include "worker/train/cuda/table.h"
 
 namespace ft::rank {
 

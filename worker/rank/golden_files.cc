@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/file.h"
-#include "worker/run/load.h"
+#include "worker/model/run/load.h"
 
 namespace ft::rank {
 namespace {

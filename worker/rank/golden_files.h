@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "core/base/status.h"
-#include "worker/run/micro_batch.h"
-#include "worker/weights/tensor_source.h"
+#include "worker/model/run/micro_batch.h"
+#include "worker/model/weights/tensor_source.h"
 
 namespace ft::rank {
 

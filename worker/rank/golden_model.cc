@@ -5,10 +5,10 @@
 #include <memory>
 
 #include "core/base/file.h"
-#include "worker/adapt/peft_config.h"
-#include "worker/generate/generate.h"
+#include "worker/model/params/peft_config.h"
+#include "worker/model/generate/generate.h"
 #include "worker/rank/golden_files.h"
-#include "worker/run/language_model.h"
+#include "worker/model/run/language_model.h"
 
 namespace ft::rank {
 namespace {
@@ -62,7 +62,7 @@ Status CompareGradients(Case& c, run::LanguageModel& model, const GoldenInput& i
   RETURN_IF_ERROR(CompareLoss(c, loss_sum, input, prefix == "grad." ? "loss" : "lora.loss"));
   if (!c.exact()) return absl::OkStatus();
   size_t compared = 0;
-  for (const optim::ParamRef& parameter : model.parameters()) {
+  for (const params::ParamRef& parameter : model.parameters()) {
     const std::string name = prefix + parameter.name;
     if (!c.has(name)) continue;
     ++compared;

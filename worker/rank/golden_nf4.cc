@@ -1,8 +1,8 @@
 #include <cmath>
 #include <set>
 
-#include "worker/ops/nf4.h"
-#include "worker/quant/bnb_checkpoint.h"
+#include "worker/model/ops/nf4.h"
+#include "worker/model/params/bnb_checkpoint.h"
 #include "worker/rank/golden_files.h"
 #include "worker/rank/golden_quant.h"
 

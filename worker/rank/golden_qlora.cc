@@ -4,13 +4,13 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/file.h"
-#include "worker/adapt/peft_config.h"
-#include "worker/model/family.h"
-#include "worker/optim/clip.h"
+#include "worker/model/params/peft_config.h"
+#include "worker/model/decoder/family.h"
+#include "worker/train/optim/clip.h"
 #include "worker/rank/golden_files.h"
 #include "worker/rank/golden_quant.h"
 #include "worker/rank/golden_repacked.h"
-#include "worker/run/language_model.h"
+#include "worker/model/run/language_model.h"
 
 namespace ft::rank {
 namespace {
@@ -81,10 +81,10 @@ StatusOr<std::unique_ptr<run::LanguageModel>> LoadModel(const QloraRun& r) {
 
 // Compares with the tensors `prefix` + parameter name of `source`; the worst difference, `missing` when there
 // is none.
-StatusOr<double> WorstDifference(const std::vector<optim::ParamRef>& parameters,
+StatusOr<double> WorstDifference(const std::vector<params::ParamRef>& parameters,
                                  const weights::TensorSource& source, const std::string& prefix) {
   double worst = 0;
-  for (const optim::ParamRef& parameter : parameters) {
+  for (const params::ParamRef& parameter : parameters) {
     ASSIGN_OR_RETURN(const Tensor expected, Expected(source, prefix + parameter.name));
     worst = std::max(worst, LargestDifference(parameter.value, expected, 1));
   }
@@ -92,7 +92,7 @@ StatusOr<double> WorstDifference(const std::vector<optim::ParamRef>& parameters,
 }
 
 Status CompareFirstGradients(const QloraRun& r, const run::LanguageModel& model) {
-  for (const optim::ParamRef& parameter : model.parameters()) {
+  for (const params::ParamRef& parameter : model.parameters()) {
     const StatusOr<Tensor> expected = Expected(r.expected, "step1.grad." + parameter.name);
     if (!expected.ok()) continue;
     const double error = LargestDifference(parameter.gradient, *expected, LargestAbsolute(*expected));

@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "worker/ops/nf4.h"
-#include "worker/quant/bnb_checkpoint.h"
+#include "worker/model/ops/nf4.h"
+#include "worker/model/params/bnb_checkpoint.h"
 
 namespace ft::rank {
 namespace {

@@ -6,12 +6,12 @@
 #include <memory>
 
 #include "core/base/status.h"
-#include "worker/weights/tensor_source.h"
+#include "worker/model/weights/tensor_source.h"
 
 namespace ft::rank {
 
 // The same tensors with the maxima of every 4-bit weight passed through that. `stored` is read now and not
-// kept. INVALID_ARGUMENT names a weight that is not as worker/quant/bnb_checkpoint.h says.
+// kept. INVALID_ARGUMENT names a weight that is not as worker/model/params/bnb_checkpoint.h says.
 StatusOr<std::unique_ptr<weights::TensorSource>> RepackedBase(const weights::TensorSource& stored);
 
 }  // namespace ft::rank

@@ -5,11 +5,11 @@
 #include <cstdio>
 #include <functional>
 
-#include "worker/ops/epilogue.h"
-#include "worker/ops/linear.h"
-#include "worker/ops/loss_head.h"
-#include "worker/ops/nf4.h"
-#include "worker/ops/norm.h"
+#include "worker/model/ops/epilogue.h"
+#include "worker/model/ops/linear.h"
+#include "worker/model/ops/loss_head.h"
+#include "worker/model/ops/nf4.h"
+#include "worker/model/ops/norm.h"
 #include "worker/rank/cuda_library.h"
 
 namespace ft::rank {

@@ -3,9 +3,9 @@
 #include <system_error>
 
 #include "core/base/file.h"
-#include "worker/model/family.h"
-#include "worker/weights/gguf.h"
-#include "worker/weights/tensor_source.h"
+#include "worker/model/decoder/family.h"
+#include "worker/model/weights/gguf.h"
+#include "worker/model/weights/tensor_source.h"
 
 namespace ft::rank {
 namespace {

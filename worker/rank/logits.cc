@@ -7,7 +7,7 @@
 #include "worker/rank/flags.h"
 #include "worker/rank/load_model.h"
 #include "worker/rank/settings.h"
-#include "worker/weights/safetensors.h"
+#include "worker/model/weights/safetensors.h"
 
 namespace ft::rank {
 namespace {

@@ -1,8 +1,8 @@
 #include "worker/rank/meet.h"
 
 #include "core/base/file.h"
-#include "worker/comm/gloo.h"
-#include "worker/comm/shm.h"
+#include "worker/train/comm/gloo.h"
+#include "worker/train/comm/shm.h"
 
 namespace ft::rank {
 namespace {

@@ -5,9 +5,9 @@
 #include "absl/strings/str_format.h"
 #include "core/base/file.h"
 #include "nlohmann/json.hpp"
-#include "worker/checkpoint/adapter.h"
-#include "worker/checkpoint/write_model.h"
-#include "worker/prepare/model_files.h"
+#include "worker/train/checkpoint/adapter.h"
+#include "worker/train/checkpoint/write_model.h"
+#include "worker/data/prepare/model_files.h"
 #include "worker/rank/base.h"
 #include "worker/rank/flags.h"
 

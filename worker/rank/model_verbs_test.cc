@@ -8,9 +8,9 @@
 #include "core/base/file.h"
 #include "nlohmann/json.hpp"
 #include "tests/support/temp_dir.h"
-#include "worker/checkpoint/adapter.h"
-#include "worker/checkpoint/write_model.h"
-#include "worker/ops/nf4.h"
+#include "worker/train/checkpoint/adapter.h"
+#include "worker/train/checkpoint/write_model.h"
+#include "worker/model/ops/nf4.h"
 
 namespace ft::rank {
 namespace {

@@ -11,12 +11,12 @@
 #include "core/plan/estimate.h"
 #include "core/recipe/json.h"
 #include "nlohmann/json.hpp"
-#include "worker/data/counted.h"
-#include "worker/prepare/prepare.h"
+#include "worker/data/readers/counted.h"
+#include "worker/data/prepare/prepare.h"
 #include "worker/rank/flags.h"
 #include "worker/rank/load_model.h"
 #include "worker/rank/settings.h"
-#include "worker/train/resolve.h"
+#include "worker/train/trainer/resolve.h"
 
 namespace ft::rank {
 namespace {

@@ -1,6 +1,6 @@
 #include "worker/rank/prepare_job.h"
 
-#include "worker/prepare/prepare.h"
+#include "worker/data/prepare/prepare.h"
 
 namespace ft::rank {
 

@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "worker/ops/product.h"
+#include "worker/model/ops/product.h"
 
 namespace ft::rank {
 namespace {

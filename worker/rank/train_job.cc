@@ -9,19 +9,19 @@
 #include "core/base/file.h"
 #include "core/base/sha256.h"
 #include "core/records/record_file.h"
-#include "worker/checkpoint/adapter.h"
-#include "worker/checkpoint/checkpoint.h"
-#include "worker/checkpoint/share.h"
-#include "worker/checkpoint/write_model.h"
-#include "worker/prepare/model_files.h"
+#include "worker/train/checkpoint/adapter.h"
+#include "worker/train/checkpoint/checkpoint.h"
+#include "worker/train/checkpoint/share.h"
+#include "worker/train/checkpoint/write_model.h"
+#include "worker/data/prepare/model_files.h"
 #include "worker/rank/answerer.h"
 #include "worker/rank/load_model.h"
 #include "worker/rank/meet.h"
 #include "worker/rank/settings.h"
-#include "worker/train/learning.h"
-#include "worker/train/resolve.h"
-#include "worker/train/trainer.h"
-#include "worker/weights/model_digest.h"
+#include "worker/train/trainer/learning.h"
+#include "worker/train/trainer/resolve.h"
+#include "worker/train/trainer/trainer.h"
+#include "worker/model/weights/model_digest.h"
 
 namespace ft::rank {
 namespace {
@@ -190,7 +190,7 @@ std::optional<Trouble> TrainRun::Restore() {
 Status TrainRun::WritePlan() {
   records::Plan plan{.total_steps = trainer_->total_steps(), .first_step = step_ + 1,
                      .parameters = plan::ParameterCount(ShapeOf(model_->config())), .numeric_fingerprint = identity_.numeric_fingerprint};
-  for (const optim::ParamRef& p : model_->parameters()) plan.trainable_parameters += p.value.numel();
+  for (const params::ParamRef& p : model_->parameters()) plan.trainable_parameters += p.value.numel();
   return reporter_.Write(std::move(plan));
 }
 
@@ -291,9 +291,9 @@ std::optional<Trouble> TrainRun::AnswerPrompts() {
 }
 
 // The last name components of the adapted layers, from PEFT's parameter names.
-std::vector<std::string> TargetsOf(const std::vector<optim::ParamRef>& parameters) {
+std::vector<std::string> TargetsOf(const std::vector<params::ParamRef>& parameters) {
   std::set<std::string> targets;
-  for (const optim::ParamRef& p : parameters) {
+  for (const params::ParamRef& p : parameters) {
     const size_t end = p.name.find(".lora_A.");
     if (end != std::string::npos) targets.insert(p.name.substr(p.name.rfind('.', end - 1) + 1, end - p.name.rfind('.', end - 1) - 1));
   }

@@ -5,7 +5,7 @@
 #include <thread>
 #include <vector>
 
-#include "worker/comm/board_comm.h"
+#include "worker/train/comm/board_comm.h"
 
 namespace ft::testing {
 

@@ -1,0 +1,511 @@
+#include "worker/data/chat/mapping.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "core/base/check.h"
+#include "worker/data/chat/chat_shapes.h"
+#include "worker/data/chat/column_guess.h"
+#include "worker/data/readers/columns.h"
+#include "worker/data/chat/messages.h"
+
+namespace ft::data {
+namespace {
+
+constexpr std::string_view kAlpacaSystem =
+    "Below is an instruction that describes a task. Write a response that appropriately completes the "
+    "request.\n";
+constexpr std::string_view kNoOutput = "<nooutput>";
+
+Status Error(const Origin& origin, std::string_view why) {
+  return absl::InvalidArgumentError(StrCat(Describe(origin), ": ", why));
+}
+
+// A field as text. Null gives an empty text.
+StatusOr<std::string> TextOf(const Record& record, const std::string& name) {
+  const Field* field = record.Find(name);
+  if (field == nullptr)
+    return Error(record.origin, StrCat("\"", name, "\" is missing; give every record this field"));
+  if (field->kind == FieldKind::kError)
+    return Error(record.origin, StrCat("\"", name, "\" holds ", field->text));
+  if (field->kind == FieldKind::kNested) {
+    return Error(record.origin, StrCat("\"", name, "\" holds a list or an object where text belongs"));
+  }
+  return field->text;
+}
+
+bool IsBlank(std::string_view text) { return Trimmed(text).empty(); }
+
+// Earlier rounds as LLaMA-Factory and ms-swift write them: [[question, answer], ...].
+StatusOr<Conversation> HistoryOf(const Record& record, const std::string& name) {
+  Conversation turns;
+  const Field* field = record.Find(name);
+  if (field == nullptr || field->kind == FieldKind::kNull) return turns;
+  const Status refused =
+      Error(record.origin, StrCat("\"", name, "\" must be a list of [question, answer] pairs of texts"));
+  if (field->kind != FieldKind::kNested) {
+    if (IsBlank(field->text)) return turns;
+    return refused;
+  }
+  if (!field->nested.is_array()) return refused;
+  for (const nlohmann::json& pair : field->nested) {
+    if (!pair.is_array() || pair.size() != 2 || !pair[0].is_string() || !pair[1].is_string()) return refused;
+    Turn turn;
+    turn.input = pair[0].get<std::string>();
+    turn.output = pair[1].get<std::string>();
+    turns.push_back(std::move(turn));
+  }
+  return turns;
+}
+
+}  // namespace
+
+StatusOr<std::string> Mapping::System(const Record& record) const {
+  if (!system_column_) return system_text_;
+  if (!system_named_ && record.Find(*system_column_) == nullptr) return system_text_;
+  ASSIGN_OR_RETURN(std::string text, TextOf(record, *system_column_));
+  return IsBlank(text) ? system_text_ : text;
+}
+
+StatusOr<MappedRecord> Mapping::MapColumns(const Record& record) const {
+  MappedRecord mapped;
+  if (!history_.empty()) {
+    ASSIGN_OR_RETURN(mapped.turns, HistoryOf(record, history_));
+  }
+  Turn turn;
+  if (!input_.empty()) {
+    ASSIGN_OR_RETURN(turn.input, TextOf(record, input_));
+    mapped.empty_input = IsBlank(turn.input);
+  }
+  if (shape_ == Shape::kAlpaca) {
+    std::string extra;
+    if (record.Find(extra_input_) != nullptr) {
+      ASSIGN_OR_RETURN(extra, TextOf(record, extra_input_));
+    }
+    mapped.empty_input = mapped.empty_input && IsBlank(extra);
+    if (xtuner_alpaca_ || !extra.empty()) StrAppend(&turn.input, "\n", extra);
+  }
+  ASSIGN_OR_RETURN(turn.output, TextOf(record, output_));
+  if (shape_ == Shape::kAlpaca && turn.output == kNoOutput) return MappedRecord();
+  for (const Turn& earlier : mapped.turns) mapped.empty_input = mapped.empty_input || IsBlank(earlier.input);
+  mapped.turns.push_back(std::move(turn));
+  ASSIGN_OR_RETURN(mapped.turns[0].system, System(record));
+  return mapped;
+}
+
+StatusOr<MappedRecord> Mapping::MapList(const Record& record) const {
+  const Field* list = record.Find(output_);
+  if (list == nullptr)
+    return Error(record.origin, StrCat("\"", output_, "\" is missing; give every record this field"));
+  Surroundings around{.tools = record.Find("tools")};
+  ASSIGN_OR_RETURN(around.system, System(record));
+  around.system_is_own = system_column_ && around.system != system_text_;
+  Dialogue dialogue;
+  if (shape_ == Shape::kConversation) {
+    ASSIGN_OR_RETURN(dialogue, FromXtuner(*list, around, record.origin));
+  } else {
+    ASSIGN_OR_RETURN(dialogue, FromMessages(*list, around, record.origin));
+  }
+  MappedRecord mapped{.turns = std::move(dialogue.turns),
+                      .empty_input = dialogue.empty_question,
+                      .empty_tool_result = dialogue.empty_tool_result,
+                      .left_over = dialogue.left_over};
+  for (const Turn& turn : mapped.turns) mapped.only_read += turn.answered && !turn.loss;
+  return mapped;
+}
+
+StatusOr<MappedRecord> Mapping::Map(const Record& record) const {
+  FT_CHECK(shape_ != Shape::kText);
+  const bool columns = shape_ == Shape::kAlpaca || shape_ == Shape::kTable;
+  ASSIGN_OR_RETURN(MappedRecord mapped, columns ? MapColumns(record) : MapList(record));
+  for (const Turn& turn : mapped.turns) {
+    mapped.empty_output = mapped.empty_output || (turn.loss && IsBlank(turn.output));
+  }
+  return mapped;
+}
+
+StatusOr<std::string> Mapping::Text(const Record& record) const {
+  FT_CHECK(shape_ == Shape::kText);
+  return TextOf(record, output_);
+}
+
+// The decisions of Mapping::Choose, one function each.
+class MappingChooser {
+ public:
+  MappingChooser(const MappingOptions& options, std::span<const Record> first,
+                 const std::vector<std::string>& columns)
+      : options_(options), first_(first) {
+    fields_ = columns;
+    for (const Record& record : first) {
+      for (const Field& field : record.fields) {
+        if (!Has(field.name)) fields_.push_back(field.name);
+      }
+    }
+  }
+
+  StatusOr<Mapping> Choose() {
+    chosen_.xtuner_alpaca_ = options_.xtuner_alpaca;
+    const std::string& format = options_.format;
+    const bool mapped = options_.map && (!options_.map->input.empty() || !options_.map->output.empty());
+    if (mapped) {
+      if (format != "auto" && format != "table") {
+        return Refuse(StrCat("map: names columns, which goes with format: table, not with ", format));
+      }
+      return ByMap();
+    }
+    if (options_.map && !options_.map->system.empty()) UseSystem(options_.map->system);
+    if (format == "text") return ByText("as format: text says");
+    if (format == "alpaca") return ByAlpaca("as format: alpaca says");
+    if (format == "conversation" || format == "sharegpt" || format == "openai") return ByFormat();
+    if (format == "table") return ByHeader();
+    if (format == "chat") return ByChat();
+    return ByGuess();
+  }
+
+ private:
+  bool Has(std::string_view name) const {
+    return std::find(fields_.begin(), fields_.end(), name) != fields_.end();
+  }
+
+  Status Refuse(std::string_view why) const {
+    std::string listed;
+    for (const std::string& field : fields_) StrAppend(&listed, listed.empty() ? "" : ", ", field);
+    return absl::InvalidArgumentError(StrCat(options_.source, ": ", why, "; the fields are: ", listed,
+                                             options_.table.empty() ? "" : " (", options_.table,
+                                             options_.table.empty() ? "" : ")"));
+  }
+
+  // As Refuse, and shows what to write: the fields that look like it, said to be a guess.
+  Status RefuseForMap(std::string_view why) const {
+    if (const std::optional<std::string> wrapped = WrappedRecords()) return Refuse(*wrapped);
+    std::string advice;
+    if (const std::optional<ColumnGuess> guess = GuessColumns(first_, fields_)) {
+      advice = StrCat("name them, perhaps (a guess by what the fields hold): ", MapToWrite(*guess));
+    } else {
+      advice =
+          "name them: --map input=QUESTION,output=ANSWER, or in the job file map: {input: QUESTION, output: "
+          "ANSWER}";
+    }
+    const std::string text = LongestText(first_, fields_);
+    if (!text.empty()) {
+      StrAppend(&advice, "; to learn plain text instead write format: text and column: ", InQuotes(text));
+    }
+    return Refuse(StrCat(why, "; ", advice));
+  }
+
+  static std::string InQuotes(std::string_view text) {
+    std::string quoted = "\"";
+    for (const char c : text) {
+      if (c == '"' || c == '\\') quoted += '\\';
+      quoted += c;
+    }
+    return quoted + "\"";
+  }
+
+  // For the command line and for the job file; the former only for names that need no escapes there.
+  static std::string MapToWrite(const ColumnGuess& guess) {
+    const std::string in_file =
+        StrCat("map: {input: ", InQuotes(guess.input), ", output: ", InQuotes(guess.output), "}");
+    const std::string both = guess.input + guess.output;
+    if (both.find_first_of(",='\n") != std::string::npos) return StrCat("in the job file ", in_file);
+    const bool quote = both.find_first_of(" \t\"$`\\!*?[](){}<>|&;#~") != std::string::npos;
+    const std::string_view mark = quote ? "'" : "";
+    return StrCat("--map ", mark, "input=", guess.input, ",output=", guess.output, mark,
+                  ", or in the job file ", in_file);
+  }
+
+  // What to say when the one record is an object that holds the records.
+  std::optional<std::string> WrappedRecords() const {
+    if (first_.size() != 1) return std::nullopt;
+    for (const Field& field : first_[0].fields) {
+      if (field.kind != FieldKind::kNested || !field.nested.is_array() || field.nested.empty()) continue;
+      if (!field.nested.front().is_object() || IsMessageList(field.nested)) continue;
+      return StrCat("the file is one object, and the records seem to lie under \"", field.name,
+                    "\" (a list of ", field.nested.size(), "); save that list alone, for example with jq '.",
+                    InQuotes(field.name), "'");
+    }
+    return std::nullopt;
+  }
+
+  // A name that is a column, otherwise the text itself.
+  void UseSystem(const std::string& system) {
+    if (Has(system)) {
+      chosen_.system_column_ = system;
+      chosen_.system_named_ = true;
+    } else {
+      chosen_.system_text_ = system;
+    }
+  }
+
+  std::string SystemSentence() const {
+    if (chosen_.system_column_) return StrCat(", ", *chosen_.system_column_, " is the system text");
+    return chosen_.system_text_.empty() ? "" : ", with the same system text everywhere";
+  }
+
+  std::string UnusedSentence() const {
+    std::string listed;
+    for (const std::string& field : fields_) {
+      const bool used = field == chosen_.input_ || field == chosen_.output_ ||
+                        field == chosen_.extra_input_ || field == chosen_.history_ ||
+                        chosen_.system_column_ == field;
+      if (!used) StrAppend(&listed, listed.empty() ? "; not used: " : ", ", field);
+    }
+    return listed;
+  }
+
+  StatusOr<Mapping> Explain(std::string_view what, std::string_view why) {
+    chosen_.explanation_ =
+        StrCat(options_.source, ": ", what, SystemSentence(), " (", why, ")", UnusedSentence());
+    return std::move(chosen_);
+  }
+
+  StatusOr<Mapping> ByMap() {
+    const recipe::ColumnMap& map = *options_.map;
+    if (map.output.empty()) return Refuse("map: names no output; name the field that holds the answers");
+    for (const std::string& name : {map.input, map.output}) {
+      if (!name.empty() && !Has(name)) return Refuse(StrCat("map: names \"", name, "\", which is not there"));
+    }
+    if (!map.system.empty()) UseSystem(map.system);
+    chosen_.shape_ = Shape::kTable;
+    chosen_.input_ = map.input;
+    chosen_.output_ = map.output;
+    const std::string question =
+        map.input.empty() ? "there is no question" : StrCat(map.input, " is the question");
+    return Explain(StrCat(question, ", ", map.output, " is the answer", UseHistory()), "as map: says");
+  }
+
+  // Takes the earlier rounds where records have them, and says so.
+  std::string UseHistory() {
+    constexpr std::string_view kHistory = "history";
+    const bool there = std::any_of(first_.begin(), first_.end(), [&](const Record& record) {
+      const Field* field = record.Find(kHistory);
+      return field != nullptr && field->kind == FieldKind::kNested;
+    });
+    if (!there || chosen_.input_ == kHistory || chosen_.output_ == kHistory) return "";
+    chosen_.history_ = kHistory;
+    return ", history holds the rounds before";
+  }
+
+  StatusOr<Mapping> ByText(std::string_view why) {
+    if (!Has(options_.text_column)) {
+      return Refuse(StrCat("column: names \"", options_.text_column, "\", which is not there"));
+    }
+    chosen_.shape_ = Shape::kText;
+    chosen_.output_ = options_.text_column;
+    return Explain(StrCat(options_.text_column, " is text to learn whole, without a template"), why);
+  }
+
+  StatusOr<Mapping> ByAlpaca(std::string_view why) {
+    for (const char* name : {"instruction", "output"}) {
+      if (!Has(name))
+        return Refuse(StrCat("format: alpaca needs the field \"", name, "\", which is not there"));
+    }
+    chosen_.shape_ = Shape::kAlpaca;
+    chosen_.input_ = "instruction";
+    chosen_.extra_input_ = "input";
+    chosen_.output_ = "output";
+    RETURN_IF_ERROR(UseGuessedSystem());
+    if (options_.xtuner_alpaca && !chosen_.system_column_ && chosen_.system_text_.empty()) {
+      chosen_.system_text_ = std::string(kAlpacaSystem);
+    }
+    return Explain(
+        StrCat(Has("input") ? "instruction and input are the question" : "instruction is the question",
+               ", output is the answer", UseHistory()),
+        why);
+  }
+
+  Status CheckListName() const {
+    if (!NamesList() || Has(options_.text_column)) return absl::OkStatus();
+    return Refuse(StrCat("column: names \"", options_.text_column, "\", which is not there"));
+  }
+
+  // Lists of messages by the names that tools give them, or by the one that `column:` gives.
+  std::vector<std::string> NamedLists(std::string_view format) const {
+    std::vector<std::string> names;
+    if (NamesList()) names.push_back(options_.text_column);
+    if (format == "conversation") names.emplace_back("conversation");
+    if (format == "sharegpt") names.insert(names.end(), {"conversations", "messages"});
+    if (format == "openai") names.insert(names.end(), {"messages", "conversations"});
+    return names;
+  }
+
+  StatusOr<Mapping> ByFormat() {
+    RETURN_IF_ERROR(CheckListName());
+    const std::vector<std::string> names = NamedLists(options_.format);
+    const std::string why = StrCat("as format: ", options_.format, " says");
+    for (const std::string& name : names) {
+      if (!Has(name)) continue;
+      if (options_.format != "conversation") return ByList(Shape::kMessages, name, why);
+      return ByList(Shape::kConversation, name, why);
+    }
+    return Refuse(
+        StrCat("format: ", options_.format, " needs the field \"", names.front(),
+               "\", which is not there; if the list of messages has another name, give it with column:"));
+  }
+
+  StatusOr<Mapping> ByList(Shape shape, const std::string& name, std::string_view why) {
+    chosen_.shape_ = shape;
+    chosen_.output_ = name;
+    const bool tools = shape == Shape::kMessages && Has("tools") && SpeaksByFrom(name);
+    if (tools) chosen_.extra_input_ = "tools";
+    RETURN_IF_ERROR(UseGuessedSystem());
+    return Explain(
+        StrCat(name, " holds the messages; answers carry loss, questions do not",
+               tools ? ", tools go into the system text, and function calls count as answers" : ""),
+        why);
+  }
+
+  // Whether `check` holds for this field of every record that is not an empty list.
+  template <typename Check>
+  bool AllLists(std::string_view name, const Check& check) const {
+    bool any = false;
+    for (const Record& record : first_) {
+      const Field* field = record.Find(name);
+      if (field == nullptr || field->kind != FieldKind::kNested || !field->nested.is_array()) return false;
+      if (field->nested.empty()) continue;
+      any = true;
+      if (!check(field->nested)) return false;
+    }
+    return any;
+  }
+  bool SpeaksByFrom(std::string_view name) const { return AllLists(name, NamesSpeakersByFrom); }
+  bool HoldsMessages(std::string_view name) const { return AllLists(name, IsMessageList); }
+  bool IsList(std::string_view name) const {
+    return !first_.empty() && std::all_of(first_.begin(), first_.end(), [&](const Record& record) {
+      const Field* field = record.Find(name);
+      return field != nullptr && field->kind == FieldKind::kNested && field->nested.is_array();
+    });
+  }
+
+  static bool IsUsual(std::string_view name) {
+    return name == "conversation" || name == "conversations" || name == "messages";
+  }
+
+  // Whether `column:` names a list of messages rather than nothing or a text.
+  bool NamesList() const { return options_.text_column != recipe::DataSource().column; }
+
+  // The fields that are lists of messages: by what they hold, or by their usual name.
+  std::vector<std::pair<std::string, Shape>> Lists() const {
+    std::vector<std::pair<std::string, Shape>> lists;
+    for (const std::string& name : fields_) {
+      if (HoldsMessages(name) || ((name == "conversations" || name == "messages") && IsList(name))) {
+        lists.emplace_back(name, Shape::kMessages);
+      } else if (name == "conversation" && IsList(name)) {
+        lists.emplace_back(name, Shape::kConversation);
+      }
+    }
+    return lists;
+  }
+
+  StatusOr<Mapping> ByChat() {
+    RETURN_IF_ERROR(CheckListName());
+    const auto lists = Lists();
+    for (const auto& [name, shape] : lists) {
+      if (name == options_.text_column) return ByList(shape, name, "as column: says");
+    }
+    if (lists.size() == 1) {
+      return ByList(lists[0].second, lists[0].first,
+                    IsUsual(lists[0].first) ? "guessed by its name" : "guessed by what it holds");
+    }
+    if (lists.empty())
+      return Refuse(
+          "no field is a list of messages such as conversations or messages; give its name with column:");
+    return Refuse(StrCat("several fields hold messages: ", lists[0].first, " and ", lists[1].first,
+                         "; name one with format: chat and column:"));
+  }
+
+  // The fields whose name is one of `names`.
+  template <size_t N>
+  std::vector<std::string> Among(const std::array<std::string_view, N>& names) const {
+    std::vector<std::string> found;
+    for (const std::string& field : fields_) {
+      std::string lower = Trimmed(field);
+      for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+      if (std::find(names.begin(), names.end(), lower) != names.end()) found.push_back(field);
+    }
+    return found;
+  }
+
+  Status UseGuessedSystem() {
+    if (options_.map) return absl::OkStatus();
+    constexpr std::array<std::string_view, 6> kSystems = {"system", "system_prompt", "system_message",
+                                                          "系统",   "系统提示",      "系统提示词"};
+    const std::vector<std::string> systems = Among(kSystems);
+    if (systems.size() > 1) {
+      return Refuse(StrCat("both ", systems[0], " and ", systems[1],
+                           " may be the system text; name one with map: {system: ", InQuotes(systems[0]),
+                           "}"));
+    }
+    if (!systems.empty()) chosen_.system_column_ = systems[0];
+    return absl::OkStatus();
+  }
+
+  // What accompanies a text that was gathered, and is never learnt.
+  bool OnlyTextAndItsLabels() const {
+    constexpr std::array<std::string_view, 20> kLabels = {
+        "text",    "url",   "timestamp", "date",           "time",     "id",         "title",
+        "source",  "meta",  "metadata",  "lang",           "language", "author",     "domain",
+        "created", "added", "file",      "language_score", "dump",     "token_count"};
+    return Among(kLabels).size() == fields_.size() && Has("text");
+  }
+
+  std::vector<std::string> Questions() const {
+    constexpr std::array<std::string_view, 17> kQuestions = {
+        "question", "questions", "q",    "instruction", "prompt", "input", "query", "user", "human",
+        "问题",     "问",        "提问", "问句",        "指令",   "输入",  "用户",  "题目"};
+    return Among(kQuestions);
+  }
+  std::vector<std::string> Answers() const {
+    constexpr std::array<std::string_view, 17> kAnswers = {
+        "answer", "answers", "a",    "output", "completion", "response", "reply", "assistant", "bot",
+        "回答",   "答",      "答案", "答复",   "输出",       "回复",     "助手",  "解答"};
+    return Among(kAnswers);
+  }
+
+  StatusOr<Mapping> ByHeader() {
+    const std::vector<std::string> questions = Questions(), answers = Answers();
+    if (questions.empty() || answers.empty()) {
+      return RefuseForMap("no fields look like question and answer");
+    }
+    if (questions.size() > 1 || answers.size() > 1) {
+      return RefuseForMap(questions.size() > 1
+                              ? StrCat("both ", questions[0], " and ", questions[1], " may be the question")
+                              : StrCat("both ", answers[0], " and ", answers[1], " may be the answer"));
+    }
+    chosen_.shape_ = Shape::kTable;
+    chosen_.input_ = questions[0];
+    chosen_.output_ = answers[0];
+    RETURN_IF_ERROR(UseGuessedSystem());
+    return Explain(StrCat(questions[0], " is the question, ", answers[0], " is the answer", UseHistory()),
+                   "guessed by their names");
+  }
+
+  StatusOr<Mapping> ByGuess() {
+    const auto lists = Lists();
+    const bool usual = std::any_of(lists.begin(), lists.end(), [&](const auto& list) {
+      return IsUsual(list.first) || list.first == options_.text_column;
+    });
+    if (usual) return ByChat();
+    if (Has("instruction") && Has("output")) return ByAlpaca("guessed by their names");
+    if (fields_.size() == 1 && (fields_[0] == options_.text_column || fields_[0] == "text")) {
+      return ByText("it is the only field");
+    }
+    if (options_.text_column == "text" && OnlyTextAndItsLabels()) return ByText("guessed by its name");
+    const bool table = !Questions().empty() && !Answers().empty();
+    return lists.empty() || table ? ByHeader() : ByChat();
+  }
+
+  const MappingOptions& options_;
+  std::span<const Record> first_;
+  std::vector<std::string> fields_;
+  Mapping chosen_;
+};
+
+StatusOr<Mapping> Mapping::Choose(const MappingOptions& options, std::span<const Record> first,
+                                  const std::vector<std::string>& columns) {
+  FT_CHECK(!first.empty());
+  return MappingChooser(options, first, columns).Choose();
+}
+
+}  // namespace ft::data

@@ -1,0 +1,96 @@
+#include "worker/data/prepare/paths.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <iterator>
+#include <string>
+
+#include "core/base/file.h"
+
+namespace ft::prepare {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::string_view kUpload = "upload://";
+
+bool IsInside(const fs::path& path, const fs::path& root) {
+  const auto [root_end, path_end] = std::mismatch(root.begin(), root.end(), path.begin(), path.end());
+  // A root written with a slash at its end has an empty last part.
+  return root_end == root.end() || (root_end->empty() && std::next(root_end) == root.end());
+}
+
+bool HasParentPart(const fs::path& path) {
+  return std::find(path.begin(), path.end(), fs::path("..")) != path.end();
+}
+
+StatusOr<fs::path> UploadedPath(std::string_view source, const SourceRoots& roots) {
+  const std::string_view rest = source.substr(kUpload.size());
+  const size_t slash = rest.find('/');
+  const std::string_view digest = rest.substr(0, slash);
+  const std::string_view name = slash == std::string_view::npos ? std::string_view() : rest.substr(slash + 1);
+  const bool hexadecimal = digest.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+  if (digest.size() != 64 || !hexadecimal || name.empty() || name == "." || name == ".." ||
+      name.find('/') != std::string_view::npos) {
+    return absl::InvalidArgumentError(StrCat(
+        source, " is not an upload's name; write upload://<sha256>/<file name> as `ftctl` printed it"));
+  }
+  if (roots.uploads.empty()) {
+    return absl::InvalidArgumentError(
+        StrCat(source, ": this program keeps no uploads; give the file's path"));
+  }
+  return roots.uploads / std::string(digest) / std::string(name);
+}
+
+StatusOr<fs::path> Unchecked(std::string_view source, const SourceRoots& roots) {
+  if (source.empty()) return absl::InvalidArgumentError("a source is empty; name a file");
+  if (source.find('\0') != std::string_view::npos) {
+    return absl::InvalidArgumentError("a source's name holds a zero byte; name a file");
+  }
+  if (source.starts_with(kUpload)) return UploadedPath(source, roots);
+  if (source.find("://") != std::string_view::npos) {
+    return absl::InvalidArgumentError(StrCat(source,
+                                             " lies on a hub, and this version reads local files only; "
+                                             "download it first and give the folder or file"));
+  }
+  const fs::path path{std::string(source)};
+  if (HasParentPart(path)) {
+    return absl::InvalidArgumentError(StrCat(source, " goes through `..`; write the path without it"));
+  }
+  if (path.is_absolute()) return path;
+  if (roots.base.empty()) {
+    return absl::InvalidArgumentError(StrCat(source, " is a relative path; write it from the root (/)"));
+  }
+  return roots.base / path;
+}
+
+}  // namespace
+
+StatusOr<fs::path> ResolveSource(std::string_view source, const SourceRoots& roots) {
+  ASSIGN_OR_RETURN(const fs::path path, Unchecked(source, roots));
+  std::error_code why;
+  const fs::path real = fs::canonical(path, why);
+  const bool missing = static_cast<bool>(why);
+  std::error_code error;
+  // A missing file is judged by where it would be, so that an answer never tells what exists outside the
+  // roots.
+  const fs::path judged = missing ? fs::weakly_canonical(path, error) : real;
+  std::vector<fs::path> allowed = roots.allowed;
+  if (source.starts_with(kUpload)) allowed = {roots.uploads};
+  const bool inside = std::any_of(allowed.begin(), allowed.end(), [&](const fs::path& root) {
+    std::error_code ignored;
+    const fs::path real_root = fs::weakly_canonical(root, ignored);
+    return !ignored && !real_root.empty() && IsInside(judged, real_root);
+  });
+  if (!inside) {
+    return absl::PermissionDeniedError(
+        StrCat(source,
+               " lies outside the folders this worker may read; move it into one of them, or let the "
+               "administrator add its folder to the allowed roots"));
+  }
+  if (missing && why.value() != ENOENT && why.value() != ENOTDIR)
+    return ErrnoStatus("open", path, why.value());
+  if (missing) return absl::NotFoundError(StrCat(source, " does not exist; check the path"));
+  return real;
+}
+
+}  // namespace ft::prepare

@@ -1,0 +1,190 @@
+#include "worker/data/prepare/prepare.h"
+
+#include <memory>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include "worker/data/readers/counted.h"
+#include "worker/data/readers/record.h"
+#include "worker/data/cache/token_cache.h"
+#include "worker/data/prepare/collector.h"
+#include "worker/data/prepare/model_files.h"
+#include "worker/data/prepare/preview.h"
+#include "worker/data/prepare/rendering.h"
+#include "worker/data/prepare/text_source.h"
+#include "worker/data/prepare/token_source.h"
+
+namespace ft::prepare {
+namespace {
+
+class Preparer {
+ public:
+  explicit Preparer(const PrepareRequest& request)
+      : request_(request), collector_(request.spec.gate, request.spec.train.max_length) {}
+
+  StatusOr<PreparedReport> Run() {
+    if (request_.spec.data.empty())
+      return absl::InvalidArgumentError("data: names no source; give at least one file");
+    for (const recipe::DataSource& source : request_.spec.data) RETURN_IF_ERROR(AddSource(source));
+    if (collector_.records() == 0) {
+      return absl::InvalidArgumentError(
+          StrCat(request_.spec.data[0].source, " holds no records; give a file with at least one"));
+    }
+    RETURN_IF_ERROR(collector_.Verdict());
+    if (collector_.samples() == 0) {
+      return absl::InvalidArgumentError(StrCat("no sample of ", data::Counted(collector_.records(), "record"),
+                                               " is left to train on; ",
+                                               collector_.dropped_samples() + collector_.dropped_records(),
+                                               " dropped, with nothing that carries loss"));
+    }
+    return Finish();
+  }
+
+ private:
+  StatusOr<int64_t> Vocab() const {
+    if (request_.vocab_size > 0) return request_.vocab_size;
+    return VocabSizeOf(request_.model);
+  }
+
+  Status AddSource(const recipe::DataSource& source) {
+    ASSIGN_OR_RETURN(const std::filesystem::path path, ResolveSource(source.source, request_.roots));
+    std::error_code ignored;
+    if (std::filesystem::is_directory(path, ignored)) {
+      return absl::InvalidArgumentError(StrCat(source.source, " is a folder; name a file in it"));
+    }
+    const int64_t before = collector_.records();
+    ASSIGN_OR_RETURN(const bool tokens, HoldsTokens(source, path));
+    RETURN_IF_ERROR(tokens ? AddTokens(source, path) : AddText(source, path));
+    if (collector_.records() == before) {
+      return absl::InvalidArgumentError(
+          StrCat(source.source, " holds no records; give a file with at least one"));
+    }
+    if (request_.progress) request_.progress(collector_.records());
+    return absl::OkStatus();
+  }
+
+  // By the job file, or, where that says auto, because the first record has input_ids.
+  StatusOr<bool> HoldsTokens(const recipe::DataSource& source, const std::filesystem::path& path) const {
+    if (source.format != "auto" || source.map) return source.format == "tokens";
+    const std::string extension = path.extension().string();
+    if (extension != ".json" && extension != ".jsonl") return false;
+    ASSIGN_OR_RETURN(const auto reader, data::OpenRecords(path, {}));
+    ASSIGN_OR_RETURN(const std::optional<data::Record> first, reader->Next());
+    return first && first->Find("input_ids") != nullptr;
+  }
+
+  Status AddTokens(const recipe::DataSource& source, const std::filesystem::path& path) {
+    ASSIGN_OR_RETURN(const int64_t vocab, Vocab());
+    const int64_t before = collector_.records();
+    const TokenSourceOptions options{.path = path, .vocab_size = vocab, .max_records = source.max_records};
+    RETURN_IF_ERROR(ReadTokenSource(options, &collector_));
+    lines_.push_back(StrCat(source.source, ": ", data::Counted(collector_.records() - before, "sample"),
+                            " tokenised elsewhere; ids are below ", vocab));
+    return absl::OkStatus();
+  }
+
+  Status AddText(const recipe::DataSource& source, const std::filesystem::path& path) {
+    RETURN_IF_ERROR(OpenTokenizerOnce());
+    const recipe::TrainSpec& train = request_.spec.train;
+    TextSourceOptions options{.path = path,
+                              .source = source,
+                              .max_length = train.max_length,
+                              .pieces = train.tokenize == "pieces",
+                              .tokenizer = tokenizer_.get(),
+                              .progress = request_.progress};
+    options.open_render = [&] { return OpenRender(*tokenizer_, source.template_name, train.tokenize); };
+    ASSIGN_OR_RETURN(const std::vector<std::string> lines, ReadTextSource(options, &collector_));
+    lines_.insert(lines_.end(), lines.begin(), lines.end());
+    return absl::OkStatus();
+  }
+
+  Status OpenTokenizerOnce() {
+    if (tokenizer_ != nullptr) return absl::OkStatus();
+    ASSIGN_OR_RETURN(tokenizer_, OpenModelTokenizer(request_.model));
+    return absl::OkStatus();
+  }
+
+  void AddPreviews(std::vector<std::string>* lines) const {
+    if (tokenizer_ == nullptr) return;  // Only ids were given; there is nothing to spell them with.
+    int number = 0;
+    for (const Shown& shown : collector_.shown()) {
+      const data::TokenSample sample{shown.sample.ids, shown.sample.loss};
+      lines->push_back(
+          StrCat("Sample ", ++number, ", ", shown.place, ": ",
+                 data::Counted(static_cast<int64_t>(sample.ids.size()), "token"), ", ",
+                 data::SupervisedTokens(sample), data::SupervisedTokens(sample) == 1 ? " carries" : " carry",
+                 " loss (between ⟦ and ⟧)\n", RenderSample(*tokenizer_, sample, PreviewOptions())));
+    }
+  }
+
+  std::string CountsSentence(const PreparedReport& report) const {
+    std::string text =
+        StrCat(data::Counted(report.samples, "sample"), " (", report.holdout_samples, " held out), ",
+               data::Counted(report.tokens, "token"), " of which ", report.supervised_tokens,
+               report.supervised_tokens == 1 ? " carries" : " carry", " loss; the longest sample has ",
+               data::Counted(report.longest_sample, "token"));
+    const auto were = [](int64_t number) { return number == 1 ? " was " : " were "; };
+    if (report.truncated_samples > 0) {
+      StrAppend(&text, "; ", report.truncated_samples, were(report.truncated_samples), "cut to ",
+                request_.spec.train.max_length);
+    }
+    if (report.dropped_samples > 0)
+      StrAppend(&text, "; ", report.dropped_samples, " without loss", were(report.dropped_samples),
+                "dropped");
+    if (collector_.dropped_records() > 0) {
+      StrAppend(&text, "; ", data::Counted(collector_.dropped_records(), "record"), " without an answer",
+                were(collector_.dropped_records()), "left out");
+    }
+    return text;
+  }
+
+  // Samples that are longer than the model's positions: it has never seen such distances.
+  Status WarnOfContext(PreparedReport* report) const {
+    if (request_.model.empty()) return absl::OkStatus();
+    const StatusOr<int64_t> positions = ContextOf(request_.model);
+    if (absl::IsNotFound(positions.status())) return absl::OkStatus();  // Token samples need no model.
+    ASSIGN_OR_RETURN(const int64_t context, positions);
+    const int64_t longer = context == 0 ? 0 : collector_.CountLonger(context);
+    if (longer == 0) return absl::OkStatus();
+    report->warnings.push_back(StrCat(
+        "Warning: ", data::Counted(longer, "sample"), " of ", report->samples, longer == 1 ? " is" : " are",
+        " longer than the ", context,
+        " positions that the model was made for (max_position_embeddings), the longest has ",
+        report->longest_sample, " tokens; beyond them it answers badly: write train: {max_length: ", context,
+        "}, or split the long records"));
+    return absl::OkStatus();
+  }
+
+  StatusOr<PreparedReport> Finish() {
+    PreparedReport report{.samples = collector_.samples(),
+                          .tokens = collector_.tokens(),
+                          .supervised_tokens = collector_.supervised(),
+                          .truncated_samples = collector_.truncated(),
+                          .dropped_samples = collector_.dropped_samples(),
+                          .longest_sample = collector_.longest(),
+                          .lines = std::move(lines_)};
+    RETURN_IF_ERROR(WarnOfContext(&report));
+    data::TokenCacheWriter writer;
+    report.holdout_samples = collector_.Drain(request_.spec.holdout, request_.spec.train.seed, &writer);
+    report.train_lengths = writer.TrainLengths();
+    report.lines.push_back(CountsSentence(report));
+    report.lines.insert(report.lines.end(), report.warnings.begin(), report.warnings.end());
+    AddPreviews(&report.lines);
+    if (request_.cache_dir.empty()) return report;
+    ASSIGN_OR_RETURN(report.cache_digest, writer.Write(request_.cache_dir));
+    report.cache_path = request_.cache_dir / (report.cache_digest + ".ftt");
+    return report;
+  }
+
+  const PrepareRequest& request_;
+  Collector collector_;
+  std::unique_ptr<tokenizer::Tokenizer> tokenizer_;  // Opened when a source needs it.
+  std::vector<std::string> lines_;
+};
+
+}  // namespace
+
+StatusOr<PreparedReport> Prepare(const PrepareRequest& request) { return Preparer(request).Run(); }
+
+}  // namespace ft::prepare

@@ -1,0 +1,142 @@
+#include "worker/data/prepare/token_source.h"
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <simdjson.h>
+
+#include "core/base/check.h"
+#include "worker/data/readers/json_values.h"
+
+namespace ft::prepare {
+namespace {
+
+constexpr int64_t kNoLabel = -100;
+
+// The arrays of one record, once its keys are known to be right.
+struct Arrays {
+  std::optional<simdjson::dom::array> ids, labels, mask;
+};
+
+class Parser {
+ public:
+  explicit Parser(const TokenSourceOptions& options) : options_(options) {}
+
+  StatusOr<Sample> Parse(const data::JsonValue& value) {
+    line_ = value.line;
+    simdjson::dom::object object;
+    if (const auto error = parser_.parse(value.text.data(), value.text.size()).get(object)) {
+      return Error(StrCat("broken JSON: ", simdjson::error_message(error)));
+    }
+    ASSIGN_OR_RETURN(const Arrays arrays, Find(object));
+    if (!arrays.ids) return Error("input_ids is missing; write {\"input_ids\": [...], \"labels\": [...]}");
+    Sample sample;
+    RETURN_IF_ERROR(ReadIds(*arrays.ids, &sample));
+    if (arrays.labels) RETURN_IF_ERROR(ReadLabels(*arrays.labels, &sample));
+    if (arrays.mask) RETURN_IF_ERROR(CheckMask(*arrays.mask));
+    return sample;
+  }
+
+ private:
+  Status Error(std::string_view why) const {
+    return absl::InvalidArgumentError(StrCat(options_.path.string(), " line ", line_, ": ", why));
+  }
+
+  StatusOr<Arrays> Find(const simdjson::dom::object& object) const {
+    Arrays arrays;
+    for (const auto field : object) {
+      const std::string key(field.key);
+      std::optional<simdjson::dom::array>* place = key == "input_ids"        ? &arrays.ids
+                                                   : key == "labels"         ? &arrays.labels
+                                                   : key == "attention_mask" ? &arrays.mask
+                                                                             : nullptr;
+      if (place == nullptr) {
+        return Error(StrCat("unknown key \"", key, "\"; `format: tokens` takes input_ids and labels"));
+      }
+      if (place->has_value()) return Error(StrCat("key \"", key, "\" stands twice; keep one"));
+      simdjson::dom::array array;
+      if (field.value.get(array) != simdjson::SUCCESS)
+        return Error(StrCat(key, " must be an array of whole numbers"));
+      *place = array;
+    }
+    return arrays;
+  }
+
+  Status ReadIds(const simdjson::dom::array& array, Sample* sample) const {
+    int64_t position = 0;
+    for (const simdjson::dom::element element : array) {
+      int64_t id = 0;
+      if (element.get(id) != simdjson::SUCCESS) {
+        return Error(StrCat("input_ids at position ", position, " is not a whole number"));
+      }
+      if (id < 0 || id >= options_.vocab_size) {
+        return Error(StrCat("id ", id, " at position ", position, " is outside the model's vocabulary of ",
+                            options_.vocab_size, " ids; tokenise the data with this model's tokenizer"));
+      }
+      sample->ids.push_back(static_cast<int32_t>(id));
+      ++position;
+    }
+    sample->loss.assign(sample->ids.size(), 1);
+    return absl::OkStatus();
+  }
+
+  Status ReadLabels(const simdjson::dom::array& array, Sample* sample) const {
+    size_t position = 0;
+    for (const simdjson::dom::element element : array) {
+      int64_t label = 0;
+      if (element.get(label) != simdjson::SUCCESS) {
+        return Error(StrCat("labels at position ", position, " is not a whole number"));
+      }
+      if (position < sample->ids.size()) {
+        const int32_t id = sample->ids[position];
+        if (label != kNoLabel && label != id) {
+          return Error(StrCat("label ", label, " at position ", position,
+                              " is neither -100 nor the id there (", id,
+                              "); labels stand beside their ids, not shifted"));
+        }
+        sample->loss[position] = label != kNoLabel;
+      }
+      ++position;
+    }
+    if (position != sample->ids.size()) {
+      return Error(StrCat(position, " labels for ", sample->ids.size(), " input_ids; give one label an id"));
+    }
+    return absl::OkStatus();
+  }
+
+  Status CheckMask(const simdjson::dom::array& array) const {
+    int64_t position = 0;
+    for (const simdjson::dom::element element : array) {
+      int64_t value = 0;
+      if (element.get(value) != simdjson::SUCCESS || value != 1) {
+        return Error(
+            StrCat("attention_mask at position ", position, " is not 1; give samples without padding"));
+      }
+      ++position;
+    }
+    return absl::OkStatus();
+  }
+
+  const TokenSourceOptions& options_;
+  simdjson::dom::parser parser_;
+  int64_t line_ = 0;
+};
+
+}  // namespace
+
+Status ReadTokenSource(const TokenSourceOptions& options, Collector* collector) {
+  FT_CHECK(options.vocab_size > 0);
+  ASSIGN_OR_RETURN(data::JsonValues values, data::JsonValues::Open(options.path));
+  Parser parser(options);
+  for (int64_t count = 0; options.max_records == 0 || count < options.max_records; ++count) {
+    ASSIGN_OR_RETURN(const std::optional<data::JsonValue> value, values.Next());
+    if (!value) break;
+    ASSIGN_OR_RETURN(Sample sample, parser.Parse(*value));
+    collector->BeginRecord({.file = options.path.string(), .row = value->line, .index = value->index});
+    collector->Add(std::move(sample), SampleFacts());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace ft::prepare

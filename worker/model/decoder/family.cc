@@ -1,0 +1,61 @@
+#include "worker/model/decoder/family.h"
+
+#include <nlohmann/json.hpp>
+
+#include "worker/model/decoder/family_llama.h"
+#include "worker/model/weights/quantization.h"
+
+namespace ft::model {
+namespace {
+
+constexpr size_t kMaxConfigBytes = size_t{1} << 20;
+constexpr int kMaxDepth = 32;
+
+// A document nested deeper than any config is refused before it can exhaust the stack.
+bool TooDeep(std::string_view text) {
+  int depth = 0;
+  bool quoted = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (quoted) {
+      if (text[i] == '\\') ++i;
+      if (i < text.size() && text[i] == '"') quoted = false;
+      continue;
+    }
+    if (text[i] == '"') quoted = true;
+    if (text[i] == '[' || text[i] == '{') ++depth;
+    if (text[i] == ']' || text[i] == '}') --depth;
+    if (depth > kMaxDepth) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+StatusOr<DecoderConfig> ParseConfig(std::string_view json_text, std::string_view file) {
+  if (json_text.size() > kMaxConfigBytes || TooDeep(json_text)) {
+    return absl::InvalidArgumentError(
+        StrCat(file, ": too large or too deeply nested for a model's configuration"));
+  }
+  const nlohmann::json json = nlohmann::json::parse(json_text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return absl::InvalidArgumentError(StrCat(file, ": not a JSON object"));
+  const auto type = json.find("model_type");
+  if (type == json.end() || !type->is_string()) {
+    return absl::InvalidArgumentError(StrCat(file, ": has no model_type, so the model's family is unknown"));
+  }
+  const std::string name = type->get<std::string>();
+  if (name != "llama") {
+    return absl::UnimplementedError(
+        StrCat(file, ": model family \"", name, "\" is not supported by this version (supported: llama)"));
+  }
+  RETURN_IF_ERROR(weights::CheckQuantization(json, file));
+  StatusOr<DecoderConfig> config = LlamaConfig(json);
+  if (!config.ok()) return WithContext(config.status(), file);
+  if (Status valid = config->Validate(); !valid.ok()) return WithContext(valid, file);
+  return config;
+}
+
+std::string CanonicalName(const DecoderConfig& config, std::string_view stored) {
+  return LlamaCanonicalName(config, stored);
+}
+
+}  // namespace ft::model

@@ -1,0 +1,19 @@
+// The Llama family: Llama 1-3, Yi, DeepSeek-Coder, and whatever else says model_type llama.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "core/base/status.h"
+#include "worker/model/decoder/config.h"
+
+namespace ft::model {
+
+// Keys and defaults as Hugging Face's LlamaConfig. INVALID_ARGUMENT names a key of the wrong type or a
+// missing one, UNIMPLEMENTED an activation or a rope scaling that is not built. Does not Validate().
+StatusOr<DecoderConfig> LlamaConfig(const nlohmann::json& json);
+
+std::string LlamaCanonicalName(const DecoderConfig& config, std::string_view stored);
+
+}  // namespace ft::model

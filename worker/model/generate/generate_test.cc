@@ -1,0 +1,118 @@
+#include "worker/model/generate/generate.h"
+
+#include <ATen/Parallel.h>
+
+#include <filesystem>
+#include <set>
+
+#include "gtest/gtest.h"
+#include "tests/support/shared_dir.h"
+
+namespace ft::generate {
+namespace {
+
+std::unique_ptr<run::LanguageModel> Golden(const std::string& name) {
+  at::set_num_threads(1);
+  const auto folder = std::filesystem::path(FT_SOURCE_DIR) / "tests" / "golden" / name;
+  auto loaded = run::LanguageModel::LoadFolder(folder, {});
+  EXPECT_TRUE(loaded.ok()) << Message(loaded.status());
+  return *std::move(loaded);
+}
+
+std::vector<int32_t> WithoutCache(const run::LanguageModel& model, std::vector<int32_t> ids, int count) {
+  std::vector<int32_t> added;
+  for (int i = 0; i < count; ++i) {
+    const std::vector<int64_t> wide(ids.begin(), ids.end());
+    const int64_t length = static_cast<int64_t>(wide.size());
+    const run::MicroBatch batch{.ids_BT = torch::tensor(wide, torch::kInt64).view({1, length}),
+                                .lengths = {length}};
+    ids.push_back(model.Logits(batch)[0][length - 1].argmax().item<int32_t>());
+    added.push_back(ids.back());
+  }
+  return added;
+}
+
+TEST(Generate, TheCacheChangesNoToken) {
+  for (const char* name : {"llama_mha", "llama_gqa_llama3rope"}) {
+    const auto model = Golden(name);
+    const std::vector<int32_t> prompt = {5, 77, 120};
+    const auto cached = Generate(*model, prompt, {.max_new_tokens = 30});
+    ASSERT_TRUE(cached.ok());
+    EXPECT_EQ(*cached, WithoutCache(*model, prompt, 30)) << name;
+  }
+}
+
+TEST(Generate, AnglesThatChangeWithTheLengthDropTheCache) {
+  auto config = Golden("llama_mha")->config();
+  config.max_positions = 12;
+  config.rope_scaling = {.kind = model::RopeScaling::Kind::kDynamic, .factor = 2};
+  const auto folder = std::filesystem::path(FT_SOURCE_DIR) / "tests" / "golden" / "llama_mha";
+  const auto source = weights::OpenWeights(folder);
+  ASSERT_TRUE(source.ok());
+  const auto model = run::LanguageModel::Load(config, **source, {});
+  ASSERT_TRUE(model.ok());
+  const std::vector<int32_t> prompt = {5, 77, 120, 9, 8, 7};
+  const auto cached = Generate(**model, prompt, {.max_new_tokens = 20});
+  ASSERT_TRUE(cached.ok());
+  EXPECT_EQ(*cached, WithoutCache(**model, prompt, 20));
+}
+
+TEST(Generate, StopsAtStopIdsAtTheSinkAndAtTheLimit) {
+  const auto model = Golden("llama_mha");
+  const std::vector<int32_t> prompt = {5, 77, 120};
+  const std::vector<int32_t> all = *Generate(*model, prompt, {.max_new_tokens = 8});
+  ASSERT_EQ(all.size(), 8u);
+  size_t before = 0;  // Tokens before the first that equals the last.
+  while (all[before] != all[7]) ++before;
+  EXPECT_EQ(Generate(*model, prompt, {.max_new_tokens = 8, .stop_ids = {all[7]}})->size(), before);
+  std::vector<int32_t> streamed;
+  const auto until_three = [&](int32_t token) {
+    streamed.push_back(token);
+    return streamed.size() < 3;
+  };
+  EXPECT_EQ(Generate(*model, prompt, {.max_new_tokens = 8}, until_three)->size(), 3u);
+  EXPECT_EQ(streamed, std::vector<int32_t>(all.begin(), all.begin() + 3));
+  EXPECT_TRUE(Generate(*model, prompt, {.max_new_tokens = 0})->empty());
+}
+
+TEST(Generate, SamplingFollowsItsSeed) {
+  const auto model = Golden("llama_mha");
+  const std::vector<int32_t> prompt = {5, 77, 120};
+  const GenerateOptions options{.max_new_tokens = 20, .temperature = 1.5, .seed = 4};
+  GenerateOptions other = options;
+  other.seed = 5;
+  EXPECT_EQ(*Generate(*model, prompt, options), *Generate(*model, prompt, options));
+  EXPECT_NE(*Generate(*model, prompt, options), *Generate(*model, prompt, other));
+}
+
+TEST(Generate, WrongInputIsRefused) {
+  const auto model = Golden("llama_mha");
+  const std::vector<int32_t> prompt = {5};
+  EXPECT_FALSE(Generate(*model, {}, {}).ok());
+  EXPECT_FALSE(Generate(*model, std::vector<int32_t>{5, 259}, {}).ok());
+  EXPECT_FALSE(Generate(*model, std::vector<int32_t>{-1}, {}).ok());
+  EXPECT_FALSE(Generate(*model, prompt, {.temperature = -1}).ok());
+  EXPECT_FALSE(Generate(*model, prompt, {.top_p = 0}).ok());
+}
+
+TEST(ChooseToken, FollowsTheDrawWithinTopKAndTheNucleus) {
+  // Probabilities 0.1, 0.6, 0.3 at temperature 1.
+  const std::vector<float> logits = {std::log(0.1f), std::log(0.6f), std::log(0.3f)};
+  const auto choose = [&](GenerateOptions options, double draw) {
+    options.temperature = options.temperature == 0 ? 1 : options.temperature;
+    return ChooseToken(logits, options, draw);
+  };
+  EXPECT_EQ(ChooseToken(logits, {}, 0.99), 1);
+  EXPECT_EQ(choose({}, 0.0), 1);
+  EXPECT_EQ(choose({}, 0.59), 1);
+  EXPECT_EQ(choose({}, 0.61), 2);
+  EXPECT_EQ(choose({}, 0.95), 0);
+  EXPECT_EQ(choose({.top_k = 2}, 0.99), 2);
+  EXPECT_EQ(choose({.top_k = 1}, 0.99), 1);
+  EXPECT_EQ(choose({.top_p = 0.5}, 0.99), 1);
+  EXPECT_EQ(choose({.top_p = 0.7}, 0.99), 2);
+  EXPECT_EQ(ChooseToken(std::vector<float>{1, 3, 3}, {}, 0), 1);  // The first of equals.
+}
+
+}  // namespace
+}  // namespace ft::generate

@@ -1,0 +1,124 @@
+#include "worker/model/ops/epilogue.h"
+
+#include "worker/model/ops/cuda_kernels.h"
+#include "worker/model/ops/kernel_call.h"
+
+namespace ft::ops {
+namespace {
+
+using kernels::BF16;
+using torch::Tensor;
+
+// Of one value of the gate, beside one of a norm: an exponential and a division.
+constexpr int64_t kGateWork = 4;
+
+template <typename T>
+void TurnRows(const kernels::RopeBody<T>& body, bool cuda) {
+  if (cuda) return LaunchCuda(CudaOf<T>().rope, body);
+  OverRows(body.rows, body.shape.heads * body.shape.head_size, [&](int64_t first, int64_t last) {
+    kernels::Rope<T>(body.shape, first, last, body.cosine, body.sine, body.direction, body.x, body.y);
+  });
+}
+
+Tensor Turn(const Tensor& x_NHD, const RopeTable& table, float direction) {
+  const Tensor x = x_NHD.contiguous();
+  Tensor y = torch::empty_like(x);
+  WithType(x.scalar_type(), [&](auto type) {
+    using T = decltype(type);
+    TurnRows<T>({{x.size(1), x.size(2)},
+                 x.size(0),
+                 Data<float>(table.cosine_NP),
+                 Data<float>(table.sine_NP),
+                 direction,
+                 Data<T>(x),
+                 MutableData<T>(y)},
+                x.is_cuda());
+  });
+  return y;
+}
+
+Tensor GateOf(const Tensor& gate, const Tensor& up) {
+  Tensor y = torch::empty_like(gate);
+  const kernels::SwigluForwardBody<float> body{gate.numel(), Data<float>(gate), Data<float>(up), MutableData<float>(y)};
+  if (gate.is_cuda()) {
+    LaunchCuda(CudaOf<float>().swiglu_forward, body);
+    return y;
+  }
+  OverRows(body.count, kGateWork, [&](int64_t first, int64_t last) {
+    kernels::SwigluForward<float>(last - first, body.gate + first, body.up + first, body.y + first);
+  });
+  return y;
+}
+
+// The same in bfloat16, in one pass: also the inputs, where they are saved.
+Tensor RoundedGate(const Tensor& gate, const Tensor& up, std::vector<Tensor>* saved) {
+  const auto make = [&] { return torch::empty_like(gate, gate.options().dtype(at::kBFloat16)); };
+  Tensor y = make();
+  kernels::SwigluRounded out{.y = MutableData<BF16>(y)};
+  if (saved != nullptr) {
+    saved->push_back(make());
+    out.gate = MutableData<BF16>(saved->back());
+    saved->push_back(make());
+    out.up = MutableData<BF16>(saved->back());
+  }
+  OverRows(gate.numel(), kGateWork, [&](int64_t first, int64_t last) {
+    kernels::SwigluForwardRounded(last - first, Data<float>(gate) + first, Data<float>(up) + first, out.From(first));
+  });
+  return y;
+}
+
+template <typename T>
+void GateBackward(const kernels::SwigluBackwardBody<T>& body, bool cuda) {
+  if (cuda) return LaunchCuda(CudaOf<T>().swiglu_backward, body);
+  OverRows(body.count, kGateWork, [&](int64_t first, int64_t last) {
+    kernels::SwigluBackward<T>(last - first, {body.in.gate + first, body.in.up + first, body.in.dy + first},
+                               body.dgate + first, body.dup + first);
+  });
+}
+
+}  // namespace
+
+std::vector<Tensor> RotaryEpilogue::Forward(const std::vector<Tensor>& y_NO, at::ScalarType type,
+                                            std::vector<Tensor>*) const {
+  FT_CHECK(y_NO.size() == layers_.size());
+  std::vector<Tensor> results;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const int64_t rows = y_NO[i].size(0), heads = layers_[i].heads;
+    const Tensor y_NHD = y_NO[i].view({rows, heads, y_NO[i].size(1) / heads});
+    results.push_back((layers_[i].turned ? Turn(y_NHD, table_, 1) : y_NHD).to(type));
+  }
+  return results;
+}
+
+std::vector<Tensor> RotaryEpilogue::Backward(const std::vector<Tensor>& gradients, const std::vector<Tensor>&) const {
+  std::vector<Tensor> results;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const Tensor dy_NHD = layers_[i].turned ? Turn(gradients[i], table_, -1) : gradients[i];
+    results.push_back(dy_NHD.reshape({dy_NHD.size(0), dy_NHD.size(1) * dy_NHD.size(2)}));
+  }
+  return results;
+}
+
+std::vector<Tensor> GateEpilogue::Forward(const std::vector<Tensor>& y_NO, at::ScalarType type,
+                                          std::vector<Tensor>* saved) const {
+  FT_CHECK(y_NO.size() == 2);
+  const Tensor &gate = y_NO[0], &up = y_NO[1];
+  if (type == at::kBFloat16 && gate.is_cpu()) return {RoundedGate(gate, up, saved)};
+  if (saved != nullptr) saved->insert(saved->end(), {gate.to(type), up.to(type)});
+  return {GateOf(gate, up).to(type)};
+}
+
+std::vector<Tensor> GateEpilogue::Backward(const std::vector<Tensor>& gradients, const std::vector<Tensor>& saved) const {
+  const Tensor &gate = saved[0], &up = saved[1];
+  const Tensor dy = gradients[0].contiguous();
+  Tensor dgate = torch::empty_like(gate), dup = torch::empty_like(up);
+  WithType(gate.scalar_type(), [&](auto type) {
+    using T = decltype(type);
+    GateBackward<T>(
+        {gate.numel(), {Data<T>(gate), Data<T>(up), Data<T>(dy)}, MutableData<T>(dgate), MutableData<T>(dup)},
+        gate.is_cuda());
+  });
+  return {dgate, dup};
+}
+
+}  // namespace ft::ops

@@ -1,0 +1,316 @@
+#include "worker/model/ops/linear.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "worker/model/ops/cuda_kernels.h"
+#include "worker/model/ops/held.h"
+#include "worker/model/ops/kernel_call.h"
+#include "worker/model/ops/sum_of_products.h"
+
+namespace ft::ops {
+namespace {
+
+using torch::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+Tensor SumRows(const Tensor& values_NC) {
+  const int64_t rows = values_NC.size(0), channels = values_NC.size(1);
+  Tensor sum = torch::empty({channels}, values_NC.options().dtype(torch::kFloat));
+  WithType(values_NC.scalar_type(), [&](auto type) {
+    using T = decltype(type);
+    if (values_NC.is_cuda()) {
+      return LaunchCuda(CudaOf<T>().column_sum,
+                        {rows, channels, Data<T>(values_NC), MutableData<float>(sum)});
+    }
+    OverRows(channels, rows, [&](int64_t first, int64_t last) {
+      kernels::ColumnSum<T>(rows, channels, first, last, Data<T>(values_NC), MutableData<float>(sum));
+    });
+  });
+  return sum;
+}
+
+Tensor ApplyDropout(const Tensor& x_NC, const DropoutPlace& place) {
+  const Tensor x = x_NC.contiguous();
+  Tensor y = torch::empty_like(x);
+  const kernels::DropoutShape shape{.key = place.rows->key,
+                                    .sample = Data<uint64_t>(place.rows->sample_N),
+                                    .position = Data<int64_t>(place.rows->position_N),
+                                    .layer = place.layer,
+                                    .site = place.site,
+                                    .channels = x.size(1),
+                                    .probability = place.probability};
+  FT_CHECK(x.size(0) == place.rows->sample_N.size(0));
+  WithType(x.scalar_type(), [&](auto type) {
+    using T = decltype(type);
+    if (x.is_cuda()) {
+      return LaunchCuda(CudaOf<T>().dropout, {shape, x.size(0), Data<T>(x), MutableData<T>(y)});
+    }
+    OverRows(x.size(0), x.size(1) * 4, [&](int64_t first, int64_t last) {
+      kernels::Dropout<T>(shape, first, last, Data<T>(x), MutableData<T>(y));
+    });
+  });
+  return y;
+}
+
+bool Drops(const DropoutPlace& place) { return place.rows != nullptr && place.probability > 0; }
+
+struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
+  static Tensor forward(AutogradContext* context, const Tensor& x_NC, DropoutPlace place) {
+    Hold(context, place);
+    return ApplyDropout(x_NC, place);
+  }
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    return {ApplyDropout(gradients[0], GetHeld<DropoutPlace>(context)), Tensor()};
+  }
+};
+
+// x as the adapter sees it.
+Tensor AdapterInput(const Tensor& x_NI, const LinearLayer& layer) {
+  return Drops(layer.place) ? ApplyDropout(x_NI.to(layer.lora->compute), layer.place) : x_NI;
+}
+
+// What a layer's gradient goes through: weight, bias, A, B. Handles that do not exist ask for no gradient.
+constexpr size_t kHandles = 4;
+
+variable_list Handles(const std::vector<LinearLayer>& layers) {
+  const Tensor none = torch::empty({0});
+  variable_list handles;
+  for (const LinearLayer& layer : layers) {
+    handles.push_back(layer.weight_OI->handle());
+    handles.push_back(layer.bias_O == nullptr ? none : layer.bias_O->handle());
+    handles.push_back(layer.lora == nullptr ? none : layer.lora->a_RI->handle());
+    handles.push_back(layer.lora == nullptr ? none : layer.lora->b_OR->handle());
+  }
+  return handles;
+}
+
+// `values` of the layers that have an adapter, in order, as a list for all layers: undefined for the others.
+std::vector<Tensor> OfAdapters(const std::vector<LinearLayer>& layers, const std::vector<Tensor>& values) {
+  std::vector<Tensor> all;
+  auto next = values.begin();
+  for (const LinearLayer& layer : layers) all.push_back(layer.lora == nullptr ? Tensor() : *next++);
+  return all;
+}
+
+bool ReadsInputInBackward(const LinearLayer& layer) { return layer.lora != nullptr || layer.weight_OI->trainable(); }
+
+// scale * A(dropout(x)) of the layers that have an adapter, in its type; undefined for the others.
+std::vector<Tensor> AdapterMiddles(const Tensor& x_NI, const std::vector<LinearLayer>& layers) {
+  std::vector<SumOfProducts> sums;
+  for (const LinearLayer& layer : layers) {
+    if (layer.lora == nullptr) continue;
+    sums.push_back({.products = {{AdapterInput(x_NI, layer).to(layer.lora->compute), layer.lora->a_RI.get(), {}, true}},
+                    .scale = static_cast<float>(layer.lora->scale),
+                    .type = layer.lora->compute});
+  }
+  return OfAdapters(layers, Compute(sums));
+}
+
+// A layer's output, float32 to the end: weight, adapter, bias, and `start`.
+SumOfProducts OutputSum(const Tensor& x_NI, const LinearLayer& layer, const Tensor& middle_NR, Tensor start_NO) {
+  SumOfProducts sum{.products = {{x_NI, layer.weight_OI, {}, true}}, .start_NC = std::move(start_NO)};
+  if (middle_NR.defined()) sum.products.push_back({middle_NR, layer.lora->b_OR.get(), {}, true});
+  if (layer.bias_O != nullptr) sum.bias_C = layer.bias_O->Materialise(at::kFloat);
+  return sum;
+}
+
+// The backward pass of layers that read one input. An index of `result` is that of autograd's inputs.
+class Gradients {
+ public:
+  // dy of each layer, in the type that the layers multiply in; x as saved, and the adapters' scaled middles.
+  Gradients(AutogradContext* context, const std::vector<LinearLayer>& layers, std::vector<Tensor> dy_NO, Tensor x_NI,
+            std::vector<Tensor> middle_NR)
+      : context_(context),
+        layers_(layers),
+        dy_NO_(std::move(dy_NO)),
+        x_NI_(std::move(x_NI)),
+        middle_NR_(std::move(middle_NR)),
+        dmiddle_NR_(MiddleGradients()) {}
+
+  // Of the input, to result[input]: the layers' gradients are added up inside the products.
+  void OfInput(size_t input, variable_list& result) const {
+    if (!context_->needs_input_grad(input)) return;
+    SumOfProducts sum{.type = dy_NO_[0].scalar_type()};
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      sum.products.push_back({dy_NO_[i], layers_[i].weight_OI, {}, false});
+      if (dmiddle_NR_[i].defined()) AddAdapter(i, sum);
+    }
+    result[input] = Compute(sum);
+  }
+
+  // Of the handles, to result[first_handle ...].
+  void OfHandles(size_t first_handle, variable_list& result) const {
+    std::vector<SumOfProducts> sums;
+    std::vector<Tensor*> places;
+    const auto add = [&](size_t handle, const Tensor& left_NM, const Tensor& right_NC) {
+      if (!context_->needs_input_grad(handle)) return;
+      sums.push_back({.products = {{left_NM.t().contiguous(), nullptr, right_NC, false}}});
+      places.push_back(&result[handle]);
+    };
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      const size_t handle = first_handle + kHandles * i;
+      add(handle, dy_NO_[i], x_NI_);
+      if (context_->needs_input_grad(handle + 1)) result[handle + 1] = SumRows(dy_NO_[i]);
+      if (layers_[i].lora == nullptr) continue;
+      if (context_->needs_input_grad(handle + 2)) add(handle + 2, dmiddle_NR_[i], AdapterInput(x_NI_, layers_[i]));
+      add(handle + 3, middle_NR_[i], dy_NO_[i]);
+    }
+    const std::vector<Tensor> gradients = Compute(sums);
+    for (size_t i = 0; i < places.size(); ++i) *places[i] = gradients[i];
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      // B's was computed transposed: its narrow side is on the left of the product.
+      Tensor& db = result[first_handle + kHandles * i + 3];
+      if (db.defined()) db = db.t().contiguous();
+    }
+  }
+
+ private:
+  std::vector<Tensor> MiddleGradients() const {
+    std::vector<SumOfProducts> sums;
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      const LoraSlots* lora = layers_[i].lora;
+      if (lora == nullptr) continue;
+      sums.push_back({.products = {{dy_NO_[i].to(lora->compute), lora->b_OR.get(), {}, false}},
+                      .scale = static_cast<float>(lora->scale),
+                      .type = lora->compute});
+    }
+    return OfAdapters(layers_, Compute(sums));
+  }
+
+  void AddAdapter(size_t i, SumOfProducts& sum) const {
+    const Product product{dmiddle_NR_[i], layers_[i].lora->a_RI.get(), {}, false};
+    if (!Drops(layers_[i].place)) return sum.products.push_back(product);
+    const Tensor dropped_NI = ApplyDropout(Compute({.products = {product}}), layers_[i].place);
+    sum.start_NC = sum.start_NC.defined() ? sum.start_NC.add_(dropped_NI) : dropped_NI;
+  }
+
+  AutogradContext* context_;
+  const std::vector<LinearLayer>& layers_;
+  const std::vector<Tensor> dy_NO_;
+  const Tensor x_NI_;
+  const std::vector<Tensor> middle_NR_;
+  const std::vector<Tensor> dmiddle_NR_;
+};
+
+Tensor Narrowed(const Tensor& value, at::ScalarType type) {
+  return c10::elementSize(type) < value.element_size() ? value.to(type) : value;
+}
+
+// What backward reads of a forward pass: x as `saved_as` holds it, and the adapters' middles.
+variable_list Saved(const Tensor& x_NI, const std::vector<LinearLayer>& layers, const std::vector<Tensor>& middle_NR,
+                    at::ScalarType saved_as) {
+  const bool reads = std::any_of(layers.begin(), layers.end(), ReadsInputInBackward);
+  variable_list saved = {reads ? Narrowed(x_NI, saved_as) : Tensor()};
+  saved.insert(saved.end(), middle_NR.begin(), middle_NR.end());
+  return saved;
+}
+
+struct LinearsCall {
+  std::vector<LinearLayer> layers;
+  std::shared_ptr<const Epilogue> epilogue;
+  at::ScalarType saved_as = at::kFloat;
+  bool has_backward = true;  // Whether a graph is made: inside a function's forward nobody can tell.
+};
+
+struct LinearFunction : torch::autograd::Function<LinearFunction> {
+  static variable_list forward(AutogradContext* context, const Tensor& x_NI, at::TensorList handles,
+                               LinearsCall call) {
+    const std::vector<LinearLayer>& layers = call.layers;
+    const std::vector<Tensor> middle_NR = AdapterMiddles(x_NI, layers);
+    std::vector<SumOfProducts> sums;
+    for (size_t i = 0; i < layers.size(); ++i) {
+      sums.push_back(OutputSum(x_NI, layers[i], middle_NR[i], {}));
+      if (call.epilogue == nullptr) sums.back().type = x_NI.scalar_type();
+    }
+    variable_list results = Compute(sums), rest;
+    if (call.epilogue != nullptr) {
+      results = call.epilogue->Forward(results, x_NI.scalar_type(), call.has_backward ? &rest : nullptr);
+    }
+    if (call.has_backward) {
+      variable_list saved = Saved(x_NI, layers, middle_NR, call.saved_as);
+      for (const Tensor& value : rest) saved.push_back(Narrowed(value, call.saved_as));
+      context->save_for_backward(saved);
+    }
+    Hold(context, std::move(call));
+    return results;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const LinearsCall& call = GetHeld<LinearsCall>(context);
+    const std::vector<LinearLayer>& layers = call.layers;
+    const variable_list saved = context->get_saved_variables();
+    variable_list result(2 + kHandles * layers.size());
+    const auto middles = saved.begin() + 1, rest = middles + static_cast<std::ptrdiff_t>(layers.size());
+    if (call.epilogue != nullptr) {
+      variable_list widened;
+      for (auto value = rest; value != saved.end(); ++value) widened.push_back(value->to(gradients[0].scalar_type()));
+      gradients = call.epilogue->Backward(gradients, widened);
+    }
+    for (Tensor& gradient : gradients) gradient = gradient.contiguous();
+    const Gradients of(context, layers, gradients, saved[0], {middles, rest});
+    of.OfInput(0, result);
+    of.OfHandles(1, result);
+    return result;
+  }
+};
+
+struct AddLinearFunction : torch::autograd::Function<AddLinearFunction> {
+  static Tensor forward(AutogradContext* context, const Tensor& residual_NO, const Tensor& x_NI,
+                        at::TensorList handles, LinearLayer layer, ValuesAre values, at::ScalarType saved_as) {
+    const std::vector<LinearLayer> layers = {layer};
+    const std::vector<Tensor> middle_NR = AdapterMiddles(x_NI, layers);
+    context->save_for_backward(Saved(x_NI, layers, middle_NR, saved_as));
+    context->saved_data["type"] = x_NI.scalar_type();
+    Hold(context, layers);
+    if (values == ValuesAre::kUnused) return at::zeros({1}, residual_NO.options()).expand(residual_NO.sizes());
+    return Compute(OutputSum(x_NI, layer, middle_NR[0], residual_NO.contiguous()));
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto& layers = GetHeld<std::vector<LinearLayer>>(context);
+    const variable_list saved = context->get_saved_variables();
+    variable_list result(5 + kHandles);
+    result[0] = gradients[0];
+    const Tensor dy_NO = gradients[0].contiguous().to(context->saved_data["type"].toScalarType());
+    const Gradients of(context, layers, {dy_NO}, saved[0], {saved[1]});
+    of.OfInput(1, result);
+    of.OfHandles(2, result);
+    return result;
+  }
+};
+
+}  // namespace
+
+std::vector<Tensor> Linears(const Tensor& x_NI, const std::vector<LinearLayer>& layers,
+                            std::shared_ptr<const Epilogue> epilogue, at::ScalarType saved_as) {
+  const variable_list handles = Handles(layers);
+  return LinearFunction::apply(x_NI, at::TensorList(handles),
+                               LinearsCall{layers, std::move(epilogue), saved_as, at::GradMode::is_enabled()});
+}
+
+Tensor Linear(const Tensor& x_NI, const LinearLayer& layer) { return Linears(x_NI, {layer})[0]; }
+
+Tensor AddLinear(const Tensor& residual_NO, const Tensor& x_NI, const LinearLayer& layer, ValuesAre values,
+                 at::ScalarType saved_as) {
+  FT_CHECK(residual_NO.scalar_type() == at::kFloat) << residual_NO.scalar_type();
+  const variable_list handles = Handles({layer});
+  return AddLinearFunction::apply(residual_NO, x_NI, at::TensorList(handles), layer, values, saved_as);
+}
+
+std::shared_ptr<const DropoutRows> MakeDropoutRows(uint64_t seed, uint64_t step,
+                                                   const std::vector<uint64_t>& sample,
+                                                   const std::vector<int64_t>& position, at::Device device) {
+  // The keys' bits; no tensor operation ever computes with them.
+  Tensor keys = torch::empty({static_cast<int64_t>(sample.size())}, torch::kInt64);
+  std::copy(sample.begin(), sample.end(), MutableData<uint64_t>(keys));
+  return std::make_shared<const DropoutRows>(DropoutRows{kernels::PhiloxKey(seed, step), keys.to(device),
+                                                         torch::tensor(position, torch::kInt64).to(device)});
+}
+
+Tensor Dropout(const Tensor& x_NC, const DropoutPlace& place) {
+  return Drops(place) ? DropoutFunction::apply(x_NC, place) : x_NC;
+}
+
+}  // namespace ft::ops

@@ -1,0 +1,119 @@
+#include "worker/model/ops/loss_head.h"
+
+#include <algorithm>
+
+#include "core/base/check.h"
+#include "worker/model/ops/cuda_kernels.h"
+#include "worker/model/ops/kernel_call.h"
+#include "worker/model/ops/sum_of_products.h"
+
+namespace ft::ops {
+namespace {
+
+using torch::Tensor;
+
+// Floats of one chunk of logits: 64 MiB.
+constexpr int64_t kChunkElements = int64_t{1} << 24;
+
+// The losses of a chunk's rows, float64; its logits become their gradients where asked.
+Tensor ChunkLosses(const Tensor& targets_S, const LossRequest& request, Tensor& logits_SV) {
+  const int64_t rows = logits_SV.size(0);
+  const kernels::CrossEntropyShape shape{logits_SV.size(1), request.gradient,
+                                         static_cast<float>(request.gradient_scale)};
+  Tensor losses_S = torch::empty({rows}, logits_SV.options().dtype(torch::kDouble));
+  WithType(logits_SV.scalar_type(), [&](auto type) {
+    using T = decltype(type);
+    const int64_t* targets = Data<int64_t>(targets_S);
+    if (logits_SV.is_cuda()) {
+      return LaunchCuda(CudaOf<T>().cross_entropy,
+                        {shape, rows, targets, MutableData<T>(logits_SV), MutableData<double>(losses_S)});
+    }
+    OverRows(rows, shape.vocabulary, [&](int64_t first, int64_t last) {
+      kernels::CrossEntropyRows<T>(shape, first, last, targets, MutableData<T>(logits_SV),
+                                   MutableData<double>(losses_S));
+    });
+  });
+  return losses_S;
+}
+
+// In row order: a sum of LibTorch's may change with the number of threads.
+double SumInOrder(const Tensor& losses_S) {
+  const Tensor losses = losses_S.to(at::kCPU);
+  double sum = 0;
+  for (int64_t row = 0; row < losses.size(0); ++row) sum += Data<double>(losses)[row];
+  return sum;
+}
+
+}  // namespace
+
+Tensor Embed(const WeightSlot& embedding_VC, const Tensor& ids_N, at::ScalarType type) {
+  torch::NoGradGuard no_grad;
+  if (!ids_N.is_cpu()) {
+    return at::index_select(embedding_VC.Materialise(type), 0, ids_N).to(torch::kFloat);
+  }
+  const std::shared_ptr<const MatrixParts> table = embedding_VC.Parts(type);
+  const int64_t rows = ids_N.size(0), channels = table->columns();
+  Tensor x_NC = torch::empty({rows, channels}, torch::kFloat);
+  const int64_t* ids = Data<int64_t>(ids_N);
+  float* out = MutableData<float>(x_NC);
+  WithType(table->type(), [&](auto held) {
+    using T = decltype(held);
+    std::vector<T> scratch(static_cast<size_t>(MatrixParts::ScratchSize({0, 1, 0, channels})));
+    for (int64_t row = 0; row < rows; ++row) {
+      kernels::CopyRows<T, float>(table->Part({ids[row], 1, 0, channels}, scratch.data()), out + row * channels);
+    }
+  });
+  return x_NC;
+}
+
+void AddEmbeddingGradient(const Tensor& ids_N, const Tensor& dx_NC, Tensor& gradient_VC) {
+  const int64_t rows = ids_N.size(0), channels = gradient_VC.size(1);
+  const Tensor dx = dx_NC.to(torch::kFloat).contiguous();
+  if (dx.is_cuda()) {  // LibTorch's sorts the ids, so its sums have one order.
+    gradient_VC.add_(at::embedding_dense_backward(dx, ids_N, gradient_VC.size(0), -1, false));
+    return;
+  }
+  const int64_t* ids = Data<int64_t>(ids_N);
+  const float* in = Data<float>(dx);
+  float* out = MutableData<float>(gradient_VC);
+  // Threads divide the channels, so every element is added up in row order by one thread.
+  OverRows(channels, rows, [&](int64_t first, int64_t last) {
+    for (int64_t row = 0; row < rows; ++row) {
+      for (int64_t c = first; c < last; ++c) out[ids[row] * channels + c] += in[row * channels + c];
+    }
+  });
+}
+
+Tensor Logits(const Tensor& hidden_SC, const WeightSlot& head_VC) {
+  torch::NoGradGuard no_grad;
+  return Compute({.products = {{hidden_SC, &head_VC, {}, true}}});
+}
+
+LossResult CrossEntropy(const Tensor& hidden_SC, const WeightSlot& head_VC,
+                        const std::vector<int64_t>& targets, const LossRequest& request) {
+  torch::NoGradGuard no_grad;
+  const int64_t rows = hidden_SC.size(0), vocabulary = head_VC.shape()[0];
+  FT_CHECK(rows == static_cast<int64_t>(targets.size()));
+  const at::ScalarType type = hidden_SC.scalar_type();
+  LossResult result;
+  if (request.gradient) {
+    result.dhidden_SC = torch::empty_like(hidden_SC);
+    if (head_VC.trainable()) result.dhead_VC = torch::zeros(head_VC.shape(), torch::kFloat);
+  }
+  const Tensor all_targets = torch::tensor(targets, torch::kInt64).to(hidden_SC.device());
+  const int64_t chunk_rows = std::max<int64_t>(1, kChunkElements / vocabulary);
+  for (int64_t start = 0; start < rows; start += chunk_rows) {
+    const int64_t count = std::min(chunk_rows, rows - start);
+    const Tensor hidden = hidden_SC.narrow(0, start, count);
+    Tensor logits = Compute({.products = {{hidden, &head_VC, {}, true}}, .type = type});
+    result.sum += SumInOrder(ChunkLosses(all_targets.narrow(0, start, count), request, logits));
+    if (!request.gradient) continue;
+    result.dhidden_SC.narrow(0, start, count).copy_(Compute({.products = {{logits, &head_VC}}, .type = type}));
+    if (result.dhead_VC.defined()) {
+      Compute({.products = {{logits.t().contiguous(), nullptr, hidden}}, .start_NC = result.dhead_VC, .in_place = true});
+    }
+  }
+  return result;
+}
+
+}  // namespace ft::ops

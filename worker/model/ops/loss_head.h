@@ -1,0 +1,40 @@
+// The two ends of a decoder: token embedding, and the head with its cross entropy. Both are blocks that the
+// runner calls directly, so their gradients are returned rather than left to autograd. Legend: N rows, S
+// supervised rows, C channels, V vocabulary.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "worker/model/ops/weight_slot.h"
+
+namespace ft::ops {
+
+// Rows of the embedding, rounded to `type`, as the float32 residual stream. Without gradient.
+torch::Tensor Embed(const WeightSlot& embedding_VC, const torch::Tensor& ids_N, at::ScalarType type);
+
+// gradient_VC[id of row n] += dx[n], rows in order: the same bits for any number of threads.
+void AddEmbeddingGradient(const torch::Tensor& ids_N, const torch::Tensor& dx_NC, torch::Tensor& gradient_VC);
+
+// Logits in float32, [rows, V].
+torch::Tensor Logits(const torch::Tensor& hidden_SC, const WeightSlot& head_VC);
+
+struct LossRequest {
+  bool gradient = false;      // Of the hidden rows, and of the head where it is trainable.
+  double gradient_scale = 1;  // Factor of all gradients.
+};
+
+struct LossResult {
+  double sum = 0;            // Of the token losses, added in row order in float64.
+  torch::Tensor dhidden_SC;  // In hidden's type; undefined without LossRequest::gradient.
+  torch::Tensor dhead_VC;    // float32; undefined where the head is frozen.
+};
+
+// Cross entropy of softmax(hidden W^T) against `targets`, chunk by chunk of rows, so that only one chunk of
+// logits exists at a time.
+LossResult CrossEntropy(const torch::Tensor& hidden_SC, const WeightSlot& head_VC,
+                        const std::vector<int64_t>& targets, const LossRequest& request);
+
+}  // namespace ft::ops

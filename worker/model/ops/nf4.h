@@ -1,0 +1,47 @@
+// Tensors as NF4 (kernels/nf4/nf4.h): 4.13 bits a value with double quantisation, 4.5 without.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "worker/model/ops/matrix_parts.h"
+
+namespace ft::ops {
+
+struct Nf4Tensor {
+  std::vector<int64_t> shape;
+  torch::Tensor packed;  // uint8, (values + 1) / 2.
+  // Double quantisation:
+  torch::Tensor absmax_codes;   // uint8, one a block of 64; undefined without double quantisation.
+  torch::Tensor nested_absmax;  // float32, one for 256 blocks.
+  float offset = 0;
+  // Without it:
+  torch::Tensor absmax;  // float32, one a block.
+
+  int64_t count() const;
+};
+
+// With double quantisation, nearest codes everywhere. REQUIRES: float32, contiguous, not empty.
+Nf4Tensor QuantiseNf4(const torch::Tensor& values);
+
+// float32 or bfloat16, rounded once.
+torch::Tensor DequantiseNf4(const Nf4Tensor& tensor, at::ScalarType type);
+
+// A matrix on the CPU, dequantised part by part. `tensor` outlives it. REQUIRES: two dimensions.
+std::unique_ptr<MatrixParts> Nf4Parts(const Nf4Tensor& tensor, at::ScalarType type);
+
+// The maxima of all blocks, float32.
+torch::Tensor RestoreAbsmax(const Nf4Tensor& tensor);
+
+// Double quantisation alone, with a given offset: codes and nested maxima.
+void QuantiseAbsmax(const torch::Tensor& absmax, float offset, torch::Tensor& codes,
+                    torch::Tensor& nested_absmax);
+
+// The tables, for comparing with those that a checkpoint brings.
+torch::Tensor Nf4CodeTable();     // 16 values.
+torch::Tensor DynamicMapTable();  // 256 values.
+
+}  // namespace ft::ops

@@ -1,0 +1,96 @@
+#include "worker/model/ops/norm.h"
+
+#include "worker/model/ops/cuda_kernels.h"
+#include "worker/model/ops/held.h"
+#include "worker/model/ops/kernel_call.h"
+
+namespace ft::ops {
+namespace {
+
+using torch::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+struct NormCall {
+  const WeightSlot* weight;
+  NormOptions options;
+
+  kernels::RmsNormShape Shape(const Tensor& x) const {
+    return {x.size(1), static_cast<float>(options.epsilon)};
+  }
+};
+
+template <typename T>
+void NormForward(const kernels::RmsNormForwardBody<T>& body, bool cuda) {
+  if (cuda) return LaunchCuda(CudaOf<T>().rms_norm_forward, body);
+  OverRows(body.rows, body.shape.channels, [&](int64_t first, int64_t last) {
+    kernels::RmsNormForward<T>(body.shape, first, last, body.x, body.weight, body.y, body.scale);
+  });
+}
+
+template <typename T>
+void NormBackward(const kernels::RmsNormBackwardBody<T>& body, bool cuda) {
+  if (cuda) return LaunchCuda(CudaOf<T>().rms_norm_backward, body);
+  OverRows(body.rows, body.shape.channels, [&](int64_t first, int64_t last) {
+    kernels::RmsNormBackward<T>(body.shape, first, last, body.in, body.dx);
+  });
+}
+
+template <typename T>
+void NormWeightGradient(const kernels::RmsNormWeightGradientBody<T>& body, bool cuda) {
+  if (cuda) return LaunchCuda(CudaOf<T>().rms_norm_weight_gradient, body);
+  OverRows(body.shape.channels, body.rows, [&](int64_t first, int64_t last) {
+    kernels::RmsNormWeightGradient<T>(body.shape, body.rows, first, last, body.in, body.dweight);
+  });
+}
+
+struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
+  static Tensor forward(AutogradContext* context, const Tensor& x_NC, const Tensor& weight_handle,
+                        NormCall call) {
+    const Tensor x = x_NC.contiguous();
+    const Tensor weight = call.weight->Materialise(torch::kFloat);
+    Tensor y = torch::empty_like(x, x.options().dtype(call.options.output));
+    Tensor scale = torch::empty({x.size(0)}, x.options());
+    WithType(call.options.output, [&](auto type) {
+      using T = decltype(type);
+      NormForward<T>({call.Shape(x), x.size(0), Data<float>(x), Data<float>(weight), MutableData<T>(y),
+                      MutableData<float>(scale)},
+                     x.is_cuda());
+    });
+    context->save_for_backward({x, scale});
+    Hold(context, call);
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const NormCall& call = GetHeld<NormCall>(context);
+    const variable_list saved = context->get_saved_variables();
+    const Tensor& x = saved[0];
+    const Tensor dy = gradients[0].contiguous();
+    const Tensor weight = call.weight->Materialise(torch::kFloat);
+    variable_list result(3);
+    WithType(dy.scalar_type(), [&](auto type) {
+      using T = decltype(type);
+      const kernels::RmsNormGradient<T> in{Data<float>(x), Data<T>(dy), Data<float>(weight),
+                                           Data<float>(saved[1])};
+      if (context->needs_input_grad(0)) {
+        result[0] = torch::empty_like(x);
+        NormBackward<T>({call.Shape(x), x.size(0), in, MutableData<float>(result[0])}, x.is_cuda());
+      }
+      if (context->needs_input_grad(1)) {
+        result[1] = torch::empty({x.size(1)}, x.options());
+        NormWeightGradient<T>({call.Shape(x), x.size(0), in, MutableData<float>(result[1])}, x.is_cuda());
+      }
+    });
+    return result;
+  }
+};
+
+}  // namespace
+
+Tensor RmsNorm(const Tensor& x_NC, const WeightSlot& weight_C, const NormOptions& options) {
+  FT_CHECK(x_NC.scalar_type() == torch::kFloat);
+  return RmsNormFunction::apply(x_NC, weight_C.handle(), NormCall{&weight_C, options});
+}
+
+}  // namespace ft::ops

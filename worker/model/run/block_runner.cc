@@ -1,0 +1,192 @@
+#include "worker/model/run/block_runner.h"
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <utility>
+
+#include "worker/model/decoder/rope_angles.h"
+#include "worker/model/ops/loss_head.h"
+#include "worker/model/ops/norm.h"
+
+namespace ft::run {
+namespace {
+
+using torch::Tensor;
+
+// Every trainable slot of a sub-layer once, in the order of its structure.
+std::vector<const ops::WeightSlot*> TrainableSlots(const model::SlotPtr& norm,
+                                                   std::span<const model::Projection> projections) {
+  std::vector<const ops::WeightSlot*> slots;
+  const auto add = [&](const model::SlotPtr& slot) {
+    if (slot != nullptr && slot->trainable()) slots.push_back(slot.get());
+  };
+  add(norm);
+  for (const model::Projection& projection : projections) {
+    add(projection.weight);
+    add(projection.bias);
+    if (!projection.adapter.has_value()) continue;
+    add(projection.adapter->a_RI);
+    add(projection.adapter->b_OR);
+  }
+  return slots;
+}
+
+// Segments whose angles are alike (all of them, unless the scaling looks at the length) share one table.
+ops::RopeTable RopeOf(const model::DecoderConfig& config, const PackedRows& rows) {
+  const auto alike = [&](int64_t length) { return !model::AnglesDiffer(config, rows.rope_lengths.front(), length); };
+  if (std::all_of(rows.rope_lengths.begin(), rows.rope_lengths.end(), alike)) {
+    return model::MakeRopeTable(config, rows.position_N, rows.rope_lengths.front());
+  }
+  std::vector<Tensor> cosine, sine;
+  for (size_t i = 0; i < rows.segments.size(); ++i) {
+    const auto first = rows.position_N.begin() + rows.segments[i].first_query;
+    const ops::RopeTable table =
+        model::MakeRopeTable(config, {first, first + rows.segments[i].queries}, rows.rope_lengths[i]);
+    cosine.push_back(table.cosine_NP);
+    sine.push_back(table.sine_NP);
+  }
+  return {at::cat(cosine), at::cat(sine)};
+}
+
+model::Pass MakePass(const model::DecoderConfig& config, const PackedRows& rows, const RunnerOptions& options) {
+  return model::Pass{.compute = options.compute,
+                     .saved_as = options.saved_as,
+                     .rope = RopeOf(config, rows),
+                     .attention = {std::make_shared<const std::vector<ops::AttentionSegment>>(rows.segments),
+                                   1.0 / std::sqrt(static_cast<double>(config.head_size))}};
+}
+
+Tensor RowIndex(const std::vector<int64_t>& rows) { return torch::tensor(rows, torch::kInt64); }
+
+}  // namespace
+
+struct BlockRunner::SubLayerRun {
+  Tensor input_NC;   // A leaf of the graph; asks for a gradient where something below trains.
+  Tensor output_NC;  // With its graph.
+};
+
+BlockRunner::BlockRunner(const model::DecoderConfig& config, const model::DecoderWeights& weights,
+                         RunnerOptions options)
+    : config_(config), weights_(weights), options_(options) {
+  for (const model::BlockWeights& block : weights.blocks) {
+    const std::span<const model::Projection> projections(block.projection);
+    trainable_.push_back(TrainableSlots(block.attention_norm, projections.first(model::kGate)));
+    trainable_.push_back(TrainableSlots(block.mlp_norm, projections.subspan(model::kGate)));
+  }
+}
+
+bool BlockRunner::TrainsBelow(int64_t i) const {
+  return weights_.embedding_VC->trainable() ||
+         std::any_of(trainable_.begin(), trainable_.begin() + i, [](const auto& slots) { return !slots.empty(); });
+}
+
+bool BlockRunner::IsRecomputed(int64_t i) const {
+  if (!options_.checkpointing) return false;
+  const int64_t blocks = options_.checkpointed_blocks;
+  // Backward begins with the last sub-layer: nothing is gained by computing that one again.
+  return i + 1 < SubLayers() && (blocks == 0 || i / 2 < blocks);
+}
+
+Tensor BlockRunner::Forward(int64_t i, const Tensor& x_NC, const model::Pass& pass, ops::ValuesAre values) const {
+  const auto which = i % 2 == 0 ? model::SubLayer::kAttention : model::SubLayer::kMlp;
+  return model::SubLayerForward(config_, weights_.blocks[static_cast<size_t>(i / 2)], x_NC, pass, i / 2, which,
+                                values);
+}
+
+BlockRunner::SubLayerRun BlockRunner::ForwardWithGraph(int64_t i, const Tensor& x_NC, const model::Pass& pass,
+                                                       ops::ValuesAre values) const {
+  SubLayerRun run;
+  run.input_NC = x_NC.detach().requires_grad_(TrainsBelow(i));
+  run.output_NC = Forward(i, run.input_NC, pass, values);
+  return run;
+}
+
+Tensor BlockRunner::FinalNorm(const Tensor& x_NC) const {
+  return ops::RmsNorm(x_NC, *weights_.final_norm, {config_.norm_epsilon, options_.compute});
+}
+
+Tensor BlockRunner::Hidden(const PackedRows& rows, std::vector<model::LayerCache>* cache) const {
+  torch::NoGradGuard no_grad;
+  model::Pass pass = MakePass(config_, rows, options_);
+  pass.cache = cache;
+  Tensor x_NC = ops::Embed(*weights_.embedding_VC, rows.ids_N, options_.compute);
+  for (int64_t i = 0; i < SubLayers(); ++i) x_NC = Forward(i, x_NC, pass);
+  return FinalNorm(x_NC);
+}
+
+double BlockRunner::Loss(const PackedRows& rows) const {
+  if (rows.targets.empty()) return 0;
+  const Tensor hidden_SC = Hidden(rows, nullptr).index_select(0, RowIndex(rows.supervised_rows));
+  return ops::CrossEntropy(hidden_SC, *weights_.head_VC, rows.targets, {}).sum;
+}
+
+double BlockRunner::HeadBackward(const PackedRows& rows, const Tensor& x_NC, double gradient_scale,
+                                 Tensor& dx_NC, const GradientSink& sink) const {
+  // Only supervised rows pass through norm and head: the others have neither loss nor gradient.
+  const Tensor index = RowIndex(rows.supervised_rows);
+  const bool below = TrainsBelow(SubLayers());
+  const Tensor x_SC = x_NC.index_select(0, index).requires_grad_(below);
+  const Tensor normed_SC = FinalNorm(x_SC);
+  ops::LossResult loss =
+      ops::CrossEntropy(normed_SC.detach(), *weights_.head_VC, rows.targets, {true, gradient_scale});
+  if (loss.dhead_VC.defined()) sink(*weights_.head_VC, loss.dhead_VC);
+  std::vector<Tensor> inputs;
+  if (below) inputs.push_back(x_SC);
+  if (weights_.final_norm->trainable()) inputs.push_back(weights_.final_norm->handle());
+  if (inputs.empty()) return loss.sum;
+  const std::vector<Tensor> gradients = torch::autograd::grad({normed_SC}, inputs, {loss.dhidden_SC});
+  if (weights_.final_norm->trainable()) sink(*weights_.final_norm, gradients.back());
+  if (below) dx_NC = torch::zeros_like(x_NC).index_copy_(0, index, gradients[0]);
+  return loss.sum;
+}
+
+Tensor BlockRunner::Backward(int64_t i, const SubLayerRun& run, const Tensor& dout_NC,
+                             const GradientSink& sink) const {
+  const std::vector<const ops::WeightSlot*>& slots = trainable_[static_cast<size_t>(i)];
+  std::vector<Tensor> inputs;
+  for (const ops::WeightSlot* slot : slots) inputs.push_back(slot->handle());
+  const bool below = run.input_NC.requires_grad();
+  if (below) inputs.push_back(run.input_NC);
+  const std::vector<Tensor> gradients = torch::autograd::grad({run.output_NC}, inputs, {dout_NC});
+  for (size_t slot = 0; slot < slots.size(); ++slot) sink(*slots[slot], gradients[slot]);
+  return below ? gradients.back() : Tensor();
+}
+
+double BlockRunner::ForwardBackward(const PackedRows& rows, std::shared_ptr<const ops::DropoutRows> dropout,
+                                    double gradient_scale, const GradientSink& sink) const {
+  if (rows.targets.empty()) return 0;
+  model::Pass pass = MakePass(config_, rows, options_);
+  pass.dropout = std::move(dropout);
+  std::vector<ops::AttentionKept> kept(static_cast<size_t>(config_.layers));
+  std::vector<SubLayerRun> runs(static_cast<size_t>(SubLayers()));
+  Tensor x_NC = ops::Embed(*weights_.embedding_VC, rows.ids_N, options_.compute);
+  for (int64_t i = 0; i < SubLayers(); ++i) {
+    SubLayerRun& run = runs[static_cast<size_t>(i)];
+    pass.kept = IsRecomputed(i) ? &kept : nullptr;
+    if (IsRecomputed(i)) {
+      torch::NoGradGuard no_grad;
+      run.input_NC = x_NC;
+      x_NC = Forward(i, x_NC, pass);
+    } else {
+      run = ForwardWithGraph(i, x_NC, pass, ops::ValuesAre::kUsed);
+      x_NC = run.output_NC.detach();
+    }
+  }
+  Tensor dx_NC;
+  const double loss = HeadBackward(rows, x_NC, gradient_scale, dx_NC, sink);
+  for (int64_t i = SubLayers() - 1; i >= 0 && TrainsBelow(i + 1); --i) {
+    SubLayerRun run = std::move(runs[static_cast<size_t>(i)]);
+    pass.kept = &kept;
+    if (IsRecomputed(i)) run = ForwardWithGraph(i, run.input_NC, pass, ops::ValuesAre::kUnused);
+    dx_NC = Backward(i, run, dx_NC, sink);
+  }
+  if (weights_.embedding_VC->trainable()) {
+    Tensor gradient = torch::zeros(weights_.embedding_VC->shape(), torch::kFloat);
+    ops::AddEmbeddingGradient(rows.ids_N, dx_NC, gradient);
+    sink(*weights_.embedding_VC, gradient);
+  }
+  return loss;
+}
+
+}  // namespace ft::run

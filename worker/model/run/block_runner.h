@@ -1,0 +1,74 @@
+// Walks a decoder's sub-layers itself, two a block; the embedding is before the first, final norm and head
+// behind the last. There is no autograd graph across sub-layers; each one's own graph is differentiated when
+// the walk comes back to it, with or without recomputation, and the gradients are the same bits either way.
+//
+// Lives on the training thread.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <functional>
+#include <vector>
+
+#include "worker/model/decoder/decoder.h"
+#include "worker/model/run/micro_batch.h"
+
+namespace ft::run {
+
+struct RunnerOptions {
+  at::ScalarType compute = at::kFloat;
+  at::ScalarType saved_as = at::kFloat;  // Of what waits for backward: model::Pass.
+  // Keep only the inputs of sub-layers and the results of attention, whose recomputation would cost more than
+  // their bytes, and compute the rest again in backward: all but what only the next sub-layer reads (Korthikanti
+  // et al., arXiv 2205.05198, section 5, with the last products left out as well).
+  bool checkpointing = true;
+  // Of the first so many blocks only; 0 = of all. Backward begins with the last, so their activations wait shortest.
+  int64_t checkpointed_blocks = 0;
+};
+
+class BlockRunner {
+ public:
+  // Receives the gradient of a trainable slot, in float32, once a use and pass.
+  using GradientSink = std::function<void(const ops::WeightSlot& slot, const torch::Tensor& gradient)>;
+
+  // Config and weights outlive the runner.
+  BlockRunner(const model::DecoderConfig& config, const model::DecoderWeights& weights,
+              RunnerOptions options);
+
+  // Sum of the token losses, and gradient_scale * its gradients to `sink`. Dropout where `training` rows say
+  // so.
+  double ForwardBackward(const PackedRows& rows, std::shared_ptr<const ops::DropoutRows> dropout,
+                         double gradient_scale, const GradientSink& sink) const;
+  // Sum of the token losses, outside training.
+  double Loss(const PackedRows& rows) const;
+  // The rows that enter the head, [N, C], outside training. With a cache, rows continue its sequence.
+  torch::Tensor Hidden(const PackedRows& rows, std::vector<model::LayerCache>* cache) const;
+
+ private:
+  struct SubLayerRun;  // Input and output of one.
+
+  int64_t SubLayers() const { return 2 * config_.layers; }
+  // Sub-layer i is the attention (i even) or the MLP of block i / 2.
+  torch::Tensor Forward(int64_t i, const torch::Tensor& x_NC, const model::Pass& pass,
+                        ops::ValuesAre values = ops::ValuesAre::kUsed) const;
+  // The same with a graph.
+  SubLayerRun ForwardWithGraph(int64_t i, const torch::Tensor& x_NC, const model::Pass& pass,
+                               ops::ValuesAre values) const;
+  torch::Tensor FinalNorm(const torch::Tensor& x_NC) const;
+  // Final norm and head, forward and backward: returns the loss and sets the gradient of x.
+  double HeadBackward(const PackedRows& rows, const torch::Tensor& x_NC, double gradient_scale,
+                      torch::Tensor& dx_NC, const GradientSink& sink) const;
+  // Gives the gradients of a sub-layer's slots to `sink`; returns that of its input, undefined where nothing below
+  // trains.
+  torch::Tensor Backward(int64_t i, const SubLayerRun& run, const torch::Tensor& dout_NC,
+                         const GradientSink& sink) const;
+  bool IsRecomputed(int64_t i) const;
+  bool TrainsBelow(int64_t i) const;  // The embedding, or any sub-layer before the i-th.
+
+  const model::DecoderConfig& config_;
+  const model::DecoderWeights& weights_;
+  const RunnerOptions options_;
+  std::vector<std::vector<const ops::WeightSlot*>> trainable_;  // Of each sub-layer, in a fixed order.
+};
+
+}  // namespace ft::run

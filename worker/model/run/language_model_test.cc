@@ -1,0 +1,351 @@
+// A small random model: checkpointing changes no bit, frozen weights are never saved, batches may be split,
+// dropout follows its key, and bad weights are refused by name.
+#include "worker/model/run/language_model.h"
+
+#include <ATen/Parallel.h>
+
+#include <cstring>
+
+#include "gtest/gtest.h"
+#include "worker/model/ops/product.h"
+#include "worker/model/ops/saved_tensor_guard.h"
+#include "worker/model/run/small_model_fixture.h"
+
+namespace ft::run {
+namespace {
+
+using torch::Tensor;
+
+std::unique_ptr<LanguageModel> Make(const ModelOptions& options) {
+  const model::DecoderConfig config = SmallConfig();
+  auto loaded = LanguageModel::Load(config, RandomWeights(config), options);
+  EXPECT_TRUE(loaded.ok()) << Message(loaded.status());
+  // B starts at zero, which would hide A: give every adapter values.
+  torch::manual_seed(6);
+  for (const params::ParamRef& parameter : (*loaded)->parameters()) {
+    if (parameter.name.find("lora_B") != std::string::npos) parameter.value.normal_(0, 0.1);
+  }
+  (*loaded)->ParametersChanged();
+  return *std::move(loaded);
+}
+
+MicroBatch Batch(std::vector<int64_t> lengths) {
+  torch::manual_seed(7);
+  const int64_t rows = static_cast<int64_t>(lengths.size());
+  const Tensor ids = torch::randint(0, 37, {rows, 11}, torch::kInt64);
+  Tensor labels = ids.clone();
+  labels.narrow(1, 0, 3).fill_(-100);
+  MicroBatch batch{.ids_BT = ids, .labels_BT = labels, .lengths = std::move(lengths), .seed = 9, .step = 4};
+  for (int64_t row = 0; row < rows; ++row) batch.sample_keys.push_back(100 + static_cast<uint64_t>(row));
+  return batch;
+}
+
+class LanguageModelTest : public ::testing::TestWithParam<ModelOptions> {
+ protected:
+  void SetUp() override { at::set_num_threads(1); }
+};
+
+TEST_P(LanguageModelTest, CheckpointingChangesNoBit) {
+  ModelOptions options = GetParam();
+  options.checkpointing = false;
+  const auto kept = Make(options);
+  const MicroBatch batch = Batch({11, 4, 8});
+  const double loss = kept->ForwardBackward(batch, 0.1);
+  ASSERT_FALSE(kept->parameters().empty());
+  options.checkpointing = true;
+  for (const int64_t blocks : {0, 1}) {
+    options.checkpointed_blocks = blocks;
+    const auto recomputed = Make(options);
+    EXPECT_EQ(loss, recomputed->ForwardBackward(batch, 0.1));
+    double largest = 0;
+    for (size_t i = 0; i < kept->parameters().size(); ++i) {
+      EXPECT_TRUE(at::equal(kept->parameters()[i].gradient, recomputed->parameters()[i].gradient))
+          << kept->parameters()[i].name << ", " << blocks << " blocks";
+      largest = std::max(largest, kept->parameters()[i].gradient.abs().max().item<double>());
+    }
+    EXPECT_GT(largest, 0);
+  }
+}
+
+TEST_P(LanguageModelTest, NoTensorOfAFrozenSlotIsSaved) {
+  for (const bool checkpointing : {false, true}) {
+    ModelOptions options = GetParam();
+    options.checkpointing = checkpointing;
+    const auto loaded = Make(options);
+    const ops::SavedTensorGuard guard;
+    loaded->ForwardBackward(Batch({11, 5}), 1);
+    EXPECT_GT(guard.saved(), 0);
+    EXPECT_TRUE(guard.violations().empty()) << guard.violations()[0];
+  }
+}
+
+TEST_P(LanguageModelTest, LossAndGradientsOfABatchAreTheSumsOfItsSamples) {
+  const auto together = Make(GetParam()), apart = Make(GetParam());
+  const MicroBatch batch = Batch({11, 6});
+  const double sum = together->ForwardBackward(batch, 0.5);
+  double parts = 0;
+  for (int64_t row = 0; row < 2; ++row) {
+    const int64_t length = batch.lengths[static_cast<size_t>(row)];
+    // Also without the padding, which must not matter.
+    const MicroBatch one{.ids_BT = batch.ids_BT.narrow(0, row, 1).narrow(1, 0, length).contiguous(),
+                         .labels_BT = batch.labels_BT.narrow(0, row, 1).narrow(1, 0, length).contiguous(),
+                         .lengths = {length},
+                         .sample_keys = {batch.sample_keys[static_cast<size_t>(row)]},
+                         .seed = batch.seed,
+                         .step = batch.step};
+    parts += apart->ForwardBackward(one, 0.5);
+  }
+  const double tolerance = GetParam().dtype == "bf16" ? 2e-2 : 1e-5;
+  EXPECT_NEAR(sum, parts, tolerance * std::abs(sum));
+  for (size_t i = 0; i < together->parameters().size(); ++i) {
+    const Tensor &a = together->parameters()[i].gradient, &b = apart->parameters()[i].gradient;
+    EXPECT_LE((a - b).abs().max().item<double>(), tolerance * (1 + a.abs().max().item<double>()));
+  }
+}
+
+// Differences of bfloat16 losses are too coarse for this.
+class Float32Test : public LanguageModelTest {};
+
+TEST_P(Float32Test, GradientsPredictTheChangeOfTheLoss) {
+  const auto loaded = Make(GetParam());
+  const MicroBatch batch = Batch({11, 6});
+  const double loss = loaded->ForwardBackward(batch, 1);
+  double predicted = 0;
+  const double rate = 1e-5;
+  for (const params::ParamRef& parameter : loaded->parameters()) {
+    predicted -= rate * parameter.gradient.to(torch::kDouble).pow(2).sum().item<double>();
+    parameter.value.sub_(parameter.gradient, rate);
+  }
+  loaded->ParametersChanged();
+  const double after = loaded->ForwardBackward(batch, 1);
+  EXPECT_LT(predicted, 0);
+  EXPECT_NEAR((after - loss) / predicted, 1, 0.05);
+}
+
+const ModelOptions kFloat32Methods[] = {{.method = "full"},
+                                        {.method = "lora", .rank = 3},
+                                        {.method = "qlora", .rank = 3, .dropout = 0.2},
+                                        {.method = "lora", .rank = 2, .targets = {"q_proj", "down_proj"}}};
+const ModelOptions kBfloat16Methods[] = {{.dtype = "bf16", .method = "qlora", .rank = 3},
+                                         {.dtype = "bf16", .method = "full"}};
+
+std::string TestName(const ::testing::TestParamInfo<ModelOptions>& info) {
+  return info.param.method + (info.param.dropout > 0 ? "_dropout" : "") +
+         (info.param.targets.size() > 1 ? "_some" : "");
+}
+INSTANTIATE_TEST_SUITE_P(Float32, LanguageModelTest, ::testing::ValuesIn(kFloat32Methods), TestName);
+INSTANTIATE_TEST_SUITE_P(Bfloat16, LanguageModelTest, ::testing::ValuesIn(kBfloat16Methods), TestName);
+INSTANTIATE_TEST_SUITE_P(Methods, Float32Test, ::testing::ValuesIn(kFloat32Methods), TestName);
+
+// Weights that bfloat16 holds, but for norms and biases.
+MemorySource CoarseMatrices(const model::DecoderConfig& config) {
+  MemorySource source = RandomWeights(config);
+  for (const model::ExpectedWeight& weight : model::ExpectedWeights(config)) {
+    Tensor& value = source.At(weight.name);
+    if (value.dim() == 2) value = value.to(at::kBFloat16).to(at::kFloat);
+  }
+  return source;
+}
+
+TEST(LanguageModel, NormsAndBiasesAreNotRounded) {
+  const model::DecoderConfig config = SmallConfig();
+  const MicroBatch batch = Batch({11, 6});
+  const auto logits = [&](const MemorySource& source, const ModelOptions& options) {
+    auto loaded = LanguageModel::Load(config, source, options);
+    EXPECT_TRUE(loaded.ok()) << Message(loaded.status());
+    return (*loaded)->Logits(batch);
+  };
+  for (const char* method : {"none", "full"}) {
+    MemorySource source = CoarseMatrices(config);
+    const Tensor exact = logits(source, {.dtype = "fp32", .method = method});
+    const Tensor bf16 = logits(source, {.dtype = "bf16", .method = method});
+    const double limit = ops::MultipliesBf16() ? 2e-2 : 1e-5;
+    EXPECT_LE((bf16 - exact).abs().max().item<double>(), limit * exact.abs().max().item<double>()) << method;
+    // Values of bfloat16, and values that would be rounded to them.
+    Tensor& norm = source.At("model.norm.weight");
+    norm = norm.to(at::kBFloat16).to(at::kFloat);
+    const Tensor coarse = logits(source, {.dtype = "bf16", .method = method});
+    norm.mul_(1 + 1.0 / 4096);
+    EXPECT_FALSE(at::equal(logits(source, {.dtype = "bf16", .method = method}), coarse)) << method;
+  }
+}
+
+// Every kind of angles: those that look at the length must look at the sample's own.
+TEST(LanguageModel, ASampleHasTheSameLossAloneAndInAPackedRow) {
+  at::set_num_threads(1);
+  for (const auto kind : {model::RopeScaling::Kind::kNone, model::RopeScaling::Kind::kDynamic}) {
+    model::DecoderConfig config = SmallConfig();
+    config.max_positions = 5;
+    config.rope_scaling = {.kind = kind, .factor = 2};
+    const auto loaded = LanguageModel::Load(config, RandomWeights(config), {});
+    ASSERT_TRUE(loaded.ok()) << loaded.status();
+    MicroBatch row = Batch({11, 4, 8, 6});
+    row.own_lengths = true;
+    double parts = 0;
+    for (int64_t i = 0; i < 4; ++i) {
+      const int64_t length = row.lengths[static_cast<size_t>(i)];
+      MicroBatch one{.ids_BT = row.ids_BT.narrow(0, i, 1).narrow(1, 0, length).contiguous(),
+                     .labels_BT = row.labels_BT.narrow(0, i, 1).narrow(1, 0, length).contiguous(),
+                     .lengths = {length}};
+      const double alone = (*loaded)->Loss(one);
+      // The same row with the labels of this sample only: its loss among the others.
+      MicroBatch among = row;
+      among.labels_BT = torch::full_like(row.labels_BT, -100);
+      among.labels_BT[i].copy_(row.labels_BT[i]);
+      EXPECT_NEAR((*loaded)->Loss(among), alone, 1e-5) << "sample " << i;
+      parts += alone;
+    }
+    EXPECT_NEAR((*loaded)->Loss(row), parts, 1e-5);
+  }
+}
+
+TEST(LanguageModel, DropoutFollowsStepAndSampleAndIsOffOutsideTraining) {
+  at::set_num_threads(1);
+  const auto loaded = Make({.method = "lora", .rank = 3, .dropout = 0.5});
+  const auto plain = Make({.method = "lora", .rank = 3});
+  MicroBatch batch = Batch({11});
+  const double first = loaded->ForwardBackward(batch, 1);
+  EXPECT_EQ(loaded->ForwardBackward(batch, 1), first);
+  batch.step += 1;
+  EXPECT_NE(loaded->ForwardBackward(batch, 1), first);
+  batch.step -= 1;
+  batch.sample_keys[0] += 1;
+  EXPECT_NE(loaded->ForwardBackward(batch, 1), first);
+  EXPECT_EQ(loaded->Loss(batch), plain->Loss(batch));
+  EXPECT_NEAR(plain->Loss(batch), plain->ForwardBackward(batch, 1), 1e-4);
+}
+
+TEST(LanguageModel, ParametersAreNamedAndSortedAndStartAsPeftDoes) {
+  const model::DecoderConfig config = SmallConfig();
+  const MemorySource source = RandomWeights(config);
+  const auto loaded =
+      LanguageModel::Load(config, source, {.method = "lora", .rank = 4, .targets = {"v_proj"}, .seed = 1});
+  ASSERT_TRUE(loaded.ok());
+  const auto& parameters = (*loaded)->parameters();
+  ASSERT_EQ(parameters.size(), 6u);
+  EXPECT_EQ(parameters[0].name, "base_model.model.model.layers.0.self_attn.v_proj.lora_A.weight");
+  EXPECT_EQ(parameters[1].name, "base_model.model.model.layers.0.self_attn.v_proj.lora_B.weight");
+  EXPECT_LE(parameters[0].value.abs().max().item<double>(), 1 / std::sqrt(24.0));
+  EXPECT_GT(parameters[0].value.abs().max().item<double>(), 0.8 / std::sqrt(24.0));
+  EXPECT_EQ(parameters[1].value.abs().max().item<double>(), 0);
+  EXPECT_FALSE(at::equal(parameters[0].value, parameters[2].value));
+  const auto other =
+      LanguageModel::Load(config, source, {.method = "lora", .rank = 4, .targets = {"v_proj"}, .seed = 2});
+  EXPECT_FALSE(at::equal(parameters[0].value, (*other)->parameters()[0].value));
+}
+
+struct BadWeights {
+  const char* what;
+  std::function<void(MemorySource&)> spoil;
+  const char* names;
+};
+
+TEST(LanguageModel, WrongWeightsAreRefusedByName) {
+  const BadWeights cases[] = {
+      {"missing", [](MemorySource& s) { s.Remove("model.norm.weight"); }, "model.norm.weight"},
+      {"shape",
+       [](MemorySource& s) {
+         s.Remove("model.norm.weight");
+         s.Add("model.norm.weight", torch::ones({25}));
+       },
+       "[25]"},
+      {"unknown", [](MemorySource& s) { s.Add("model.layers.0.mlp.up_proj.bias", torch::ones({40})); },
+       "model.layers.0.mlp.up_proj.bias"},
+  };
+  for (const BadWeights& c : cases) {
+    MemorySource source = RandomWeights(SmallConfig());
+    c.spoil(source);
+    const auto loaded = LanguageModel::Load(SmallConfig(), source, {});
+    ASSERT_FALSE(loaded.ok()) << c.what;
+    EXPECT_EQ(loaded.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_NE(Message(loaded.status()).find(c.names), std::string_view::npos) << Message(loaded.status());
+  }
+}
+
+// 105: transformers ignores it and says so.
+TEST(CasesLoad, TensorsBesideTheDecoderAreLeftOutAndSaid) {
+  const auto plain = LanguageModel::Load(SmallConfig(), RandomWeights(SmallConfig()), {});
+  ASSERT_TRUE(plain.ok()) << plain.status();
+  EXPECT_TRUE((*plain)->remarks().empty());
+  MemorySource source = RandomWeights(SmallConfig());
+  source.Add("model.vision_tower.proj.weight", torch::ones({4, 4}));
+  source.Add("model.layers.3.input_layernorm.weight", torch::ones({24}));  // Beyond the last of 3.
+  const auto loaded = LanguageModel::Load(SmallConfig(), source, {});
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  ASSERT_EQ((*loaded)->remarks().size(), 1u);
+  EXPECT_NE(
+      (*loaded)->remarks()[0].find("model.layers.3.input_layernorm.weight and 1 other tensors: left out"),
+      std::string::npos)
+      << (*loaded)->remarks()[0];
+  const MicroBatch batch = Batch({11});
+  EXPECT_TRUE(at::equal((*loaded)->Logits(batch), (*plain)->Logits(batch)));
+}
+
+// 142, without a config.json that says it.
+TEST(CasesLoad, PackedWeightsAreRefusedByName) {
+  MemorySource source = RandomWeights(SmallConfig());
+  source.Remove("model.layers.0.self_attn.q_proj.weight");
+  source.Add("model.layers.0.self_attn.q_proj.qweight", torch::ones({3, 24}));
+  const auto loaded = LanguageModel::Load(SmallConfig(), source, {});
+  EXPECT_TRUE(absl::IsUnimplemented(loaded.status()));
+  const std::string said(Message(loaded.status()));
+  EXPECT_NE(said.find("model.layers.0.self_attn.q_proj.weight is stored as GPTQ or AWQ"), std::string::npos)
+      << said;
+  EXPECT_NE(said.find("in BF16 or F16"), std::string::npos) << said;
+}
+
+// 151: what an adapter changes is told by whole names.
+TEST(CasesLoad, AdaptersOfSingleLayersAreAttachedByWholeNames) {
+  const auto loaded =
+      LanguageModel::Load(SmallConfig(), RandomWeights(SmallConfig()),
+                          {.method = "none",
+                           .attach_adapter = true,
+                           .rank = 2,
+                           .targets = {"model.layers.1.mlp.up_proj", "model.layers.2.self_attn.q_proj"}});
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  ASSERT_EQ((*loaded)->parameters().size(), 4u);
+  EXPECT_EQ((*loaded)->parameters()[0].name, "base_model.model.model.layers.1.mlp.up_proj.lora_A.weight");
+  EXPECT_EQ((*loaded)->parameters()[3].name,
+            "base_model.model.model.layers.2.self_attn.q_proj.lora_B.weight");
+}
+
+// 154
+TEST(CasesLoad, AnAdapterOfTheHeadIsRefusedWithTheLayerNamed) {
+  for (const char* module : {"lm_head", "model.embed_tokens", "model.layers.9.mlp.up_proj"}) {
+    const auto loaded =
+        LanguageModel::Load(SmallConfig(), RandomWeights(SmallConfig()),
+                            {.method = "none", .attach_adapter = true, .rank = 2, .targets = {module}});
+    ASSERT_FALSE(loaded.ok());
+    const std::string said(Message(loaded.status()));
+    EXPECT_NE(said.find(StrCat("the adapter changes ", module)), std::string::npos) << said;
+    EXPECT_NE(said.find("merge it with PEFT"), std::string::npos) << said;
+  }
+}
+
+TEST(LanguageModel, WrongOptionsAreRefusedByName) {
+  const std::pair<ModelOptions, const char*> cases[] = {
+      {{.dtype = "fp8"}, "fp8"},
+      {{.method = "int8_lora"}, "int8_lora"},
+      {{.method = "lora", .targets = {"qq_proj"}}, "qq_proj"},
+      {{.method = "lora", .rank = 0}, "rank"},
+      {{.method = "lora", .dropout = 1}, "dropout"},
+  };
+  for (const auto& [options, name] : cases) {
+    const auto loaded = LanguageModel::Load(SmallConfig(), RandomWeights(SmallConfig()), options);
+    ASSERT_FALSE(loaded.ok());
+    EXPECT_NE(Message(loaded.status()).find(name), std::string_view::npos) << Message(loaded.status());
+  }
+}
+
+TEST(LanguageModel, TokensOutsideTheVocabularyAreRefused) {
+  const auto loaded = Make({});
+  MicroBatch batch = Batch({11});
+  EXPECT_TRUE(loaded->Check(batch).ok());
+  batch.ids_BT[0][2] = 37;
+  EXPECT_NE(Message(loaded->Check(batch)).find("37"), std::string_view::npos);
+  batch = Batch({12});
+  EXPECT_FALSE(loaded->Check(batch).ok());
+}
+
+}  // namespace
+}  // namespace ft::run

@@ -1,0 +1,168 @@
+#include "worker/node/agent/devices.h"
+
+#include <dlfcn.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "core/process/proc.h"
+
+namespace ft::agent {
+namespace {
+
+using finetune::v1::Device;
+
+// The part of NVML's C interface that is used; layouts are those of its public header.
+using NvmlDevice = void*;
+struct NvmlMemory {
+  unsigned long long total, free, used;
+};
+constexpr int kNvmlSuccess = 0;
+constexpr unsigned kUuidBytes = 96;
+constexpr unsigned kNameBytes = 96;
+
+class Nvml : public DeviceSource {
+ public:
+  ~Nvml() override {
+    if (shutdown_ != nullptr) shutdown_();
+    if (library_ != nullptr) ::dlclose(library_);
+  }
+
+  Status Open(const std::string& name) {
+    library_ = ::dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (library_ == nullptr) return absl::NotFoundError(StrCat(name, " is not installed"));
+    int (*init)() = nullptr;
+    const bool all = Load("nvmlInit_v2", init) && Load("nvmlShutdown", shutdown_) &&
+                     Load("nvmlDeviceGetCount_v2", count_) &&
+                     Load("nvmlDeviceGetHandleByIndex_v2", by_index_) && Load("nvmlDeviceGetUUID", uuid_) &&
+                     Load("nvmlDeviceGetName", name_) && Load("nvmlDeviceGetMemoryInfo", memory_) &&
+                     Load("nvmlDeviceGetCudaComputeCapability", capability_);
+    if (!all) {
+      shutdown_ = nullptr;
+      return absl::NotFoundError(StrCat(name, " lacks functions this program needs"));
+    }
+    // Older drivers know no MIG.
+    Load("nvmlDeviceGetMaxMigDeviceCount", mig_count_);
+    Load("nvmlDeviceGetMigDeviceHandleByIndex", mig_by_index_);
+    if (init() != kNvmlSuccess) {
+      shutdown_ = nullptr;
+      return absl::NotFoundError(StrCat(name, " finds no driver"));
+    }
+    return absl::OkStatus();
+  }
+
+  StatusOr<std::vector<Device>> List() override {
+    unsigned count = 0;
+    if (count_(&count) != kNvmlSuccess) return absl::UnavailableError("NVML cannot count devices");
+    std::vector<Device> devices;
+    for (unsigned i = 0; i < count; ++i) {
+      NvmlDevice card = nullptr;
+      if (by_index_(i, &card) != kNvmlSuccess)
+        continue;  // A card that fell off the bus; the others still work.
+      std::vector<Device> slices = Slices(card);
+      if (slices.empty()) {
+        slices.push_back(Describe(card, card, "gpu"));
+      }
+      devices.insert(devices.end(), slices.begin(), slices.end());
+    }
+    return devices;
+  }
+
+ private:
+  template <typename F>
+  bool Load(const char* name, F& function) {
+    function = reinterpret_cast<F>(::dlsym(library_, name));
+    return function != nullptr;
+  }
+
+  // A card in MIG mode offers its slices and not itself.
+  std::vector<Device> Slices(NvmlDevice card) {
+    std::vector<Device> slices;
+    unsigned count = 0;
+    if (mig_count_ == nullptr || mig_by_index_ == nullptr || mig_count_(card, &count) != kNvmlSuccess)
+      return slices;
+    for (unsigned i = 0; i < count; ++i) {
+      NvmlDevice slice = nullptr;
+      if (mig_by_index_(card, i, &slice) == kNvmlSuccess) slices.push_back(Describe(slice, card, "mig"));
+    }
+    return slices;
+  }
+
+  Device Describe(NvmlDevice handle, NvmlDevice card, const char* kind) {
+    Device device;
+    device.set_kind(kind);
+    char text[kUuidBytes] = {};
+    if (uuid_(handle, text, kUuidBytes) == kNvmlSuccess) device.set_uuid(text);
+    char name[kNameBytes] = {};
+    if (name_(card, name, kNameBytes) == kNvmlSuccess) device.set_model(name);
+    NvmlMemory memory{};
+    if (memory_(handle, &memory) == kNvmlSuccess) {
+      device.set_total_memory_bytes(static_cast<int64_t>(memory.total));
+      device.set_free_memory_bytes(static_cast<int64_t>(memory.free));
+    }
+    int major = 0, minor = 0;
+    if (capability_(card, &major, &minor) == kNvmlSuccess) device.set_arch(StrCat(major, ".", minor));
+    return device;
+  }
+
+  void* library_ = nullptr;
+  int (*shutdown_)() = nullptr;
+  int (*count_)(unsigned*) = nullptr;
+  int (*by_index_)(unsigned, NvmlDevice*) = nullptr;
+  int (*uuid_)(NvmlDevice, char*, unsigned) = nullptr;
+  int (*name_)(NvmlDevice, char*, unsigned) = nullptr;
+  int (*memory_)(NvmlDevice, NvmlMemory*) = nullptr;
+  int (*capability_)(NvmlDevice, int*, int*) = nullptr;
+  int (*mig_count_)(NvmlDevice, unsigned*) = nullptr;
+  int (*mig_by_index_)(NvmlDevice, unsigned, NvmlDevice*) = nullptr;
+};
+
+// Value of a /proc/meminfo line in bytes.
+int64_t MemInfo(const std::string& text, const std::string& key) {
+  const size_t at = text.find(key + ":");
+  return at == std::string::npos ? 0 : std::atoll(text.c_str() + at + key.size() + 1) * 1024;
+}
+
+std::string CpuModel() {
+  const std::string text = process::ReadProc("/proc/cpuinfo");
+  const size_t at = text.find("model name");
+  const size_t colon = at == std::string::npos ? at : text.find(": ", at);
+  if (colon == std::string::npos) return "cpu";
+  return text.substr(colon + 2, text.find('\n', colon) - colon - 2);
+}
+
+// What a CPU's arithmetic depends on (worker/rank/settings.h): the widest vector level, by the names that people know, and
+// whether it multiplies bf16.
+std::string CpuArch() {
+  if (__builtin_cpu_supports("avx512bf16")) return "avx512+bf16";
+  if (__builtin_cpu_supports("avx512f")) return "avx512";
+  if (__builtin_cpu_supports("avx2")) return "avx2";
+  return "sse";
+}
+
+}  // namespace
+
+StatusOr<std::unique_ptr<DeviceSource>> OpenNvml(const std::string& library) {
+  auto nvml = std::make_unique<Nvml>();
+  RETURN_IF_ERROR(nvml->Open(library));
+  return StatusOr<std::unique_ptr<DeviceSource>>(std::move(nvml));
+}
+
+Device CpuDevice(const std::string& node_id, int64_t cores) {
+  Device device;
+  device.set_uuid("cpu-" + node_id);
+  device.set_kind("cpu");
+  device.set_arch(CpuArch());
+  device.set_model(CpuModel());
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  const int usable = ::sched_getaffinity(0, sizeof(allowed), &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
+  device.set_cores(static_cast<int32_t>(cores > 0 ? cores : usable));
+  const std::string text = process::ReadProc("/proc/meminfo");
+  device.set_total_memory_bytes(MemInfo(text, "MemTotal"));
+  device.set_free_memory_bytes(MemInfo(text, "MemAvailable"));
+  return device;
+}
+
+}  // namespace ft::agent

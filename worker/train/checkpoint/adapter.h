@@ -1,0 +1,64 @@
+// A LoRA adapter on disk, in PEFT's format (peft 0.21): adapter_config.json and adapter_model.safetensors, with one file
+// of our own, finetuned.json, that tells how text becomes tokens, so that chat renders as training did.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/status.h"
+#include "worker/model/params/peft_config.h"
+#include "worker/train/optim/adamw.h"
+#include "worker/model/weights/safetensors.h"
+
+namespace ft::checkpoint {
+
+// How training rendered its text; chat does the same.
+struct TextConfig {
+  std::string template_name = "model";
+  std::string tokenize = "whole";
+  std::string method;                   // qlora: the base went through NF4, and does in chat.
+  std::string system;                   // The one system text of the data; empty when there was none or several.
+};
+
+struct WrittenAdapter {
+  std::string sha256;                   // Of adapter_model.safetensors, hexadecimal.
+};
+
+struct WriteAdapterOptions {
+  std::filesystem::path dir;
+  adapt::PeftConfig config;
+  TextConfig text;
+  weights::SafetensorsWriter::Progress progress;  // May be empty.
+};
+
+// Writes the folder beside and renames it. Parameter names are PEFT's
+// (base_model.model.<module>.lora_A.weight); equal weights give equal bytes.
+StatusOr<WrittenAdapter> WriteAdapter(const WriteAdapterOptions& options,
+                                      const std::vector<params::ParamRef>& parameters);
+
+// The folder's adapter_config.json; errors as adapt::ParsePeftConfig gives them.
+StatusOr<adapt::PeftConfig> ReadAdapterConfig(const std::filesystem::path& dir);
+
+// An adapter as any version of PEFT left it.
+struct StoredAdapter {
+  adapt::PeftConfig config;
+  std::unique_ptr<weights::TensorSource> tensors;  // Under the names that WriteAdapter gives.
+  std::vector<std::string>
+      modules;  // Whole names of the layers it changes, sorted: model.layers.0.mlp.up_proj.
+};
+
+// From adapter_model.safetensors, or adapter_model.bin without it. Tensors' names tell what is changed,
+// whatever target_modules says; an adapter's own name within them ("lora_A.default.weight") and a missing
+// "base_model.model." are seen through. INVALID_ARGUMENT names a tensor that belongs to no pair of a linear
+// layer.
+StatusOr<StoredAdapter> OpenAdapter(const std::filesystem::path& dir);
+
+// The settings that chat reads, beside an adapter or a whole model.
+Status WriteTextConfig(const std::filesystem::path& dir, const TextConfig& text);
+
+// The defaults when the folder has no finetuned.json (an adapter from elsewhere).
+StatusOr<TextConfig> ReadTextConfig(const std::filesystem::path& dir);
+
+}  // namespace ft::checkpoint

@@ -1,0 +1,117 @@
+#include "worker/train/checkpoint/adapter.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/base/file.h"
+#include "tests/support/temp_dir.h"
+#include "worker/model/weights/safetensors.h"
+
+namespace ft::checkpoint {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::vector<params::ParamRef> Parameters() {
+  torch::manual_seed(3);
+  return {{"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", torch::randn({2, 4}), torch::zeros({2, 4})},
+          {"base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight", torch::randn({4, 2}), torch::zeros({4, 2})}};
+}
+
+TEST(AdapterTest, ComesBackWithConfigTextAndWeights) {
+  ft::testing::TempDir dir;
+  const auto parameters = Parameters();
+  auto written = WriteAdapter(
+      {.dir = dir / "adapter",
+       .config = {.rank = 2, .alpha = 8, .dropout = 0.1, .targets = {"q_proj"}, .base_model = "base"},
+       .text = {"chatml", "pieces", "qlora", "你好"}},
+      parameters);
+  ASSERT_TRUE(written.ok()) << written.status();
+  auto config = ReadAdapterConfig(dir / "adapter");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->rank, 2);
+  EXPECT_EQ(config->alpha, 8);
+  EXPECT_THAT(config->targets, ElementsAre("q_proj"));
+  EXPECT_EQ(ReadTextConfig(dir / "adapter")->system, "你好");
+  auto file = weights::SafetensorsFile::Open(dir / "adapter/adapter_model.safetensors");
+  ASSERT_TRUE(file.ok()) << file.status();
+  torch::Tensor read = torch::empty({2, 4});
+  ASSERT_TRUE(ReadFloat32(**file, *(*file)->Find(parameters[0].name), {read.data_ptr<float>(), 8}).ok());
+  EXPECT_TRUE(torch::equal(read, parameters[0].value));
+}
+
+TEST(AdapterTest, EqualWeightsGiveEqualBytesAndOverwrite) {
+  ft::testing::TempDir dir;
+  const adapt::PeftConfig config{.rank = 2, .alpha = 8, .targets = {"q_proj"}, .base_model = "base"};
+  const std::string first = WriteAdapter({.dir = dir / "a", .config = config}, Parameters())->sha256;
+  EXPECT_EQ(WriteAdapter({.dir = dir / "a", .config = config}, Parameters())->sha256, first);
+}
+
+TEST(AdapterTest, OtherKindsAreRefusedByName) {
+  ft::testing::TempDir dir;
+  const auto error = [&](std::string_view config) {
+    EXPECT_TRUE(WriteFileDurably(dir / "adapter_config.json", config).ok());
+    return std::string(Message(ReadAdapterConfig(dir.path()).status()));
+  };
+  EXPECT_THAT(error(R"({"peft_type":"IA3"})"), HasSubstr("peft_type"));
+  EXPECT_THAT(error(R"({"peft_type":"LORA","use_dora":true})"), HasSubstr("use_dora"));
+  EXPECT_THAT(error(R"({"peft_type":"LORA","r":2,"lora_alpha":4,"target_modules":3})"),
+              HasSubstr("target_modules"));
+  EXPECT_THAT(error("nonsense"), HasSubstr("not a JSON object"));
+}
+
+// Names as older versions and trainers built on PEFT write them.
+TEST(CasesAdapter, TensorNamesTellWhatIsChanged) {
+  ft::testing::TempDir dir;
+  ASSERT_TRUE(
+      WriteFileDurably(
+          dir / "adapter_config.json",
+          R"({"r": 2, "lora_alpha": 8, "target_modules": ".*q_proj", "base_model_name_or_path": "hub/name"})")
+          .ok());
+  const std::pair<const char*, const char*> names[] = {
+      {"base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight",
+       "base_model.model.model.layers.0.self_attn.q_proj.lora_B.default.weight"},
+      {"model.layers.0.self_attn.q_proj.lora_A.weight", "model.layers.0.self_attn.q_proj.lora_B.weight"},
+      {"base_model.model.layers.0.self_attn.q_proj.lora_A.weight",
+       "base_model.model.layers.0.self_attn.q_proj.lora_B.weight"}};
+  for (const auto& [a, b] : names) {
+    const auto values = Parameters();
+    const std::vector<params::ParamRef> renamed = {{a, values[0].value, {}}, {b, values[1].value, {}}};
+    std::vector<weights::TensorData> tensors;
+    for (const params::ParamRef& p : renamed) {
+      tensors.push_back({{p.name, weights::DType::kF32, p.value.sizes().vec()},
+                         {static_cast<const std::byte*>(p.value.const_data_ptr()), p.value.nbytes()}});
+    }
+    ASSERT_TRUE(weights::WriteSafetensors(dir / "adapter_model.safetensors", tensors, {}).ok());
+    const auto adapter = OpenAdapter(dir.path());
+    ASSERT_TRUE(adapter.ok()) << adapter.status();
+    EXPECT_THAT(adapter->modules, ElementsAre("model.layers.0.self_attn.q_proj"));
+    EXPECT_NE(adapter->tensors->Find("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"),
+              nullptr);
+  }
+}
+
+TEST(CasesAdapter, TensorsThatAreNoPairAreRefusedByName) {
+  ft::testing::TempDir dir;
+  ASSERT_TRUE(WriteFileDurably(dir / "adapter_config.json",
+                               R"({"r": 2, "lora_alpha": 8, "target_modules": ["q_proj"]})")
+                  .ok());
+  EXPECT_THAT(std::string(Message(OpenAdapter(dir.path()).status())),
+              HasSubstr("no adapter_model.safetensors and no adapter_model.bin"));
+  const std::vector<float> value(8, 1.0f);
+  const auto refusal = [&](const std::string& name) {
+    const weights::TensorData tensor{{name, weights::DType::kF32, {2, 4}}, std::as_bytes(std::span(value))};
+    EXPECT_TRUE(weights::WriteSafetensors(dir / "adapter_model.safetensors",
+                                          std::vector<weights::TensorData>{tensor}, {})
+                    .ok());
+    return std::string(Message(OpenAdapter(dir.path()).status()));
+  };
+  EXPECT_THAT(refusal("base_model.model.model.embed_tokens.lora_embedding_A"),
+              HasSubstr("embed_tokens.lora_embedding_A is no lora_A"));
+  EXPECT_THAT(refusal("base_model.model.lm_head.lora_A.weight"),
+              HasSubstr("has no other half, lora_B.weight"));
+}
+
+}  // namespace
+}  // namespace ft::checkpoint

@@ -1,0 +1,32 @@
+#include "worker/train/checkpoint/share.h"
+
+#include <array>
+
+namespace ft::checkpoint {
+namespace {
+
+Status Share(comm::Comm& comm, const torch::Tensor& tensor) {
+  return comm.Broadcast(0, {static_cast<std::byte*>(tensor.data_ptr()), tensor.nbytes()});
+}
+
+}  // namespace
+
+Status ShareState(comm::Comm& comm, const State& state, int64_t& step) {
+  if (comm.size() == 1) return absl::OkStatus();
+  optim::AdamW& optimizer = state.optimizer;
+  std::array<int64_t, 3> counts = {step, optimizer.steps(), state.loss_scale.good_steps()};
+  double scale = state.loss_scale.value();
+  RETURN_IF_ERROR(comm.Broadcast(0, std::as_writable_bytes(std::span(counts))));
+  RETURN_IF_ERROR(comm.Broadcast(0, std::as_writable_bytes(std::span(&scale, 1))));
+  for (size_t i = 0; i < optimizer.parameters().size(); ++i) {
+    RETURN_IF_ERROR(Share(comm, optimizer.parameters()[i].value));
+    RETURN_IF_ERROR(Share(comm, optimizer.moments()[i].first));
+    RETURN_IF_ERROR(Share(comm, optimizer.moments()[i].second));
+  }
+  step = counts[0];
+  optimizer.set_steps(counts[1]);
+  state.loss_scale.Restore(scale, counts[2]);
+  return absl::OkStatus();
+}
+
+}  // namespace ft::checkpoint

@@ -1,0 +1,30 @@
+#include "worker/train/checkpoint/share.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/ranks/spawn_ranks.h"
+
+namespace ft::checkpoint {
+namespace {
+
+TEST(ShareStateTest, EveryRankGoesOnFromRankZeros) {
+  ::ft::testing::SpawnRanks(2, [](comm::Comm& comm) {
+    const auto filled = [&](double value) { return torch::full({3, 5}, value + 10 * comm.rank()); };
+    optim::AdamW optimizer({}, {{"w", filled(1), filled(2)}});
+    optimizer.mutable_moments()[0].first.copy_(filled(3));
+    optimizer.mutable_moments()[0].second.copy_(filled(4));
+    optimizer.set_steps(7 + comm.rank());
+    optim::LossScale scale({.initial = comm.rank() == 0 ? 512.0 : 64.0});
+    int64_t step = comm.rank() == 0 ? 9 : 0;
+    ASSERT_TRUE(ShareState(comm, {optimizer, scale}, step).ok());
+    EXPECT_EQ(step, 9);
+    EXPECT_EQ(optimizer.steps(), 7);
+    EXPECT_EQ(scale.value(), 512);
+    EXPECT_TRUE(torch::equal(optimizer.parameters()[0].value, torch::full({3, 5}, 1.0)));
+    EXPECT_TRUE(torch::equal(optimizer.moments()[0].first, torch::full({3, 5}, 3.0)));
+    EXPECT_TRUE(torch::equal(optimizer.moments()[0].second, torch::full({3, 5}, 4.0)));
+  });
+}
+
+}  // namespace
+}  // namespace ft::checkpoint

@@ -1,0 +1,52 @@
+// A model folder in Hugging Face layout from a model, and an adapter merged into it if there is one. Tensor by tensor, so
+// that it takes the memory of the largest tensor, not of the model.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "core/base/status.h"
+#include "worker/train/checkpoint/adapter.h"
+#include "worker/train/optim/adamw.h"
+#include "worker/model/weights/safetensors.h"
+
+namespace ft::checkpoint {
+
+struct WriteModelOptions {
+  std::filesystem::path model;     // Folder in Hugging Face layout, or a .gguf file.
+  std::filesystem::path adapter;   // PEFT folder; empty = none.
+  std::filesystem::path out;       // Must not exist.
+  std::string dtype = "auto";      // auto = as stored (packed formats: fp32) | fp32 | bf16 | fp16
+  bool dequantised = false;        // The base goes through NF4 with double quantisation first, as a qlora job sees it.
+};
+
+struct WrittenModel {
+  std::string sha256;              // Of model.safetensors, hexadecimal.
+  int64_t bytes = 0;
+  int merged = 0;                  // Projections that the adapter changed.
+  std::string dtype;               // As config.json says it: that of the widest weight.
+  std::vector<std::string> remarks;  // What was unusual or is not in the result: a sentence each, for people.
+};
+
+// W + (alpha / rank) B A in fp32, rounded once. Every tensor of the model is written: bitsandbytes' 4-bit
+// weights as what they stand for, what is no weight (buffers) as it lies there; left out are only rotary
+// tables, which follow from the configuration, and a remark says so. config.json says what is stored;
+// tokenizer files are copied beside. Written beside `out` and renamed. INVALID_ARGUMENT names an adapter
+// tensor that fits no weight of the model; UNIMPLEMENTED the packing (GPTQ, AWQ, 8-bit, ...) of weights that
+// cannot be read.
+StatusOr<WrittenModel> WriteModel(const WriteModelOptions& options);
+
+struct TrainedModelOptions {
+  std::filesystem::path model;                    // That the training started from.
+  std::filesystem::path out;                      // Is replaced.
+  TextConfig text;                                // For chat, beside the weights.
+  weights::SafetensorsWriter::Progress progress;  // May be empty.
+};
+
+// The model folder that a full fine-tuning leaves: the trained weights (canonical names) in fp32, with config
+// and tokenizer files of the model it started from, and config.json says fp32.
+StatusOr<WrittenModel> WriteTrainedModel(const TrainedModelOptions& options,
+                                         const std::vector<params::ParamRef>& parameters);
+
+}  // namespace ft::checkpoint

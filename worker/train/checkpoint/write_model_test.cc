@@ -1,0 +1,261 @@
+// Model folders from models of every kind, and what their config.json says.
+#include "worker/train/checkpoint/write_model.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "core/base/file.h"
+#include "nlohmann/json.hpp"
+#include "tests/support/temp_dir.h"
+#include "worker/model/ops/nf4.h"
+#include "worker/model/params/bnb_checkpoint.h"
+
+namespace ft::checkpoint {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using weights::DType;
+
+constexpr const char* kProjection = "model.layers.0.self_attn.q_proj.weight";
+
+// What a file holds, in the order in which it was added.
+class File {
+ public:
+  File& Add(const std::string& name, DType dtype, const torch::Tensor& value) {
+    return Add(name, dtype, value.sizes().vec(),
+               std::string(static_cast<const char*>(value.contiguous().const_data_ptr()), value.nbytes()));
+  }
+  File& Add(const std::string& name, DType dtype, std::vector<int64_t> shape, std::string bytes) {
+    infos_.push_back({name, dtype, std::move(shape)});
+    bytes_.push_back(std::move(bytes));
+    return *this;
+  }
+  void Write(const fs::path& path) const {
+    std::vector<weights::TensorData> tensors;
+    for (size_t i = 0; i < infos_.size(); ++i)
+      tensors.push_back({infos_[i], std::as_bytes(std::span(bytes_[i]))});
+    ASSERT_TRUE(weights::WriteSafetensors(path, tensors, {}).ok());
+  }
+
+ private:
+  std::vector<weights::TensorInfo> infos_;
+  std::vector<std::string> bytes_;
+};
+
+class CasesWriteModel : public ::testing::Test {
+ protected:
+  CasesWriteModel() {
+    torch::manual_seed(5);
+    embedding_ = torch::randn({6, 64}).to(torch::kBFloat16);
+    projection_ = torch::randn({64, 64});
+    fs::create_directories(dir_ / "m");
+    Config(R"({"model_type": "llama", "dtype": "bfloat16", "rms_norm_eps": 1e-05})");
+  }
+  void Config(const std::string& text) { ASSERT_TRUE(WriteFileDurably(dir_ / "m/config.json", text).ok()); }
+  // The embedding in bf16 and the projection in `dtype`.
+  void Plain(DType dtype) {
+    const auto type = dtype == DType::kBF16  ? torch::kBFloat16
+                      : dtype == DType::kF16 ? torch::kFloat16
+                                             : torch::kFloat32;
+    File()
+        .Add("model.embed_tokens.weight", DType::kBF16, embedding_)
+        .Add(kProjection, dtype, projection_.to(type))
+        .Write(dir_ / "m/model.safetensors");
+  }
+  // As bitsandbytes stores it, with double quantisation.
+  void Bnb4() {
+    const ops::Nf4Tensor nf4 = ops::QuantiseNf4(projection_);
+    const std::string state = json({{"quant_type", "nf4"},
+                                    {"blocksize", 64},
+                                    {"shape", {64, 64}},
+                                    {"dtype", "bfloat16"},
+                                    {"nested_blocksize", 256},
+                                    {"nested_offset", static_cast<double>(nf4.offset)}})
+                                  .dump();
+    const std::string name = kProjection;
+    File()
+        .Add("model.embed_tokens.weight", DType::kBF16, embedding_)
+        .Add(name, DType::kU8, nf4.packed.view({-1, 1}))
+        .Add(name + ".absmax", DType::kU8, nf4.absmax_codes)
+        .Add(name + ".quant_map", DType::kF32, ops::Nf4CodeTable())
+        .Add(name + ".nested_absmax", DType::kF32, nf4.nested_absmax)
+        .Add(name + ".nested_quant_map", DType::kF32, ops::DynamicMapTable())
+        .Add(name + ".quant_state.bitsandbytes__nf4", DType::kU8, {static_cast<int64_t>(state.size())}, state)
+        .Write(dir_ / "m/model.safetensors");
+    Config(
+        R"({"model_type": "llama", "dtype": "bfloat16", "quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": true}})");
+  }
+  StatusOr<WrittenModel> Write(const std::string& dtype = "auto") {
+    fs::remove_all(dir_ / "out");
+    return WriteModel({.model = dir_ / "m", .out = dir_ / "out", .dtype = dtype});
+  }
+  json WrittenConfig() { return json::parse(*ReadFile(dir_ / "out/config.json")); }
+  torch::Tensor Written(const std::string& name, DType expected) {
+    const auto source = weights::OpenWeights(dir_ / "out");
+    EXPECT_TRUE(source.ok()) << source.status();
+    const weights::TensorInfo* info = (*source)->Find(name);
+    EXPECT_NE(info, nullptr) << name;
+    EXPECT_EQ(info->dtype, expected) << name;
+    torch::Tensor value = torch::empty(info->shape);
+    EXPECT_TRUE(ReadFloat32(**source, *info, {value.data_ptr<float>(), info->elements()}).ok());
+    return value;
+  }
+
+  ft::testing::TempDir dir_;
+  torch::Tensor embedding_, projection_;
+};
+
+// 140
+TEST_F(CasesWriteModel, FourBitWeightsAreWrittenAsWhatTheyStandFor) {
+  Bnb4();
+  const auto written = Write();
+  ASSERT_TRUE(written.ok()) << written.status();
+  const torch::Tensor expected = ops::DequantiseNf4(ops::QuantiseNf4(projection_), torch::kFloat32);
+  EXPECT_TRUE(torch::equal(Written(kProjection, DType::kF32), expected));
+  EXPECT_TRUE(
+      torch::equal(Written("model.embed_tokens.weight", DType::kBF16), embedding_.to(torch::kFloat32)));
+  const auto source = weights::OpenWeights(dir_ / "out");
+  EXPECT_EQ((*source)->tensors().size(), 2u);
+  EXPECT_FALSE(WrittenConfig().contains("quantization_config"));
+  EXPECT_EQ(WrittenConfig()["dtype"], "float32");
+  // What a qlora job sees of it is what is stored: not quantised once more.
+  fs::remove_all(dir_ / "out");
+  ASSERT_TRUE(WriteModel({.model = dir_ / "m", .out = dir_ / "out", .dequantised = true}).ok());
+  EXPECT_TRUE(torch::equal(Written(kProjection, DType::kF32), expected));
+}
+
+// 142, whether config.json says it or not.
+TEST_F(CasesWriteModel, PackedWeightsAreRefusedByNameAndLeaveNoFolder) {
+  Plain(DType::kBF16);
+  Config(R"({"quantization_config": {"quant_method": "gptq", "bits": 4}})");
+  EXPECT_THAT(std::string(Message(Write().status())),
+              AllOf(HasSubstr("quant_method is gptq: GPTQ"), HasSubstr("in BF16 or F16")));
+  Config("{}");
+  const torch::Tensor packed = torch::ones({8, 64}, torch::kInt32);
+  for (const auto& [name, dtype, said] :
+       {std::tuple("model.layers.0.self_attn.q_proj.qweight", DType::kI32, "GPTQ or AWQ"),
+        std::tuple("model.layers.0.self_attn.q_proj.weight", DType::kI8, "bitsandbytes 8-bit"),
+        std::tuple("model.layers.0.self_attn.q_proj.weight", DType::kU8, "has type U8")}) {
+    const int64_t size = dtype == DType::kI32 ? 512 : 2048;
+    File()
+        .Add("model.embed_tokens.weight", DType::kBF16, embedding_)
+        .Add(name, dtype, {size}, std::string(static_cast<const char*>(packed.const_data_ptr()), 2048))
+        .Write(dir_ / "m/model.safetensors");
+    const Status status = Write().status();
+    EXPECT_TRUE(absl::IsUnimplemented(status)) << status;
+    EXPECT_THAT(std::string(Message(status)),
+                AllOf(HasSubstr(name), HasSubstr(said), HasSubstr("in BF16 or F16")));
+    EXPECT_FALSE(fs::exists(dir_ / "out"));
+    EXPECT_FALSE(fs::exists(dir_ / ".out.tmp"));
+  }
+}
+
+// Nothing is skipped in silence.
+class OrdinaryConvert : public CasesWriteModel {};
+TEST_F(OrdinaryConvert, BuffersAreWrittenAsTheyLieThereAndTablesLeftOutAreSaid) {
+  const torch::Tensor ids = torch::arange(4);
+  File()
+      .Add("model.embed_tokens.weight", DType::kBF16, embedding_)
+      .Add("model.embeddings.position_ids", DType::kI64, ids)
+      .Add("model.layers.0.self_attn.rotary_emb.inv_freq", DType::kF32, torch::ones({4}))
+      .Write(dir_ / "m/model.safetensors");
+  const auto written = Write("fp16");
+  ASSERT_TRUE(written.ok()) << written.status();
+  EXPECT_THAT(written->remarks, ElementsAre(HasSubstr("1 rotary tables are not written")));
+  const auto source = weights::OpenWeights(dir_ / "out");
+  ASSERT_EQ((*source)->tensors().size(), 2u);
+  const weights::TensorInfo* info = (*source)->Find("model.embeddings.position_ids");
+  ASSERT_NE(info, nullptr);
+  std::vector<int64_t> read(4);
+  ASSERT_TRUE((*source)->ReadBytes(*info, std::as_writable_bytes(std::span(read))).ok());
+  EXPECT_THAT(read, ElementsAre(0, 1, 2, 3));
+  EXPECT_EQ(WrittenConfig()["dtype"], "float16");
+}
+
+// 162
+TEST_F(CasesWriteModel, ConfigSaysWhatIsStored) {
+  Plain(DType::kBF16);
+  const std::pair<const char*, const char*> types[] = {
+      {"auto", "bfloat16"}, {"bf16", "bfloat16"}, {"fp32", "float32"}, {"fp16", "float16"}};
+  for (const auto& [dtype, said] : types) {
+    const auto written = Write(dtype);
+    ASSERT_TRUE(written.ok()) << written.status();
+    EXPECT_EQ(written->dtype, said);
+    EXPECT_EQ(WrittenConfig()["dtype"], said) << dtype;
+    EXPECT_FALSE(WrittenConfig().contains("torch_dtype")) << dtype;
+  }
+  // The older key, and neither.
+  Config(R"({"torch_dtype": "bfloat16"})");
+  ASSERT_TRUE(Write("fp32").ok());
+  EXPECT_EQ(WrittenConfig(), json({{"torch_dtype", "float32"}}));
+  Config("{}");
+  ASSERT_TRUE(Write("fp32").ok());
+  EXPECT_EQ(WrittenConfig(), json({{"torch_dtype", "float32"}}));
+}
+
+TEST_F(CasesWriteModel, ATrueConfigKeepsItsBytesAndMixedWeightsAreTheWidest) {
+  Plain(DType::kBF16);
+  ASSERT_TRUE(Write().ok());
+  EXPECT_EQ(*ReadFile(dir_ / "out/config.json"), *ReadFile(dir_ / "m/config.json"));
+  Plain(DType::kF32);
+  ASSERT_TRUE(Write().ok());
+  EXPECT_EQ(WrittenConfig()["dtype"], "float32");
+  Plain(DType::kF16);  // Beside an embedding in bf16: neither holds the other's values.
+  ASSERT_TRUE(Write().ok());
+  EXPECT_EQ(WrittenConfig()["dtype"], "float32");
+}
+
+// 144
+TEST_F(CasesWriteModel, AFullFineTuningLeavesAWholeModelThatSaysFloat32) {
+  Plain(DType::kBF16);
+  ASSERT_TRUE(WriteFileDurably(dir_ / "m/tokenizer.json", "{}").ok());
+  int64_t told = 0;
+  const auto written = WriteTrainedModel({.model = dir_ / "m",
+                                          .out = dir_ / "out",
+                                          .text = {"chatml", "whole", "full", ""},
+                                          .progress = [&](int64_t bytes) { told = bytes; }},
+                                         {{kProjection, projection_, torch::zeros_like(projection_)}});
+  ASSERT_TRUE(written.ok()) << written.status();
+  EXPECT_TRUE(torch::equal(Written(kProjection, DType::kF32), projection_));
+  EXPECT_EQ(WrittenConfig()["dtype"], "float32");
+  EXPECT_EQ(ReadTextConfig(dir_ / "out")->template_name, "chatml");
+  EXPECT_TRUE(fs::exists(dir_ / "out/tokenizer.json"));
+  EXPECT_GE(told, written->bytes);
+}
+
+// 151, 154
+TEST_F(CasesWriteModel, AdaptersOfAnyTargetsAreMergedByTheirTensorsNames) {
+  Plain(DType::kF32);
+  fs::create_directories(dir_ / "a");
+  ASSERT_TRUE(WriteFileDurably(dir_ / "a/adapter_config.json",
+                               R"({"r": 2, "lora_alpha": 4, "target_modules": ".*q_proj"})")
+                  .ok());
+  const torch::Tensor a = torch::randn({2, 64}), b = torch::randn({64, 2});
+  const auto merge = [&](const std::string& module) {
+    File()
+        .Add("base_model.model." + module + ".lora_A.weight", DType::kF32, a)
+        .Add("base_model.model." + module + ".lora_B.weight", DType::kF32, b)
+        .Write(dir_ / "a/adapter_model.safetensors");
+    fs::remove_all(dir_ / "out");
+    return WriteModel({.model = dir_ / "m", .adapter = dir_ / "a", .out = dir_ / "out"});
+  };
+  const auto written = merge("model.layers.0.self_attn.q_proj");
+  ASSERT_TRUE(written.ok()) << written.status();
+  EXPECT_EQ(written->merged, 1);
+  EXPECT_TRUE(torch::allclose(Written(kProjection, DType::kF32), projection_ + 2 * torch::matmul(b, a)));
+  EXPECT_THAT(std::string(Message(merge("lm_head").status())), HasSubstr("no weight lm_head.weight"));
+  Config(R"({"tie_word_embeddings": true})");
+  EXPECT_THAT(std::string(Message(merge("lm_head").status())),
+              AllOf(HasSubstr("changes lm_head"), HasSubstr("tie_word_embeddings")));
+  EXPECT_THAT(std::string(Message(merge("model.layers.7.self_attn.q_proj").status())),
+              HasSubstr("no weight model.layers.7"));
+}
+
+}  // namespace
+}  // namespace ft::checkpoint

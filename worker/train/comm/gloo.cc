@@ -1,0 +1,293 @@
+#include "worker/train/comm/gloo.h"
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <torch/torch.h>
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <torch/csrc/distributed/c10d/FileStore.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+#include "core/base/check.h"
+#include "core/base/file.h"
+
+namespace ft::comm {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using torch::Tensor;
+
+constexpr auto kLook = std::chrono::milliseconds(100);
+// How much longer than Gloo's own timeout this side waits before it says so itself.
+constexpr auto kGrace = std::chrono::seconds(2);
+
+// Gloo's and c10d's messages carry a place in their sources and a backtrace: the first line is what people
+// can use.
+std::string FirstLine(std::string_view text) { return std::string(text.substr(0, text.find('\n'))); }
+
+Tensor Bytes(size_t count) { return torch::empty({static_cast<int64_t>(count)}, torch::kUInt8); }
+
+class GlooComm : public Comm {
+ public:
+  GlooComm(const GlooMeeting& meeting, c10::intrusive_ptr<c10d::ProcessGroupGloo> group, CommOptions options)
+      : Comm(meeting.rank, meeting.size, std::move(options)),
+        group_(std::move(group)),
+        piece_floats_(meeting.piece_floats) {}
+  std::string_view transport() const override { return "gloo"; }
+
+ private:
+  Status DoAllGather(std::span<const std::byte> mine, std::span<std::byte> all) override;
+  Status DoTreeSum(std::span<float> values) override;
+  Status DoBroadcast(int root, std::span<std::byte> bytes) override;
+  Status DoBarrier() override;
+  Status SumPiece(std::span<float> values);
+  Status Gather(Tensor& all, Tensor& mine);
+
+  // Starts an operation of Gloo and waits for its end, looking up now and then.
+  template <typename Start>
+  Status Await(const Start& start) {
+    const Clock::time_point begin = Clock::now();
+    NextPiece();
+    try {
+      const c10::intrusive_ptr<c10d::Work> work = start();
+      while (!WaitABit(*work)) {
+        if (Clock::now() >= begin + options_.timeout + kGrace) return Late("");
+        TellWait(size() == 2 ? 1 - rank() : -1);  // Gloo does not say; of two it is the other.
+      }
+    } catch (const std::exception& error) {
+      const std::string cause = FirstLine(error.what());
+      if (Clock::now() >= begin + options_.timeout) return Late(cause);
+      return absl::UnavailableError(StrCat("a peer has gone: ", cause));
+    }
+    return absl::OkStatus();
+  }
+
+  // True when the work is done; throws its failure.
+  static bool WaitABit(c10d::Work& work) {
+    try {
+      return work.wait(kLook);
+    } catch (const std::exception&) {
+      if (work.isCompleted()) throw;
+      return false;  // Not done yet.
+    }
+  }
+
+  Status Late(std::string_view cause) const {
+    return absl::DeadlineExceededError(
+        StrCat("not all of ", size() - 1, " peers arrived in time", cause.empty() ? "" : ": ", cause));
+  }
+
+  const c10::intrusive_ptr<c10d::ProcessGroupGloo> group_;
+  const size_t piece_floats_;
+};
+
+Status GlooComm::Gather(Tensor& all, Tensor& mine) {
+  return Await([&] { return group_->all_gather_single(all, mine, {.timeout = options_.timeout}); });
+}
+
+Status GlooComm::DoAllGather(std::span<const std::byte> mine, std::span<std::byte> all) {
+  if (mine.empty()) return DoBarrier();
+  // Gloo works on tensors of its own, so that one which fails late never touches memory that the caller has
+  // freed.
+  Tensor sent = Bytes(mine.size()), received = Bytes(all.size());
+  std::memcpy(sent.data_ptr(), mine.data(), mine.size());
+  RETURN_IF_ERROR(Gather(received, sent));
+  std::memcpy(all.data(), received.const_data_ptr(), all.size());
+  return absl::OkStatus();
+}
+
+Status GlooComm::DoTreeSum(std::span<float> values) {
+  for (size_t begin = 0; begin < values.size(); begin += piece_floats_) {
+    RETURN_IF_ERROR(SumPiece(values.subspan(begin, std::min(piece_floats_, values.size() - begin))));
+  }
+  return absl::OkStatus();
+}
+
+// Every rank sends each other the share that one adds up, adds its own, and gathers all sums.
+Status GlooComm::SumPiece(std::span<float> values) {
+  const auto ranks = static_cast<size_t>(size());
+  const size_t share = (values.size() + ranks - 1) / ranks;
+  Tensor sent = torch::zeros({static_cast<int64_t>(share * ranks)}, torch::kFloat);
+  Tensor received = torch::empty_like(sent);
+  std::memcpy(sent.data_ptr(), values.data(), values.size_bytes());
+  std::vector<int64_t> counts(ranks, static_cast<int64_t>(share));
+  RETURN_IF_ERROR(Await([&] {
+    return group_->all_to_all_single(received, sent, counts, counts, {.timeout = options_.timeout});
+  }));
+  std::vector<const float*> inputs;
+  for (size_t peer = 0; peer < ranks; ++peer)
+    inputs.push_back(received.const_data_ptr<float>() + peer * share);
+  Tensor sum = torch::empty({static_cast<int64_t>(share)}, torch::kFloat);
+  TreeAdd(inputs, share, sum.mutable_data_ptr<float>());
+  RETURN_IF_ERROR(Gather(received, sum));
+  std::memcpy(values.data(), received.const_data_ptr(), values.size_bytes());
+  return absl::OkStatus();
+}
+
+Status GlooComm::DoBroadcast(int root, std::span<std::byte> bytes) {
+  if (bytes.empty()) return DoBarrier();
+  std::vector<Tensor> tensors = {Bytes(bytes.size())};
+  if (rank() == root) std::memcpy(tensors[0].data_ptr(), bytes.data(), bytes.size());
+  c10d::BroadcastOptions options;
+  options.rootRank = root;
+  options.timeout = options_.timeout;
+  RETURN_IF_ERROR(Await([&] { return group_->broadcast(tensors, options); }));
+  if (rank() != root) std::memcpy(bytes.data(), tensors[0].const_data_ptr(), bytes.size());
+  return absl::OkStatus();
+}
+
+Status GlooComm::DoBarrier() {
+  Tensor mine = torch::zeros({1}, torch::kUInt8), all = Bytes(static_cast<size_t>(size()));
+  return Gather(all, mine);
+}
+
+StatusOr<std::unique_ptr<Comm>> MeetAtStore(const c10::intrusive_ptr<c10d::Store>& store,
+                                            const GlooMeeting& meeting, const CommOptions& options) {
+  FT_CHECK(meeting.size >= 2 && meeting.rank >= 0 && meeting.rank < meeting.size)
+      << meeting.rank << " of " << meeting.size;
+  try {
+    store->setTimeout(meeting.timeout);
+    auto group_options = c10d::ProcessGroupGloo::Options::create(meeting.timeout);
+    group_options->devices.push_back(
+        c10d::ProcessGroupGloo::createDeviceForHostname(meeting.host, /*lazyInit=*/false));
+    auto group =
+        c10::make_intrusive<c10d::ProcessGroupGloo>(store, meeting.rank, meeting.size, group_options);
+    group->setTimeout(options.timeout);
+    return std::make_unique<GlooComm>(meeting, std::move(group), options);
+  } catch (const std::exception& error) {
+    return absl::DeadlineExceededError(
+        StrCat("rank ", meeting.rank, " of ", meeting.size,
+               ": meeting over gloo: not all ranks met in time: ", FirstLine(error.what())));
+  }
+}
+
+struct AddressList {
+  addrinfo* first = nullptr;
+  ~AddressList() {
+    if (first != nullptr) ::freeaddrinfo(first);
+  }
+};
+
+Status Resolve(const std::string& host, const std::string& port, int kind, AddressList& list) {
+  addrinfo hints{};
+  hints.ai_socktype = kind;
+  const int error = ::getaddrinfo(host.c_str(), port.c_str(), &hints, &list.first);
+  if (error == 0) return absl::OkStatus();
+  return absl::UnavailableError(StrCat("cannot resolve ", host, ": ", ::gai_strerror(error)));
+}
+
+StatusOr<std::string> NameOf(const UniqueFd& socket, std::string& port) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof(address);
+  char host[NI_MAXHOST], service[NI_MAXSERV];
+  if (::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0 ||
+      ::getnameinfo(reinterpret_cast<sockaddr*>(&address), length, host, sizeof(host), service,
+                    sizeof(service), NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+    return absl::UnavailableError(StrCat("cannot tell a socket's address: ", std::strerror(errno)));
+  }
+  port = service;
+  return std::string(host);
+}
+
+Status Split(const std::string& address, std::string& host, std::string& port) {
+  const size_t colon = address.rfind(':');
+  if (colon == std::string::npos || colon == 0 || colon + 1 == address.size()) {
+    return absl::InvalidArgumentError(StrCat("'", address, "' is not HOST:PORT"));
+  }
+  host = address.substr(0, colon);
+  port = address.substr(colon + 1);
+  if (host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  return absl::OkStatus();
+}
+
+// The address of this host's end of a way to another; nothing is sent.
+StatusOr<std::string> AddressTowards(const std::string& host, const std::string& port) {
+  AddressList list;
+  RETURN_IF_ERROR(Resolve(host, port, SOCK_DGRAM, list));
+  const UniqueFd socket(::socket(list.first->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!socket.valid() || ::connect(socket.get(), list.first->ai_addr, list.first->ai_addrlen) != 0) {
+    return absl::UnavailableError(StrCat("no way to ", host, ": ", std::strerror(errno)));
+  }
+  std::string ignored;
+  return NameOf(socket, ignored);
+}
+
+}  // namespace
+
+struct GlooDoor::Store {
+  c10::intrusive_ptr<c10d::TCPStore> store;
+};
+
+GlooDoor::GlooDoor(std::unique_ptr<Store> store, std::string address)
+    : store_(std::move(store)), address_(std::move(address)) {}
+GlooDoor::GlooDoor(GlooDoor&&) noexcept = default;
+GlooDoor::~GlooDoor() = default;
+
+StatusOr<GlooDoor> GlooDoor::Open(const std::string& host) {
+  AddressList list;
+  RETURN_IF_ERROR(Resolve(host, "0", SOCK_STREAM, list));
+  // Bound here and not by the store, which would listen on every address of the host.
+  UniqueFd socket(::socket(list.first->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!socket.valid() || ::bind(socket.get(), list.first->ai_addr, list.first->ai_addrlen) != 0 ||
+      ::listen(socket.get(), SOMAXCONN) != 0) {
+    return absl::UnavailableError(StrCat("cannot listen on ", host, ": ", std::strerror(errno)));
+  }
+  std::string port;
+  RETURN_IF_ERROR(NameOf(socket, port).status());
+  try {
+    c10d::TCPStoreOptions options;
+    options.port = static_cast<uint16_t>(std::stoi(port));
+    options.isServer = true;
+    options.waitWorkers = false;
+    options.masterListenFd = socket.Release();
+    options.useLibUV = false;  // Its server takes no socket that is bound already.
+    auto store = std::make_unique<Store>(Store{c10::make_intrusive<c10d::TCPStore>(host, options)});
+    return GlooDoor(std::move(store), StrCat(host, ":", port));
+  } catch (const std::exception& error) {
+    return absl::UnavailableError(StrCat("cannot open a store on ", host, ": ", FirstLine(error.what())));
+  }
+}
+
+StatusOr<std::unique_ptr<Comm>> GlooDoor::Meet(const GlooMeeting& meeting, const CommOptions& options) {
+  return MeetAtStore(store_->store, meeting, options);
+}
+
+StatusOr<std::unique_ptr<Comm>> MeetOverFiles(const std::string& folder, const GlooMeeting& meeting,
+                                              const CommOptions& options) {
+  // Made here: the store tries for five minutes to open what it cannot, whatever its timeout, before it throws.
+  const std::string file = StrCat(folder, "/gloo");
+  const UniqueFd made(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  if (!made.valid()) return ErrnoStatus("meet at", file, errno);
+  try {
+    return MeetAtStore(c10::make_intrusive<c10d::FileStore>(file, meeting.size), meeting, options);
+  } catch (const std::exception& error) {  // The store writes to its file at once.
+    return absl::UnavailableError(StrCat("rank ", meeting.rank, ": cannot meet in ", folder, ": ", FirstLine(error.what())));
+  }
+}
+
+StatusOr<std::unique_ptr<Comm>> MeetAtDoor(const std::string& address, GlooMeeting meeting,
+                                           const CommOptions& options) {
+  std::string host, port;
+  RETURN_IF_ERROR(Split(address, host, port));
+  if (meeting.host.empty()) {
+    ASSIGN_OR_RETURN(meeting.host, AddressTowards(host, port));
+  }
+  try {
+    c10d::TCPStoreOptions options_of_store;
+    options_of_store.port = static_cast<uint16_t>(std::stoi(port));
+    options_of_store.waitWorkers = false;
+    options_of_store.timeout = meeting.timeout;
+    options_of_store.useLibUV = false;
+    return MeetAtStore(c10::make_intrusive<c10d::TCPStore>(host, options_of_store), meeting, options);
+  } catch (const std::exception& error) {
+    return absl::UnavailableError(StrCat("rank ", meeting.rank, ": cannot reach rank 0's store at ", address,
+                                         ": ", FirstLine(error.what())));
+  }
+}
+
+}  // namespace ft::comm

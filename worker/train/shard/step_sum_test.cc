@@ -1,0 +1,108 @@
+#include "worker/train/shard/step_sum.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cmath>
+#include <cstring>
+
+#include "tests/support/ranks/spawn_ranks.h"
+
+namespace ft::shard {
+namespace {
+
+using ::ft::testing::SpawnRanks;
+
+constexpr int64_t kSize = 700;
+
+// The gradient of a unit: numbers whose sum depends on the order.
+torch::Tensor UnitGradient(int64_t unit) {
+  const torch::Tensor i = torch::arange(kSize, torch::kFloat) + static_cast<double>(unit) * 0.731;
+  return torch::sin(i * 12.9898f) * torch::exp2((i * 7.0f).remainder(37.0f) - 20.0f);
+}
+
+double UnitLoss(int64_t unit) { return 1.0 / (3.0 + static_cast<double>(unit)); }
+
+struct Outcome {
+  torch::Tensor gradient;
+  double loss = 0;
+  std::vector<int64_t> order;  // Units as rank 0 computed them.
+};
+
+Outcome RunOn(int ranks, int leaves, int64_t units) {
+  Outcome outcome;
+  SpawnRanks(ranks, [&](comm::Comm& comm) {
+    const torch::Tensor gradient = torch::full({kSize}, 5.0f);  // What a step before left.
+    std::vector<int64_t> order;
+    StepSum sum(comm, leaves, gradient);
+    const StatusOr<double> loss = sum.Run(units, [&](int64_t unit) {
+      order.push_back(unit);
+      torch::Tensor(gradient).add_(UnitGradient(unit));
+      return UnitLoss(unit);
+    });
+    ASSERT_TRUE(loss.ok()) << loss.status();
+    if (comm.rank() == ranks - 1) outcome = {gradient, *loss, order};
+  });
+  return outcome;
+}
+
+TEST(StepSumTest, OneLeafIsARunningSum) {
+  const Outcome outcome = RunOn(1, 1, 5);
+  torch::Tensor expected = torch::zeros({kSize});
+  double loss = 0;
+  for (int64_t unit = 0; unit < 5; ++unit) {
+    expected.add_(UnitGradient(unit));
+    loss += UnitLoss(unit);
+  }
+  EXPECT_TRUE(torch::equal(outcome.gradient, expected));
+  EXPECT_EQ(outcome.loss, loss);
+  EXPECT_THAT(outcome.order, ::testing::ElementsAre(0, 1, 2, 3, 4));
+}
+
+TEST(StepSumTest, AnyNumberOfRanksGivesTheSameBits) {
+  for (const int64_t units : {0, 1, 3, 4, 13, 16}) {
+    const Outcome one = RunOn(1, 8, units);
+    for (const int ranks : {2, 4, 8}) {
+      const Outcome many = RunOn(ranks, 8, units);
+      EXPECT_EQ(
+          std::memcmp(one.gradient.const_data_ptr(), many.gradient.const_data_ptr(), one.gradient.nbytes()),
+          0)
+          << units << " units on " << ranks << " ranks";
+      EXPECT_EQ(one.loss, many.loss);
+    }
+  }
+}
+
+TEST(StepSumTest, TheLeavesDecideTheOrderOfAdditions) {
+  EXPECT_FALSE(torch::equal(RunOn(1, 1, 16).gradient, RunOn(1, 4, 16).gradient));
+}
+
+TEST(StepSumTest, SpreadItemsAreKnownToAllInOrder) {
+  for (const int ranks : {1, 4}) {
+    std::atomic<int> computed{0};
+    SpawnRanks(ranks, [&](comm::Comm& comm) {
+      StepSum sum(comm, ranks, torch::zeros({4}));
+      const auto items = sum.Spread(7, [&](int64_t i) {
+        ++computed;
+        return static_cast<double>(i * i);
+      });
+      ASSERT_TRUE(items.ok()) << items.status();
+      EXPECT_THAT(*items, ::testing::ElementsAre(0, 1, 4, 9, 16, 25, 36));
+    });
+    EXPECT_EQ(computed.load(), 7);
+  }
+}
+
+TEST(StepSumTest, RanksThatDisagreeAreStopped) {
+  SpawnRanks(2, [](comm::Comm& comm) {
+    StepSum sum(comm, 2, torch::zeros({4}));
+    EXPECT_TRUE(sum.Agree(std::vector<double>{1.5, std::nan("")}).ok());
+    const Status status = sum.Agree(std::vector<double>{1.5 + comm.rank()});
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+    EXPECT_THAT(std::string(Message(status)), ::testing::HasSubstr("has other sums than rank"));
+  });
+}
+
+}  // namespace
+}  // namespace ft::shard

@@ -1,0 +1,75 @@
+// One job's training on one rank: the step, evaluation on the held-out share, and the state that a checkpoint holds. Every
+// rank of a job runs the same calls in the same order and ends with the same bits; shard::StepSum divides the work, so
+// nothing here asks how many ranks there are.
+//
+// Lives on the training thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "core/base/status.h"
+#include "core/ledger/ledger.h"
+#include "core/recipe/job_spec.h"
+#include "core/records/records.h"
+#include "worker/data/cache/sample_order.h"
+#include "worker/data/cache/token_cache.h"
+#include "worker/train/optim/adamw.h"
+#include "worker/train/optim/loss_scale.h"
+#include "worker/model/run/language_model.h"
+#include "worker/train/shard/step_sum.h"
+
+namespace ft::train {
+
+struct StepOutcome {
+  records::Step record;
+  ledger::LedgerEntry ledger;  // Empty on ranks that keep none.
+};
+
+class Trainer {
+ public:
+  // Cache, model and comm outlive the trainer. `beat` is called after every unit of progress (micro-batch, evaluation
+  // batch). Rank 0 fills ledger entries.
+  Trainer(const recipe::JobSpec& spec, const data::TokenCache& cache, run::LanguageModel& model, comm::Comm& comm,
+          std::function<void(std::string_view phase)> beat);
+
+  int64_t total_steps() const { return total_steps_; }
+
+  // Optimizer step `step` (from 1): micro-batches one after another into the gradients, each scaled by 1 / the step's
+  // supervised tokens; norm; clip; AdamW. FAILED_PRECONDITION names step, samples and tensor when loss or gradients are
+  // not finite and the policy is to stop; with policy skip the weights stay and the record says so. A gradient that leaves
+  // fp16's range only because of the loss scale is skipped in any case and halves the scale. All ranks decide alike.
+  // Errors of the exchange between ranks are the communicator's (UNAVAILABLE, DEADLINE_EXCEEDED, INTERNAL); DATA_LOSS names a
+  // rank that computed other numbers.
+  StatusOr<StepOutcome> RunStep(int64_t step);
+
+  // Mean token loss over the held-out samples, which the ranks divide; NOT_FOUND when there are none.
+  StatusOr<records::Eval> EvaluateHoldout(int64_t step);
+
+  // What a checkpoint holds besides the step.
+  optim::AdamW& optimizer() { return *optimizer_; }
+  optim::LossScale& loss_scale() { return loss_scale_; }
+
+ private:
+  StatusOr<double> SumGradients(const std::vector<std::vector<data::OrderedSample>>& micro_batches, int64_t step,
+                                int64_t supervised);
+  // Takes the scale out of the gradients, whose norm it returns. Sets `overflow` when the scale is to blame for the range.
+  double Unscale(bool& overflow);
+  void Update(const records::Step& record);
+  Status NonFinite(std::string_view what, int64_t step, const std::vector<std::vector<data::OrderedSample>>&) const;
+  void CountTokens(const std::vector<std::vector<data::OrderedSample>>& micro_batches, records::Step& record) const;
+
+  const recipe::TrainSpec spec_;
+  const data::TokenCache& cache_;
+  run::LanguageModel& model_;
+  const std::function<void(std::string_view)> beat_;
+  const bool keeps_ledger_;
+  const data::SampleOrder order_;
+  const int64_t total_steps_;
+  shard::StepSum sum_;
+  std::unique_ptr<optim::AdamW> optimizer_;
+  optim::LossScale loss_scale_;
+};
+
+}  // namespace ft::train
