@@ -84,15 +84,15 @@ Status ReadModelConfig(const fs::path& path) {
   prepare::VocabSizeOf(path.parent_path()).IgnoreError();
   ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
   ASSIGN_OR_RETURN(const model::DecoderConfig config, model::ParseConfig(text, "config.json"));
-  model::CanonicalName(config, "model.layers.0.self_attn.rotary_emb.inv_freq");
+  model::LayoutName(config, "model.layers.0.self_attn.rotary_emb.inv_freq");
   return absl::OkStatus();
 }
 
 Status ReadAdapterConfig(const fs::path& path) {
   ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
-  ASSIGN_OR_RETURN(const adapt::PeftConfig config, adapt::ParsePeftConfig(text, "adapter_config.json"));
-  const StatusOr<adapt::PeftConfig> again =
-      adapt::ParsePeftConfig(adapt::PeftConfigJson(config), "adapter_config.json");
+  ASSIGN_OR_RETURN(const params::PeftConfig config, params::ParsePeftConfig(text, "adapter_config.json"));
+  const StatusOr<params::PeftConfig> again =
+      params::ParsePeftConfig(params::PeftConfigJson(config), "adapter_config.json");
   FT_CHECK(again.ok() && again->rank == config.rank) << again.status();
   return absl::OkStatus();
 }

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/file.h"
-#include "worker/model/run/load.h"
+#include "worker/model/params/read_slot.h"
 
 namespace ft::rank {
 namespace {
@@ -110,7 +110,7 @@ StatusOr<std::vector<GreedyCase>> ReadGreedy(const std::filesystem::path& file) 
 StatusOr<torch::Tensor> Expected(const weights::TensorSource& source, const std::string& name) {
   const weights::TensorInfo* info = source.Find(name);
   if (info == nullptr) return absl::NotFoundError(StrCat("expected.safetensors has no ", name));
-  return run::ReadTensor(source, *info);
+  return params::ReadTensor(source, *info);
 }
 
 double LargestAbsolute(const torch::Tensor& values) {

@@ -9,14 +9,14 @@
 #include <vector>
 
 #include "core/base/status.h"
-#include "worker/model/run/micro_batch.h"
+#include "worker/model/run/padded_batch.h"
 #include "worker/model/weights/tensor_source.h"
 
 namespace ft::rank {
 
 // One entry of input.json; `mask_BT` is 1 where a token is real.
 struct GoldenInput {
-  run::MicroBatch batch;
+  run::PaddedBatch batch;
   torch::Tensor mask_BT;
   int64_t counted = 0;  // Labels that carry loss, after the shift.
 };

@@ -6,6 +6,7 @@
 
 #include "core/base/file.h"
 #include "worker/model/params/peft_config.h"
+#include "worker/model/params/read_slot.h"
 #include "worker/model/generate/generate.h"
 #include "worker/rank/golden_files.h"
 #include "worker/model/run/language_model.h"
@@ -38,11 +39,10 @@ struct Case {
 Status CompareLogits(Case& c, const run::LanguageModel& model, const GoldenInput& input,
                      const std::string& name) {
   ASSIGN_OR_RETURN(const torch::Tensor expected, Expected(*c.expected, name));
-  RETURN_IF_ERROR(model.Check(input.batch));
+  ASSIGN_OR_RETURN(const run::PackedRows rows, run::Pack(input.batch, model.config().vocabulary));
   const torch::Tensor real = input.mask_BT.to(torch::kBool);
   const torch::Tensor wanted = expected.index({real});
-  const double error =
-      LargestDifference(model.Logits(input.batch).index({real}), wanted, LargestAbsolute(wanted));
+  const double error = LargestDifference(model.Logits(rows), wanted, LargestAbsolute(wanted));
   Record(c.measures, {name, error, c.limits.logits});
   return absl::OkStatus();
 }
@@ -57,17 +57,18 @@ Status CompareLoss(Case& c, double loss_sum, const GoldenInput& input, const std
 // Gradients of the mean loss. `prefix` + parameter name is the expected tensor; at least one must be there.
 Status CompareGradients(Case& c, run::LanguageModel& model, const GoldenInput& input,
                         const std::string& prefix) {
-  model.ZeroGradients();
-  const double loss_sum = model.ForwardBackward(input.batch, 1.0 / static_cast<double>(input.counted));
+  model.store().ZeroGradients();
+  ASSIGN_OR_RETURN(const run::PackedRows rows, run::Pack(input.batch, model.config().vocabulary));
+  const double loss_sum = model.ForwardBackward(rows, 1.0 / static_cast<double>(input.counted));
   RETURN_IF_ERROR(CompareLoss(c, loss_sum, input, prefix == "grad." ? "loss" : "lora.loss"));
   if (!c.exact()) return absl::OkStatus();
   size_t compared = 0;
-  for (const params::ParamRef& parameter : model.parameters()) {
-    const std::string name = prefix + parameter.name;
+  for (int i = 0; i < model.store().size(); ++i) {
+    const std::string name = prefix + model.store().name(i);
     if (!c.has(name)) continue;
     ++compared;
     ASSIGN_OR_RETURN(const torch::Tensor expected, Expected(*c.expected, name));
-    const double error = LargestDifference(parameter.gradient, expected, LargestAbsolute(expected));
+    const double error = LargestDifference(model.store().gradient(i), expected, LargestAbsolute(expected));
     Record(c.measures, {prefix == "grad." ? "grad" : "lora.grad", error, c.limits.gradient});
   }
   const size_t wanted = std::count_if(c.expected->tensors().begin(), c.expected->tensors().end(),
@@ -87,7 +88,8 @@ Status CompareBase(Case& c) {
                          c.folder, {.dtype = c.dtype, .method = "full", .checkpointing = checkpointing}));
     const GoldenInput& input = c.inputs.at("main");
     RETURN_IF_ERROR(CompareLogits(c, *model, input, "logits"));
-    RETURN_IF_ERROR(CompareLoss(c, model->Loss(input.batch), input, "loss"));
+    ASSIGN_OR_RETURN(const run::PackedRows rows, run::Pack(input.batch, model->config().vocabulary));
+    RETURN_IF_ERROR(CompareLoss(c, model->Loss(rows), input, "loss"));
     RETURN_IF_ERROR(CompareGradients(c, *model, input, "grad."));
   }
   return absl::OkStatus();
@@ -97,14 +99,15 @@ Status CompareLong(Case& c, const run::LanguageModel& model) {
   if (!c.inputs.contains("long")) return absl::OkStatus();
   const GoldenInput& input = c.inputs.at("long");
   RETURN_IF_ERROR(CompareLogits(c, model, input, "long.logits"));
-  return CompareLoss(c, model.Loss(input.batch), input, "long.loss");
+  ASSIGN_OR_RETURN(const run::PackedRows rows, run::Pack(input.batch, model.config().vocabulary));
+  return CompareLoss(c, model.Loss(rows), input, "long.loss");
 }
 
 Status CompareLora(Case& c) {
   std::error_code error;
   if (!fs::is_directory(c.folder / "adapter", error)) return absl::OkStatus();
   ASSIGN_OR_RETURN(const std::string text, ReadFile(c.folder / "adapter" / "adapter_config.json", 1 << 20));
-  ASSIGN_OR_RETURN(const adapt::PeftConfig settings, adapt::ParsePeftConfig(text, "adapter_config.json"));
+  ASSIGN_OR_RETURN(const params::PeftConfig settings, params::ParsePeftConfig(text, "adapter_config.json"));
   ASSIGN_OR_RETURN(const auto adapter,
                    weights::OpenWeights(c.folder / "adapter" / "adapter_model.safetensors"));
   for (const bool checkpointing : {false, true}) {
@@ -115,7 +118,7 @@ Status CompareLora(Case& c) {
                                                                .alpha = settings.alpha,
                                                                .targets = settings.targets,
                                                                .checkpointing = checkpointing}));
-    RETURN_IF_ERROR(model->LoadParameters(*adapter));
+    RETURN_IF_ERROR(params::ReadValues(*adapter, model->store()));
     RETURN_IF_ERROR(CompareLogits(c, *model, c.inputs.at("main"), "lora.logits"));
     RETURN_IF_ERROR(CompareGradients(c, *model, c.inputs.at("main"), "lora.grad."));
   }
@@ -127,10 +130,9 @@ std::vector<int64_t> GreedyWithoutCache(const run::LanguageModel& model, std::ve
                                         size_t count) {
   std::vector<int64_t> added;
   while (added.size() < count) {
-    const int64_t length = static_cast<int64_t>(ids.size());
-    const run::MicroBatch batch{.ids_BT = torch::tensor(ids, torch::kInt64).view({1, length}),
-                                .lengths = {length}};
-    ids.push_back(model.Logits(batch)[0][length - 1].argmax().item<int64_t>());
+    const std::vector<int32_t> tokens(ids.begin(), ids.end());
+    const run::PackedRows rows = run::PackRows({{tokens, {}, /*key=*/0}}, /*seed=*/0, /*step=*/0);
+    ids.push_back(model.Logits(rows)[-1].argmax().item<int64_t>());
     added.push_back(ids.back());
   }
   return added;

@@ -94,8 +94,8 @@ Status CompareCheckpoint(const fs::path& folder, std::vector<Measure>& measures)
   ASSIGN_OR_RETURN(const Tensor wanted, Expected(*expected, "dequant_bf16"));
   double different = -1;
   for (const weights::TensorInfo& info : stored->tensors()) {
-    if (!quant::IsBnb4(*stored, info.name)) continue;
-    ASSIGN_OR_RETURN(const ops::Nf4Tensor tensor, quant::ReadBnbNf4(*stored, info.name));
+    if (!params::IsBnb4(*stored, info.name)) continue;
+    ASSIGN_OR_RETURN(const ops::Nf4Tensor tensor, params::ReadBnbNf4(*stored, info.name));
     different = Different(ops::DequantiseNf4(tensor, at::kBFloat16).to(torch::kFloat), wanted);
   }
   if (different < 0) return absl::InvalidArgumentError(StrCat(file.string(), ": holds no 4-bit weight"));

@@ -5,7 +5,9 @@
 
 #include "core/base/file.h"
 #include "worker/model/params/peft_config.h"
+#include "worker/model/params/read_slot.h"
 #include "worker/model/decoder/family.h"
+#include "worker/train/optim/adamw.h"
 #include "worker/train/optim/clip.h"
 #include "worker/rank/golden_files.h"
 #include "worker/rank/golden_quant.h"
@@ -67,7 +69,7 @@ StatusOr<std::unique_ptr<run::LanguageModel>> LoadModel(const QloraRun& r) {
   }
   const fs::path initial = r.folder / "adapter_initial";
   ASSIGN_OR_RETURN(const std::string text, ReadFile(initial / "adapter_config.json", 1 << 20));
-  ASSIGN_OR_RETURN(const adapt::PeftConfig peft, adapt::ParsePeftConfig(text, "adapter_config.json"));
+  ASSIGN_OR_RETURN(const params::PeftConfig peft, params::ParsePeftConfig(text, "adapter_config.json"));
   ASSIGN_OR_RETURN(auto model, run::LanguageModel::Load(config, *base,
                                                         {.dtype = "fp32",
                                                          .method = "qlora",
@@ -75,27 +77,27 @@ StatusOr<std::unique_ptr<run::LanguageModel>> LoadModel(const QloraRun& r) {
                                                          .alpha = peft.alpha,
                                                          .targets = peft.targets}));
   ASSIGN_OR_RETURN(const auto adapter, weights::OpenWeights(initial / "adapter_model.safetensors"));
-  RETURN_IF_ERROR(model->LoadParameters(*adapter));
+  RETURN_IF_ERROR(params::ReadValues(*adapter, model->store()));
   return model;
 }
 
 // Compares with the tensors `prefix` + parameter name of `source`; the worst difference, `missing` when there
 // is none.
-StatusOr<double> WorstDifference(const std::vector<params::ParamRef>& parameters,
-                                 const weights::TensorSource& source, const std::string& prefix) {
+StatusOr<double> WorstDifference(const params::ParameterStore& store, const weights::TensorSource& source,
+                                 const std::string& prefix) {
   double worst = 0;
-  for (const params::ParamRef& parameter : parameters) {
-    ASSIGN_OR_RETURN(const Tensor expected, Expected(source, prefix + parameter.name));
-    worst = std::max(worst, LargestDifference(parameter.value, expected, 1));
+  for (int i = 0; i < store.size(); ++i) {
+    ASSIGN_OR_RETURN(const Tensor expected, Expected(source, prefix + store.name(i)));
+    worst = std::max(worst, LargestDifference(store.value(i), expected, 1));
   }
   return worst;
 }
 
 Status CompareFirstGradients(const QloraRun& r, const run::LanguageModel& model) {
-  for (const params::ParamRef& parameter : model.parameters()) {
-    const StatusOr<Tensor> expected = Expected(r.expected, "step1.grad." + parameter.name);
+  for (int i = 0; i < model.store().size(); ++i) {
+    const StatusOr<Tensor> expected = Expected(r.expected, "step1.grad." + model.store().name(i));
     if (!expected.ok()) continue;
-    const double error = LargestDifference(parameter.gradient, *expected, LargestAbsolute(*expected));
+    const double error = LargestDifference(model.store().gradient(i), *expected, LargestAbsolute(*expected));
     Record(r.measures, {r.measure_prefix + "grad", error, r.limits.gradient});
   }
   return absl::OkStatus();
@@ -107,24 +109,24 @@ Status Train(const QloraRun& r, run::LanguageModel& model) {
   ASSIGN_OR_RETURN(const Tensor losses, Expected(r.expected, r.losses));
   ASSIGN_OR_RETURN(const Tensor norms, Expected(r.expected, "grad_norms_before_clipping"));
   const bool as_stored = r.losses == "losses";
-  optim::AdamW optimizer({recipe.beta1, recipe.beta2, recipe.eps, recipe.weight_decay}, model.parameters());
+  optim::AdamW optimizer({recipe.beta1, recipe.beta2, recipe.eps, recipe.weight_decay}, model.store());
   for (int64_t step = 1; step <= losses.numel(); ++step) {
     const auto input = inputs.find(StrCat("step", step));
     if (input == inputs.end()) return absl::InvalidArgumentError(StrCat("input.json has no step", step));
-    model.ZeroGradients();
+    model.store().ZeroGradients();
+    ASSIGN_OR_RETURN(const run::PackedRows rows, run::Pack(input->second.batch, model.config().vocabulary));
     const double count = static_cast<double>(input->second.counted);
-    const double loss = model.ForwardBackward(input->second.batch, 1 / count) / count;
+    const double loss = model.ForwardBackward(rows, 1 / count) / count;
     Record(r.measures,
            {r.measure_prefix + "loss", std::abs(loss - losses[step - 1].item<double>()), r.limits.loss});
     // The reference gives gradients and norms of the base as stored only.
     if (as_stored && step == 1) RETURN_IF_ERROR(CompareFirstGradients(r, model));
-    const double norm = optim::GlobalNorm(model.parameters());
+    const double norm = optim::GlobalNorm(model.store());
     const double wanted = norms[step - 1].item<double>();
     if (as_stored)
       Record(r.measures, {r.measure_prefix + "norm", std::abs(norm - wanted) / wanted, r.limits.norm});
-    optim::ClipByNorm(model.parameters(), norm, recipe.max_norm);
+    optim::ClipByNorm(model.store(), norm, recipe.max_norm);
     optimizer.Step(recipe.lr);
-    model.ParametersChanged();
   }
   return absl::OkStatus();
 }
@@ -136,13 +138,13 @@ Status CompareStored(const QloraRun& r) {
   if (!inputs.contains("step1")) return absl::InvalidArgumentError("input.json has no step1");
   const GoldenInput& first = inputs.at("step1");
   const Tensor real = first.mask_BT.to(torch::kBool), wanted = logits.index({real});
-  const double error =
-      LargestDifference(model->Logits(first.batch).index({real}), wanted, LargestAbsolute(wanted));
+  ASSIGN_OR_RETURN(const run::PackedRows rows, run::Pack(first.batch, model->config().vocabulary));
+  const double error = LargestDifference(model->Logits(rows), wanted, LargestAbsolute(wanted));
   Record(r.measures, {r.measure_prefix + "logits", error, r.limits.logits});
   RETURN_IF_ERROR(Train(r, *model));
   ASSIGN_OR_RETURN(const auto final,
                    weights::OpenWeights(r.folder / "adapter_final" / "adapter_model.safetensors"));
-  ASSIGN_OR_RETURN(const double worst, WorstDifference(model->parameters(), *final, ""));
+  ASSIGN_OR_RETURN(const double worst, WorstDifference(model->store(), *final, ""));
   Record(r.measures, {r.measure_prefix + "adapter", worst, r.limits.adapter});
   return absl::OkStatus();
 }
@@ -151,7 +153,7 @@ Status CompareOwnQuantisation(const QloraRun& r) {
   ASSIGN_OR_RETURN(const auto model, LoadModel(r));
   RETURN_IF_ERROR(Train(r, *model));
   ASSIGN_OR_RETURN(const double worst,
-                   WorstDifference(model->parameters(), r.expected, "nearest.adapter_final."));
+                   WorstDifference(model->store(), r.expected, "nearest.adapter_final."));
   Record(r.measures, {"own.adapter", worst, r.limits.adapter});
   return absl::OkStatus();
 }

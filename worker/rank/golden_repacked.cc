@@ -78,7 +78,7 @@ StatusOr<std::unique_ptr<weights::TensorSource>> RepackedBase(const weights::Ten
          {std::string_view(".absmax"), std::string_view(".nested_absmax"), kState}) {
       if (!info.name.ends_with(suffix)) continue;
       const std::string weight = info.name.substr(0, info.name.size() - suffix.size());
-      ASSIGN_OR_RETURN(const ops::Nf4Tensor tensor, quant::ReadBnbNf4(stored, weight));
+      ASSIGN_OR_RETURN(const ops::Nf4Tensor tensor, params::ReadBnbNf4(stored, weight));
       const ops::Nf4Tensor repacked = Repack(tensor);
       if (suffix == ".absmax") bytes = BytesOf(repacked.absmax_codes);
       if (suffix == ".nested_absmax") bytes = BytesOf(repacked.nested_absmax);

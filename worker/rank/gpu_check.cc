@@ -10,6 +10,7 @@
 #include "worker/model/ops/loss_head.h"
 #include "worker/model/ops/nf4.h"
 #include "worker/model/ops/norm.h"
+#include "worker/model/params/resident_slot.h"
 #include "worker/rank/cuda_library.h"
 
 namespace ft::rank {
@@ -49,7 +50,9 @@ std::vector<Tensor> WithBackward(const ops::Epilogue& epilogue, const std::vecto
 
 std::vector<Tensor> Norm(at::Device device) {
   const Tensor x = Draw({kRows, kChannels}, device).requires_grad_();
-  const ops::ResidentSlot weight("weight", Draw({kChannels}, device), /*trainable=*/true);
+  params::ParameterStore store(plan::SliceTable::Of({{"weight", {kChannels}}}), device);
+  store.value(0).copy_(Draw({kChannels}, device));
+  const params::TrainedSlot weight(store, 0);
   return WithGradients(ops::RmsNorm(x, weight, {1e-5, torch::kFloat}), {x, weight.handle()}, device);
 }
 
@@ -76,7 +79,7 @@ std::vector<Tensor> Dequantise(at::Device device) {
 }
 
 std::vector<Tensor> Loss(at::Device device) {
-  const ops::ResidentSlot head("head", Draw({kChannels, 64}, device), /*trainable=*/false);
+  const params::ResidentSlot head("head", Draw({kChannels, 64}, device));
   const std::vector<int64_t> targets(kRows, 7);
   const ops::LossResult result = ops::CrossEntropy(Draw({kRows, 64}, device), head, targets, {true, 0.5});
   return {torch::tensor(result.sum, torch::kDouble), result.dhidden_SC};

@@ -4,6 +4,7 @@
 
 #include "core/base/file.h"
 #include "worker/model/decoder/family.h"
+#include "worker/model/params/read_slot.h"
 #include "worker/model/weights/gguf.h"
 #include "worker/model/weights/tensor_source.h"
 
@@ -64,7 +65,7 @@ StatusOr<Trained> ResolveTrained(const std::string& model, const std::string& ad
     trained.model = adapter;
   } else if (!adapter.empty()) {
     trained.adapter = adapter;
-    ASSIGN_OR_RETURN(const adapt::PeftConfig config, checkpoint::ReadAdapterConfig(trained.adapter));
+    ASSIGN_OR_RETURN(const params::PeftConfig config, checkpoint::ReadAdapterConfig(trained.adapter));
     if (model.empty()) trained.model = config.base_model;
     if (trained.model.empty()) {
       return absl::InvalidArgumentError(
@@ -109,7 +110,7 @@ StatusOr<std::unique_ptr<run::LanguageModel>> LoadTrained(const Trained& trained
   options.alpha = adapter.config.alpha;
   options.targets = adapter.modules;
   ASSIGN_OR_RETURN(std::unique_ptr<run::LanguageModel> loaded, LoadModel(trained.model, options));
-  const Status taken = loaded->LoadParameters(*adapter.tensors);
+  const Status taken = params::ReadValues(*adapter.tensors, loaded->store());
   if (!taken.ok())
     return WithContext(taken, StrCat(trained.adapter.string(), " does not fit ", trained.model.string()));
   return loaded;

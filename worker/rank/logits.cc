@@ -7,6 +7,7 @@
 #include "worker/rank/flags.h"
 #include "worker/rank/load_model.h"
 #include "worker/rank/settings.h"
+#include "worker/model/run/padded_batch.h"
 #include "worker/model/weights/safetensors.h"
 
 namespace ft::rank {
@@ -41,10 +42,9 @@ Status WriteLogits(const Flags& flags) {
   std::vector<torch::Tensor> logits;
   for (const std::vector<int64_t>& row : rows) {
     const auto length = static_cast<int64_t>(row.size());
-    const torch::Tensor ids = torch::tensor(row, torch::kInt64).unsqueeze(0);
-    const run::MicroBatch batch{.ids_BT = ids, .labels_BT = torch::full_like(ids, -100), .lengths = {length}, .sample_keys = {0}};
-    RETURN_IF_ERROR(model->Check(batch));
-    logits.push_back(model->Logits(batch).squeeze(0).contiguous());
+    const run::PaddedBatch batch{.ids_BT = torch::tensor(row, torch::kInt64).unsqueeze(0), .lengths = {length}};
+    ASSIGN_OR_RETURN(const run::PackedRows rows_N, run::Pack(batch, model->config().vocabulary));
+    logits.push_back(model->Logits(rows_N).contiguous());
   }
   std::vector<weights::TensorData> tensors;
   for (size_t i = 0; i < logits.size(); ++i) {

@@ -153,7 +153,7 @@ Status Export(const Flags& flags) {
     RETURN_IF_ERROR(RefuseBaseOfWhole(flags, whole));
     return ExportWhole(whole, out);
   }
-  ASSIGN_OR_RETURN(const adapt::PeftConfig config, checkpoint::ReadAdapterConfig(adapter));
+  ASSIGN_OR_RETURN(const params::PeftConfig config, checkpoint::ReadAdapterConfig(adapter));
   Trained trained{.model = config.base_model, .adapter = adapter};
   ASSIGN_OR_RETURN(trained.text, checkpoint::ReadTextConfig(adapter));
   if (flags.Has("base")) {

@@ -11,6 +11,7 @@
 #include "worker/train/checkpoint/adapter.h"
 #include "worker/train/checkpoint/write_model.h"
 #include "worker/model/ops/nf4.h"
+#include "worker/model/params/store_fixture.h"
 
 namespace ft::rank {
 namespace {
@@ -36,7 +37,7 @@ class CasesVerbs : public ::testing::Test {
                     {.dir = dir_ / "a",
                      .config = {.rank = 2, .alpha = 4, .targets = {"q_proj"}, .base_model = base},
                      .text = {.method = method}},
-                    {{name + ".lora_A.weight", a_, {}}, {name + ".lora_B.weight", b_, {}}})
+                    *params::MakeStore({{name + ".lora_A.weight", a_}, {name + ".lora_B.weight", b_}}))
                     .ok());
     return At("a");
   }
@@ -44,7 +45,7 @@ class CasesVerbs : public ::testing::Test {
   std::string Whole() {
     EXPECT_TRUE(
         checkpoint::WriteTrainedModel({.model = base_, .out = dir_ / "whole", .text = {.method = "full"}},
-                                      {{StrCat(kProjection, ".weight"), a_, {}}})
+                                      *params::MakeStore({{StrCat(kProjection, ".weight"), a_}}))
             .ok());
     return At("whole");
   }

@@ -20,6 +20,7 @@
 #include "worker/rank/settings.h"
 #include "worker/train/trainer/learning.h"
 #include "worker/train/trainer/resolve.h"
+#include "worker/train/trainer/batch.h"
 #include "worker/train/trainer/trainer.h"
 #include "worker/model/weights/model_digest.h"
 
@@ -135,6 +136,7 @@ std::optional<Trouble> TrainRun::LoadModelAndTrainer() {
   auto model = LoadModel(spec_.model.source, OptionsOf(spec_), loading);
   if (!model.ok()) return Trouble{"CONFIG", model.status()};
   model_ = *std::move(model);
+  if (const Status fits = train::CheckTokens(*cache_, model_->config().vocabulary); !fits.ok()) return Trouble{"DATA", fits};
   trainer_ = std::make_unique<train::Trainer>(spec_, *cache_, *model_, *comm_,
                                               [this](std::string_view phase) { reporter_.Beat(phase); });
   identity_ = {*base, cache_->digest(), SettingsDigest(spec_), NumericFingerprint(attempt_.threads)};
@@ -173,7 +175,6 @@ std::optional<Trouble> TrainRun::Restore() {
   if (!attempt_.resume_path.empty()) {
     const Status shared = checkpoint::ShareState(*comm_, StateOf(*trainer_), step_);
     if (!shared.ok()) return Trouble{ClassOf(shared, "CHECKPOINT_IO"), shared};
-    model_->ParametersChanged();
     checkpoint_step_ = step_;
   }
   if (leads()) {
@@ -190,7 +191,7 @@ std::optional<Trouble> TrainRun::Restore() {
 Status TrainRun::WritePlan() {
   records::Plan plan{.total_steps = trainer_->total_steps(), .first_step = step_ + 1,
                      .parameters = plan::ParameterCount(ShapeOf(model_->config())), .numeric_fingerprint = identity_.numeric_fingerprint};
-  for (const params::ParamRef& p : model_->parameters()) plan.trainable_parameters += p.value.numel();
+  for (const plan::Place& place : model_->store().table().places()) plan.trainable_parameters += place.elements;
   return reporter_.Write(std::move(plan));
 }
 
@@ -291,11 +292,12 @@ std::optional<Trouble> TrainRun::AnswerPrompts() {
 }
 
 // The last name components of the adapted layers, from PEFT's parameter names.
-std::vector<std::string> TargetsOf(const std::vector<params::ParamRef>& parameters) {
+std::vector<std::string> TargetsOf(const params::ParameterStore& store) {
   std::set<std::string> targets;
-  for (const params::ParamRef& p : parameters) {
-    const size_t end = p.name.find(".lora_A.");
-    if (end != std::string::npos) targets.insert(p.name.substr(p.name.rfind('.', end - 1) + 1, end - p.name.rfind('.', end - 1) - 1));
+  for (int i = 0; i < store.size(); ++i) {
+    const std::string& name = store.name(i);
+    const size_t end = name.find(".lora_A.");
+    if (end != std::string::npos) targets.insert(name.substr(name.rfind('.', end - 1) + 1, end - name.rfind('.', end - 1) - 1));
   }
   return {targets.begin(), targets.end()};
 }
@@ -309,7 +311,7 @@ StatusOr<std::string> TrainRun::WriteModel() {
   ASSIGN_OR_RETURN(const checkpoint::WrittenModel written,
                    checkpoint::WriteTrainedModel(
                        {.model = model, .out = out, .text = TextOf(spec_), .progress = Progress("write")},
-                       model_->parameters()));
+                       model_->store()));
   // A .gguf file holds its tokenizer; the result must have one too.
   if (model.extension() == ".gguf") RETURN_IF_ERROR(prepare::WriteTokenizerFiles(model, out));
   return written.sha256;
@@ -318,18 +320,17 @@ StatusOr<std::string> TrainRun::WriteModel() {
 StatusOr<std::string> TrainRun::WriteOutput() {
   reporter_.Beat("write");
   if (spec_.method.kind == "full") return WriteModel();
-  const auto& parameters = model_->parameters();
-  const adapt::PeftConfig config{.rank = spec_.method.rank,
+  const params::PeftConfig config{.rank = spec_.method.rank,
                                  .alpha = spec_.method.alpha,
                                  .dropout = spec_.method.dropout,
-                                 .targets = TargetsOf(parameters),
+                                 .targets = TargetsOf(model_->store()),
                                  .base_model = spec_.model.source};
   ASSIGN_OR_RETURN(const checkpoint::WrittenAdapter written,
                    checkpoint::WriteAdapter({.dir = attempt_.dir / "adapter",
                                              .config = config,
                                              .text = TextOf(spec_),
                                              .progress = Progress("write")},
-                                            parameters));
+                                            model_->store()));
   return written.sha256;
 }
 

@@ -3,22 +3,16 @@
 #include <cmath>
 #include <initializer_list>
 #include <memory>
+#include <string_view>
 #include <utility>
 #include <vector>
 
-#include "core/base/str_cat.h"
 #include "worker/model/ops/norm.h"
 
 namespace ft::model {
 namespace {
 
 using torch::Tensor;
-
-constexpr const char* kSiteNames[kSites] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
-                                            "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
-                                            "mlp.down_proj"};
-
-std::string LayerName(int64_t layer) { return StrCat("model.layers.", layer, "."); }
 
 ops::LinearLayer LayerOf(const BlockWeights& weights, const Pass& pass, int64_t layer, Site site) {
   const Projection& projection = weights.projection[site];
@@ -69,80 +63,49 @@ Tensor Mlp(const BlockWeights& weights, const Tensor& x_NC, const Pass& pass, in
 
 }  // namespace
 
-DecoderWeights MakeStructure(const DecoderConfig& config) {
-  const int64_t hidden = config.hidden, query = config.heads * config.head_size;
-  const int64_t key = config.key_heads * config.head_size;
+DecoderWeights MakeStructure(const DecoderConfig& config, const Layout& layout) {
+  constexpr std::string_view kWeight = ".weight";
   DecoderWeights weights;
   weights.blocks.resize(static_cast<size_t>(config.layers));
-  for (int64_t layer = 0; layer < config.layers; ++layer) {
-    Projection* projection = weights.blocks[static_cast<size_t>(layer)].projection;
-    const auto set = [&](Site site, int64_t inputs, int64_t outputs, bool bias) {
-      projection[site].module = LayerName(layer) + kSiteNames[site];
-      projection[site].inputs = inputs;
-      projection[site].outputs = outputs;
-      projection[site].has_bias = bias;
-    };
-    set(kQuery, hidden, query, config.qkv_bias);
-    set(kKey, hidden, key, config.qkv_bias);
-    set(kValue, hidden, key, config.qkv_bias);
-    set(kOutput, query, hidden, config.output_bias);
-    set(kGate, hidden, config.intermediate, config.mlp_bias);
-    set(kUp, hidden, config.intermediate, config.mlp_bias);
-    set(kDown, config.intermediate, hidden, config.mlp_bias);
+  for (const StoredWeight& stored : layout) {
+    if (stored.role.part != Part::kProjection) continue;
+    Projection& projection = weights.blocks[static_cast<size_t>(stored.role.layer)].projection[stored.role.site];
+    projection.module = stored.name.substr(0, stored.name.size() - kWeight.size());
+    projection.outputs = stored.shape[0];
+    projection.inputs = stored.shape[1];
   }
   return weights;
 }
 
-std::vector<ExpectedWeight> ExpectedWeights(const DecoderConfig& config) {
-  std::vector<ExpectedWeight> expected;
-  expected.push_back({"model.embed_tokens.weight", {config.vocabulary, config.hidden}});
-  const DecoderWeights structure = MakeStructure(config);
-  for (int64_t layer = 0; layer < config.layers; ++layer) {
-    expected.push_back({LayerName(layer) + "input_layernorm.weight", {config.hidden}});
-    expected.push_back({LayerName(layer) + "post_attention_layernorm.weight", {config.hidden}});
-    for (const Projection& projection : structure.blocks[static_cast<size_t>(layer)].projection) {
-      expected.push_back({projection.module + ".weight", {projection.outputs, projection.inputs}, true});
-      if (projection.has_bias) expected.push_back({projection.module + ".bias", {projection.outputs}});
-    }
+void AssignWeight(const DecoderConfig& config, const Role& role, SlotPtr slot, DecoderWeights& weights) {
+  const auto block = [&]() -> BlockWeights& { return weights.blocks[static_cast<size_t>(role.layer)]; };
+  switch (role.part) {
+    case Part::kEmbedding:
+      if (config.tied_head) weights.head_VC = slot;
+      weights.embedding_VC = std::move(slot);
+      return;
+    case Part::kAttentionNorm: block().attention_norm = std::move(slot); return;
+    case Part::kMlpNorm: block().mlp_norm = std::move(slot); return;
+    case Part::kProjection: block().projection[role.site].weight = std::move(slot); return;
+    case Part::kBias: block().projection[role.site].bias = std::move(slot); return;
+    case Part::kFinalNorm: weights.final_norm = std::move(slot); return;
+    case Part::kHead: weights.head_VC = std::move(slot); return;
   }
-  expected.push_back({"model.norm.weight", {config.hidden}});
-  if (!config.tied_head) expected.push_back({"lm_head.weight", {config.vocabulary, config.hidden}});
-  return expected;
 }
 
-bool Place(const DecoderConfig& config, SlotPtr slot, DecoderWeights& weights) {
-  const std::string& name = slot->name();
-  if (name == "model.embed_tokens.weight") {
-    if (config.tied_head) weights.head_VC = slot;
-    weights.embedding_VC = std::move(slot);
-    return true;
-  }
-  if (name == "model.norm.weight") return weights.final_norm = std::move(slot), true;
-  if (name == "lm_head.weight") return weights.head_VC = std::move(slot), true;
-  for (size_t layer = 0; layer < weights.blocks.size(); ++layer) {
-    const std::string prefix = LayerName(static_cast<int64_t>(layer));
-    if (!name.starts_with(prefix)) continue;
-    BlockWeights& block = weights.blocks[layer];
-    if (name == prefix + "input_layernorm.weight") return block.attention_norm = std::move(slot), true;
-    if (name == prefix + "post_attention_layernorm.weight") return block.mlp_norm = std::move(slot), true;
-    for (Projection& projection : block.projection) {
-      if (name == projection.module + ".weight") return projection.weight = std::move(slot), true;
-      if (name == projection.module + ".bias") return projection.bias = std::move(slot), true;
-    }
-  }
-  return false;
-}
-
-Tensor SubLayerForward(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC,
-                       const Pass& pass, int64_t layer, SubLayer which, ops::ValuesAre values) {
-  const bool attention = which == SubLayer::kAttention;
-  const ops::WeightSlot& norm = attention ? *weights.attention_norm : *weights.mlp_norm;
-  const Tensor normed_NC = ops::RmsNorm(x_NC, norm, {config.norm_epsilon, pass.compute});
-  const Tensor inner = attention ? Attention(config, weights, normed_NC, pass, layer)
-                                 : Mlp(weights, normed_NC, pass, layer);
+Tensor AttentionForward(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC, const Pass& pass,
+                        int64_t layer, ops::ValuesAre values) {
+  const Tensor normed_NC = ops::RmsNorm(x_NC, *weights.attention_norm, {config.norm_epsilon, pass.compute});
+  const Tensor heads_NA = Attention(config, weights, normed_NC, pass, layer);
   // Attention saves its result as it is, and the projection behind it the same tensor.
-  return ops::AddLinear(x_NC, inner, LayerOf(weights, pass, layer, attention ? kOutput : kDown), values,
-                        attention ? pass.compute : pass.saved_as);
+  return ops::AddLinear(x_NC, heads_NA, LayerOf(weights, pass, layer, kOutput), values, pass.compute);
+}
+
+Tensor MlpForward(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC, const Pass& pass, int64_t layer,
+                  ops::ValuesAre values) {
+  const Tensor normed_NC = ops::RmsNorm(x_NC, *weights.mlp_norm, {config.norm_epsilon, pass.compute});
+  const Tensor gated_NI = Mlp(weights, normed_NC, pass, layer);
+  return ops::AddLinear(x_NC, gated_NI, LayerOf(weights, pass, layer, kDown), values, pass.saved_as);
 }
 
 }  // namespace ft::model

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "worker/model/decoder/config.h"
+#include "worker/model/decoder/layout.h"
 #include "worker/model/ops/attention.h"
 #include "worker/model/ops/epilogue.h"
 #include "worker/model/ops/linear.h"
@@ -23,17 +24,12 @@ using SlotPtr = std::shared_ptr<const ops::WeightSlot>;
 
 // A linear layer: its weight, bias where the family has one, adapter where one is attached.
 struct Projection {
-  std::string module;  // Canonical name without ".weight": model.layers.0.self_attn.q_proj.
+  std::string module;  // The weight's name without ".weight": model.layers.0.self_attn.q_proj.
   int64_t inputs = 0, outputs = 0;
-  bool has_bias = false;
   SlotPtr weight;
   SlotPtr bias;
   std::optional<ops::LoraSlots> adapter;
 };
-
-// The projections of a block by place; the number is also the site of its dropout. Do not renumber: dropout
-// masks of resumed jobs depend on it.
-enum Site { kQuery = 0, kKey = 1, kValue = 2, kOutput = 3, kGate = 4, kUp = 5, kDown = 6, kSites = 7 };
 
 struct BlockWeights {
   SlotPtr attention_norm, mlp_norm;
@@ -47,22 +43,11 @@ struct DecoderWeights {
   SlotPtr head_VC;  // The embedding's slot when the head is tied.
 };
 
-// A weight that a configuration asks for.
-struct ExpectedWeight {
-  std::string name;  // Canonical.
-  std::vector<int64_t> shape;
-  bool linear = false;  // The weight of a block's projection: what quantisation and adapters apply to.
-};
+// The structure of a layout: modules and sizes, and no slots yet.
+DecoderWeights MakeStructure(const DecoderConfig& config, const Layout& layout);
 
-// All weights of a configuration, in the order embedding, blocks, final norm, head (absent when tied).
-std::vector<ExpectedWeight> ExpectedWeights(const DecoderConfig& config);
-
-// The structure with names and shapes filled in and no slots yet.
-DecoderWeights MakeStructure(const DecoderConfig& config);
-
-// Puts a slot where its canonical name says; false when the name has no place. A tied head follows the
-// embedding.
-bool Place(const DecoderConfig& config, SlotPtr slot, DecoderWeights& weights);
+// Gives the slot its role. A tied head is the embedding.
+void AssignWeight(const DecoderConfig& config, const Role& role, SlotPtr slot, DecoderWeights& weights);
 
 // Keys and values of earlier tokens of one sequence, for generation. Rows are appended by the pass that
 // computes them.
@@ -82,14 +67,12 @@ struct Pass {
   std::vector<ops::AttentionKept>* kept = nullptr;
 };
 
-// The two halves of a block, in their order.
-enum class SubLayer { kAttention, kMlp };
-
-// x + f(norm(x)), f being the sub-layer's function. The residual stream x is float32 whatever the compute type,
-// so that only products round. With ValuesAre::kUnused the result has its graph, which is all that gradients need,
-// but f's last product is left out and the values mean nothing.
-torch::Tensor SubLayerForward(const DecoderConfig& config, const BlockWeights& weights,
-                              const torch::Tensor& x_NC, const Pass& pass, int64_t layer, SubLayer which,
-                              ops::ValuesAre values = ops::ValuesAre::kUsed);
+// The two sub-layers of a block, in their order: x + Attention(Norm(x)) and x + Mlp(Norm(x)). The residual stream x is float32
+// whatever the compute type, so that only products round. With ValuesAre::kUnused the result has its graph, which is all that
+// gradients need, but the last product is left out and the values mean nothing.
+torch::Tensor AttentionForward(const DecoderConfig& config, const BlockWeights& weights, const torch::Tensor& x_NC,
+                               const Pass& pass, int64_t layer, ops::ValuesAre values = ops::ValuesAre::kUsed);
+torch::Tensor MlpForward(const DecoderConfig& config, const BlockWeights& weights, const torch::Tensor& x_NC, const Pass& pass,
+                         int64_t layer, ops::ValuesAre values = ops::ValuesAre::kUsed);
 
 }  // namespace ft::model

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/base/check.h"
 #include "worker/model/decoder/family_llama.h"
 #include "worker/model/weights/quantization.h"
 
@@ -29,6 +30,37 @@ bool TooDeep(std::string_view text) {
   return false;
 }
 
+struct Family {
+  std::string_view model_type;
+  StatusOr<DecoderConfig> (*config)(const nlohmann::json& json);
+  Layout (*layout)(const DecoderConfig& config);
+  std::string (*layout_name)(const DecoderConfig& config, std::string_view stored);
+  bool (*is_within_decoder)(const DecoderConfig& config, std::string_view name);
+};
+
+constexpr Family kFamilies[] = {
+    {"llama", LlamaConfig, LlamaLayout, LlamaLayoutName, IsWithinLlama},
+};
+
+const Family* FindFamily(std::string_view model_type) {
+  for (const Family& family : kFamilies) {
+    if (family.model_type == model_type) return &family;
+  }
+  return nullptr;
+}
+
+const Family& FamilyOf(const DecoderConfig& config) {
+  const Family* family = FindFamily(config.family);
+  FT_CHECK(family != nullptr) << config.family;
+  return *family;
+}
+
+std::string KnownFamilies() {
+  std::string names;
+  for (const Family& family : kFamilies) StrAppend(&names, names.empty() ? "" : ", ", family.model_type);
+  return names;
+}
+
 }  // namespace
 
 StatusOr<DecoderConfig> ParseConfig(std::string_view json_text, std::string_view file) {
@@ -43,19 +75,26 @@ StatusOr<DecoderConfig> ParseConfig(std::string_view json_text, std::string_view
     return absl::InvalidArgumentError(StrCat(file, ": has no model_type, so the model's family is unknown"));
   }
   const std::string name = type->get<std::string>();
-  if (name != "llama") {
+  const Family* family = FindFamily(name);
+  if (family == nullptr) {
     return absl::UnimplementedError(
-        StrCat(file, ": model family \"", name, "\" is not supported by this version (supported: llama)"));
+        StrCat(file, ": model family \"", name, "\" is not supported by this version (supported: ", KnownFamilies(), ")"));
   }
   RETURN_IF_ERROR(weights::CheckQuantization(json, file));
-  StatusOr<DecoderConfig> config = LlamaConfig(json);
+  StatusOr<DecoderConfig> config = family->config(json);
   if (!config.ok()) return WithContext(config.status(), file);
   if (Status valid = config->Validate(); !valid.ok()) return WithContext(valid, file);
   return config;
 }
 
-std::string CanonicalName(const DecoderConfig& config, std::string_view stored) {
-  return LlamaCanonicalName(config, stored);
+Layout LayoutOf(const DecoderConfig& config) { return FamilyOf(config).layout(config); }
+
+std::string LayoutName(const DecoderConfig& config, std::string_view stored) {
+  return FamilyOf(config).layout_name(config, stored);
+}
+
+bool IsWithinDecoder(const DecoderConfig& config, std::string_view name) {
+  return FamilyOf(config).is_within_decoder(config, name);
 }
 
 }  // namespace ft::model

@@ -1,9 +1,5 @@
-// The families of models that can be loaded: from a Hugging Face config.json to a DecoderConfig, and from the
-// names of stored weights to canonical ones.
-//
-// Canonical names are those of Hugging Face's Llama: model.embed_tokens.weight,
-// model.layers.<i>.self_attn.q_proj.weight,
-// ..., model.norm.weight, lm_head.weight.
+// The families of models that can be loaded, by model_type: from a Hugging Face config.json to a DecoderConfig, and from that to
+// the names of stored weights and their roles.
 #pragma once
 
 #include <string>
@@ -11,6 +7,7 @@
 
 #include "core/base/status.h"
 #include "worker/model/decoder/config.h"
+#include "worker/model/decoder/layout.h"
 
 namespace ft::model {
 
@@ -18,8 +15,14 @@ namespace ft::model {
 // its name; INVALID_ARGUMENT for what is malformed.
 StatusOr<DecoderConfig> ParseConfig(std::string_view json_text, std::string_view file);
 
-// The canonical name of a stored weight; empty for tensors that carry no weights (old rotary tables, the
-// second copy of a tied head).
-std::string CanonicalName(const DecoderConfig& config, std::string_view stored);
+// What the model's files store. REQUIRES: a configuration of a family that ParseConfig knows.
+Layout LayoutOf(const DecoderConfig& config);
+
+// The name that the layout gives a stored tensor; empty for tensors that carry no weights (old rotary tables, the second copy of
+// a tied head).
+std::string LayoutName(const DecoderConfig& config, std::string_view stored);
+
+// Whether a tensor of this name, which the layout does not have, would change what the decoder computes if it were known.
+bool IsWithinDecoder(const DecoderConfig& config, std::string_view name);
 
 }  // namespace ft::model

@@ -7,6 +7,7 @@
 
 #include "core/base/status.h"
 #include "worker/model/decoder/config.h"
+#include "worker/model/decoder/layout.h"
 
 namespace ft::model {
 
@@ -14,6 +15,9 @@ namespace ft::model {
 // missing one, UNIMPLEMENTED an activation or a rope scaling that is not built. Does not Validate().
 StatusOr<DecoderConfig> LlamaConfig(const nlohmann::json& json);
 
-std::string LlamaCanonicalName(const DecoderConfig& config, std::string_view stored);
+// As family.h says of the functions of the same names.
+Layout LlamaLayout(const DecoderConfig& config);
+std::string LlamaLayoutName(const DecoderConfig& config, std::string_view stored);
+bool IsWithinLlama(const DecoderConfig& config, std::string_view name);
 
 }  // namespace ft::model

@@ -86,10 +86,11 @@ TEST(Family, UnknownFamiliesAndBrokenFilesAreRefused) {
 
 TEST(Family, WeightsThatCarryNothingHaveNoName) {
   DecoderConfig config;
-  EXPECT_EQ(CanonicalName(config, "model.layers.0.self_attn.rotary_emb.inv_freq"), "");
-  EXPECT_EQ(CanonicalName(config, "lm_head.weight"), "lm_head.weight");
+  config.family = "llama";
+  EXPECT_EQ(LayoutName(config, "model.layers.0.self_attn.rotary_emb.inv_freq"), "");
+  EXPECT_EQ(LayoutName(config, "lm_head.weight"), "lm_head.weight");
   config.tied_head = true;
-  EXPECT_EQ(CanonicalName(config, "lm_head.weight"), "");
+  EXPECT_EQ(LayoutName(config, "lm_head.weight"), "");
 }
 
 TEST(RopeAngles, OnlyDynamicScalingLooksAtTheLengthAndOnlyBeyondTheMaximum) {
@@ -104,10 +105,10 @@ TEST(RopeAngles, OnlyDynamicScalingLooksAtTheLengthAndOnlyBeyondTheMaximum) {
   EXPECT_FALSE(AnglesDiffer(*config, 40, 4000));
 }
 
-TEST(Decoder, ExpectedWeightsFollowTheChoices) {
+TEST(Family, TheLayoutFollowsTheChoices) {
   const auto plain = Parse(R"(, "tie_word_embeddings": true)"), biased = Parse(R"(, "attention_bias": true)");
-  EXPECT_EQ(ExpectedWeights(*plain).size(), 1 + 2 * 9 + 1u);
-  EXPECT_EQ(ExpectedWeights(*biased).size(), 1 + 2 * 13 + 2u);
+  EXPECT_EQ(LayoutOf(*plain).size(), 1 + 2 * 9 + 1u);
+  EXPECT_EQ(LayoutOf(*biased).size(), 1 + 2 * 13 + 2u);
 }
 
 }  // namespace

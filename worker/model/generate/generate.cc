@@ -48,7 +48,7 @@ class Session {
     rows.rope_lengths = {length};
     const torch::Tensor hidden_NC = model_.runner().Hidden(rows, &cache_);
     computed_ = length;
-    return ops::Logits(hidden_NC.narrow(0, fresh - 1, 1), *model_.weights().head_VC)[0];
+    return model_.runner().Logits(hidden_NC.narrow(0, fresh - 1, 1))[0];
   }
 
  private:

@@ -22,11 +22,7 @@ std::unique_ptr<run::LanguageModel> Golden(const std::string& name) {
 std::vector<int32_t> WithoutCache(const run::LanguageModel& model, std::vector<int32_t> ids, int count) {
   std::vector<int32_t> added;
   for (int i = 0; i < count; ++i) {
-    const std::vector<int64_t> wide(ids.begin(), ids.end());
-    const int64_t length = static_cast<int64_t>(wide.size());
-    const run::MicroBatch batch{.ids_BT = torch::tensor(wide, torch::kInt64).view({1, length}),
-                                .lengths = {length}};
-    ids.push_back(model.Logits(batch)[0][length - 1].argmax().item<int32_t>());
+    ids.push_back(model.Logits(run::PackRows({{ids, {}, /*key=*/0}}, /*seed=*/0, /*step=*/0))[-1].argmax().item<int32_t>());
     added.push_back(ids.back());
   }
   return added;

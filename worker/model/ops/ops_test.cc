@@ -15,14 +15,15 @@
 #include "worker/model/ops/product.h"
 #include "worker/model/ops/random.h"
 #include "worker/model/ops/saved_tensor_guard.h"
+#include "worker/model/ops/tensor_slot_fixture.h"
 
 namespace ft::ops {
 namespace {
 
 using torch::Tensor;
 
-std::shared_ptr<ResidentSlot> Slot(const char* name, at::IntArrayRef shape, bool trainable) {
-  return std::make_shared<ResidentSlot>(name, torch::randn(shape) * 0.3, trainable);
+std::shared_ptr<TensorSlot> Slot(const char* name, at::IntArrayRef shape, bool trainable) {
+  return std::make_shared<TensorSlot>(name, torch::randn(shape) * 0.3, trainable);
 }
 
 Tensor Leaf(at::IntArrayRef shape) { return torch::randn(shape).requires_grad_(); }
@@ -101,7 +102,7 @@ TEST_F(Ops, LayersOfOneInputWithAdaptersEqualTheirFormula) {
 }
 
 TEST_F(Ops, AnAdapterInFloatBesideABfloat16BaseAddsItsFloatProducts) {
-  const auto weight = std::make_shared<ResidentSlot>("w", torch::randn({7, 10}).to(at::kBFloat16), false);
+  const auto weight = std::make_shared<TensorSlot>("w", torch::randn({7, 10}).to(at::kBFloat16), false);
   const auto a = Slot("a", {3, 10}, true), b = Slot("b", {7, 3}, true);
   const LoraSlots lora{a, b, 2, 0, at::kFloat};
   const Tensor x = torch::randn({5, 10}).to(at::kBFloat16);
@@ -132,7 +133,7 @@ TEST_F(Ops, AnOutputAddedToTheResidualEqualsItsFormulaWithOrWithoutItsValues) {
 
 TEST_F(Ops, ABfloat16ProductIsAddedToTheResidualWithoutRoundingForAnyNumberOfThreads) {
   const Tensor residual = torch::randn({131, 101}), x = torch::randn({131, 70}).to(at::kBFloat16);
-  const auto weight = std::make_shared<ResidentSlot>("w", torch::randn({101, 70}).to(at::kBFloat16), false);
+  const auto weight = std::make_shared<TensorSlot>("w", torch::randn({101, 70}).to(at::kBFloat16), false);
   const Tensor exact =
       residual.to(at::kDouble) + at::mm(x.to(at::kDouble), weight->value().to(at::kDouble).t());
   const Tensor one = AddLinear(residual, x, {.weight_OI = weight.get()});
@@ -246,20 +247,6 @@ TEST_F(Ops, WhatIsSavedNarrowerChangesGradientsByItsRoundingAndNoResult) {
   EXPECT_TRUE(at::equal(narrow[4], whole[4]));
   EXPECT_TRUE(at::equal(narrow[5], whole[5]));
   ExpectClose(narrow[3], at::mm(dy.t(), whole[5].to(at::kBFloat16).to(at::kFloat)), 1e-6);
-}
-
-TEST_F(Ops, PartsOfABfloat16WeightAreNotWidened) {
-  const Tensor value = torch::randn({6, 4});
-  const ResidentSlot frozen("w", value.to(at::kBFloat16), false), trained("t", value, true, at::kBFloat16);
-  for (const ResidentSlot* slot : {&frozen, &trained}) {
-    const auto parts = slot->Parts(at::kFloat);
-    ASSERT_EQ(parts->type(), at::kBFloat16);
-    const auto rows = parts->Part({2, 3, 0, 4}, static_cast<kernels::BF16*>(nullptr));
-    const Tensor expected = slot->Materialise(at::kFloat);
-    for (int64_t i = 0; i < 4; ++i) EXPECT_EQ(kernels::ToFloat(rows.data[i]), expected[2][i].item<float>());
-  }
-  EXPECT_EQ(ResidentSlot("w", value, true).Parts(at::kFloat)->type(), at::kFloat);
-  EXPECT_EQ(ResidentSlot("w", value, true).Parts(at::kBFloat16)->type(), at::kBFloat16);
 }
 
 // LibTorch's attention as the oracle, one segment at a time.
@@ -389,9 +376,9 @@ TEST_F(Ops, CrossEntropyEqualsAutograd) {
 
 TEST_F(Ops, EmbeddedRowsAreTheTablesRoundedToTheType) {
   const Tensor ids = torch::randint(0, 70, {41}, torch::kInt64), value = torch::randn({70, 64});
-  const ResidentSlot whole("e", value, true), narrow("n", value.to(at::kBFloat16), false);
+  const TensorSlot whole("e", value, true), narrow("n", value.to(at::kBFloat16), false);
   for (const auto type : {at::kFloat, at::kBFloat16}) {
-    for (const ResidentSlot* table : {&whole, &narrow}) {
+    for (const TensorSlot* table : {&whole, &narrow}) {
       const Tensor expected = table->value().to(type).to(at::kFloat).index_select(0, ids);
       EXPECT_TRUE(at::equal(Embed(*table, ids, type), expected)) << type;
     }

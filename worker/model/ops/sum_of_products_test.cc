@@ -9,6 +9,7 @@
 #include "gtest/gtest.h"
 #include "worker/model/ops/nf4.h"
 #include "worker/model/ops/product.h"
+#include "worker/model/ops/tensor_slot_fixture.h"
 
 namespace ft::ops {
 namespace {
@@ -58,7 +59,7 @@ TEST_F(SumOfProductsTest, EqualsFloat64OverOddSizesTypesAndTranspositions) {
 TEST_F(SumOfProductsTest, AddsProductsStartAndBiasAndRoundsOnce) {
   const Tensor a = torch::randn({35, 66}), b = torch::randn({35, 3}), start = torch::randn({35, 50}),
                bias = torch::randn({50});
-  const ResidentSlot weight("w", torch::randn({50, 66}), false);
+  const TensorSlot weight("w", torch::randn({50, 66}), false);
   const Tensor matrix = torch::randn({3, 50});
   SumOfProducts sum{.products = {{a, &weight, {}, true}, {b, nullptr, matrix}},
                     .scale = 0.5,

@@ -5,7 +5,7 @@
 
 #include "worker/model/weights/tensor_table.h"
 
-namespace ft::quant {
+namespace ft::params {
 namespace {
 
 using nlohmann::json;
@@ -187,4 +187,4 @@ StatusOr<torch::Tensor> DequantiseBnb(const TensorSource& source, std::string_vi
   return DequantiseByTable(source, std::string(name), state);
 }
 
-}  // namespace ft::quant
+}  // namespace ft::params

@@ -13,7 +13,7 @@
 #include "worker/model/ops/nf4.h"
 #include "worker/model/weights/tensor_source.h"
 
-namespace ft::quant {
+namespace ft::params {
 
 // True when `name` is stored in 4 bits in `source`, as nf4 or fp4.
 bool IsBnb4(const weights::TensorSource& source, std::string_view name);
@@ -32,4 +32,4 @@ StatusOr<ops::Nf4Tensor> ReadBnbNf4(const weights::TensorSource& source, std::st
 // the file's own tables.
 StatusOr<torch::Tensor> DequantiseBnb(const weights::TensorSource& source, std::string_view name);
 
-}  // namespace ft::quant
+}  // namespace ft::params

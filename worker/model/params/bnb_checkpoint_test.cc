@@ -8,7 +8,7 @@
 #include "gtest/gtest.h"
 #include "tests/support/shared_dir.h"
 
-namespace ft::quant {
+namespace ft::params {
 namespace {
 
 constexpr const char* kName = "model.layers.0.self_attn.q_proj.weight";
@@ -146,4 +146,4 @@ TEST(BnbCheckpoint, AnotherTableIsRefused) {
 }
 
 }  // namespace
-}  // namespace ft::quant
+}  // namespace ft::params

@@ -8,12 +8,12 @@
 #include "worker/model/ops/nf4.h"
 #include "worker/model/ops/weight_slot.h"
 
-namespace ft::quant {
+namespace ft::params {
 
 class Nf4Slot final : public ops::WeightSlot {
  public:
   Nf4Slot(std::string name, ops::Nf4Tensor tensor)
-      : WeightSlot(std::move(name), tensor.shape, /*trainable=*/false), tensor_(std::move(tensor)) {}
+      : WeightSlot(std::move(name), tensor.shape), tensor_(std::move(tensor)) {}
   const ops::Nf4Tensor& tensor() const { return tensor_; }
   std::shared_ptr<const ops::MatrixParts> Parts(at::ScalarType type) const override {
     return ops::Nf4Parts(tensor_, type);
@@ -24,4 +24,4 @@ class Nf4Slot final : public ops::WeightSlot {
   const ops::Nf4Tensor tensor_;
 };
 
-}  // namespace ft::quant
+}  // namespace ft::params

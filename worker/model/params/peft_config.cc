@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-namespace ft::adapt {
+namespace ft::params {
 namespace {
 
 using nlohmann::json;
@@ -84,4 +84,4 @@ std::string PeftConfigJson(const PeftConfig& config) {
   return object.dump(2) + "\n";
 }
 
-}  // namespace ft::adapt
+}  // namespace ft::params

@@ -7,7 +7,7 @@
 
 #include "core/base/status.h"
 
-namespace ft::adapt {
+namespace ft::params {
 
 struct PeftConfig {
   int rank = 8;
@@ -28,4 +28,4 @@ StatusOr<PeftConfig> ParsePeftConfig(std::string_view json_text, std::string_vie
 // The file's text. Targets are sorted, so equal adapters give equal bytes.
 std::string PeftConfigJson(const PeftConfig& config);
 
-}  // namespace ft::adapt
+}  // namespace ft::params

@@ -1,7 +1,7 @@
 #include "gtest/gtest.h"
 #include "worker/model/params/peft_config.h"
 
-namespace ft::adapt {
+namespace ft::params {
 namespace {
 
 TEST(PeftConfig, WhatIsWrittenIsReadBack) {
@@ -56,4 +56,4 @@ TEST(PeftConfig, BrokenFilesAreRefused) {
 }
 
 }  // namespace
-}  // namespace ft::adapt
+}  // namespace ft::params

@@ -66,9 +66,9 @@ struct BlockRunner::SubLayerRun {
   Tensor output_NC;  // With its graph.
 };
 
-BlockRunner::BlockRunner(const model::DecoderConfig& config, const model::DecoderWeights& weights,
+BlockRunner::BlockRunner(const model::DecoderConfig& config, const model::DecoderWeights& weights, params::UnitStore& units,
                          RunnerOptions options)
-    : config_(config), weights_(weights), options_(options) {
+    : config_(config), weights_(weights), units_(units), options_(options) {
   for (const model::BlockWeights& block : weights.blocks) {
     const std::span<const model::Projection> projections(block.projection);
     trainable_.push_back(TrainableSlots(block.attention_norm, projections.first(model::kGate)));
@@ -89,9 +89,8 @@ bool BlockRunner::IsRecomputed(int64_t i) const {
 }
 
 Tensor BlockRunner::Forward(int64_t i, const Tensor& x_NC, const model::Pass& pass, ops::ValuesAre values) const {
-  const auto which = i % 2 == 0 ? model::SubLayer::kAttention : model::SubLayer::kMlp;
-  return model::SubLayerForward(config_, weights_.blocks[static_cast<size_t>(i / 2)], x_NC, pass, i / 2, which,
-                                values);
+  const auto& forward = i % 2 == 0 ? model::AttentionForward : model::MlpForward;
+  return forward(config_, weights_.blocks[static_cast<size_t>(i / 2)], x_NC, pass, i / 2, values);
 }
 
 BlockRunner::SubLayerRun BlockRunner::ForwardWithGraph(int64_t i, const Tensor& x_NC, const model::Pass& pass,
@@ -102,6 +101,11 @@ BlockRunner::SubLayerRun BlockRunner::ForwardWithGraph(int64_t i, const Tensor& 
   return run;
 }
 
+Tensor BlockRunner::Embed(const PackedRows& rows) const {
+  const params::UnitLease lease(units_, model::UnitOf(config_, {model::Part::kEmbedding}));
+  return ops::Embed(*weights_.embedding_VC, rows.ids_N, options_.compute);
+}
+
 Tensor BlockRunner::FinalNorm(const Tensor& x_NC) const {
   return ops::RmsNorm(x_NC, *weights_.final_norm, {config_.norm_epsilon, options_.compute});
 }
@@ -110,19 +114,31 @@ Tensor BlockRunner::Hidden(const PackedRows& rows, std::vector<model::LayerCache
   torch::NoGradGuard no_grad;
   model::Pass pass = MakePass(config_, rows, options_);
   pass.cache = cache;
-  Tensor x_NC = ops::Embed(*weights_.embedding_VC, rows.ids_N, options_.compute);
-  for (int64_t i = 0; i < SubLayers(); ++i) x_NC = Forward(i, x_NC, pass);
+  Tensor x_NC = Embed(rows);
+  for (int64_t layer = 0; layer < config_.layers; ++layer) {
+    const params::UnitLease lease(units_, BlockUnit(layer));
+    x_NC = Forward(2 * layer, x_NC, pass);
+    x_NC = Forward(2 * layer + 1, x_NC, pass);
+  }
+  const params::UnitLease lease(units_, HeadUnit());
   return FinalNorm(x_NC);
+}
+
+Tensor BlockRunner::Logits(const Tensor& hidden_NC) const {
+  const params::UnitLease lease(units_, HeadUnit());
+  return ops::Logits(hidden_NC, *weights_.head_VC);
 }
 
 double BlockRunner::Loss(const PackedRows& rows) const {
   if (rows.targets.empty()) return 0;
   const Tensor hidden_SC = Hidden(rows, nullptr).index_select(0, RowIndex(rows.supervised_rows));
+  const params::UnitLease lease(units_, HeadUnit());
   return ops::CrossEntropy(hidden_SC, *weights_.head_VC, rows.targets, {}).sum;
 }
 
 double BlockRunner::HeadBackward(const PackedRows& rows, const Tensor& x_NC, double gradient_scale,
                                  Tensor& dx_NC, const GradientSink& sink) const {
+  const params::UnitLease lease(units_, HeadUnit());
   // Only supervised rows pass through norm and head: the others have neither loss nor gradient.
   const Tensor index = RowIndex(rows.supervised_rows);
   const bool below = TrainsBelow(SubLayers());
@@ -153,6 +169,41 @@ Tensor BlockRunner::Backward(int64_t i, const SubLayerRun& run, const Tensor& do
   return below ? gradients.back() : Tensor();
 }
 
+Tensor BlockRunner::ForwardBlocks(Tensor x_NC, model::Pass& pass, std::vector<ops::AttentionKept>& kept,
+                                  std::vector<SubLayerRun>& runs) const {
+  for (int64_t layer = 0; layer < config_.layers; ++layer) {
+    const params::UnitLease lease(units_, BlockUnit(layer));
+    for (const int64_t i : {2 * layer, 2 * layer + 1}) {
+      SubLayerRun& run = runs[static_cast<size_t>(i)];
+      pass.kept = IsRecomputed(i) ? &kept : nullptr;
+      if (IsRecomputed(i)) {
+        torch::NoGradGuard no_grad;
+        run.input_NC = x_NC;
+        x_NC = Forward(i, x_NC, pass);
+      } else {
+        run = ForwardWithGraph(i, x_NC, pass, ops::ValuesAre::kUsed);
+        x_NC = run.output_NC.detach();
+      }
+    }
+  }
+  return x_NC;
+}
+
+Tensor BlockRunner::BackwardBlocks(Tensor dx_NC, model::Pass& pass, std::vector<ops::AttentionKept>& kept,
+                                   std::vector<SubLayerRun>& runs, const GradientSink& sink) const {
+  pass.kept = &kept;
+  for (int64_t layer = config_.layers - 1; layer >= 0 && TrainsBelow(2 * layer + 2); --layer) {
+    const params::UnitLease lease(units_, BlockUnit(layer));
+    for (const int64_t i : {2 * layer + 1, 2 * layer}) {
+      if (!TrainsBelow(i + 1)) break;
+      SubLayerRun run = std::move(runs[static_cast<size_t>(i)]);
+      if (IsRecomputed(i)) run = ForwardWithGraph(i, run.input_NC, pass, ops::ValuesAre::kUnused);
+      dx_NC = Backward(i, run, dx_NC, sink);
+    }
+  }
+  return dx_NC;
+}
+
 double BlockRunner::ForwardBackward(const PackedRows& rows, std::shared_ptr<const ops::DropoutRows> dropout,
                                     double gradient_scale, const GradientSink& sink) const {
   if (rows.targets.empty()) return 0;
@@ -160,27 +211,10 @@ double BlockRunner::ForwardBackward(const PackedRows& rows, std::shared_ptr<cons
   pass.dropout = std::move(dropout);
   std::vector<ops::AttentionKept> kept(static_cast<size_t>(config_.layers));
   std::vector<SubLayerRun> runs(static_cast<size_t>(SubLayers()));
-  Tensor x_NC = ops::Embed(*weights_.embedding_VC, rows.ids_N, options_.compute);
-  for (int64_t i = 0; i < SubLayers(); ++i) {
-    SubLayerRun& run = runs[static_cast<size_t>(i)];
-    pass.kept = IsRecomputed(i) ? &kept : nullptr;
-    if (IsRecomputed(i)) {
-      torch::NoGradGuard no_grad;
-      run.input_NC = x_NC;
-      x_NC = Forward(i, x_NC, pass);
-    } else {
-      run = ForwardWithGraph(i, x_NC, pass, ops::ValuesAre::kUsed);
-      x_NC = run.output_NC.detach();
-    }
-  }
+  const Tensor x_NC = ForwardBlocks(Embed(rows), pass, kept, runs);
   Tensor dx_NC;
   const double loss = HeadBackward(rows, x_NC, gradient_scale, dx_NC, sink);
-  for (int64_t i = SubLayers() - 1; i >= 0 && TrainsBelow(i + 1); --i) {
-    SubLayerRun run = std::move(runs[static_cast<size_t>(i)]);
-    pass.kept = &kept;
-    if (IsRecomputed(i)) run = ForwardWithGraph(i, run.input_NC, pass, ops::ValuesAre::kUnused);
-    dx_NC = Backward(i, run, dx_NC, sink);
-  }
+  dx_NC = BackwardBlocks(dx_NC, pass, kept, runs, sink);
   if (weights_.embedding_VC->trainable()) {
     Tensor gradient = torch::zeros(weights_.embedding_VC->shape(), torch::kFloat);
     ops::AddEmbeddingGradient(rows.ids_N, dx_NC, gradient);

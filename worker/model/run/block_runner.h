@@ -11,7 +11,8 @@
 #include <vector>
 
 #include "worker/model/decoder/decoder.h"
-#include "worker/model/run/micro_batch.h"
+#include "worker/model/params/unit_store.h"
+#include "worker/model/run/packed_rows.h"
 
 namespace ft::run {
 
@@ -31,8 +32,8 @@ class BlockRunner {
   // Receives the gradient of a trainable slot, in float32, once a use and pass.
   using GradientSink = std::function<void(const ops::WeightSlot& slot, const torch::Tensor& gradient)>;
 
-  // Config and weights outlive the runner.
-  BlockRunner(const model::DecoderConfig& config, const model::DecoderWeights& weights,
+  // Config, weights and units outlive the runner, which holds a unit while it reads its weights.
+  BlockRunner(const model::DecoderConfig& config, const model::DecoderWeights& weights, params::UnitStore& units,
               RunnerOptions options);
 
   // Sum of the token losses, and gradient_scale * its gradients to `sink`. Dropout where `training` rows say
@@ -43,6 +44,8 @@ class BlockRunner {
   double Loss(const PackedRows& rows) const;
   // The rows that enter the head, [N, C], outside training. With a cache, rows continue its sequence.
   torch::Tensor Hidden(const PackedRows& rows, std::vector<model::LayerCache>* cache) const;
+  // float32 [N, V] of such rows.
+  torch::Tensor Logits(const torch::Tensor& hidden_NC) const;
 
  private:
   struct SubLayerRun;  // Input and output of one.
@@ -54,7 +57,14 @@ class BlockRunner {
   // The same with a graph.
   SubLayerRun ForwardWithGraph(int64_t i, const torch::Tensor& x_NC, const model::Pass& pass,
                                ops::ValuesAre values) const;
+  torch::Tensor Embed(const PackedRows& rows) const;
   torch::Tensor FinalNorm(const torch::Tensor& x_NC) const;
+  // Runs all sub-layers over the embedded rows and keeps in `runs` what backward needs of each; returns the residual stream.
+  torch::Tensor ForwardBlocks(torch::Tensor x_NC, model::Pass& pass, std::vector<ops::AttentionKept>& kept,
+                              std::vector<SubLayerRun>& runs) const;
+  // The way back, until nothing below trains; returns the gradient of the embedded rows.
+  torch::Tensor BackwardBlocks(torch::Tensor dx_NC, model::Pass& pass, std::vector<ops::AttentionKept>& kept,
+                               std::vector<SubLayerRun>& runs, const GradientSink& sink) const;
   // Final norm and head, forward and backward: returns the loss and sets the gradient of x.
   double HeadBackward(const PackedRows& rows, const torch::Tensor& x_NC, double gradient_scale,
                       torch::Tensor& dx_NC, const GradientSink& sink) const;
@@ -62,11 +72,14 @@ class BlockRunner {
   // trains.
   torch::Tensor Backward(int64_t i, const SubLayerRun& run, const torch::Tensor& dout_NC,
                          const GradientSink& sink) const;
+  int HeadUnit() const { return model::UnitOf(config_, {model::Part::kHead}); }
+  static int BlockUnit(int64_t layer) { return static_cast<int>(layer) + 1; }
   bool IsRecomputed(int64_t i) const;
   bool TrainsBelow(int64_t i) const;  // The embedding, or any sub-layer before the i-th.
 
   const model::DecoderConfig& config_;
   const model::DecoderWeights& weights_;
+  params::UnitStore& units_;
   const RunnerOptions options_;
   std::vector<std::vector<const ops::WeightSlot*>> trainable_;  // Of each sub-layer, in a fixed order.
 };

@@ -1,15 +1,13 @@
 #include "worker/model/run/language_model.h"
 
 #include <algorithm>
-#include <map>
+#include <utility>
 
-#include "core/base/check.h"
 #include "core/base/file.h"
 #include "worker/model/decoder/family.h"
 #include "worker/model/ops/loss_head.h"
 #include "worker/model/ops/product.h"
-#include "worker/model/run/adapters.h"
-#include "worker/model/weights/tensor_table.h"
+#include "worker/model/run/load.h"
 
 namespace ft::run {
 namespace {
@@ -35,10 +33,30 @@ StatusOr<Arithmetic> ArithmeticOf(const std::string& dtype) {
       StrCat("model.dtype \"", dtype, "\" is not supported by this version (fp32, bf16, fp16)"));
 }
 
-PackedRows PackOrDie(const MicroBatch& batch, const model::DecoderConfig& config) {
-  StatusOr<PackedRows> rows = Pack(batch, config.vocabulary);
-  FT_CHECK(rows.ok()) << Message(rows.status());
-  return *std::move(rows);
+bool HasAdapter(const ModelOptions& options) {
+  return options.method == "lora" || options.method == "qlora" || options.attach_adapter;
+}
+
+params::AdapterOptions AdapterOf(const ModelOptions& options, const Arithmetic& arithmetic) {
+  const bool exact = options.adapter_compute == "fp32";
+  return {.rank = options.rank,
+          .alpha = options.alpha,
+          .dropout = options.dropout,
+          .targets = options.targets,
+          .compute = exact ? at::kFloat : arithmetic.compute,
+          .rounded_to = exact ? at::kFloat : arithmetic.rounded_to,
+          .seed = options.seed};
+}
+
+// Calls visit(projection, its module) for every projection of the blocks, in order.
+template <typename Weights, typename Visit>
+void VisitProjections(Weights& weights, const Visit& visit) {
+  for (size_t layer = 0; layer < weights.blocks.size(); ++layer) {
+    for (auto& projection : weights.blocks[layer].projection) {
+      const int unit = static_cast<int>(layer) + 1;
+      visit(projection, params::LinearModule{projection.module, projection.inputs, projection.outputs, unit});
+    }
+  }
 }
 
 }  // namespace
@@ -73,111 +91,62 @@ Status LanguageModel::Build(const weights::TensorSource& source) {
     return absl::UnimplementedError(
         StrCat("method.kind \"", method, "\" is not supported by this version (qlora, lora, full)"));
   }
-  const LoadOptions load{arithmetic.stored, arithmetic.rounded_to, method == "full",
-                         method == "qlora" || options_.nf4_base};
-  ASSIGN_OR_RETURN(weights_, LoadDecoder(config_, source, load, trained_));
+  const model::Layout layout = model::LayoutOf(config_);
+  weights_ = model::MakeStructure(config_, layout);
+  const params::AdapterOptions adapter = AdapterOf(options_, arithmetic);
+  std::vector<plan::TrainedTensor> trained;
+  if (method == "full") {
+    for (const model::StoredWeight& weight : layout) {
+      trained.push_back({weight.name, weight.shape, model::UnitOf(config_, weight.role)});
+    }
+  }
+  if (HasAdapter(options_)) {
+    ASSIGN_OR_RETURN(const std::vector<params::LinearModule> modules, Adapted(adapter));
+    for (const params::LinearModule& module : modules) {
+      for (plan::TrainedTensor& tensor : params::AdapterTensors(adapter, module)) trained.push_back(std::move(tensor));
+    }
+  }
+  store_ = std::make_unique<params::ParameterStore>(plan::SliceTable::Of(std::move(trained)));
+  const LoadOptions load{arithmetic.stored, arithmetic.rounded_to, method == "qlora" || options_.nf4_base};
+  RETURN_IF_ERROR(LoadDecoder(config_, layout, source, load, *store_, weights_));
+  if (HasAdapter(options_)) AttachAdapters(adapter);
   remarks_ = source.remarks();
-  if (const std::vector<std::string> names = LeftOut(config_, source); !names.empty()) {
+  if (const std::vector<std::string> names = LeftOut(config_, layout, source); !names.empty()) {
     remarks_.push_back(StrCat("the model that config.json describes has no place for ", names.front(),
                               names.size() > 1 ? StrCat(" and ", names.size() - 1, " other tensors") : "",
                               ": left out"));
   }
-  if (method == "lora" || method == "qlora" || options_.attach_adapter) {
-    const bool exact_adapter = options_.adapter_compute == "fp32";
-    const AdapterOptions adapter{.rank = options_.rank,
-                                 .alpha = options_.alpha,
-                                 .dropout = options_.dropout,
-                                 .targets = options_.targets,
-                                 .compute = exact_adapter ? at::kFloat : arithmetic.compute,
-                                 .rounded_to = exact_adapter ? at::kFloat : arithmetic.rounded_to,
-                                 .seed = options_.seed};
-    RETURN_IF_ERROR(AttachAdapters(adapter, weights_, trained_));
-  }
-  std::sort(trained_.begin(), trained_.end(),
-            [](const auto& a, const auto& b) { return a->name() < b->name(); });
-  LayOutGradients();
   runner_ = std::make_unique<BlockRunner>(
-      config_, weights_,
+      config_, weights_, units_,
       RunnerOptions{arithmetic.compute, arithmetic.saved_as, options_.checkpointing, options_.checkpointed_blocks});
   return absl::OkStatus();
 }
 
-void LanguageModel::LayOutGradients() {
-  const auto padded = [](int64_t count) {
-    return (count + kGradientAlignment - 1) / kGradientAlignment * kGradientAlignment;
-  };
-  int64_t total = 0;
-  for (const auto& slot : trained_) total += padded(slot->value().numel());
-  gradients_ = torch::zeros({total}, torch::kFloat);
-  int64_t begin = 0;
-  for (const auto& slot : trained_) {
-    const torch::Tensor value = slot->value();
-    parameters_.push_back({slot->name(), value, gradients_.narrow(0, begin, value.numel()).view(value.sizes())});
-    begin += padded(value.numel());
-  }
+StatusOr<std::vector<params::LinearModule>> LanguageModel::Adapted(const params::AdapterOptions& adapter) const {
+  std::vector<params::LinearModule> modules;
+  VisitProjections(weights_, [&](const model::Projection&, const params::LinearModule& module) { modules.push_back(module); });
+  RETURN_IF_ERROR(params::CheckAdapterOptions(adapter, modules));
+  std::erase_if(modules, [&](const params::LinearModule& module) { return !params::IsTarget(adapter, module.name); });
+  return modules;
 }
 
-void LanguageModel::ZeroGradients() { gradients_.zero_(); }
-
-void LanguageModel::ParametersChanged() {
-  for (const auto& slot : trained_) slot->ValueChanged();
+void LanguageModel::AttachAdapters(const params::AdapterOptions& adapter) {
+  VisitProjections(weights_, [&](model::Projection& projection, const params::LinearModule& module) {
+    if (params::IsTarget(adapter, module.name)) projection.adapter = params::MakeAdapter(adapter, module, *store_);
+  });
 }
 
-Status LanguageModel::LoadParameters(const weights::TensorSource& source) {
-  std::map<std::string, torch::Tensor> values;
-  for (const params::ParamRef& parameter : parameters_) {
-    const weights::TensorInfo* info = source.Find(parameter.name);
-    if (info == nullptr) return absl::InvalidArgumentError(StrCat("there is no tensor ", parameter.name));
-    if (info->shape != parameter.value.sizes().vec()) {
-      return absl::InvalidArgumentError(StrCat("tensor ", info->name, " has shape ",
-                                               weights::ShapeText(info->shape), ", the model wants ",
-                                               weights::ShapeText(parameter.value.sizes().vec())));
-    }
-    ASSIGN_OR_RETURN(values[parameter.name], ReadTensor(source, *info));
-  }
-  for (const weights::TensorInfo& info : source.tensors()) {
-    if (!values.contains(info.name)) {
-      return absl::InvalidArgumentError(StrCat("tensor ", info.name, " has no place in this model"));
-    }
-  }
-  for (params::ParamRef& parameter : parameters_) parameter.value.copy_(values[parameter.name]);
-  ParametersChanged();
-  return absl::OkStatus();
-}
-
-Status LanguageModel::Check(const MicroBatch& batch) const {
-  return Pack(batch, config_.vocabulary).status();
-}
-
-double LanguageModel::ForwardBackward(const MicroBatch& batch, double gradient_scale) {
-  const PackedRows rows = PackOrDie(batch, config_);
+double LanguageModel::ForwardBackward(const PackedRows& rows, double gradient_scale) {
   std::shared_ptr<const ops::DropoutRows> dropout;
-  if (options_.dropout > 0)
-    dropout = ops::MakeDropoutRows(batch.seed, batch.step, rows.sample_N, rows.position_N);
+  if (options_.dropout > 0) dropout = ops::MakeDropoutRows(rows.seed, rows.step, rows.sample_N, rows.position_N);
   const auto add = [&](const ops::WeightSlot& slot, const torch::Tensor& gradient) {
-    const auto at =
-        std::lower_bound(parameters_.begin(), parameters_.end(), slot.name(),
-                         [](const params::ParamRef& p, const std::string& name) { return p.name < name; });
-    FT_CHECK(at != parameters_.end() && at->name == slot.name()) << slot.name();
-    at->gradient.add_(gradient);
+    store_->AddGradient(slot.index(), gradient);
   };
   return runner_->ForwardBackward(rows, std::move(dropout), gradient_scale, add);
 }
 
-double LanguageModel::Loss(const MicroBatch& batch) const { return runner_->Loss(PackOrDie(batch, config_)); }
-
-torch::Tensor LanguageModel::Logits(const MicroBatch& batch) const {
-  const PackedRows rows = PackOrDie(batch, config_);
-  const torch::Tensor logits_NV = ops::Logits(runner_->Hidden(rows, nullptr), *weights_.head_VC);
-  torch::Tensor logits_BTV =
-      torch::zeros({batch.ids_BT.size(0), batch.ids_BT.size(1), config_.vocabulary}, torch::kFloat);
-  for (size_t b = 0; b < rows.segments.size(); ++b) {
-    const ops::AttentionSegment& segment = rows.segments[b];
-    logits_BTV[static_cast<int64_t>(b)]
-        .narrow(0, 0, segment.queries)
-        .copy_(logits_NV.narrow(0, segment.first_query, segment.queries));
-  }
-  return logits_BTV;
+torch::Tensor LanguageModel::Logits(const PackedRows& rows) const {
+  return runner_->Logits(runner_->Hidden(rows, nullptr));
 }
 
 }  // namespace ft::run

@@ -14,10 +14,11 @@
 #include "core/base/status.h"
 #include "worker/model/decoder/config.h"
 #include "worker/model/decoder/decoder.h"
-#include "worker/model/params/param_ref.h"
+#include "worker/model/params/adapters.h"
+#include "worker/model/params/parameter_store.h"
+#include "worker/model/params/unit_store.h"
 #include "worker/model/run/block_runner.h"
-#include "worker/model/run/load.h"
-#include "worker/model/run/micro_batch.h"
+#include "worker/model/run/packed_rows.h"
 #include "worker/model/weights/tensor_source.h"
 
 namespace ft::run {
@@ -37,9 +38,6 @@ struct ModelOptions {
   uint64_t seed = 42;                    // Of the adapter's first values.
 };
 
-// A block of the 8-bit optimizers and of the gradient norm, and four cache lines: edges that shards can be cut at.
-constexpr int64_t kGradientAlignment = 256;
-
 class LanguageModel {
  public:
   // From a folder in Hugging Face layout (config.json and weights).
@@ -55,30 +53,16 @@ class LanguageModel {
   // What was unusual in the model's files and is read all the same, or left out: a sentence each, for people.
   const std::vector<std::string>& remarks() const { return remarks_; }
 
-  // Everything that is trained, sorted by name: adapters as PEFT names them, or canonical weight names for
-  // full fine-tuning. Values and gradients are float32; the trainer updates values in place and then calls
-  // ParametersChanged().
-  const std::vector<params::ParamRef>& parameters() const { return parameters_; }
-  // All gradients end to end in the parameters' order, fp32, each padded with zeros to kGradientAlignment elements; the
-  // parameters' gradients are views of it.
-  const torch::Tensor& gradients() const { return gradients_; }
-  void ZeroGradients();
-  // Forgets copies of parameters in the compute type.
-  void ParametersChanged();
+  // Everything that is trained: adapters as PEFT names them, or of full fine-tuning the model's own names.
+  params::ParameterStore& store() { return *store_; }
+  const params::ParameterStore& store() const { return *store_; }
 
-  // Takes parameter values by name from `source`. INVALID_ARGUMENT names a tensor that is missing, left over
-  // or of another shape; parameters are unchanged then.
-  Status LoadParameters(const weights::TensorSource& source);
-
-  // The sum of token losses; ADDS gradient_scale * its gradient into the parameters' gradients. REQUIRES: a
-  // batch that Check() accepts.
-  double ForwardBackward(const MicroBatch& batch, double gradient_scale);
+  // The sum of token losses; ADDS gradient_scale * its gradient to the store's gradients.
+  double ForwardBackward(const PackedRows& rows, double gradient_scale);
   // The sum of token losses outside training (no dropout), no gradient.
-  double Loss(const MicroBatch& batch) const;
-  // float32 [B, T, V] outside training; zero behind each row's length.
-  torch::Tensor Logits(const MicroBatch& batch) const;
-  // INVALID_ARGUMENT for shapes that disagree and for ids outside the vocabulary.
-  Status Check(const MicroBatch& batch) const;
+  double Loss(const PackedRows& rows) const { return runner_->Loss(rows); }
+  // float32 [N, V] outside training.
+  torch::Tensor Logits(const PackedRows& rows) const;
 
   const BlockRunner& runner() const { return *runner_; }
 
@@ -86,15 +70,16 @@ class LanguageModel {
   LanguageModel(model::DecoderConfig config, ModelOptions options)
       : config_(std::move(config)), options_(std::move(options)) {}
   Status Build(const weights::TensorSource& source);
-  void LayOutGradients();
+  // The linear layers of the blocks that get an adapter.
+  StatusOr<std::vector<params::LinearModule>> Adapted(const params::AdapterOptions& adapter) const;
+  void AttachAdapters(const params::AdapterOptions& adapter);
 
   const model::DecoderConfig config_;
   const ModelOptions options_;
-  model::DecoderWeights weights_;
   std::vector<std::string> remarks_;
-  TrainedSlots trained_;                     // Sorted by name.
-  torch::Tensor gradients_;
-  std::vector<params::ParamRef> parameters_;  // Of trained_, in its order.
+  std::unique_ptr<params::ParameterStore> store_;  // Before the slots over it.
+  model::DecoderWeights weights_;
+  params::ResidentUnits units_;
   std::unique_ptr<BlockRunner> runner_;
 };
 

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "benchmark/benchmark.h"
+#include "worker/model/decoder/family.h"
 #include "worker/model/run/language_model.h"
 
 namespace ft::run {
@@ -41,7 +42,7 @@ model::DecoderConfig SliceShape() {
 class RandomSource final : public weights::TensorSource {
  public:
   explicit RandomSource(const model::DecoderConfig& config) {
-    for (const model::ExpectedWeight& weight : model::ExpectedWeights(config)) {
+    for (const model::StoredWeight& weight : model::LayoutOf(config)) {
       infos_.push_back({weight.name, weights::DType::kF32, weight.shape});
     }
   }
@@ -69,9 +70,10 @@ void BM_ForwardBackward(benchmark::State& state, const model::DecoderConfig& con
   at::set_num_threads(2);
   auto loaded = LanguageModel::Load(config, RandomSource(config), options);
   const int64_t length = state.range(0);
-  const torch::Tensor ids = torch::randint(0, 32000, {1, length}, torch::kInt64);
-  const MicroBatch batch{.ids_BT = ids, .labels_BT = ids.clone(), .lengths = {length}, .sample_keys = {1}};
-  for (auto _ : state) benchmark::DoNotOptimize((*loaded)->ForwardBackward(batch, 1e-3));
+  const torch::Tensor ids = torch::randint(0, 32000, {length}, torch::kInt32);
+  const std::vector<uint8_t> mask(static_cast<size_t>(length), 1);
+  const PackedRows rows = PackRows({{{ids.const_data_ptr<int32_t>(), mask.size()}, mask, /*key=*/1}}, /*seed=*/0, /*step=*/0);
+  for (auto _ : state) benchmark::DoNotOptimize((*loaded)->ForwardBackward(rows, 1e-3));
   state.counters["tokens/s"] =
       benchmark::Counter(static_cast<double>(state.iterations() * length), benchmark::Counter::kIsRate);
 }

@@ -9,6 +9,7 @@
 #include "gtest/gtest.h"
 #include "worker/model/ops/product.h"
 #include "worker/model/ops/saved_tensor_guard.h"
+#include "worker/model/run/padded_batch.h"
 #include "worker/model/run/small_model_fixture.h"
 
 namespace ft::run {
@@ -22,22 +23,29 @@ std::unique_ptr<LanguageModel> Make(const ModelOptions& options) {
   EXPECT_TRUE(loaded.ok()) << Message(loaded.status());
   // B starts at zero, which would hide A: give every adapter values.
   torch::manual_seed(6);
-  for (const params::ParamRef& parameter : (*loaded)->parameters()) {
-    if (parameter.name.find("lora_B") != std::string::npos) parameter.value.normal_(0, 0.1);
+  params::ParameterStore& store = (*loaded)->store();
+  for (int i = 0; i < store.size(); ++i) {
+    if (store.name(i).find("lora_B") != std::string::npos) store.value(i).normal_(0, 0.1);
   }
-  (*loaded)->ParametersChanged();
+  store.ValuesChanged();
   return *std::move(loaded);
 }
 
-MicroBatch Batch(std::vector<int64_t> lengths) {
+PaddedBatch Batch(std::vector<int64_t> lengths) {
   torch::manual_seed(7);
   const int64_t rows = static_cast<int64_t>(lengths.size());
   const Tensor ids = torch::randint(0, 37, {rows, 11}, torch::kInt64);
   Tensor labels = ids.clone();
   labels.narrow(1, 0, 3).fill_(-100);
-  MicroBatch batch{.ids_BT = ids, .labels_BT = labels, .lengths = std::move(lengths), .seed = 9, .step = 4};
+  PaddedBatch batch{.ids_BT = ids, .labels_BT = labels, .lengths = std::move(lengths), .seed = 9, .step = 4};
   for (int64_t row = 0; row < rows; ++row) batch.sample_keys.push_back(100 + static_cast<uint64_t>(row));
   return batch;
+}
+
+PackedRows Rows(const PaddedBatch& batch) {
+  StatusOr<PackedRows> rows = Pack(batch, SmallConfig().vocabulary);
+  EXPECT_TRUE(rows.ok()) << Message(rows.status());
+  return *std::move(rows);
 }
 
 class LanguageModelTest : public ::testing::TestWithParam<ModelOptions> {
@@ -49,19 +57,19 @@ TEST_P(LanguageModelTest, CheckpointingChangesNoBit) {
   ModelOptions options = GetParam();
   options.checkpointing = false;
   const auto kept = Make(options);
-  const MicroBatch batch = Batch({11, 4, 8});
-  const double loss = kept->ForwardBackward(batch, 0.1);
-  ASSERT_FALSE(kept->parameters().empty());
+  const PaddedBatch batch = Batch({11, 4, 8});
+  const double loss = kept->ForwardBackward(Rows(batch), 0.1);
+  ASSERT_GT(kept->store().size(), 0);
   options.checkpointing = true;
   for (const int64_t blocks : {0, 1}) {
     options.checkpointed_blocks = blocks;
     const auto recomputed = Make(options);
-    EXPECT_EQ(loss, recomputed->ForwardBackward(batch, 0.1));
+    EXPECT_EQ(loss, recomputed->ForwardBackward(Rows(batch), 0.1));
     double largest = 0;
-    for (size_t i = 0; i < kept->parameters().size(); ++i) {
-      EXPECT_TRUE(at::equal(kept->parameters()[i].gradient, recomputed->parameters()[i].gradient))
-          << kept->parameters()[i].name << ", " << blocks << " blocks";
-      largest = std::max(largest, kept->parameters()[i].gradient.abs().max().item<double>());
+    for (int i = 0; i < kept->store().size(); ++i) {
+      EXPECT_TRUE(at::equal(kept->store().gradient(i), recomputed->store().gradient(i)))
+          << kept->store().name(i) << ", " << blocks << " blocks";
+      largest = std::max(largest, kept->store().gradient(i).abs().max().item<double>());
     }
     EXPECT_GT(largest, 0);
   }
@@ -73,7 +81,7 @@ TEST_P(LanguageModelTest, NoTensorOfAFrozenSlotIsSaved) {
     options.checkpointing = checkpointing;
     const auto loaded = Make(options);
     const ops::SavedTensorGuard guard;
-    loaded->ForwardBackward(Batch({11, 5}), 1);
+    loaded->ForwardBackward(Rows(Batch({11, 5})), 1);
     EXPECT_GT(guard.saved(), 0);
     EXPECT_TRUE(guard.violations().empty()) << guard.violations()[0];
   }
@@ -81,24 +89,24 @@ TEST_P(LanguageModelTest, NoTensorOfAFrozenSlotIsSaved) {
 
 TEST_P(LanguageModelTest, LossAndGradientsOfABatchAreTheSumsOfItsSamples) {
   const auto together = Make(GetParam()), apart = Make(GetParam());
-  const MicroBatch batch = Batch({11, 6});
-  const double sum = together->ForwardBackward(batch, 0.5);
+  const PaddedBatch batch = Batch({11, 6});
+  const double sum = together->ForwardBackward(Rows(batch), 0.5);
   double parts = 0;
   for (int64_t row = 0; row < 2; ++row) {
     const int64_t length = batch.lengths[static_cast<size_t>(row)];
     // Also without the padding, which must not matter.
-    const MicroBatch one{.ids_BT = batch.ids_BT.narrow(0, row, 1).narrow(1, 0, length).contiguous(),
+    const PaddedBatch one{.ids_BT = batch.ids_BT.narrow(0, row, 1).narrow(1, 0, length).contiguous(),
                          .labels_BT = batch.labels_BT.narrow(0, row, 1).narrow(1, 0, length).contiguous(),
                          .lengths = {length},
                          .sample_keys = {batch.sample_keys[static_cast<size_t>(row)]},
                          .seed = batch.seed,
                          .step = batch.step};
-    parts += apart->ForwardBackward(one, 0.5);
+    parts += apart->ForwardBackward(Rows(one), 0.5);
   }
   const double tolerance = GetParam().dtype == "bf16" ? 2e-2 : 1e-5;
   EXPECT_NEAR(sum, parts, tolerance * std::abs(sum));
-  for (size_t i = 0; i < together->parameters().size(); ++i) {
-    const Tensor &a = together->parameters()[i].gradient, &b = apart->parameters()[i].gradient;
+  for (int i = 0; i < together->store().size(); ++i) {
+    const Tensor a = together->store().gradient(i), b = apart->store().gradient(i);
     EXPECT_LE((a - b).abs().max().item<double>(), tolerance * (1 + a.abs().max().item<double>()));
   }
 }
@@ -108,16 +116,15 @@ class Float32Test : public LanguageModelTest {};
 
 TEST_P(Float32Test, GradientsPredictTheChangeOfTheLoss) {
   const auto loaded = Make(GetParam());
-  const MicroBatch batch = Batch({11, 6});
-  const double loss = loaded->ForwardBackward(batch, 1);
+  const PaddedBatch batch = Batch({11, 6});
+  const double loss = loaded->ForwardBackward(Rows(batch), 1);
   double predicted = 0;
   const double rate = 1e-5;
-  for (const params::ParamRef& parameter : loaded->parameters()) {
-    predicted -= rate * parameter.gradient.to(torch::kDouble).pow(2).sum().item<double>();
-    parameter.value.sub_(parameter.gradient, rate);
-  }
-  loaded->ParametersChanged();
-  const double after = loaded->ForwardBackward(batch, 1);
+  params::ParameterStore& store = loaded->store();
+  predicted -= rate * store.gradients().to(torch::kDouble).pow(2).sum().item<double>();
+  torch::Tensor(store.values()).sub_(store.gradients(), rate);
+  store.ValuesChanged();
+  const double after = loaded->ForwardBackward(Rows(batch), 1);
   EXPECT_LT(predicted, 0);
   EXPECT_NEAR((after - loss) / predicted, 1, 0.05);
 }
@@ -140,7 +147,7 @@ INSTANTIATE_TEST_SUITE_P(Methods, Float32Test, ::testing::ValuesIn(kFloat32Metho
 // Weights that bfloat16 holds, but for norms and biases.
 MemorySource CoarseMatrices(const model::DecoderConfig& config) {
   MemorySource source = RandomWeights(config);
-  for (const model::ExpectedWeight& weight : model::ExpectedWeights(config)) {
+  for (const model::StoredWeight& weight : model::LayoutOf(config)) {
     Tensor& value = source.At(weight.name);
     if (value.dim() == 2) value = value.to(at::kBFloat16).to(at::kFloat);
   }
@@ -149,11 +156,11 @@ MemorySource CoarseMatrices(const model::DecoderConfig& config) {
 
 TEST(LanguageModel, NormsAndBiasesAreNotRounded) {
   const model::DecoderConfig config = SmallConfig();
-  const MicroBatch batch = Batch({11, 6});
+  const PaddedBatch batch = Batch({11, 6});
   const auto logits = [&](const MemorySource& source, const ModelOptions& options) {
     auto loaded = LanguageModel::Load(config, source, options);
     EXPECT_TRUE(loaded.ok()) << Message(loaded.status());
-    return (*loaded)->Logits(batch);
+    return (*loaded)->Logits(Rows(batch));
   };
   for (const char* method : {"none", "full"}) {
     MemorySource source = CoarseMatrices(config);
@@ -179,40 +186,72 @@ TEST(LanguageModel, ASampleHasTheSameLossAloneAndInAPackedRow) {
     config.rope_scaling = {.kind = kind, .factor = 2};
     const auto loaded = LanguageModel::Load(config, RandomWeights(config), {});
     ASSERT_TRUE(loaded.ok()) << loaded.status();
-    MicroBatch row = Batch({11, 4, 8, 6});
-    row.own_lengths = true;
+    const PaddedBatch batch = Batch({11, 4, 8, 6});
+    const Tensor ids_BT = batch.ids_BT.to(torch::kInt32);
+    const std::vector<uint8_t> all(11, 1), none(11, 0);
+    const auto sample = [&](int64_t i, const std::vector<uint8_t>& mask) {
+      const auto length = static_cast<size_t>(batch.lengths[static_cast<size_t>(i)]);
+      return RowsSample{{ids_BT[i].const_data_ptr<int32_t>(), length}, std::span(mask).first(length), /*key=*/7};
+    };
     double parts = 0;
     for (int64_t i = 0; i < 4; ++i) {
-      const int64_t length = row.lengths[static_cast<size_t>(i)];
-      MicroBatch one{.ids_BT = row.ids_BT.narrow(0, i, 1).narrow(1, 0, length).contiguous(),
-                     .labels_BT = row.labels_BT.narrow(0, i, 1).narrow(1, 0, length).contiguous(),
-                     .lengths = {length}};
-      const double alone = (*loaded)->Loss(one);
-      // The same row with the labels of this sample only: its loss among the others.
-      MicroBatch among = row;
-      among.labels_BT = torch::full_like(row.labels_BT, -100);
-      among.labels_BT[i].copy_(row.labels_BT[i]);
-      EXPECT_NEAR((*loaded)->Loss(among), alone, 1e-5) << "sample " << i;
+      const double alone = (*loaded)->Loss(PackRows({sample(i, all)}, 9, 4));
+      // The same row with the loss of this sample only: its loss among the others.
+      std::vector<RowsSample> among;
+      for (int64_t j = 0; j < 4; ++j) among.push_back(sample(j, i == j ? all : none));
+      EXPECT_NEAR((*loaded)->Loss(PackRows(among, 9, 4)), alone, 1e-5) << "sample " << i;
       parts += alone;
     }
-    EXPECT_NEAR((*loaded)->Loss(row), parts, 1e-5);
+    const std::vector<RowsSample> row = {sample(0, all), sample(1, all), sample(2, all), sample(3, all)};
+    EXPECT_NEAR((*loaded)->Loss(PackRows(row, 9, 4)), parts, 1e-5);
   }
+}
+
+// Marks every acquired unit in order, and what was read while it was held.
+class RecordedUnits final : public params::UnitStore {
+ public:
+  void Acquire(int unit) override {
+    EXPECT_EQ(held_, -1) << "unit " << unit;
+    visits.push_back(held_ = unit);
+  }
+  void Release(int unit) override {
+    EXPECT_EQ(held_, unit);
+    held_ = -1;
+  }
+  std::vector<int> visits;
+
+ private:
+  int held_ = -1;
+};
+
+TEST(BlockRunner, AUnitIsHeldWhileItIsUsed) {
+  const auto loaded = Make({.method = "full"});
+  const PackedRows rows = Rows(Batch({11, 4}));
+  RecordedUnits units;
+  const BlockRunner runner(loaded->config(), loaded->weights(), units, {});
+  int gradients = 0;
+  runner.ForwardBackward(rows, nullptr, 1, [&](const ops::WeightSlot&, const Tensor&) { ++gradients; });
+  EXPECT_EQ(units.visits, (std::vector<int>{0, 1, 2, 3, /*tied head*/ 0, 3, 2, 1}));
+  EXPECT_EQ(gradients, loaded->store().size() + 1);  // The tied embedding is used twice.
+  units.visits.clear();
+  runner.Loss(rows);
+  EXPECT_EQ(units.visits, (std::vector<int>{0, 1, 2, 3, 0, 0}));
 }
 
 TEST(LanguageModel, DropoutFollowsStepAndSampleAndIsOffOutsideTraining) {
   at::set_num_threads(1);
   const auto loaded = Make({.method = "lora", .rank = 3, .dropout = 0.5});
   const auto plain = Make({.method = "lora", .rank = 3});
-  MicroBatch batch = Batch({11});
-  const double first = loaded->ForwardBackward(batch, 1);
-  EXPECT_EQ(loaded->ForwardBackward(batch, 1), first);
+  PaddedBatch batch = Batch({11});
+  const double first = loaded->ForwardBackward(Rows(batch), 1);
+  EXPECT_EQ(loaded->ForwardBackward(Rows(batch), 1), first);
   batch.step += 1;
-  EXPECT_NE(loaded->ForwardBackward(batch, 1), first);
+  EXPECT_NE(loaded->ForwardBackward(Rows(batch), 1), first);
   batch.step -= 1;
   batch.sample_keys[0] += 1;
-  EXPECT_NE(loaded->ForwardBackward(batch, 1), first);
-  EXPECT_EQ(loaded->Loss(batch), plain->Loss(batch));
-  EXPECT_NEAR(plain->Loss(batch), plain->ForwardBackward(batch, 1), 1e-4);
+  EXPECT_NE(loaded->ForwardBackward(Rows(batch), 1), first);
+  EXPECT_EQ(loaded->Loss(Rows(batch)), plain->Loss(Rows(batch)));
+  EXPECT_NEAR(plain->Loss(Rows(batch)), plain->ForwardBackward(Rows(batch), 1), 1e-4);
 }
 
 TEST(LanguageModel, ParametersAreNamedAndSortedAndStartAsPeftDoes) {
@@ -221,17 +260,17 @@ TEST(LanguageModel, ParametersAreNamedAndSortedAndStartAsPeftDoes) {
   const auto loaded =
       LanguageModel::Load(config, source, {.method = "lora", .rank = 4, .targets = {"v_proj"}, .seed = 1});
   ASSERT_TRUE(loaded.ok());
-  const auto& parameters = (*loaded)->parameters();
-  ASSERT_EQ(parameters.size(), 6u);
-  EXPECT_EQ(parameters[0].name, "base_model.model.model.layers.0.self_attn.v_proj.lora_A.weight");
-  EXPECT_EQ(parameters[1].name, "base_model.model.model.layers.0.self_attn.v_proj.lora_B.weight");
-  EXPECT_LE(parameters[0].value.abs().max().item<double>(), 1 / std::sqrt(24.0));
-  EXPECT_GT(parameters[0].value.abs().max().item<double>(), 0.8 / std::sqrt(24.0));
-  EXPECT_EQ(parameters[1].value.abs().max().item<double>(), 0);
-  EXPECT_FALSE(at::equal(parameters[0].value, parameters[2].value));
+  const params::ParameterStore& store = (*loaded)->store();
+  ASSERT_EQ(store.size(), 6);
+  EXPECT_EQ(store.name(0), "base_model.model.model.layers.0.self_attn.v_proj.lora_A.weight");
+  EXPECT_EQ(store.name(1), "base_model.model.model.layers.0.self_attn.v_proj.lora_B.weight");
+  EXPECT_LE(store.value(0).abs().max().item<double>(), 1 / std::sqrt(24.0));
+  EXPECT_GT(store.value(0).abs().max().item<double>(), 0.8 / std::sqrt(24.0));
+  EXPECT_EQ(store.value(1).abs().max().item<double>(), 0);
+  EXPECT_FALSE(at::equal(store.value(0), store.value(2)));
   const auto other =
       LanguageModel::Load(config, source, {.method = "lora", .rank = 4, .targets = {"v_proj"}, .seed = 2});
-  EXPECT_FALSE(at::equal(parameters[0].value, (*other)->parameters()[0].value));
+  EXPECT_FALSE(at::equal(store.value(0), (*other)->store().value(0)));
 }
 
 struct BadWeights {
@@ -277,8 +316,8 @@ TEST(CasesLoad, TensorsBesideTheDecoderAreLeftOutAndSaid) {
       (*loaded)->remarks()[0].find("model.layers.3.input_layernorm.weight and 1 other tensors: left out"),
       std::string::npos)
       << (*loaded)->remarks()[0];
-  const MicroBatch batch = Batch({11});
-  EXPECT_TRUE(at::equal((*loaded)->Logits(batch), (*plain)->Logits(batch)));
+  const PaddedBatch batch = Batch({11});
+  EXPECT_TRUE(at::equal((*loaded)->Logits(Rows(batch)), (*plain)->Logits(Rows(batch))));
 }
 
 // 142, without a config.json that says it.
@@ -303,9 +342,9 @@ TEST(CasesLoad, AdaptersOfSingleLayersAreAttachedByWholeNames) {
                            .rank = 2,
                            .targets = {"model.layers.1.mlp.up_proj", "model.layers.2.self_attn.q_proj"}});
   ASSERT_TRUE(loaded.ok()) << loaded.status();
-  ASSERT_EQ((*loaded)->parameters().size(), 4u);
-  EXPECT_EQ((*loaded)->parameters()[0].name, "base_model.model.model.layers.1.mlp.up_proj.lora_A.weight");
-  EXPECT_EQ((*loaded)->parameters()[3].name,
+  ASSERT_EQ((*loaded)->store().size(), 4);
+  EXPECT_EQ((*loaded)->store().name(0), "base_model.model.model.layers.1.mlp.up_proj.lora_A.weight");
+  EXPECT_EQ((*loaded)->store().name(3),
             "base_model.model.model.layers.2.self_attn.q_proj.lora_B.weight");
 }
 
@@ -337,14 +376,34 @@ TEST(LanguageModel, WrongOptionsAreRefusedByName) {
   }
 }
 
-TEST(LanguageModel, TokensOutsideTheVocabularyAreRefused) {
-  const auto loaded = Make({});
-  MicroBatch batch = Batch({11});
-  EXPECT_TRUE(loaded->Check(batch).ok());
+TEST(PaddedBatch, TokensOutsideTheVocabularyAndWrongLengthsAreRefused) {
+  PaddedBatch batch = Batch({11});
+  EXPECT_TRUE(Pack(batch, 37).ok());
   batch.ids_BT[0][2] = 37;
-  EXPECT_NE(Message(loaded->Check(batch)).find("37"), std::string_view::npos);
+  EXPECT_NE(Message(Pack(batch, 37).status()).find("37"), std::string_view::npos);
   batch = Batch({12});
-  EXPECT_FALSE(loaded->Check(batch).ok());
+  EXPECT_FALSE(Pack(batch, 37).ok());
+}
+
+TEST(PackRows, EqualsTheRowsOfAPaddedBatch) {
+  const PaddedBatch batch = Batch({11, 4});
+  const PackedRows padded = Rows(batch);
+  const Tensor ids_BT = batch.ids_BT.to(torch::kInt32), mask_BT = batch.labels_BT.ne(-100).to(torch::kUInt8);
+  std::vector<RowsSample> samples;
+  for (int64_t row = 0; row < 2; ++row) {
+    const auto length = static_cast<size_t>(batch.lengths[static_cast<size_t>(row)]);
+    samples.push_back({{ids_BT[row].const_data_ptr<int32_t>(), length},
+                       {mask_BT[row].const_data_ptr<uint8_t>(), length},
+                       batch.sample_keys[static_cast<size_t>(row)]});
+  }
+  const PackedRows packed = PackRows(samples, batch.seed, batch.step);
+  EXPECT_TRUE(at::equal(packed.ids_N, padded.ids_N));
+  EXPECT_EQ(packed.position_N, padded.position_N);
+  EXPECT_EQ(packed.sample_N, padded.sample_N);
+  EXPECT_EQ(packed.supervised_rows, padded.supervised_rows);
+  EXPECT_EQ(packed.targets, padded.targets);
+  EXPECT_EQ(packed.rope_lengths, (std::vector<int64_t>{11, 4}));
+  EXPECT_EQ(padded.rope_lengths, (std::vector<int64_t>{11, 11}));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "worker/model/decoder/decoder.h"
+#include "worker/model/decoder/family.h"
 #include "worker/model/weights/tensor_source.h"
 
 namespace ft::run {
@@ -59,7 +60,7 @@ inline model::DecoderConfig SmallConfig() {
 inline MemorySource RandomWeights(const model::DecoderConfig& config) {
   at::Generator generator = at::detail::createCPUGenerator(5);  // Its own, since tests run ranks as threads.
   MemorySource source;
-  for (const model::ExpectedWeight& weight : model::ExpectedWeights(config)) {
+  for (const model::StoredWeight& weight : model::LayoutOf(config)) {
     const bool norm = weight.name.find("norm") != std::string::npos;
     source.Add(weight.name, torch::randn(weight.shape, generator) * 0.2 + (norm ? 1.0 : 0.0));
   }

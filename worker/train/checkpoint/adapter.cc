@@ -73,21 +73,22 @@ StatusOr<std::string> ModuleOf(const weights::TensorSource& tensors, const std::
 }  // namespace
 
 StatusOr<WrittenAdapter> WriteAdapter(const WriteAdapterOptions& options,
-                                      const std::vector<params::ParamRef>& parameters) {
+                                      const params::ParameterStore& store) {
   const fs::path& dir = options.dir;
   const fs::path beside = dir.parent_path() / ("." + dir.filename().string() + ".tmp");
   std::error_code ignored;
   fs::remove_all(beside, ignored);
   RETURN_IF_ERROR(MakeDirectories(beside));
   std::vector<weights::TensorData> tensors;
-  for (const params::ParamRef& p : parameters) {
-    tensors.push_back({{p.name, weights::DType::kF32, p.value.sizes().vec()},
-                       {static_cast<const std::byte*>(p.value.const_data_ptr()), p.value.nbytes()}});
+  for (int i = 0; i < store.size(); ++i) {
+    const torch::Tensor value = store.value(i);
+    tensors.push_back({{store.name(i), weights::DType::kF32, value.sizes().vec()},
+                       {static_cast<const std::byte*>(value.const_data_ptr()), value.nbytes()}});
   }
   WrittenAdapter written;
   ASSIGN_OR_RETURN(written.sha256, weights::WriteSafetensors(beside / "adapter_model.safetensors", tensors,
                                                              {{"format", "pt"}}, options.progress));
-  RETURN_IF_ERROR(WriteFileDurably(beside / kConfigFile, adapt::PeftConfigJson(options.config)));
+  RETURN_IF_ERROR(WriteFileDurably(beside / kConfigFile, params::PeftConfigJson(options.config)));
   RETURN_IF_ERROR(WriteTextConfig(beside, options.text));
   fs::remove_all(dir, ignored);
   if (::rename(beside.c_str(), dir.c_str()) != 0) return ErrnoStatus("rename to", dir, errno);
@@ -124,10 +125,10 @@ StatusOr<StoredAdapter> OpenAdapter(const fs::path& dir) {
   return adapter;
 }
 
-StatusOr<adapt::PeftConfig> ReadAdapterConfig(const fs::path& dir) {
+StatusOr<params::PeftConfig> ReadAdapterConfig(const fs::path& dir) {
   const fs::path path = dir / kConfigFile;
   ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxConfigBytes));
-  return adapt::ParsePeftConfig(text, path.string());
+  return params::ParsePeftConfig(text, path.string());
 }
 
 StatusOr<TextConfig> ReadTextConfig(const fs::path& dir) {

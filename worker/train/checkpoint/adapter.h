@@ -28,7 +28,7 @@ struct WrittenAdapter {
 
 struct WriteAdapterOptions {
   std::filesystem::path dir;
-  adapt::PeftConfig config;
+  params::PeftConfig config;
   TextConfig text;
   weights::SafetensorsWriter::Progress progress;  // May be empty.
 };
@@ -36,14 +36,14 @@ struct WriteAdapterOptions {
 // Writes the folder beside and renames it. Parameter names are PEFT's
 // (base_model.model.<module>.lora_A.weight); equal weights give equal bytes.
 StatusOr<WrittenAdapter> WriteAdapter(const WriteAdapterOptions& options,
-                                      const std::vector<params::ParamRef>& parameters);
+                                      const params::ParameterStore& store);
 
-// The folder's adapter_config.json; errors as adapt::ParsePeftConfig gives them.
-StatusOr<adapt::PeftConfig> ReadAdapterConfig(const std::filesystem::path& dir);
+// The folder's adapter_config.json; errors as params::ParsePeftConfig gives them.
+StatusOr<params::PeftConfig> ReadAdapterConfig(const std::filesystem::path& dir);
 
 // An adapter as any version of PEFT left it.
 struct StoredAdapter {
-  adapt::PeftConfig config;
+  params::PeftConfig config;
   std::unique_ptr<weights::TensorSource> tensors;  // Under the names that WriteAdapter gives.
   std::vector<std::string>
       modules;  // Whole names of the layers it changes, sorted: model.layers.0.mlp.up_proj.

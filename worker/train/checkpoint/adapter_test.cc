@@ -5,6 +5,7 @@
 
 #include "core/base/file.h"
 #include "tests/support/temp_dir.h"
+#include "worker/model/params/store_fixture.h"
 #include "worker/model/weights/safetensors.h"
 
 namespace ft::checkpoint {
@@ -13,10 +14,10 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-std::vector<params::ParamRef> Parameters() {
+std::unique_ptr<params::ParameterStore> Parameters() {
   torch::manual_seed(3);
-  return {{"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", torch::randn({2, 4}), torch::zeros({2, 4})},
-          {"base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight", torch::randn({4, 2}), torch::zeros({4, 2})}};
+  return params::MakeStore({{"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", torch::randn({2, 4})},
+                            {"base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight", torch::randn({4, 2})}});
 }
 
 TEST(AdapterTest, ComesBackWithConfigTextAndWeights) {
@@ -26,7 +27,7 @@ TEST(AdapterTest, ComesBackWithConfigTextAndWeights) {
       {.dir = dir / "adapter",
        .config = {.rank = 2, .alpha = 8, .dropout = 0.1, .targets = {"q_proj"}, .base_model = "base"},
        .text = {"chatml", "pieces", "qlora", "你好"}},
-      parameters);
+      *parameters);
   ASSERT_TRUE(written.ok()) << written.status();
   auto config = ReadAdapterConfig(dir / "adapter");
   ASSERT_TRUE(config.ok()) << config.status();
@@ -37,15 +38,15 @@ TEST(AdapterTest, ComesBackWithConfigTextAndWeights) {
   auto file = weights::SafetensorsFile::Open(dir / "adapter/adapter_model.safetensors");
   ASSERT_TRUE(file.ok()) << file.status();
   torch::Tensor read = torch::empty({2, 4});
-  ASSERT_TRUE(ReadFloat32(**file, *(*file)->Find(parameters[0].name), {read.data_ptr<float>(), 8}).ok());
-  EXPECT_TRUE(torch::equal(read, parameters[0].value));
+  ASSERT_TRUE(ReadFloat32(**file, *(*file)->Find(parameters->name(0)), {read.data_ptr<float>(), 8}).ok());
+  EXPECT_TRUE(torch::equal(read, parameters->value(0)));
 }
 
 TEST(AdapterTest, EqualWeightsGiveEqualBytesAndOverwrite) {
   ft::testing::TempDir dir;
-  const adapt::PeftConfig config{.rank = 2, .alpha = 8, .targets = {"q_proj"}, .base_model = "base"};
-  const std::string first = WriteAdapter({.dir = dir / "a", .config = config}, Parameters())->sha256;
-  EXPECT_EQ(WriteAdapter({.dir = dir / "a", .config = config}, Parameters())->sha256, first);
+  const params::PeftConfig config{.rank = 2, .alpha = 8, .targets = {"q_proj"}, .base_model = "base"};
+  const std::string first = WriteAdapter({.dir = dir / "a", .config = config}, *Parameters())->sha256;
+  EXPECT_EQ(WriteAdapter({.dir = dir / "a", .config = config}, *Parameters())->sha256, first);
 }
 
 TEST(AdapterTest, OtherKindsAreRefusedByName) {
@@ -77,9 +78,9 @@ TEST(CasesAdapter, TensorNamesTellWhatIsChanged) {
        "base_model.model.layers.0.self_attn.q_proj.lora_B.weight"}};
   for (const auto& [a, b] : names) {
     const auto values = Parameters();
-    const std::vector<params::ParamRef> renamed = {{a, values[0].value, {}}, {b, values[1].value, {}}};
+    const std::vector<params::NamedTensor> renamed = {{a, values->value(0), {}}, {b, values->value(1), {}}};
     std::vector<weights::TensorData> tensors;
-    for (const params::ParamRef& p : renamed) {
+    for (const params::NamedTensor& p : renamed) {
       tensors.push_back({{p.name, weights::DType::kF32, p.value.sizes().vec()},
                          {static_cast<const std::byte*>(p.value.const_data_ptr()), p.value.nbytes()}});
     }

@@ -29,18 +29,17 @@ TensorData DataOf(const std::string& name, const torch::Tensor& tensor) {
   return {{name, weights::DType::kF32, tensor.sizes().vec()}, BytesOf(tensor)};
 }
 
-std::vector<TensorData> Weights(const optim::AdamW& optimizer) {
+std::vector<TensorData> WeightsOf(const params::ParameterStore& store) {
   std::vector<TensorData> tensors;
-  for (const params::ParamRef& p : optimizer.parameters()) tensors.push_back(DataOf(p.name, p.value));
+  for (int i = 0; i < store.size(); ++i) tensors.push_back(DataOf(store.name(i), store.value(i)));
   return tensors;
 }
 
-std::vector<TensorData> MomentsOf(const optim::AdamW& optimizer) {
+std::vector<TensorData> MomentsOf(const params::ParameterStore& store) {
   std::vector<TensorData> tensors;
-  for (size_t i = 0; i < optimizer.parameters().size(); ++i) {
-    const std::string& name = optimizer.parameters()[i].name;
-    tensors.push_back(DataOf(name + ".exp_avg", optimizer.moments()[i].first));
-    tensors.push_back(DataOf(name + ".exp_avg_sq", optimizer.moments()[i].second));
+  for (int i = 0; i < store.size(); ++i) {
+    tensors.push_back(DataOf(store.name(i) + ".exp_avg", store.first_moment(i)));
+    tensors.push_back(DataOf(store.name(i) + ".exp_avg_sq", store.second_moment(i)));
   }
   return tensors;
 }
@@ -145,18 +144,19 @@ StatusOr<Saved> Save(const SaveOptions& options, const Identity& identity, const
   std::error_code ignored;
   fs::remove_all(beside, ignored);
   RETURN_IF_ERROR(MakeDirectories(beside));
+  const params::ParameterStore& store = optimizer.store();
   uint64_t bytes = 0;
-  for (const params::ParamRef& p : optimizer.parameters()) bytes += 3 * p.value.nbytes();
+  for (int i = 0; i < store.size(); ++i) bytes += 3 * store.value(i).nbytes();
   RETURN_IF_ERROR(CheckSpace(beside, bytes + (1 << 20)));
   int64_t before = 0;  // Of the files that are whole.
   const auto progress = [&](int64_t written) {
     if (options.progress) options.progress(before + written);
   };
   ASSIGN_OR_RETURN(const std::string trainable,
-                   weights::WriteSafetensors(beside / kTrainable, Weights(optimizer), {}, progress));
+                   weights::WriteSafetensors(beside / kTrainable, WeightsOf(store), {}, progress));
   before = static_cast<int64_t>(fs::file_size(beside / kTrainable, ignored));
   ASSIGN_OR_RETURN(const std::string moments,
-                   weights::WriteSafetensors(beside / kOptimizer, MomentsOf(optimizer), {}, progress));
+                   weights::WriteSafetensors(beside / kOptimizer, MomentsOf(store), {}, progress));
   Json manifest = {
       {"format", kFormat},
       {"step", step},
@@ -188,13 +188,14 @@ StatusOr<int64_t> Load(const Resume& resume, const Identity& identity, const Sta
   }
   ASSIGN_OR_RETURN(const auto trainable, weights::SafetensorsFile::Open(dir / kTrainable));
   ASSIGN_OR_RETURN(const auto moments, weights::SafetensorsFile::Open(dir / kOptimizer));
-  for (size_t i = 0; i < optimizer.parameters().size(); ++i) {
-    const params::ParamRef& p = optimizer.parameters()[i];
-    RETURN_IF_ERROR(ReadInto(*trainable, p.name, p.value));
-    RETURN_IF_ERROR(ReadInto(*moments, p.name + ".exp_avg", optimizer.moments()[i].first));
-    RETURN_IF_ERROR(ReadInto(*moments, p.name + ".exp_avg_sq", optimizer.moments()[i].second));
+  params::ParameterStore& store = optimizer.store();
+  for (int i = 0; i < store.size(); ++i) {
+    RETURN_IF_ERROR(ReadInto(*trainable, store.name(i), store.value(i)));
+    RETURN_IF_ERROR(ReadInto(*moments, store.name(i) + ".exp_avg", store.first_moment(i)));
+    RETURN_IF_ERROR(ReadInto(*moments, store.name(i) + ".exp_avg_sq", store.second_moment(i)));
     if (resume.progress) resume.progress();
   }
+  store.ValuesChanged();
   optimizer.set_steps(optimizer_steps);
   if (state.loss_scale.enabled()) RETURN_IF_ERROR(RestoreScale(dir, manifest, state.loss_scale));
   return step;

@@ -6,6 +6,7 @@
 #include "core/base/file.h"
 #include "nlohmann/json.hpp"
 #include "tests/support/temp_dir.h"
+#include "worker/model/params/store_fixture.h"
 
 namespace ft::checkpoint {
 namespace {
@@ -13,10 +14,10 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
-std::vector<params::ParamRef> Parameters(int seed) {
+std::unique_ptr<params::ParameterStore> Parameters(int seed) {
   torch::manual_seed(seed);
-  return {{"a.lora_A.weight", torch::randn({3, 5}), torch::randn({3, 5})},
-          {"a.lora_B.weight", torch::randn({7, 3}), torch::randn({7, 3})}};
+  return params::MakeStore({{"a.lora_A.weight", torch::randn({3, 5}), torch::randn({3, 5})},
+                            {"a.lora_B.weight", torch::randn({7, 3}), torch::randn({7, 3})}});
 }
 
 class CheckpointTest : public ::testing::Test {
@@ -27,24 +28,25 @@ class CheckpointTest : public ::testing::Test {
 };
 
 TEST_F(CheckpointTest, RunThatIsResumedEqualsRunThatWentOn) {
-  optim::AdamW straight({}, Parameters(1));
+  const auto straight_store = Parameters(1);
+  optim::AdamW straight({}, *straight_store);
   for (int i = 0; i < 3; ++i) straight.Step(0.01);
   auto saved = Save({dir_.path(), 2, 3}, identity_, {straight, no_scale_});
   ASSERT_TRUE(saved.ok()) << saved.status();
   EXPECT_EQ(saved->path, "checkpoints/e2-s3");
-  optim::AdamW resumed({}, Parameters(1));
+  const auto resumed_store = Parameters(1);
+  optim::AdamW resumed({}, *resumed_store);
   auto step = Load({dir_.path(), saved->path}, identity_, {resumed, no_scale_});
   ASSERT_TRUE(step.ok()) << step.status();
   EXPECT_EQ(*step, 3);
   straight.Step(0.02);
   resumed.Step(0.02);
-  for (size_t i = 0; i < 2; ++i) {
-    EXPECT_TRUE(torch::equal(straight.parameters()[i].value, resumed.parameters()[i].value));
-  }
+  EXPECT_TRUE(torch::equal(straight.store().values(), resumed.store().values()));
 }
 
 TEST_F(CheckpointTest, TheLossScaleGoesOnWhereItWas) {
-  optim::AdamW optimizer({}, Parameters(1));
+  const auto optimizer_store = Parameters(1);
+  optim::AdamW optimizer({}, *optimizer_store);
   optim::LossScale scale({.initial = 1024, .growth_steps = 10});
   scale.NoteOverflow();
   scale.NoteGoodStep();
@@ -60,13 +62,15 @@ TEST_F(CheckpointTest, TheLossScaleGoesOnWhereItWas) {
 }
 
 TEST_F(CheckpointTest, EqualStateGivesEqualBytes) {
-  optim::AdamW optimizer({}, Parameters(1));
+  const auto optimizer_store = Parameters(1);
+  optim::AdamW optimizer({}, *optimizer_store);
   const std::string first = Save({dir_.path(), 1, 1}, identity_, {optimizer, no_scale_})->manifest_sha256;
   EXPECT_EQ(Save({dir_.path(), 5, 1}, identity_, {optimizer, no_scale_})->manifest_sha256, first);
 }
 
 TEST_F(CheckpointTest, DamageAndOtherIdentitiesAreRefused) {
-  optim::AdamW optimizer({}, Parameters(1));
+  const auto optimizer_store = Parameters(1);
+  optim::AdamW optimizer({}, *optimizer_store);
   auto saved = Save({dir_.path(), 1, 1}, identity_, {optimizer, no_scale_});
   const auto message = [&](const Identity& identity, bool allow = false) {
     return std::string(Message(Load({dir_.path(), saved->path, allow}, identity, {optimizer, no_scale_}).status()));
@@ -84,7 +88,8 @@ TEST_F(CheckpointTest, DamageAndOtherIdentitiesAreRefused) {
 }
 
 TEST_F(CheckpointTest, ManifestsWithValuesOfAnotherTypeAreRefused) {
-  optim::AdamW optimizer({}, Parameters(1));
+  const auto optimizer_store = Parameters(1);
+  optim::AdamW optimizer({}, *optimizer_store);
   optim::LossScale scale({.initial = 4});
   const auto saved = Save({dir_.path(), 1, 1}, identity_, {optimizer, scale});
   const fs::path file = dir_.path() / saved->path / "manifest.json";
@@ -103,7 +108,8 @@ TEST_F(CheckpointTest, ManifestsWithValuesOfAnotherTypeAreRefused) {
 }
 
 TEST_F(CheckpointTest, OrdinaryWritingTellsItsBytes) {
-  optim::AdamW optimizer({}, Parameters(1));
+  const auto optimizer_store = Parameters(1);
+  optim::AdamW optimizer({}, *optimizer_store);
   std::vector<int64_t> told;
   const auto saved = Save({.run_dir = dir_.path(),
                            .epoch = 1,
@@ -127,7 +133,8 @@ TEST_F(CheckpointTest, OrdinaryWritingTellsItsBytes) {
 TEST_F(CheckpointTest, HalfWrittenFolderBesideIsReplaced) {
   fs::create_directories(dir_ / "checkpoints/.e1-s1.tmp");
   ASSERT_TRUE(WriteFileDurably(dir_ / "checkpoints/.e1-s1.tmp/trainable.safetensors", "torn").ok());
-  optim::AdamW optimizer({}, Parameters(1));
+  const auto optimizer_store = Parameters(1);
+  optim::AdamW optimizer({}, *optimizer_store);
   ASSERT_TRUE(Save({dir_.path(), 1, 1}, identity_, {optimizer, no_scale_}).ok());
   EXPECT_FALSE(fs::exists(dir_ / "checkpoints/.e1-s1.tmp"));
 }

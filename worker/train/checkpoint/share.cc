@@ -18,11 +18,11 @@ Status ShareState(comm::Comm& comm, const State& state, int64_t& step) {
   double scale = state.loss_scale.value();
   RETURN_IF_ERROR(comm.Broadcast(0, std::as_writable_bytes(std::span(counts))));
   RETURN_IF_ERROR(comm.Broadcast(0, std::as_writable_bytes(std::span(&scale, 1))));
-  for (size_t i = 0; i < optimizer.parameters().size(); ++i) {
-    RETURN_IF_ERROR(Share(comm, optimizer.parameters()[i].value));
-    RETURN_IF_ERROR(Share(comm, optimizer.moments()[i].first));
-    RETURN_IF_ERROR(Share(comm, optimizer.moments()[i].second));
+  params::ParameterStore& store = optimizer.store();
+  for (const torch::Tensor& whole : {store.values(), store.first_moments(), store.second_moments()}) {
+    RETURN_IF_ERROR(Share(comm, whole));
   }
+  store.ValuesChanged();
   step = counts[0];
   optimizer.set_steps(counts[1]);
   state.loss_scale.Restore(scale, counts[2]);

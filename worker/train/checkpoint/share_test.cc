@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/ranks/spawn_ranks.h"
+#include "worker/model/params/store_fixture.h"
 
 namespace ft::checkpoint {
 namespace {
@@ -10,9 +11,10 @@ namespace {
 TEST(ShareStateTest, EveryRankGoesOnFromRankZeros) {
   ::ft::testing::SpawnRanks(2, [](comm::Comm& comm) {
     const auto filled = [&](double value) { return torch::full({3, 5}, value + 10 * comm.rank()); };
-    optim::AdamW optimizer({}, {{"w", filled(1), filled(2)}});
-    optimizer.mutable_moments()[0].first.copy_(filled(3));
-    optimizer.mutable_moments()[0].second.copy_(filled(4));
+    const auto store = params::MakeStore({{"w", filled(1), filled(2)}});
+    optim::AdamW optimizer({}, *store);
+    store->first_moment(0).copy_(filled(3));
+    store->second_moment(0).copy_(filled(4));
     optimizer.set_steps(7 + comm.rank());
     optim::LossScale scale({.initial = comm.rank() == 0 ? 512.0 : 64.0});
     int64_t step = comm.rank() == 0 ? 9 : 0;
@@ -20,9 +22,9 @@ TEST(ShareStateTest, EveryRankGoesOnFromRankZeros) {
     EXPECT_EQ(step, 9);
     EXPECT_EQ(optimizer.steps(), 7);
     EXPECT_EQ(scale.value(), 512);
-    EXPECT_TRUE(torch::equal(optimizer.parameters()[0].value, torch::full({3, 5}, 1.0)));
-    EXPECT_TRUE(torch::equal(optimizer.moments()[0].first, torch::full({3, 5}, 3.0)));
-    EXPECT_TRUE(torch::equal(optimizer.moments()[0].second, torch::full({3, 5}, 4.0)));
+    EXPECT_TRUE(torch::equal(store->value(0), torch::full({3, 5}, 1.0)));
+    EXPECT_TRUE(torch::equal(store->first_moment(0), torch::full({3, 5}, 3.0)));
+    EXPECT_TRUE(torch::equal(store->second_moment(0), torch::full({3, 5}, 4.0)));
   });
 }
 

@@ -161,7 +161,7 @@ class ModelWriter {
     std::optional<DType> widest;
     int tables = 0;
     for (const TensorInfo& info : source_.tensors()) {
-      if (quant::IsBnbCompanion(info.name)) continue;
+      if (params::IsBnbCompanion(info.name)) continue;
       if (info.name.find(".rotary_emb.") != std::string::npos) {
         ++tables;
         continue;
@@ -181,9 +181,9 @@ class ModelWriter {
 
   StatusOr<Planned> PlanOf(const TensorInfo& info) {
     Planned planned{&info, info, Kind::kWeight};
-    if (quant::IsBnb4(source_, info.name)) {
+    if (params::IsBnb4(source_, info.name)) {
       planned.kind = Kind::kBnb4;
-      ASSIGN_OR_RETURN(planned.out.shape, quant::BnbShape(source_, info.name));
+      ASSIGN_OR_RETURN(planned.out.shape, params::BnbShape(source_, info.name));
       ASSIGN_OR_RETURN(planned.out.dtype, OutputType(options_.dtype, DType::kQ4_0));
       return planned;
     }
@@ -215,7 +215,7 @@ class ModelWriter {
     }
     torch::Tensor tensor;
     if (planned.kind == Kind::kBnb4) {  // Already what a job sees.
-      ASSIGN_OR_RETURN(tensor, quant::DequantiseBnb(source_, info.name));
+      ASSIGN_OR_RETURN(tensor, params::DequantiseBnb(source_, info.name));
     } else {
       ASSIGN_OR_RETURN(tensor, ReadF32(source_, info));
       if (options_.dequantised && IsProjection(info)) {
@@ -309,7 +309,7 @@ StatusOr<WrittenModel> WriteModel(const WriteModelOptions& options) {
 }
 
 StatusOr<WrittenModel> WriteTrainedModel(const TrainedModelOptions& options,
-                                         const std::vector<params::ParamRef>& parameters) {
+                                         const params::ParameterStore& store) {
   const fs::path& out = options.out;
   const fs::path beside = out.parent_path() / ("." + out.filename().string() + ".tmp");
   std::error_code ignored;
@@ -317,10 +317,11 @@ StatusOr<WrittenModel> WriteTrainedModel(const TrainedModelOptions& options,
   RETURN_IF_ERROR(MakeDirectories(beside));
   std::vector<weights::TensorData> tensors;
   WrittenModel written{.dtype = TorchName(DType::kF32)};
-  for (const params::ParamRef& p : parameters) {
-    tensors.push_back({{p.name, DType::kF32, p.value.sizes().vec()},
-                       {static_cast<const std::byte*>(p.value.const_data_ptr()), p.value.nbytes()}});
-    written.bytes += static_cast<int64_t>(p.value.nbytes());
+  for (int i = 0; i < store.size(); ++i) {
+    const torch::Tensor value = store.value(i);
+    tensors.push_back({{store.name(i), DType::kF32, value.sizes().vec()},
+                       {static_cast<const std::byte*>(value.const_data_ptr()), value.nbytes()}});
+    written.bytes += static_cast<int64_t>(value.nbytes());
   }
   ASSIGN_OR_RETURN(written.sha256, weights::WriteSafetensors(beside / "model.safetensors", tensors,
                                                              {{"format", "pt"}}, options.progress));

@@ -47,6 +47,6 @@ struct TrainedModelOptions {
 // The model folder that a full fine-tuning leaves: the trained weights (canonical names) in fp32, with config
 // and tokenizer files of the model it started from, and config.json says fp32.
 StatusOr<WrittenModel> WriteTrainedModel(const TrainedModelOptions& options,
-                                         const std::vector<params::ParamRef>& parameters);
+                                         const params::ParameterStore& store);
 
 }  // namespace ft::checkpoint

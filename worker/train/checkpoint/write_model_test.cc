@@ -11,6 +11,7 @@
 #include "tests/support/temp_dir.h"
 #include "worker/model/ops/nf4.h"
 #include "worker/model/params/bnb_checkpoint.h"
+#include "worker/model/params/store_fixture.h"
 
 namespace ft::checkpoint {
 namespace {
@@ -220,7 +221,7 @@ TEST_F(CasesWriteModel, AFullFineTuningLeavesAWholeModelThatSaysFloat32) {
                                           .out = dir_ / "out",
                                           .text = {"chatml", "whole", "full", ""},
                                           .progress = [&](int64_t bytes) { told = bytes; }},
-                                         {{kProjection, projection_, torch::zeros_like(projection_)}});
+                                         *params::MakeStore({{kProjection, projection_}}));
   ASSERT_TRUE(written.ok()) << written.status();
   EXPECT_TRUE(torch::equal(Written(kProjection, DType::kF32), projection_));
   EXPECT_EQ(WrittenConfig()["dtype"], "float32");

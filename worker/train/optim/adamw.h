@@ -5,9 +5,9 @@
 
 #include <torch/torch.h>
 
-#include <vector>
+#include <cstdint>
 
-#include "worker/model/params/param_ref.h"
+#include "worker/model/params/parameter_store.h"
 
 namespace ft::optim {
 
@@ -18,32 +18,24 @@ struct AdamWConfig {
   double weight_decay = 0.0;
 };
 
-// First and second moments of one parameter, fp32, its shape.
-struct Moments {
-  torch::Tensor first;
-  torch::Tensor second;
-};
-
-// Owns the moments. One thread.
+// One thread.
 class AdamW {
  public:
-  AdamW(AdamWConfig config, std::vector<params::ParamRef> parameters);
+  // Makes the store's moments. The store outlives this.
+  AdamW(AdamWConfig config, params::ParameterStore& store);
 
-  // One update with learning rate `lr`, from the gradients as they are.
+  // One update of the store's values with learning rate `lr`, from its gradients as they are.
   void Step(double lr);
 
-  // Updates done so far: the t of the bias correction.
+  const params::ParameterStore& store() const { return store_; }
+  params::ParameterStore& store() { return store_; }
+  // Updates done so far: the t of the bias correction. Set by resume, after the moments were filled.
   int64_t steps() const { return steps_; }
-  const std::vector<params::ParamRef>& parameters() const { return parameters_; }
-  const std::vector<Moments>& moments() const { return moments_; }
-  // For resume: the moments are filled in place by the caller, then the count is set.
-  std::vector<Moments>& mutable_moments() { return moments_; }
   void set_steps(int64_t steps) { steps_ = steps; }
 
  private:
   const AdamWConfig config_;
-  std::vector<params::ParamRef> parameters_;
-  std::vector<Moments> moments_;
+  params::ParameterStore& store_;
   int64_t steps_ = 0;
 };
 

@@ -5,33 +5,36 @@
 #include <cmath>
 #include <limits>
 
+#include "worker/model/params/store_fixture.h"
 #include "worker/train/optim/clip.h"
 
 namespace ft::optim {
 namespace {
 
-std::vector<params::ParamRef> Parameters(std::initializer_list<int64_t> sizes) {
-  std::vector<params::ParamRef> parameters;
+using Store = std::unique_ptr<params::ParameterStore>;
+
+Store Parameters(std::initializer_list<int64_t> sizes) {
+  std::vector<params::NamedTensor> tensors;
   torch::manual_seed(7);
   for (int64_t size : sizes) {
-    parameters.push_back({"p" + std::to_string(parameters.size()), torch::randn({size}), torch::randn({size})});
+    tensors.push_back({"p" + std::to_string(tensors.size()), torch::randn({size}), torch::randn({size})});
   }
-  return parameters;
+  return params::MakeStore(tensors);
 }
 
 TEST(AdamWTest, EqualsFormulaInDoubleOverSteps) {
-  std::vector<params::ParamRef> parameters = Parameters({1, 17, 300});
+  const Store store = Parameters({1, 17, 300});
   std::vector<torch::Tensor> expected, m, v;
-  for (const params::ParamRef& p : parameters) {
-    expected.push_back(p.value.to(torch::kFloat64));
+  for (int i = 0; i < store->size(); ++i) {
+    expected.push_back(store->value(i).to(torch::kFloat64));
     m.push_back(torch::zeros_like(expected.back()));
     v.push_back(torch::zeros_like(expected.back()));
   }
-  AdamW optimizer({.weight_decay = 0.1}, parameters);
+  AdamW optimizer({.weight_decay = 0.1}, *store);
   for (int t = 1; t <= 5; ++t) {
     const double lr = 0.01 * t;
-    for (size_t i = 0; i < parameters.size(); ++i) {
-      const torch::Tensor g = parameters[i].gradient.to(torch::kFloat64);
+    for (size_t i = 0; i < expected.size(); ++i) {
+      const torch::Tensor g = store->gradient(static_cast<int>(i)).to(torch::kFloat64);
       expected[i] = expected[i] * (1 - lr * 0.1);
       m[i] = 0.9 * m[i] + 0.1 * g;
       v[i] = 0.999 * v[i] + 0.001 * g * g;
@@ -39,48 +42,58 @@ TEST(AdamWTest, EqualsFormulaInDoubleOverSteps) {
       expected[i] = expected[i] - lr * (m[i] / (1 - std::pow(0.9, t))) / root;
     }
     optimizer.Step(lr);
-    for (params::ParamRef& p : parameters) p.gradient.mul_(-0.7);
+    torch::Tensor(store->gradients()).mul_(-0.7);
   }
-  for (size_t i = 0; i < parameters.size(); ++i) {
-    EXPECT_LT((parameters[i].value.to(torch::kFloat64) - expected[i]).abs().max().item<double>(), 2e-6) << i;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_LT((store->value(static_cast<int>(i)).to(torch::kFloat64) - expected[i]).abs().max().item<double>(), 2e-6) << i;
   }
 }
 
 TEST(AdamWTest, ThreadsAndSplitsDoNotChangeABit) {
-  std::vector<params::ParamRef> whole = Parameters({100'003});
-  std::vector<params::ParamRef> parts;
+  const Store whole = Parameters({100'003});
+  std::vector<params::NamedTensor> parts;
   for (int64_t begin = 0; begin < 100'003; begin += 33'280) {
     const int64_t size = std::min<int64_t>(33'280, 100'003 - begin);
-    parts.push_back({"part", whole[0].value.narrow(0, begin, size).clone(), whole[0].gradient.narrow(0, begin, size).clone()});
+    parts.push_back({"part" + std::to_string(parts.size()), whole->value(0).narrow(0, begin, size), whole->gradient(0).narrow(0, begin, size)});
   }
-  AdamW one({}, whole), several({}, parts);
+  // A tensor a store, each updated by itself.
+  std::vector<Store> stores;
+  for (const params::NamedTensor& part : parts) stores.push_back(params::MakeStore({part}));
   at::set_num_threads(2);
-  one.Step(1e-3);
+  AdamW({}, *whole).Step(1e-3);
   at::set_num_threads(1);
-  several.Step(1e-3);
   std::vector<torch::Tensor> values;
-  for (const params::ParamRef& p : parts) values.push_back(p.value);
-  EXPECT_TRUE(torch::equal(whole[0].value, torch::cat(values)));
+  for (const Store& store : stores) {
+    AdamW({}, *store).Step(1e-3);
+    values.push_back(store->value(0));
+  }
+  EXPECT_TRUE(torch::equal(whole->value(0), torch::cat(values)));
+}
+
+TEST(AdamWTest, PaddingStaysZero) {
+  const Store store = Parameters({5, 300});
+  AdamW optimizer({.weight_decay = 0.1}, *store);
+  for (int t = 0; t < 3; ++t) optimizer.Step(0.1);
+  EXPECT_EQ(store->values().narrow(0, 5, plan::kGranule - 5).abs().sum().item<double>(), 0);
 }
 
 TEST(ClipTest, NormEqualsDoubleAndClipScales) {
-  std::vector<params::ParamRef> parameters = Parameters({5, 256, 1000});
-  double sum = 0;
-  for (const params::ParamRef& p : parameters) sum += p.gradient.to(torch::kFloat64).square().sum().item<double>();
-  const double norm = GlobalNorm(parameters);
+  const Store store = Parameters({5, 256, 1000});
+  const double sum = store->gradients().to(torch::kFloat64).square().sum().item<double>();
+  const double norm = GlobalNorm(*store);
   EXPECT_NEAR(norm, std::sqrt(sum), 1e-5);
-  ClipByNorm(parameters, norm, 0.5);
-  EXPECT_NEAR(GlobalNorm(parameters), 0.5, 1e-5);
-  ClipByNorm(parameters, 0.5, 10);
-  EXPECT_NEAR(GlobalNorm(parameters), 0.5, 1e-5);
+  ClipByNorm(*store, norm, 0.5);
+  EXPECT_NEAR(GlobalNorm(*store), 0.5, 1e-5);
+  ClipByNorm(*store, 0.5, 10);
+  EXPECT_NEAR(GlobalNorm(*store), 0.5, 1e-5);
 }
 
 TEST(ClipTest, NonFiniteGradientIsNamedAndMakesTheNormNonFinite) {
-  std::vector<params::ParamRef> parameters = Parameters({5, 300});
-  EXPECT_EQ(FirstNonFinite(parameters), "");
-  parameters[1].gradient[299] = std::numeric_limits<float>::quiet_NaN();
-  EXPECT_EQ(FirstNonFinite(parameters), "p1");
-  EXPECT_FALSE(std::isfinite(GlobalNorm(parameters)));
+  const Store store = Parameters({5, 300});
+  EXPECT_EQ(FirstNonFinite(*store), "");
+  store->gradient(1)[299] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(FirstNonFinite(*store), "p1");
+  EXPECT_FALSE(std::isfinite(GlobalNorm(*store)));
 }
 
 }  // namespace

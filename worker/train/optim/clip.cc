@@ -1,5 +1,6 @@
 #include "worker/train/optim/clip.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace ft::optim {
@@ -24,11 +25,12 @@ double BlockSum(const float* values, int64_t count) {
 
 }  // namespace
 
-double GlobalNorm(const std::vector<params::ParamRef>& parameters) {
+double GlobalNorm(const params::ParameterStore& store) {
   double total = 0;
-  for (const params::ParamRef& p : parameters) {
-    const float* values = p.gradient.const_data_ptr<float>();
-    const int64_t count = p.gradient.numel();
+  for (int i = 0; i < store.size(); ++i) {
+    const torch::Tensor gradient = store.gradient(i);
+    const float* values = gradient.const_data_ptr<float>();
+    const int64_t count = gradient.numel();
     for (int64_t begin = 0; begin < count; begin += kBlock) {
       total += BlockSum(values + begin, std::min(kBlock, count - begin));
     }
@@ -36,16 +38,15 @@ double GlobalNorm(const std::vector<params::ParamRef>& parameters) {
   return std::sqrt(total);
 }
 
-void ClipByNorm(const std::vector<params::ParamRef>& parameters, double norm, double max_norm) {
+void ClipByNorm(params::ParameterStore& store, double norm, double max_norm) {
   if (max_norm <= 0) return;
   const double coefficient = max_norm / (norm + 1e-6);
-  if (coefficient >= 1) return;
-  for (const params::ParamRef& p : parameters) torch::Tensor(p.gradient).mul_(coefficient);
+  if (coefficient < 1) store.gradients().mul_(coefficient);
 }
 
-std::string FirstNonFinite(const std::vector<params::ParamRef>& parameters) {
-  for (const params::ParamRef& p : parameters) {
-    if (!torch::isfinite(p.gradient).all().item<bool>()) return p.name;
+std::string FirstNonFinite(const params::ParameterStore& store) {
+  for (int i = 0; i < store.size(); ++i) {
+    if (!torch::isfinite(store.gradient(i)).all().item<bool>()) return store.name(i);
   }
   return "";
 }

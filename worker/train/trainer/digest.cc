@@ -17,7 +17,7 @@ std::string HexOf(const torch::Tensor& tensor) {
 }  // namespace
 
 void BeginEntry(int64_t step, const std::vector<std::vector<data::OrderedSample>>& micro_batches,
-                const std::vector<params::ParamRef>& parameters, ledger::LedgerEntry& entry) {
+                const params::ParameterStore& store, ledger::LedgerEntry& entry) {
   entry.step = step;
   std::string ids;
   for (const auto& micro_batch : micro_batches) {
@@ -26,20 +26,20 @@ void BeginEntry(int64_t step, const std::vector<std::vector<data::OrderedSample>
   }
   entry.samples = Hex(Sha256Of(ids));
   Sha256 whole;
-  for (const params::ParamRef& p : parameters) {
-    const std::string digest = HexOf(p.gradient);
+  for (int i = 0; i < store.size(); ++i) {
+    const std::string digest = HexOf(store.gradient(i));
     whole.Update(digest);
-    entry.tensors[p.name].gradient = digest.substr(0, kShortDigits);
+    entry.tensors[store.name(i)].gradient = digest.substr(0, kShortDigits);
   }
   entry.gradient = Hex(whole.Finish());
 }
 
-void FinishEntry(const std::vector<params::ParamRef>& parameters, ledger::LedgerEntry& entry) {
+void FinishEntry(const params::ParameterStore& store, ledger::LedgerEntry& entry) {
   Sha256 whole;
-  for (const params::ParamRef& p : parameters) {
-    const std::string digest = HexOf(p.value);
+  for (int i = 0; i < store.size(); ++i) {
+    const std::string digest = HexOf(store.value(i));
     whole.Update(digest);
-    entry.tensors[p.name].weights = digest.substr(0, kShortDigits);
+    entry.tensors[store.name(i)].weights = digest.substr(0, kShortDigits);
   }
   entry.weights = Hex(whole.Finish());
 }

@@ -5,16 +5,16 @@
 
 #include "core/ledger/ledger.h"
 #include "worker/data/cache/sample_order.h"
-#include "worker/train/optim/adamw.h"
+#include "worker/model/params/parameter_store.h"
 
 namespace ft::train {
 
 // Fills step, samples (indices in order) and gradient digests; call before clipping.
 void BeginEntry(int64_t step, const std::vector<std::vector<data::OrderedSample>>& micro_batches,
-                const std::vector<params::ParamRef>& parameters, ledger::LedgerEntry& entry);
+                const params::ParameterStore& store, ledger::LedgerEntry& entry);
 
 // Fills the weights' digests; call after the update.
-void FinishEntry(const std::vector<params::ParamRef>& parameters, ledger::LedgerEntry& entry);
+void FinishEntry(const params::ParameterStore& store, ledger::LedgerEntry& entry);
 
 // VmHWM of this process; 0 when the kernel does not tell.
 int64_t PeakMemoryBytes();

@@ -30,11 +30,12 @@ Trainer::Trainer(const recipe::JobSpec& spec, const data::TokenCache& cache, run
       keeps_ledger_(comm.rank() == 0),
       order_(OrderOf(spec, cache)),
       total_steps_(order_.total_steps()),
-      sum_(comm, recipe::MaxRanks(spec.parallel), model.gradients()) {
+      store_(model.store()),
+      sum_(comm, recipe::MaxRanks(spec.parallel), store_.gradients()) {
   const recipe::OptimizerSpec& o = spec_.optimizer;
   optimizer_ = std::make_unique<optim::AdamW>(
       optim::AdamWConfig{.beta1 = o.beta1, .beta2 = o.beta2, .eps = o.eps, .weight_decay = o.weight_decay},
-      model.parameters());
+      store_);
   if (spec.model.dtype == "fp16") {
     loss_scale_ = optim::LossScale({spec_.loss_scale.initial, spec_.loss_scale.growth_steps});
   }
@@ -43,8 +44,8 @@ Trainer::Trainer(const recipe::JobSpec& spec, const data::TokenCache& cache, run
 StatusOr<double> Trainer::SumGradients(const MicroBatches& micro_batches, int64_t step, int64_t supervised) {
   const auto unit = [&](int64_t i) {
     const auto& samples = micro_batches[static_cast<size_t>(i)];
-    const run::MicroBatch batch = MakeMicroBatch(cache_, samples, spec_.seed, static_cast<uint64_t>(step));
-    const double loss = model_.ForwardBackward(batch, loss_scale_.value() / static_cast<double>(supervised));
+    const run::PackedRows rows = MakeMicroBatch(cache_, samples, spec_.seed, static_cast<uint64_t>(step));
+    const double loss = model_.ForwardBackward(rows, loss_scale_.value() / static_cast<double>(supervised));
     beat_("train");
     return loss;
   };
@@ -53,15 +54,14 @@ StatusOr<double> Trainer::SumGradients(const MicroBatches& micro_batches, int64_
 }
 
 double Trainer::Unscale(bool& overflow) {
-  overflow = loss_scale_.Overflows(model_.gradients()) && !loss_scale_.AtFloor();
-  if (loss_scale_.value() != 1) torch::Tensor(model_.gradients()).mul_(1 / loss_scale_.value());
-  return optim::GlobalNorm(optimizer_->parameters());
+  overflow = loss_scale_.Overflows(store_.gradients()) && !loss_scale_.AtFloor();
+  if (loss_scale_.value() != 1) torch::Tensor(store_.gradients()).mul_(1 / loss_scale_.value());
+  return optim::GlobalNorm(store_);
 }
 
 void Trainer::Update(const records::Step& record) {
-  optim::ClipByNorm(optimizer_->parameters(), record.gradient_norm, spec_.max_grad_norm);
+  optim::ClipByNorm(store_, record.gradient_norm, spec_.max_grad_norm);
   optimizer_->Step(record.learning_rate);
-  model_.ParametersChanged();
   loss_scale_.NoteGoodStep();
 }
 
@@ -78,7 +78,6 @@ StatusOr<StepOutcome> Trainer::RunStep(int64_t step) {
   }
   ASSIGN_OR_RETURN(record.loss, SumGradients(micro_batches, step, record.supervised_tokens));
   const double backward_seconds = SecondsSince(start);
-  const auto& parameters = optimizer_->parameters();
   bool overflow = false;
   record.loss_scale = loss_scale_.enabled() ? loss_scale_.value() : 0;
   record.gradient_norm = Unscale(overflow);
@@ -88,13 +87,13 @@ StatusOr<StepOutcome> Trainer::RunStep(int64_t step) {
   overflow = overflow && std::isfinite(record.loss);
   record.skipped = overflow || !std::isfinite(record.loss) || !std::isfinite(record.gradient_norm);
   if (record.skipped && !overflow && spec_.on_nonfinite == "stop") {
-    const std::string tensor = optim::FirstNonFinite(parameters);
+    const std::string tensor = optim::FirstNonFinite(store_);
     return NonFinite(tensor.empty() ? "the loss" : StrCat("the gradient of ", tensor), step, micro_batches);
   }
-  if (keeps_ledger_) BeginEntry(step, micro_batches, parameters, outcome.ledger);
+  if (keeps_ledger_) BeginEntry(step, micro_batches, store_, outcome.ledger);
   if (!record.skipped) Update(record);
   if (overflow) loss_scale_.NoteOverflow();
-  if (keeps_ledger_) FinishEntry(parameters, outcome.ledger);
+  if (keeps_ledger_) FinishEntry(store_, outcome.ledger);
   record.samples_seen = order_.SamplesSeen(step);
   record.epoch = static_cast<double>(record.samples_seen) / static_cast<double>(cache_.train_samples());
   record.seconds = SecondsSince(start);

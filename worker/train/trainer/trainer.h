@@ -67,6 +67,7 @@ class Trainer {
   const bool keeps_ledger_;
   const data::SampleOrder order_;
   const int64_t total_steps_;
+  params::ParameterStore& store_;  // The model's.
   shard::StepSum sum_;
   std::unique_ptr<optim::AdamW> optimizer_;
   optim::LossScale loss_scale_;

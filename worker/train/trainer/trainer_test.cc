@@ -79,7 +79,8 @@ void Train(const recipe::JobSpec& spec, bool poisoned, comm::Comm& comm, Ending&
   const auto eval = trainer.EvaluateHoldout(trainer.total_steps());
   ASSERT_TRUE(eval.ok()) << eval.status();
   end.holdout_loss = eval->loss;
-  for (const params::ParamRef& p : (*model)->parameters()) end.weights[p.name] = p.value.clone();
+  const params::ParameterStore& store = (*model)->store();
+  for (int i = 0; i < store.size(); ++i) end.weights[store.name(i)] = store.value(i).clone();
 }
 
 // The endings of all ranks.

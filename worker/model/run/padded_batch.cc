@@ -1,27 +1,27 @@
-#include "worker/model/run/micro_batch.h"
+#include "worker/model/run/padded_batch.h"
 
 namespace ft::run {
 namespace {
 
-constexpr int64_t kNoLoss = -100;
+constexpr int64_t kIgnoreIndex = -100;
 
-Status CheckShapes(const MicroBatch& batch) {
+Status CheckShapes(const PaddedBatch& batch) {
   const auto int64_matrix = [](const torch::Tensor& t) {
     return t.defined() && t.dim() == 2 && t.scalar_type() == torch::kInt64 && t.is_contiguous();
   };
   if (!int64_matrix(batch.ids_BT) || batch.ids_BT.size(0) != static_cast<int64_t>(batch.lengths.size())) {
-    return absl::InvalidArgumentError("micro-batch: ids must be a matrix of int64 with one length a row");
+    return absl::InvalidArgumentError("batch: ids must be a matrix of int64 with one length a row");
   }
   if (batch.labels_BT.defined() &&
       (!int64_matrix(batch.labels_BT) || batch.labels_BT.sizes() != batch.ids_BT.sizes())) {
-    return absl::InvalidArgumentError("micro-batch: labels must have the shape of the ids");
+    return absl::InvalidArgumentError("batch: labels must have the shape of the ids");
   }
   if (!batch.sample_keys.empty() && batch.sample_keys.size() != batch.lengths.size()) {
-    return absl::InvalidArgumentError("micro-batch: one sample key a row");
+    return absl::InvalidArgumentError("batch: one sample key a row");
   }
   for (int64_t length : batch.lengths) {
     if (length < 1 || length > batch.ids_BT.size(1)) {
-      return absl::InvalidArgumentError(StrCat("micro-batch: length ", length, " of ", batch.ids_BT.size(1)));
+      return absl::InvalidArgumentError(StrCat("batch: length ", length, " of ", batch.ids_BT.size(1)));
     }
   }
   return absl::OkStatus();
@@ -35,9 +35,9 @@ Status CheckToken(const char* what, int64_t token, int64_t vocabulary) {
 
 }  // namespace
 
-StatusOr<PackedRows> Pack(const MicroBatch& batch, int64_t vocabulary) {
+StatusOr<PackedRows> Pack(const PaddedBatch& batch, int64_t vocabulary) {
   RETURN_IF_ERROR(CheckShapes(batch));
-  PackedRows packed;
+  PackedRows packed{.seed = batch.seed, .step = batch.step};
   const int64_t padded_length = batch.ids_BT.size(1);
   std::vector<int64_t> ids;
   for (size_t row = 0; row < batch.lengths.size(); ++row) {
@@ -48,13 +48,13 @@ StatusOr<PackedRows> Pack(const MicroBatch& batch, int64_t vocabulary) {
                                                             static_cast<int64_t>(row) * padded_length
                                                       : nullptr;
     packed.segments.push_back({first, length, first, length});
-    packed.rope_lengths.push_back(batch.own_lengths ? length : padded_length);
+    packed.rope_lengths.push_back(padded_length);
     for (int64_t t = 0; t < length; ++t) {
       RETURN_IF_ERROR(CheckToken("token id", row_ids[t], vocabulary));
       ids.push_back(row_ids[t]);
       packed.position_N.push_back(t);
       packed.sample_N.push_back(batch.sample_keys.empty() ? row : batch.sample_keys[row]);
-      if (labels == nullptr || t + 1 == length || labels[t + 1] == kNoLoss) continue;
+      if (labels == nullptr || t + 1 == length || labels[t + 1] == kIgnoreIndex) continue;
       RETURN_IF_ERROR(CheckToken("label", labels[t + 1], vocabulary));
       packed.supervised_rows.push_back(first + t);
       packed.targets.push_back(labels[t + 1]);

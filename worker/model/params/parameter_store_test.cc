@@ -1,0 +1,64 @@
+#include "worker/model/params/parameter_store.h"
+
+#include <gtest/gtest.h>
+
+#include "worker/model/params/resident_slot.h"
+
+namespace ft::params {
+namespace {
+
+using torch::Tensor;
+
+plan::SliceTable Table() { return plan::SliceTable::Of({{"c", {3, 100}, 0}, {"b", {256}, 1}, {"a", {6, 4}, 1}}); }
+
+TEST(ParameterStoreTest, TensorsAreViewsOfOneWhole) {
+  ParameterStore store(Table());
+  ASSERT_EQ(store.size(), 3);
+  EXPECT_EQ(store.name(0), "a");
+  EXPECT_EQ(store.Find("c"), 2);
+  EXPECT_EQ(store.Find("d"), -1);
+  store.value(2).fill_(1);
+  store.AddGradient(0, torch::ones({6, 4}));
+  store.AddGradient(0, torch::ones({6, 4}));
+  EXPECT_EQ(store.values().sum().item<double>(), 300);
+  EXPECT_EQ(store.gradients().sum().item<double>(), 48);
+  EXPECT_EQ(store.gradient(0)[5][3].item<double>(), 2);
+  store.ZeroGradients();
+  EXPECT_EQ(store.gradients().abs().sum().item<double>(), 0);
+}
+
+TEST(TrainedSlotTest, ACopyInAnotherTypeIsForgottenWhenValuesChange) {
+  ParameterStore store(Table());
+  const TrainedSlot slot(store, 0, at::kBFloat16);
+  EXPECT_EQ(slot.name(), "a");
+  EXPECT_EQ(slot.index(), 0);
+  EXPECT_TRUE(slot.trainable());
+  store.value(0).fill_(1.0 + 1.0 / 512);  // No bfloat16.
+  const Tensor before = slot.Materialise(at::kFloat);
+  EXPECT_EQ(before[0][0].item<float>(), 1.0f);
+  store.value(0).fill_(3);
+  EXPECT_EQ(slot.Materialise(at::kFloat)[0][0].item<float>(), 1.0f);
+  store.ValuesChanged();
+  EXPECT_EQ(slot.Materialise(at::kFloat)[0][0].item<float>(), 3.0f);
+  EXPECT_EQ(slot.Materialise(at::kBFloat16).scalar_type(), at::kBFloat16);
+}
+
+TEST(ResidentSlotTest, PartsOfABfloat16WeightAreNotWidened) {
+  ParameterStore store(Table());
+  const Tensor value = torch::randn({6, 4});
+  store.value(0).copy_(value);
+  const ResidentSlot frozen("w", value.to(at::kBFloat16));
+  const TrainedSlot trained(store, 0, at::kBFloat16), whole(store, 0);
+  for (const ops::WeightSlot* slot : std::initializer_list<const ops::WeightSlot*>{&frozen, &trained}) {
+    const auto parts = slot->Parts(at::kFloat);
+    ASSERT_EQ(parts->type(), at::kBFloat16);
+    const auto rows = parts->Part({2, 3, 0, 4}, static_cast<kernels::BF16*>(nullptr));
+    const Tensor expected = slot->Materialise(at::kFloat);
+    for (int64_t i = 0; i < 4; ++i) EXPECT_EQ(kernels::ToFloat(rows.data[i]), expected[2][i].item<float>());
+  }
+  EXPECT_EQ(whole.Parts(at::kFloat)->type(), at::kFloat);
+  EXPECT_EQ(whole.Parts(at::kBFloat16)->type(), at::kBFloat16);
+}
+
+}  // namespace
+}  // namespace ft::params

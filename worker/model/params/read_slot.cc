@@ -1,0 +1,66 @@
+#include "worker/model/params/read_slot.h"
+
+#include <utility>
+#include <vector>
+
+#include "worker/model/params/bnb_checkpoint.h"
+#include "worker/model/params/nf4_slot.h"
+#include "worker/model/params/resident_slot.h"
+#include "worker/model/weights/tensor_table.h"
+
+namespace ft::params {
+
+StatusOr<torch::Tensor> ReadTensor(const weights::TensorSource& source, const weights::TensorInfo& info) {
+  torch::Tensor tensor = torch::empty(info.shape, torch::kFloat);
+  RETURN_IF_ERROR(weights::ReadFloat32(source, info, {tensor.mutable_data_ptr<float>(), info.elements()}));
+  return tensor;
+}
+
+StatusOr<SlotPtr> ReadFrozenSlot(const weights::TensorSource& source, const weights::TensorInfo& info, std::string name,
+                                 const FrozenPolicy& policy) {
+  if (IsBnb4(source, info.name)) {
+    StatusOr<ops::Nf4Tensor> tensor = ReadBnbNf4(source, info.name);
+    if (tensor.ok()) return std::make_shared<Nf4Slot>(std::move(name), *std::move(tensor));
+    if (!absl::IsUnimplemented(tensor.status())) return tensor.status();
+    // Another kind of 4 bits stays what it is: quantising it once more would change it.
+    ASSIGN_OR_RETURN(const torch::Tensor value, DequantiseBnb(source, info.name));
+    return std::make_shared<ResidentSlot>(std::move(name), value.to(policy.stored));
+  }
+  ASSIGN_OR_RETURN(const torch::Tensor value, ReadTensor(source, info));
+  if (policy.nf4) return std::make_shared<Nf4Slot>(std::move(name), ops::QuantiseNf4(value));
+  // Norms and biases are a thousandth of the bytes, and rounding them to bfloat16 up to half of its error.
+  return std::make_shared<ResidentSlot>(std::move(name), value.dim() == 1 ? value : value.to(policy.stored));
+}
+
+StatusOr<SlotPtr> ReadTrainedSlot(const weights::TensorSource& source, const weights::TensorInfo& info, ParameterStore& store,
+                                  int index, at::ScalarType rounded_to) {
+  if (IsBnb4(source, info.name)) {
+    return absl::InvalidArgumentError(
+        StrCat("tensor ", info.name, " is stored in 4 bits and cannot be trained: use method qlora"));
+  }
+  ASSIGN_OR_RETURN(const torch::Tensor value, ReadTensor(source, info));
+  store.value(index).copy_(value);
+  return std::make_shared<TrainedSlot>(store, index, value.dim() == 1 ? at::kFloat : rounded_to);
+}
+
+Status ReadValues(const weights::TensorSource& source, ParameterStore& store) {
+  std::vector<torch::Tensor> values;
+  for (int i = 0; i < store.size(); ++i) {
+    const weights::TensorInfo* info = source.Find(store.name(i));
+    if (info == nullptr) return absl::InvalidArgumentError(StrCat("there is no tensor ", store.name(i)));
+    const std::vector<int64_t> shape = store.value(i).sizes().vec();
+    if (info->shape != shape) {
+      return absl::InvalidArgumentError(StrCat("tensor ", info->name, " has shape ", weights::ShapeText(info->shape),
+                                               ", the model wants ", weights::ShapeText(shape)));
+    }
+    ASSIGN_OR_RETURN(values.emplace_back(), ReadTensor(source, *info));
+  }
+  for (const weights::TensorInfo& info : source.tensors()) {
+    if (store.Find(info.name) < 0) return absl::InvalidArgumentError(StrCat("tensor ", info.name, " has no place in this model"));
+  }
+  for (int i = 0; i < store.size(); ++i) store.value(i).copy_(values[static_cast<size_t>(i)]);
+  store.ValuesChanged();
+  return absl::OkStatus();
+}
+
+}  // namespace ft::params

@@ -1,0 +1,39 @@
+// From stored tensors to slots, tensor by tensor. Errors name the tensor.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <memory>
+#include <string>
+
+#include "core/base/status.h"
+#include "worker/model/ops/weight_slot.h"
+#include "worker/model/params/parameter_store.h"
+#include "worker/model/weights/tensor_source.h"
+
+namespace ft::params {
+
+using SlotPtr = std::shared_ptr<const ops::WeightSlot>;
+
+// A stored tensor of any floating type as float32.
+StatusOr<torch::Tensor> ReadTensor(const weights::TensorSource& source, const weights::TensorInfo& info);
+
+struct FrozenPolicy {
+  at::ScalarType stored = at::kFloat;  // What a matrix is kept as; vectors (norms, biases) are float32.
+  bool nf4 = false;                    // Quantise to NF4 with double quantisation instead.
+};
+
+// A frozen weight of the name. What the file holds in 4 bits (bitsandbytes) stays so where it is NF4.
+StatusOr<SlotPtr> ReadFrozenSlot(const weights::TensorSource& source, const weights::TensorInfo& info, std::string name,
+                                 const FrozenPolicy& policy);
+
+// Reads the tensor into the store's value `index`. A matrix is rounded to `rounded_to` when it is used, a vector never.
+// INVALID_ARGUMENT for what is stored in 4 bits.
+StatusOr<SlotPtr> ReadTrainedSlot(const weights::TensorSource& source, const weights::TensorInfo& info, ParameterStore& store,
+                                  int index, at::ScalarType rounded_to);
+
+// Takes all values of the store by name from `source`. INVALID_ARGUMENT names a tensor that is missing, left over or of another
+// shape; values are unchanged then.
+Status ReadValues(const weights::TensorSource& source, ParameterStore& store);
+
+}  // namespace ft::params

@@ -1,0 +1,36 @@
+#include "worker/model/params/resident_slot.h"
+
+#include <utility>
+
+#include "core/base/check.h"
+
+namespace ft::params {
+
+ResidentSlot::ResidentSlot(std::string name, torch::Tensor value)
+    : WeightSlot(std::move(name), value.sizes().vec()), value_(std::move(value)) {
+  FT_CHECK(value_.is_contiguous() && !value_.requires_grad());
+}
+
+std::shared_ptr<const ops::MatrixParts> ResidentSlot::Parts(at::ScalarType type) const {
+  return WeightSlot::Parts(value_.scalar_type() == at::kBFloat16 ? at::kBFloat16 : type);
+}
+
+TrainedSlot::TrainedSlot(const ParameterStore& store, int index, at::ScalarType rounded_to)
+    : WeightSlot(store.name(index), store.value(index).sizes().vec(), index), store_(store), rounded_to_(rounded_to) {}
+
+std::shared_ptr<const ops::MatrixParts> TrainedSlot::Parts(at::ScalarType type) const {
+  return WeightSlot::Parts(rounded_to_ == at::kBFloat16 ? at::kBFloat16 : type);
+}
+
+torch::Tensor TrainedSlot::Load(at::ScalarType type) const {
+  const torch::Tensor value = store_.value(index());
+  const bool rounds = rounded_to_ != at::kFloat;
+  if (value.scalar_type() == type && !rounds) return value;
+  if (copied_ != store_.version() || copy_.scalar_type() != type) {
+    copy_ = (rounds ? value.to(rounded_to_) : value).to(type);
+    copied_ = store_.version();
+  }
+  return copy_;
+}
+
+}  // namespace ft::params

@@ -1,0 +1,43 @@
+// Weights that lie in memory as tensors: frozen ones in the type that products want, trained ones as float32 values of a store.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <memory>
+#include <string>
+
+#include "worker/model/ops/weight_slot.h"
+#include "worker/model/params/parameter_store.h"
+
+namespace ft::params {
+
+// A frozen weight. `value` is contiguous.
+class ResidentSlot final : public ops::WeightSlot {
+ public:
+  ResidentSlot(std::string name, torch::Tensor value);
+  // In bfloat16 where that is what the slot holds, so that no float32 copy of a whole weight is made.
+  std::shared_ptr<const ops::MatrixParts> Parts(at::ScalarType type) const override;
+
+ private:
+  torch::Tensor Load(at::ScalarType type) const override { return value_.to(type); }
+  const torch::Tensor value_;
+};
+
+// A trained weight: tensor `index` of the store, which outlives the slot. What is used of it is rounded to `rounded_to` first.
+class TrainedSlot final : public ops::WeightSlot {
+ public:
+  TrainedSlot(const ParameterStore& store, int index, at::ScalarType rounded_to = at::kFloat);
+  // In bfloat16 where that is what the slot rounds to.
+  std::shared_ptr<const ops::MatrixParts> Parts(at::ScalarType type) const override;
+
+ private:
+  torch::Tensor Load(at::ScalarType type) const override;
+
+  const ParameterStore& store_;
+  const at::ScalarType rounded_to_;
+  // The value in another type, kept between updates; of the store's version `copied_`.
+  mutable torch::Tensor copy_;
+  mutable int64_t copied_ = -1;
+};
+
+}  // namespace ft::params
