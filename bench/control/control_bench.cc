@@ -1,7 +1,9 @@
-// control_bench FINETUNED: measures the coordinator; a line of JSON for each figure.
+// control_bench FINETUNED [store|pass|progress|watches]: measures the coordinator, or one part of it; a line
+// of JSON for each figure.
 #include <spdlog/spdlog.h>
 
 #include <cstdio>
+#include <string>
 
 #include "bench/control/rows.h"
 
@@ -15,14 +17,20 @@ void Print(const std::string& name, double value) {
 }  // namespace ft::bench
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::fprintf(stderr, "control_bench FINETUNED\n");
+  const std::string part = argc == 3 ? argv[2] : "";
+  const bool known =
+      part.empty() || part == "store" || part == "pass" || part == "progress" || part == "watches";
+  if (argc < 2 || argc > 3 || !known) {
+    std::fprintf(stderr, "control_bench FINETUNED [store|pass|progress|watches]\n");
     return 2;
   }
+  const auto wanted = [&](const char* name) { return part.empty() || part == name; };
   spdlog::set_level(spdlog::level::err);
-  for (const int jobs : {0, 10'000, 100'000}) ft::bench::MeasureStore(jobs);
-  ft::bench::MeasurePass(10'000, 1000);
-  ft::bench::MeasureProgress(argv[1]);
-  ft::bench::MeasureWatches(argv[1]);
+  if (wanted("store")) {
+    for (const int jobs : {0, 10'000, 100'000}) ft::bench::MeasureStore(jobs);
+  }
+  if (wanted("pass")) ft::bench::MeasurePass(10'000, 1000);
+  if (wanted("progress")) ft::bench::MeasureProgress(argv[1]);
+  if (wanted("watches")) ft::bench::MeasureWatches(argv[1]);
   return 0;
 }

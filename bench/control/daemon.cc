@@ -148,22 +148,41 @@ std::vector<std::string> Daemon::RunJobs(int count) {
   return ids;
 }
 
-void Daemon::PushSteps(const std::string& job_id, int64_t first_sequence, int64_t first_step, int steps) {
+wpb::PushRecordsRequest Daemon::Step(const std::string& job_id, int64_t sequence, int64_t step) const {
   wpb::PushRecordsRequest request;
   request.set_session_id(session_);
   *request.mutable_ref() = Ref(job_id, 2);
-  for (int i = 0; i < steps; ++i) {
-    wpb::RankRecord& record = *request.add_records();
-    record.set_sequence(static_cast<uint64_t>(first_sequence + i));
-    wpb::StepRecord& step = *record.mutable_step();
-    step.set_step(first_step + i);
-    step.set_loss(2.5);
-    step.set_learning_rate(1e-4);
-    step.set_tokens(2048);
-    step.set_seconds(0.1);
-  }
+  wpb::RankRecord& record = *request.add_records();
+  record.set_sequence(static_cast<uint64_t>(sequence));
+  record.mutable_step()->set_step(step);
+  record.mutable_step()->set_loss(2.5);
+  record.mutable_step()->set_learning_rate(1e-4);
+  record.mutable_step()->set_tokens(2048);
+  record.mutable_step()->set_seconds(0.1);
+  return request;
+}
+
+void Daemon::PushStep(const std::string& job_id, int64_t sequence, int64_t step) {
   wpb::PushRecordsResponse response;
-  Must(worker_->PushRecords(Deadline().get(), request, &response));
+  Must(worker_->PushRecords(Deadline().get(), Step(job_id, sequence, step), &response));
+}
+
+void Daemon::StartStep(const std::string& job_id, int64_t sequence, int64_t step,
+                       std::function<void()> done) {
+  struct Call {
+    std::unique_ptr<grpc::ClientContext> context = Deadline();
+    wpb::PushRecordsRequest request;
+    wpb::PushRecordsResponse response;
+  };
+  auto call = std::make_shared<Call>();
+  call->request = Step(job_id, sequence, step);
+  worker_->async()->PushRecords(call->context.get(), &call->request, &call->response,
+                                [call, sequence, done = std::move(done)](const grpc::Status& status) {
+                                  Must(status);
+                                  if (call->response.acked_sequence() != sequence)
+                                    Must({grpc::StatusCode::DATA_LOSS, "a record was not acknowledged"});
+                                  done();
+                                });
 }
 
 double Daemon::CpuSeconds() const {

@@ -4,6 +4,7 @@
 #include <grpcpp/grpcpp.h>
 #include <sys/types.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,8 +26,10 @@ class Daemon {
 
   // Submits jobs and has them run.
   std::vector<std::string> RunJobs(int count);
-  // The next records of a job's only rank: `steps` of them, acknowledged.
-  void PushSteps(const std::string& job_id, int64_t first_sequence, int64_t first_step, int steps);
+  // The next record of a job's only rank, acknowledged.
+  void PushStep(const std::string& job_id, int64_t sequence, int64_t step);
+  // The same without waiting: `done` is called once it is acknowledged.
+  void StartStep(const std::string& job_id, int64_t sequence, int64_t step, std::function<void()> done);
   void RenewLease();
 
   double CpuSeconds() const;
@@ -35,6 +38,7 @@ class Daemon {
 
  private:
   void Register();
+  wpb::PushRecordsRequest Step(const std::string& job_id, int64_t sequence, int64_t step) const;
   wpb::RankRef Ref(const std::string& job_id, int64_t epoch) const;
   void Report(const std::string& job_id, int64_t epoch, wpb::RankState state);
   void Prepare(const std::string& job_id);

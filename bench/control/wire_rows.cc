@@ -18,7 +18,6 @@ using Clock = std::chrono::steady_clock;
 constexpr int kJobs = 200;
 constexpr int kBatchesASecond = 10;
 constexpr int kSeconds = 10;
-constexpr int kSenders = 4;
 constexpr int kWatches = 2000;
 constexpr int kWatchSteps = 50;
 
@@ -69,25 +68,31 @@ void WaitFor(const char* what, Condition condition) {
 
 }  // namespace
 
+// Each job's rank has a moment of its own in each tenth of a second and, like a rank's agent, one batch on
+// the way at most: one whose last batch is not acknowledged yet sends the next late.
 void MeasureProgress(const std::string& finetuned) {
+  constexpr int kBatches = kSeconds * kBatchesASecond;
   Daemon daemon(finetuned);
   const std::vector<std::string> jobs = daemon.RunJobs(kJobs);
   daemon.RenewLease();
+  std::vector<std::atomic<int>> acknowledged(jobs.size());
   const double cpu = daemon.CpuSeconds(), written = daemon.WrittenBytes();
   const auto start = Clock::now();
-  std::vector<std::thread> senders;
-  for (int sender = 0; sender < kSenders; ++sender) {
-    senders.emplace_back([&, sender] {
-      for (int round = 0; round < kSeconds * kBatchesASecond; ++round) {
-        std::this_thread::sleep_until(start + round * std::chrono::milliseconds(1000 / kBatchesASecond));
-        for (size_t i = static_cast<size_t>(sender); i < jobs.size(); i += kSenders)
-          daemon.PushSteps(jobs[i], round + 1, round + 1, 1);
-      }
-    });
+  const auto due = [&](int batch, size_t job) {
+    const auto moment = static_cast<int64_t>(batch) * kJobs + static_cast<int64_t>(job);
+    return start + moment * std::chrono::nanoseconds(std::chrono::seconds(1)) / (kJobs * kBatchesASecond);
+  };
+  for (int batch = 0; batch < kBatches; ++batch) {
+    for (size_t job = 0; job < jobs.size(); ++job) {
+      std::this_thread::sleep_until(due(batch, job));
+      WaitFor("the last batch is acknowledged", [&] { return acknowledged[job] == batch; });
+      daemon.StartStep(jobs[job], batch + 1, batch + 1, [&, job] { ++acknowledged[job]; });
+    }
   }
-  for (std::thread& sender : senders) sender.join();
+  for (const std::atomic<int>& done : acknowledged)
+    WaitFor("batches are acknowledged", [&] { return done == kBatches; });
   const double took = std::chrono::duration<double>(Clock::now() - start).count();
-  Print("progress_batches", kJobs * kSeconds * kBatchesASecond / took);
+  Print("progress_batches", kBatches * kJobs / took);
   Print("progress_cores", (daemon.CpuSeconds() - cpu) / took);
   Print("progress_mb", (daemon.WrittenBytes() - written) / took / 1e6);
 }
@@ -105,8 +110,8 @@ void MeasureWatches(const std::string& finetuned) {
   std::map<int64_t, Clock::time_point> sent;
   for (int64_t step = 1; step <= kWatchSteps; ++step) {
     sent[step] = Clock::now();
-    daemon.PushSteps(jobs[static_cast<size_t>(step) % jobs.size()], 1 + (step - 1) / static_cast<int64_t>(jobs.size()),
-                     step, 1);
+    daemon.PushStep(jobs[static_cast<size_t>(step) % jobs.size()],
+                    1 + (step - 1) / static_cast<int64_t>(jobs.size()), step);
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   std::this_thread::sleep_for(std::chrono::seconds(1));
