@@ -12,8 +12,6 @@
 namespace ft::records {
 namespace {
 
-constexpr size_t kHeaderBytes = 8;
-
 uint32_t Crc(std::string_view bytes) {
   return static_cast<uint32_t>(
       crc32(0, reinterpret_cast<const Bytef*>(bytes.data()), static_cast<uInt>(bytes.size())));
@@ -35,25 +33,44 @@ struct Scan {
 
 StatusOr<Scan> ScanFrames(std::string_view bytes, size_t max_frames, const std::filesystem::path& path) {
   Scan scan;
-  while (scan.frames.size() < max_frames && bytes.size() - scan.used >= kHeaderBytes) {
-    const std::string_view rest = bytes.substr(scan.used);
-    const uint32_t length = LoadU32(rest.data());
-    if (length > kMaxFrameBytes) {
-      return absl::DataLossError(StrCat(path.string(), ": frame of ", length, " bytes, at most ",
-                                              kMaxFrameBytes, " are allowed"));
-    }
-    if (rest.size() < kHeaderBytes + length) break;
-    const std::string_view payload = rest.substr(kHeaderBytes, length);
-    if (Crc(payload) != LoadU32(rest.data() + 4)) {
-      return absl::DataLossError(StrCat(path.string(), ": wrong checksum in a frame of ", length, " bytes"));
-    }
-    scan.frames.emplace_back(payload);
-    scan.used += kHeaderBytes + length;
+  while (scan.frames.size() < max_frames) {
+    const StatusOr<std::string_view> payload = FrameAt(bytes.substr(scan.used));
+    if (absl::IsOutOfRange(payload.status())) break;
+    if (!payload.ok()) return absl::DataLossError(StrCat(path.string(), ": ", Message(payload.status())));
+    scan.frames.emplace_back(*payload);
+    scan.used += kFrameHeaderBytes + payload->size();
   }
   return scan;
 }
 
 }  // namespace
+
+Status AppendFrame(std::string_view payload, std::string* out) {
+  if (payload.size() > kMaxFrameBytes) {
+    return absl::InvalidArgumentError(
+        StrCat("record of ", payload.size(), " bytes, at most ", kMaxFrameBytes));
+  }
+  out->reserve(out->size() + kFrameHeaderBytes + payload.size());
+  AppendU32(*out, static_cast<uint32_t>(payload.size()));
+  AppendU32(*out, Crc(payload));
+  out->append(payload);
+  return absl::OkStatus();
+}
+
+StatusOr<std::string_view> FrameAt(std::string_view bytes) {
+  if (bytes.size() < kFrameHeaderBytes) return absl::OutOfRangeError("torn frame");
+  const uint32_t length = LoadU32(bytes.data());
+  if (length > kMaxFrameBytes) {
+    return absl::DataLossError(
+        StrCat("frame of ", length, " bytes, at most ", kMaxFrameBytes, " are allowed"));
+  }
+  if (bytes.size() < kFrameHeaderBytes + length) return absl::OutOfRangeError("torn frame");
+  const std::string_view payload = bytes.substr(kFrameHeaderBytes, length);
+  if (Crc(payload) != LoadU32(bytes.data() + 4)) {
+    return absl::DataLossError(StrCat("wrong checksum in a frame of ", length, " bytes"));
+  }
+  return payload;
+}
 
 StatusOr<FrameWriter> FrameWriter::Open(const std::filesystem::path& path) {
   FrameWriter writer;
@@ -69,19 +86,9 @@ StatusOr<FrameWriter> FrameWriter::Open(const std::filesystem::path& path) {
   return writer;
 }
 
-Status FrameWriter::Sync() {
-  return ::fdatasync(fd_.get()) == 0 ? absl::OkStatus() : ErrnoStatus("fdatasync", path_, errno);
-}
-
 Status FrameWriter::Append(std::string_view payload) {
-  if (payload.size() > kMaxFrameBytes) {
-    return absl::InvalidArgumentError(StrCat("record of ", payload.size(), " bytes, at most ", kMaxFrameBytes));
-  }
   std::string frame;
-  frame.reserve(kHeaderBytes + payload.size());
-  AppendU32(frame, static_cast<uint32_t>(payload.size()));
-  AppendU32(frame, Crc(payload));
-  frame.append(payload);
+  RETURN_IF_ERROR(AppendFrame(payload, &frame));
   const off_t start = ::lseek(fd_.get(), 0, SEEK_END);
   ssize_t written;
   do {
@@ -99,7 +106,7 @@ StatusOr<std::vector<std::string>> FrameReader::Next(size_t max_frames) {
   RETURN_IF_ERROR(file.status());
   if (file->size() <= offset_) return std::vector<std::string>();
   const uint64_t available = file->size() - offset_;
-  std::string bytes(std::min<uint64_t>(available, 2 * (kMaxFrameBytes + kHeaderBytes)), '\0');
+  std::string bytes(std::min<uint64_t>(available, 2 * (kMaxFrameBytes + kFrameHeaderBytes)), '\0');
   RETURN_IF_ERROR(file->ReadAt(offset_, std::as_writable_bytes(std::span(bytes))));
   ASSIGN_OR_RETURN(Scan scan, ScanFrames(bytes, max_frames, path_));
   offset_ += scan.used;

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/base/file.h"
@@ -13,6 +14,13 @@
 namespace ft::records {
 
 inline constexpr uint32_t kMaxFrameBytes = 1 << 20;
+inline constexpr size_t kFrameHeaderBytes = 8;
+
+// Appends one frame to `out`. INVALID_ARGUMENT when the payload is longer than kMaxFrameBytes.
+Status AppendFrame(std::string_view payload, std::string* out);
+// The payload of the frame that `bytes` begin with. OUT_OF_RANGE when it is torn, DATA_LOSS when its length
+// is impossible or its checksum wrong.
+StatusOr<std::string_view> FrameAt(std::string_view bytes);
 
 // Appends frames. One thread. Every frame is one write(2), so a reader sees whole frames or a torn tail.
 class FrameWriter {
@@ -22,10 +30,6 @@ class FrameWriter {
   Status Append(std::string_view payload);
   // Whole frames that were already there when it was opened.
   const std::vector<std::string>& existing() const { return existing_; }
-  // The same, leaving nothing in memory.
-  std::vector<std::string> TakeExisting() { return std::move(existing_); }
-  // Makes what was appended durable.
-  Status Sync();
 
  private:
   UniqueFd fd_;

@@ -236,22 +236,22 @@ grpc::ServerUnaryReactor* WorkerService::PushRecords(grpc::CallbackServerContext
     call.Finish(node.status());
     return call.reactor();
   }
-  state::RecordsArrived event{*node, request->ref(), {request->records().begin(), request->records().end()}};
-  const Status posted = backend_.spool.Run([this, call, reply, event = std::move(event)]() mutable {
-    Status status = backend_.spool.AppendRecords(event.ref, event.records);
-    NoteDisk(backend_, event.ref.job_id(), status);
-    if (status.ok()) {
-      status = backend_.loop.Post(std::move(event),
-                                  [this, call, reply, job_id = event.ref.job_id()](const state::Reply& result,
-                                                                                   const state::Snapshot&) {
-                                    Count(result.status, "PushRecords");
-                                    NoteDisk(backend_, job_id, result.status);
-                                    reply->set_acked_sequence(static_cast<int64_t>(result.acked_sequence));
-                                    call.Finish(result.status);
-                                  });
-    }
-    if (!status.ok()) call.Finish(status);
-  });
+  auto event = std::make_shared<state::RecordsArrived>(
+      state::RecordsArrived{*node, request->ref(), {request->records().begin(), request->records().end()}});
+  const auto tell = [this, call, reply, job_id = request->ref().job_id()](const state::Reply& result,
+                                                                          const state::Snapshot&) {
+    Count(result.status, "PushRecords");
+    NoteDisk(backend_, job_id, result.status);
+    reply->set_acked_sequence(static_cast<int64_t>(result.acked_sequence));
+    call.Finish(result.status);
+  };
+  // In the closure, so that it lives as long.
+  const Status posted =
+      backend_.spool.AppendRecords(event->ref, event->records, [this, call, tell, event](Status status) {
+        NoteDisk(backend_, event->ref.job_id(), status);
+        if (status.ok()) status = backend_.loop.Post(std::move(*event), tell);
+        if (!status.ok()) call.Finish(status);
+      });
   if (!posted.ok()) call.Finish(posted);
   return call.reactor();
 }

@@ -48,6 +48,8 @@ Status Coordinator::Start() {
                initial.jobs.size(), sqlite3_libversion());
   initial.policy.backoff = config_.retry_backoff;
   spool_ = std::make_unique<spool::Spool>(config_.data);
+  RETURN_IF_ERROR(spool_->Recover(
+      [&initial](const std::string& job_id) { return initial.jobs.Find(job_id) != nullptr; }));
   initial.policy.roots = config_.roots;
   if (!config_.roots.empty()) initial.policy.roots.push_back(spool_->UploadDir().string());
   loop_ = std::make_unique<state::StateLoop>(*store_, clock_, std::move(initial));

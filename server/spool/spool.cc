@@ -1,5 +1,3 @@
-#include <utility>
-
 #include "server/spool/spool.h"
 
 #include <fcntl.h>
@@ -11,13 +9,15 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <cerrno>
+#include <map>
+#include <utility>
 
+#include "core/records/record_file.h"
+#include "server/spool/layout.h"
 #include "server/spool/log_file.h"
 
 namespace ft::spool {
 namespace {
-
-constexpr size_t kOpenWriters = 64;
 
 // The key under which a newer attempt's point replaces an older one; empty = every one is kept.
 std::string PointKey(const wpb::RankRecord& record) {
@@ -28,15 +28,6 @@ std::string PointKey(const wpb::RankRecord& record) {
       return StrCat("sample/", record.sample().step(), "/", record.sample().prompt());
     default: return "";
   }
-}
-
-// What was not synced may be gone from the page cache too, so a second try would acknowledge what is lost:
-// the process ends, and what was not acknowledged is sent again.
-void DieUnless(const Status& synced) {
-  if (synced.ok()) return;
-  spdlog::critical("cannot make files durable, stopping at once: {}", std::string(Message(synced)));
-  spdlog::shutdown();
-  std::abort();
 }
 
 bool IsPoint(const wpb::RankRecord& record) {
@@ -79,6 +70,12 @@ void Spool::Start() {
 
 void Spool::Stop() {
   Stop(large_);
+  if (records_.thread.joinable()) {
+    boost::asio::post(records_.context, [this] {
+      const Status closed = store_.Close();
+      if (!closed.ok()) spdlog::warn("{}; the next start does the rest", std::string(Message(closed)));
+    });
+  }
   Stop(records_);
 }
 
@@ -86,57 +83,12 @@ Status Spool::Run(std::function<void()> work) { return Run(records_, std::move(w
 
 Status Spool::RunLarge(std::function<void()> work) { return Run(large_, std::move(work)); }
 
-std::filesystem::path Spool::AttemptDir(const std::string& job_id, int64_t epoch) const {
-  return root_ / "jobs" / job_id / StrCat("e", epoch);
-}
-
-std::filesystem::path Spool::RankDir(const std::string& job_id, int64_t epoch, int32_t rank) const {
-  return AttemptDir(job_id, epoch) / StrCat("rank", rank);
-}
-
 std::filesystem::path Spool::AdapterDir(const std::string& job_id, int64_t epoch) const {
-  return AttemptDir(job_id, epoch) / "adapter";
-}
-
-StatusOr<Spool::Writer*> Spool::WriterOf(const wpb::RankRef& ref) {
-  const std::filesystem::path dir = RankDir(ref.job_id(), ref.epoch(), ref.rank());
-  const std::filesystem::path path = dir / "records.ftr";
-  const auto it =
-      std::find_if(writers_.begin(), writers_.end(), [&](const auto& entry) { return entry.first == path; });
-  if (it != writers_.end()) {
-    writers_.splice(writers_.begin(), writers_, it);
-    return &writers_.front().second;
-  }
-  RETURN_IF_ERROR(MakeDirectories(dir));
-  ASSIGN_OR_RETURN(records::FrameWriter frames, records::FrameWriter::Open(path));
-  uint64_t last = 0;
-  const std::vector<std::string> existing = frames.TakeExisting();
-  if (!existing.empty()) {
-    wpb::RankRecord record;
-    if (!record.ParseFromString(existing.back()))
-      return absl::DataLossError(StrCat(path.string(), ": last record unreadable"));
-    last = record.sequence();
-  }
-  writers_.emplace_front(path, Writer{std::move(frames), last});
-  if (writers_.size() > kOpenWriters) writers_.pop_back();
-  return &writers_.front().second;
-}
-
-Status Spool::AppendRecords(const wpb::RankRef& ref, const std::vector<wpb::RankRecord>& records) {
-  ASSIGN_OR_RETURN(Writer * writer, WriterOf(ref));
-  bool wrote = false;
-  for (const wpb::RankRecord& record : records) {
-    if (record.sequence() != writer->last_sequence + 1) continue;
-    RETURN_IF_ERROR(writer->frames.Append(record.SerializeAsString()));
-    writer->last_sequence = record.sequence();
-    wrote = true;
-  }
-  if (wrote) DieUnless(writer->frames.Sync());
-  return absl::OkStatus();
+  return AttemptDir(root_, job_id, epoch) / "adapter";
 }
 
 StatusOr<int64_t> Spool::AppendLog(const wpb::RankRef& ref, const LogPiece& piece) {
-  const std::filesystem::path dir = RankDir(ref.job_id(), ref.epoch(), ref.rank());
+  const std::filesystem::path dir = RankDir(root_, ref.job_id(), ref.epoch(), ref.rank());
   RETURN_IF_ERROR(MakeDirectories(dir));
   ASSIGN_OR_RETURN(LogFile file, LogFile::Open(dir / piece.stream));
   const int64_t end = file.end(), behind = piece.offset + static_cast<int64_t>(piece.data.size());
@@ -155,12 +107,12 @@ StatusOr<int64_t> Spool::AppendLog(const wpb::RankRef& ref, const LogPiece& piec
 int64_t Spool::LogSize(const LogRead& read) const {
   std::error_code ignored;
   const auto size =
-      std::filesystem::file_size(RankDir(read.job_id, read.epoch, read.rank) / read.stream, ignored);
+      std::filesystem::file_size(RankDir(root_, read.job_id, read.epoch, read.rank) / read.stream, ignored);
   return ignored ? 0 : static_cast<int64_t>(size);
 }
 
 StatusOr<std::string> Spool::ReadLog(const LogRead& read) const {
-  const std::filesystem::path path = RankDir(read.job_id, read.epoch, read.rank) / read.stream;
+  const std::filesystem::path path = RankDir(root_, read.job_id, read.epoch, read.rank) / read.stream;
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) return errno == ENOENT ? StatusOr<std::string>("") : ErrnoStatus("open", path, errno);
   std::string data(read.max_bytes, '\0');
@@ -173,7 +125,7 @@ StatusOr<std::string> Spool::ReadLog(const LogRead& read) const {
 std::vector<int32_t> Spool::Ranks(const std::string& job_id, int64_t epoch) const {
   std::vector<int32_t> ranks;
   std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(AttemptDir(job_id, epoch), ignored)) {
+  for (const auto& entry : std::filesystem::directory_iterator(AttemptDir(root_, job_id, epoch), ignored)) {
     const std::string name = entry.path().filename().string();
     if (name.starts_with("rank")) ranks.push_back(std::atoi(name.c_str() + 4));
   }
@@ -183,7 +135,7 @@ std::vector<int32_t> Spool::Ranks(const std::string& job_id, int64_t epoch) cons
 
 StatusOr<std::vector<pb::MetricPoint>> Spool::NextPoints(const std::string& job_id,
                                                          SeriesCursor* cursor) const {
-  records::FrameReader reader(RankDir(job_id, cursor->epoch, 0) / "records.ftr", cursor->offset);
+  records::FrameReader reader(RankDir(root_, job_id, cursor->epoch, 0) / kRecordsFile, cursor->offset);
   ASSIGN_OR_RETURN(const std::vector<std::string> frames, reader.Next());
   std::vector<pb::MetricPoint> points;
   for (const std::string& frame : frames) {
@@ -223,10 +175,9 @@ StatusOr<std::vector<pb::MetricPoint>> Spool::Series(const std::string& job_id, 
 }
 
 void Spool::RemoveJob(const std::string& job_id) {
-  const std::filesystem::path dir = root_ / "jobs" / job_id;
-  writers_.remove_if([&](const auto& entry) { return entry.first.string().starts_with(dir.string() + "/"); });
+  store_.Forget(job_id);
   std::error_code ignored;
-  std::filesystem::remove_all(dir, ignored);
+  std::filesystem::remove_all(JobsDir(root_) / job_id, ignored);
 }
 
 }  // namespace ft::spool

@@ -1,10 +1,12 @@
 // Files the coordinator keeps of each job, outside its database: `<data>/jobs/<job>/e<epoch>/rank<r>/` with
 // records.ftr, stdout and stderr, and `<data>/jobs/<job>/e<epoch>/adapter/`. Each file belongs to one
 // (attempt, epoch, rank), so a stale writer can only touch its own, dead file. What is acknowledged is on
-// disk.
+// disk: records perhaps in the journal of all ranks only (server/spool/record_store.h), anything else in its
+// file.
 //
-// All files are touched by the spool's own threads: records and logs by one, to which Run() hands work from any thread;
-// adapters and uploads, which may be large, by another, to which RunLarge() does. Both have a bound.
+// All files are touched by the spool's own threads: records and logs by one, to which Run() hands work from
+// any thread; adapters and uploads, which may be large, by another, to which RunLarge() does. Both have a
+// bound.
 #pragma once
 
 #include <atomic>
@@ -12,8 +14,6 @@
 #include <boost/asio/io_context.hpp>
 #include <filesystem>
 #include <functional>
-#include <list>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -22,10 +22,10 @@
 
 #include "core/base/file.h"
 #include "core/base/status.h"
-#include "core/records/record_file.h"
 #include "finetune/v1/logs.pb.h"
 #include "finetune/v1/metrics.pb.h"
 #include "finetune/worker/v1/worker.pb.h"
+#include "server/spool/record_store.h"
 
 namespace ft::spool {
 
@@ -61,6 +61,10 @@ class Spool {
 
   explicit Spool(std::filesystem::path data_dir) : root_(std::move(data_dir)) {}
   ~Spool() { Stop(); }
+  // Before Start(): brings what a crash left in the journal to its files, of jobs that `lives` knows.
+  Status Recover(const std::function<bool(const std::string& job_id)>& lives) {
+    return store_.Recover(lives);
+  }
   void Start();
   void Stop();
 
@@ -69,11 +73,14 @@ class Spool {
   // The same on the thread of large files.
   Status RunLarge(std::function<void()> work);
   boost::asio::io_context& context() { return records_.context; }
+  // From any thread: see RecordStore::Append().
+  Status AppendRecords(const wpb::RankRef& ref, const std::vector<wpb::RankRecord>& records,
+                       RecordStore::Done done) {
+    return store_.Append(ref, records, std::move(done));
+  }
 
   // The rest: REQUIRES the thread of records.
 
-  // Appends those records that follow the file's last sequence and makes them durable.
-  Status AppendRecords(const wpb::RankRef& ref, const std::vector<wpb::RankRecord>& records);
   // Appends what lies beyond the stream's end; returns its end. A gap is left to the sender, who gets the end back, unless
   // it begins at the oldest byte that the sender still has: then the file says how much is missing.
   StatusOr<int64_t> AppendLog(const wpb::RankRef& ref, const LogPiece& piece);
@@ -93,11 +100,6 @@ class Spool {
   const std::filesystem::path& root() const { return root_; }
 
  private:
-  struct Writer {
-    records::FrameWriter frames;
-    uint64_t last_sequence = 0;
-  };
-
   // A thread and what waits for it.
   struct Lane {
     boost::asio::io_context context{1};
@@ -109,14 +111,9 @@ class Spool {
   static void Stop(Lane& lane);
   static Status Run(Lane& lane, std::function<void()> work);
 
-  std::filesystem::path AttemptDir(const std::string& job_id, int64_t epoch) const;
-  std::filesystem::path RankDir(const std::string& job_id, int64_t epoch, int32_t rank) const;
-  StatusOr<Writer*> WriterOf(const wpb::RankRef& ref);
-
   const std::filesystem::path root_;
   Lane records_, large_;
-  // Open writers, newest first; at most kOpenWriters.
-  std::list<std::pair<std::filesystem::path, Writer>> writers_;
+  RecordStore store_{root_, records_.context};
 };
 
 }  // namespace ft::spool

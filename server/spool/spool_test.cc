@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <future>
+#include <optional>
 
 #include "core/base/sha256.h"
 #include "server/spool/file_receiver.h"
@@ -26,14 +28,23 @@ wpb::RankRecord Step(uint64_t sequence, int64_t step, double loss) {
   return record;
 }
 
+// Waits for the answer, as a sender does. REQUIRES a spool that was not started.
+Status Append(Spool& spool, const wpb::RankRef& ref, const std::vector<wpb::RankRecord>& records) {
+  std::optional<Status> answer;
+  EXPECT_TRUE(spool.AppendRecords(ref, records, [&](const Status& status) { answer = status; }).ok());
+  while (!answer) spool.context().run_one();
+  return *answer;
+}
+
 TEST(Spool, RecordsAreStoredOnceAlsoByASecondProcess) {
   testing::TempDir dir;
   {
     Spool spool(dir.path());
-    ASSERT_TRUE(spool.AppendRecords(Ref(1), {Step(1, 1, 7), Step(2, 2, 6)}).ok());
+    ASSERT_TRUE(Append(spool, Ref(1), {Step(1, 1, 7), Step(2, 2, 6)}).ok());
   }
   Spool spool(dir.path());
-  ASSERT_TRUE(spool.AppendRecords(Ref(1), {Step(1, 1, 7), Step(2, 2, 6), Step(3, 3, 5), Step(5, 5, 3)}).ok());
+  ASSERT_TRUE(spool.Recover([](const std::string&) { return true; }).ok());
+  ASSERT_TRUE(Append(spool, Ref(1), {Step(1, 1, 7), Step(2, 2, 6), Step(3, 3, 5), Step(5, 5, 3)}).ok());
   SeriesCursor cursor;
   auto points = spool.Series("j1", 1, &cursor);
   ASSERT_TRUE(points.ok());
@@ -41,11 +52,26 @@ TEST(Spool, RecordsAreStoredOnceAlsoByASecondProcess) {
   EXPECT_EQ((*points)[2].record().step().step(), 3);
 }
 
+TEST(Spool, StoppedInOrderItLeavesNoJournal) {
+  testing::TempDir dir;
+  Spool spool(dir.path());
+  spool.Start();
+  std::promise<Status> answer;
+  const wpb::RankRef ref = Ref(1);
+  const std::vector<wpb::RankRecord> records = {Step(1, 1, 7)};
+  ASSERT_TRUE(
+      spool.AppendRecords(ref, records, [&](const Status& status) { answer.set_value(status); }).ok());
+  EXPECT_TRUE(answer.get_future().get().ok());
+  EXPECT_FALSE(std::filesystem::is_empty(dir / "journal"));
+  spool.Stop();
+  EXPECT_TRUE(std::filesystem::is_empty(dir / "journal"));
+}
+
 TEST(Spool, NewestAttemptsPointWins) {
   testing::TempDir dir;
   Spool spool(dir.path());
-  ASSERT_TRUE(spool.AppendRecords(Ref(1), {Step(1, 1, 7), Step(2, 2, 6), Step(3, 3, 5)}).ok());
-  ASSERT_TRUE(spool.AppendRecords(Ref(2), {Step(1, 3, 50), Step(2, 4, 40)}).ok());
+  ASSERT_TRUE(Append(spool, Ref(1), {Step(1, 1, 7), Step(2, 2, 6), Step(3, 3, 5)}).ok());
+  ASSERT_TRUE(Append(spool, Ref(2), {Step(1, 3, 50), Step(2, 4, 40)}).ok());
   SeriesCursor cursor;
   auto points = spool.Series("j1", 2, &cursor);
   ASSERT_TRUE(points.ok());
@@ -53,7 +79,7 @@ TEST(Spool, NewestAttemptsPointWins) {
   EXPECT_EQ((*points)[2].record().step().loss(), 50);
   EXPECT_EQ((*points)[2].epoch(), 2);
   EXPECT_TRUE(spool.NextPoints("j1", &cursor)->empty());
-  ASSERT_TRUE(spool.AppendRecords(Ref(2), {Step(3, 5, 30)}).ok());
+  ASSERT_TRUE(Append(spool, Ref(2), {Step(3, 5, 30)}).ok());
   EXPECT_EQ(spool.NextPoints("j1", &cursor)->size(), 1u);
 }
 
