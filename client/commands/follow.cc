@@ -27,6 +27,8 @@ constexpr std::chrono::seconds kQuiet{5};
 
 using Clock = std::chrono::steady_clock;
 
+bool SaysDiskFull(std::string_view text) { return text.find("disk is full") != std::string_view::npos; }
+
 bool IsOver(v1::JobState state) { return HasEnded(state) || state == v1::PAUSED; }
 
 // The loop's state between two ticks.
@@ -105,7 +107,7 @@ class Follower {
     if (!in_contact_) return;
     const StatusOr<v1::Job> now = session_.GetJob(followed_.job.name());
     if (!now.ok()) return;
-    followed_.disk_full = now->state_message().find("disk is full") != std::string::npos;
+    followed_.disk_full = SaysDiskFull(now->state_message());
     if (now->state_message() == followed_.job.state_message()) return;
     followed_.job.set_state_message(now->state_message());
     Show();
@@ -152,6 +154,7 @@ class Follower {
       return false;
     }
     Remark(Message(paused.status()));
+    followed_.disk_full = followed_.disk_full || SaysDiskFull(Message(paused.status()));
     return true;
   }
 

@@ -21,6 +21,18 @@ TEST(CasesDiskTrouble, IsSaidWhileItLastsAndLoggedOnceAMinute) {
   EXPECT_EQ(trouble.Of("j1", start + absl::Seconds(80)), "");
 }
 
+TEST(CasesDiskTrouble, AStoreWithoutRoomIsEveryJobsTrouble) {
+  DiskTrouble trouble;
+  const absl::Time start = absl::UnixEpoch();
+  trouble.NoteStore("/d", start);
+  EXPECT_EQ(trouble.Of("j1", start),
+            "the disk is full: cannot write into /d: No space left on device; the job waits for room");
+  trouble.Note("j1", kFull, start);
+  EXPECT_NE(trouble.Of("j1", start).find("model.safetensors.part"), std::string::npos);
+  EXPECT_NE(trouble.Of("j2", start).find("cannot write into /d"), std::string::npos);
+  EXPECT_EQ(trouble.Of("j2", start + absl::Seconds(20)), "");
+}
+
 TEST(CasesDiskTrouble, OtherFailuresAreNone) {
   DiskTrouble trouble;
   const absl::Time now = absl::UnixEpoch();

@@ -66,7 +66,12 @@ Status Coordinator::Start() {
   loop_->OnCommands([this](const std::vector<state::NodeCommand>& commands) { fleet_->Dispatch(commands); });
   loop_->SetStats({[this](double seconds, size_t group) { probe_.OnCommit(seconds, group); },
                    [this](const state::Changes& changes) { probe_.OnChanges(changes); },
-                   [this](const std::string& code) { probe_.OnStoreError(code); }});
+                   [this](const std::string& code) {
+                     probe_.OnStoreError(code);
+                     if (code == absl::StatusCodeToString(absl::StatusCode::kResourceExhausted)) {
+                       disk_.NoteStore(config_.data, absl::Now());
+                     }
+                   }});
   api::SetCallObserver([this](const std::string& method, grpc::StatusCode code, double seconds) {
     probe_.OnCall(method, absl::StatusCodeToString(static_cast<absl::StatusCode>(code)), seconds);
   });

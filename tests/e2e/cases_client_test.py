@@ -2,13 +2,47 @@
 
 import json
 import os
+import pwd
+import shutil
+import signal
+import struct
 import subprocess
 import time
 
 import daemons
+import small_disk
 
 
-class CasesClientTest(daemons.DaemonTest):
+def write_wide_model(folder, source, rows):
+    """The small model `source` with so many rows of vocabulary, those that are new all zero: its result is large and its steps
+    are quick."""
+    with open(os.path.join(source, "model.safetensors"), "rb") as file:
+        size, = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(size))
+        body = file.read()
+    tensors, offset, parts = {}, 0, []
+    for name, tensor in header.items():
+        if name == "__metadata__":
+            continue
+        begin, end = tensor["data_offsets"]
+        data, shape = body[begin:end], tensor["shape"]
+        if name in ("lm_head.weight", "model.embed_tokens.weight"):
+            data += bytes((rows - shape[0]) * (len(data) // shape[0]))
+            shape = [rows, shape[1]]
+        tensors[name] = {"dtype": tensor["dtype"], "shape": shape, "data_offsets": [offset, offset + len(data)]}
+        offset += len(data)
+        parts.append(data)
+    text = json.dumps(tensors).encode()
+    os.mkdir(folder)
+    with open(os.path.join(folder, "model.safetensors"), "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + b"".join(parts))
+    with open(os.path.join(source, "config.json"), encoding="utf-8") as file:
+        config = {**json.load(file), "vocab_size": rows}
+    with open(os.path.join(folder, "config.json"), "w", encoding="utf-8") as file:
+        json.dump(config, file)
+
+
+class CasesClientTest(small_disk.SmallDisk, daemons.DaemonTest):
     def setUp(self):
         super().setUp()
         self.node = self.daemons(start=False)
@@ -23,7 +57,7 @@ class CasesClientTest(daemons.DaemonTest):
 
     def job(self, name, **changes):
         data = self.write_tokens(daemons.random_samples(8), f"{name}.jsonl")
-        return self.node.write_job(daemons.tokens_job(name, self.small_model(), data, **changes))
+        return self.node.write_job(daemons.tokens_job(name, changes.pop("model", self.small_model()), data, **changes))
 
     def start_run(self, job):
         return subprocess.Popen([os.path.join(daemons.BIN, "ftctl"), "run", job, "--no-plan"], stdin=subprocess.DEVNULL,
@@ -59,6 +93,89 @@ class CasesClientTest(daemons.DaemonTest):
         self.assertIn("the private coordinator has stopped", " ".join(shown.split()))
         self.assertIn("ftctl up", shown)
 
+    # 191
+    def said_by_the_run(self, shown, words, timeout=60):
+        """Waits until a run has printed words into its file, broken between lines or not."""
+        def probe():
+            with open(shown, encoding="utf-8") as file:
+                return words in " ".join(file.read().split())
+        daemons.wait_for(f"the run says: {words}", probe, timeout)
+
+    def run_into_a_full_disk(self, job, fill):
+        """A run whose disk is too small or gets full says so and ends when it is told to; with room the same command goes on."""
+        shown = os.path.join(self.folder, "shown")
+        command = [os.path.join(daemons.BIN, "ftctl"), "run", job, "--no-plan"]
+        with open(shown, "w", encoding="utf-8") as file:
+            run = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd=self.folder,
+                                   env=self.node.environment())
+        filler = fill(shown)
+        self.said_by_the_run(shown, "the disk is full: cannot write", 90)
+        self.said_by_the_run(shown, "No space left on device")
+        self.assertIsNone(run.poll(), "it waits for room")
+        run.send_signal(signal.SIGINT)
+        self.assertEqual(run.wait(60), 1)
+        self.said_by_the_run(shown, "cannot be brought to an end; make room, then the same command goes on", 0)
+        self.assertIn("Nothing of this user's is running", self.node.ftctl("down"))
+        if filler:
+            os.remove(filler)
+        self.enlarge_disk(self.node.data, "96m")
+        done = self.node.run("run", job, "--no-plan", timeout=120)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("succeeded: step", " ".join(done.stderr.split()))
+
+    def test_a_disk_too_small_for_the_result_is_said_to_be_full(self):
+        if not self.in_a_namespace_that_may_mount():
+            return
+        wide = os.path.join(self.folder, "wide")
+        write_wide_model(wide, self.small_model(), 24000)
+        job = self.job("full", model=wide, method={"kind": "full"})
+        # The run's own copy finds room, that of the coordinator does not.
+        with self.small_disk(self.node.data, "24m"):
+            self.run_into_a_full_disk(job, lambda shown: None)
+
+    def test_a_disk_that_gets_full_while_it_trains_is_said_to_be(self):
+        if not self.in_a_namespace_that_may_mount():
+            return
+        job = self.job("busy", **{"train.epochs": 600, "train.checkpoint": {"every_steps": 50, "keep_last": 1}})
+
+        def fill(shown):
+            self.said_by_the_run(shown, "RUNNING")
+            return self.fill(self.node.data)
+        with self.small_disk(self.node.data, "32m"):
+            self.run_into_a_full_disk(job, fill)
+
+    # 193
+    def test_a_failed_run_does_not_hide_an_earlier_result(self):
+        node = self.daemons()
+        data = self.write_tokens(daemons.random_samples(8))
+        earlier = node.train(daemons.tokens_job("qa", self.small_model(), data))
+        broken = os.path.join(self.folder, "notamodel")
+        os.mkdir(broken)
+        job = node.submit(daemons.tokens_job("qa", broken, data))
+        node.wait_state(job, "FAILED", 60)
+        earlier_id = earlier["name"].rpartition("/")[2]
+        done = node.run("get", "qa")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, "State: +FAILED")
+        self.assertIn(f"The newest qa has no result; an earlier one has: `ftctl get {earlier_id}`", done.stderr)
+        # Of one that has a result there is nothing to remark.
+        self.assertEqual(node.run("get", earlier_id).stderr, "")
+        # Another machine sees neither run's files: the coordinator has the result.
+        os.rename(os.path.join(node.worker_data, "runs"), os.path.join(self.folder, "elsewhere"))
+        home = os.path.join(self.folder, "another")
+        os.mkdir(home)
+        away = {"XDG_DATA_HOME": home, "FTCTL_SERVER": f"unix:{node.socket}"}
+        out = os.path.join(self.folder, "out")
+        done = node.run("export", "qa", out, environment=away)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(f"the newest qa has no result: this is the one of {earlier_id}", done.stderr)
+        self.assertEqual(daemons.sha256(os.path.join(out, "adapter_model.safetensors")), earlier["result"]["adapter_sha256"])
+        # What is there is not overwritten, and what never had a result is not made one.
+        self.assertIn("is not empty: name a new folder", node.run("export", "qa", out, environment=away).stderr)
+        done = node.run("export", job, os.path.join(self.folder, "none"), environment=away)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertFalse(os.path.exists(os.path.join(self.folder, "none")))
+
     # 194
     def test_names_that_cannot_be_typed_are_refused_at_once(self):
         for name in ("a/b", "..", "-dash"):
@@ -92,6 +209,23 @@ class CasesClientTest(daemons.DaemonTest):
             said = self.said(verb, "--model", "https://huggingface.co/a/b", "--data", data)
             self.assertIn("download it first and give the folder", said)
         self.assertRegex(self.node.ftctl("--version"), r"^ftctl \d")
+
+    def test_without_a_home_nothing_goes_where_others_share_it(self):
+        environment = self.node.environment()
+        del environment["HOME"], environment["XDG_DATA_HOME"]
+
+        def said(*prefix):
+            return subprocess.run([*prefix, os.path.join(daemons.BIN, "ftctl"), "nodes"], stdin=subprocess.DEVNULL,
+                                  capture_output=True, text=True, timeout=30, check=False, env=environment)
+        # The list of users knows a home where the environment names none.
+        home = pwd.getpwuid(os.getuid()).pw_dir
+        self.assertIn(f"coordinator at {os.path.join(home, '.local/share/finetuned/finetuned.sock')}", said().stderr)
+        nobody = ("unshare", "--user", "--map-user=54321")
+        if subprocess.run([*nobody, "true"], capture_output=True, timeout=10, check=False).returncode != 0:
+            self.skipTest("a user whom nobody knows needs a user namespace")
+        done = said(*nobody)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("this user has no home folder: set HOME, or XDG_DATA_HOME", done.stderr)
 
     def test_places_that_cannot_hold_the_daemons_are_refused(self):
         job = self.job("x")

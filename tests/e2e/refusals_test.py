@@ -1,17 +1,15 @@
 """What is wrong outside a single program is refused in one clear sentence, and nothing that was there is lost: the rows
 of docs/errors.md that need running programs."""
 
-import contextlib
 import os
 import socket
-import subprocess
-import sys
 import time
 
 import daemons
+import small_disk
 
 
-class RefusalsTest(daemons.DaemonTest):
+class RefusalsTest(small_disk.SmallDisk, daemons.DaemonTest):
     def one_line(self, done):
         """The text that ftctl printed on standard error, as one line."""
         return " ".join(done.stderr.split())
@@ -188,42 +186,6 @@ class RefusalsTest(daemons.DaemonTest):
         self.assertEqual(node.steps(name), [])
 
     # Disk full.
-
-    @contextlib.contextmanager
-    def small_disk(self, path, size):
-        """A file system of so many bytes at `path`."""
-        os.makedirs(path, exist_ok=True)
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", path],
-                              capture_output=True, text=True, timeout=10, check=False)
-        if done.returncode != 0:
-            self.skipTest(f"a small file system cannot be mounted here: {done.stderr.strip()}")
-        try:
-            yield
-        finally:
-            subprocess.run(["umount", "-l", path], timeout=10, check=True)
-
-    def in_a_namespace_that_may_mount(self):
-        """True here when mounting is possible; otherwise runs this case again in a user namespace and answers False."""
-        if os.geteuid() == 0:
-            return True
-        done = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-B",
-                               os.path.abspath(__file__), ".".join(self.id().split(".")[-2:])],
-                              capture_output=True, text=True, timeout=150, check=False)
-        if "unshare" in done.stderr:
-            self.skipTest(f"neither root nor a user namespace: {done.stderr.strip()}")
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        return False
-
-    @staticmethod
-    def fill(folder):
-        """A file that takes all space that is left."""
-        path = os.path.join(folder, "filler")
-        block = b"x" * 4096
-        with open(path, "wb", buffering=0) as file:
-            with contextlib.suppress(OSError):
-                while file.write(block) == len(block):
-                    pass
-        return path
 
     def test_disk_full_under_the_coordinator(self):
         if not self.in_a_namespace_that_may_mount():
