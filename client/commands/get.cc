@@ -1,7 +1,7 @@
 // ftctl get: one job in full.
 #include "client/commands/commands.h"
 #include "client/commands/output.h"
-#include "client/commands/run_folder.h"
+#include "client/commands/stored_job.h"
 #include "client/commands/verb.h"
 #include "client/render/table.h"
 #include "client/render/units.h"
@@ -38,28 +38,57 @@ std::string DataText(const Session& session, const v1::Job& job) {
   return DataReport(session, job.prepared());
 }
 
-// What the files of this user's own job show while no coordinator runs; `why` where there are none.
-StatusOr<int> GetFiles(const GetOptions& options, Session& session, const Status& why) {
-  const bool may_look = absl::IsUnavailable(why) && session.server.empty() && !session.json() && !options.config &&
-                        !options.resolved && options.job.find('/') == std::string::npos;
-  if (!may_look) return why;
-  const StatusOr<RunFolder> run = FindRunByName(PrivateRuns(session), options.job);
-  if (!run.ok()) return Status(why.code(), StrCat(run.status().message(), ", and ", why.message()));
-  Remark(session.Say(Text::kFromFiles, PrivateRuns(session).string()));
-  Print(RenderFields({{"Name", run->name},
-                      {"Id", run->run_dir.filename().string()},
-                      {"Model", run->model},
-                      {"Run folder", run->run_dir.string()},
-                      {"Result", run->adapter.empty() ? "none" : run->adapter.string()}}));
-  return kExitOk;
-}
-
 // A run that failed does not hide that an earlier one of the name has a result.
 void TellEarlierResult(Session& session, const v1::Job& job) {
   if (job.state() != v1::FAILED && job.state() != v1::CANCELLED) return;
   if (job.display_name().empty()) return;
   const StatusOr<v1::Job> earlier = session.NewestSucceeded(job.display_name());
   if (earlier.ok()) Remark(session.Say(Text::kEarlierResult, CallName(job), JobId(*earlier)));
+}
+
+std::string CheckpointText(const v1::JobProgress& progress) {
+  return progress.checkpoint_step() > 0 ? StrCat("step ", progress.checkpoint_step()) : std::string();
+}
+
+void Show(const Session& session, const v1::Job& job) {
+  const bool is_known = job.state() != v1::JOB_STATE_UNSPECIFIED;
+  Print(RenderFields({{"Name", job.display_name()},
+                      {"Id", JobId(job)},
+                      {"State", is_known ? StateName(job.state()) : "-"},
+                      {"Why", job.state_message()},
+                      {"Contact", job.contact_lost() ? "lost; training may go on" : ""},
+                      {"Failure", FailureText(job)},
+                      {"Progress", ProgressText(job.progress())},
+                      {"Checkpoint", CheckpointText(job.progress())},
+                      {"Attempts", StrCat(job.epoch())},
+                      {"Created", LocalTime(job.create_time())},
+                      {"Started", LocalTime(job.start_time())},
+                      {"Ended", LocalTime(job.end_time())},
+                      {"Run folder", job.run_dir()},
+                      {"Adapter", job.result().adapter_dir()},
+                      {"SHA-256", job.result().adapter_sha256()}}));
+  const std::string data = DataText(session, job);
+  if (!data.empty()) PrintLine(data);
+  for (const std::string& line : job.prepared().report()) PrintLine(StrCat("  ", line));
+}
+
+// What the files of this user's own job show while no coordinator runs; `why` where there are none.
+StatusOr<int> GetFiles(const GetOptions& options, Session& session, const Status& why) {
+  if (!FilesMayAnswer(session, why) || options.config) return why;
+  ASSIGN_OR_RETURN(const RunFolder run, StoredRun(session, options.job, why));
+  const v1::Job job = StoredJob(run, /*full=*/true);
+  Remark(session.Say(Text::kFromFiles, PrivateRuns(session).string()));
+  if (options.resolved) {
+    PrintLine(job.resolved_config_json());
+  } else if (session.json()) {
+    Print(ToJsonText(job));
+  } else {
+    Show(session, job);
+    const StatusOr<RunFolder> best = FindRunByName(PrivateRuns(session), run.name);
+    const bool is_earlier = run.adapter.empty() && best.ok() && !best->adapter.empty();
+    if (is_earlier) Remark(session.Say(Text::kEarlierResult, run.name, best->run_dir.filename().string()));
+  }
+  return kExitOk;
 }
 
 StatusOr<int> Get(const GetOptions& options, Session& session) {
@@ -74,26 +103,7 @@ StatusOr<int> Get(const GetOptions& options, Session& session) {
     Print(ToJsonText(job));
     return kExitOk;
   }
-  const std::string checkpoint =
-      job.progress().checkpoint_step() > 0 ? StrCat("step ", job.progress().checkpoint_step()) : std::string();
-  Print(RenderFields({{"Name", job.display_name()},
-                      {"Id", JobId(job)},
-                      {"State", StateName(job.state())},
-                      {"Why", job.state_message()},
-                      {"Contact", job.contact_lost() ? "lost; training may go on" : ""},
-                      {"Failure", FailureText(job)},
-                      {"Progress", ProgressText(job.progress())},
-                      {"Checkpoint", checkpoint},
-                      {"Attempts", StrCat(job.epoch())},
-                      {"Created", LocalTime(job.create_time())},
-                      {"Started", LocalTime(job.start_time())},
-                      {"Ended", LocalTime(job.end_time())},
-                      {"Run folder", job.run_dir()},
-                      {"Adapter", job.result().adapter_dir()},
-                      {"SHA-256", job.result().adapter_sha256()}}));
-  const std::string data = DataText(session, job);
-  if (!data.empty()) PrintLine(data);
-  for (const std::string& line : job.prepared().report()) PrintLine(StrCat("  ", line));
+  Show(session, job);
   TellEarlierResult(session, job);
   return kExitOk;
 }

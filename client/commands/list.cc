@@ -5,7 +5,7 @@
 
 #include "client/commands/commands.h"
 #include "client/commands/output.h"
-#include "client/commands/run_folder.h"
+#include "client/commands/stored_job.h"
 #include "client/commands/verb.h"
 #include "client/render/table.h"
 #include "client/render/units.h"
@@ -44,17 +44,29 @@ Terminal Unlimited(Terminal terminal) {
   return terminal;
 }
 
+std::string LossOf(const v1::Job& job) {
+  return job.progress().step() > 0 ? FormatLoss(job.progress().loss()) : "-";
+}
+
 // What the files of this user's own jobs show while no coordinator runs; `why` where there are none.
 StatusOr<int> ListFiles(const ListOptions& options, Session& session, const Status& why) {
-  const std::vector<RunFolder> runs = session.server.empty() && !session.json() ? AllRuns(session) : std::vector<RunFolder>();
-  if (!absl::IsUnavailable(why) || runs.empty()) return why;
+  std::vector<RunFolder> runs = FilesMayAnswer(session, why) ? AllRuns(session) : std::vector<RunFolder>();
+  if (runs.empty()) return why;
+  runs.resize(std::min(runs.size(), static_cast<size_t>(options.limit)));
   Remark(session.Say(Text::kFromFiles, PrivateRuns(session).string()));
-  Table table({{.title = "NAME", .may_cut = true}, {.title = "ID"}, {.title = "RESULT"}});
+  v1::ListJobsResponse all;
+  Table table({{.title = "NAME", .may_cut = true},
+               {.title = "ID"},
+               {.title = "RESULT"},
+               {.title = "STEP", .align = Align::kRight},
+               {.title = "LOSS", .align = Align::kRight},
+               {.title = "AGE", .align = Align::kRight}});
   for (const RunFolder& run : runs) {
-    if (options.limit == table.rows()) break;
-    table.AddRow({run.name, run.run_dir.filename().string(), run.adapter.empty() ? "-" : "yes"});
+    const v1::Job& job = *all.add_jobs() = StoredJob(run, /*full=*/false);
+    table.AddRow({run.name, JobId(job), run.adapter.empty() ? "-" : "yes", StepOf(job), LossOf(job),
+                  AgeOf(job.create_time())});
   }
-  Print(table.Render(Unlimited(session.terminal)));
+  Print(session.json() ? ToJsonText(all) : table.Render(Unlimited(session.terminal)));
   return kExitOk;
 }
 
@@ -78,11 +90,10 @@ StatusOr<int> List(const ListOptions& options, Session& session) {
                {.title = "LEFT", .align = Align::kRight},
                {.title = "AGE", .align = Align::kRight}});
   for (const v1::Job& job : jobs.jobs()) {
-    const bool has_steps = job.progress().step() > 0;
     const bool is_moving = job.state() == v1::RUNNING && job.progress().has_eta();
-    table.AddRow({CallName(job), JobId(job), StrCat(StateName(job.state()), job.contact_lost() ? "?" : ""), StepOf(job),
-                  has_steps ? FormatLoss(job.progress().loss()) : "-",
-                  is_moving ? FormatDuration(SecondsOf(job.progress().eta())) : "-", AgeOf(job.create_time())});
+    table.AddRow({CallName(job), JobId(job), StrCat(StateName(job.state()), job.contact_lost() ? "?" : ""),
+                  StepOf(job), LossOf(job), is_moving ? FormatDuration(SecondsOf(job.progress().eta())) : "-",
+                  AgeOf(job.create_time())});
   }
   Print(table.Render(Unlimited(session.terminal)));
   return kExitOk;

@@ -4,6 +4,8 @@
 
 #include "client/commands/commands.h"
 #include "client/commands/output.h"
+#include "client/commands/stored_job.h"
+#include "client/commands/stored_logs.h"
 #include "client/commands/verb.h"
 #include "client/render/width.h"
 #include "finetune/v1/logs.grpc.pb.h"
@@ -44,28 +46,62 @@ class LineSplitter {
   std::map<std::pair<int, std::string>, std::string> rests_;
 };
 
-StatusOr<int> Logs(const LogsOptions& options, Session& session) {
-  ASSIGN_OR_RETURN(const v1::Job job, session.GetJob(options.job));
-  ASSIGN_OR_RETURN(const Connection* connection, session.Connect());
+v1::StreamLogsRequest RequestOf(const LogsOptions& options) {
   v1::StreamLogsRequest request;
-  request.set_job(job.name());
   request.set_epoch(options.attempt);
   request.set_rank(options.rank);
   request.set_follow(options.follow);
   request.set_tail_bytes(options.tail);
-  grpc::ClientContext context;
-  const auto reader = connection->Stream(&v1::LogService::Stub::StreamLogs, context, request);
-  LineSplitter lines;
-  v1::LogChunk chunk;
-  while (reader->Read(&chunk)) {
-    if (options.stream != "all" && chunk.stream() != options.stream) continue;
-    if (session.json()) {
+  return request;
+}
+
+// Prints chunks as they come.
+class LogPrinter {
+ public:
+  LogPrinter(const LogsOptions& options, const Session& session) : options_(options), session_(session) {}
+
+  void Add(const v1::LogChunk& chunk) {
+    if (options_.stream != "all" && chunk.stream() != options_.stream) return;
+    if (session_.json()) {
       PrintLine(ToJsonLine(chunk));
     } else {
-      lines.Add(chunk, /*with_rank=*/options.rank < 0 && chunk.rank() > 0);
+      lines_.Add(chunk, /*with_rank=*/options_.rank < 0 && chunk.rank() > 0);
     }
   }
-  lines.Finish();
+  void Finish() { lines_.Finish(); }
+
+ private:
+  const LogsOptions& options_;
+  const Session& session_;
+  LineSplitter lines_;
+};
+
+// Out of the files of this user's own job while no coordinator runs; `why` where there are none.
+StatusOr<int> LogsOfFiles(const LogsOptions& options, Session& session, const Status& why) {
+  if (!FilesMayAnswer(session, why)) return why;
+  ASSIGN_OR_RETURN(const RunFolder run, StoredRun(session, options.job, why));
+  if (options.follow) return absl::UnavailableError(session.Say(Text::kNothingToFollow));
+  Remark(session.Say(Text::kFromFiles, PrivateRuns(session).string()));
+  LogPrinter printer(options, session);
+  const Status status = VisitStoredLogs(session, run, RequestOf(options),
+                                        [&printer](const v1::LogChunk& chunk) { printer.Add(chunk); });
+  printer.Finish();
+  if (!status.ok()) return status;
+  return kExitOk;
+}
+
+StatusOr<int> Logs(const LogsOptions& options, Session& session) {
+  const StatusOr<v1::Job> job = session.GetJob(options.job);
+  if (!job.ok()) return LogsOfFiles(options, session, job.status());
+  ASSIGN_OR_RETURN(const Connection* connection, session.Connect());
+  v1::StreamLogsRequest request = RequestOf(options);
+  request.set_job(job->name());
+  grpc::ClientContext context;
+  const auto reader = connection->Stream(&v1::LogService::Stub::StreamLogs, context, request);
+  LogPrinter printer(options, session);
+  v1::LogChunk chunk;
+  while (reader->Read(&chunk)) printer.Add(chunk);
+  printer.Finish();
   const Status status = Connection::FromGrpc(reader->Finish());
   if (!status.ok()) return session.Explained(status);
   return kExitOk;

@@ -3,10 +3,12 @@
 
 #include "client/commands/commands.h"
 #include "client/commands/output.h"
+#include "client/commands/stored_job.h"
 #include "client/commands/verb.h"
 #include "client/render/progress.h"
 #include "client/render/table.h"
 #include "client/render/units.h"
+#include "core/series/series.h"
 #include "finetune/v1/metrics.grpc.pb.h"
 
 namespace ft::client {
@@ -74,22 +76,44 @@ void PrintTable(const Session& session, const v1::QueryMetricsResponse& points) 
   PrintLine(StrCat(session.Say(Text::kLoss), " ", Sparkline(losses, 60, session.terminal)));
 }
 
+void Show(const Session& session, const std::string& name, const v1::QueryMetricsResponse& points) {
+  if (session.json()) {
+    Print(ToJsonText(points));
+  } else if (points.points().empty()) {
+    Remark(session.Say(Text::kNoMetrics, name));
+  } else {
+    PrintTable(session, points);
+  }
+}
+
+// Out of the files of this user's own job while no coordinator runs; `why` where there are none.
+StatusOr<int> MetricsOfFiles(const MetricsOptions& options, Session& session, const Status& why) {
+  if (!FilesMayAnswer(session, why)) return why;
+  ASSIGN_OR_RETURN(const RunFolder run, StoredRun(session, options.job, why));
+  if (options.follow) return absl::UnavailableError(session.Say(Text::kNothingToFollow));
+  ASSIGN_OR_RETURN(std::vector<v1::MetricPoint> all, StoredSeries(session, run));
+  v1::QueryMetricsResponse points;
+  for (v1::MetricPoint& point : all) {
+    const int64_t step = series::StepOf(point.record());
+    if (step >= options.first && (options.last == 0 || step <= options.last))
+      *points.add_points() = std::move(point);
+  }
+  Remark(session.Say(Text::kFromFiles, PrivateRuns(session).string()));
+  Show(session, run.name, points);
+  return kExitOk;
+}
+
 StatusOr<int> Metrics(const MetricsOptions& options, Session& session) {
-  ASSIGN_OR_RETURN(const v1::Job job, session.GetJob(options.job));
-  if (options.follow) return FollowMetrics(options, job, session);
+  const StatusOr<v1::Job> job = session.GetJob(options.job);
+  if (!job.ok()) return MetricsOfFiles(options, session, job.status());
+  if (options.follow) return FollowMetrics(options, *job, session);
   v1::QueryMetricsRequest request;
-  request.set_job(job.name());
+  request.set_job(job->name());
   request.set_first_step(options.first);
   request.set_last_step(options.last);
   ASSIGN_OR_RETURN(const v1::QueryMetricsResponse points,
                    session.Call(&v1::MetricService::Stub::QueryMetrics, request, std::chrono::seconds(30)));
-  if (session.json()) {
-    Print(ToJsonText(points));
-  } else if (points.points().empty()) {
-    Remark(session.Say(Text::kNoMetrics, CallName(job)));
-  } else {
-    PrintTable(session, points);
-  }
+  Show(session, CallName(*job), points);
   return kExitOk;
 }
 

@@ -61,18 +61,6 @@ std::vector<fs::path> FoldersIn(const fs::path& dir) {
   return folders;
 }
 
-// Attempts of a run folder, newest first.
-std::vector<fs::path> AttemptsOf(const fs::path& run_dir) {
-  std::vector<std::pair<int64_t, fs::path>> numbered;
-  for (const fs::path& folder : FoldersIn(run_dir / "attempts")) {
-    if (const auto epoch = EpochOf(folder)) numbered.emplace_back(*epoch, folder);
-  }
-  std::sort(numbered.rbegin(), numbered.rend());
-  std::vector<fs::path> attempts;
-  for (auto& [epoch, folder] : numbered) attempts.push_back(std::move(folder));
-  return attempts;
-}
-
 bool HasFile(const fs::path& dir, const char* name) {
   std::error_code error;
   return fs::exists(dir / name, error);
@@ -85,19 +73,18 @@ bool IsResult(const fs::path& dir) {
 
 RunFolder FromRunDir(const fs::path& run_dir) {
   RunFolder folder{.name = run_dir.filename().string(), .run_dir = run_dir};
-  const std::vector<fs::path> attempts = AttemptsOf(run_dir);
-  for (const fs::path& attempt : attempts) {
-    if (!IsResult(attempt / "adapter")) continue;
-    folder.attempt = attempt;
-    folder.adapter = attempt / "adapter";
+  const std::vector<Attempt> attempts = AttemptsOf(run_dir);
+  if (attempts.empty()) return folder;
+  const Attempt* used = &attempts.front();
+  for (const Attempt& attempt : attempts) {
+    if (!IsResult(attempt.dir / "adapter")) continue;
+    used = &attempt;
+    folder.adapter = attempt.dir / "adapter";
     break;
   }
-  if (folder.attempt.empty() && !attempts.empty()) folder.attempt = attempts.front();
-  if (folder.attempt.empty()) return folder;
-  const Json job = ReadJson(folder.attempt / "job.json");
-  folder.model = job.is_object() && job.contains("spec") ? ModelOf(job["spec"]) : std::string();
-  const std::string display = TextAt(job, {"spec", "name"});
-  if (!display.empty()) folder.name = display;
+  folder.attempt = used->dir;
+  folder.model = used->model;
+  if (!used->name.empty()) folder.name = used->name;
   return folder;
 }
 
@@ -150,6 +137,28 @@ fs::file_time_type NewestWrite(const RunFolder& folder) {
 }  // namespace
 
 fs::path PrivateRuns(const Session& session) { return session.data_dir / "worker" / "runs"; }
+
+fs::path PrivateSpool(const Session& session, const RunFolder& run) {
+  return session.data_dir / "jobs" / run.run_dir.filename();
+}
+
+std::vector<Attempt> AttemptsOf(const fs::path& run_dir) {
+  std::vector<Attempt> attempts;
+  for (const fs::path& folder : FoldersIn(run_dir / "attempts")) {
+    const std::optional<int64_t> epoch = EpochOf(folder);
+    if (!epoch.has_value()) continue;
+    Attempt& attempt = attempts.emplace_back(Attempt{.epoch = *epoch, .dir = folder});
+    const Json job = ReadJson(folder / "job.json");
+    attempt.kind = TextAt(job, {"run", "kind"});
+    attempt.name = TextAt(job, {"spec", "name"});
+    if (!job.is_object() || !job.contains("spec")) continue;
+    attempt.model = ModelOf(job["spec"]);
+    attempt.spec_json = job["spec"].dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
+  }
+  std::sort(attempts.begin(), attempts.end(),
+            [](const Attempt& a, const Attempt& b) { return a.epoch > b.epoch; });
+  return attempts;
+}
 
 StatusOr<RunFolder> RunFolderAt(const fs::path& path) {
   std::error_code error;

@@ -20,6 +20,20 @@ struct RunFolder {
   std::string model;              // Source of the base model; empty when not known.
 };
 
+// One attempt of a run: its number, its folder, and what its job.json says. Empty where that is damaged or
+// not there.
+struct Attempt {
+  int64_t epoch = 0;
+  std::filesystem::path dir;
+  std::string kind;  // PREPARE | TRAIN
+  std::string name;
+  std::string model;
+  std::string spec_json;
+};
+
+// The attempts of a run folder, newest first.
+std::vector<Attempt> AttemptsOf(const std::filesystem::path& run_dir);
+
 // Where the newest job of a name has no result, an earlier one of the name that has one is taken, with a
 // remark. INVALID_ARGUMENT for a path that is none of the above; NOT_FOUND when no job has the name;
 // FAILED_PRECONDITION when its files are on another machine.
@@ -37,5 +51,7 @@ std::vector<RunFolder> AllRuns(const Session& session);
 
 // Where the private worker keeps its runs.
 std::filesystem::path PrivateRuns(const Session& session);
+// Where the private coordinator keeps what the ranks of a run sent.
+std::filesystem::path PrivateSpool(const Session& session, const RunFolder& run);
 
 }  // namespace ft::client

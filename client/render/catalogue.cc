@@ -18,14 +18,16 @@ constexpr Sentence kCatalogue[] = {
     {Text::kSubmitted, "Submitted {0} as {1}", "已提交 {0}，编号 {1}"},
     {Text::kWatchHint, "Follow it with: ftctl watch {0}", "查看进度：ftctl watch {0}"},
     {Text::kAmbiguous,
-     "the answer was lost, so the job may or may not exist; repeat the same command with --request-id {0}: it cannot "
+     "the answer was lost, so the job may or may not exist; repeat the same command with --request-id {0}: "
+     "it cannot "
      "create a second one",
      "未收到答复，任务可能已创建；请用 --request-id {0} 重复同一命令，不会重复创建"},
     {Text::kWatchLeft, "Stopped watching; {0} goes on. Look again with: ftctl watch {0}",
      "已停止查看；{0} 仍在运行。再次查看：ftctl watch {0}"},
     {Text::kStillRunning, "{0} is {1} now", "{0} 当前状态：{1}"},
     {Text::kState, "{0}: {1}", "{0}：{1}"},
-    {Text::kSucceeded, "{0} succeeded: step {1}, loss {2}, in {3}", "{0} 已完成：第 {1} 步，损失 {2}，用时 {3}"},
+    {Text::kSucceeded, "{0} succeeded: step {1}, loss {2}, in {3}",
+     "{0} 已完成：第 {1} 步，损失 {2}，用时 {3}"},
     {Text::kFailed, "{0} failed ({1}): {2}", "{0} 失败（{1}）：{2}"},
     {Text::kCancelled, "{0} was cancelled", "{0} 已取消"},
     {Text::kPaused, "{0} is paused at step {1}; `ftctl resume {0}` goes on",
@@ -34,32 +36,41 @@ constexpr Sentence kCatalogue[] = {
      "正在暂停 {0}：保存检查点（再按 Ctrl-C 立即离开）"},
     {Text::kResuming, "Resuming {0} from step {1}", "从第 {1} 步继续 {0}"},
     {Text::kPausedElsewise,
-     "{0} is paused and was started with other settings; `ftctl resume {0}` goes on with those, `ftctl cancel {0}` "
+     "{0} is paused and was started with other settings; `ftctl resume {0}` goes on with those, `ftctl "
+     "cancel {0}` "
      "ends it, or give this one another --name",
-     "{0} 已暂停，且其设置与本次不同；`ftctl resume {0}` 按原设置继续，`ftctl cancel {0}` 结束它，或用 --name 另取名字"},
+     "{0} 已暂停，且其设置与本次不同；`ftctl resume {0}` 按原设置继续，`ftctl cancel {0}` 结束它，或用 "
+     "--name 另取名字"},
     {Text::kRunInterrupted, "{0} is saved at step {1}", "{0} 已保存在第 {1} 步"},
     {Text::kRunAgain, "The same command goes on from there.", "重复同一命令即可从该处继续。"},
     {Text::kDaemonsGone,
-     "the private coordinator has stopped, and {0} with it; `ftctl up` and then `ftctl watch {0}` go on from its last "
+     "the private coordinator has stopped, and {0} with it; `ftctl up` and then `ftctl watch {0}` go on from "
+     "its last "
      "checkpoint, and so does the command that began it",
-     "私有协调器已停止，{0} 也随之停下；先 `ftctl up` 再 `ftctl watch {0}`，或重复开始它的命令，即可从最近的检查点继续"},
+     "私有协调器已停止，{0} 也随之停下；先 `ftctl up` 再 `ftctl watch "
+     "{0}`，或重复开始它的命令，即可从最近的检查点继续"},
     {Text::kLeftRunning, "The private coordinator and worker stay up, for {0}; `ftctl down` stops them",
      "私有协调器和工作进程保持运行（{0} 仍需要）；`ftctl down` 可停止"},
     {Text::kAnotherRun, "another ftctl run", "另一个 ftctl run"},
-    {Text::kDiskFullLeave, "The disk is full, so {0} cannot be brought to an end; make room, then the same command goes on",
+    {Text::kDiskFullLeave,
+     "The disk is full, so {0} cannot be brought to an end; make room, then the same command goes on",
      "磁盘已满，{0} 无法收尾；请腾出空间，再重复同一命令即可继续"},
     {Text::kDataChanged,
-     "{1} has changed since {0} began: the job goes on with what it read then; `ftctl cancel {0}` and the same command "
+     "{1} has changed since {0} began: the job goes on with what it read then; `ftctl cancel {0}` and the "
+     "same command "
      "begin anew with the file as it is now",
-     "{1} 在 {0} 开始之后被改过：任务仍用当时读到的内容继续；若要用现在的文件重新开始，请先 `ftctl cancel {0}` 再重复同一命令"},
+     "{1} 在 {0} 开始之后被改过：任务仍用当时读到的内容继续；若要用现在的文件重新开始，请先 `ftctl cancel "
+     "{0}` 再重复同一命令"},
     {Text::kNext, "Next: ftctl chat {0}   ftctl export {0} DIR   ftctl merge {0} DIR",
      "接下来：ftctl chat {0}   ftctl export {0} 目录   ftctl merge {0} 目录"},
-    {Text::kStarting, "Starting a private coordinator and worker in {0}", "正在 {0} 启动私有协调器和工作进程"},
+    {Text::kStarting, "Starting a private coordinator and worker in {0}",
+     "正在 {0} 启动私有协调器和工作进程"},
     {Text::kStarted, "Coordinator and worker are up ({0})", "协调器和工作进程已启动（{0}）"},
     {Text::kAlreadyUp, "A coordinator already answers at {0}", "{0} 上已有协调器在运行"},
     {Text::kStopped, "Stopped {0}", "已停止 {0}"},
     {Text::kNothingRuns, "Nothing of this user's is running", "没有正在运行的进程"},
-    {Text::kNoJobs, "No jobs yet; `ftctl submit job.yaml` creates one", "还没有任务；`ftctl submit job.yaml` 可创建"},
+    {Text::kNoJobs, "No jobs yet; `ftctl submit job.yaml` creates one",
+     "还没有任务；`ftctl submit job.yaml` 可创建"},
     {Text::kNoNodes, "No node has joined; `ftctl up` starts a worker on this machine",
      "还没有节点加入；`ftctl up` 可在本机启动工作进程"},
     {Text::kOtherVersion, "ftctl is version {0}, the coordinator {1}, and this call is not in both: {2}",
@@ -96,6 +107,11 @@ constexpr Sentence kCatalogue[] = {
      "最新的 {0} 没有结果；较早的一个有：`ftctl get {1}`"},
     {Text::kFromFiles, "No coordinator runs: this is what the files in {0} show; `ftctl up` shows all",
      "协调器没有运行：以下来自 {0} 中的文件；`ftctl up` 后可看全部"},
+    {Text::kNothingToFollow,
+     "no coordinator runs, so there is nothing to follow: `ftctl up` starts one; without --follow this shows "
+     "what the "
+     "files hold",
+     "协调器没有运行，无可跟随：`ftctl up` 可启动；不带 --follow 则显示文件中已有的内容"},
 };
 
 static_assert(std::size(kCatalogue) == static_cast<size_t>(Text::kCount), "a key without its sentence");

@@ -75,6 +75,7 @@ enum class Text {
   kDataReportOne,
   kEarlierResult,
   kFromFiles,
+  kNothingToFollow,
   kCount,  // Not a sentence.
 };
 

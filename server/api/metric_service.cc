@@ -1,5 +1,6 @@
 #include "server/api/metric_service.h"
 
+#include "core/series/series.h"
 #include "server/api/follow_stream.h"
 
 namespace ft::api {
@@ -7,15 +8,6 @@ namespace {
 
 // gRPC messages are bounded; a longer series is asked for in ranges of steps, or streamed.
 constexpr size_t kMaxPoints = 20'000;
-
-int64_t StepOf(const wpb::RankRecord& record) {
-  switch (record.kind_case()) {
-    case wpb::RankRecord::kStep: return record.step().step();
-    case wpb::RankRecord::kEval: return record.eval().step();
-    case wpb::RankRecord::kSample: return record.sample().step();
-    default: return 0;
-  }
-}
 
 class SeriesStream : public FollowStream<pb::MetricPoint> {
  public:
@@ -37,7 +29,8 @@ class SeriesStream : public FollowStream<pb::MetricPoint> {
     }
     std::deque<pb::MetricPoint> messages;
     for (pb::MetricPoint& point : points) {
-      if (after_step_ == 0 || StepOf(point.record()) > after_step_) messages.push_back(std::move(point));
+      if (after_step_ == 0 || series::StepOf(point.record()) > after_step_)
+        messages.push_back(std::move(point));
     }
     if (messages.empty() && cursor_.offset == before) {
       if (cursor_.epoch < newest) {
@@ -77,7 +70,7 @@ grpc::ServerUnaryReactor* MetricService::QueryMetrics(grpc::CallbackServerContex
     Status status = points.status();
     if (points.ok()) {
       for (pb::MetricPoint& point : *points) {
-        const int64_t step = StepOf(point.record());
+        const int64_t step = series::StepOf(point.record());
         if (step >= first && step <= last) *reply->add_points() = std::move(point);
       }
       if (static_cast<size_t>(reply->points_size()) > kMaxPoints) {

@@ -9,32 +9,13 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <cerrno>
-#include <map>
 #include <utility>
 
-#include "core/records/record_file.h"
+#include "core/series/series.h"
 #include "server/spool/layout.h"
 #include "server/spool/log_file.h"
 
 namespace ft::spool {
-namespace {
-
-// The key under which a newer attempt's point replaces an older one; empty = every one is kept.
-std::string PointKey(const wpb::RankRecord& record) {
-  switch (record.kind_case()) {
-    case wpb::RankRecord::kStep: return StrCat("step/", record.step().step());
-    case wpb::RankRecord::kEval: return StrCat("eval/", record.eval().name(), "/", record.eval().step());
-    case wpb::RankRecord::kSample:
-      return StrCat("sample/", record.sample().step(), "/", record.sample().prompt());
-    default: return "";
-  }
-}
-
-bool IsPoint(const wpb::RankRecord& record) {
-  return record.has_step() || record.has_eval() || record.has_sample() || record.has_note();
-}
-
-}  // namespace
 
 void Spool::Start(Lane& lane, const char* name) {
   lane.thread = std::thread([&lane, name] {
@@ -135,43 +116,22 @@ std::vector<int32_t> Spool::Ranks(const std::string& job_id, int64_t epoch) cons
 
 StatusOr<std::vector<pb::MetricPoint>> Spool::NextPoints(const std::string& job_id,
                                                          SeriesCursor* cursor) const {
-  records::FrameReader reader(RankDir(root_, job_id, cursor->epoch, 0) / kRecordsFile, cursor->offset);
-  ASSIGN_OR_RETURN(const std::vector<std::string> frames, reader.Next());
-  std::vector<pb::MetricPoint> points;
-  for (const std::string& frame : frames) {
-    pb::MetricPoint point;
-    point.set_epoch(cursor->epoch);
-    if (!point.mutable_record()->ParseFromString(frame))
-      return absl::DataLossError(StrCat("job ", job_id, ": a record is unreadable"));
-    if (IsPoint(point.record())) points.push_back(std::move(point));
-  }
-  cursor->offset = reader.offset();
-  return points;
+  return series::NextPoints(RankDir(root_, job_id, cursor->epoch, 0) / kRecordsFile, cursor->epoch, &cursor->offset);
 }
 
 StatusOr<std::vector<pb::MetricPoint>> Spool::Series(const std::string& job_id, int64_t last_epoch,
                                                      SeriesCursor* cursor) const {
-  std::vector<pb::MetricPoint> points;
-  std::map<std::string, size_t> newest;
+  series::Series all;
   for (int64_t epoch = 1; epoch <= last_epoch; ++epoch) {
     *cursor = {epoch, 0};
     uint64_t before = UINT64_MAX;
     while (cursor->offset != before) {
       before = cursor->offset;
       ASSIGN_OR_RETURN(std::vector<pb::MetricPoint> batch, NextPoints(job_id, cursor));
-      for (pb::MetricPoint& point : batch) {
-        const std::string key = PointKey(point.record());
-        const auto it = key.empty() ? newest.end() : newest.find(key);
-        if (it != newest.end()) {
-          points[it->second] = std::move(point);
-          continue;
-        }
-        if (!key.empty()) newest[key] = points.size();
-        points.push_back(std::move(point));
-      }
+      for (pb::MetricPoint& point : batch) all.Add(std::move(point));
     }
   }
-  return points;
+  return all.Take();
 }
 
 void Spool::RemoveJob(const std::string& job_id) {

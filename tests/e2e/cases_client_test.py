@@ -42,6 +42,15 @@ def write_wide_model(folder, source, rows):
         json.dump(config, file)
 
 
+def without(value, *keys):
+    """A JSON value without what only a coordinator knows to the digit."""
+    if isinstance(value, list):
+        return [without(item, *keys) for item in value]
+    if isinstance(value, dict):
+        return {key: without(item, *keys) for key, item in value.items() if key not in keys}
+    return value
+
+
 class CasesClientTest(small_disk.SmallDisk, daemons.DaemonTest):
     def setUp(self):
         super().setUp()
@@ -80,8 +89,8 @@ class CasesClientTest(small_disk.SmallDisk, daemons.DaemonTest):
         # First hour: what was trained is found without a daemon, with ids that can be copied.
         listed = self.node.run("list")
         self.assertEqual(listed.returncode, 0, listed.stderr)
-        self.assertRegex(listed.stdout, r"short +j[0-9a-f]{19} +yes")
-        self.assertRegex(self.node.run("get", "long").stdout, r"Result: +/")
+        self.assertRegex(listed.stdout, r"short +j[0-9a-f]{19} +yes +120/120")
+        self.assertRegex(self.node.run("get", "long").stdout, r"Adapter: +/")
 
     def test_a_run_whose_daemons_are_gone_says_so_and_ends(self):
         run = self.start_run(self.job("gone", **{"train.epochs": 100000}))
@@ -175,6 +184,34 @@ class CasesClientTest(small_disk.SmallDisk, daemons.DaemonTest):
         done = node.run("export", job, os.path.join(self.folder, "none"), environment=away)
         self.assertEqual(done.returncode, 1, done.stdout)
         self.assertFalse(os.path.exists(os.path.join(self.folder, "none")))
+
+    def test_files_answer_as_the_coordinator_does(self):
+        node = self.daemons()
+        data = self.write_tokens(daemons.random_samples(8))
+        job = node.train(daemons.tokens_job("qa", self.small_model(), data, holdout=0.25,
+                                            **{"train.epochs": 2, "train.evaluate": {"every_steps": 2}}))
+        asked = {verb: node.run(*verb) for verb in (
+            ("list", "-o", "json"), ("get", "qa", "-o", "json"), ("get", "qa", "--resolved"), ("metrics", "qa"),
+            ("metrics", "qa", "-o", "json", "--first", "2"), ("logs", "qa"), ("logs", "qa", "-o", "json"),
+            ("logs", job["name"], "--attempt", "1", "--stream", "stdout", "--tail", "20"))}
+        self.assertIn("step 1: loss", asked[("logs", "qa")].stdout)
+        node.stop()
+        for verb, before in asked.items():
+            after = node.run(*verb)
+            self.assertEqual((after.returncode, before.returncode), (0, 0), after.stderr)
+            self.assertIn("No coordinator runs: this is what the files in ", after.stderr)
+            if verb[0] == "logs" or verb[-1] in ("--resolved", "qa"):
+                self.assertEqual(after.stdout, before.stdout, verb)
+                continue
+            self.assertEqual(*(without(json.loads(done.stdout), "config_yaml", "etag", "eta", "phase", "create_time",
+                                       "start_time", "end_time", "tokens_per_second") for done in (after, before)))
+        for verb in ("logs", "metrics"):
+            done = node.run(verb, "qa", "--follow")
+            self.assertEqual(done.returncode, 3)
+            self.assertRegex(done.stderr, "^ftctl: no coordinator runs, so there is nothing to follow: [^\n]*\n$")
+            self.assertIn("no job called 'nobody' has files", node.run(verb, "nobody").stderr)
+        # Of another coordinator these files know nothing.
+        self.assertEqual(node.run("logs", "qa", **node.coordinator_only()).returncode, 3)
 
     # 194
     def test_names_that_cannot_be_typed_are_refused_at_once(self):

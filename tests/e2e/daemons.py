@@ -310,7 +310,11 @@ class Daemons:
 
     def ask(self, *arguments, **options):
         """The answer of `ftctl ... -o json`, parsed."""
-        return json.loads(self.ftctl(*arguments, "-o", "json", **options))
+        return json.loads(self.ftctl(*arguments, "-o", "json", **{**self.coordinator_only(), **options}))
+
+    def coordinator_only(self):
+        """Options of run() with which only the coordinator answers: without one, ftctl shows what the files hold."""
+        return {"environment": {"FTCTL_SERVER": "unix:" + self.socket, **self.server}}
 
     def submit(self, job, **options):
         """Submits a job (a dict) and answers its id."""
@@ -329,7 +333,7 @@ class Daemons:
         return self.ask("get", job)
 
     def check_not_failed(self, job):
-        done = self.run("get", job, "-o", "json", timeout=10)
+        done = self.run("get", job, "-o", "json", timeout=10, **self.coordinator_only())
         if done.returncode == 0:
             answer = json.loads(done.stdout)
             if answer["state"] in ("FAILED", "CANCELLED"):
@@ -340,7 +344,7 @@ class Daemons:
         wanted = {states} if isinstance(states, str) else set(states)
 
         def probe():
-            done = self.run("get", job, "-o", "json", timeout=10)
+            done = self.run("get", job, "-o", "json", timeout=10, **self.coordinator_only())
             if done.returncode != 0:
                 return None
             answer = json.loads(done.stdout)
@@ -372,7 +376,7 @@ class Daemons:
         """Waits until the coordinator knows this step of a job."""
         def probe():
             self.check_not_failed(job)
-            done = self.run("get", job, "-o", "json", timeout=10)
+            done = self.run("get", job, "-o", "json", timeout=10, **self.coordinator_only())
             return done.returncode == 0 and int(json.loads(done.stdout)["progress"]["step"]) >= step
         wait_for(f"step {step} of {job}", probe, timeout)
 
