@@ -1,8 +1,10 @@
-// What causal attention does between its matrix products, a tile of query rows at a time (the tiling of Dao,
-// FlashAttention-2, arXiv 2307.08691). The products themselves belong
-// to worker/model/ops/attention.cc. T is the type of queries, keys and values; products add up in float32, and
-// probabilities are rounded to T for the next product. Thread-safe.
-// Right-hand sides of products lie as panel.h says. Legend: D head size.
+// Causal attention: what it does between its matrix products, a tile of query rows at a time, in the words of
+// FlashAttention-2 (Dao, arXiv 2307.08691): S and dS, P and dP, m and l, O. attention_scalar.h is the
+// definition, of the parts here and of the whole; worker/model/ops/attention.cc puts the parts and the
+// products together.
+//
+// T is the type of Q, K and V; products add up in float32, and P and dS are rounded to T for the next
+// product. Right-hand sides of products lie as panel.h says. Thread-safe. Legend: D head size.
 #pragma once
 
 #include <cstdint>
@@ -12,21 +14,31 @@
 
 namespace ft::kernels {
 
+// Queries [first_query, +queries) are the last `queries` of the keys [first_key, +keys): query i sees the
+// keys up to and including key (keys - queries + i). While training both ranges are the same; with a cache
+// there are more keys.
+struct AttentionSegment {
+  int64_t first_query = 0;
+  int64_t queries = 0;
+  int64_t first_key = 0;
+  int64_t keys = 0;
+};
+
 // Tiles are this many query rows and keys.
 inline constexpr int64_t kAttentionTile = 64;
 
-// The transposed rows, plain: D x Grouped(rows), the added column zero. REQUIRES: at most kAttentionTile rows, which
-// is the distance of out's rows.
+// The transposed rows, plain: D x Grouped(rows), the added column zero. REQUIRES: at most kAttentionTile
+// rows, which is the distance of out's rows.
 template <typename T>
 void Transpose(const StridedRows<T>& in, T* out);
 
-// The keys of a tile of forward, more of them, since a row's running maximum changes once a tile: their scores and
-// probabilities for kAttentionTile queries stay in a core's cache. Rows of both are kScoreStride apart, which is no
-// power of two, so that they do not share cache lines' places.
+// The keys of a tile of forward, more of them, since a row's running maximum changes once a tile: S and P of
+// kAttentionTile queries stay in a core's cache. Rows of both are kScoreStride apart, padded against
+// cache-set conflicts.
 inline constexpr int64_t kScoreTile = 8 * kAttentionTile;
 inline constexpr int64_t kScoreStride = kScoreTile + 16;
 
-// Scores of query rows and a tile of keys: row i sees the tile's keys before `seen` + i + 1, which may be none.
+// A tile of S: row i sees the tile's keys before `seen` + i + 1, which may be none.
 struct ScoreTile {
   int64_t rows = 0;
   int64_t keys = 0;  // At most kScoreTile.
@@ -34,26 +46,31 @@ struct ScoreTile {
   float scale = 1;
 };
 
-// What a tile of rows knows after some tiles of keys.
-struct SoftmaxState {
-  float largest[kAttentionTile];  // Of the scores seen.
-  float sums[kAttentionTile];     // Of exp(scale * (s - largest)).
-  float* out = nullptr;           // rows x D, dense: the same sum with values.
-  int64_t size = 0;               // D.
+// The running softmax of a tile of query rows.
+struct OnlineSoftmax {
+  // The maximum of the row's S so far.
+  float m[kAttentionTile];
+  // The sum of exp(scale * (S - m)) so far.
+  float l[kAttentionTile];
+  // The sum of exp(scale * (S - m)) V so far: rows x D, dense. FinishOnlineSoftmax divides it by l.
+  float* o = nullptr;
+  int64_t head_size = 0;  // D.
 };
-// Before the first tile of keys, of which every row sees one at least.
-void StartSoftmax(SoftmaxState& state);
+// The state before the first tile of keys. Every row must see a key of that tile.
+void InitOnlineSoftmax(OnlineSoftmax& state);
 
-// Takes a tile of keys into the state: p = exp(scale * (s - largest)), zero for keys that row i does not see, up to
-// Grouped(keys); what the state held is scaled to the new maximum. The caller adds p v to state.out.
+// Takes a tile of keys into the state: p = exp(scale * (s - m)), zero for keys that row i does not see, up to
+// Grouped(keys); l and o are scaled to the new m, and the tile is added to l. The caller adds p v to o.
 template <typename T>
-void SoftmaxTile(const ScoreTile& tile, const float* scores, T* p, SoftmaxState& state);
+void OnlineSoftmaxTile(const ScoreTile& tile, const float* s, T* p, OnlineSoftmax& state);
 
-// out = state.out / state.sums, row by row, `stride` apart; lse = log(sum exp(scale * s)).
+// o = state.o / l, row by row, `stride` apart; lse = log(sum exp(scale * S)), which backward reads (the
+// paper's L).
 template <typename T>
-void FinishSoftmax(int64_t rows, float scale, const SoftmaxState& state, T* out, int64_t stride, float* lse);
+void FinishOnlineSoftmax(int64_t rows, float scale, const OnlineSoftmax& state, T* o, int64_t stride,
+                         float* lse);
 
-// delta[i] = sum_d a[i, d] * b[i, d]: of an output and its gradient.
+// delta[i] = sum_d a[i, d] * b[i, d] of an output and its gradient (the paper's D = rowsum(dO * O)).
 template <typename T>
 void RowDots(const StridedRows<T>& a, const StridedRows<T>& b, float* delta);
 
@@ -69,22 +86,23 @@ struct GradientTile {
 
 template <typename T>
 struct GradientTileIn {
-  const float* scores = nullptr;          // q k, transposed.
-  const float* dprobabilities = nullptr;  // dout v, transposed.
-  const float* lse = nullptr;             // One a query.
+  const float* s = nullptr;    // (Q K^T)^T.
+  const float* dp = nullptr;   // (dO V^T)^T.
+  const float* lse = nullptr;  // One a query, as is delta.
   const float* delta = nullptr;
 };
 
-// p = exp(scale * s - lse) and ds = scale * p * (dp - delta), zero where a query does not see the key and in
-// the column that Grouped(queries) adds. ds also as a right-hand side, `packed`: Grouped(keys) x queries,
-// rows kAttentionTile apart; may be null where groups are single rows.
 template <typename T>
 struct GradientTileOut {
   T* p = nullptr;
   T* ds = nullptr;
-  T* packed = nullptr;
+  // ds again as a right-hand side, Grouped(keys) x queries, rows kAttentionTile apart. May be null where
+  // groups are single rows.
+  T* packed_ds = nullptr;
 };
 
+// p = exp(scale * s - lse) and ds = scale * p * (dp - delta), zero where a query does not see the key and in
+// the column that Grouped(queries) adds.
 template <typename T>
 void ScoreGradients(const GradientTile& tile, const GradientTileIn<T>& in, const GradientTileOut<T>& out);
 

@@ -18,60 +18,62 @@ HWY_BEFORE_NAMESPACE();
 namespace ft::kernels {
 namespace HWY_NAMESPACE {
 
-// The largest of `count` values and `start`.
-HWY_INLINE float Largest(const float* values, int64_t count, float start) {
+// The maximum of `start` and `count` values.
+HWY_INLINE float RowMax(const float* values, int64_t count, float start) {
   const Floats d;
-  auto largest = hn::Set(d, start);
+  auto maximum = hn::Set(d, start);
   OverVectors(count, [&](int64_t j, int64_t n) HWY_ATTR {
     auto value = LoadPart(values + j, n);
-    if (n < Lanes()) value = hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(n)), value, largest);
-    largest = hn::Max(largest, value);
+    if (n < Lanes()) value = hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(n)), value, maximum);
+    maximum = hn::Max(maximum, value);
   });
-  return hn::GetLane(hn::MaxOfLanes(d, largest));
+  return hn::GetLane(hn::MaxOfLanes(d, maximum));
 }
 
 template <typename T>
-void Softmax(const ScoreTile& tile, const float* scores, T* p, SoftmaxState& state) {
+void Softmax(const ScoreTile& tile, const float* s, T* p, OnlineSoftmax& state) {
   const Floats d;
   const auto scale = hn::Set(d, tile.scale);
   const int64_t width = Grouped<T>(tile.keys);
   for (int64_t i = 0; i < tile.rows; ++i) {
-    const float* s = scores + i * kScoreStride;
-    T* out = p + i * kScoreStride;
+    const float* s_row = s + i * kScoreStride;
+    T* p_row = p + i * kScoreStride;
     const int64_t visible = std::clamp(tile.seen + i + 1, int64_t{0}, tile.keys);
-    const float before = state.largest[i], maximum = Largest(s, visible, before);
-    const auto shift = hn::Set(d, maximum);
+    const float m_before = state.m[i], m = RowMax(s_row, visible, m_before);
+    const auto shift = hn::Set(d, m);
     auto sum = hn::Zero(d);
     OverVectors(visible, [&](int64_t j, int64_t n) HWY_ATTR {
-      auto value = hn::Exp(d, hn::Mul(hn::Sub(LoadPart(s + j, n), shift), scale));
+      auto value = hn::Exp(d, hn::Mul(hn::Sub(LoadPart(s_row + j, n), shift), scale));
       if (n < Lanes()) value = hn::IfThenElseZero(hn::FirstN(d, static_cast<size_t>(n)), value);
       sum = hn::Add(sum, value);
-      StorePart(value, out + j, n);
+      StorePart(value, p_row + j, n);
     });
-    std::memset(static_cast<void*>(out + visible), 0, static_cast<size_t>(width - visible) * sizeof(T));
-    const float tile_sum = hn::GetLane(hn::SumOfLanes(d, sum));
-    if (maximum > before) {
-      const float shrink = std::exp((before - maximum) * tile.scale);
-      const auto factor = hn::Set(d, shrink);
-      float* row = state.out + i * state.size;
-      OverVectors(state.size, [&](int64_t c, int64_t n)
-                                  HWY_ATTR { StorePart(hn::Mul(LoadPart(row + c, n), factor), row + c, n); });
-      state.sums[i] *= shrink;
-      state.largest[i] = maximum;
+    std::memset(static_cast<void*>(p_row + visible), 0, static_cast<size_t>(width - visible) * sizeof(T));
+    const float row_sum = hn::GetLane(hn::SumOfLanes(d, sum));
+    // A maximum that stayed would rescale by 1: most tiles but a row's first few.
+    if (m > m_before) {
+      const float rescale = std::exp((m_before - m) * tile.scale);
+      const auto factor = hn::Set(d, rescale);
+      float* o_row = state.o + i * state.head_size;
+      OverVectors(state.head_size, [&](int64_t c, int64_t n) HWY_ATTR {
+        StorePart(hn::Mul(LoadPart(o_row + c, n), factor), o_row + c, n);
+      });
+      state.l[i] *= rescale;
+      state.m[i] = m;
     }
-    state.sums[i] += tile_sum;
+    state.l[i] += row_sum;
   }
 }
 
 template <typename T>
-void Finish(int64_t rows, float scale, const SoftmaxState& state, T* out, int64_t stride, float* lse) {
+void Finish(int64_t rows, float scale, const OnlineSoftmax& state, T* o, int64_t stride, float* lse) {
   for (int64_t i = 0; i < rows; ++i) {
-    const auto sum = hn::Set(Floats(), state.sums[i]);
-    const float* row = state.out + i * state.size;
-    OverVectors(state.size, [=](int64_t c, int64_t n) HWY_ATTR {
-      StorePart(hn::Div(LoadPart(row + c, n), sum), out + i * stride + c, n);
+    const auto l = hn::Set(Floats(), state.l[i]);
+    const float* row = state.o + i * state.head_size;
+    OverVectors(state.head_size, [=](int64_t c, int64_t n) HWY_ATTR {
+      StorePart(hn::Div(LoadPart(row + c, n), l), o + i * stride + c, n);
     });
-    lse[i] = state.largest[i] * scale + std::log(state.sums[i]);
+    lse[i] = state.m[i] * scale + std::log(state.l[i]);
   }
 }
 
@@ -80,11 +82,11 @@ void Dots(const StridedRows<T>& a, const StridedRows<T>& b, float* delta) {
   for (int64_t i = 0; i < a.rows; ++i) {
     const T *x = a.data + i * a.stride, *y = b.data + i * b.stride;
     delta[i] = LaneSum(a.columns, [=](int64_t c, int64_t n)
-                                   HWY_ATTR { return hn::Mul(LoadPart(x + c, n), LoadPart(y + c, n)); });
+                                      HWY_ATTR { return hn::Mul(LoadPart(x + c, n), LoadPart(y + c, n)); });
   }
 }
 
-// Row j of a gradient tile at queries i...: writes p and ds, returns ds.
+// Row j of a gradient tile, from query i on: writes p and ds, returns ds.
 template <typename T>
 HWY_INLINE Vector GradientsOf(const GradientTile& tile, const GradientTileIn<T>& in,
                               const GradientTileOut<T>& out, int64_t j, int64_t i) {
@@ -95,9 +97,9 @@ HWY_INLINE Vector GradientsOf(const GradientTile& tile, const GradientTileIn<T>&
   const auto first = hn::Set(d, static_cast<float>(tile.first_key + j - tile.first_query));
   const auto sees =
       hn::And(hn::Ge(query, first), hn::Lt(query, hn::Set(d, static_cast<float>(tile.queries))));
-  const auto power = hn::Sub(hn::Mul(Load(in.scores + at), scale), Load(in.lse + i));
+  const auto power = hn::Sub(hn::Mul(Load(in.s + at), scale), Load(in.lse + i));
   const auto p = hn::IfThenElseZero(sees, hn::Exp(d, power));
-  const auto slope = hn::Mul(hn::Mul(p, scale), hn::Sub(Load(in.dprobabilities + at), Load(in.delta + i)));
+  const auto slope = hn::Mul(hn::Mul(p, scale), hn::Sub(Load(in.dp + at), Load(in.delta + i)));
   const auto ds = hn::IfThenElseZero(sees, slope);
   Store(p, out.p + at);
   Store(ds, out.ds + at);
@@ -112,24 +114,26 @@ void Gradients(const GradientTile& tile, const GradientTileIn<T>& in, const Grad
       if constexpr (kGroup<T> == 2) {
         const auto next = j + 1 < tile.keys ? GradientsOf(tile, in, out, j + 1, i) : hn::Zero(Floats());
         const auto pair = RoundedPairs(ds, next);
-        hn::StoreU(pair, Words(), reinterpret_cast<uint32_t*>(out.packed + j * kAttentionTile + 2 * i));
+        hn::StoreU(pair, Words(), reinterpret_cast<uint32_t*>(out.packed_ds + j * kAttentionTile + 2 * i));
       }
     }
   }
 }
 
-#define FT_PER_TYPE(T, Suffix)                                                                          \
-  void Softmax##Suffix(const ScoreTile& tile, const float* scores, T* p, SoftmaxState& state) {         \
-    Softmax<T>(tile, scores, p, state);                                                                 \
-  }                                                                                                     \
-  void Finish##Suffix(int64_t rows, float scale, const SoftmaxState& state, T* out, int64_t stride,     \
-                      float* lse) {                                                                     \
-    Finish<T>(rows, scale, state, out, stride, lse);                                                    \
-  }                                                                                                     \
-  void Dots##Suffix(const StridedRows<T>& a, const StridedRows<T>& b, float* delta) { Dots<T>(a, b, delta); } \
-  void Gradients##Suffix(const GradientTile& tile, const GradientTileIn<T>& in,                         \
-                         const GradientTileOut<T>& out) {                                               \
-    Gradients<T>(tile, in, out);                                                                        \
+#define FT_PER_TYPE(T, Suffix)                                                                     \
+  void Softmax##Suffix(const ScoreTile& tile, const float* s, T* p, OnlineSoftmax& state) {        \
+    Softmax<T>(tile, s, p, state);                                                                 \
+  }                                                                                                \
+  void Finish##Suffix(int64_t rows, float scale, const OnlineSoftmax& state, T* o, int64_t stride, \
+                      float* lse) {                                                                \
+    Finish<T>(rows, scale, state, o, stride, lse);                                                 \
+  }                                                                                                \
+  void Dots##Suffix(const StridedRows<T>& a, const StridedRows<T>& b, float* delta) {              \
+    Dots<T>(a, b, delta);                                                                          \
+  }                                                                                                \
+  void Gradients##Suffix(const GradientTile& tile, const GradientTileIn<T>& in,                    \
+                         const GradientTileOut<T>& out) {                                          \
+    Gradients<T>(tile, in, out);                                                                   \
   }
 FT_PER_TYPE(float, Float)
 FT_PER_TYPE(BF16, BF16)
@@ -142,10 +146,10 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace ft::kernels {
 
-void StartSoftmax(SoftmaxState& state) {
-  std::fill(std::begin(state.largest), std::end(state.largest), -std::numeric_limits<float>::infinity());
-  std::fill(std::begin(state.sums), std::end(state.sums), 0.0F);
-  std::fill_n(state.out, kAttentionTile * state.size, 0.0F);
+void InitOnlineSoftmax(OnlineSoftmax& state) {
+  std::fill(std::begin(state.m), std::end(state.m), -std::numeric_limits<float>::infinity());
+  std::fill(std::begin(state.l), std::end(state.l), 0.0F);
+  std::fill_n(state.o, kAttentionTile * state.head_size, 0.0F);
 }
 
 template <typename T>
@@ -174,26 +178,26 @@ HWY_EXPORT(DotsBF16);
 HWY_EXPORT(GradientsFloat);
 HWY_EXPORT(GradientsBF16);
 
-#define FT_PER_TYPE(T, Suffix)                                                                     \
-  template void Transpose<T>(const StridedRows<T>&, T*);                                              \
-  template void StoreTransposed<T>(int64_t, int64_t, const float*, T*, int64_t);                   \
-  template <>                                                                                      \
-  void SoftmaxTile<T>(const ScoreTile& tile, const float* scores, T* p, SoftmaxState& state) {     \
-    HWY_DYNAMIC_DISPATCH(Softmax##Suffix)(tile, scores, p, state);                                 \
-  }                                                                                                \
-  template <>                                                                                      \
-  void FinishSoftmax<T>(int64_t rows, float scale, const SoftmaxState& state, T* out,              \
-                        int64_t stride, float* lse) {                                              \
-    HWY_DYNAMIC_DISPATCH(Finish##Suffix)(rows, scale, state, out, stride, lse);                    \
-  }                                                                                                \
-  template <>                                                                                      \
-  void RowDots<T>(const StridedRows<T>& a, const StridedRows<T>& b, float* delta) {                      \
-    HWY_DYNAMIC_DISPATCH(Dots##Suffix)(a, b, delta);                                               \
-  }                                                                                                \
-  template <>                                                                                      \
-  void ScoreGradients<T>(const GradientTile& tile, const GradientTileIn<T>& in,                    \
-                         const GradientTileOut<T>& out) {                                          \
-    HWY_DYNAMIC_DISPATCH(Gradients##Suffix)(tile, in, out);                                        \
+#define FT_PER_TYPE(T, Suffix)                                                                             \
+  template void Transpose<T>(const StridedRows<T>&, T*);                                                   \
+  template void StoreTransposed<T>(int64_t, int64_t, const float*, T*, int64_t);                           \
+  template <>                                                                                              \
+  void OnlineSoftmaxTile<T>(const ScoreTile& tile, const float* s, T* p, OnlineSoftmax& state) {           \
+    HWY_DYNAMIC_DISPATCH(Softmax##Suffix)(tile, s, p, state);                                              \
+  }                                                                                                        \
+  template <>                                                                                              \
+  void FinishOnlineSoftmax<T>(int64_t rows, float scale, const OnlineSoftmax& state, T* o, int64_t stride, \
+                              float* lse) {                                                                \
+    HWY_DYNAMIC_DISPATCH(Finish##Suffix)(rows, scale, state, o, stride, lse);                              \
+  }                                                                                                        \
+  template <>                                                                                              \
+  void RowDots<T>(const StridedRows<T>& a, const StridedRows<T>& b, float* delta) {                        \
+    HWY_DYNAMIC_DISPATCH(Dots##Suffix)(a, b, delta);                                                       \
+  }                                                                                                        \
+  template <>                                                                                              \
+  void ScoreGradients<T>(const GradientTile& tile, const GradientTileIn<T>& in,                            \
+                         const GradientTileOut<T>& out) {                                                  \
+    HWY_DYNAMIC_DISPATCH(Gradients##Suffix)(tile, in, out);                                                \
   }
 FT_PER_TYPE(float, Float)
 FT_PER_TYPE(BF16, BF16)

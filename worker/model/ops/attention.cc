@@ -32,7 +32,7 @@ struct Call {
 
   int64_t groups() const { return heads / key_heads; }
   StridedRows<T> Queries(const T* of, const AttentionSegment& s, int64_t head, int64_t first,
-                      int64_t count) const {
+                         int64_t count) const {
     return {of + ((s.first_query + first) * heads + head) * size, count, size, heads * size};
   }
   StridedRows<T> Keys(const T* of, const AttentionSegment& s, int64_t head) const {
@@ -85,17 +85,17 @@ PackedKeys<T> PackKeys(const StridedRows<T>& k, const StridedRows<T>& v, T* k_tr
 
 // One tile of queries against one tile of keys, [first, first + tile.keys).
 template <typename T>
-void ForwardTile(const StridedRows<T>& q, const PackedKeys<T>& packed, int64_t first, const kernels::ScoreTile& tile,
-                 float* scores, T* p, kernels::SoftmaxState& state) {
+void ForwardTile(const StridedRows<T>& q, const PackedKeys<T>& packed, int64_t first,
+                 const kernels::ScoreTile& tile, float* s, T* p, kernels::OnlineSoftmax& state) {
   const int64_t size = q.columns;
   for (int64_t key = 0; key < tile.keys; key += kTile) {
     const int64_t keys = std::min(kTile, tile.keys - key);
-    Multiply<T>({q.rows, keys, size, q.data, q.stride, packed.k_transposed + (first + key) * size, keys, scores + key,
-                 kernels::kScoreStride});
+    Multiply<T>({q.rows, keys, size, q.data, q.stride, packed.k_transposed + (first + key) * size, keys,
+                 s + key, kernels::kScoreStride});
   }
-  kernels::SoftmaxTile<T>(tile, scores, p, state);
-  Multiply<T>({q.rows, size, kernels::Grouped<T>(tile.keys), p, kernels::kScoreStride, packed.v_rows + first * size,
-               size, state.out, size, true});
+  kernels::OnlineSoftmaxTile<T>(tile, s, p, state);
+  Multiply<T>({q.rows, size, kernels::Grouped<T>(tile.keys), p, kernels::kScoreStride,
+               packed.v_rows + first * size, size, state.o, size, true});
 }
 
 template <typename T>
@@ -109,19 +109,20 @@ void ForwardHead(const Call<T>& call, const AttentionSegment& s, int64_t head, c
   T* v_rows = arena.Take<T>(width * size);
   float* scores = arena.Take<float>(kScores);
   T* p = arena.Take<T>(kScores);
-  kernels::SoftmaxState state{.out = arena.Take<float>(kTile * size), .size = size};
+  kernels::OnlineSoftmax state{.o = arena.Take<float>(kTile * size), .head_size = size};
   const PackedKeys<T> packed =
       PackKeys(call.Keys(call.k, s, head), call.Keys(call.v, s, head), k_transposed, v_rows);
   for (int64_t first = 0; first < s.queries; first += kTile) {
     const StridedRows<T> q = call.Queries(call.q, s, head, first, std::min(kTile, s.queries - first));
     const int64_t seen = s.keys - s.queries + first, visible = seen + q.rows;
-    kernels::StartSoftmax(state);
+    kernels::InitOnlineSoftmax(state);
     for (int64_t key = 0; key < visible; key += kernels::kScoreTile) {
-      ForwardTile(q, packed, key, {q.rows, std::min(kernels::kScoreTile, visible - key), seen - key, call.scale},
-                  scores, p, state);
+      ForwardTile(q, packed, key,
+                  {q.rows, std::min(kernels::kScoreTile, visible - key), seen - key, call.scale}, scores, p,
+                  state);
     }
-    kernels::FinishSoftmax<T>(q.rows, call.scale, state, to.out + (q.data - call.q), q.stride,
-                              to.lse + head * call.rows + s.first_query + first);
+    kernels::FinishOnlineSoftmax<T>(q.rows, call.scale, state, to.out + (q.data - call.q), q.stride,
+                                    to.lse + head * call.rows + s.first_query + first);
   }
 }
 
@@ -140,8 +141,8 @@ struct Backward {
 // A task's working memory.
 template <typename T>
 struct BackwardScratch {
-  T *k_transposed, *q_transposed, *dout_transposed, *q_packed, *dout_packed, *p, *ds, *ds_packed;
-  float *scores, *dprobabilities, *dq, *lse, *delta;
+  T *k_transposed, *q_transposed, *dout_transposed, *q_packed, *dout_packed, *p, *ds, *packed_ds;
+  float *s, *dp, *dq, *lse, *delta;
 
   BackwardScratch(int64_t keys, int64_t size) {
     const int64_t width = (keys + kTile - 1) / kTile * kTile;
@@ -152,8 +153,8 @@ struct BackwardScratch {
     k_transposed = arena.Take<T>(width * size);
     for (T** piece : {&q_transposed, &dout_transposed, &q_packed, &dout_packed})
       *piece = arena.Take<T>(kTile * size);
-    for (T** piece : {&p, &ds, &ds_packed}) *piece = arena.Take<T>(kTile * kTile);
-    for (float** piece : {&scores, &dprobabilities}) *piece = arena.Take<float>(kTile * kTile);
+    for (T** piece : {&p, &ds, &packed_ds}) *piece = arena.Take<T>(kTile * kTile);
+    for (float** piece : {&s, &dp}) *piece = arena.Take<float>(kTile * kTile);
     dq = arena.Take<float>(kTile * size);
     for (float** piece : {&lse, &delta}) *piece = arena.Take<float>(kTile);
   }
@@ -167,16 +168,16 @@ void BackwardTile(const Backward<T>& b, const BackwardScratch<T>& m, const Atten
   const StridedRows<T> k = b.call.Keys(b.call.k, s, head), v = b.call.Keys(b.call.v, s, head);
   const int64_t skip = tile.first_key * k.stride,
                 into = (head * b.key_rows + s.first_key + tile.first_key) * size;
-  Multiply<T>({tile.keys, tile.queries, size, k.data + skip, k.stride, m.q_transposed, tile.queries, m.scores,
-               kTile});
-  Multiply<T>({tile.keys, tile.queries, size, v.data + skip, v.stride, m.dout_transposed, tile.queries,
-               m.dprobabilities, kTile});
-  kernels::ScoreGradients<T>(tile, {m.scores, m.dprobabilities, m.lse, m.delta}, {m.p, m.ds, m.ds_packed});
+  Multiply<T>(
+      {tile.keys, tile.queries, size, k.data + skip, k.stride, m.q_transposed, tile.queries, m.s, kTile});
+  Multiply<T>(
+      {tile.keys, tile.queries, size, v.data + skip, v.stride, m.dout_transposed, tile.queries, m.dp, kTile});
+  kernels::ScoreGradients<T>(tile, {m.s, m.dp, m.lse, m.delta}, {m.p, m.ds, m.packed_ds});
   const int64_t queries = kernels::Grouped<T>(tile.queries);
   Multiply<T>({tile.keys, size, queries, m.p, kTile, m.dout_packed, size, b.dv + into, size, true});
   Multiply<T>({tile.keys, size, queries, m.ds, kTile, m.q_packed, size, b.dk + into, size, true});
-  Multiply<T>({size, tile.queries, kernels::Grouped<T>(tile.keys), m.k_transposed + tile.first_key * size, kTile,
-               kernels::kGroup<T> == 1 ? m.ds : m.ds_packed, kTile, m.dq, kTile, tile.first_key > 0});
+  Multiply<T>({size, tile.queries, kernels::Grouped<T>(tile.keys), m.k_transposed + tile.first_key * size,
+               kTile, kernels::kGroup<T> == 1 ? m.ds : m.packed_ds, kTile, m.dq, kTile, tile.first_key > 0});
 }
 
 template <typename T>
@@ -190,7 +191,7 @@ void BackwardHead(const Backward<T>& b, const AttentionSegment& s, int64_t head)
   for (int64_t first = 0; first < s.queries; first += kTile) {
     const int64_t count = std::min(kTile, s.queries - first);
     const StridedRows<T> q = call.Queries(call.q, s, head, first, count),
-                      dout = call.Queries(b.dout, s, head, first, count);
+                         dout = call.Queries(b.dout, s, head, first, count);
     kernels::PackTransposed(q, m.q_transposed);
     kernels::PackTransposed(dout, m.dout_transposed);
     kernels::PackRows(q, m.q_packed);

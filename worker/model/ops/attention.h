@@ -9,17 +9,11 @@
 #include <memory>
 #include <vector>
 
+#include "kernels/attention/attention.h"
+
 namespace ft::ops {
 
-// Queries [first_query, +queries) are the last `queries` of the keys [first_key, +keys): query i sees the
-// keys up to and including key (keys - queries + i). While training both ranges are the same; with a cache
-// there are more keys.
-struct AttentionSegment {
-  int64_t first_query = 0;
-  int64_t queries = 0;
-  int64_t first_key = 0;
-  int64_t keys = 0;
-};
+using kernels::AttentionSegment;
 
 struct AttentionShape {
   std::shared_ptr<const std::vector<AttentionSegment>> segments;  // Cover all query rows once, in order.
