@@ -3,7 +3,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/attention/attention_cpu.cc"
 #include "hwy/foreach_target.h"
-// Behind it, as Highway asks.
+// Included after foreach_target.h, as Highway requires.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -23,7 +23,7 @@ HWY_INLINE float RowMax(const float* values, int64_t count, float start) {
   const Floats d;
   auto maximum = hn::Set(d, start);
   OverVectors(count, [&](int64_t j, int64_t n) HWY_ATTR {
-    auto value = LoadPart(values + j, n);
+    auto value = LoadN(values + j, n);
     if (n < Lanes()) value = hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(n)), value, maximum);
     maximum = hn::Max(maximum, value);
   });
@@ -43,10 +43,10 @@ void Softmax(const ScoreTile& tile, const float* s, T* p, OnlineSoftmax& state) 
     const auto shift = hn::Set(d, m);
     auto sum = hn::Zero(d);
     OverVectors(visible, [&](int64_t j, int64_t n) HWY_ATTR {
-      auto value = hn::Exp(d, hn::Mul(hn::Sub(LoadPart(s_row + j, n), shift), scale));
+      auto value = hn::Exp(d, hn::Mul(hn::Sub(LoadN(s_row + j, n), shift), scale));
       if (n < Lanes()) value = hn::IfThenElseZero(hn::FirstN(d, static_cast<size_t>(n)), value);
       sum = hn::Add(sum, value);
-      StorePart(value, p_row + j, n);
+      StoreN(value, p_row + j, n);
     });
     std::memset(static_cast<void*>(p_row + visible), 0, static_cast<size_t>(width - visible) * sizeof(T));
     const float row_sum = hn::GetLane(hn::SumOfLanes(d, sum));
@@ -56,7 +56,7 @@ void Softmax(const ScoreTile& tile, const float* s, T* p, OnlineSoftmax& state) 
       const auto factor = hn::Set(d, rescale);
       float* o_row = state.o + i * state.head_size;
       OverVectors(state.head_size, [&](int64_t c, int64_t n) HWY_ATTR {
-        StorePart(hn::Mul(LoadPart(o_row + c, n), factor), o_row + c, n);
+        StoreN(hn::Mul(LoadN(o_row + c, n), factor), o_row + c, n);
       });
       state.l[i] *= rescale;
       state.m[i] = m;
@@ -71,7 +71,7 @@ void Finish(int64_t rows, float scale, const OnlineSoftmax& state, T* o, int64_t
     const auto l = hn::Set(Floats(), state.l[i]);
     const float* row = state.o + i * state.head_size;
     OverVectors(state.head_size, [=](int64_t c, int64_t n) HWY_ATTR {
-      StorePart(hn::Div(LoadPart(row + c, n), l), o + i * stride + c, n);
+      StoreN(hn::Div(LoadN(row + c, n), l), o + i * stride + c, n);
     });
     lse[i] = state.m[i] * scale + std::log(state.l[i]);
   }
@@ -81,8 +81,8 @@ template <typename T>
 void Dots(const StridedRows<T>& a, const StridedRows<T>& b, float* delta) {
   for (int64_t i = 0; i < a.rows; ++i) {
     const T *x = a.data + i * a.stride, *y = b.data + i * b.stride;
-    delta[i] = LaneSum(a.columns, [=](int64_t c, int64_t n)
-                                      HWY_ATTR { return hn::Mul(LoadPart(x + c, n), LoadPart(y + c, n)); });
+    delta[i] = LaneSum(
+        a.columns, [=](int64_t c, int64_t n) HWY_ATTR { return hn::Mul(LoadN(x + c, n), LoadN(y + c, n)); });
   }
 }
 

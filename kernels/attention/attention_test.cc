@@ -238,7 +238,7 @@ void ExpectOnlineSoftmaxOf(const ScoreTile& tile) {
       // are not.
       ASSERT_EQ(state.m[i], row.m);
       for (int64_t d = 0; d < kD; ++d) ASSERT_EQ(o[i * kD + d], row.O[d]);
-      // One after the other, 512 terms lose a few units in the last place more than sixteen sums side by side.
+      // 512 terms added one after the other lose a few units in the last place more than sixteen sums of them.
       ASSERT_NEAR(state.l[i], row.l, 5e-6 * row.l);
       for (int64_t j = 0; j < kScoreStride; ++j) {
         const float actual = ToFloat(p[i * kScoreStride + j]);

@@ -12,8 +12,8 @@ namespace ft::kernels {
 
 struct CrossEntropyShape {
   int64_t vocabulary = 0;
-  bool gradient = false;     // Overwrite the logits with their gradient.
-  float gradient_scale = 1;  // Its factor.
+  bool gradient = false;     // Whether the logits are overwritten with their gradient.
+  float gradient_scale = 1;  // Factor of the gradient.
 };
 
 // Rows [first, last). `loss[row]` receives the row's loss. REQUIRES: targets in [0, vocabulary).

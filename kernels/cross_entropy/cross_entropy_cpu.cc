@@ -3,7 +3,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cross_entropy/cross_entropy_cpu.cc"
 #include "hwy/foreach_target.h"
-// Behind it, as Highway asks.
+// Included after foreach_target.h, as Highway requires.
 #include <cmath>
 #include <limits>
 
@@ -17,19 +17,19 @@ namespace HWY_NAMESPACE {
 
 constexpr int64_t kRun = 1024;
 
-// The largest value; NaN when one is infinite or NaN, so that a broken row shows in its loss.
+// The row's maximum; NaN when a value is infinite or NaN, so that a broken row shows in its loss.
 template <typename T>
-float RowMaximum(const T* row, int64_t count) {
+float RowMax(const T* row, int64_t count) {
   const Floats d;
-  auto largest = hn::Set(d, ToFloat(row[0]));
+  auto maximum = hn::Set(d, ToFloat(row[0]));
   auto poison = hn::Zero(d);
   OverVectors(count, [&](int64_t i, int64_t n) HWY_ATTR {
-    auto value = LoadPart(row + i, n);
+    auto value = LoadN(row + i, n);
     poison = hn::Add(poison, hn::Mul(value, hn::Zero(d)));
-    if (n < Lanes()) value = hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(n)), value, largest);
-    largest = hn::Max(largest, value);
+    if (n < Lanes()) value = hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(n)), value, maximum);
+    maximum = hn::Max(maximum, value);
   });
-  return hn::GetLane(hn::MaxOfLanes(d, largest)) + hn::GetLane(hn::SumOfLanes(d, poison));
+  return hn::GetLane(hn::MaxOfLanes(d, maximum)) + hn::GetLane(hn::SumOfLanes(d, poison));
 }
 
 template <typename T>
@@ -40,7 +40,7 @@ double SumOfExponentials(const T* row, int64_t count, float maximum) {
   for (int64_t start = 0; start < count; start += kRun) {
     const T* run = row + start;
     const float part = LaneSum(std::min(kRun, count - start), [=](int64_t i, int64_t n) HWY_ATTR {
-      const auto value = hn::Exp(Floats(), hn::Sub(LoadPart(run + i, n), shift));
+      const auto value = hn::Exp(Floats(), hn::Sub(LoadN(run + i, n), shift));
       return n >= Lanes() ? value : hn::IfThenElseZero(hn::FirstN(Floats(), static_cast<size_t>(n)), value);
     });
     sum += static_cast<double>(part);
@@ -54,7 +54,7 @@ void Rows(const CrossEntropyShape& shape, int64_t first, int64_t last, const int
   const Floats d;
   for (int64_t r = first; r < last; ++r) {
     T* row = logits + r * shape.vocabulary;
-    const float maximum = RowMaximum(row, shape.vocabulary);
+    const float maximum = RowMax(row, shape.vocabulary);
     const double sum = SumOfExponentials(row, shape.vocabulary, maximum);
     const float target = ToFloat(row[targets[r]]);
     loss[r] = std::log(sum) + static_cast<double>(maximum) - static_cast<double>(target);
@@ -63,8 +63,8 @@ void Rows(const CrossEntropyShape& shape, int64_t first, int64_t last, const int
     const auto shift = hn::Set(d, maximum);
     const auto factor = hn::Set(d, static_cast<float>(static_cast<double>(shape.gradient_scale) / sum));
     OverVectors(shape.vocabulary, [=](int64_t i, int64_t n) HWY_ATTR {
-      const auto exponential = hn::Exp(Floats(), hn::Sub(LoadPart(row + i, n), shift));
-      StorePart(hn::Mul(exponential, factor), row + i, n);
+      const auto exponential = hn::Exp(Floats(), hn::Sub(LoadN(row + i, n), shift));
+      StoreN(hn::Mul(exponential, factor), row + i, n);
     });
     const double probability = std::exp(static_cast<double>(target) - static_cast<double>(maximum)) / sum;
     row[targets[r]] = FromFloat<T>(static_cast<float>((probability - 1) * shape.gradient_scale));

@@ -1,4 +1,4 @@
-// Cross entropy as a kernel body (kernels/grid/grid.h): a block of threads takes a row. Sums run in the order
+// Cross entropy as a kernel body (kernels/grid/grid.h): one block of threads a row. Sums run in the order
 // of BlockSum in float32, so losses and gradients agree with the array function within 1e-5 of their size.
 #pragma once
 
@@ -29,19 +29,19 @@ struct CrossEntropyBody {
   FT_HOST_DEVICE void Run(int phase, const GridPoint& at, Shared& shared) const {
     T* row = logits + at.block * shape.vocabulary;
     if (phase == 0) {
-      shared.maximum.Collect(at, shape.vocabulary, [row](int64_t i) { return ToFloat(row[i]); });
+      shared.maximum.ReduceItems(at, shape.vocabulary, [row](int64_t i) { return ToFloat(row[i]); });
     } else if (phase == 1) {
-      shared.maximum.JoinGroups(at);
+      shared.maximum.ReduceGroups(at);
     } else if (phase == 2) {
-      shared.maximum.JoinAll(at);
+      shared.maximum.ReduceBlock(at);
     } else if (phase == 3) {
       const float maximum = shared.maximum.total;
-      shared.sum.Collect(at, shape.vocabulary,
-                         [row, maximum](int64_t i) { return expf(ToFloat(row[i]) - maximum); });
+      shared.sum.ReduceItems(at, shape.vocabulary,
+                             [row, maximum](int64_t i) { return expf(ToFloat(row[i]) - maximum); });
     } else if (phase == 4) {
-      shared.sum.JoinGroups(at);
+      shared.sum.ReduceGroups(at);
     } else if (phase == 5) {
-      shared.sum.JoinAll(at);
+      shared.sum.ReduceBlock(at);
       if (at.thread == 0) WriteLoss(at, shared);
     } else if (shape.gradient) {
       WriteGradient(at, shared, row);

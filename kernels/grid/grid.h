@@ -1,10 +1,12 @@
 // A device kernel is a body: a copyable struct of raw pointers and sizes with
 //
-//   struct Shared { ... };            what the threads of one block share; may be empty
-//   static constexpr int kThreads;    threads of a block
-//   static constexpr int kPhases;     1 or more; all threads of a block end a phase before any begins the
-//   next int64_t Blocks() const;           blocks of the grid FT_HOST_DEVICE void Run(int phase, const
-//   GridPoint& at, Shared& shared) const;
+//   struct Shared { ... };             shared memory of a block of threads; NoSharedMemory where there is none
+//   static constexpr int kThreads;     threads of a block
+//   static constexpr int kPhases;      at least 1; a barrier parts them: all threads of a block end a phase
+//                                      before any begins the next
+//   int64_t Blocks() const;            blocks of the grid
+//   FT_HOST_DEVICE void Run(int phase, const GridPoint& at, Shared& shared) const;
+//                                      what one thread does in one phase
 //
 // The same body runs on a GPU (launch_cuda.cuh) and on the host, thread after thread (Emulate below), so that
 // its indexing and arithmetic are tested without a device. What a thread knows in a later phase it keeps in
@@ -21,10 +23,10 @@ namespace ft::kernels {
 
 struct GridPoint {
   int64_t block = 0;
-  int thread = 0;   // In its block.
-  int threads = 1;  // Of a block.
+  int thread = 0;   // Index in the block.
+  int threads = 1;  // Size of a block.
 
-  // Of all threads of the grid, counted block by block.
+  // The thread's index in the grid, counted block by block.
   FT_HOST_DEVICE int64_t index() const { return block * threads + thread; }
 };
 
@@ -33,23 +35,23 @@ FT_HOST_DEVICE inline int64_t BlocksFor(int64_t count, int threads) {
   return (count + threads - 1) / threads;
 }
 
-// Shared of a body without any.
-struct NothingShared {};
+struct NoSharedMemory {};
 
-struct Add {
-  FT_HOST_DEVICE static float Empty() { return 0; }
-  FT_HOST_DEVICE static float Join(float a, float b) { return a + b; }
+// Operators of a reduction.
+struct Sum {
+  FT_HOST_DEVICE static float Identity() { return 0; }
+  FT_HOST_DEVICE static float Combine(float a, float b) { return a + b; }
 };
-struct Larger {
-  FT_HOST_DEVICE static float Empty() { return -__builtin_inff(); }
-  FT_HOST_DEVICE static float Join(float a, float b) { return a > b ? a : b; }
+struct Max {
+  FT_HOST_DEVICE static float Identity() { return -__builtin_inff(); }
+  FT_HOST_DEVICE static float Combine(float a, float b) { return a > b ? a : b; }
 };
 
-// values(0), values(1), ... of `count` items joined by a block of kThreads = 256, in one fixed order: each
-// thread takes every 256th item, 16 threads join 16 results each, thread 0 joins those. The three steps are
+// Reduces values(0), values(1), ... of `count` items by a block of kThreads = 256, in one fixed order: each
+// thread takes every 256th item, 16 threads take 16 results each, thread 0 takes those. The three steps are
 // phases of the body that uses it; afterwards `total` holds the result for all threads.
 template <typename Op>
-struct BlockFold {
+struct BlockReduce {
   static constexpr int kThreads = 256;
   static constexpr int kGroups = 16;
   float partial[kThreads];
@@ -57,29 +59,29 @@ struct BlockFold {
   float total;
 
   template <typename Values>
-  FT_HOST_DEVICE void Collect(const GridPoint& at, int64_t count, Values values) {
-    float joined = Op::Empty();
-    for (int64_t i = at.thread; i < count; i += kThreads) joined = Op::Join(joined, values(i));
-    partial[at.thread] = joined;
+  FT_HOST_DEVICE void ReduceItems(const GridPoint& at, int64_t count, Values values) {
+    float result = Op::Identity();
+    for (int64_t i = at.thread; i < count; i += kThreads) result = Op::Combine(result, values(i));
+    partial[at.thread] = result;
   }
-  FT_HOST_DEVICE void JoinGroups(const GridPoint& at) {
+  FT_HOST_DEVICE void ReduceGroups(const GridPoint& at) {
     if (at.thread >= kGroups) return;
-    float joined = Op::Empty();
+    float result = Op::Identity();
     for (int i = 0; i < kThreads / kGroups; ++i) {
-      joined = Op::Join(joined, partial[at.thread * (kThreads / kGroups) + i]);
+      result = Op::Combine(result, partial[at.thread * (kThreads / kGroups) + i]);
     }
-    group[at.thread] = joined;
+    group[at.thread] = result;
   }
-  FT_HOST_DEVICE void JoinAll(const GridPoint& at) {
+  FT_HOST_DEVICE void ReduceBlock(const GridPoint& at) {
     if (at.thread != 0) return;
-    float joined = Op::Empty();
-    for (float value : group) joined = Op::Join(joined, value);
-    total = joined;
+    float result = Op::Identity();
+    for (float value : group) result = Op::Combine(result, value);
+    total = result;
   }
 };
 
-using BlockSum = BlockFold<Add>;
-using BlockMax = BlockFold<Larger>;
+using BlockSum = BlockReduce<Sum>;
+using BlockMax = BlockReduce<Max>;
 
 // Runs every thread of every block on the calling thread.
 template <typename Body>

@@ -52,7 +52,7 @@ FT_HOST_DEVICE inline float Nf4CodeValue(int code) {
 // below.
 const float* DynamicMapSigned();
 
-// Number of blocks that `count` values form.
+// The number of blocks that `count` values form.
 FT_HOST_DEVICE inline int64_t Nf4Blocks(int64_t count) { return (count + kNf4Block - 1) / kNf4Block; }
 
 // The nearest code to value / absmax; the lower of two equally near. A block of zeros takes code 7, which is
@@ -63,9 +63,9 @@ FT_HOST_DEVICE inline uint8_t Nf4Nearest(float value, float absmax) {
   uint8_t code = 0;
   for (int i = 0; i < 15; ++i) {
     // Midpoints of neighbours are exact in float64.
-    const double middle =
+    const double midpoint =
         (static_cast<double>(Nf4CodeValue(i)) + static_cast<double>(Nf4CodeValue(i + 1))) / 2;
-    code = static_cast<uint8_t>(code + (static_cast<double>(scaled) > middle ? 1 : 0));
+    code = static_cast<uint8_t>(code + (static_cast<double>(scaled) > midpoint ? 1 : 0));
   }
   return code;
 }
@@ -83,37 +83,36 @@ template <typename T>
 void Nf4Dequantise(const uint8_t* packed, const float* absmax, int64_t count, int64_t first, int64_t last,
                    T* out);
 
-// Values [first, first + size) alone, into out[0 ...]. Fast where `first` and `size` are multiples of 32.
+// Values [first, first + size) into out[0 ...]. Fast where `first` and `size` are multiples of 32.
 template <typename T>
-void Nf4DequantisePart(const uint8_t* packed, const float* absmax, int64_t first, int64_t size, T* out);
+void Nf4DequantiseRange(const uint8_t* packed, const float* absmax, int64_t first, int64_t size, T* out);
 
-// Number of nested blocks that `blocks` maxima form.
+// The number of nested blocks that `blocks` maxima form.
 FT_HOST_DEVICE inline int64_t NestedBlocks(int64_t blocks) {
   return (blocks + kNestedBlock - 1) / kNestedBlock;
 }
 
-// Quantises maxima. `codes` has one byte a block, `nested_absmax` one value for 256 blocks, rounded
-// up.
-struct NestedOut {
-  uint8_t* codes = nullptr;
-  float* nested_absmax = nullptr;
-};
 // The mean of the maxima: added up in order in float64, rounded once.
 float NestedOffset(const float* absmax, int64_t blocks);
-// Nested blocks [first, last) of them.
+
+struct NestedOut {
+  uint8_t* codes = nullptr;        // One byte a block.
+  float* nested_absmax = nullptr;  // NestedBlocks(blocks) values.
+};
+// Quantises the maxima of nested blocks [first, last).
 void NestedQuantise(const float* absmax, int64_t blocks, float offset, int64_t first, int64_t last,
                     const NestedOut& out);
 
-// Maxima of blocks [first, last) into out[0 ...]: map[code] * nested_absmax + offset, rounded after each
-// operation.
 struct NestedIn {
   const uint8_t* codes = nullptr;
   const float* nested_absmax = nullptr;
   float offset = 0;
 };
+// The maxima of blocks [first, last) into out[0 ...]: map[code] * nested_absmax + offset, rounded after each
+// operation.
 void NestedDequantise(const NestedIn& in, int64_t first, int64_t last, float* out);
 
-// One maximum, given the map's value of its code: what the array function computes.
+// One maximum, given the map's value of its code: the definition of NestedDequantise.
 FT_HOST_DEVICE inline float NestedValue(float map_value, float nested_absmax, float offset) {
   // Two statements: the product is rounded before the sum.
   const float product = map_value * nested_absmax;

@@ -3,7 +3,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/nf4/nf4_cpu.cc"
 #include "hwy/foreach_target.h"
-// Behind it, as Highway asks.
+// Included after foreach_target.h, as Highway requires.
 #include <algorithm>
 #include <cmath>
 
@@ -17,7 +17,7 @@ namespace HWY_NAMESPACE {
 
 using Bytes = hn::Rebind<uint8_t, Floats>;
 
-// Values of the most bytes that are looked up at once.
+// Values that the widest vector looks up at once: two a byte.
 constexpr int64_t kHalfBlock = 2 * kWidest;
 
 // Entries of a table of 16 floats: one look-up where a register holds the table, else a gather.
@@ -81,7 +81,7 @@ HWY_INLINE void DequantiseWithin(const uint8_t* packed, float absmax, int64_t si
 
 // Values [first, last) of one block.
 template <typename T>
-void DequantisePlainly(const uint8_t* packed, float absmax, int64_t first, int64_t last, T* out) {
+void DequantiseScalar(const uint8_t* packed, float absmax, int64_t first, int64_t last, T* out) {
   for (int64_t i = first; i < last; ++i) {
     const uint8_t byte = packed[i / 2];
     *out++ = FromFloat<T>(Nf4Value(i % 2 == 0 ? byte >> 4 : byte & 15, absmax));
@@ -96,7 +96,7 @@ void DequantiseBlocks(const uint8_t* packed, const float* absmax, int64_t count,
     if (count - start >= kNf4Block) {
       DequantiseWithin<kStream>(packed + start / 2, absmax[block], kNf4Block, out + start);
     } else {
-      DequantisePlainly(packed, absmax[block], start, count, out + start);
+      DequantiseScalar(packed, absmax[block], start, count, out + start);
     }
   }
 }
@@ -109,14 +109,14 @@ void DequantisePart(const uint8_t* packed, const float* absmax, int64_t first, i
     if (start % kHalfBlock == 0 && end % kHalfBlock == 0) {
       DequantiseWithin<false>(packed + start / 2, absmax[block], end - start, out);
     } else {
-      DequantisePlainly(packed, absmax[block], start, end, out);
+      DequantiseScalar(packed, absmax[block], start, end, out);
     }
     out += end - start;
     start = end;
   }
 }
 
-// Results that no cache holds go past it: written without being read first.
+// Results too large for a cache go past it by non-temporal stores: their lines are not read first.
 constexpr int64_t kStreamedBytes = 16 << 20;
 
 template <typename T>
@@ -146,29 +146,29 @@ void PartBF16(const uint8_t* packed, const float* absmax, int64_t first, int64_t
   DequantisePart(packed, absmax, first, size, out);
 }
 
-// The largest float not above the middle of codes i and i + 1: "scaled > middle" says the same of both. The
-// last entry is never reached.
+// Decision thresholds: the largest float not above the midpoint of codes i and i + 1, so that "scaled >
+// threshold" and "scaled > midpoint" agree. No value is above the last.
 struct Thresholds {
   float below[16];
   Thresholds() {
     for (int i = 0; i < 15; ++i) {
-      const double middle = (static_cast<double>(kNf4Code[i]) + static_cast<double>(kNf4Code[i + 1])) / 2;
-      const float nearest = static_cast<float>(middle);
-      below[i] = static_cast<double>(nearest) <= middle ? nearest : std::nextafterf(nearest, -2.0f);
+      const double midpoint = (static_cast<double>(kNf4Code[i]) + static_cast<double>(kNf4Code[i + 1])) / 2;
+      const float nearest = static_cast<float>(midpoint);
+      below[i] = static_cast<double>(nearest) <= midpoint ? nearest : std::nextafterf(nearest, -2.0f);
     }
     below[15] = 2;
   }
 };
 
-HWY_INLINE float LargestAbsolute(const float* values) {
+HWY_INLINE float AbsMax(const float* values) {
   const Floats d;
-  auto largest = hn::Zero(d);
+  auto maximum = hn::Zero(d);
   for (size_t i = 0; i < kNf4Block; i += hn::Lanes(d))
-    largest = hn::Max(largest, hn::Abs(hn::LoadU(d, values + i)));
-  return hn::GetLane(hn::MaxOfLanes(d, largest));
+    maximum = hn::Max(maximum, hn::Abs(hn::LoadU(d, values + i)));
+  return hn::GetLane(hn::MaxOfLanes(d, maximum));
 }
 
-// How many thresholds a value is above: a binary search in four steps.
+// The codes of a vector: how many thresholds each value is above, a binary search in four steps.
 HWY_INLINE hn::Vec<Words> CodesOf(const Thresholds& thresholds, hn::Vec<Floats> scaled) {
   const Floats d;
   const Words w;
@@ -196,7 +196,7 @@ void PackBlock(const Thresholds& thresholds, const float* values, float absmax, 
 
 #else
 
-// One whole block whose largest value is not zero.
+// One whole block whose absmax is not zero.
 HWY_INLINE void PackBlock(const Thresholds& thresholds, const float* values, float absmax, uint8_t* packed) {
   const Floats d;
   const hn::RepartitionToWide<Words> pairs;
@@ -205,16 +205,16 @@ HWY_INLINE void PackBlock(const Thresholds& thresholds, const float* values, flo
   for (size_t i = 0; i < kNf4Block; i += hn::Lanes(d)) {
     const auto codes = hn::BitCast(pairs, CodesOf(thresholds, hn::Div(hn::LoadU(d, values + i), scale)));
     // The first of a pair lies in the low half of its word.
-    const auto joined =
+    const auto byte =
         hn::And(hn::Or(hn::ShiftLeft<4>(codes), hn::ShiftRight<32>(codes)), hn::Set(pairs, 0xff));
-    hn::StoreU(hn::TruncateTo(bytes, joined), bytes, packed + i / 2);
+    hn::StoreU(hn::TruncateTo(bytes, byte), bytes, packed + i / 2);
   }
 }
 
 #endif
 
 // A short last block, or one of zeros.
-void PackPlainly(const float* values, int64_t count, float absmax, uint8_t* packed) {
+void PackScalar(const float* values, int64_t count, float absmax, uint8_t* packed) {
   for (int64_t i = 0; i < count; i += 2) {
     const int low = i + 1 < count ? Nf4Nearest(values[i + 1], absmax) : 0;
     packed[i / 2] = static_cast<uint8_t>(Nf4Nearest(values[i], absmax) << 4 | low);
@@ -226,17 +226,17 @@ void Quantise(const float* values, int64_t count, int64_t first, int64_t last, u
   static const Thresholds thresholds;
   for (int64_t block = first; block < last; ++block) {
     const int64_t start = block * kNf4Block, size = std::min(count - start, kNf4Block);
-    float largest = 0;
+    float maximum = 0;
     if (size == kNf4Block) {
-      largest = LargestAbsolute(values + start);
+      maximum = AbsMax(values + start);
     } else {
-      for (int64_t i = start; i < count; ++i) largest = std::max(largest, std::fabs(values[i]));
+      for (int64_t i = start; i < count; ++i) maximum = std::max(maximum, std::fabs(values[i]));
     }
-    absmax[block] = largest;
-    if (largest != 0 && size == kNf4Block) {
-      PackBlock(thresholds, values + start, largest, packed + start / 2);
+    absmax[block] = maximum;
+    if (maximum != 0 && size == kNf4Block) {
+      PackBlock(thresholds, values + start, maximum, packed + start / 2);
     } else {
-      PackPlainly(values + start, size, largest, packed + start / 2);
+      PackScalar(values + start, size, maximum, packed + start / 2);
     }
   }
 }
@@ -272,12 +272,14 @@ void Nf4Dequantise<BF16>(const uint8_t* packed, const float* absmax, int64_t cou
 }
 
 template <>
-void Nf4DequantisePart<float>(const uint8_t* packed, const float* absmax, int64_t first, int64_t size, float* out) {
+void Nf4DequantiseRange<float>(const uint8_t* packed, const float* absmax, int64_t first, int64_t size,
+                               float* out) {
   HWY_DYNAMIC_DISPATCH(PartFloat)(packed, absmax, first, size, out);
 }
 
 template <>
-void Nf4DequantisePart<BF16>(const uint8_t* packed, const float* absmax, int64_t first, int64_t size, BF16* out) {
+void Nf4DequantiseRange<BF16>(const uint8_t* packed, const float* absmax, int64_t first, int64_t size,
+                              BF16* out) {
   HWY_DYNAMIC_DISPATCH(PartBF16)(packed, absmax, first, size, out);
 }
 

@@ -1,5 +1,5 @@
-// NF4 as kernel bodies (kernels/grid/grid.h): quantise, dequantise, restore the block maxima. Bit-equal to
-// the definitions in nf4.h. Pointers are of the device that runs the body.
+// NF4 as kernel bodies (kernels/grid/grid.h): quantisation, dequantisation, and that of the block
+// maxima. Bit-equal to the definitions in nf4.h. Pointers are of the device that runs the body.
 #pragma once
 
 #include "kernels/grid/grid.h"
@@ -18,8 +18,8 @@ struct Nf4QuantiseBody {
 
   const float* values = nullptr;
   int64_t count = 0;
-  uint8_t* packed = nullptr;  // (count + 1) / 2.
-  float* absmax = nullptr;    // One a block.
+  uint8_t* packed = nullptr;  // (count + 1) / 2 bytes.
+  float* absmax = nullptr;    // One value a block.
 
   FT_HOST_DEVICE int64_t Blocks() const { return Nf4Blocks(count); }
 
@@ -28,7 +28,7 @@ struct Nf4QuantiseBody {
     if (phase == 0) {
       shared.value[at.thread] = i < count ? values[i] : 0.0f;
     } else if (phase == 1) {
-      if (at.thread == 0) absmax[at.block] = shared.absmax = Largest(shared);
+      if (at.thread == 0) absmax[at.block] = shared.absmax = AbsMax(shared);
     } else if (i < count && at.thread % 2 == 0) {
       const int high = Nf4Nearest(shared.value[at.thread], shared.absmax);
       const int low = i + 1 < count ? Nf4Nearest(shared.value[at.thread + 1], shared.absmax) : 0;
@@ -36,13 +36,13 @@ struct Nf4QuantiseBody {
     }
   }
 
-  FT_HOST_DEVICE static float Largest(const Shared& shared) {
-    float largest = 0;
+  FT_HOST_DEVICE static float AbsMax(const Shared& shared) {
+    float maximum = 0;
     for (float value : shared.value) {
       const float size = value < 0 ? -value : value;
-      if (size > largest) largest = size;
+      if (size > maximum) maximum = size;
     }
-    return largest;
+    return maximum;
   }
 };
 
@@ -51,7 +51,7 @@ template <typename T>
 struct Nf4DequantiseBody {
   static constexpr int kThreads = 256;
   static constexpr int kPhases = 1;
-  using Shared = NothingShared;
+  using Shared = NoSharedMemory;
 
   const uint8_t* packed = nullptr;
   const float* absmax = nullptr;
@@ -70,14 +70,14 @@ struct Nf4DequantiseBody {
   }
 };
 
-// One thread restores one block maximum of double quantisation.
+// One thread dequantises one block maximum of double quantisation.
 struct NestedDequantiseBody {
   static constexpr int kThreads = 256;
   static constexpr int kPhases = 1;
-  using Shared = NothingShared;
+  using Shared = NoSharedMemory;
 
   NestedIn in;
-  const float* map = nullptr;  // DynamicMapSigned(), where the body runs.
+  const float* map = nullptr;  // DynamicMapSigned(), in the memory of the device that runs the body.
   int64_t blocks = 0;
   float* out = nullptr;
 

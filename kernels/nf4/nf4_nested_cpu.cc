@@ -8,8 +8,8 @@
 namespace ft::kernels {
 namespace {
 
-// Middles of equal steps from 0.1 to 1 in float32, as the map's authors computed them: the lower half counted
-// from below, the upper from above, each point rounded once.
+// Midpoints of equal steps from 0.1 to 1 in float32, as the map's authors computed them: the lower half
+// counted from below, the upper from above, each point rounded once.
 void AddDecade(int decade, std::array<float, 256>& map, size_t& used) {
   const int points = (1 << decade) + 1;
   const float start = 0.1f, end = 1.0f, step = (end - start) / static_cast<float>(points - 1);
@@ -38,7 +38,7 @@ std::array<float, 256> MakeDynamicMap() {
 // The index of the nearest value; the lower of two equally near. Without branches: the maxima of a weight lie
 // all over the map, and every wrong guess of the processor would cost more than the search.
 uint8_t NearestIndex(const float* map, float value) {
-  int upper = 0;  // How many values lie below.
+  int upper = 0;  // The number of map values below `value`.
   for (int step = 128; step > 0; step /= 2) upper += map[upper + step - 1] < value ? step : 0;
   const int lower = std::max(upper - 1, 0);
   const double below = static_cast<double>(value) - static_cast<double>(map[lower]);
@@ -64,11 +64,11 @@ void NestedQuantise(const float* absmax, int64_t blocks, float offset, int64_t f
   const float* map = DynamicMapSigned();
   for (int64_t nested = first; nested < last; ++nested) {
     const int64_t start = nested * kNestedBlock, end = std::min(blocks, start + kNestedBlock);
-    float largest = 0;
-    for (int64_t i = start; i < end; ++i) largest = std::max(largest, std::fabs(absmax[i] - offset));
-    out.nested_absmax[nested] = largest;
+    float maximum = 0;
+    for (int64_t i = start; i < end; ++i) maximum = std::max(maximum, std::fabs(absmax[i] - offset));
+    out.nested_absmax[nested] = maximum;
     for (int64_t i = start; i < end; ++i) {
-      out.codes[i] = NearestIndex(map, largest == 0 ? 0.0f : (absmax[i] - offset) / largest);
+      out.codes[i] = NearestIndex(map, maximum == 0 ? 0.0f : (absmax[i] - offset) / maximum);
     }
   }
 }

@@ -80,8 +80,8 @@ TEST_P(Nf4Counts, AnyPartEqualsTheWholeBitForBit) {
       if (size <= 0) continue;
       std::vector<float> part(size + 1, -7);
       std::vector<BF16> part_bf16(size + 1, BF16{7});
-      Nf4DequantisePart(packed.data(), absmax.data(), first, size, part.data());
-      Nf4DequantisePart(packed.data(), absmax.data(), first, size, part_bf16.data());
+      Nf4DequantiseRange(packed.data(), absmax.data(), first, size, part.data());
+      Nf4DequantiseRange(packed.data(), absmax.data(), first, size, part_bf16.data());
       for (int64_t i = 0; i < size; ++i) {
         ASSERT_EQ(part[i], out[first + i]) << first << " + " << i;
         ASSERT_EQ(part_bf16[i].bits, FromFloat<BF16>(part[i]).bits) << first << " + " << i;
@@ -127,7 +127,7 @@ TEST(Nf4, ResultsThatNoCacheHoldsAreTheSame) {
     T* out = whole.data();
     while (reinterpret_cast<uintptr_t>(out) % 64 != 0) ++out;
     Nf4Dequantise<T>(packed.data(), absmax.data(), kCount, 0, Nf4Blocks(kCount), out);
-    Nf4DequantisePart<T>(packed.data(), absmax.data(), 0, kCount, parts.data());
+    Nf4DequantiseRange<T>(packed.data(), absmax.data(), 0, kCount, parts.data());
     return std::memcmp(out, parts.data(), kCount * sizeof(T)) == 0;
   };
   EXPECT_TRUE(equal(float{}));

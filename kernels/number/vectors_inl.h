@@ -37,7 +37,7 @@ HWY_INLINE Vector Load(const BF16* from) {
 
 HWY_INLINE void Store(Vector value, float* to) { hn::StoreU(value, Floats(), to); }
 // The bits of each value rounded to bfloat16, in the lower half of its word: to nearest even, as
-// FromFloat<BF16> does; NaN stays NaN.
+// FromFloat<BF16> rounds; NaN stays NaN.
 HWY_INLINE hn::Vec<Words> RoundedBits(Vector value) {
   const Words w;
   const auto bits = hn::BitCast(w, value);
@@ -58,7 +58,7 @@ HWY_INLINE void Store(Vector value, BF16* to) {
 
 // The first `count` values, the other lanes zero.
 template <typename T>
-HWY_INLINE Vector LoadPart(const T* from, int64_t count) {
+HWY_INLINE Vector LoadN(const T* from, int64_t count) {
   if (count >= Lanes()) return Load(from);
   T part[kWidest] = {};
   std::copy_n(from, count, part);
@@ -66,14 +66,14 @@ HWY_INLINE Vector LoadPart(const T* from, int64_t count) {
 }
 
 template <typename T>
-HWY_INLINE void StorePart(Vector value, T* to, int64_t count) {
+HWY_INLINE void StoreN(Vector value, T* to, int64_t count) {
   if (count >= Lanes()) return Store(value, to);
   T part[kWidest];
   Store(value, part);
   std::copy_n(part, count, to);
 }
 
-// body(i, n) for the vectors that begin at i and hold n values: whole ones, and a shorter last one.
+// Calls body(i, n) for each vector of `count` values: it begins at i and holds n values, fewer in the last.
 template <typename Body>
 HWY_INLINE void OverVectors(int64_t count, Body body) {
   for (int64_t i = 0; i < count; i += Lanes()) body(i, std::min(Lanes(), count - i));

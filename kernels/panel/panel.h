@@ -1,10 +1,9 @@
-// What a matrix product does around oneDNN's small products (worker/model/ops/product.h): it packs a panel of the
-// right-hand side as they read it, and stores the sums of the panel's columns. Array functions are SIMD,
-// dispatched at run time, and thread-safe.
+// Packing for oneDNN's batch-reduce GEMM (worker/model/ops/product.h), and its epilogue: a panel of the
+// right-hand side is packed as the GEMM reads it, and the float32 accumulators of the panel's columns are
+// stored. Array functions are SIMD, dispatched at run time, and thread-safe.
 //
-// A right-hand side of type T has rows in groups of kGroup<T> that lie side by side, value by value, as the
-// processor's dot products want bfloat16: element (r, c) at [r / group][c][r % group]. A group that is not
-// full is filled with zeros.
+// A packed right-hand side of type T is in the VNNI layout: rows in groups of kGroup<T> that are interleaved
+// value by value, element (r, c) at [r / group][c][r % group]. A group that is not full is filled with zeros.
 #pragma once
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 
 namespace ft::kernels {
 
+// Rows of a group: pairs of bfloat16, single rows of float32.
 template <typename T>
 inline constexpr int64_t kGroup = sizeof(T) == 2 ? 2 : 1;
 
@@ -23,39 +23,39 @@ constexpr int64_t Grouped(int64_t count) {
   return (count + kGroup<T> - 1) / kGroup<T> * kGroup<T>;
 }
 
-// A part of a row-major matrix.
+// Rows of a row-major matrix, or of a part of one.
 template <typename T>
 struct StridedRows {
   const T* data = nullptr;
   int64_t rows = 0;
   int64_t columns = 0;
-  int64_t stride = 0;  // From row to row, in values.
+  int64_t stride = 0;  // The distance of rows, in values.
 
   // At most `count` rows from `first` on.
-  StridedRows Part(int64_t first, int64_t count) const {
+  StridedRows Slice(int64_t first, int64_t count) const {
     return {data + first * stride, std::min(count, rows - first), columns, stride};
   }
 };
 
 // The functions below that take In and Out exist for equal types and for bfloat16 widened to float32.
 
-// The transposed rows as a right-hand side: Grouped<Out>(columns) x rows.
+// Packs the transposed rows: Grouped<Out>(columns) x rows.
 template <typename In, typename Out>
 void PackTransposed(const StridedRows<In>& in, Out* out);
 
-// The rows as a right-hand side: Grouped<Out>(rows) x columns.
+// Packs the rows: Grouped<Out>(rows) x columns.
 template <typename In, typename Out>
 void PackRows(const StridedRows<In>& in, Out* out);
 
-// The rows one behind the other.
+// Copies the rows one behind the other.
 template <typename In, typename Out>
 void CopyRows(const StridedRows<In>& in, Out* out);
 
-// What is made of a panel's sums: scale * sum + start + bias, rounded once.
+// The epilogue of a panel's sums: scale * sum + start + bias, rounded once.
 template <typename T>
 struct StoredSums {
   float scale = 1;
-  const float* bias = nullptr;   // One a column, or null.
+  const float* bias = nullptr;   // One value a column, or null.
   const float* start = nullptr;  // Rows `stride` apart like out's, or null; may be out.
   T* out = nullptr;
   int64_t stride = 0;

@@ -3,7 +3,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/panel/panel_cpu.cc"
 #include "hwy/foreach_target.h"
-// Behind it, as Highway asks.
+// Included after foreach_target.h, as Highway requires.
 #include <cstring>
 #include <type_traits>
 
@@ -35,9 +35,9 @@ HWY_INLINE Out Converted(Out value) {
 template <typename Out>
 requires std::is_same_v<Out, float> HWY_INLINE Out Converted(BF16 value) { return ToFloat(value); }
 
-// Rows [first, last) from column `column` on.
+// Transposes rows [first, last) from column `column` on.
 template <typename In, typename Out>
-void TransposePlainly(const StridedRows<In>& in, int64_t first, int64_t last, int64_t column, Out* out) {
+void TransposeScalar(const StridedRows<In>& in, int64_t first, int64_t last, int64_t column, Out* out) {
   constexpr int64_t group = kGroup<Out>;
   for (int64_t row = first; row < last; ++row) {
     const In* from = in.data + row * in.stride;
@@ -52,12 +52,12 @@ void TransposePlainly(const StridedRows<In>& in, int64_t first, int64_t last, in
 
 template <typename In, typename Out>
 void Transposed(const StridedRows<In>& in, Out* out) {
-  TransposePlainly(in, 0, in.rows, 0, out);
+  TransposeScalar(in, 0, in.rows, 0, out);
 }
 
 #else
 
-// Four rows, whole quads of them; returns the column that follows.
+// Transposes whole quads of four rows; returns the column that follows them.
 template <typename In, typename Out>
 HWY_INLINE int64_t TransposeFour(const StridedRows<In>& in, int64_t row, Out* out) {
   constexpr int64_t group = kGroup<Out>;
@@ -83,13 +83,13 @@ HWY_INLINE int64_t TransposeFour(const StridedRows<In>& in, int64_t row, Out* ou
 template <typename In, typename Out>
 void Transposed(const StridedRows<In>& in, Out* out) {
   int64_t row = 0;
-  for (; row + 4 <= in.rows; row += 4) TransposePlainly(in, row, row + 4, TransposeFour(in, row, out), out);
-  TransposePlainly(in, row, in.rows, 0, out);
+  for (; row + 4 <= in.rows; row += 4) TransposeScalar(in, row, row + 4, TransposeFour(in, row, out), out);
+  TransposeScalar(in, row, in.rows, 0, out);
 }
 
 #endif
 
-// Two rows of bfloat16 side by side, the second of which may be null: zeros.
+// Interleaves two rows of bfloat16; the second may be null, which stands for zeros.
 HWY_INLINE void PackPair(const BF16* first, const BF16* second, int64_t columns, BF16* out) {
   const hn::CappedTag<uint16_t, 32> d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -114,8 +114,7 @@ void Copy(const StridedRows<In>& in, Out* out) {
     if constexpr (std::is_same_v<In, Out>) {
       std::memcpy(to, from, static_cast<size_t>(in.columns) * sizeof(Out));
     } else {
-      OverVectors(in.columns,
-                  [=](int64_t c, int64_t n) HWY_ATTR { StorePart(LoadPart(from + c, n), to + c, n); });
+      OverVectors(in.columns, [=](int64_t c, int64_t n) HWY_ATTR { StoreN(LoadN(from + c, n), to + c, n); });
     }
   }
 }
@@ -140,10 +139,10 @@ void StoreRows(const StridedRows<float>& sums, const StoredSums<T>& to) {
     const float* start = to.start == nullptr ? nullptr : to.start + row * to.stride;
     T* out = to.out + row * to.stride;
     OverVectors(sums.columns, [=, &to](int64_t c, int64_t n) HWY_ATTR {
-      auto value = hn::Mul(LoadPart(from + c, n), scale);
-      if (start != nullptr) value = hn::Add(value, LoadPart(start + c, n));
-      if (to.bias != nullptr) value = hn::Add(value, LoadPart(to.bias + c, n));
-      StorePart(value, out + c, n);
+      auto value = hn::Mul(LoadN(from + c, n), scale);
+      if (start != nullptr) value = hn::Add(value, LoadN(start + c, n));
+      if (to.bias != nullptr) value = hn::Add(value, LoadN(to.bias + c, n));
+      StoreN(value, out + c, n);
     });
   }
 }

@@ -8,7 +8,7 @@
 namespace ft::kernels {
 namespace {
 
-// Rows that lie `stride` apart; every value tells its place.
+// Rows that lie `stride` apart; every value is its index.
 template <typename T>
 struct Matrix {
   int64_t rows, columns, stride;
@@ -19,6 +19,7 @@ struct Matrix {
     for (size_t i = 0; i < values.size(); ++i) values[i] = FromFloat<T>(static_cast<float>(i + 1));
   }
   StridedRows<T> view() const { return {values.data(), rows, columns, stride}; }
+  // The value, or the padding beyond the matrix.
   float at(int64_t row, int64_t column) const {
     return row < rows && column < columns ? ToFloat(values[static_cast<size_t>(row * stride + column)]) : 0;
   }
@@ -29,7 +30,7 @@ const struct {
 } kSizes[] = {{1, 1, 0},  {1, 2, 3},   {2, 7, 0},   {3, 8, 1},  {4, 16, 5},
               {5, 33, 0}, {32, 30, 2}, {33, 64, 0}, {64, 65, 7}};
 
-// Of a type, as in: a right-hand side of inner x columns, value by value.
+// A right-hand side of inner x columns, value by value.
 template <typename Out, typename Value>
 void ExpectRightHandSide(const std::vector<Out>& packed, int64_t inner, int64_t columns, Value value) {
   constexpr int64_t group = kGroup<Out>;

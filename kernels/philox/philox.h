@@ -40,15 +40,15 @@ FT_HOST_DEVICE inline uint64_t PhiloxKey(uint64_t seed, uint64_t step) {
 // What decides a dropout mask besides the channel. Values are dense, rows x channels.
 struct DropoutShape {
   uint64_t key = 0;                   // PhiloxKey(seed, step).
-  const uint64_t* sample = nullptr;   // Of each row.
-  const int64_t* position = nullptr;  // Of each row, in its sample. Below 2^32.
+  const uint64_t* sample = nullptr;   // The sample's key, one a row.
+  const int64_t* position = nullptr;  // The row's position in its sample, one a row. Below 2^32.
   uint32_t layer = 0;                 // Below 2^12.
-  uint32_t site = 0;                  // Which layer input; below 2^4.
+  uint32_t site = 0;                  // The layer's input that is dropped; below 2^4.
   int64_t channels = 0;               // At most 2^18.
-  float probability = 0;              // Of a zero; [0, 1).
+  float probability = 0;              // The share of zeros; [0, 1).
 };
 
-// A value is dropped where its random word is below this.
+// A value is dropped where its random word is below the threshold.
 FT_HOST_DEVICE inline uint32_t DropoutThreshold(const DropoutShape& shape) {
   return static_cast<uint32_t>(static_cast<double>(shape.probability) * 4294967296.0);
 }
@@ -64,15 +64,15 @@ FT_HOST_DEVICE inline PhiloxBlock DropoutCounter(const DropoutShape& shape, int6
                       static_cast<uint32_t>(sample >> 32)}};
 }
 
-// What becomes of one value: the definition that the array function below equals bit for bit.
+// Dropout of one value: the definition, which the array function below equals bit for bit.
 FT_HOST_DEVICE inline float DropoutValue(const DropoutShape& shape, int64_t row, int64_t channel,
                                          float value) {
   const PhiloxBlock random = Philox(shape.key, DropoutCounter(shape, row, channel - channel % 4));
   return value * (random.word[channel % 4] >= DropoutThreshold(shape) ? DropoutFactor(shape) : 0.0f);
 }
 
-// y = x / (1 - probability) where kept, else 0, for rows [first, last). The same call turns dy into dx. x may
-// equal y.
+// y = x / (1 - probability) where kept, else 0, for rows [first, last). Backward is the same call on dy. x
+// may equal y.
 template <typename T>
 void Dropout(const DropoutShape& shape, int64_t first, int64_t last, const T* x, T* y);
 

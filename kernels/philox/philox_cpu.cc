@@ -3,7 +3,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/philox/philox_cpu.cc"
 #include "hwy/foreach_target.h"
-// Behind it, as Highway asks.
+// Included after foreach_target.h, as Highway requires.
 #include <algorithm>
 
 #include "hwy/highway.h"
@@ -15,8 +15,7 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Counters computed side by side: word w of block i lies at words[4 * i + w], where channel 4 * i + w wants
-// it.
+// Blocks computed side by side: word w of block i, the random number of channel 4 * i + w, goes to that index.
 constexpr size_t kWide = 16;
 
 #if HWY_TARGET == HWY_SCALAR

@@ -12,7 +12,7 @@ template <typename T>
 struct DropoutBody {
   static constexpr int kThreads = 256;
   static constexpr int kPhases = 1;
-  using Shared = NothingShared;
+  using Shared = NoSharedMemory;
 
   DropoutShape shape;
   int64_t rows = 0;

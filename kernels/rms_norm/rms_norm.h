@@ -22,12 +22,12 @@ FT_HOST_DEVICE inline float RmsNormScale(const RmsNormShape& shape, float square
   return 1.0f / sqrtf(squares / static_cast<float>(shape.channels) + shape.epsilon);
 }
 
-// Rows [first, last). `scale[row]` receives 1 / sqrt(mean(x^2) + epsilon), which backward wants again.
+// Rows [first, last). `scale[row]` receives 1 / sqrt(mean(x^2) + epsilon), which backward reads.
 template <typename T>
 void RmsNormForward(const RmsNormShape& shape, int64_t first, int64_t last, const float* x,
                     const float* weight, T* y, float* scale);
 
-// dx for rows [first, last), given dy = dLoss/dy.
+// What backward reads; dy = dLoss/dy.
 template <typename T>
 struct RmsNormGradient {
   const float* x = nullptr;
@@ -35,6 +35,7 @@ struct RmsNormGradient {
   const float* weight = nullptr;
   const float* scale = nullptr;  // As forward left it.
 };
+// dx of rows [first, last).
 template <typename T>
 void RmsNormBackward(const RmsNormShape& shape, int64_t first, int64_t last, const RmsNormGradient<T>& in,
                      float* dx);

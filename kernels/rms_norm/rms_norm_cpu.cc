@@ -3,7 +3,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/rms_norm/rms_norm_cpu.cc"
 #include "hwy/foreach_target.h"
-// Behind it, as Highway asks.
+// Included after foreach_target.h, as Highway requires.
 #include <vector>
 
 #include "kernels/number/vectors_inl.h"
@@ -22,13 +22,13 @@ void Forward(const RmsNormShape& shape, int64_t first, int64_t last, const float
     const float* in = x + row * channels;
     T* out = y + row * channels;
     const float squares = LaneSum(channels, [in](int64_t i, int64_t n) HWY_ATTR {
-      const auto value = LoadPart(in + i, n);
+      const auto value = LoadN(in + i, n);
       return hn::Mul(value, value);
     });
     scale[row] = RmsNormScale(shape, squares);
     const auto factor = hn::Set(d, scale[row]);
     OverVectors(channels, [=](int64_t i, int64_t n) HWY_ATTR {
-      StorePart(hn::Mul(hn::Mul(LoadPart(in + i, n), factor), LoadPart(weight + i, n)), out + i, n);
+      StoreN(hn::Mul(hn::Mul(LoadN(in + i, n), factor), LoadN(weight + i, n)), out + i, n);
     });
   }
 }
@@ -46,14 +46,14 @@ void Backward(const RmsNormShape& shape, int64_t first, int64_t last, const RmsN
     const auto factor = hn::Set(d, in.scale[row]);
     // With n = x * factor: dx = factor * (dn - n * mean(dn * n)), dn = dy * weight.
     const auto dn = [=](int64_t i, int64_t n)
-                        HWY_ATTR { return hn::Mul(LoadPart(dy + i, n), LoadPart(weight + i, n)); };
+                        HWY_ATTR { return hn::Mul(LoadN(dy + i, n), LoadN(weight + i, n)); };
     const float dot = LaneSum(channels, [=](int64_t i, int64_t n) HWY_ATTR {
-      return hn::Mul(hn::Mul(dn(i, n), LoadPart(x + i, n)), factor);
+      return hn::Mul(hn::Mul(dn(i, n), LoadN(x + i, n)), factor);
     });
     const auto mean = hn::Set(d, dot / static_cast<float>(channels));
     OverVectors(channels, [=](int64_t i, int64_t n) HWY_ATTR {
-      const auto normed = hn::Mul(hn::Mul(LoadPart(x + i, n), factor), mean);
-      StorePart(hn::Mul(factor, hn::Sub(dn(i, n), normed)), out + i, n);
+      const auto normed = hn::Mul(hn::Mul(LoadN(x + i, n), factor), mean);
+      StoreN(hn::Mul(factor, hn::Sub(dn(i, n), normed)), out + i, n);
     });
   }
 }

@@ -21,18 +21,18 @@ struct RmsNormForwardBody {
   const float* x = nullptr;
   const float* weight = nullptr;
   T* y = nullptr;
-  float* scale = nullptr;  // One a row.
+  float* scale = nullptr;  // One value a row.
 
   FT_HOST_DEVICE int64_t Blocks() const { return rows; }
 
   FT_HOST_DEVICE void Run(int phase, const GridPoint& at, Shared& sum) const {
     const float* in = x + at.block * shape.channels;
     if (phase == 0) {
-      sum.Collect(at, shape.channels, [in](int64_t c) { return in[c] * in[c]; });
+      sum.ReduceItems(at, shape.channels, [in](int64_t c) { return in[c] * in[c]; });
     } else if (phase == 1) {
-      sum.JoinGroups(at);
+      sum.ReduceGroups(at);
     } else if (phase == 2) {
-      sum.JoinAll(at);
+      sum.ReduceBlock(at);
     } else {
       const float factor = RmsNormScale(shape, sum.total);
       if (at.thread == 0) scale[at.block] = factor;
@@ -44,7 +44,7 @@ struct RmsNormForwardBody {
   }
 };
 
-// One block of threads: dx of one row.
+// One block of threads computes dx of one row.
 template <typename T>
 struct RmsNormBackwardBody {
   static constexpr int kThreads = BlockSum::kThreads;
@@ -64,11 +64,12 @@ struct RmsNormBackwardBody {
     const float* weight = in.weight;
     const float factor = in.scale[at.block];
     if (phase == 0) {
-      sum.Collect(at, shape.channels, [=](int64_t c) { return ToFloat(dy[c]) * weight[c] * x[c] * factor; });
+      sum.ReduceItems(at, shape.channels,
+                      [=](int64_t c) { return ToFloat(dy[c]) * weight[c] * x[c] * factor; });
     } else if (phase == 1) {
-      sum.JoinGroups(at);
+      sum.ReduceGroups(at);
     } else if (phase == 2) {
-      sum.JoinAll(at);
+      sum.ReduceBlock(at);
     } else {
       const float mean = sum.total / static_cast<float>(shape.channels);
       for (int64_t c = at.thread; c < shape.channels; c += kThreads) {
@@ -83,7 +84,7 @@ template <typename T>
 struct RmsNormWeightGradientBody {
   static constexpr int kThreads = 64;
   static constexpr int kPhases = 1;
-  using Shared = NothingShared;
+  using Shared = NoSharedMemory;
 
   RmsNormShape shape;
   int64_t rows = 0;
@@ -108,7 +109,7 @@ template <typename T>
 struct ColumnSumBody {
   static constexpr int kThreads = 64;
   static constexpr int kPhases = 1;
-  using Shared = NothingShared;
+  using Shared = NoSharedMemory;
 
   int64_t rows = 0;
   int64_t channels = 0;

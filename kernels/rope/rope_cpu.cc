@@ -3,7 +3,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/rope/rope_cpu.cc"
 #include "hwy/foreach_target.h"
-// Behind it, as Highway asks.
+// Included after foreach_target.h, as Highway requires.
 #include "kernels/number/vectors_inl.h"
 #include "kernels/rope/rope.h"
 
@@ -12,8 +12,8 @@ namespace ft::kernels {
 namespace HWY_NAMESPACE {
 
 template <typename T>
-void Turn(const RopeShape& shape, int64_t first, int64_t last, const float* cosine, const float* sine,
-          float direction, const T* x, T* y) {
+void Rotate(const RopeShape& shape, int64_t first, int64_t last, const float* cosine, const float* sine,
+            float direction, const T* x, T* y) {
   const int64_t half = shape.head_size / 2;
   const auto sign = hn::Set(Floats(), direction);
   for (int64_t row = first; row < last; ++row) {
@@ -23,21 +23,21 @@ void Turn(const RopeShape& shape, int64_t first, int64_t last, const float* cosi
       const T* in = x + (row * shape.heads + head) * shape.head_size;
       T* out = y + (row * shape.heads + head) * shape.head_size;
       OverVectors(half, [=](int64_t i, int64_t n) HWY_ATTR {
-        const auto a = LoadPart(in + i, n), b = LoadPart(in + half + i, n);
-        const auto c = LoadPart(row_cosine + i, n), s = hn::Mul(sign, LoadPart(row_sine + i, n));
-        StorePart(hn::Sub(hn::Mul(a, c), hn::Mul(b, s)), out + i, n);
-        StorePart(hn::Add(hn::Mul(b, c), hn::Mul(a, s)), out + half + i, n);
+        const auto a = LoadN(in + i, n), b = LoadN(in + half + i, n);
+        const auto c = LoadN(row_cosine + i, n), s = hn::Mul(sign, LoadN(row_sine + i, n));
+        StoreN(hn::Sub(hn::Mul(a, c), hn::Mul(b, s)), out + i, n);
+        StoreN(hn::Add(hn::Mul(b, c), hn::Mul(a, s)), out + half + i, n);
       });
     }
   }
 }
-void TurnFloat(const RopeShape& shape, int64_t first, int64_t last, const float* cosine, const float* sine,
-               float direction, const float* x, float* y) {
-  Turn<float>(shape, first, last, cosine, sine, direction, x, y);
+void RotateFloat(const RopeShape& shape, int64_t first, int64_t last, const float* cosine, const float* sine,
+                 float direction, const float* x, float* y) {
+  Rotate<float>(shape, first, last, cosine, sine, direction, x, y);
 }
-void TurnBF16(const RopeShape& shape, int64_t first, int64_t last, const float* cosine, const float* sine,
-              float direction, const BF16* x, BF16* y) {
-  Turn<BF16>(shape, first, last, cosine, sine, direction, x, y);
+void RotateBF16(const RopeShape& shape, int64_t first, int64_t last, const float* cosine, const float* sine,
+                float direction, const BF16* x, BF16* y) {
+  Rotate<BF16>(shape, first, last, cosine, sine, direction, x, y);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -47,18 +47,18 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace ft::kernels {
 
-HWY_EXPORT(TurnFloat);
-HWY_EXPORT(TurnBF16);
+HWY_EXPORT(RotateFloat);
+HWY_EXPORT(RotateBF16);
 
 template <>
 void Rope<float>(const RopeShape& shape, int64_t first, int64_t last, const float* cosine, const float* sine,
                  float direction, const float* x, float* y) {
-  HWY_DYNAMIC_DISPATCH(TurnFloat)(shape, first, last, cosine, sine, direction, x, y);
+  HWY_DYNAMIC_DISPATCH(RotateFloat)(shape, first, last, cosine, sine, direction, x, y);
 }
 template <>
 void Rope<BF16>(const RopeShape& shape, int64_t first, int64_t last, const float* cosine, const float* sine,
                 float direction, const BF16* x, BF16* y) {
-  HWY_DYNAMIC_DISPATCH(TurnBF16)(shape, first, last, cosine, sine, direction, x, y);
+  HWY_DYNAMIC_DISPATCH(RotateBF16)(shape, first, last, cosine, sine, direction, x, y);
 }
 
 }  // namespace ft::kernels

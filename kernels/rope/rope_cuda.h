@@ -1,4 +1,4 @@
-// Rotary positions on a CUDA device; conventions as in kernels/nf4/nf4_cuda.h.
+// Rotary position embedding on a CUDA device; conventions as in kernels/nf4/nf4_cuda.h.
 #pragma once
 
 #include "kernels/rope/rope_grid.h"

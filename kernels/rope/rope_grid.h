@@ -1,4 +1,4 @@
-// Rotary positions as a kernel body (kernels/grid/grid.h), bit-equal to Rope().
+// Rotary position embedding as a kernel body (kernels/grid/grid.h), bit-equal to Rope().
 #pragma once
 
 #include "kernels/grid/grid.h"
@@ -6,12 +6,12 @@
 
 namespace ft::kernels {
 
-// One thread turns one pair.
+// One thread rotates one pair.
 template <typename T>
 struct RopeBody {
   static constexpr int kThreads = 256;
   static constexpr int kPhases = 1;
-  using Shared = NothingShared;
+  using Shared = NoSharedMemory;
 
   RopeShape shape;
   int64_t rows = 0;
@@ -27,13 +27,13 @@ struct RopeBody {
   FT_HOST_DEVICE void Run(int, const GridPoint& at, Shared&) const {
     if (at.index() >= Pairs()) return;
     const int64_t half = shape.head_size / 2;
-    const int64_t i = at.index() % half, head = at.index() / half;  // Of all rows' heads.
+    const int64_t i = at.index() % half, head = at.index() / half;  // `head` counts those of all rows.
     const int64_t angle = head / shape.heads * half + i;
-    const RopePair turned =
-        TurnPair({ToFloat(x[head * shape.head_size + i]), ToFloat(x[head * shape.head_size + half + i])},
-                 cosine[angle], direction * sine[angle]);
-    y[head * shape.head_size + i] = FromFloat<T>(turned.first);
-    y[head * shape.head_size + half + i] = FromFloat<T>(turned.second);
+    const RopePair rotated =
+        RotatePair({ToFloat(x[head * shape.head_size + i]), ToFloat(x[head * shape.head_size + half + i])},
+                   cosine[angle], direction * sine[angle]);
+    y[head * shape.head_size + i] = FromFloat<T>(rotated.first);
+    y[head * shape.head_size + half + i] = FromFloat<T>(rotated.second);
   }
 };
 

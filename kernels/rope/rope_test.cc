@@ -10,7 +10,7 @@
 namespace ft::kernels {
 namespace {
 
-TEST(Rope, TurnsPairsByTheAngleAndBackAgain) {
+TEST(Rope, RotatesPairsByTheAngleAndBackAgain) {
   const RopeShape shape{3, 10};
   constexpr int64_t kRows = 4;
   std::mt19937 random(1);
@@ -54,9 +54,9 @@ TEST(Rope, ArrayFunctionAndGridBodyEqualTheDefinitionBitForBit) {
     for (int64_t head = 0; head < kRows * 3; ++head) {
       for (int64_t i = 0; i < half; ++i) {
         const int64_t at = head * head_size + i, angle = head / 3 * half + i;
-        const RopePair turned = TurnPair({x[at], x[at + half]}, cosine[angle], -sine[angle]);
-        ASSERT_EQ(y[at], turned.first);
-        ASSERT_EQ(y[at + half], turned.second);
+        const RopePair rotated = RotatePair({x[at], x[at + half]}, cosine[angle], -sine[angle]);
+        ASSERT_EQ(y[at], rotated.first);
+        ASSERT_EQ(y[at + half], rotated.second);
       }
     }
   }

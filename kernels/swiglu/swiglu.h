@@ -26,25 +26,27 @@ FT_HOST_DEVICE inline SwigluGradient SwigluBackwardValue(float gate, float up, f
 template <typename T>
 void SwigluForward(int64_t count, const T* gate, const T* up, T* y);
 
-// Where a forward pass over float32 inputs puts its result, and the inputs for backward (null: nowhere), each rounded once.
+// Outputs of a forward pass over float32 inputs, each rounded once.
 struct SwigluRounded {
   BF16* y = nullptr;
+  // The inputs, which backward reads; null where nothing is saved.
   BF16* gate = nullptr;
   BF16* up = nullptr;
 
+  // The outputs from value i on.
   SwigluRounded From(int64_t i) const {
     return {y + i, gate == nullptr ? nullptr : gate + i, up == nullptr ? nullptr : up + i};
   }
 };
 void SwigluForwardRounded(int64_t count, const float* gate, const float* up, const SwigluRounded& out);
 
-// dgate and dup from dy; each may be any of the inputs.
 template <typename T>
 struct SwigluIn {
   const T* gate = nullptr;
   const T* up = nullptr;
   const T* dy = nullptr;
 };
+// dgate and dup from dy; each may be any of the inputs.
 template <typename T>
 void SwigluBackward(int64_t count, const SwigluIn<T>& in, T* dgate, T* dup);
 

@@ -3,7 +3,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/swiglu/swiglu_cpu.cc"
 #include "hwy/foreach_target.h"
-// Behind it, as Highway asks.
+// Included after foreach_target.h, as Highway requires.
 #include "hwy/contrib/math/math-inl.h"
 #include "kernels/number/vectors_inl.h"
 #include "kernels/swiglu/swiglu.h"
@@ -23,18 +23,18 @@ HWY_INLINE Vector SigmoidOf(Vector value) {
 template <typename T>
 void Forward(int64_t count, const T* gate, const T* up, T* y) {
   OverVectors(count, [=](int64_t i, int64_t n) HWY_ATTR {
-    const auto g = LoadPart(gate + i, n);
-    StorePart(hn::Mul(hn::Mul(g, SigmoidOf(g)), LoadPart(up + i, n)), y + i, n);
+    const auto g = LoadN(gate + i, n);
+    StoreN(hn::Mul(hn::Mul(g, SigmoidOf(g)), LoadN(up + i, n)), y + i, n);
   });
 }
 
 void ForwardRounded(int64_t count, const float* gate, const float* up, const SwigluRounded& out) {
   OverVectors(count, [=, &out](int64_t i, int64_t n) HWY_ATTR {
-    const auto g = LoadPart(gate + i, n), u = LoadPart(up + i, n);
-    StorePart(hn::Mul(hn::Mul(g, SigmoidOf(g)), u), out.y + i, n);
+    const auto g = LoadN(gate + i, n), u = LoadN(up + i, n);
+    StoreN(hn::Mul(hn::Mul(g, SigmoidOf(g)), u), out.y + i, n);
     if (out.gate == nullptr) return;
-    StorePart(g, out.gate + i, n);
-    StorePart(u, out.up + i, n);
+    StoreN(g, out.gate + i, n);
+    StoreN(u, out.up + i, n);
   });
 }
 
@@ -42,11 +42,11 @@ template <typename T>
 void Backward(int64_t count, const SwigluIn<T>& in, T* dgate, T* dup) {
   OverVectors(count, [=, &in](int64_t i, int64_t n) HWY_ATTR {
     const auto one = hn::Set(Floats(), 1.0f);
-    const auto g = LoadPart(in.gate + i, n), u = LoadPart(in.up + i, n), dy = LoadPart(in.dy + i, n);
+    const auto g = LoadN(in.gate + i, n), u = LoadN(in.up + i, n), dy = LoadN(in.dy + i, n);
     const auto sigmoid = SigmoidOf(g);
     const auto slope = hn::Add(one, hn::Mul(g, hn::Sub(one, sigmoid)));
-    StorePart(hn::Mul(hn::Mul(hn::Mul(dy, u), sigmoid), slope), dgate + i, n);
-    StorePart(hn::Mul(hn::Mul(dy, g), sigmoid), dup + i, n);
+    StoreN(hn::Mul(hn::Mul(hn::Mul(dy, u), sigmoid), slope), dgate + i, n);
+    StoreN(hn::Mul(hn::Mul(dy, g), sigmoid), dup + i, n);
   });
 }
 

@@ -10,7 +10,7 @@ template <typename T>
 struct SwigluForwardBody {
   static constexpr int kThreads = 256;
   static constexpr int kPhases = 1;
-  using Shared = NothingShared;
+  using Shared = NoSharedMemory;
 
   int64_t count = 0;
   const T* gate = nullptr;
@@ -28,7 +28,7 @@ template <typename T>
 struct SwigluBackwardBody {
   static constexpr int kThreads = 256;
   static constexpr int kPhases = 1;
-  using Shared = NothingShared;
+  using Shared = NoSharedMemory;
 
   int64_t count = 0;
   SwigluIn<T> in;

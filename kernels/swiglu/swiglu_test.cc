@@ -23,7 +23,7 @@ Inputs RandomInputs(int64_t count) {
     in.up.push_back(normal(random));
     in.dy.push_back(normal(random));
   }
-  // Where exp overflows and where it vanishes.
+  // A gate whose exponential overflows and one whose exponential vanishes.
   if (count > 2) in.gate[1] = -200, in.gate[2] = 200;
   return in;
 }

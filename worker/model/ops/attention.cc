@@ -77,7 +77,7 @@ struct PackedKeys {
 template <typename T>
 PackedKeys<T> PackKeys(const StridedRows<T>& k, const StridedRows<T>& v, T* k_transposed, T* v_rows) {
   for (int64_t key = 0; key < k.rows; key += kTile) {
-    kernels::PackTransposed(k.Part(key, kTile), k_transposed + key * k.columns);
+    kernels::PackTransposed(k.Slice(key, kTile), k_transposed + key * k.columns);
   }
   kernels::PackRows(v, v_rows);
   return {k_transposed, v_rows};
@@ -186,7 +186,7 @@ void BackwardHead(const Backward<T>& b, const AttentionSegment& s, int64_t head)
   const BackwardScratch<T> m(s.keys, call.size);
   const StridedRows<T> k = call.Keys(call.k, s, head);
   for (int64_t key = 0; key < k.rows; key += kTile) {
-    kernels::Transpose(k.Part(key, kTile), m.k_transposed + key * k.columns);
+    kernels::Transpose(k.Slice(key, kTile), m.k_transposed + key * k.columns);
   }
   for (int64_t first = 0; first < s.queries; first += kTile) {
     const int64_t count = std::min(kTile, s.queries - first);

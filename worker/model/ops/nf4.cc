@@ -29,7 +29,7 @@ class DequantisedParts final : public MatrixParts {
   kernels::StridedRows<T> Dequantised(const MatrixPart& part, T* scratch) const {
     const int64_t stride = ScratchStride(part.columns);
     for (int64_t row = 0; row < part.rows; ++row) {
-      kernels::Nf4DequantisePart<T>(Data<uint8_t>(packed_), Data<float>(absmax_),
+      kernels::Nf4DequantiseRange<T>(Data<uint8_t>(packed_), Data<float>(absmax_),
                                     (part.first_row + row) * columns() + part.first_column, part.columns,
                                     scratch + row * stride);
     }

@@ -81,7 +81,7 @@ class ProductOf final : public PanelProduct {
       for (int64_t column = 0; column < block.columns; column += kPanelColumns) {
         const int64_t columns = std::min(kPanelColumns, block.columns - column);
         if (transposed_) {
-          kernels::PackTransposed(part.Part(column, columns), panel);
+          kernels::PackTransposed(part.Slice(column, columns), panel);
         } else {
           kernels::PackRows<T, W>({part.data + column, part.rows, columns, part.stride}, panel);
         }
