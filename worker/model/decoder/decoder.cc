@@ -51,8 +51,8 @@ Tensor Attention(const DecoderConfig& config, const BlockWeights& weights, const
                                         std::make_shared<ops::RotaryEpilogue>(pass.rope, heads));
   Tensor k_MKD = qkv[1], v_MKD = qkv[2];
   if (pass.cache != nullptr) std::tie(k_MKD, v_MKD) = Extend(pass.cache->at(layer), k_MKD, v_MKD);
-  ops::AttentionKept* kept = pass.kept == nullptr ? nullptr : &pass.kept->at(layer);
-  return ops::CausalAttention(qkv[0], k_MKD, v_MKD, pass.attention, kept)
+  ops::SavedAttention* saved = pass.saved_attention == nullptr ? nullptr : &pass.saved_attention->at(layer);
+  return ops::CausalAttention(qkv[0], k_MKD, v_MKD, pass.attention, saved)
       .view({rows, config.heads * config.head_size});
 }
 
@@ -94,18 +94,18 @@ void AssignWeight(const DecoderConfig& config, const Role& role, SlotPtr slot, D
 }
 
 Tensor AttentionForward(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC, const Pass& pass,
-                        int64_t layer, ops::ValuesAre values) {
+                        int64_t layer, ops::ForwardOutput output) {
   const Tensor normed_NC = ops::RmsNorm(x_NC, *weights.attention_norm, {config.norm_epsilon, pass.compute});
   const Tensor heads_NA = Attention(config, weights, normed_NC, pass, layer);
   // Attention saves its result as it is, and the projection behind it the same tensor.
-  return ops::AddLinear(x_NC, heads_NA, LayerOf(weights, pass, layer, kOutput), values, pass.compute);
+  return ops::AddLinear(x_NC, heads_NA, LayerOf(weights, pass, layer, kOutput), output, pass.compute);
 }
 
 Tensor MlpForward(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC, const Pass& pass, int64_t layer,
-                  ops::ValuesAre values) {
+                  ops::ForwardOutput output) {
   const Tensor normed_NC = ops::RmsNorm(x_NC, *weights.mlp_norm, {config.norm_epsilon, pass.compute});
   const Tensor gated_NI = Mlp(weights, normed_NC, pass, layer);
-  return ops::AddLinear(x_NC, gated_NI, LayerOf(weights, pass, layer, kDown), values, pass.saved_as);
+  return ops::AddLinear(x_NC, gated_NI, LayerOf(weights, pass, layer, kDown), output, pass.saved_as);
 }
 
 }  // namespace ft::model

@@ -64,15 +64,15 @@ struct Pass {
   std::shared_ptr<const ops::DropoutRows> dropout;  // Null outside training.
   std::vector<LayerCache>* cache = nullptr;         // Null without generation; one a layer.
   // Null unless sub-layers are computed a second time for their gradients; one a layer.
-  std::vector<ops::AttentionKept>* kept = nullptr;
+  std::vector<ops::SavedAttention>* saved_attention = nullptr;
 };
 
 // The two sub-layers of a block, in their order: x + Attention(Norm(x)) and x + Mlp(Norm(x)). The residual stream x is float32
-// whatever the compute type, so that only products round. With ValuesAre::kUnused the result has its graph, which is all that
+// whatever the compute type, so that only products round. With ForwardOutput::kSkipped the result has its graph, which is all that
 // gradients need, but the last product is left out and the values mean nothing.
 torch::Tensor AttentionForward(const DecoderConfig& config, const BlockWeights& weights, const torch::Tensor& x_NC,
-                               const Pass& pass, int64_t layer, ops::ValuesAre values = ops::ValuesAre::kUsed);
+                               const Pass& pass, int64_t layer, ops::ForwardOutput output = ops::ForwardOutput::kComputed);
 torch::Tensor MlpForward(const DecoderConfig& config, const BlockWeights& weights, const torch::Tensor& x_NC, const Pass& pass,
-                         int64_t layer, ops::ValuesAre values = ops::ValuesAre::kUsed);
+                         int64_t layer, ops::ForwardOutput output = ops::ForwardOutput::kComputed);
 
 }  // namespace ft::model

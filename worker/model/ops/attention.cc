@@ -5,7 +5,7 @@
 
 #include "core/base/check.h"
 #include "kernels/attention/attention.h"
-#include "worker/model/ops/held.h"
+#include "worker/model/ops/saved_context.h"
 #include "worker/model/ops/kernel_call.h"
 #include "worker/model/ops/product.h"
 #include "worker/model/ops/thread_arena.h"
@@ -222,16 +222,16 @@ Tensor AddGroups(const Tensor& parts_HMD, int64_t key_heads, at::ScalarType type
 
 struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
   static Tensor forward(AutogradContext* context, const Tensor& q_NHD, const Tensor& k_MKD,
-                        const Tensor& v_MKD, AttentionShape shape, AttentionKept* kept) {
-    AttentionKept result;
-    if (kept != nullptr && kept->out_NHD.defined()) {
-      result = std::exchange(*kept, {});
+                        const Tensor& v_MKD, AttentionShape shape, SavedAttention* saved) {
+    SavedAttention result;
+    if (saved != nullptr && saved->out_NHD.defined()) {
+      result = std::exchange(*saved, {});
     } else {
       result = Compute(q_NHD, k_MKD, v_MKD, shape);
-      if (kept != nullptr) *kept = {result.out_NHD.detach(), result.lse_HN};
+      if (saved != nullptr) *saved = {result.out_NHD.detach(), result.lse_HN};
     }
     context->save_for_backward({q_NHD, k_MKD, v_MKD, result.out_NHD, result.lse_HN});
-    Hold(context, std::move(shape));
+    SaveInContext(context, std::move(shape));
     return result.out_NHD;
   }
 
@@ -244,7 +244,7 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     Tensor dv_HMD = torch::zeros_like(dk_HMD);
     WithType(q_NHD.scalar_type(), [&](auto type) {
       using T = decltype(type);
-      const Backward<T> b{MakeCall<T>(GetHeld<AttentionShape>(context), q_NHD, k_MKD, v_MKD),
+      const Backward<T> b{MakeCall<T>(SavedInContext<AttentionShape>(context), q_NHD, k_MKD, v_MKD),
                           Data<T>(saved[3]),
                           Data<float>(saved[4]),
                           Data<T>(dout_NHD),
@@ -261,9 +261,9 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
   }
 
  private:
-  static AttentionKept Compute(const Tensor& q_NHD, const Tensor& k_MKD, const Tensor& v_MKD,
+  static SavedAttention Compute(const Tensor& q_NHD, const Tensor& k_MKD, const Tensor& v_MKD,
                                const AttentionShape& shape) {
-    AttentionKept result{torch::empty_like(q_NHD),
+    SavedAttention result{torch::empty_like(q_NHD),
                          torch::empty({q_NHD.size(1), q_NHD.size(0)}, torch::kFloat)};
     WithType(q_NHD.scalar_type(), [&](auto type) {
       using T = decltype(type);
@@ -278,14 +278,14 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
 }  // namespace
 
 Tensor CausalAttention(const Tensor& q_NHD, const Tensor& k_MKD, const Tensor& v_MKD,
-                       const AttentionShape& shape, AttentionKept* kept) {
+                       const AttentionShape& shape, SavedAttention* saved) {
   FT_CHECK(q_NHD.size(1) % k_MKD.size(1) == 0)
       << q_NHD.size(1) << " heads, " << k_MKD.size(1) << " key heads";
   FT_CHECK(q_NHD.size(2) % 2 == 0) << "head size " << q_NHD.size(2);
   const at::ScalarType type = q_NHD.scalar_type();
   const at::ScalarType work = type == at::kBFloat16 && !MultipliesBf16() ? at::kFloat : type;
   return AttentionFunction::apply(q_NHD.contiguous().to(work), k_MKD.contiguous().to(work),
-                                  v_MKD.contiguous().to(work), shape, kept)
+                                  v_MKD.contiguous().to(work), shape, saved)
       .to(type);
 }
 

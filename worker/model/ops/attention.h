@@ -20,18 +20,19 @@ struct AttentionShape {
   double scale = 1;                                               // Of the scores; usually 1 / sqrt(D).
 };
 
-// What one call keeps for a second one over the same rows, which would give the same bits.
-struct AttentionKept {
+// The output and log-sum-exp of one call (the paper's O and L), saved for a second call over the same rows: it would
+// compute the same bits.
+struct SavedAttention {
   torch::Tensor out_NHD, lse_HN;  // Undefined while empty.
 };
 
 // Softmax(scale * q k^T) v. Products multiply in the type of q, k and v and add up in float32; scores and the
 // softmax stay in float32, because rounded scores would cost more accuracy than all the linear layers together;
 // probabilities are rounded once for the last product. Query head h reads key head h * K / H. The same bits for
-// any number of threads. `kept` may be null; an empty one is filled, a filled one is emptied and spares the
+// any number of threads. `saved` may be null; an empty one is filled, a filled one is emptied and spares the
 // computation. REQUIRES: D even; rows of q in segments only.
 torch::Tensor CausalAttention(const torch::Tensor& q_NHD, const torch::Tensor& k_MKD,
                               const torch::Tensor& v_MKD, const AttentionShape& shape,
-                              AttentionKept* kept = nullptr);
+                              SavedAttention* saved = nullptr);
 
 }  // namespace ft::ops

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "worker/model/ops/cuda_kernels.h"
-#include "worker/model/ops/held.h"
+#include "worker/model/ops/saved_context.h"
 #include "worker/model/ops/kernel_call.h"
 #include "worker/model/ops/sum_of_products.h"
 
@@ -58,11 +58,11 @@ bool Drops(const DropoutPlace& place) { return place.rows != nullptr && place.pr
 
 struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
   static Tensor forward(AutogradContext* context, const Tensor& x_NC, DropoutPlace place) {
-    Hold(context, place);
+    SaveInContext(context, place);
     return ApplyDropout(x_NC, place);
   }
   static variable_list backward(AutogradContext* context, variable_list gradients) {
-    return {ApplyDropout(gradients[0], GetHeld<DropoutPlace>(context)), Tensor()};
+    return {ApplyDropout(gradients[0], SavedInContext<DropoutPlace>(context)), Tensor()};
   }
 };
 
@@ -233,12 +233,12 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
       for (const Tensor& value : rest) saved.push_back(Narrowed(value, call.saved_as));
       context->save_for_backward(saved);
     }
-    Hold(context, std::move(call));
+    SaveInContext(context, std::move(call));
     return results;
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
-    const LinearsCall& call = GetHeld<LinearsCall>(context);
+    const LinearsCall& call = SavedInContext<LinearsCall>(context);
     const std::vector<LinearLayer>& layers = call.layers;
     const variable_list saved = context->get_saved_variables();
     variable_list result(2 + kHandles * layers.size());
@@ -258,18 +258,18 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
 
 struct AddLinearFunction : torch::autograd::Function<AddLinearFunction> {
   static Tensor forward(AutogradContext* context, const Tensor& residual_NO, const Tensor& x_NI,
-                        at::TensorList handles, LinearLayer layer, ValuesAre values, at::ScalarType saved_as) {
+                        at::TensorList handles, LinearLayer layer, ForwardOutput output, at::ScalarType saved_as) {
     const std::vector<LinearLayer> layers = {layer};
     const std::vector<Tensor> middle_NR = AdapterMiddles(x_NI, layers);
     context->save_for_backward(Saved(x_NI, layers, middle_NR, saved_as));
     context->saved_data["type"] = x_NI.scalar_type();
-    Hold(context, layers);
-    if (values == ValuesAre::kUnused) return at::zeros({1}, residual_NO.options()).expand(residual_NO.sizes());
+    SaveInContext(context, layers);
+    if (output == ForwardOutput::kSkipped) return at::zeros({1}, residual_NO.options()).expand(residual_NO.sizes());
     return Compute(OutputSum(x_NI, layer, middle_NR[0], residual_NO.contiguous()));
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
-    const auto& layers = GetHeld<std::vector<LinearLayer>>(context);
+    const auto& layers = SavedInContext<std::vector<LinearLayer>>(context);
     const variable_list saved = context->get_saved_variables();
     variable_list result(5 + kHandles);
     result[0] = gradients[0];
@@ -292,11 +292,11 @@ std::vector<Tensor> Linears(const Tensor& x_NI, const std::vector<LinearLayer>& 
 
 Tensor Linear(const Tensor& x_NI, const LinearLayer& layer) { return Linears(x_NI, {layer})[0]; }
 
-Tensor AddLinear(const Tensor& residual_NO, const Tensor& x_NI, const LinearLayer& layer, ValuesAre values,
+Tensor AddLinear(const Tensor& residual_NO, const Tensor& x_NI, const LinearLayer& layer, ForwardOutput output,
                  at::ScalarType saved_as) {
   FT_CHECK(residual_NO.scalar_type() == at::kFloat) << residual_NO.scalar_type();
   const variable_list handles = Handles({layer});
-  return AddLinearFunction::apply(residual_NO, x_NI, at::TensorList(handles), layer, values, saved_as);
+  return AddLinearFunction::apply(residual_NO, x_NI, at::TensorList(handles), layer, output, saved_as);
 }
 
 std::shared_ptr<const DropoutRows> MakeDropoutRows(uint64_t seed, uint64_t step,

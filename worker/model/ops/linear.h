@@ -68,13 +68,12 @@ std::vector<torch::Tensor> Linears(const torch::Tensor& x_NI, const std::vector<
 // One layer alone.
 torch::Tensor Linear(const torch::Tensor& x_NI, const LinearLayer& layer);
 
-// Whether anyone reads the values of a result. What is computed a second time for its gradients alone has no
-// reader for its last product, which then is not computed: the result is zeros.
-enum class ValuesAre { kUsed, kUnused };
+// kSkipped: recomputation for backward only; the last GEMM is skipped and the result is zeros.
+enum class ForwardOutput { kComputed, kSkipped };
 
 // residual + the layer's output, float32 like the residual: the products are not rounded before they are added. x is
 // saved as in Linears.
 torch::Tensor AddLinear(const torch::Tensor& residual_NO, const torch::Tensor& x_NI, const LinearLayer& layer,
-                        ValuesAre values = ValuesAre::kUsed, at::ScalarType saved_as = at::kFloat);
+                        ForwardOutput output = ForwardOutput::kComputed, at::ScalarType saved_as = at::kFloat);
 
 }  // namespace ft::ops

@@ -1,7 +1,7 @@
 #include "worker/model/ops/norm.h"
 
 #include "worker/model/ops/cuda_kernels.h"
-#include "worker/model/ops/held.h"
+#include "worker/model/ops/saved_context.h"
 #include "worker/model/ops/kernel_call.h"
 
 namespace ft::ops {
@@ -58,12 +58,12 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
                      x.is_cuda());
     });
     context->save_for_backward({x, scale});
-    Hold(context, call);
+    SaveInContext(context, call);
     return y;
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
-    const NormCall& call = GetHeld<NormCall>(context);
+    const NormCall& call = SavedInContext<NormCall>(context);
     const variable_list saved = context->get_saved_variables();
     const Tensor& x = saved[0];
     const Tensor dy = gradients[0].contiguous();

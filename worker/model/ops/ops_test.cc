@@ -122,9 +122,9 @@ TEST_F(Ops, AnOutputAddedToTheResidualEqualsItsFormulaWithOrWithoutItsValues) {
   const Tensor w = leaf(weight), c = leaf(bias), wa = leaf(a), wb = leaf(b);
   const Tensor plain = residual + at::linear(x, w, c) + at::mm(at::mm(x, wa.t()), wb.t()) * 1.5;
   const auto expected = torch::autograd::grad({plain}, {residual, x, w, c, wa, wb}, {dy});
-  for (const ValuesAre values : {ValuesAre::kUsed, ValuesAre::kUnused}) {
-    const Tensor y = AddLinear(residual, x, layer, values);
-    if (values == ValuesAre::kUsed) ExpectClose(y, plain);
+  for (const ForwardOutput output : {ForwardOutput::kComputed, ForwardOutput::kSkipped}) {
+    const Tensor y = AddLinear(residual, x, layer, output);
+    if (output == ForwardOutput::kComputed) ExpectClose(y, plain);
     const auto gradients = torch::autograd::grad(
         {y}, {residual, x, weight->handle(), bias->handle(), a->handle(), b->handle()}, {dy});
     for (size_t i = 0; i < expected.size(); ++i) ExpectClose(gradients[i], expected[i]);
@@ -233,7 +233,7 @@ TEST_F(Ops, WhatIsSavedNarrowerChangesGradientsByItsRoundingAndNoResult) {
   const std::vector<LinearLayer> layers = {{.weight_OI = gate.get()}, {.weight_OI = up.get()}};
   const auto run = [&](at::ScalarType saved_as) {
     const Tensor z = Linears(x, layers, std::make_shared<GateEpilogue>(), saved_as)[0];
-    const Tensor y = AddLinear(residual, z, {.weight_OI = down.get()}, ValuesAre::kUsed, saved_as);
+    const Tensor y = AddLinear(residual, z, {.weight_OI = down.get()}, ForwardOutput::kComputed, saved_as);
     auto results = torch::autograd::grad({y}, {x, gate->handle(), up->handle(), down->handle()}, {dy});
     results.push_back(y.detach());
     results.push_back(z.detach());
@@ -329,20 +329,20 @@ TEST_F(Ops, AttentionOfLateQueriesEqualsTheRowsOfTheWhole) {
   ExpectClose(late, whole.narrow(0, 509, 7), 1e-6);
 }
 
-TEST_F(Ops, AttentionThatWasKeptIsNotComputedAgainAndHasTheSameGradients) {
+TEST_F(Ops, AttentionThatWasSavedIsNotComputedAgainAndHasTheSameGradients) {
   const Tensor q = Leaf({5, 2, 4}), k = Leaf({5, 2, 4}), v = Leaf({5, 2, 4}), dout = torch::randn({5, 2, 4});
   const AttentionShape shape{
       std::make_shared<const std::vector<AttentionSegment>>(1, AttentionSegment{0, 5, 0, 5}), 1};
-  AttentionKept kept;
+  SavedAttention saved;
   Tensor first;
   {
     torch::NoGradGuard no_grad;
-    first = CausalAttention(q, k, v, shape, &kept);
+    first = CausalAttention(q, k, v, shape, &saved);
   }
-  ASSERT_TRUE(kept.out_NHD.is_alias_of(first));
-  const Tensor again = CausalAttention(q, k, v, shape, &kept);
+  ASSERT_TRUE(saved.out_NHD.is_alias_of(first));
+  const Tensor again = CausalAttention(q, k, v, shape, &saved);
   EXPECT_TRUE(again.is_alias_of(first));
-  EXPECT_FALSE(kept.out_NHD.defined());
+  EXPECT_FALSE(saved.out_NHD.defined());
   const auto expected = torch::autograd::grad({CausalAttention(q, k, v, shape)}, {q, k, v}, {dout});
   const auto gradients = torch::autograd::grad({again}, {q, k, v}, {dout});
   for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(at::equal(gradients[i], expected[i])) << i;

@@ -88,16 +88,16 @@ bool BlockRunner::IsRecomputed(int64_t i) const {
   return i + 1 < SubLayers() && (blocks == 0 || i / 2 < blocks);
 }
 
-Tensor BlockRunner::Forward(int64_t i, const Tensor& x_NC, const model::Pass& pass, ops::ValuesAre values) const {
+Tensor BlockRunner::Forward(int64_t i, const Tensor& x_NC, const model::Pass& pass, ops::ForwardOutput output) const {
   const auto& forward = i % 2 == 0 ? model::AttentionForward : model::MlpForward;
-  return forward(config_, weights_.blocks[static_cast<size_t>(i / 2)], x_NC, pass, i / 2, values);
+  return forward(config_, weights_.blocks[static_cast<size_t>(i / 2)], x_NC, pass, i / 2, output);
 }
 
 BlockRunner::SubLayerRun BlockRunner::ForwardWithGraph(int64_t i, const Tensor& x_NC, const model::Pass& pass,
-                                                       ops::ValuesAre values) const {
+                                                       ops::ForwardOutput output) const {
   SubLayerRun run;
   run.input_NC = x_NC.detach().requires_grad_(TrainsBelow(i));
-  run.output_NC = Forward(i, run.input_NC, pass, values);
+  run.output_NC = Forward(i, run.input_NC, pass, output);
   return run;
 }
 
@@ -169,19 +169,19 @@ Tensor BlockRunner::Backward(int64_t i, const SubLayerRun& run, const Tensor& do
   return below ? gradients.back() : Tensor();
 }
 
-Tensor BlockRunner::ForwardBlocks(Tensor x_NC, model::Pass& pass, std::vector<ops::AttentionKept>& kept,
+Tensor BlockRunner::ForwardBlocks(Tensor x_NC, model::Pass& pass, std::vector<ops::SavedAttention>& saved,
                                   std::vector<SubLayerRun>& runs) const {
   for (int64_t layer = 0; layer < config_.layers; ++layer) {
     const params::UnitLease lease(units_, BlockUnit(layer));
     for (const int64_t i : {2 * layer, 2 * layer + 1}) {
       SubLayerRun& run = runs[static_cast<size_t>(i)];
-      pass.kept = IsRecomputed(i) ? &kept : nullptr;
+      pass.saved_attention = IsRecomputed(i) ? &saved : nullptr;
       if (IsRecomputed(i)) {
         torch::NoGradGuard no_grad;
         run.input_NC = x_NC;
         x_NC = Forward(i, x_NC, pass);
       } else {
-        run = ForwardWithGraph(i, x_NC, pass, ops::ValuesAre::kUsed);
+        run = ForwardWithGraph(i, x_NC, pass, ops::ForwardOutput::kComputed);
         x_NC = run.output_NC.detach();
       }
     }
@@ -189,15 +189,15 @@ Tensor BlockRunner::ForwardBlocks(Tensor x_NC, model::Pass& pass, std::vector<op
   return x_NC;
 }
 
-Tensor BlockRunner::BackwardBlocks(Tensor dx_NC, model::Pass& pass, std::vector<ops::AttentionKept>& kept,
+Tensor BlockRunner::BackwardBlocks(Tensor dx_NC, model::Pass& pass, std::vector<ops::SavedAttention>& saved,
                                    std::vector<SubLayerRun>& runs, const GradientSink& sink) const {
-  pass.kept = &kept;
+  pass.saved_attention = &saved;
   for (int64_t layer = config_.layers - 1; layer >= 0 && TrainsBelow(2 * layer + 2); --layer) {
     const params::UnitLease lease(units_, BlockUnit(layer));
     for (const int64_t i : {2 * layer + 1, 2 * layer}) {
       if (!TrainsBelow(i + 1)) break;
       SubLayerRun run = std::move(runs[static_cast<size_t>(i)]);
-      if (IsRecomputed(i)) run = ForwardWithGraph(i, run.input_NC, pass, ops::ValuesAre::kUnused);
+      if (IsRecomputed(i)) run = ForwardWithGraph(i, run.input_NC, pass, ops::ForwardOutput::kSkipped);
       dx_NC = Backward(i, run, dx_NC, sink);
     }
   }
@@ -209,12 +209,12 @@ double BlockRunner::ForwardBackward(const PackedRows& rows, std::shared_ptr<cons
   if (rows.targets.empty()) return 0;
   model::Pass pass = MakePass(config_, rows, options_);
   pass.dropout = std::move(dropout);
-  std::vector<ops::AttentionKept> kept(static_cast<size_t>(config_.layers));
+  std::vector<ops::SavedAttention> saved(static_cast<size_t>(config_.layers));
   std::vector<SubLayerRun> runs(static_cast<size_t>(SubLayers()));
-  const Tensor x_NC = ForwardBlocks(Embed(rows), pass, kept, runs);
+  const Tensor x_NC = ForwardBlocks(Embed(rows), pass, saved, runs);
   Tensor dx_NC;
   const double loss = HeadBackward(rows, x_NC, gradient_scale, dx_NC, sink);
-  dx_NC = BackwardBlocks(dx_NC, pass, kept, runs, sink);
+  dx_NC = BackwardBlocks(dx_NC, pass, saved, runs, sink);
   if (weights_.embedding_VC->trainable()) {
     Tensor gradient = torch::zeros(weights_.embedding_VC->shape(), torch::kFloat);
     ops::AddEmbeddingGradient(rows.ids_N, dx_NC, gradient);

@@ -53,17 +53,17 @@ class BlockRunner {
   int64_t SubLayers() const { return 2 * config_.layers; }
   // Sub-layer i is the attention (i even) or the MLP of block i / 2.
   torch::Tensor Forward(int64_t i, const torch::Tensor& x_NC, const model::Pass& pass,
-                        ops::ValuesAre values = ops::ValuesAre::kUsed) const;
+                        ops::ForwardOutput output = ops::ForwardOutput::kComputed) const;
   // The same with a graph.
   SubLayerRun ForwardWithGraph(int64_t i, const torch::Tensor& x_NC, const model::Pass& pass,
-                               ops::ValuesAre values) const;
+                               ops::ForwardOutput output) const;
   torch::Tensor Embed(const PackedRows& rows) const;
   torch::Tensor FinalNorm(const torch::Tensor& x_NC) const;
   // Runs all sub-layers over the embedded rows and keeps in `runs` what backward needs of each; returns the residual stream.
-  torch::Tensor ForwardBlocks(torch::Tensor x_NC, model::Pass& pass, std::vector<ops::AttentionKept>& kept,
+  torch::Tensor ForwardBlocks(torch::Tensor x_NC, model::Pass& pass, std::vector<ops::SavedAttention>& saved,
                               std::vector<SubLayerRun>& runs) const;
   // The way back, until nothing below trains; returns the gradient of the embedded rows.
-  torch::Tensor BackwardBlocks(torch::Tensor dx_NC, model::Pass& pass, std::vector<ops::AttentionKept>& kept,
+  torch::Tensor BackwardBlocks(torch::Tensor dx_NC, model::Pass& pass, std::vector<ops::SavedAttention>& saved,
                                std::vector<SubLayerRun>& runs, const GradientSink& sink) const;
   // Final norm and head, forward and backward: returns the loss and sets the gradient of x.
   double HeadBackward(const PackedRows& rows, const torch::Tensor& x_NC, double gradient_scale,
