@@ -68,8 +68,8 @@ std::vector<Tensor> Gate(at::Device device) {
 std::vector<Tensor> DropoutRows(at::Device device) {
   const std::vector<uint64_t> samples(kRows, 5);
   const std::vector<int64_t> positions(kRows, 9);
-  const ops::DropoutPlace place{ops::MakeDropoutRows(1, 2, samples, positions, device), 3, 4, 0.3f};
-  return {ops::Dropout(Draw({kRows, kChannels}, device), place)};
+  const ops::DropoutSite dropout{ops::MakeDropoutRows(1, 2, samples, positions, device), 3, 4, 0.3f};
+  return {ops::Dropout(Draw({kRows, kChannels}, device), dropout)};
 }
 
 std::vector<Tensor> Dequantise(at::Device device) {

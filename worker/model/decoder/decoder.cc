@@ -21,7 +21,7 @@ ops::LinearLayer LayerOf(const BlockWeights& weights, const Pass& pass, int64_t 
   linear.bias_O = projection.bias.get();
   if (projection.adapter.has_value()) {
     linear.lora = &*projection.adapter;
-    linear.place = {pass.dropout, static_cast<uint32_t>(layer), static_cast<uint32_t>(site),
+    linear.dropout = {pass.dropout, static_cast<uint32_t>(layer), static_cast<uint32_t>(site),
                     projection.adapter->dropout};
   }
   return linear;

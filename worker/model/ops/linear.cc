@@ -31,17 +31,17 @@ Tensor SumRows(const Tensor& values_NC) {
   return sum;
 }
 
-Tensor ApplyDropout(const Tensor& x_NC, const DropoutPlace& place) {
+Tensor ApplyDropout(const Tensor& x_NC, const DropoutSite& dropout) {
   const Tensor x = x_NC.contiguous();
   Tensor y = torch::empty_like(x);
-  const kernels::DropoutShape shape{.key = place.rows->key,
-                                    .sample = Data<uint64_t>(place.rows->sample_N),
-                                    .position = Data<int64_t>(place.rows->position_N),
-                                    .layer = place.layer,
-                                    .site = place.site,
+  const kernels::DropoutShape shape{.key = dropout.rows->key,
+                                    .sample = Data<uint64_t>(dropout.rows->sample_N),
+                                    .position = Data<int64_t>(dropout.rows->position_N),
+                                    .layer = dropout.layer,
+                                    .site = dropout.site,
                                     .channels = x.size(1),
-                                    .probability = place.probability};
-  FT_CHECK(x.size(0) == place.rows->sample_N.size(0));
+                                    .probability = dropout.probability};
+  FT_CHECK(x.size(0) == dropout.rows->sample_N.size(0));
   WithType(x.scalar_type(), [&](auto type) {
     using T = decltype(type);
     if (x.is_cuda()) {
@@ -54,21 +54,21 @@ Tensor ApplyDropout(const Tensor& x_NC, const DropoutPlace& place) {
   return y;
 }
 
-bool Drops(const DropoutPlace& place) { return place.rows != nullptr && place.probability > 0; }
+bool Drops(const DropoutSite& dropout) { return dropout.rows != nullptr && dropout.probability > 0; }
 
 struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
-  static Tensor forward(AutogradContext* context, const Tensor& x_NC, DropoutPlace place) {
-    SaveInContext(context, place);
-    return ApplyDropout(x_NC, place);
+  static Tensor forward(AutogradContext* context, const Tensor& x_NC, DropoutSite dropout) {
+    SaveInContext(context, dropout);
+    return ApplyDropout(x_NC, dropout);
   }
   static variable_list backward(AutogradContext* context, variable_list gradients) {
-    return {ApplyDropout(gradients[0], SavedInContext<DropoutPlace>(context)), Tensor()};
+    return {ApplyDropout(gradients[0], SavedInContext<DropoutSite>(context)), Tensor()};
   }
 };
 
 // x as the adapter sees it.
 Tensor AdapterInput(const Tensor& x_NI, const LinearLayer& layer) {
-  return Drops(layer.place) ? ApplyDropout(x_NI.to(layer.lora->compute), layer.place) : x_NI;
+  return Drops(layer.dropout) ? ApplyDropout(x_NI.to(layer.lora->compute), layer.dropout) : x_NI;
 }
 
 // What a layer's gradient goes through: weight, bias, A, B. Handles that do not exist ask for no gradient.
@@ -181,8 +181,8 @@ class Gradients {
 
   void AddAdapter(size_t i, SumOfProducts& sum) const {
     const Product product{dmiddle_NR_[i], layers_[i].lora->a_RI.get(), {}, false};
-    if (!Drops(layers_[i].place)) return sum.products.push_back(product);
-    const Tensor dropped_NI = ApplyDropout(Compute({.products = {product}}), layers_[i].place);
+    if (!Drops(layers_[i].dropout)) return sum.products.push_back(product);
+    const Tensor dropped_NI = ApplyDropout(Compute({.products = {product}}), layers_[i].dropout);
     sum.start_NC = sum.start_NC.defined() ? sum.start_NC.add_(dropped_NI) : dropped_NI;
   }
 
@@ -309,8 +309,8 @@ std::shared_ptr<const DropoutRows> MakeDropoutRows(uint64_t seed, uint64_t step,
                                                          torch::tensor(position, torch::kInt64).to(device)});
 }
 
-Tensor Dropout(const Tensor& x_NC, const DropoutPlace& place) {
-  return Drops(place) ? DropoutFunction::apply(x_NC, place) : x_NC;
+Tensor Dropout(const Tensor& x_NC, const DropoutSite& dropout) {
+  return Drops(dropout) ? DropoutFunction::apply(x_NC, dropout) : x_NC;
 }
 
 }  // namespace ft::ops

@@ -26,7 +26,7 @@ std::shared_ptr<const DropoutRows> MakeDropoutRows(uint64_t seed, uint64_t step,
                                                    at::Device device = at::kCPU);
 
 // One layer's dropout; none while `rows` is null or the probability 0.
-struct DropoutPlace {
+struct DropoutSite {
   std::shared_ptr<const DropoutRows> rows;
   uint32_t layer = 0;
   uint32_t site = 0;
@@ -34,7 +34,7 @@ struct DropoutPlace {
 };
 
 // Zeroes elements and scales the rest; the mask is drawn again in backward, never stored.
-torch::Tensor Dropout(const torch::Tensor& x_NC, const DropoutPlace& place);
+torch::Tensor Dropout(const torch::Tensor& x_NC, const DropoutSite& dropout);
 
 // A low-rank adapter (Hu et al., arXiv 2106.09685): scale * B(A(dropout(x))).
 struct LoraSlots {
@@ -51,7 +51,7 @@ struct LinearLayer {
   const WeightSlot* weight_OI = nullptr;
   const WeightSlot* bias_O = nullptr;
   const LoraSlots* lora = nullptr;
-  DropoutPlace place;  // Of the adapter's input.
+  DropoutSite dropout;  // Applied to the adapter's input.
 };
 
 // The outputs of layers that read the same input, in x's type, or what an epilogue makes of them before they are rounded:

@@ -146,12 +146,12 @@ TEST_F(Ops, DropoutOfAnAdapterIsTheSameInForwardAndBackward) {
   const auto weight = Slot("w", {4, 12}, false);
   const auto a = Slot("a", {2, 12}, true), b = Slot("b", {4, 2}, true);
   const auto rows = MakeDropoutRows(7, 3, {0, 0, 1}, {0, 1, 0});
-  const DropoutPlace place{rows, 2, 5, 0.5f};
+  const DropoutSite dropout{rows, 2, 5, 0.5f};
   const LoraSlots lora{a, b, 1, 0.5, at::kFloat};
   const Tensor x = Leaf({3, 12}), dy = torch::randn({3, 4});
-  const Tensor y = Linear(x, {.weight_OI = weight.get(), .lora = &lora, .place = place});
+  const Tensor y = Linear(x, {.weight_OI = weight.get(), .lora = &lora, .dropout = dropout});
   const auto gradients = torch::autograd::grad({y}, {x, a->handle()}, {dy});
-  const Tensor mask = Dropout(torch::ones({3, 12}), place);
+  const Tensor mask = Dropout(torch::ones({3, 12}), dropout);
   EXPECT_GT((mask == 0).sum().item<int64_t>(), 0);
   const Tensor wa = a->value().clone().requires_grad_();
   const Tensor plain = at::mm(x, weight->value().t()) + at::mm(at::mm(x * mask, wa.t()), b->value().t());
