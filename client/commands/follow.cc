@@ -10,7 +10,7 @@
 #include "client/commands/output.h"
 #include "client/commands/private_daemons.h"
 #include "client/commands/training_view.h"
-#include "client/render/quote.h"
+#include "core/base/shell_quote.h"
 #include "client/render/table.h"
 #include "client/render/units.h"
 #include "client/render/width.h"

@@ -68,8 +68,11 @@ std::string JobId(const v1::Job& job) {
 std::string CallName(const v1::Job& job) { return job.display_name().empty() ? JobId(job) : job.display_name(); }
 
 std::string DataReport(const Session& session, const v1::PreparedData& data) {
-  return session.Say(data.samples() == 1 ? Text::kDataReportOne : Text::kDataReport, FormatCount(data.samples()),
-                     FormatCount(data.tokens()), FormatCount(data.supervised_tokens()));
+  return session.Say(
+      Text::kDataReport,
+      session.Say(data.samples() == 1 ? Text::kOneSample : Text::kSamples, FormatCount(data.samples())),
+      session.Say(data.tokens() == 1 ? Text::kOneToken : Text::kTokens, FormatCount(data.tokens())),
+      FormatCount(data.supervised_tokens()));
 }
 
 std::string StateName(v1::JobState state) { return v1::JobState_Name(state); }

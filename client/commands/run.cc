@@ -13,7 +13,7 @@
 #include "client/commands/submit_job.h"
 #include "client/commands/verb.h"
 #include "client/job/data_digest.h"
-#include "client/render/quote.h"
+#include "core/base/shell_quote.h"
 #include "client/render/table.h"
 #include "core/recipe/json.h"
 #include "core/recipe/parse.h"

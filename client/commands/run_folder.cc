@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "client/commands/output.h"
-#include "client/render/quote.h"
+#include "core/base/shell_quote.h"
 #include "core/base/file.h"
 #include "nlohmann/json.hpp"
 

@@ -4,7 +4,7 @@
 #include "client/commands/output.h"
 #include "client/commands/submit_job.h"
 #include "client/commands/verb.h"
-#include "client/render/quote.h"
+#include "core/base/shell_quote.h"
 
 namespace ft::client {
 namespace {

@@ -5,6 +5,7 @@
 #include "client/commands/output.h"
 #include "client/connect/upload.h"
 #include "client/render/units.h"
+#include "core/recipe/hub_source.h"
 
 namespace ft::client {
 namespace {
@@ -15,7 +16,7 @@ constexpr std::chrono::seconds kCreateTimeout{30};
 
 // Data files that lie here are sent; anything else names a place on the coordinator's machine.
 StatusOr<std::string> UploadSource(Session& session, const JobText& text, const Source& source) {
-  if (IsRemoteSource(source.value)) return source.value;
+  if (recipe::IsRemoteSource(source.value)) return source.value;
   const fs::path path = LocalPath(text.base, source.value);
   if (source.kind == SourceKind::kModel) {
     if (fs::path(source.value).is_absolute()) return source.value;

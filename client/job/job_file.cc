@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "core/base/file.h"
+#include "core/recipe/hub_source.h"
 #include "core/recipe/parse.h"
 #include "core/recipe/supported.h"
 #include "core/recipe/yaml_tree.h"
@@ -189,19 +190,15 @@ StatusOr<std::string> RewriteSources(std::string_view yaml, const SourceRewriter
   return tree.root.dump(2, ' ', false, Json::error_handler_t::replace);
 }
 
-bool IsRemoteSource(std::string_view source) { return source.find("://") != std::string_view::npos; }
-
 fs::path LocalPath(const fs::path& base, const std::string& source) { return (base / source).lexically_normal(); }
 
 Status RefuseHubs(const JobText& text) {
   return RewriteSources(text.yaml,
                         [&text](const Source& source) -> StatusOr<std::string> {
-                          if (!IsRemoteSource(source.value) || source.value.starts_with("upload://")) return source.value;
+                          const Status hub = recipe::RefuseHub(source.value);
+                          if (hub.ok()) return source.value;
                           return absl::InvalidArgumentError(
-                              StrCat(text.file_name, ": ", source.key, ": '", source.value,
-                                     "' lies on a hub or the web, and this version reads local files only: download it "
-                                     "first and give the ",
-                                     source.kind == SourceKind::kModel ? "folder" : "file"));
+                              StrCat(text.file_name, ": ", source.key, ": ", Message(hub)));
                         })
       .status();
 }
@@ -219,7 +216,7 @@ bool LooksLikeHubName(const Source& source) {
 
 StatusOr<std::string> WithAbsolutePaths(const JobText& text) {
   return RewriteSources(text.yaml, [&text](const Source& source) -> StatusOr<std::string> {
-    if (IsRemoteSource(source.value)) return source.value;
+    if (recipe::IsRemoteSource(source.value)) return source.value;
     const fs::path path = LocalPath(text.base, source.value);
     std::error_code error;
     if (!fs::exists(path, error)) {

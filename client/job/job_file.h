@@ -54,9 +54,6 @@ struct Source {
 using SourceRewriter = std::function<StatusOr<std::string>(const Source&)>;
 StatusOr<std::string> RewriteSources(std::string_view yaml, const SourceRewriter& rewrite);
 
-// True for hf://, modelscope://, upload:// and the like.
-bool IsRemoteSource(std::string_view source);
-
 // Where a source that is a path lies, absolute and without "..".
 std::filesystem::path LocalPath(const std::filesystem::path& base, const std::string& source);
 

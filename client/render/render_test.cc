@@ -7,12 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "client/render/quote.h"
 #include "client/render/catalogue.h"
 #include "client/render/progress.h"
 #include "client/render/table.h"
 #include "client/render/units.h"
 #include "client/render/width.h"
+#include "core/base/str_cat.h"
 
 namespace ft::client {
 namespace {
@@ -80,6 +80,22 @@ TEST(WrapTest, BreaksAtSpacesAndBetweenChinese) {
   EXPECT_EQ(Wrap("one two three", 8, 2), "one two\n  three");
   for (const std::string& line : Lines(Wrap("医疗问答数据集的样本数量", 10, 0))) EXPECT_LE(DisplayWidth(line), 10);
   EXPECT_EQ(Wrap("short", 80, 4), "short");
+}
+
+TEST(WrapTest, ArgumentsOfCommandsStayWhole) {
+  for (const std::string& argument : {"input=读者提问的内容,output=标准答复的内容", "'input=读者 提问,output=标准 答复'", "\"标准 答复\"",
+                                      "/数据/图书馆/常见问题.xlsx", "--name=图书馆常见问题"}) {
+    for (int width = 10; width < 60; ++width) {
+      const std::string wrapped = Wrap(StrCat("请写明各列：--map ", argument, " （猜测）"), width, 2);
+      EXPECT_NE(wrapped.find(argument), std::string::npos) << width << "\n" << wrapped;
+      EXPECT_NE(Wrap(StrCat("(", argument, ")"), width, 2).find(argument), std::string::npos) << argument;
+    }
+  }
+  EXPECT_NE(Wrap("已暂停；`ftctl resume 图书馆常见问题` 继续", 20, 0).find("图书馆常见问题"), std::string::npos);
+  const std::string_view path = "/数据/问答.csv";
+  EXPECT_EQ(Wrap(StrCat(path, "：这一行有三个字段"), 20, 0), StrCat(path, "：这一\n行有三个字段"));
+  // An apostrophe and an open quote are none.
+  EXPECT_EQ(Wrap("the models' names and 'so on", 12, 0), "the models'\nnames and\n'so on");
 }
 
 TEST(UnitsTest, Durations) {
@@ -158,16 +174,6 @@ TEST(CatalogueTest, BothLanguagesSayTheSame) {
   }
   EXPECT_EQ(Say({.utf8 = true, .language = Language::kChinese}, Text::kSubmitted, "qa", "1"), "已提交 qa，编号 1");
   EXPECT_EQ(Say({}, Text::kSubmitted, "qa", "1"), "Submitted qa as 1");
-}
-
-// 194
-TEST(CasesQuote, WordsSurviveAShell) {
-  EXPECT_EQ(ShellQuoted("qa"), "qa");
-  EXPECT_EQ(ShellQuoted("医疗问答"), "医疗问答");
-  EXPECT_EQ(ShellQuoted("my data"), "'my data'");
-  EXPECT_EQ(ShellQuoted("it's $HOME"), "'it'\\''s $HOME'");
-  EXPECT_EQ(ShellQuoted("~"), "'~'");
-  EXPECT_EQ(ShellQuoted(""), "''");
 }
 
 // 195

@@ -24,13 +24,41 @@ size_t CharacterBytes(std::string_view text) {
   return std::min(bytes, text.size());
 }
 
-// The next piece that stays together: a wide character, or all up to a space or wide character.
-std::string_view NextPiece(std::string_view text) {
+// Where an argument of a command line that stands at the beginning of `text` ends, so that it can be copied whole: a text in
+// quotes, a word with a '=' in it, an option, a path. 0 where none stands there.
+size_t ArgumentEnd(std::string_view text) {
   size_t end = 0;
+  if (text[0] == '\'' || text[0] == '"') {
+    end = text.find(text[0], 1);
+    if (end == std::string_view::npos) return 0;
+    ++end;
+    const bool goes_on = end < text.size() && (text[end] == '\\' || text[end] == ',');
+    return goes_on ? std::min(text.find(' ', end), text.size()) : end;
+  }
+  const std::string_view word = text.substr(0, text.find(' '));
+  size_t ascii = 0;
+  while (ascii < word.size() && static_cast<unsigned char>(word[ascii]) < 0x80) ++ascii;
+  const std::string_view start = word.substr(0, ascii);
+  if (start.find('=') != std::string_view::npos || start.starts_with("--")) return word.size();
+  if (start.find('/') == std::string_view::npos) return 0;
+  // What follows a path in a Chinese sentence follows without a space.
+  for (const std::string_view mark : {"：", "；", "，", "。", "（", "）"}) end = std::min(end == 0 ? word.size() : end, word.find(mark));
+  return end;
+}
+
+// The next piece that stays together: an argument, a wide character, or all up to a space or wide character. Within a command
+// (between backquotes) words stay whole.
+std::string_view NextPiece(std::string_view text, bool begins_word, bool in_command) {
+  // An opening bracket stays with what it opens.
+  const size_t bracket = begins_word && text.size() > 1 && std::string_view("([{").find(text[0]) != std::string_view::npos;
+  size_t end = begins_word ? ArgumentEnd(text.substr(bracket)) : 0;
+  if (end > 0) end += bracket;
+  if (end > 0) return text.substr(0, end);
   while (end < text.size() && text[end] != ' ') {
     const size_t bytes = CharacterBytes(text.substr(end));
-    const bool is_wide = bytes >= 3 && DisplayWidth(text.substr(end, bytes)) == 2;
+    const bool is_wide = bytes >= 3 && !in_command && DisplayWidth(text.substr(end, bytes)) == 2;
     if (is_wide) return text.substr(0, end == 0 ? bytes : end);
+    if (text[end] == '`') in_command = !in_command;
     end += bytes;
   }
   return text.substr(0, std::max<size_t>(end, 1));
@@ -102,9 +130,13 @@ std::string RenderFields(const std::vector<std::pair<std::string, std::string>>&
 std::string Wrap(std::string_view text, int width, int indent) {
   std::string out;
   int used = 0;
-  bool after_break = false;
+  bool after_break = false, in_command = false;
+  char before = ' ';
   while (!text.empty()) {
-    const std::string_view piece = NextPiece(text);
+    const bool begins_word = before == ' ' || before == '(' || before == '[' || before == '{';
+    const std::string_view piece = NextPiece(text, begins_word, in_command);
+    if (std::count(piece.begin(), piece.end(), '`') % 2 == 1) in_command = !in_command;
+    before = piece.back();
     const int columns = DisplayWidth(piece);
     if (used > indent && used + columns > width && piece != " ") {
       DropTrailingSpaces(out);

@@ -40,7 +40,8 @@ class Table {
 // "Key:   value" lines with the values in one column; empty values are left out.
 std::string RenderFields(const std::vector<std::pair<std::string, std::string>>& fields);
 
-// Text broken at spaces (and between Chinese characters) so that no line is wider; continued lines are indented.
+// Text broken at spaces (and between Chinese characters) so that no line is wider; continued lines are indented. What may be
+// an argument of a command stays in one piece, so that it can be copied, and makes its line wider where it must.
 std::string Wrap(std::string_view text, int width, int indent);
 
 // Lines as they are, except that on a terminal those that are too wide are broken as Wrap does.

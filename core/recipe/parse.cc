@@ -1,3 +1,4 @@
+#include "core/base/excerpt.h"
 #include "core/recipe/parse.h"
 
 #include <algorithm>
@@ -31,9 +32,7 @@ size_t EditDistance(std::string_view a, std::string_view b) {
 }
 
 std::string Shown(const Json& value) {
-  std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
-  if (text.size() > 60) text = text.substr(0, 57) + "...";
-  return text;
+  return Excerpt(value.dump(-1, ' ', false, Json::error_handler_t::replace), 57);
 }
 
 std::string PlaceOf(std::string_view key);

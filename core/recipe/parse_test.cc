@@ -67,6 +67,14 @@ TEST(ParseJobTest, EveryProblemIsReportedWithLineAndNearestKey) {
   EXPECT_THAT(error, HasSubstr("job.yaml:6: method.rank: 2000 is not between 1 and 1024"));
 }
 
+TEST(ParseJobTest, LongValuesAreShownCutBetweenCharacters) {
+  std::string text;
+  for (int i = 0; i < 40; ++i) text += "图书馆";
+  const std::string error = ErrorOf(StrCat("model: m\ndata: d\ntrain: {epochs: ", text, "}\n"));
+  EXPECT_THAT(error, HasSubstr("got \"图书馆图"));
+  EXPECT_THAT(error, HasSubstr("馆图书..."));
+}
+
 TEST(ParseJobTest, DuplicateKeyIsRefused) {
   EXPECT_THAT(ErrorOf("model: m\ndata: d\nmodel: n\n"), HasSubstr("job.yaml:3: key 'model' appears twice"));
 }

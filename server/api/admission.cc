@@ -6,6 +6,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/time/clock.h"
+#include "core/recipe/hub_source.h"
 #include "core/recipe/json.h"
 #include "core/recipe/parse.h"
 #include "core/recipe/supported.h"
@@ -52,11 +53,8 @@ StatusOr<double> LeastCapability(const std::string& arch) {
 
 // A local path becomes its real, absolute form; a path outside the roots, also through a link, is refused.
 Status ResolvePath(const std::string& key, const AdmissionRules& rules, std::string& source) {
-  if (source.find("://") != std::string::npos) {
-    return Invalid(StrCat("job.yaml: ", key, ": '", source,
-                          "' lies on a hub or the web, and this version reads local files only: download it first and "
-                          "give the folder or file"));
-  }
+  const Status hub = recipe::RefuseHub(source);
+  if (!hub.ok()) return Invalid(StrCat("job.yaml: ", key, ": ", Message(hub)));
   const fs::path path(source);
   if (!path.is_absolute()) {
     return Invalid(StrCat("job.yaml: ", key, ": '", source,

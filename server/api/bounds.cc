@@ -1,5 +1,6 @@
 #include "server/api/bounds.h"
 
+#include "core/base/excerpt.h"
 #include "core/base/dns_name.h"
 
 namespace ft::api {
@@ -21,7 +22,7 @@ Status CheckLabels(const google::protobuf::Map<std::string, std::string>& labels
 Status CheckNodeId(const std::string& node_id) {
   if (IsDnsName(node_id)) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      StrCat("node_id: '", node_id.substr(0, 100),
+      StrCat("node_id: '", Excerpt(node_id, 100),
              "' is no DNS name of a-z, 0-9, '-' and '.': give the worker another with --node-id"));
 }
 

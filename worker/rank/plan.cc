@@ -11,7 +11,7 @@
 #include "core/plan/estimate.h"
 #include "core/recipe/json.h"
 #include "nlohmann/json.hpp"
-#include "worker/data/readers/counted.h"
+#include "core/base/counted.h"
 #include "worker/data/prepare/prepare.h"
 #include "worker/rank/flags.h"
 #include "worker/rank/load_model.h"
@@ -107,8 +107,8 @@ std::string Duration(double seconds) {
 // Why a run has as many steps as it has.
 std::string ReasonOfSteps(const Planned& p) {
   if (p.spec.train.max_steps > 0) return "train.max_steps";
-  const std::string epochs = StrCat(data::Counted(p.spec.train.epochs, "epoch"), " over ",
-                                    data::Counted(p.data.samples - p.data.holdout_samples, "sample"));
+  const std::string epochs = StrCat(Counted(p.spec.train.epochs, "epoch"), " over ",
+                                    Counted(p.data.samples - p.data.holdout_samples, "sample"));
   return p.asked.train.epochs == 0 ? StrCat(epochs, ", chosen by the data's size") : epochs;
 }
 
@@ -133,11 +133,11 @@ std::vector<Setting> Settings(const Planned& p) {
                       : kind == "lora" ? "base as it is, small adapters trained" : "every weight is trained");
   if (kind != "full") {
     add("rank, alpha", absl::StrFormat("%d, %g", p.spec.method.rank, p.spec.method.alpha),
-        StrCat(plan::TrainableParameters(ShapeOf(p.config), p.spec.method), " trained weights",
+        StrCat(Counted(plan::TrainableParameters(ShapeOf(p.config), p.spec.method), "trained weight"),
                ChosenBySteps(p, p.asked.method.rank == 0 && p.asked.method.alpha == 0)));
   }
-  add("compute", p.dtype, p.spec.model.dtype == "auto" ? "the fastest type this machine multiplies" : "as the job file says");
-  add("max_length", absl::StrFormat("%d", t.max_length), absl::StrFormat("the longest sample has %d tokens", p.data.longest_sample));
+  add("compute", p.dtype, p.spec.model.dtype == "auto" ? "the fastest type this machine multiplies" : "as the job says");
+  add("max_length", absl::StrFormat("%d", t.max_length), StrCat("the longest sample has ", Counted(p.data.longest_sample, "token")));
   if (t.packing) add("packed_length", absl::StrFormat("%d", t.packed_length), "tokens of a row of whole samples, which do not see each other");
   add("batch", absl::StrFormat("%d x %d", t.micro_batch, recipe::MicroBatchesPerStep(p.spec)), StrCat(t.packing ? "packed rows" : "samples", " at once x micro-batches a step"));
   if (recipe::MaxRanks(p.spec.parallel) > 1) {
@@ -146,14 +146,14 @@ std::vector<Setting> Settings(const Planned& p) {
   }
   add("steps", absl::StrFormat("%d", p.steps), ReasonOfSteps(p));
   add("learning rate", absl::StrFormat("%g %s", t.optimizer.lr, t.schedule.kind), StrCat(absl::StrFormat("warm-up %g", t.schedule.warmup), ChosenBySteps(p, p.asked.train.optimizer.lr == 0)));
-  add("checkpoint", StrCat("every ", data::Counted(t.checkpoint.every_steps, "step")), absl::StrFormat("the newest %d are kept", t.checkpoint.keep_last));
+  add("checkpoint", StrCat("every ", Counted(t.checkpoint.every_steps, "step")), t.checkpoint.keep_last == 1 ? "the newest one is kept" : StrCat("the newest ", t.checkpoint.keep_last, " are kept"));
   return settings;
 }
 
 void PrintText(const Planned& p) {
   for (const Setting& s : Settings(p)) absl::PrintF("  %-14s %-16s %s\n", s.key, s.value, s.reason);
-  absl::PrintF("Data: %s, %s, %d carry loss; %d held out\n", data::Counted(p.data.samples, "sample"),
-             data::Counted(p.data.tokens, "token"), p.data.supervised_tokens, p.data.holdout_samples);
+  absl::PrintF("Data: %s, %s, %d %s loss; %d held out\n", Counted(p.data.samples, "sample"), Counted(p.data.tokens, "token"),
+               p.data.supervised_tokens, p.data.supervised_tokens == 1 ? "carries" : "carry", p.data.holdout_samples);
   for (const std::string& warning : p.data.warnings) absl::PrintF("%s\n", warning);
   absl::PrintF("Memory of the rank, predicted:\n");
   for (const plan::MemoryPart& part : p.memory) absl::PrintF("  %10s  %s\n", Gibibytes(part.bytes), part.name);

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "absl/strings/str_format.h"
+#include "core/base/counted.h"
 
 namespace ft::rank {
 namespace {
@@ -18,22 +19,24 @@ struct LogLine {
                            p.trainable_parameters, p.parameters, p.numeric_fingerprint);
   }
   std::string operator()(const records::Step& s) {
-    return absl::StrFormat("step %d: loss %.6f, gradient norm %.4f, rate %.3g, %d tokens, %.2f s%s", s.step, s.loss,
-                           s.gradient_norm, s.learning_rate, s.tokens, s.seconds, s.skipped ? ", skipped" : "");
+    return absl::StrFormat("step %d: loss %.6f, gradient norm %.4f, rate %.3g, %s, %.2f s%s", s.step, s.loss,
+                           s.gradient_norm, s.learning_rate, Counted(s.tokens, "token"), s.seconds, s.skipped ? ", skipped" : "");
   }
   std::string operator()(const records::Eval& e) {
-    return absl::StrFormat("step %d: %s loss %.6f over %d tokens", e.step, e.name, e.loss, e.supervised_tokens);
+    return absl::StrFormat("step %d: %s loss %.6f over %s", e.step, e.name, e.loss,
+                           Counted(e.supervised_tokens, "token"));
   }
   std::string operator()(const records::Checkpoint& c) {
-    return absl::StrFormat("step %d: checkpoint %s, %d bytes", c.step, c.path, c.size_bytes);
+    return absl::StrFormat("step %d: checkpoint %s, %s", c.step, c.path, Counted(c.size_bytes, "byte"));
   }
   std::string operator()(const records::Sample& s) {
     return absl::StrFormat("step %d: \"%s\" -> \"%s\"", s.step, s.prompt, s.text);
   }
   std::string operator()(const records::Note& n) { return StrCat(n.severity, " ", n.reason, ": ", n.message); }
   std::string operator()(const records::Prepared& p) {
-    return absl::StrFormat("prepared %d samples, %d tokens, %d carry loss: %s", p.samples, p.tokens,
-                           p.supervised_tokens, p.cache_path);
+    return absl::StrFormat("prepared %s, %s, %d %s loss: %s", Counted(p.samples, "sample"),
+                           Counted(p.tokens, "token"), p.supervised_tokens,
+                           p.supervised_tokens == 1 ? "carries" : "carry", p.cache_path);
   }
   std::string operator()(const records::Result& r) {
     switch (r.state) {

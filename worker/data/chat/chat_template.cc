@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "worker/data/readers/counted.h"
-#include "worker/data/readers/excerpt.h"
+#include "core/base/counted.h"
+#include "core/base/excerpt.h"
 #include "worker/data/tokenizer/utf8.h"
 
 namespace ft::data {

@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "core/base/shell_quote.h"
 #include "core/base/check.h"
 #include "worker/data/chat/chat_shapes.h"
 #include "worker/data/chat/column_guess.h"
@@ -183,13 +184,13 @@ class MappingChooser {
     if (const std::optional<ColumnGuess> guess = GuessColumns(first_, fields_)) {
       advice = StrCat("name them, perhaps (a guess by what the fields hold): ", MapToWrite(*guess));
     } else {
-      advice =
-          "name them: --map input=QUESTION,output=ANSWER, or in the job file map: {input: QUESTION, output: "
-          "ANSWER}";
+      advice = "name them: --map input=QUESTION,output=ANSWER (in a job file map: {input: QUESTION, output: ANSWER})";
     }
     const std::string text = LongestText(first_, fields_);
     if (!text.empty()) {
-      StrAppend(&advice, "; to learn plain text instead write format: text and column: ", InQuotes(text));
+      StrAppend(&advice, "; to learn plain text instead write --set data.format=text --set ",
+                ShellQuoted(StrCat("data.column=", InQuotes(text))), " (in a job file format: text and column: ",
+                InQuotes(text), ")");
     }
     return Refuse(StrCat(why, "; ", advice));
   }
@@ -203,16 +204,20 @@ class MappingChooser {
     return quoted + "\"";
   }
 
-  // For the command line and for the job file; the former only for names that need no escapes there.
+  // For the command line and for a job file.
   static std::string MapToWrite(const ColumnGuess& guess) {
-    const std::string in_file =
-        StrCat("map: {input: ", InQuotes(guess.input), ", output: ", InQuotes(guess.output), "}");
-    const std::string both = guess.input + guess.output;
-    if (both.find_first_of(",='\n") != std::string::npos) return StrCat("in the job file ", in_file);
-    const bool quote = both.find_first_of(" \t\"$`\\!*?[](){}<>|&;#~") != std::string::npos;
-    const std::string_view mark = quote ? "'" : "";
-    return StrCat("--map ", mark, "input=", guess.input, ",output=", guess.output, mark,
-                  ", or in the job file ", in_file);
+    const std::string map = StrCat("{input: ", InQuotes(guess.input), ", output: ", InQuotes(guess.output), "}");
+    return StrCat(ForCommandLine(guess, map), " (in a job file map: ", map, ")");
+  }
+
+  // --map takes every name that holds no line break and nothing that looks like its next part.
+  static std::string ForCommandLine(const ColumnGuess& guess, const std::string& map) {
+    for (const std::string* name : {&guess.input, &guess.output}) {
+      for (const char* part : {"\n", ",input=", ",output=", ",system="}) {
+        if (name->find(part) != std::string::npos) return StrCat("--set ", ShellQuoted(StrCat("data.map=", map)));
+      }
+    }
+    return StrCat("--map ", ShellQuoted(StrCat("input=", guess.input, ",output=", guess.output)));
   }
 
   // What to say when the one record is an object that holds the records.

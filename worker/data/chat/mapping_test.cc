@@ -125,7 +125,7 @@ TEST_F(MappingTest, AmbiguousTablesAreRefusedWithTheMapToWrite) {
       ErrorOf("a.csv", "x,y\nq,a\n"),
       HasSubstr(
           "a.csv: no fields look like question and answer; name them, perhaps (a guess by what the fields "
-          "hold): --map input=x,output=y, or in the job file map: {input: \"x\", output: \"y\"}"));
+          "hold): --map input=x,output=y (in a job file map: {input: \"x\", output: \"y\"})"));
   EXPECT_THAT(ErrorOf("a.jsonl", R"({"messages":[],"conversations":[]})"),
               HasSubstr("several fields hold messages: messages and conversations"));
 }

@@ -77,20 +77,28 @@ TEST_F(CasesText, TextWithItsMetadataIsLearntWhole) {
   EXPECT_THAT(report, HasSubstr("O⟦wls hunt at night.<|im_end|>⟧"));
   // A label is no metadata: what to write is said instead.
   EXPECT_THAT(Report("d.jsonl", R"({"text": "Owls hunt at night.", "label": 3})"),
-              HasSubstr("to learn plain text instead write format: text and column: \"text\""));
+              HasSubstr("to learn plain text instead write --set data.format=text --set 'data.column=\"text\"' "
+                        "(in a job file format: text and column: \"text\")"));
 }
 
 TEST_F(CasesText, TheSuggestedMapIsChosenByContentAndSaidToBeAGuess) {
   EXPECT_THAT(Report("q.csv", "渠道,读者提问,标准答复\n网站,几点开门？,九点。\n"),
-              HasSubstr("perhaps (a guess by what the fields hold): --map input=读者提问,output=标准答复, or "
-                        "in the job file "
-                        "map: {input: \"读者提问\", output: \"标准答复\"}"));
+              HasSubstr("perhaps (a guess by what the fields hold): --map input=读者提问,output=标准答复 "
+                        "(in a job file map: {input: \"读者提问\", output: \"标准答复\"})"));
   EXPECT_THAT(
       Report("q.csv",
              "when,link,what they say,what we say\n2024-01-02,https://localhost/1,Where is it?,It is on the "
              "second floor.\n"
              "2024-01-03,https://localhost/2,Is it open?,It opens at nine on every day but Monday.\n"),
       HasSubstr("--map 'input=what they say,output=what we say'"));
+  // What a shell or --map would read otherwise.
+  const std::string odd = R"("what they say, ""as it is""","the owner's answer, in full")";
+  EXPECT_THAT(Report("q.csv", StrCat("id,", odd, "\n1,Where is the hall?,It is on the second floor.\n"
+                                                "2,Is it open today?,It opens at nine on every day.\n")),
+              HasSubstr(R"(--map 'input=what they say, "as it is",output=the owner'\''s answer, in full' ()"));
+  EXPECT_THAT(Report("q.csv", "id,\"x,output=y\",z\n1,Where is the hall?,It is on the second floor.\n"
+                              "2,Is it open today?,It opens at nine on every day.\n"),
+              HasSubstr(R"(--set 'data.map={input: "z", output: "x,output=y"}' ()"));
   EXPECT_THAT(Report("q.csv", "a1,b1\n1,2\n3,4\n"), HasSubstr("--map input=QUESTION,output=ANSWER"));
 }
 
@@ -197,7 +205,7 @@ TEST_F(CasesText, ABookIsOneText) {
                               HasSubstr("if it is one text, such as a book, write documents: file")));
   source().documents = "file";
   EXPECT_THAT(Report("book.csv", "text\nx\n"),
-              HasSubstr("book.csv is no plain text; take documents: out of the job file"));
+              HasSubstr("book.csv is no plain text; take documents: out"));
 }
 
 TEST_F(CasesText, SamplesLongerThanTheModelsPositionsAreWarnedOf) {

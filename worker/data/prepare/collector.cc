@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "core/base/check.h"
-#include "worker/data/readers/counted.h"
+#include "core/base/counted.h"
 
 namespace ft::prepare {
 namespace {
@@ -118,10 +118,10 @@ Status Collector::TruncationVerdict() const {
   if (static_cast<double>(truncated_) <= gate_.max_truncated * static_cast<double>(added_))
     return absl::OkStatus();
   return absl::InvalidArgumentError(StrCat(
-      truncated_, " of ", data::Counted(added_, "sample"), " (", Percent(truncated_, added_),
+      truncated_, " of ", Counted(added_, "sample"), " (", Percent(truncated_, added_),
       added_ == 1 ? ") is" : ") are", " longer than train.max_length ", max_length_,
       " and would be cut, more than gate.max_truncated ", gate_.max_truncated, " allows; the longest has ",
-      longest_uncut_, " tokens; raise train.max_length, or allow it with gate: {allow_truncation: true}"));
+      Counted(longest_uncut_, "token"), "; raise train.max_length, or allow it with gate: {allow_truncation: true}"));
 }
 
 Status Collector::Verdict() const {

@@ -5,6 +5,8 @@
 #include <iterator>
 #include <string>
 
+#include "core/recipe/hub_source.h"
+
 #include "core/base/file.h"
 
 namespace ft::prepare {
@@ -47,11 +49,7 @@ StatusOr<fs::path> Unchecked(std::string_view source, const SourceRoots& roots) 
     return absl::InvalidArgumentError("a source's name holds a zero byte; name a file");
   }
   if (source.starts_with(kUpload)) return UploadedPath(source, roots);
-  if (source.find("://") != std::string_view::npos) {
-    return absl::InvalidArgumentError(StrCat(source,
-                                             " lies on a hub, and this version reads local files only; "
-                                             "download it first and give the folder or file"));
-  }
+  RETURN_IF_ERROR(recipe::RefuseHub(source));
   const fs::path path{std::string(source)};
   if (HasParentPart(path)) {
     return absl::InvalidArgumentError(StrCat(source, " goes through `..`; write the path without it"));

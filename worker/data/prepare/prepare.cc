@@ -5,7 +5,7 @@
 #include <system_error>
 #include <utility>
 
-#include "worker/data/readers/counted.h"
+#include "core/base/counted.h"
 #include "worker/data/readers/record.h"
 #include "worker/data/cache/token_cache.h"
 #include "worker/data/prepare/collector.h"
@@ -33,7 +33,7 @@ class Preparer {
     }
     RETURN_IF_ERROR(collector_.Verdict());
     if (collector_.samples() == 0) {
-      return absl::InvalidArgumentError(StrCat("no sample of ", data::Counted(collector_.records(), "record"),
+      return absl::InvalidArgumentError(StrCat("no sample of ", Counted(collector_.records(), "record"),
                                                " is left to train on; ",
                                                collector_.dropped_samples() + collector_.dropped_records(),
                                                " dropped, with nothing that carries loss"));
@@ -79,7 +79,7 @@ class Preparer {
     const int64_t before = collector_.records();
     const TokenSourceOptions options{.path = path, .vocab_size = vocab, .max_records = source.max_records};
     RETURN_IF_ERROR(ReadTokenSource(options, &collector_));
-    lines_.push_back(StrCat(source.source, ": ", data::Counted(collector_.records() - before, "sample"),
+    lines_.push_back(StrCat(source.source, ": ", Counted(collector_.records() - before, "sample"),
                             " tokenised elsewhere; ids are below ", vocab));
     return absl::OkStatus();
   }
@@ -112,7 +112,7 @@ class Preparer {
       const data::TokenSample sample{shown.sample.ids, shown.sample.loss};
       lines->push_back(
           StrCat("Sample ", ++number, ", ", shown.place, ": ",
-                 data::Counted(static_cast<int64_t>(sample.ids.size()), "token"), ", ",
+                 Counted(static_cast<int64_t>(sample.ids.size()), "token"), ", ",
                  data::SupervisedTokens(sample), data::SupervisedTokens(sample) == 1 ? " carries" : " carry",
                  " loss (between ⟦ and ⟧)\n", RenderSample(*tokenizer_, sample, PreviewOptions())));
     }
@@ -120,10 +120,10 @@ class Preparer {
 
   std::string CountsSentence(const PreparedReport& report) const {
     std::string text =
-        StrCat(data::Counted(report.samples, "sample"), " (", report.holdout_samples, " held out), ",
-               data::Counted(report.tokens, "token"), " of which ", report.supervised_tokens,
+        StrCat(Counted(report.samples, "sample"), " (", report.holdout_samples, " held out), ",
+               Counted(report.tokens, "token"), " of which ", report.supervised_tokens,
                report.supervised_tokens == 1 ? " carries" : " carry", " loss; the longest sample has ",
-               data::Counted(report.longest_sample, "token"));
+               Counted(report.longest_sample, "token"));
     const auto were = [](int64_t number) { return number == 1 ? " was " : " were "; };
     if (report.truncated_samples > 0) {
       StrAppend(&text, "; ", report.truncated_samples, were(report.truncated_samples), "cut to ",
@@ -133,7 +133,7 @@ class Preparer {
       StrAppend(&text, "; ", report.dropped_samples, " without loss", were(report.dropped_samples),
                 "dropped");
     if (collector_.dropped_records() > 0) {
-      StrAppend(&text, "; ", data::Counted(collector_.dropped_records(), "record"), " without an answer",
+      StrAppend(&text, "; ", Counted(collector_.dropped_records(), "record"), " without an answer",
                 were(collector_.dropped_records()), "left out");
     }
     return text;
@@ -148,10 +148,10 @@ class Preparer {
     const int64_t longer = context == 0 ? 0 : collector_.CountLonger(context);
     if (longer == 0) return absl::OkStatus();
     report->warnings.push_back(StrCat(
-        "Warning: ", data::Counted(longer, "sample"), " of ", report->samples, longer == 1 ? " is" : " are",
-        " longer than the ", context,
-        " positions that the model was made for (max_position_embeddings), the longest has ",
-        report->longest_sample, " tokens; beyond them it answers badly: write train: {max_length: ", context,
+        "Warning: ", Counted(longer, "sample"), " of ", report->samples, longer == 1 ? " is" : " are",
+        " longer than the ", Counted(context, "position"),
+        " that the model was made for (max_position_embeddings), the longest has ",
+        Counted(report->longest_sample, "token"), "; beyond them it answers badly: write train: {max_length: ", context,
         "}, or split the long records"));
     return absl::OkStatus();
   }

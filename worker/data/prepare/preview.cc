@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "worker/data/readers/counted.h"
+#include "core/base/counted.h"
 
 namespace ft::prepare {
 namespace {
@@ -92,7 +92,7 @@ std::string RenderSample(const tokenizer::Tokenizer& tokenizer, const data::Toke
   while (head > 0 && BeginsInside(tokenizer, sample, head)) --head;
   while (tail < size && BeginsInside(tokenizer, sample, tail)) ++tail;
   return StrCat(RenderRange(tokenizer, sample, 0, head, options.ansi), "\n... ",
-                data::Counted(static_cast<int64_t>(tail - head), "token"), " ...\n",
+                Counted(static_cast<int64_t>(tail - head), "token"), " ...\n",
                 RenderRange(tokenizer, sample, tail, size, options.ansi));
 }
 

@@ -7,7 +7,7 @@
 
 #include "core/base/check.h"
 #include "worker/data/readers/columns.h"
-#include "worker/data/readers/counted.h"
+#include "core/base/counted.h"
 #include "worker/data/chat/mapping.h"
 #include "worker/data/readers/record.h"
 #include "worker/data/prepare/sample_checks.h"
@@ -146,13 +146,13 @@ class TextReader {
     for (const std::string& note : reader_->notes()) lines.push_back(note);
     if (left_over_.records > 0) {
       lines.push_back(
-          StrCat(options_.source.source, ": ", data::Counted(left_over_.records, "record"),
+          StrCat(options_.source.source, ": ", Counted(left_over_.records, "record"),
                  left_over_.records == 1 ? " ends" : " end",
                  " with messages that nothing answers, which were left out (first: ", left_over_.first, ")"));
     }
     if (only_read_.records > 0) {
       lines.push_back(StrCat(
-          options_.source.source, ": ", data::Counted(only_read_.records, "record"),
+          options_.source.source, ": ", Counted(only_read_.records, "record"),
           only_read_.records == 1 ? " has" : " have",
           " answers that are read and not learnt, as the record says (first: ", only_read_.first, ")"));
     }
@@ -160,7 +160,7 @@ class TextReader {
       lines.push_back(StrCat(options_.source.source, ": every document ",
                              AddsBos() ? "begins with BOS and " : "",
                              options_.tokenizer->eos_id() >= 0 ? "ends with EOS and " : "",
-                             "is cut into chunks of at most ", options_.max_length, " tokens"));
+                             "is cut into chunks of at most ", Counted(options_.max_length, "token")));
     }
     return lines;
   }

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "worker/data/readers/columns.h"
-#include "worker/data/readers/counted.h"
+#include "core/base/counted.h"
 
 namespace ft::data {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "worker/data/readers/excerpt.h"
+#include "core/base/excerpt.h"
 
 namespace ft::data {
 namespace {

@@ -7,7 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "worker/data/readers/excerpt.h"
+#include "core/base/excerpt.h"
 #include "worker/data/readers/json_values.h"
 
 namespace ft::data {

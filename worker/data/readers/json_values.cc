@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "worker/data/readers/excerpt.h"
+#include "core/base/excerpt.h"
 
 namespace ft::data {
 

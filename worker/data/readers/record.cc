@@ -70,13 +70,13 @@ StatusOr<std::unique_ptr<RecordReader>> OpenRecords(const std::filesystem::path&
   }
   const bool text = extension == ".txt" || extension == ".md";
   if (!text && options.documents != "auto")
-    return Refuse(path, "is no plain text; take documents: out of the job file");
+    return Refuse(path, "is no plain text; take documents: out");
   const bool workbook = extension == ".xlsx" || extension == ".xlsm";
   const bool zip = head.starts_with("PK");
   if ((workbook && !zip) || extension == ".xls")
     return Refuse(path, zip ? "is a newer workbook; call it .xlsx" : NotAWorkbook(head));
   if (workbook) return AsReader(XlsxReader::Open(path, options.sheet));
-  if (!options.sheet.empty()) return Refuse(path, "has no sheets; take sheet: out of the job file");
+  if (!options.sheet.empty()) return Refuse(path, "has no sheets; take sheet: out");
   if (head.starts_with("PK\x03\x04")) {
     return Refuse(path, "is a zip file; unpack it, or call it .xlsx if it is a workbook");
   }

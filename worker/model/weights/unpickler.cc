@@ -7,6 +7,7 @@
 #include <utility>
 #include <variant>
 
+#include "core/base/excerpt.h"
 #include "worker/model/weights/tensor_table.h"
 
 namespace ft::weights {
@@ -374,7 +375,7 @@ Status Unpickler::PushGlobal(std::string_view module, std::string_view name) {
     if (known.module != module || known.name != name) continue;
     return std::visit([this](auto value) { return Push(value); }, known.value);
   }
-  return Refused(StrCat("it names ", module.substr(0, kMaxNameBytes), ".", name.substr(0, kMaxNameBytes),
+  return Refused(StrCat("it names ", Excerpt(module, kMaxNameBytes), ".", Excerpt(name, kMaxNameBytes),
                         ", which is not needed for tensors and may run code"));
 }
 

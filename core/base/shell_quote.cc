@@ -1,8 +1,8 @@
-#include "client/render/quote.h"
+#include "core/base/shell_quote.h"
 
 #include <algorithm>
 
-namespace ft::client {
+namespace ft {
 namespace {
 
 // Bytes of Chinese and other letters beyond ASCII mean nothing to a shell.
@@ -28,4 +28,4 @@ std::string ShellQuoted(std::string_view word) {
   return quoted + "'";
 }
 
-}  // namespace ft::client
+}  // namespace ft

@@ -1,8 +1,8 @@
-#include "worker/data/readers/excerpt.h"
+#include "core/base/excerpt.h"
 
 #include <algorithm>
 
-namespace ft::data {
+namespace ft {
 namespace {
 
 bool BeginsCharacter(char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }
@@ -30,4 +30,4 @@ std::string ExcerptAround(std::string_view text, size_t offset) {
   return Excerpt(text.substr(begin), kBefore + kFrom);
 }
 
-}  // namespace ft::data
+}  // namespace ft

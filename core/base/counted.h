@@ -7,11 +7,11 @@
 
 #include "core/base/status.h"
 
-namespace ft::data {
+namespace ft {
 
 // "1 sample", "2 samples".
 inline std::string Counted(int64_t number, std::string_view noun) {
   return StrCat(number, " ", noun, number == 1 ? "" : "s");
 }
 
-}  // namespace ft::data
+}  // namespace ft

@@ -4,9 +4,9 @@
 #include <string>
 #include <string_view>
 
-namespace ft::client {
+namespace ft {
 
 // The word as it is where a POSIX shell takes it for one word and nothing more, else in single quotes.
 std::string ShellQuoted(std::string_view word);
 
-}  // namespace ft::client
+}  // namespace ft
