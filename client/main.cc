@@ -104,7 +104,7 @@ int Main(int argc, char** argv) {
   }
   const StatusOr<int> outcome = session.action();
   if (outcome.ok()) return *outcome;
-  Remark(StrCat("ftctl: ", PrintableLines(Message(outcome.status()))));
+  Remark(StrCat("ftctl: ", PrintableLines(session.InLanguage(Message(outcome.status())))));
   return ExitStatusOf(outcome.status());
 }
 

@@ -87,7 +87,7 @@ class Follower {
     // Watches leave the report out; without an answer it is left out here too.
     const StatusOr<v1::Job> full = session_.GetJob(followed_.job.name());
     if (!full.ok()) return;
-    for (const std::string& line : full->prepared().report()) view_.Say("  " + PrintableLines(line));
+    for (const std::string& line : full->prepared().report()) view_.Say("  " + PrintableLines(ReportInLanguage(session_.terminal, line)));
   }
 
   // Whether the daemons that the job ran on are gone for good, and with them whatever could bring it on.
@@ -202,7 +202,7 @@ int Conclude(const Session& session, const Followed& followed) {
                        FormatDuration(RunSeconds(job)));
   } else if (job.state() == v1::FAILED) {
     line = session.Say(Text::kFailed, name, v1::FailureClass_Name(job.failure().failure_class()),
-                       Printable(job.failure().message()));
+                       Printable(session.InLanguage(job.failure().message())));
     exit_status = kExitFailed;
   } else if (job.state() == v1::CANCELLED) {
     line = session.Say(Text::kCancelled, name);

@@ -24,9 +24,9 @@ std::string ProgressText(const v1::JobProgress& progress) {
   return text;
 }
 
-std::string FailureText(const v1::Job& job) {
+std::string FailureText(const Session& session, const v1::Job& job) {
   if (!job.has_failure()) return std::string();
-  std::string text = StrCat(v1::FailureClass_Name(job.failure().failure_class()), ": ", job.failure().message());
+  std::string text = StrCat(v1::FailureClass_Name(job.failure().failure_class()), ": ", session.InLanguage(job.failure().message()));
   if (!job.failure().node_id().empty()) {
     StrAppend(&text, " (rank ", job.failure().rank(), " on ", job.failure().node_id(), ")");
   }
@@ -55,9 +55,9 @@ void Show(const Session& session, const v1::Job& job) {
   Print(RenderFields({{"Name", job.display_name()},
                       {"Id", JobId(job)},
                       {"State", is_known ? StateName(job.state()) : "-"},
-                      {"Why", job.state_message()},
+                      {"Why", session.InLanguage(job.state_message())},
                       {"Contact", job.contact_lost() ? "lost; training may go on" : ""},
-                      {"Failure", FailureText(job)},
+                      {"Failure", FailureText(session, job)},
                       {"Progress", ProgressText(job.progress())},
                       {"Checkpoint", CheckpointText(job.progress())},
                       {"Attempts", StrCat(job.epoch())},
@@ -69,7 +69,7 @@ void Show(const Session& session, const v1::Job& job) {
                       {"SHA-256", job.result().adapter_sha256()}}));
   const std::string data = DataText(session, job);
   if (!data.empty()) PrintLine(data);
-  for (const std::string& line : job.prepared().report()) PrintLine(StrCat("  ", line));
+  for (const std::string& line : job.prepared().report()) PrintLine(StrCat("  ", ReportInLanguage(session.terminal, line)));
 }
 
 // What the files of this user's own job show while no coordinator runs; `why` where there are none.

@@ -11,8 +11,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
 #include <thread>
 
+#include "client/commands/output.h"
 #include "core/base/file.h"
 #include "core/process/numeric_environment.h"
 
@@ -24,7 +26,9 @@ constexpr std::chrono::milliseconds kLookAgain{2};
 
 namespace fs = std::filesystem;
 
-constexpr size_t kMaxOutputBytes = 64 << 10;
+constexpr size_t kMaxOutputBytes = 1 << 20;
+constexpr size_t kMaxLineBytes = 64 << 10;  // Of standard error, held until its end has come.
+constexpr int kPromptMilliseconds = 50;     // So long a line without an end is waited for.
 
 // What exec takes: pointers into the strings, which must outlive it.
 std::vector<char*> Pointers(std::vector<std::string>& strings) {
@@ -40,12 +44,15 @@ std::vector<std::string> WithProgram(const fs::path& program, const std::vector<
   return all;
 }
 
-// Starts it with nothing to read and its output in the pipe.
-StatusOr<pid_t> Spawn(const fs::path& program, const std::vector<std::string>& arguments, int output) {
+// Starts it with its standard error in the pipe and, unless it keeps the terminal, nothing to read and its output there too.
+StatusOr<pid_t> Spawn(const fs::path& program, const std::vector<std::string>& arguments, int output,
+                      bool keeps_terminal = false) {
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  ::posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+  if (!keeps_terminal) {
+    ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    ::posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+  }
   ::posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
   std::vector<std::string> all = WithProgram(program, arguments), settings = process::EnvironmentWithNumericSettings();
   const std::vector<char*> pointers = Pointers(all), environment = Pointers(settings);
@@ -71,6 +78,31 @@ bool ReadUntil(int fd, std::chrono::steady_clock::time_point deadline, std::stri
     const size_t room = kMaxOutputBytes - std::min(kMaxOutputBytes, text.size());
     text.append(buffer, std::min(room, static_cast<size_t>(got)));
   }
+}
+
+// Passes lines on in the user's language until the other end closes. What waits without an end, such as a prompt, is passed on
+// as it is.
+void TellLines(const Session& session, int fd) {
+  std::string text;
+  char buffer[4096];
+  while (true) {
+    pollfd waiting{.fd = fd, .events = POLLIN, .revents = 0};
+    const int ready = ::poll(&waiting, 1, text.empty() ? -1 : kPromptMilliseconds);
+    if (ready < 0 && errno != EINTR) break;
+    if (ready > 0) {
+      const ssize_t got = ::read(fd, buffer, sizeof(buffer));
+      if (got == 0 || (got < 0 && errno != EINTR)) break;
+      if (got > 0) text.append(buffer, static_cast<size_t>(got));
+      for (size_t end; (end = text.find('\n')) != std::string::npos; text.erase(0, end + 1)) {
+        Remark(session.InLanguage(std::string_view(text).substr(0, end)));
+      }
+    }
+    if (ready == 0 || text.size() > kMaxLineBytes) {
+      std::fwrite(text.data(), 1, text.size(), stderr);
+      text.clear();
+    }
+  }
+  std::fwrite(text.data(), 1, text.size(), stderr);
 }
 
 // Whether the child has ended by then.
@@ -99,6 +131,24 @@ Status BecomeRank(const Session& session, const std::vector<std::string>& argume
   process::SetNumericEnvironment();
   ::execv(program.c_str(), pointers.data());
   return ErrnoStatus("start", program, errno);
+}
+
+StatusOr<int> RunRank(const Session& session, const std::vector<std::string>& arguments) {
+  if (session.terminal.language == Language::kEnglish) return BecomeRank(session, arguments);
+  ASSIGN_OR_RETURN(const fs::path program, ProgramBeside(session, "ft-rank"));
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return ErrnoStatus("make a pipe for", program, errno);
+  const UniqueFd reading(ends[0]);
+  UniqueFd writing(ends[1]);
+  ASSIGN_OR_RETURN(const pid_t pid, Spawn(program, arguments, writing.get(), /*keeps_terminal=*/true));
+  writing.Reset();
+  // Ctrl-C is for the child, which got its own answer to it before this.
+  ::signal(SIGINT, SIG_IGN);
+  TellLines(session, reading.get());
+  int wait_status = 0;
+  while (::waitpid(pid, &wait_status, 0) < 0 && errno == EINTR) {
+  }
+  return WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128 + WTERMSIG(wait_status);
 }
 
 StatusOr<Output> OutputOf(const fs::path& program, const std::vector<std::string>& arguments,

@@ -16,8 +16,12 @@ StatusOr<std::filesystem::path> ProgramBeside(const Session& session, const std:
 // Becomes `ft-rank` with these arguments; returns only when that fails.
 Status BecomeRank(const Session& session, const std::vector<std::string>& arguments);
 
+// The same, with what `ft-rank` says on standard error in the user's language: where that is not English, it runs as a child
+// with the terminal its own, and its exit status is answered.
+StatusOr<int> RunRank(const Session& session, const std::vector<std::string>& arguments);
+
 struct Output {
-  std::string text;     // Standard output and error, at most 64 KiB.
+  std::string text;     // Standard output and error, at most 1 MiB.
   int exit_status = 0;  // 128 + signal when it was killed.
 };
 

@@ -15,6 +15,7 @@
 #include "client/render/width.h"
 #include "core/recipe/json.h"
 #include "core/recipe/parse.h"
+#include "nlohmann/json.hpp"
 
 namespace ft::client {
 namespace {
@@ -36,16 +37,32 @@ StatusOr<JobText> TextOf(const PlanOptions& options) {
   return absl::InvalidArgumentError("give a job file, or --model and --data");
 }
 
-// The plan's lines, broken at words where the terminal ends; what went wrong as ft-rank says it.
-StatusOr<int> ShowWrapped(const Session& session, const std::vector<std::string>& arguments) {
+// What ft-rank answers, changed by `show`; what went wrong as it says it.
+template <typename ShowAnswer>
+StatusOr<int> ShowChanged(const Session& session, const std::vector<std::string>& arguments, const ShowAnswer& show) {
   ASSIGN_OR_RETURN(const std::filesystem::path program, ProgramBeside(session, "ft-rank"));
   ASSIGN_OR_RETURN(const Output output, OutputOf(program, arguments, kTimeout));
   if (output.exit_status != 0) {
-    Remark(PrintableLines(output.text.substr(0, output.text.find_last_not_of('\n') + 1)));
+    const std::string said = output.text.substr(0, output.text.find_last_not_of('\n') + 1);
+    Remark(PrintableLines(session.InLanguage(said)));
   } else {
-    Print(WrapLines(output.text, session.terminal));
+    show(output.text);
   }
   return output.exit_status;
+}
+
+// The plan's lines, broken at words where the terminal ends.
+void ShowPlan(const Session& session, const std::string& plan) {
+  Print(WrapLines(PlanInLanguage(session.terminal, plan), session.terminal));
+}
+
+// The lines of a report that came as JSON.
+void ShowReport(const Session& session, const std::string& json) {
+  const auto answer = nlohmann::json::parse(json, nullptr, /*allow_exceptions=*/false);
+  if (!answer.is_object() || !answer.contains("report") || !answer["report"].is_array()) return Print(json);
+  for (const nlohmann::json& line : answer["report"]) {
+    if (line.is_string()) PrintLine(ReportInLanguage(session.terminal, line.get<std::string>()));
+  }
 }
 
 StatusOr<int> Inspect(const char* word, const PlanOptions& options, Session& session) {
@@ -57,8 +74,15 @@ StatusOr<int> Inspect(const char* word, const PlanOptions& options, Session& ses
   ASSIGN_OR_RETURN(std::string file, PassedFile(recipe::ToJson(spec)));
   std::vector<std::string> arguments = {word, "--spec", std::move(file), "--cache",
                                         (session.data_dir / "worker" / "cache").string()};
-  if (session.json()) arguments.emplace_back("--json");
-  if (!session.json() && session.terminal.interactive && std::string_view(word) == "plan") return ShowWrapped(session, arguments);
+  const bool is_plan = std::string_view(word) == "plan";
+  const bool is_chinese = session.terminal.language == Language::kChinese;
+  if (session.json() || (is_chinese && !is_plan)) arguments.emplace_back("--json");
+  if (!session.json() && is_plan && (is_chinese || session.terminal.interactive)) {
+    return ShowChanged(session, arguments, [&session](const std::string& text) { ShowPlan(session, text); });
+  }
+  if (!session.json() && is_chinese) {
+    return ShowChanged(session, arguments, [&session](const std::string& text) { ShowReport(session, text); });
+  }
   return BecomeRank(session, arguments);
 }
 

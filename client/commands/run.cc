@@ -77,7 +77,7 @@ Status ShowPlan(const Session& session, const recipe::JobSpec& spec) {
   const std::string cache = (session.data_dir / "worker" / "cache").string();
   const auto plan = OutputOf(*program, {"plan", "--spec", *file, "--cache", cache}, kPlanTimeout);
   if (!plan.ok()) return absl::OkStatus();
-  if (plan->exit_status == 0) Print(WrapLines(plan->text, session.terminal));
+  if (plan->exit_status == 0) Print(WrapLines(PlanInLanguage(session.terminal, plan->text), session.terminal));
   const bool refused = plan->exit_status == 1 || plan->exit_status == 2;
   return refused ? absl::FailedPreconditionError(Reason(plan->text)) : absl::OkStatus();
 }

@@ -10,6 +10,7 @@
 
 #include "client/connect/connection.h"
 #include "client/render/catalogue.h"
+#include "client/render/sentences.h"
 #include "client/render/terminal.h"
 #include "core/base/status.h"
 #include "finetune/v1/jobs.grpc.pb.h"
@@ -67,6 +68,8 @@ class Session {
   std::string Say(Text text, const Args&... args) const {
     return client::Say(terminal, text, args...);
   }
+  // What another program said, in the user's language where its sentences are known.
+  std::string InLanguage(std::string_view text) const { return client::InLanguage(terminal, text); }
 
  private:
   Status Unreachable(std::string_view why) const;

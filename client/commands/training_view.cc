@@ -55,7 +55,7 @@ void TrainingView::AddRecord(const finetune::worker::v1::RankRecord& record) {
     Say(Wrap(fmt::format("  [{}] < {}", record.sample().step(), Printable(record.sample().text())), width, 4));
   } else if (record.has_note()) {
     Say(fmt::format("  {} {}: {}", record.note().severity(), record.note().reason(),
-                    Printable(record.note().message())));
+                    Printable(session_.InLanguage(record.note().message()))));
   }
 }
 
@@ -104,7 +104,7 @@ void TrainingView::Show(const v1::Job& job) {
   if (job.state() != shown_state_ || job.state_message() != shown_message_) {
     std::string line = session_.Say(Text::kState, CallName(job), StateName(job.state()));
     // Why a job failed is the last line that its follower prints; once is enough.
-    if (!job.state_message().empty() && job.state() != v1::FAILED) line += " - " + Printable(job.state_message());
+    if (!job.state_message().empty() && job.state() != v1::FAILED) line += " - " + Printable(session_.InLanguage(job.state_message()));
     Say(Wrap(line, session_.terminal.columns, 2));
     shown_state_ = job.state();
     shown_message_ = job.state_message();

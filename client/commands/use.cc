@@ -49,7 +49,7 @@ StatusOr<RunFolder> FolderWithResult(Session& session, const std::string& argume
 StatusOr<int> Become(const UseOptions& options, Session& session, std::vector<std::string> arguments) {
   const std::vector<std::string> rest = options.verb->remaining();
   arguments.insert(arguments.end(), rest.begin(), rest.end());
-  return BecomeRank(session, arguments);
+  return RunRank(session, arguments);
 }
 
 StatusOr<int> Chat(const UseOptions& options, Session& session) {

@@ -16,6 +16,7 @@ import subprocess
 import sys
 
 import directions
+import translations
 from functions import Unbalanced, functions
 from tree import CPP_SUFFIXES, HEADER_SUFFIXES, Tree
 
@@ -300,6 +301,17 @@ def check_errors_table(tree, options):
                 yield Finding(path, number, f"names the test {name}, which does not exist")
     if rows == 0:
         yield Finding(path, 0, "has no rows")
+
+
+def check_translations(tree, options):
+    """Every sentence that has a translation is one that the programs still say."""
+    sources = [path for path in tree.cpp() if path.split("/")[0] in ("core", "worker", "server", "client")]
+    ours = [path for path in sources if re.match(r"client/render/(templates_|sentences)", path)]
+    said = translations.pieces(tree.text(path) for path in sources if path not in ours and not directions.is_test(path))
+    for path in ours:
+        if os.path.basename(path).startswith("templates_"):
+            for line, english in translations.stale(tree.text(path), said):
+                yield Finding(path, line, f"nobody says \"{english}\" any more: follow the sentence, or take it out")
 
 
 CHECKS = {name[len("check_"):]: check for name, check in list(globals().items()) if name.startswith("check_")}

@@ -269,5 +269,20 @@ class FrontTest(TreeTest):
             self.assertTrue(name in words or f"tidy.{name}" in words or f"{name})" in words, name)
 
 
+class TranslationsTest(TreeTest):
+    TEMPLATES = 'constexpr Template kAll[] = {\n    {"{0} holds no rows; "\n     "add one", "..."},\n};\n'
+
+    def files(self, sentence):
+        return {"worker/data/rows.cc": f"Status Rows() {{ return Error(StrCat(file, {sentence})); }}\n",
+                "client/render/templates_data.cc": self.TEMPLATES}
+
+    def test_sentences_that_are_said(self):
+        for sentence in ('" holds no rows; add one"', '" holds no "\n  "rows; add one"', '" holds no ", noun, "rows; ", "add one"'):
+            self.assertEqual(self.findings("translations", self.files(sentence)), [], sentence)
+
+    def test_sentences_that_are_said_otherwise(self):
+        self.assert_one("translations", self.files('" has no rows; add one"'), "templates_data.cc:2: nobody says")
+
+
 if __name__ == "__main__":
     unittest.main()
