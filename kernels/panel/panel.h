@@ -1,4 +1,4 @@
-// Packing for oneDNN's batch-reduce GEMM (worker/model/ops/product.h), and its epilogue: a panel of the
+// Packing for oneDNN's batch-reduce GEMM (worker/model/ops/micro_gemm.h), and its epilogue: a panel of the
 // right-hand side is packed as the GEMM reads it, and the float32 accumulators of the panel's columns are
 // stored. Array functions are SIMD, dispatched at run time, and thread-safe.
 //

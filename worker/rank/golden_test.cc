@@ -4,7 +4,7 @@
 
 #include "gtest/gtest.h"
 #include "tests/support/shared_dir.h"
-#include "worker/model/ops/product.h"
+#include "worker/model/ops/micro_gemm.h"
 
 namespace ft::rank {
 namespace {

@@ -10,7 +10,7 @@
 
 #include "core/base/sha256.h"
 #include "core/recipe/json.h"
-#include "worker/model/ops/product.h"
+#include "worker/model/ops/micro_gemm.h"
 
 namespace ft::rank {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "worker/model/ops/product.h"
+#include "worker/model/ops/micro_gemm.h"
 
 namespace ft::rank {
 namespace {

@@ -5,9 +5,9 @@
 
 #include "core/base/check.h"
 #include "kernels/attention/attention.h"
-#include "worker/model/ops/saved_context.h"
 #include "worker/model/ops/kernel_call.h"
-#include "worker/model/ops/product.h"
+#include "worker/model/ops/micro_gemm.h"
+#include "worker/model/ops/saved_context.h"
 #include "worker/model/ops/thread_arena.h"
 
 namespace ft::ops {
@@ -262,9 +262,9 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
 
  private:
   static SavedAttention Compute(const Tensor& q_NHD, const Tensor& k_MKD, const Tensor& v_MKD,
-                               const AttentionShape& shape) {
+                                const AttentionShape& shape) {
     SavedAttention result{torch::empty_like(q_NHD),
-                         torch::empty({q_NHD.size(1), q_NHD.size(0)}, torch::kFloat)};
+                          torch::empty({q_NHD.size(1), q_NHD.size(0)}, torch::kFloat)};
     WithType(q_NHD.scalar_type(), [&](auto type) {
       using T = decltype(type);
       const Call<T> call = MakeCall<T>(shape, q_NHD, k_MKD, v_MKD);

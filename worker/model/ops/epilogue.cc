@@ -39,7 +39,8 @@ Tensor Turn(const Tensor& x_NHD, const RopeTable& table, float direction) {
 
 Tensor GateOf(const Tensor& gate, const Tensor& up) {
   Tensor y = torch::empty_like(gate);
-  const kernels::SwigluForwardBody<float> body{gate.numel(), Data<float>(gate), Data<float>(up), MutableData<float>(y)};
+  const kernels::SwigluForwardBody<float> body{gate.numel(), Data<float>(gate), Data<float>(up),
+                                               MutableData<float>(y)};
   if (gate.is_cuda()) {
     LaunchCuda(CudaOf<float>().swiglu_forward, body);
     return y;
@@ -62,7 +63,8 @@ Tensor RoundedGate(const Tensor& gate, const Tensor& up, std::vector<Tensor>* sa
     out.up = MutableData<BF16>(saved->back());
   }
   OverRows(gate.numel(), kGateWork, [&](int64_t first, int64_t last) {
-    kernels::SwigluForwardRounded(last - first, Data<float>(gate) + first, Data<float>(up) + first, out.From(first));
+    kernels::SwigluForwardRounded(last - first, Data<float>(gate) + first, Data<float>(up) + first,
+                                  out.From(first));
   });
   return y;
 }
@@ -90,7 +92,8 @@ std::vector<Tensor> RotaryEpilogue::Forward(const std::vector<Tensor>& y_NO, at:
   return results;
 }
 
-std::vector<Tensor> RotaryEpilogue::Backward(const std::vector<Tensor>& gradients, const std::vector<Tensor>&) const {
+std::vector<Tensor> RotaryEpilogue::Backward(const std::vector<Tensor>& gradients,
+                                             const std::vector<Tensor>&) const {
   std::vector<Tensor> results;
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Tensor dy_NHD = layers_[i].turned ? Turn(gradients[i], table_, -1) : gradients[i];
@@ -108,7 +111,8 @@ std::vector<Tensor> GateEpilogue::Forward(const std::vector<Tensor>& y_NO, at::S
   return {GateOf(gate, up).to(type)};
 }
 
-std::vector<Tensor> GateEpilogue::Backward(const std::vector<Tensor>& gradients, const std::vector<Tensor>& saved) const {
+std::vector<Tensor> GateEpilogue::Backward(const std::vector<Tensor>& gradients,
+                                           const std::vector<Tensor>& saved) const {
   const Tensor &gate = saved[0], &up = saved[1];
   const Tensor dy = gradients[0].contiguous();
   Tensor dgate = torch::empty_like(gate), dup = torch::empty_like(up);

@@ -37,7 +37,8 @@ struct HeadsOfLayer {
 // Each output as heads, N x H x D.
 class RotaryEpilogue final : public Epilogue {
  public:
-  RotaryEpilogue(RopeTable table, std::vector<HeadsOfLayer> layers) : table_(std::move(table)), layers_(std::move(layers)) {}
+  RotaryEpilogue(RopeTable table, std::vector<HeadsOfLayer> layers)
+      : table_(std::move(table)), layers_(std::move(layers)) {}
   std::vector<torch::Tensor> Forward(const std::vector<torch::Tensor>& y_NO, at::ScalarType type,
                                      std::vector<torch::Tensor>* saved) const override;
   std::vector<torch::Tensor> Backward(const std::vector<torch::Tensor>& gradients,

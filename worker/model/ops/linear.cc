@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "worker/model/ops/cuda_kernels.h"
-#include "worker/model/ops/saved_context.h"
+#include "worker/model/ops/fused_gemm.h"
 #include "worker/model/ops/kernel_call.h"
-#include "worker/model/ops/sum_of_products.h"
+#include "worker/model/ops/saved_context.h"
 
 namespace ft::ops {
 namespace {
@@ -94,34 +94,37 @@ std::vector<Tensor> OfAdapters(const std::vector<LinearLayer>& layers, const std
   return all;
 }
 
-bool ReadsInputInBackward(const LinearLayer& layer) { return layer.lora != nullptr || layer.weight_OI->trainable(); }
+bool ReadsInputInBackward(const LinearLayer& layer) {
+  return layer.lora != nullptr || layer.weight_OI->trainable();
+}
 
 // scale * A(dropout(x)) of the layers that have an adapter, in its type; undefined for the others.
 std::vector<Tensor> AdapterMiddles(const Tensor& x_NI, const std::vector<LinearLayer>& layers) {
-  std::vector<SumOfProducts> sums;
+  std::vector<FusedGemm> gemms;
   for (const LinearLayer& layer : layers) {
     if (layer.lora == nullptr) continue;
-    sums.push_back({.products = {{AdapterInput(x_NI, layer).to(layer.lora->compute), layer.lora->a_RI.get(), {}, true}},
-                    .scale = static_cast<float>(layer.lora->scale),
-                    .type = layer.lora->compute});
+    gemms.push_back(
+        {.terms = {{AdapterInput(x_NI, layer).to(layer.lora->compute), layer.lora->a_RI.get(), {}, true}},
+         .scale = static_cast<float>(layer.lora->scale),
+         .type = layer.lora->compute});
   }
-  return OfAdapters(layers, Compute(sums));
+  return OfAdapters(layers, Compute(gemms));
 }
 
 // A layer's output, float32 to the end: weight, adapter, bias, and `start`.
-SumOfProducts OutputSum(const Tensor& x_NI, const LinearLayer& layer, const Tensor& middle_NR, Tensor start_NO) {
-  SumOfProducts sum{.products = {{x_NI, layer.weight_OI, {}, true}}, .start_NC = std::move(start_NO)};
-  if (middle_NR.defined()) sum.products.push_back({middle_NR, layer.lora->b_OR.get(), {}, true});
-  if (layer.bias_O != nullptr) sum.bias_C = layer.bias_O->Materialise(at::kFloat);
-  return sum;
+FusedGemm OutputGemm(const Tensor& x_NI, const LinearLayer& layer, const Tensor& middle_NR, Tensor start_NO) {
+  FusedGemm gemm{.terms = {{x_NI, layer.weight_OI, {}, true}}, .start_NC = std::move(start_NO)};
+  if (middle_NR.defined()) gemm.terms.push_back({middle_NR, layer.lora->b_OR.get(), {}, true});
+  if (layer.bias_O != nullptr) gemm.bias_C = layer.bias_O->Materialise(at::kFloat);
+  return gemm;
 }
 
 // The backward pass of layers that read one input. An index of `result` is that of autograd's inputs.
 class Gradients {
  public:
   // dy of each layer, in the type that the layers multiply in; x as saved, and the adapters' scaled middles.
-  Gradients(AutogradContext* context, const std::vector<LinearLayer>& layers, std::vector<Tensor> dy_NO, Tensor x_NI,
-            std::vector<Tensor> middle_NR)
+  Gradients(AutogradContext* context, const std::vector<LinearLayer>& layers, std::vector<Tensor> dy_NO,
+            Tensor x_NI, std::vector<Tensor> middle_NR)
       : context_(context),
         layers_(layers),
         dy_NO_(std::move(dy_NO)),
@@ -132,21 +135,21 @@ class Gradients {
   // Of the input, to result[input]: the layers' gradients are added up inside the products.
   void OfInput(size_t input, variable_list& result) const {
     if (!context_->needs_input_grad(input)) return;
-    SumOfProducts sum{.type = dy_NO_[0].scalar_type()};
+    FusedGemm gemm{.type = dy_NO_[0].scalar_type()};
     for (size_t i = 0; i < layers_.size(); ++i) {
-      sum.products.push_back({dy_NO_[i], layers_[i].weight_OI, {}, false});
-      if (dmiddle_NR_[i].defined()) AddAdapter(i, sum);
+      gemm.terms.push_back({dy_NO_[i], layers_[i].weight_OI, {}, false});
+      if (dmiddle_NR_[i].defined()) AddAdapter(i, gemm);
     }
-    result[input] = Compute(sum);
+    result[input] = Compute(gemm);
   }
 
   // Of the handles, to result[first_handle ...].
   void OfHandles(size_t first_handle, variable_list& result) const {
-    std::vector<SumOfProducts> sums;
+    std::vector<FusedGemm> gemms;
     std::vector<Tensor*> places;
     const auto add = [&](size_t handle, const Tensor& left_NM, const Tensor& right_NC) {
       if (!context_->needs_input_grad(handle)) return;
-      sums.push_back({.products = {{left_NM.t().contiguous(), nullptr, right_NC, false}}});
+      gemms.push_back({.terms = {{left_NM.t().contiguous(), nullptr, right_NC, false}}});
       places.push_back(&result[handle]);
     };
     for (size_t i = 0; i < layers_.size(); ++i) {
@@ -154,10 +157,11 @@ class Gradients {
       add(handle, dy_NO_[i], x_NI_);
       if (context_->needs_input_grad(handle + 1)) result[handle + 1] = SumRows(dy_NO_[i]);
       if (layers_[i].lora == nullptr) continue;
-      if (context_->needs_input_grad(handle + 2)) add(handle + 2, dmiddle_NR_[i], AdapterInput(x_NI_, layers_[i]));
+      if (context_->needs_input_grad(handle + 2))
+        add(handle + 2, dmiddle_NR_[i], AdapterInput(x_NI_, layers_[i]));
       add(handle + 3, middle_NR_[i], dy_NO_[i]);
     }
-    const std::vector<Tensor> gradients = Compute(sums);
+    const std::vector<Tensor> gradients = Compute(gemms);
     for (size_t i = 0; i < places.size(); ++i) *places[i] = gradients[i];
     for (size_t i = 0; i < layers_.size(); ++i) {
       // B's was computed transposed: its narrow side is on the left of the product.
@@ -168,22 +172,22 @@ class Gradients {
 
  private:
   std::vector<Tensor> MiddleGradients() const {
-    std::vector<SumOfProducts> sums;
+    std::vector<FusedGemm> gemms;
     for (size_t i = 0; i < layers_.size(); ++i) {
       const LoraSlots* lora = layers_[i].lora;
       if (lora == nullptr) continue;
-      sums.push_back({.products = {{dy_NO_[i].to(lora->compute), lora->b_OR.get(), {}, false}},
-                      .scale = static_cast<float>(lora->scale),
-                      .type = lora->compute});
+      gemms.push_back({.terms = {{dy_NO_[i].to(lora->compute), lora->b_OR.get(), {}, false}},
+                       .scale = static_cast<float>(lora->scale),
+                       .type = lora->compute});
     }
-    return OfAdapters(layers_, Compute(sums));
+    return OfAdapters(layers_, Compute(gemms));
   }
 
-  void AddAdapter(size_t i, SumOfProducts& sum) const {
-    const Product product{dmiddle_NR_[i], layers_[i].lora->a_RI.get(), {}, false};
-    if (!Drops(layers_[i].dropout)) return sum.products.push_back(product);
-    const Tensor dropped_NI = ApplyDropout(Compute({.products = {product}}), layers_[i].dropout);
-    sum.start_NC = sum.start_NC.defined() ? sum.start_NC.add_(dropped_NI) : dropped_NI;
+  void AddAdapter(size_t i, FusedGemm& gemm) const {
+    const GemmTerm term{dmiddle_NR_[i], layers_[i].lora->a_RI.get(), {}, false};
+    if (!Drops(layers_[i].dropout)) return gemm.terms.push_back(term);
+    const Tensor dropped_NI = ApplyDropout(Compute({.terms = {term}}), layers_[i].dropout);
+    gemm.start_NC = gemm.start_NC.defined() ? gemm.start_NC.add_(dropped_NI) : dropped_NI;
   }
 
   AutogradContext* context_;
@@ -199,8 +203,8 @@ Tensor Narrowed(const Tensor& value, at::ScalarType type) {
 }
 
 // What backward reads of a forward pass: x as `saved_as` holds it, and the adapters' middles.
-variable_list Saved(const Tensor& x_NI, const std::vector<LinearLayer>& layers, const std::vector<Tensor>& middle_NR,
-                    at::ScalarType saved_as) {
+variable_list Saved(const Tensor& x_NI, const std::vector<LinearLayer>& layers,
+                    const std::vector<Tensor>& middle_NR, at::ScalarType saved_as) {
   const bool reads = std::any_of(layers.begin(), layers.end(), ReadsInputInBackward);
   variable_list saved = {reads ? Narrowed(x_NI, saved_as) : Tensor()};
   saved.insert(saved.end(), middle_NR.begin(), middle_NR.end());
@@ -219,12 +223,12 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
                                LinearsCall call) {
     const std::vector<LinearLayer>& layers = call.layers;
     const std::vector<Tensor> middle_NR = AdapterMiddles(x_NI, layers);
-    std::vector<SumOfProducts> sums;
+    std::vector<FusedGemm> gemms;
     for (size_t i = 0; i < layers.size(); ++i) {
-      sums.push_back(OutputSum(x_NI, layers[i], middle_NR[i], {}));
-      if (call.epilogue == nullptr) sums.back().type = x_NI.scalar_type();
+      gemms.push_back(OutputGemm(x_NI, layers[i], middle_NR[i], {}));
+      if (call.epilogue == nullptr) gemms.back().type = x_NI.scalar_type();
     }
-    variable_list results = Compute(sums), rest;
+    variable_list results = Compute(gemms), rest;
     if (call.epilogue != nullptr) {
       results = call.epilogue->Forward(results, x_NI.scalar_type(), call.has_backward ? &rest : nullptr);
     }
@@ -245,7 +249,8 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
     const auto middles = saved.begin() + 1, rest = middles + static_cast<std::ptrdiff_t>(layers.size());
     if (call.epilogue != nullptr) {
       variable_list widened;
-      for (auto value = rest; value != saved.end(); ++value) widened.push_back(value->to(gradients[0].scalar_type()));
+      for (auto value = rest; value != saved.end(); ++value)
+        widened.push_back(value->to(gradients[0].scalar_type()));
       gradients = call.epilogue->Backward(gradients, widened);
     }
     for (Tensor& gradient : gradients) gradient = gradient.contiguous();
@@ -258,14 +263,16 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
 
 struct AddLinearFunction : torch::autograd::Function<AddLinearFunction> {
   static Tensor forward(AutogradContext* context, const Tensor& residual_NO, const Tensor& x_NI,
-                        at::TensorList handles, LinearLayer layer, ForwardOutput output, at::ScalarType saved_as) {
+                        at::TensorList handles, LinearLayer layer, ForwardOutput output,
+                        at::ScalarType saved_as) {
     const std::vector<LinearLayer> layers = {layer};
     const std::vector<Tensor> middle_NR = AdapterMiddles(x_NI, layers);
     context->save_for_backward(Saved(x_NI, layers, middle_NR, saved_as));
     context->saved_data["type"] = x_NI.scalar_type();
     SaveInContext(context, layers);
-    if (output == ForwardOutput::kSkipped) return at::zeros({1}, residual_NO.options()).expand(residual_NO.sizes());
-    return Compute(OutputSum(x_NI, layer, middle_NR[0], residual_NO.contiguous()));
+    if (output == ForwardOutput::kSkipped)
+      return at::zeros({1}, residual_NO.options()).expand(residual_NO.sizes());
+    return Compute(OutputGemm(x_NI, layer, middle_NR[0], residual_NO.contiguous()));
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
@@ -286,14 +293,15 @@ struct AddLinearFunction : torch::autograd::Function<AddLinearFunction> {
 std::vector<Tensor> Linears(const Tensor& x_NI, const std::vector<LinearLayer>& layers,
                             std::shared_ptr<const Epilogue> epilogue, at::ScalarType saved_as) {
   const variable_list handles = Handles(layers);
-  return LinearFunction::apply(x_NI, at::TensorList(handles),
-                               LinearsCall{layers, std::move(epilogue), saved_as, at::GradMode::is_enabled()});
+  return LinearFunction::apply(
+      x_NI, at::TensorList(handles),
+      LinearsCall{layers, std::move(epilogue), saved_as, at::GradMode::is_enabled()});
 }
 
 Tensor Linear(const Tensor& x_NI, const LinearLayer& layer) { return Linears(x_NI, {layer})[0]; }
 
-Tensor AddLinear(const Tensor& residual_NO, const Tensor& x_NI, const LinearLayer& layer, ForwardOutput output,
-                 at::ScalarType saved_as) {
+Tensor AddLinear(const Tensor& residual_NO, const Tensor& x_NI, const LinearLayer& layer,
+                 ForwardOutput output, at::ScalarType saved_as) {
   FT_CHECK(residual_NO.scalar_type() == at::kFloat) << residual_NO.scalar_type();
   const variable_list handles = Handles({layer});
   return AddLinearFunction::apply(residual_NO, x_NI, at::TensorList(handles), layer, output, saved_as);

@@ -55,7 +55,7 @@ struct LinearLayer {
 };
 
 // The outputs of layers that read the same input, in x's type, or what an epilogue makes of them before they are rounded:
-// weight, adapter and bias are added up in float32 and rounded once (sum_of_products.h). One node of the graph for all of
+// weight, adapter and bias are added up in float32 and rounded once (fused_gemm.h). One node of the graph for all of
 // them, so that the gradient of x is added up inside the products. Weights are read again in backward; trainable weights,
 // biases and adapters get their gradients, float32, through their handles. Of an adapter x and the R-wide middle are saved,
 // of a trainable weight x, of a frozen one nothing; of the epilogue what it asks for. x and the epilogue's are rounded to
@@ -74,6 +74,7 @@ enum class ForwardOutput { kComputed, kSkipped };
 // residual + the layer's output, float32 like the residual: the products are not rounded before they are added. x is
 // saved as in Linears.
 torch::Tensor AddLinear(const torch::Tensor& residual_NO, const torch::Tensor& x_NI, const LinearLayer& layer,
-                        ForwardOutput output = ForwardOutput::kComputed, at::ScalarType saved_as = at::kFloat);
+                        ForwardOutput output = ForwardOutput::kComputed,
+                        at::ScalarType saved_as = at::kFloat);
 
 }  // namespace ft::ops

@@ -4,8 +4,8 @@
 
 #include "core/base/check.h"
 #include "worker/model/ops/cuda_kernels.h"
+#include "worker/model/ops/fused_gemm.h"
 #include "worker/model/ops/kernel_call.h"
-#include "worker/model/ops/sum_of_products.h"
 
 namespace ft::ops {
 namespace {
@@ -51,16 +51,17 @@ Tensor Embed(const WeightSlot& embedding_VC, const Tensor& ids_N, at::ScalarType
   if (!ids_N.is_cpu()) {
     return at::index_select(embedding_VC.Materialise(type), 0, ids_N).to(torch::kFloat);
   }
-  const std::shared_ptr<const MatrixParts> table = embedding_VC.Parts(type);
+  const std::shared_ptr<const MatrixTiles> table = embedding_VC.Tiles(type);
   const int64_t rows = ids_N.size(0), channels = table->columns();
   Tensor x_NC = torch::empty({rows, channels}, torch::kFloat);
   const int64_t* ids = Data<int64_t>(ids_N);
   float* out = MutableData<float>(x_NC);
   WithType(table->type(), [&](auto held) {
     using T = decltype(held);
-    std::vector<T> scratch(static_cast<size_t>(MatrixParts::ScratchSize({0, 1, 0, channels})));
+    std::vector<T> scratch(static_cast<size_t>(MatrixTiles::ScratchSize({0, 1, 0, channels})));
     for (int64_t row = 0; row < rows; ++row) {
-      kernels::CopyRows<T, float>(table->Part({ids[row], 1, 0, channels}, scratch.data()), out + row * channels);
+      kernels::CopyRows<T, float>(table->Tile({ids[row], 1, 0, channels}, scratch.data()),
+                                  out + row * channels);
     }
   });
   return x_NC;
@@ -86,7 +87,7 @@ void AddEmbeddingGradient(const Tensor& ids_N, const Tensor& dx_NC, Tensor& grad
 
 Tensor Logits(const Tensor& hidden_SC, const WeightSlot& head_VC) {
   torch::NoGradGuard no_grad;
-  return Compute({.products = {{hidden_SC, &head_VC, {}, true}}});
+  return Compute({.terms = {{hidden_SC, &head_VC, {}, true}}});
 }
 
 LossResult CrossEntropy(const Tensor& hidden_SC, const WeightSlot& head_VC,
@@ -105,12 +106,14 @@ LossResult CrossEntropy(const Tensor& hidden_SC, const WeightSlot& head_VC,
   for (int64_t start = 0; start < rows; start += chunk_rows) {
     const int64_t count = std::min(chunk_rows, rows - start);
     const Tensor hidden = hidden_SC.narrow(0, start, count);
-    Tensor logits = Compute({.products = {{hidden, &head_VC, {}, true}}, .type = type});
+    Tensor logits = Compute({.terms = {{hidden, &head_VC, {}, true}}, .type = type});
     result.sum += SumInOrder(ChunkLosses(all_targets.narrow(0, start, count), request, logits));
     if (!request.gradient) continue;
-    result.dhidden_SC.narrow(0, start, count).copy_(Compute({.products = {{logits, &head_VC}}, .type = type}));
+    result.dhidden_SC.narrow(0, start, count).copy_(Compute({.terms = {{logits, &head_VC}}, .type = type}));
     if (result.dhead_VC.defined()) {
-      Compute({.products = {{logits.t().contiguous(), nullptr, hidden}}, .start_NC = result.dhead_VC, .in_place = true});
+      Compute({.terms = {{logits.t().contiguous(), nullptr, hidden}},
+               .start_NC = result.dhead_VC,
+               .in_place = true});
     }
   }
   return result;

@@ -11,29 +11,31 @@ using torch::Tensor;
 
 Tensor Empty(int64_t count, at::ScalarType type) { return torch::empty({count}, type); }
 
-class DequantisedParts final : public MatrixParts {
+class DequantisedTiles final : public MatrixTiles {
  public:
-  DequantisedParts(const Nf4Tensor& tensor, at::ScalarType type)
-      : MatrixParts(tensor.shape[0], tensor.shape[1], type), packed_(tensor.packed), absmax_(RestoreAbsmax(tensor)) {
+  DequantisedTiles(const Nf4Tensor& tensor, at::ScalarType type)
+      : MatrixTiles(tensor.shape[0], tensor.shape[1], type),
+        packed_(tensor.packed),
+        absmax_(RestoreAbsmax(tensor)) {
     FT_CHECK(tensor.shape.size() == 2 && packed_.is_cpu());
   }
-  kernels::StridedRows<float> Part(const MatrixPart& part, float* scratch) const override {
-    return Dequantised(part, scratch);
+  kernels::StridedRows<float> Tile(const MatrixTile& tile, float* scratch) const override {
+    return Dequantised(tile, scratch);
   }
-  kernels::StridedRows<kernels::BF16> Part(const MatrixPart& part, kernels::BF16* scratch) const override {
-    return Dequantised(part, scratch);
+  kernels::StridedRows<kernels::BF16> Tile(const MatrixTile& tile, kernels::BF16* scratch) const override {
+    return Dequantised(tile, scratch);
   }
 
  private:
   template <typename T>
-  kernels::StridedRows<T> Dequantised(const MatrixPart& part, T* scratch) const {
-    const int64_t stride = ScratchStride(part.columns);
-    for (int64_t row = 0; row < part.rows; ++row) {
+  kernels::StridedRows<T> Dequantised(const MatrixTile& tile, T* scratch) const {
+    const int64_t stride = ScratchStride(tile.columns);
+    for (int64_t row = 0; row < tile.rows; ++row) {
       kernels::Nf4DequantiseRange<T>(Data<uint8_t>(packed_), Data<float>(absmax_),
-                                    (part.first_row + row) * columns() + part.first_column, part.columns,
-                                    scratch + row * stride);
+                                     (tile.first_row + row) * columns() + tile.first_column, tile.columns,
+                                     scratch + row * stride);
     }
-    return {scratch, part.rows, part.columns, stride};
+    return {scratch, tile.rows, tile.columns, stride};
   }
 
   const Tensor packed_, absmax_;
@@ -106,8 +108,8 @@ Tensor DequantiseNf4(const Nf4Tensor& tensor, at::ScalarType type) {
   return out;
 }
 
-std::unique_ptr<MatrixParts> Nf4Parts(const Nf4Tensor& tensor, at::ScalarType type) {
-  return std::make_unique<DequantisedParts>(tensor, type);
+std::unique_ptr<MatrixTiles> Nf4Tiles(const Nf4Tensor& tensor, at::ScalarType type) {
+  return std::make_unique<DequantisedTiles>(tensor, type);
 }
 
 Tensor Nf4CodeTable() { return torch::tensor(at::ArrayRef<float>(kernels::kNf4Code, 16)); }

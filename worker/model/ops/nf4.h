@@ -7,31 +7,31 @@
 #include <memory>
 #include <vector>
 
-#include "worker/model/ops/matrix_parts.h"
+#include "worker/model/ops/matrix_tiles.h"
 
 namespace ft::ops {
 
 struct Nf4Tensor {
   std::vector<int64_t> shape;
   torch::Tensor packed;  // uint8, (values + 1) / 2.
-  // Double quantisation:
-  torch::Tensor absmax_codes;   // uint8, one a block of 64; undefined without double quantisation.
+  // With double quantisation, else undefined:
+  torch::Tensor absmax_codes;   // uint8, one a block of 64 values.
   torch::Tensor nested_absmax;  // float32, one for 256 blocks.
   float offset = 0;
-  // Without it:
+  // Without double quantisation, else undefined:
   torch::Tensor absmax;  // float32, one a block.
 
   int64_t count() const;
 };
 
-// With double quantisation, nearest codes everywhere. REQUIRES: float32, contiguous, not empty.
+// Quantises to the nearest codes, with double quantisation. REQUIRES: float32, contiguous, not empty.
 Nf4Tensor QuantiseNf4(const torch::Tensor& values);
 
-// float32 or bfloat16, rounded once.
+// The values in float32 or bfloat16, rounded once.
 torch::Tensor DequantiseNf4(const Nf4Tensor& tensor, at::ScalarType type);
 
-// A matrix on the CPU, dequantised part by part. `tensor` outlives it. REQUIRES: two dimensions.
-std::unique_ptr<MatrixParts> Nf4Parts(const Nf4Tensor& tensor, at::ScalarType type);
+// A matrix on the CPU, dequantised tile by tile. `tensor` outlives it. REQUIRES: two dimensions.
+std::unique_ptr<MatrixTiles> Nf4Tiles(const Nf4Tensor& tensor, at::ScalarType type);
 
 // The maxima of all blocks, float32.
 torch::Tensor RestoreAbsmax(const Nf4Tensor& tensor);

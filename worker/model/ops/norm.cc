@@ -1,8 +1,8 @@
 #include "worker/model/ops/norm.h"
 
 #include "worker/model/ops/cuda_kernels.h"
-#include "worker/model/ops/saved_context.h"
 #include "worker/model/ops/kernel_call.h"
+#include "worker/model/ops/saved_context.h"
 
 namespace ft::ops {
 namespace {

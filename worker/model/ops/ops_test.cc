@@ -10,9 +10,9 @@
 #include "worker/model/ops/kernel_call.h"
 #include "worker/model/ops/linear.h"
 #include "worker/model/ops/loss_head.h"
+#include "worker/model/ops/micro_gemm.h"
 #include "worker/model/ops/nf4.h"
 #include "worker/model/ops/norm.h"
-#include "worker/model/ops/product.h"
 #include "worker/model/ops/random.h"
 #include "worker/model/ops/saved_tensor_guard.h"
 #include "worker/model/ops/tensor_slot_fixture.h"
@@ -139,7 +139,8 @@ TEST_F(Ops, ABfloat16ProductIsAddedToTheResidualWithoutRoundingForAnyNumberOfThr
   const Tensor one = AddLinear(residual, x, {.weight_OI = weight.get()});
   at::set_num_threads(2);
   EXPECT_TRUE(at::equal(AddLinear(residual, x, {.weight_OI = weight.get()}), one));
-  EXPECT_LE((one.to(at::kDouble) - exact).abs().max().item<double>(), 1e-5 * exact.abs().max().item<double>());
+  EXPECT_LE((one.to(at::kDouble) - exact).abs().max().item<double>(),
+            1e-5 * exact.abs().max().item<double>());
 }
 
 TEST_F(Ops, DropoutOfAnAdapterIsTheSameInForwardAndBackward) {
@@ -172,7 +173,6 @@ TEST_F(Ops, NormEqualsItsDefinition) {
   ExpectClose(y, plain);
   ExpectClose(gradients[0], expected[0]);
   ExpectClose(gradients[1], expected[1]);
-
 }
 
 TEST_F(Ops, LayersWithTheGateEqualItsDefinition) {
@@ -197,7 +197,8 @@ TEST_F(Ops, LayersWithRotaryHeadsEqualTheirDefinition) {
   const std::vector<Tensor> y = Linears(x, layers, std::make_shared<RotaryEpilogue>(table, heads));
   const std::vector<Tensor> dy = {torch::randn({3, 2, 8}), torch::randn({3, 1, 8})};
   const auto gradients = torch::autograd::grad({y[0], y[1]}, {x, query->handle(), value->handle()}, dy);
-  const Tensor c = at::cat({angles, angles}, -1).cos().unsqueeze(1), s = at::cat({angles, angles}, -1).sin().unsqueeze(1);
+  const Tensor c = at::cat({angles, angles}, -1).cos().unsqueeze(1),
+               s = at::cat({angles, angles}, -1).sin().unsqueeze(1);
   const Tensor wq = query->value().clone().requires_grad_(), wv = value->value().clone().requires_grad_();
   const Tensor q = at::mm(x, wq.t()).view({3, 2, 8}), v = at::mm(x, wv.t()).view({3, 1, 8});
   const Tensor turned = q * c + at::cat({-q.narrow(2, 4, 4), q.narrow(2, 0, 4)}, -1) * s;
@@ -228,7 +229,8 @@ TEST_F(Ops, AnEpilogueRoundsOnceAndSavesNothingWithoutAGraph) {
 }
 
 TEST_F(Ops, WhatIsSavedNarrowerChangesGradientsByItsRoundingAndNoResult) {
-  const auto gate = Slot("g", {66, 32}, true), up = Slot("u", {66, 32}, true), down = Slot("d", {8, 66}, true);
+  const auto gate = Slot("g", {66, 32}, true), up = Slot("u", {66, 32}, true),
+             down = Slot("d", {8, 66}, true);
   const Tensor x = Leaf({9, 32}), residual = torch::zeros({9, 8}), dy = torch::randn({9, 8});
   const std::vector<LinearLayer> layers = {{.weight_OI = gate.get()}, {.weight_OI = up.get()}};
   const auto run = [&](at::ScalarType saved_as) {
@@ -272,9 +274,8 @@ TEST_F(Ops, AttentionEqualsTheOracleOverOddSegmentsAndGroups) {
   const struct {
     int64_t heads, key_heads, size;
     std::vector<int64_t> lengths;
-  } cases[] = {
-      {1, 1, 2, {1}}, {4, 2, 6, {5, 1, 9}}, {6, 1, 10, {3, 300}}, {3, 3, 8, {257, 64}}, {9, 3, 64, {130}},
-      {2, 1, 6, {1101}}};  // Several tiles of keys.
+  } cases[] = {{1, 1, 2, {1}},       {4, 2, 6, {5, 1, 9}}, {6, 1, 10, {3, 300}},
+               {3, 3, 8, {257, 64}}, {9, 3, 64, {130}},    {2, 1, 6, {1101}}};  // Several tiles of keys.
   for (const auto& c : cases) {
     std::vector<AttentionSegment> segments;
     int64_t rows = 0;

@@ -21,8 +21,8 @@ torch::Tensor WeightSlot::Materialise(at::ScalarType type) const {
   return tensor;
 }
 
-std::shared_ptr<const MatrixParts> WeightSlot::Parts(at::ScalarType type) const {
-  return std::make_shared<TensorParts>(Materialise(type));
+std::shared_ptr<const MatrixTiles> WeightSlot::Tiles(at::ScalarType type) const {
+  return std::make_shared<TensorTiles>(Materialise(type));
 }
 
 }  // namespace ft::ops

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "worker/model/ops/matrix_parts.h"
+#include "worker/model/ops/matrix_tiles.h"
 
 namespace ft::ops {
 
@@ -32,13 +32,14 @@ class WeightSlot {
   int index() const { return index_; }
   bool trainable() const { return index_ != kFrozen; }
   // What autograd knows of the weight: a float32 leaf of its shape without storage of its own. The gradient
-  // of the weight is the gradient with respect to this. Of a frozen slot: an empty tensor that asks for none.
+  // of the weight is the gradient with respect to it. A frozen slot's handle is an empty tensor that asks for
+  // none.
   const torch::Tensor& handle() const { return handle_; }
   // The weight, contiguous, rounded to `type` at most once. Drop it as soon as it is used; never write to it.
   torch::Tensor Materialise(at::ScalarType type) const;
-  // The same of a matrix on the CPU, given part by part, in `type` or in a narrower one that holds the same values.
+  // The weight on the CPU, a matrix, tile by tile, in `type` or in a narrower one that holds the same values.
   // Drop it as soon as it is used.
-  virtual std::shared_ptr<const MatrixParts> Parts(at::ScalarType type) const;
+  virtual std::shared_ptr<const MatrixTiles> Tiles(at::ScalarType type) const;
 
  private:
   virtual torch::Tensor Load(at::ScalarType type) const = 0;

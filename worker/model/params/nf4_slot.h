@@ -1,4 +1,4 @@
-// A frozen weight that lies in memory as NF4 and is dequantised whenever it is used: part by part where it is multiplied.
+// A frozen weight that lies in memory as NF4 and is dequantised whenever it is used: tile by tile where it is multiplied.
 #pragma once
 
 #include <memory>
@@ -15,8 +15,8 @@ class Nf4Slot final : public ops::WeightSlot {
   Nf4Slot(std::string name, ops::Nf4Tensor tensor)
       : WeightSlot(std::move(name), tensor.shape), tensor_(std::move(tensor)) {}
   const ops::Nf4Tensor& tensor() const { return tensor_; }
-  std::shared_ptr<const ops::MatrixParts> Parts(at::ScalarType type) const override {
-    return ops::Nf4Parts(tensor_, type);
+  std::shared_ptr<const ops::MatrixTiles> Tiles(at::ScalarType type) const override {
+    return ops::Nf4Tiles(tensor_, type);
   }
 
  private:

@@ -43,21 +43,21 @@ TEST(TrainedSlotTest, ACopyInAnotherTypeIsForgottenWhenValuesChange) {
   EXPECT_EQ(slot.Materialise(at::kBFloat16).scalar_type(), at::kBFloat16);
 }
 
-TEST(ResidentSlotTest, PartsOfABfloat16WeightAreNotWidened) {
+TEST(ResidentSlotTest, TilesOfABfloat16WeightAreNotWidened) {
   ParameterStore store(Table());
   const Tensor value = torch::randn({6, 4});
   store.value(0).copy_(value);
   const ResidentSlot frozen("w", value.to(at::kBFloat16));
   const TrainedSlot trained(store, 0, at::kBFloat16), whole(store, 0);
   for (const ops::WeightSlot* slot : std::initializer_list<const ops::WeightSlot*>{&frozen, &trained}) {
-    const auto parts = slot->Parts(at::kFloat);
-    ASSERT_EQ(parts->type(), at::kBFloat16);
-    const auto rows = parts->Part({2, 3, 0, 4}, static_cast<kernels::BF16*>(nullptr));
+    const auto tiles = slot->Tiles(at::kFloat);
+    ASSERT_EQ(tiles->type(), at::kBFloat16);
+    const auto rows = tiles->Tile({2, 3, 0, 4}, static_cast<kernels::BF16*>(nullptr));
     const Tensor expected = slot->Materialise(at::kFloat);
     for (int64_t i = 0; i < 4; ++i) EXPECT_EQ(kernels::ToFloat(rows.data[i]), expected[2][i].item<float>());
   }
-  EXPECT_EQ(whole.Parts(at::kFloat)->type(), at::kFloat);
-  EXPECT_EQ(whole.Parts(at::kBFloat16)->type(), at::kBFloat16);
+  EXPECT_EQ(whole.Tiles(at::kFloat)->type(), at::kFloat);
+  EXPECT_EQ(whole.Tiles(at::kBFloat16)->type(), at::kBFloat16);
 }
 
 }  // namespace

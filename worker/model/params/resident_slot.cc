@@ -11,15 +11,15 @@ ResidentSlot::ResidentSlot(std::string name, torch::Tensor value)
   FT_CHECK(value_.is_contiguous() && !value_.requires_grad());
 }
 
-std::shared_ptr<const ops::MatrixParts> ResidentSlot::Parts(at::ScalarType type) const {
-  return WeightSlot::Parts(value_.scalar_type() == at::kBFloat16 ? at::kBFloat16 : type);
+std::shared_ptr<const ops::MatrixTiles> ResidentSlot::Tiles(at::ScalarType type) const {
+  return WeightSlot::Tiles(value_.scalar_type() == at::kBFloat16 ? at::kBFloat16 : type);
 }
 
 TrainedSlot::TrainedSlot(const ParameterStore& store, int index, at::ScalarType rounded_to)
     : WeightSlot(store.name(index), store.value(index).sizes().vec(), index), store_(store), rounded_to_(rounded_to) {}
 
-std::shared_ptr<const ops::MatrixParts> TrainedSlot::Parts(at::ScalarType type) const {
-  return WeightSlot::Parts(rounded_to_ == at::kBFloat16 ? at::kBFloat16 : type);
+std::shared_ptr<const ops::MatrixTiles> TrainedSlot::Tiles(at::ScalarType type) const {
+  return WeightSlot::Tiles(rounded_to_ == at::kBFloat16 ? at::kBFloat16 : type);
 }
 
 torch::Tensor TrainedSlot::Load(at::ScalarType type) const {

@@ -15,8 +15,8 @@ namespace ft::params {
 class ResidentSlot final : public ops::WeightSlot {
  public:
   ResidentSlot(std::string name, torch::Tensor value);
-  // In bfloat16 where that is what the slot holds, so that no float32 copy of a whole weight is made.
-  std::shared_ptr<const ops::MatrixParts> Parts(at::ScalarType type) const override;
+  // The tiles are bfloat16 where that is what the slot holds, so that no float32 copy of a whole weight is made.
+  std::shared_ptr<const ops::MatrixTiles> Tiles(at::ScalarType type) const override;
 
  private:
   torch::Tensor Load(at::ScalarType type) const override { return value_.to(type); }
@@ -27,8 +27,8 @@ class ResidentSlot final : public ops::WeightSlot {
 class TrainedSlot final : public ops::WeightSlot {
  public:
   TrainedSlot(const ParameterStore& store, int index, at::ScalarType rounded_to = at::kFloat);
-  // In bfloat16 where that is what the slot rounds to.
-  std::shared_ptr<const ops::MatrixParts> Parts(at::ScalarType type) const override;
+  // The tiles are bfloat16 where that is what the slot rounds to.
+  std::shared_ptr<const ops::MatrixTiles> Tiles(at::ScalarType type) const override;
 
  private:
   torch::Tensor Load(at::ScalarType type) const override;

@@ -6,7 +6,7 @@
 #include "core/base/file.h"
 #include "worker/model/decoder/family.h"
 #include "worker/model/ops/loss_head.h"
-#include "worker/model/ops/product.h"
+#include "worker/model/ops/micro_gemm.h"
 #include "worker/model/run/load.h"
 
 namespace ft::run {

@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "gtest/gtest.h"
-#include "worker/model/ops/product.h"
+#include "worker/model/ops/micro_gemm.h"
 #include "worker/model/ops/saved_tensor_guard.h"
 #include "worker/model/run/padded_batch.h"
 #include "worker/model/run/small_model_fixture.h"

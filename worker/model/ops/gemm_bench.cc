@@ -1,13 +1,13 @@
-// What one core multiplies, in GFLOPS: oneDNN's small products by tile, and in the shapes of the demo model's layers and of
-// Llama-2-7B's LibTorch's mm beside sums of products by panels, of a resident and of a 4-bit weight.
-// Run: build/dev/worker/model/ops/worker_model_ops_bench
+// What one core multiplies, in GFLOPS: oneDNN's micro-GEMM by tile, and in the shapes of the demo model's
+// layers and of Llama-2-7B's LibTorch's mm beside the fused GEMM by panels, of a resident and of a 4-bit
+// weight. Run: build/dev/worker/model/ops/worker_model_ops_bench
 #include <ATen/Parallel.h>
 #include <torch/torch.h>
 
 #include "benchmark/benchmark.h"
+#include "worker/model/ops/fused_gemm.h"
+#include "worker/model/ops/micro_gemm.h"
 #include "worker/model/ops/nf4.h"
-#include "worker/model/ops/product.h"
-#include "worker/model/ops/sum_of_products.h"
 
 namespace ft::ops {
 namespace {
@@ -15,7 +15,8 @@ namespace {
 using kernels::BF16;
 
 void CountFlops(benchmark::State& state) {
-  const auto flops = 2 * static_cast<double>(state.range(0) * state.range(1) * state.range(2) * state.iterations());
+  const auto flops =
+      2 * static_cast<double>(state.range(0) * state.range(1) * state.range(2) * state.iterations());
   state.counters["GFLOPS"] = benchmark::Counter(flops * 1e-9, benchmark::Counter::kIsRate);
 }
 
@@ -27,7 +28,8 @@ template <typename T>
 void BM_Tile(benchmark::State& state) {
   if (sizeof(T) == 2 && !MultipliesBf16()) return state.SkipWithError("this CPU does not multiply bfloat16");
   const int64_t rows = state.range(0), columns = state.range(1), inner = state.range(2);
-  const torch::Tensor a = torch::randn({rows, inner}).to(kType<T>), b = torch::randn({inner, columns}).to(kType<T>);
+  const torch::Tensor a = torch::randn({rows, inner}).to(kType<T>),
+                      b = torch::randn({inner, columns}).to(kType<T>);
   torch::Tensor c = torch::zeros({rows, columns});
   const auto* left = static_cast<const T*>(a.const_data_ptr());
   const auto* right = static_cast<const T*>(b.const_data_ptr());
@@ -64,9 +66,9 @@ class BenchSlot final : public WeightSlot {
       : WeightSlot("w", weight_OI.sizes().vec(), false), weight_OI_(weight_OI.to(type)) {
     if (codes) codes_ = QuantiseNf4(weight_OI);
   }
-  std::shared_ptr<const MatrixParts> Parts(at::ScalarType type) const override {
-    if (codes_.packed.defined()) return Nf4Parts(codes_, type);
-    return WeightSlot::Parts(type);
+  std::shared_ptr<const MatrixTiles> Tiles(at::ScalarType type) const override {
+    if (codes_.packed.defined()) return Nf4Tiles(codes_, type);
+    return WeightSlot::Tiles(type);
   }
 
  private:
@@ -81,9 +83,10 @@ void BM_Sum(benchmark::State& state) {
   at::set_num_threads(1);
   const int64_t rows = state.range(0), columns = state.range(1), inner = state.range(2);
   const torch::Tensor a = torch::randn({rows, inner}).to(kType<T>);
-  const BenchSlot weight(kTransposed ? torch::randn({columns, inner}) : torch::randn({inner, columns}), kType<T>, kCodes);
+  const BenchSlot weight(kTransposed ? torch::randn({columns, inner}) : torch::randn({inner, columns}),
+                         kType<T>, kCodes);
   for (auto _ : state) {
-    benchmark::DoNotOptimize(Compute({.products = {{a, &weight, {}, kTransposed}}, .type = kType<T>}));
+    benchmark::DoNotOptimize(Compute({.terms = {{a, &weight, {}, kTransposed}}, .type = kType<T>}));
   }
   CountFlops(state);
 }

@@ -1,4 +1,4 @@
-#include "worker/model/ops/product.h"
+#include "worker/model/ops/micro_gemm.h"
 
 #include <ATen/native/CPUBlas.h>
 #include <torch/torch.h>
@@ -12,24 +12,25 @@ namespace {
 
 namespace blas = at::native::cpublas;
 
-void Brgemm(const SmallProduct<kernels::BF16>& p) {
+void Brgemm(const MicroGemm<kernels::BF16>& p) {
   blas::brgemm(p.rows, p.columns, p.inner, p.a_stride, p.b_stride, p.c_stride, p.add,
                reinterpret_cast<const at::BFloat16*>(p.a), reinterpret_cast<const at::BFloat16*>(p.b), p.c,
                /*is_vnni=*/true);
 }
 
-void Brgemm(const SmallProduct<float>& p) {
+void Brgemm(const MicroGemm<float>& p) {
   blas::brgemm(p.rows, p.columns, p.inner, p.a_stride, p.b_stride, p.c_stride, p.add, p.a, p.b, p.c,
                /*is_vnni=*/false);
 }
 
-// Whether oneDNN has a kernel for this type here: LibTorch answers by throwing, and where it does not know, oneDNN does.
+// Whether oneDNN has a kernel for this type here: LibTorch answers by throwing, and where it does not know,
+// oneDNN does.
 template <typename T>
 bool HasKernel() {
   const T a[2] = {}, b[2] = {};
   float c = 0;
   try {
-    Brgemm(SmallProduct<T>{1, 1, 2, a, 2, b, 1, &c, 1});
+    Brgemm(MicroGemm<T>{1, 1, 2, a, 2, b, 1, &c, 1});
     return true;
   } catch (const std::exception&) {
     return false;
@@ -44,12 +45,12 @@ bool MultipliesBf16() {
 }
 
 template <>
-void Multiply<kernels::BF16>(const SmallProduct<kernels::BF16>& product) {
-  Brgemm(product);
+void Multiply<kernels::BF16>(const MicroGemm<kernels::BF16>& gemm) {
+  Brgemm(gemm);
 }
 
 template <>
-void Multiply<float>(const SmallProduct<float>& p) {
+void Multiply<float>(const MicroGemm<float>& p) {
   static const bool has_kernel = HasKernel<float>();
   if (has_kernel) return Brgemm(p);
   // CPUs before AVX2.

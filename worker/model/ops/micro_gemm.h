@@ -1,5 +1,5 @@
-// One small matrix product on the calling thread, by oneDNN's kernels as LibTorch exports them: float32 sums
-// whatever the type of the factors. Bits depend on the CPU's instruction set only.
+// A GEMM of a few tiles on the calling thread, by oneDNN's batch-reduce GEMM (brgemm) as LibTorch exports it:
+// float32 accumulators whatever the type of a and b. Bits depend on the CPU's instruction set only.
 #pragma once
 
 #include <cstdint>
@@ -8,10 +8,10 @@
 
 namespace ft::ops {
 
-// c (+)= a b: a is rows x inner, b inner x columns as kernels/panel/panel.h packs a right-hand side,
-// c rows x columns. Strides are from row to row, b's in columns.
+// c (+)= a b: a is rows x inner, b inner x columns as kernels/panel/panel.h packs a right-hand side, c rows x
+// columns. Strides are distances of rows, b's in columns.
 template <typename T>
-struct SmallProduct {
+struct MicroGemm {
   int64_t rows = 0, columns = 0, inner = 0;
   const T* a = nullptr;
   int64_t a_stride = 0;
@@ -23,7 +23,7 @@ struct SmallProduct {
 };
 
 template <typename T>
-void Multiply(const SmallProduct<T>& product);
+void Multiply(const MicroGemm<T>& gemm);
 
 // Whether this CPU multiplies bfloat16; else Multiply<BF16> must not be called.
 bool MultipliesBf16();
