@@ -1,6 +1,7 @@
 // Causal attention over segments laid end to end, with grouped key heads. Own algorithm rather than
-// LibTorch's: cost follows the sum of squared segment lengths; a tile of 64 query rows at a time, whose scores
-// are computed again in backward (Dao, FlashAttention-2, arXiv 2307.08691). Legend: N query rows, M key rows, H query heads, K key heads, D head size.
+// LibTorch's: cost follows the sum of squared segment lengths; a tile of 64 query rows at a time, whose
+// scores are computed again in backward (Dao, FlashAttention-2, arXiv 2307.08691). Legend: N query rows, M
+// key rows, H query heads, K key heads, D head size.
 #pragma once
 
 #include <torch/torch.h>
@@ -17,20 +18,20 @@ using kernels::AttentionSegment;
 
 struct AttentionShape {
   std::shared_ptr<const std::vector<AttentionSegment>> segments;  // Cover all query rows once, in order.
-  double scale = 1;                                               // Of the scores; usually 1 / sqrt(D).
+  double scale = 1;  // Factor of the scores; usually 1 / sqrt(D).
 };
 
-// The output and log-sum-exp of one call (the paper's O and L), saved for a second call over the same rows: it would
-// compute the same bits.
+// The output and log-sum-exp of one call (the paper's O and L), saved for a second call over the same rows:
+// it would compute the same bits.
 struct SavedAttention {
   torch::Tensor out_NHD, lse_HN;  // Undefined while empty.
 };
 
 // Softmax(scale * q k^T) v. Products multiply in the type of q, k and v and add up in float32; scores and the
-// softmax stay in float32, because rounded scores would cost more accuracy than all the linear layers together;
-// probabilities are rounded once for the last product. Query head h reads key head h * K / H. The same bits for
-// any number of threads. `saved` may be null; an empty one is filled, a filled one is emptied and spares the
-// computation. REQUIRES: D even; rows of q in segments only.
+// softmax stay in float32, because rounded scores would cost more accuracy than all the linear layers
+// together; probabilities are rounded once for the last product. Query head h reads key head h * K / H. The
+// same bits for any number of threads. `saved` may be null; an empty one is filled, a filled one is emptied
+// and spares the computation. REQUIRES: D even; rows of q in segments only.
 torch::Tensor CausalAttention(const torch::Tensor& q_NHD, const torch::Tensor& k_MKD,
                               const torch::Tensor& v_MKD, const AttentionShape& shape,
                               SavedAttention* saved = nullptr);

@@ -9,35 +9,35 @@ namespace {
 using kernels::BF16;
 using torch::Tensor;
 
-// Of one value of the gate, beside one of a norm: an exponential and a division.
+// The cost of one value of the gate in values of a norm: an exponential and a division.
 constexpr int64_t kGateWork = 4;
 
 template <typename T>
-void TurnRows(const kernels::RopeBody<T>& body, bool cuda) {
+void RotateRows(const kernels::RopeBody<T>& body, bool cuda) {
   if (cuda) return LaunchCuda(CudaOf<T>().rope, body);
   OverRows(body.rows, body.shape.heads * body.shape.head_size, [&](int64_t first, int64_t last) {
     kernels::Rope<T>(body.shape, first, last, body.cosine, body.sine, body.direction, body.x, body.y);
   });
 }
 
-Tensor Turn(const Tensor& x_NHD, const RopeTable& table, float direction) {
+Tensor Rotate(const Tensor& x_NHD, const RopeTable& table, float direction) {
   const Tensor x = x_NHD.contiguous();
   Tensor y = torch::empty_like(x);
   WithType(x.scalar_type(), [&](auto type) {
     using T = decltype(type);
-    TurnRows<T>({{x.size(1), x.size(2)},
-                 x.size(0),
-                 Data<float>(table.cosine_NP),
-                 Data<float>(table.sine_NP),
-                 direction,
-                 Data<T>(x),
-                 MutableData<T>(y)},
-                x.is_cuda());
+    RotateRows<T>({{x.size(1), x.size(2)},
+                   x.size(0),
+                   Data<float>(table.cosine_NP),
+                   Data<float>(table.sine_NP),
+                   direction,
+                   Data<T>(x),
+                   MutableData<T>(y)},
+                  x.is_cuda());
   });
   return y;
 }
 
-Tensor GateOf(const Tensor& gate, const Tensor& up) {
+Tensor Gate(const Tensor& gate, const Tensor& up) {
   Tensor y = torch::empty_like(gate);
   const kernels::SwigluForwardBody<float> body{gate.numel(), Data<float>(gate), Data<float>(up),
                                                MutableData<float>(y)};
@@ -51,7 +51,7 @@ Tensor GateOf(const Tensor& gate, const Tensor& up) {
   return y;
 }
 
-// The same in bfloat16, in one pass: also the inputs, where they are saved.
+// The gate in bfloat16, and in the same pass its inputs, where they are saved.
 Tensor RoundedGate(const Tensor& gate, const Tensor& up, std::vector<Tensor>* saved) {
   const auto make = [&] { return torch::empty_like(gate, gate.options().dtype(at::kBFloat16)); };
   Tensor y = make();
@@ -87,7 +87,7 @@ std::vector<Tensor> RotaryEpilogue::Forward(const std::vector<Tensor>& y_NO, at:
   for (size_t i = 0; i < layers_.size(); ++i) {
     const int64_t rows = y_NO[i].size(0), heads = layers_[i].heads;
     const Tensor y_NHD = y_NO[i].view({rows, heads, y_NO[i].size(1) / heads});
-    results.push_back((layers_[i].turned ? Turn(y_NHD, table_, 1) : y_NHD).to(type));
+    results.push_back((layers_[i].rotated ? Rotate(y_NHD, table_, 1) : y_NHD).to(type));
   }
   return results;
 }
@@ -96,7 +96,7 @@ std::vector<Tensor> RotaryEpilogue::Backward(const std::vector<Tensor>& gradient
                                              const std::vector<Tensor>&) const {
   std::vector<Tensor> results;
   for (size_t i = 0; i < layers_.size(); ++i) {
-    const Tensor dy_NHD = layers_[i].turned ? Turn(gradients[i], table_, -1) : gradients[i];
+    const Tensor dy_NHD = layers_[i].rotated ? Rotate(gradients[i], table_, -1) : gradients[i];
     results.push_back(dy_NHD.reshape({dy_NHD.size(0), dy_NHD.size(1) * dy_NHD.size(2)}));
   }
   return results;
@@ -108,7 +108,7 @@ std::vector<Tensor> GateEpilogue::Forward(const std::vector<Tensor>& y_NO, at::S
   const Tensor &gate = y_NO[0], &up = y_NO[1];
   if (type == at::kBFloat16 && gate.is_cpu()) return {RoundedGate(gate, up, saved)};
   if (saved != nullptr) saved->insert(saved->end(), {gate.to(type), up.to(type)});
-  return {GateOf(gate, up).to(type)};
+  return {Gate(gate, up).to(type)};
 }
 
 std::vector<Tensor> GateEpilogue::Backward(const std::vector<Tensor>& gradients,

@@ -1,6 +1,6 @@
-// What becomes of the outputs of layers that read one input before anyone else sees them: rotary positions of queries and
-// keys, the gate of the MLP. It takes float32 sums and rounds its results once; between the products of a block nothing
-// else is rounded. Legend: N rows, O outputs of a layer, H heads of it, D head size, F width of the MLP.
+// Fused epilogues on the float32 accumulators of a group of linear layers that read one input: RoPE on Q and
+// K, SwiGLU on gate and up. Results are rounded once; between the GEMMs of a block nothing else is rounded.
+// Legend: N rows, O outputs of a layer, H heads of it, D head size, F width of the MLP.
 #pragma once
 
 #include <torch/torch.h>
@@ -14,8 +14,8 @@ namespace ft::ops {
 class Epilogue {
  public:
   virtual ~Epilogue() = default;
-  // The results, in `type`, of the layers' outputs, float32, contiguous. Appends to `saved` what Backward reads, unless
-  // it is null.
+  // The results, in `type`, of the layers' outputs, float32, contiguous. Appends to `saved` what Backward
+  // reads, unless it is null.
   virtual std::vector<torch::Tensor> Forward(const std::vector<torch::Tensor>& y_NO, at::ScalarType type,
                                              std::vector<torch::Tensor>* saved) const = 0;
   // The gradients of the outputs, in the type of those of the results.
@@ -23,7 +23,7 @@ class Epilogue {
                                               const std::vector<torch::Tensor>& saved) const = 0;
 };
 
-// The turning angles of a pass, float32, one row a token.
+// The rotary angles of a pass, float32, one row a token.
 struct RopeTable {
   torch::Tensor cosine_NP;  // P = D / 2.
   torch::Tensor sine_NP;
@@ -31,10 +31,10 @@ struct RopeTable {
 
 struct HeadsOfLayer {
   int64_t heads = 0;
-  bool turned = false;  // By its row's angles.
+  bool rotated = false;  // Whether RoPE rotates the heads, by the angles of their rows.
 };
 
-// Each output as heads, N x H x D.
+// RoPE: each output as heads, N x H x D, rotated where its layer asks for it.
 class RotaryEpilogue final : public Epilogue {
  public:
   RotaryEpilogue(RopeTable table, std::vector<HeadsOfLayer> layers)
@@ -49,7 +49,7 @@ class RotaryEpilogue final : public Epilogue {
   const std::vector<HeadsOfLayer> layers_;
 };
 
-// Of two outputs, gate and up: silu(gate) * up, N x F. Saves both inputs.
+// SwiGLU of two outputs, gate and up: silu(gate) * up, N x F. Saves both inputs.
 class GateEpilogue final : public Epilogue {
  public:
   std::vector<torch::Tensor> Forward(const std::vector<torch::Tensor>& y_NO, at::ScalarType type,

@@ -71,7 +71,8 @@ Tensor AdapterInput(const Tensor& x_NI, const LinearLayer& layer) {
   return Drops(layer.dropout) ? ApplyDropout(x_NI.to(layer.lora->compute), layer.dropout) : x_NI;
 }
 
-// What a layer's gradient goes through: weight, bias, A, B. Handles that do not exist ask for no gradient.
+// A layer's handles: weight, bias, A, B. One that the layer has not is an empty tensor, which asks for no
+// gradient.
 constexpr size_t kHandles = 4;
 
 variable_list Handles(const std::vector<LinearLayer>& layers) {
@@ -87,7 +88,7 @@ variable_list Handles(const std::vector<LinearLayer>& layers) {
 }
 
 // `values` of the layers that have an adapter, in order, as a list for all layers: undefined for the others.
-std::vector<Tensor> OfAdapters(const std::vector<LinearLayer>& layers, const std::vector<Tensor>& values) {
+std::vector<Tensor> AtAdapters(const std::vector<LinearLayer>& layers, const std::vector<Tensor>& values) {
   std::vector<Tensor> all;
   auto next = values.begin();
   for (const LinearLayer& layer : layers) all.push_back(layer.lora == nullptr ? Tensor() : *next++);
@@ -98,8 +99,9 @@ bool ReadsInputInBackward(const LinearLayer& layer) {
   return layer.lora != nullptr || layer.weight_OI->trainable();
 }
 
-// scale * A(dropout(x)) of the layers that have an adapter, in its type; undefined for the others.
-std::vector<Tensor> AdapterMiddles(const Tensor& x_NI, const std::vector<LinearLayer>& layers) {
+// LoRA's down-projections: scale * A(dropout(x)) of the layers that have an adapter, in its type; undefined
+// for the others.
+std::vector<Tensor> LoraDownProjections(const Tensor& x_NI, const std::vector<LinearLayer>& layers) {
   std::vector<FusedGemm> gemms;
   for (const LinearLayer& layer : layers) {
     if (layer.lora == nullptr) continue;
@@ -108,43 +110,44 @@ std::vector<Tensor> AdapterMiddles(const Tensor& x_NI, const std::vector<LinearL
          .scale = static_cast<float>(layer.lora->scale),
          .type = layer.lora->compute});
   }
-  return OfAdapters(layers, Compute(gemms));
+  return AtAdapters(layers, Compute(gemms));
 }
 
-// A layer's output, float32 to the end: weight, adapter, bias, and `start`.
-FusedGemm OutputGemm(const Tensor& x_NI, const LinearLayer& layer, const Tensor& middle_NR, Tensor start_NO) {
+// A layer's output in float32: weight, adapter, bias, and `start`.
+FusedGemm OutputGemm(const Tensor& x_NI, const LinearLayer& layer, const Tensor& down_NR, Tensor start_NO) {
   FusedGemm gemm{.terms = {{x_NI, layer.weight_OI, {}, true}}, .start_NC = std::move(start_NO)};
-  if (middle_NR.defined()) gemm.terms.push_back({middle_NR, layer.lora->b_OR.get(), {}, true});
+  if (down_NR.defined()) gemm.terms.push_back({down_NR, layer.lora->b_OR.get(), {}, true});
   if (layer.bias_O != nullptr) gemm.bias_C = layer.bias_O->Materialise(at::kFloat);
   return gemm;
 }
 
-// The backward pass of layers that read one input. An index of `result` is that of autograd's inputs.
+// The backward pass of layers that read one input. `result` is indexed as the inputs of the autograd
+// function.
 class Gradients {
  public:
-  // dy of each layer, in the type that the layers multiply in; x as saved, and the adapters' scaled middles.
+  // dy of each layer, in the type that the layers multiply in; x as saved, and the scaled down-projections.
   Gradients(AutogradContext* context, const std::vector<LinearLayer>& layers, std::vector<Tensor> dy_NO,
-            Tensor x_NI, std::vector<Tensor> middle_NR)
+            Tensor x_NI, std::vector<Tensor> down_NR)
       : context_(context),
         layers_(layers),
         dy_NO_(std::move(dy_NO)),
         x_NI_(std::move(x_NI)),
-        middle_NR_(std::move(middle_NR)),
-        dmiddle_NR_(MiddleGradients()) {}
+        down_NR_(std::move(down_NR)),
+        ddown_NR_(DownProjectionGradients()) {}
 
-  // Of the input, to result[input]: the layers' gradients are added up inside the products.
-  void OfInput(size_t input, variable_list& result) const {
+  // Sets result[input], the input's gradient: those of the layers are added up inside the fused GEMM.
+  void InputGradient(size_t input, variable_list& result) const {
     if (!context_->needs_input_grad(input)) return;
     FusedGemm gemm{.type = dy_NO_[0].scalar_type()};
     for (size_t i = 0; i < layers_.size(); ++i) {
       gemm.terms.push_back({dy_NO_[i], layers_[i].weight_OI, {}, false});
-      if (dmiddle_NR_[i].defined()) AddAdapter(i, gemm);
+      if (ddown_NR_[i].defined()) AddAdapter(i, gemm);
     }
     result[input] = Compute(gemm);
   }
 
-  // Of the handles, to result[first_handle ...].
-  void OfHandles(size_t first_handle, variable_list& result) const {
+  // Sets result[first_handle ...], the gradients of the handles.
+  void HandleGradients(size_t first_handle, variable_list& result) const {
     std::vector<FusedGemm> gemms;
     std::vector<Tensor*> places;
     const auto add = [&](size_t handle, const Tensor& left_NM, const Tensor& right_NC) {
@@ -158,8 +161,8 @@ class Gradients {
       if (context_->needs_input_grad(handle + 1)) result[handle + 1] = SumRows(dy_NO_[i]);
       if (layers_[i].lora == nullptr) continue;
       if (context_->needs_input_grad(handle + 2))
-        add(handle + 2, dmiddle_NR_[i], AdapterInput(x_NI_, layers_[i]));
-      add(handle + 3, middle_NR_[i], dy_NO_[i]);
+        add(handle + 2, ddown_NR_[i], AdapterInput(x_NI_, layers_[i]));
+      add(handle + 3, down_NR_[i], dy_NO_[i]);
     }
     const std::vector<Tensor> gradients = Compute(gemms);
     for (size_t i = 0; i < places.size(); ++i) *places[i] = gradients[i];
@@ -171,7 +174,7 @@ class Gradients {
   }
 
  private:
-  std::vector<Tensor> MiddleGradients() const {
+  std::vector<Tensor> DownProjectionGradients() const {
     std::vector<FusedGemm> gemms;
     for (size_t i = 0; i < layers_.size(); ++i) {
       const LoraSlots* lora = layers_[i].lora;
@@ -180,11 +183,11 @@ class Gradients {
                        .scale = static_cast<float>(lora->scale),
                        .type = lora->compute});
     }
-    return OfAdapters(layers_, Compute(gemms));
+    return AtAdapters(layers_, Compute(gemms));
   }
 
   void AddAdapter(size_t i, FusedGemm& gemm) const {
-    const GemmTerm term{dmiddle_NR_[i], layers_[i].lora->a_RI.get(), {}, false};
+    const GemmTerm term{ddown_NR_[i], layers_[i].lora->a_RI.get(), {}, false};
     if (!Drops(layers_[i].dropout)) return gemm.terms.push_back(term);
     const Tensor dropped_NI = ApplyDropout(Compute({.terms = {term}}), layers_[i].dropout);
     gemm.start_NC = gemm.start_NC.defined() ? gemm.start_NC.add_(dropped_NI) : dropped_NI;
@@ -194,20 +197,20 @@ class Gradients {
   const std::vector<LinearLayer>& layers_;
   const std::vector<Tensor> dy_NO_;
   const Tensor x_NI_;
-  const std::vector<Tensor> middle_NR_;
-  const std::vector<Tensor> dmiddle_NR_;
+  const std::vector<Tensor> down_NR_;
+  const std::vector<Tensor> ddown_NR_;
 };
 
 Tensor Narrowed(const Tensor& value, at::ScalarType type) {
   return c10::elementSize(type) < value.element_size() ? value.to(type) : value;
 }
 
-// What backward reads of a forward pass: x as `saved_as` holds it, and the adapters' middles.
+// What backward reads of a forward pass: x rounded to `saved_as`, and the down-projections.
 variable_list Saved(const Tensor& x_NI, const std::vector<LinearLayer>& layers,
-                    const std::vector<Tensor>& middle_NR, at::ScalarType saved_as) {
+                    const std::vector<Tensor>& down_NR, at::ScalarType saved_as) {
   const bool reads = std::any_of(layers.begin(), layers.end(), ReadsInputInBackward);
   variable_list saved = {reads ? Narrowed(x_NI, saved_as) : Tensor()};
-  saved.insert(saved.end(), middle_NR.begin(), middle_NR.end());
+  saved.insert(saved.end(), down_NR.begin(), down_NR.end());
   return saved;
 }
 
@@ -215,17 +218,18 @@ struct LinearsCall {
   std::vector<LinearLayer> layers;
   std::shared_ptr<const Epilogue> epilogue;
   at::ScalarType saved_as = at::kFloat;
-  bool has_backward = true;  // Whether a graph is made: inside a function's forward nobody can tell.
+  // Whether a graph is made. GradMode is always off inside Function::forward, so the caller passes it.
+  bool has_backward = true;
 };
 
 struct LinearFunction : torch::autograd::Function<LinearFunction> {
   static variable_list forward(AutogradContext* context, const Tensor& x_NI, at::TensorList handles,
                                LinearsCall call) {
     const std::vector<LinearLayer>& layers = call.layers;
-    const std::vector<Tensor> middle_NR = AdapterMiddles(x_NI, layers);
+    const std::vector<Tensor> down_NR = LoraDownProjections(x_NI, layers);
     std::vector<FusedGemm> gemms;
     for (size_t i = 0; i < layers.size(); ++i) {
-      gemms.push_back(OutputGemm(x_NI, layers[i], middle_NR[i], {}));
+      gemms.push_back(OutputGemm(x_NI, layers[i], down_NR[i], {}));
       if (call.epilogue == nullptr) gemms.back().type = x_NI.scalar_type();
     }
     variable_list results = Compute(gemms), rest;
@@ -233,7 +237,7 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
       results = call.epilogue->Forward(results, x_NI.scalar_type(), call.has_backward ? &rest : nullptr);
     }
     if (call.has_backward) {
-      variable_list saved = Saved(x_NI, layers, middle_NR, call.saved_as);
+      variable_list saved = Saved(x_NI, layers, down_NR, call.saved_as);
       for (const Tensor& value : rest) saved.push_back(Narrowed(value, call.saved_as));
       context->save_for_backward(saved);
     }
@@ -246,7 +250,7 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
     const std::vector<LinearLayer>& layers = call.layers;
     const variable_list saved = context->get_saved_variables();
     variable_list result(2 + kHandles * layers.size());
-    const auto middles = saved.begin() + 1, rest = middles + static_cast<std::ptrdiff_t>(layers.size());
+    const auto down = saved.begin() + 1, rest = down + static_cast<std::ptrdiff_t>(layers.size());
     if (call.epilogue != nullptr) {
       variable_list widened;
       for (auto value = rest; value != saved.end(); ++value)
@@ -254,9 +258,9 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
       gradients = call.epilogue->Backward(gradients, widened);
     }
     for (Tensor& gradient : gradients) gradient = gradient.contiguous();
-    const Gradients of(context, layers, gradients, saved[0], {middles, rest});
-    of.OfInput(0, result);
-    of.OfHandles(1, result);
+    const Gradients layer_gradients(context, layers, gradients, saved[0], {down, rest});
+    layer_gradients.InputGradient(0, result);
+    layer_gradients.HandleGradients(1, result);
     return result;
   }
 };
@@ -266,13 +270,13 @@ struct AddLinearFunction : torch::autograd::Function<AddLinearFunction> {
                         at::TensorList handles, LinearLayer layer, ForwardOutput output,
                         at::ScalarType saved_as) {
     const std::vector<LinearLayer> layers = {layer};
-    const std::vector<Tensor> middle_NR = AdapterMiddles(x_NI, layers);
-    context->save_for_backward(Saved(x_NI, layers, middle_NR, saved_as));
+    const std::vector<Tensor> down_NR = LoraDownProjections(x_NI, layers);
+    context->save_for_backward(Saved(x_NI, layers, down_NR, saved_as));
     context->saved_data["type"] = x_NI.scalar_type();
     SaveInContext(context, layers);
     if (output == ForwardOutput::kSkipped)
       return at::zeros({1}, residual_NO.options()).expand(residual_NO.sizes());
-    return Compute(OutputGemm(x_NI, layer, middle_NR[0], residual_NO.contiguous()));
+    return Compute(OutputGemm(x_NI, layer, down_NR[0], residual_NO.contiguous()));
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
@@ -281,9 +285,9 @@ struct AddLinearFunction : torch::autograd::Function<AddLinearFunction> {
     variable_list result(5 + kHandles);
     result[0] = gradients[0];
     const Tensor dy_NO = gradients[0].contiguous().to(context->saved_data["type"].toScalarType());
-    const Gradients of(context, layers, {dy_NO}, saved[0], {saved[1]});
-    of.OfInput(1, result);
-    of.OfHandles(2, result);
+    const Gradients layer_gradients(context, layers, {dy_NO}, saved[0], {saved[1]});
+    layer_gradients.InputGradient(1, result);
+    layer_gradients.HandleGradients(2, result);
     return result;
   }
 };

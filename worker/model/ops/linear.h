@@ -16,8 +16,8 @@ namespace ft::ops {
 // Shared by all layers of a pass.
 struct DropoutRows {
   uint64_t key = 0;          // kernels::PhiloxKey(seed, step).
-  torch::Tensor sample_N;    // The sample's key of each row: 64 bits in an int64, where the rows are.
-  torch::Tensor position_N;  // Of each row, in its sample; int64.
+  torch::Tensor sample_N;    // The sample's key, one a row: 64 bits in an int64, on the device of the rows.
+  torch::Tensor position_N;  // The row's position in its sample, one a row; int64.
 };
 
 std::shared_ptr<const DropoutRows> MakeDropoutRows(uint64_t seed, uint64_t step,
@@ -54,13 +54,13 @@ struct LinearLayer {
   DropoutSite dropout;  // Applied to the adapter's input.
 };
 
-// The outputs of layers that read the same input, in x's type, or what an epilogue makes of them before they are rounded:
-// weight, adapter and bias are added up in float32 and rounded once (fused_gemm.h). One node of the graph for all of
-// them, so that the gradient of x is added up inside the products. Weights are read again in backward; trainable weights,
-// biases and adapters get their gradients, float32, through their handles. Of an adapter x and the R-wide middle are saved,
-// of a trainable weight x, of a frozen one nothing; of the epilogue what it asks for. x and the epilogue's are rounded to
-// `saved_as` where that is narrower: activations that wait for backward take most of a step's memory, and gradients need
-// fewer bits than sums do.
+// The outputs of layers that read the same input, in x's type, or what an epilogue makes of them before they
+// are rounded: weight, adapter and bias are added up in float32 and rounded once (fused_gemm.h). One node of
+// the graph for all of them, so that the gradient of x is added up inside the fused GEMM. Weights are read
+// again in backward; trainable weights, biases and adapters get their gradients, float32, through their
+// handles. An adapter saves x and its down-projection, a trainable weight x, a frozen one nothing, the epilogue
+// what it asks for. x and what the epilogue saves are rounded to `saved_as` where that is narrower: activations
+// that wait for backward take most of a step's memory, and gradients need fewer bits than sums do.
 std::vector<torch::Tensor> Linears(const torch::Tensor& x_NI, const std::vector<LinearLayer>& layers,
                                    std::shared_ptr<const Epilogue> epilogue = nullptr,
                                    at::ScalarType saved_as = at::kFloat);
@@ -71,8 +71,8 @@ torch::Tensor Linear(const torch::Tensor& x_NI, const LinearLayer& layer);
 // kSkipped: recomputation for backward only; the last GEMM is skipped and the result is zeros.
 enum class ForwardOutput { kComputed, kSkipped };
 
-// residual + the layer's output, float32 like the residual: the products are not rounded before they are added. x is
-// saved as in Linears.
+// residual + the layer's output, float32 like the residual: nothing is rounded before it is added. x is saved
+// as in Linears.
 torch::Tensor AddLinear(const torch::Tensor& residual_NO, const torch::Tensor& x_NI, const LinearLayer& layer,
                         ForwardOutput output = ForwardOutput::kComputed,
                         at::ScalarType saved_as = at::kFloat);

@@ -12,7 +12,7 @@
 
 namespace ft::ops {
 
-// Rows of the embedding, rounded to `type`, as the float32 residual stream. Without gradient.
+// Rows of the embedding, rounded to `type`, as the float32 residual stream. Makes no graph.
 torch::Tensor Embed(const WeightSlot& embedding_VC, const torch::Tensor& ids_N, at::ScalarType type);
 
 // gradient_VC[id of row n] += dx[n], rows in order: the same bits for any number of threads.
@@ -22,12 +22,13 @@ void AddEmbeddingGradient(const torch::Tensor& ids_N, const torch::Tensor& dx_NC
 torch::Tensor Logits(const torch::Tensor& hidden_SC, const WeightSlot& head_VC);
 
 struct LossRequest {
-  bool gradient = false;      // Of the hidden rows, and of the head where it is trainable.
+  // Whether to compute the gradients of the hidden rows, and of the head where it is trainable.
+  bool gradient = false;
   double gradient_scale = 1;  // Factor of all gradients.
 };
 
 struct LossResult {
-  double sum = 0;            // Of the token losses, added in row order in float64.
+  double sum = 0;            // The sum of the token losses, added in row order in float64.
   torch::Tensor dhidden_SC;  // In hidden's type; undefined without LossRequest::gradient.
   torch::Tensor dhead_VC;    // float32; undefined where the head is frozen.
 };

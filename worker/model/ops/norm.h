@@ -12,8 +12,8 @@ struct NormOptions {
   at::ScalarType output = at::kFloat;  // What the linear layers behind it compute in.
 };
 
-// Of the float32 residual stream; computed in float32 and rounded to the output type once. Saves x and one
-// number a row; the weight is read in float32 and materialised again in backward.
+// The norm of the float32 residual stream, computed in float32 and rounded to the output type once. Saves x
+// and one number a row; the weight is read in float32 and materialised again in backward.
 torch::Tensor RmsNorm(const torch::Tensor& x_NC, const WeightSlot& weight_C, const NormOptions& options);
 
 }  // namespace ft::ops

@@ -67,7 +67,7 @@ TEST_F(Ops, FrozenLinearSavesOnlyItsSlot) {
   EXPECT_EQ(guard.saved(), 0);
   const LoraSlots lora{a, b, 2, 0, at::kFloat};
   const Tensor z = Linear(x, {.weight_OI = weight.get(), .lora = &lora});
-  EXPECT_EQ(guard.saved(), 2);  // x and the middle.
+  EXPECT_EQ(guard.saved(), 2);  // x and the down-projection.
   torch::autograd::grad({z}, {x, a->handle()}, {torch::ones_like(z)});
   EXPECT_TRUE(guard.violations().empty());
 }
@@ -201,9 +201,9 @@ TEST_F(Ops, LayersWithRotaryHeadsEqualTheirDefinition) {
                s = at::cat({angles, angles}, -1).sin().unsqueeze(1);
   const Tensor wq = query->value().clone().requires_grad_(), wv = value->value().clone().requires_grad_();
   const Tensor q = at::mm(x, wq.t()).view({3, 2, 8}), v = at::mm(x, wv.t()).view({3, 1, 8});
-  const Tensor turned = q * c + at::cat({-q.narrow(2, 4, 4), q.narrow(2, 0, 4)}, -1) * s;
-  const auto expected = torch::autograd::grad({turned, v}, {x, wq, wv}, dy);
-  ExpectClose(y[0], turned);
+  const Tensor rotated = q * c + at::cat({-q.narrow(2, 4, 4), q.narrow(2, 0, 4)}, -1) * s;
+  const auto expected = torch::autograd::grad({rotated, v}, {x, wq, wv}, dy);
+  ExpectClose(y[0], rotated);
   ExpectClose(y[1], v);
   for (size_t i = 0; i < expected.size(); ++i) ExpectClose(gradients[i], expected[i]);
 }
