@@ -37,6 +37,8 @@ TEST(SentencesTest, WhatARankSaysIsSaidInChinese) {
             "/d/q.csv：看不出哪些字段是问题和答案；请指明各列，也许是（按内容猜测）：--map input=读者提问,output=标准答复 "
             "（任务文件中写 map: {input: \"读者提问\", output: \"标准答复\"}）；字段有：渠道, 读者提问, 标准答复");
   EXPECT_EQ(Chinese("finished after step 6"), "在第 6 步后完成");
+  EXPECT_EQ(Chinese("10 epochs over 8 samples, chosen by the data's size"), "8 条样本训练 10 轮，按数据量选定");
+  EXPECT_EQ(Chinese("warm-up 0.03, chosen for few steps"), "预热 0.03，步数少，因此这样选定");
 }
 
 TEST(SentencesTest, NoEnglishIsLeftInKnownSentences) {
