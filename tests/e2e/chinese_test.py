@@ -58,14 +58,15 @@ class ChineseTest(daemons.DaemonTest):
         empty = self.write_file("empty.jsonl", '{"question": "q", "answer": ""}\n')
         _, said = self.ftctl("run", "--no-plan", data=empty, status=1)
         self.assertIn("1 条样本中有 1 条被拒绝：", said)
-        self.assertIn(f"{empty} 第 1 行：答案或文本为空", said)
+        # Lines break where the terminal ends, which depends on how long the path is.
+        self.assertIn(f"{empty} 第 1 行：答案或文本为空".replace(" ", ""), "".join(said.split()))
         _, said = self.ftctl("convert", self.model, self.folder, status=1)
         self.assertIn("已经存在：请给出新的文件夹", said)
 
     def test_a_run_and_its_report(self):
         shown, said = self.ftctl("run", "--set", "method.rank=4")
         self.assertIn("正在节点", shown)
-        self.assertIn("在第 6 步后完成", shown)
+        self.assertIn("在第 20 步后完成", shown)
         self.assertIn("最长的样本有", shown)
         self.assert_chinese(said)
         shown, _ = self.ftctl("get", "qa")
