@@ -74,18 +74,28 @@ Status RecordStore::Append(const wpb::RankRef& ref, const std::vector<wpb::RankR
   return absl::OkStatus();
 }
 
+void RecordStore::MoveWindow() {
+  const auto now = std::chrono::steady_clock::now();
+  if (now < window_end_) return;
+  few_ = now - window_end_ > kGather || senders_.size() <= kFewRanks;
+  senders_.clear();
+  window_end_ = now + kGather;
+}
+
 void RecordStore::CommitInTime() {
-  if (std::chrono::steady_clock::now() >= next_commit_) {
+  const bool few = few_ && senders_.size() <= kFewRanks;
+  if (few || std::chrono::steady_clock::now() >= window_end_) {
     Commit();
     return;
   }
-  timer_.expires_at(next_commit_);
+  timer_.expires_at(window_end_);
   timer_.async_wait([this](const boost::system::error_code& error) {
     if (!error) Commit();
   });
 }
 
 void RecordStore::Commit() {
+  MoveWindow();
   std::vector<Waiting> waiting;
   {
     std::lock_guard lock(mutex_);
@@ -95,6 +105,7 @@ void RecordStore::Commit() {
   size_t bytes = 0;
   for (const Waiting& next : waiting) {
     Batch batch{.from = &next, .rank = NameOf(*next.ref)};
+    senders_.insert(batch.rank);
     if (const Status taken = Take(&batch); !taken.ok()) {
       next.done(taken);
       continue;
@@ -106,7 +117,6 @@ void RecordStore::Commit() {
     bytes = 0;
   }
   WriteGroup(group);
-  if (!waiting.empty()) next_commit_ = std::chrono::steady_clock::now() + kGather;
 }
 
 // A batch without news is answered with its group all the same: what it repeats may be in it.

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <functional>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,8 +30,9 @@ class RecordStore {
  public:
   using Done = std::function<void(const Status&)>;
 
-  // Between the syncs of two groups at least; who comes alone waits for nobody.
+  // Where more than a few ranks send, a group is what comes in this time; a few are synced as they come.
   static constexpr std::chrono::milliseconds kGather{5};
+  static constexpr size_t kFewRanks = 3;
   // What waits: batches, and their bytes in one sync.
   static constexpr size_t kQueueLimit = 4096;
   static constexpr size_t kSyncBytes = 1 << 20;
@@ -78,6 +80,8 @@ class RecordStore {
   };
 
   void CommitInTime();
+  // Begins the next window where the last has ended.
+  void MoveWindow();
   StatusOr<Tail*> TailOf(const wpb::RankRef& ref, const std::string& rank);
   Status Take(Batch* batch);
   void WriteGroup(const std::vector<Batch>& group);
@@ -94,7 +98,9 @@ class RecordStore {
 
   // The store's thread.
   boost::asio::steady_timer timer_;
-  std::chrono::steady_clock::time_point next_commit_;
+  std::chrono::steady_clock::time_point window_end_;  // Of kGather; groups are committed when it ends.
+  bool few_ = true;                                   // Sent in the window before.
+  std::set<std::string> senders_;                     // Ranks of this window.
   Journal journal_;
   Recent<Tail> tails_{kKnownRanks};
   Recent<UniqueFd> files_{kOpenFiles};

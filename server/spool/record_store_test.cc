@@ -115,6 +115,34 @@ TEST(RecordStore, AnswersOnceRecordsAreDurableAndReadable) {
   EXPECT_EQ(syncs, 1);  // One for all.
 }
 
+// A rank whose batches are answered in no time sends many; many ranks share syncs.
+TEST(RecordStore, FewWaitForNobodyAndManyShareSyncs) {
+  testing::TempDir dir;
+  int syncs = 0;
+  Opened opened(dir.path(), [&](int, const fs::path&) {
+    ++syncs;
+    return absl::OkStatus();
+  });
+  for (uint64_t i = 1; i <= 100; ++i) ASSERT_TRUE(opened.Append(0, {Step(i)}).ok());
+  EXPECT_EQ(syncs, 100);
+  // 200 ranks, each with one batch on the way, until each was answered ten times.
+  syncs = 0;
+  constexpr uint64_t kTimes = 10;
+  int answers = 0;
+  std::function<void(int, uint64_t)> send = [&](int rank, uint64_t sequence) {
+    opened.Send(rank, {Step(sequence)}, [&, rank, sequence](const Status& status) {
+      EXPECT_TRUE(status.ok());
+      ++answers;
+      if (sequence < kTimes) send(rank, sequence + 1);
+    });
+  };
+  for (int rank = 1; rank <= 200; ++rank) send(rank, 1);
+  opened.context.restart();
+  opened.context.run();
+  EXPECT_EQ(answers, 2000);
+  EXPECT_LE(syncs, 30);
+}
+
 TEST(RecordStore, WhatWaitsHasABound) {
   testing::TempDir dir;
   Opened opened(dir.path());

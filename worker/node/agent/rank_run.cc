@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 
 #include "core/base/clock.h"
 #include "core/process/proc.h"
@@ -247,10 +248,20 @@ void RankRun::Tick() {
   }
   if (!adopted_ || abandoned_ || in_flight_ || SteadyNow() < retry_at_ || host_.session().empty()) return;
   if (pid_ == 0 && !exited()) return;
-  if (ReportRunning() || ShipRecords() || CommitNextCheckpoint() || ShipLog(stdout_) || ShipLog(stderr_))
-    return;
+  if (ReportRunning() || ShipNext()) return;
   if (!exited() || ShipAdapter()) return;
   ReportEnd();
+}
+
+bool RankRun::ShipNext() {
+  bool (RankRun::*const kinds[])() = {&RankRun::ShipRecords, &RankRun::CommitNextCheckpoint,
+                                      &RankRun::ShipStdout, &RankRun::ShipStderr};
+  for (size_t tries = 0; tries < std::size(kinds); ++tries) {
+    const size_t kind = next_kind_;
+    next_kind_ = (next_kind_ + 1) % std::size(kinds);
+    if ((this->*kinds[kind])()) return true;
+  }
+  return false;
 }
 
 bool RankRun::Settled(const Status& status) {

@@ -1,7 +1,7 @@
-// One rank on this node, from the agent's side: ships its records, logs, checkpoints and adapter to the
-// coordinator, in that order, and its end last, so that whoever sees the end has everything before it. What
-// was acknowledged is noted in `shipped.json` beside the rank's files, at most once a second; a restarted agent goes on
-// there, and what it sends again the coordinator drops. All on the agent's loop.
+// One rank on this node, from the agent's side: ships its records, checkpoints and logs to the coordinator in
+// turns, then its adapter, and its end last, so that whoever sees the end has everything before it. What was
+// acknowledged is noted in `shipped.json` beside the rank's files, at most once a second; a restarted agent
+// goes on there, and what it sends again the coordinator drops. All on the agent's loop.
 #pragma once
 
 #include <filesystem>
@@ -89,11 +89,16 @@ class RankRun : public std::enable_shared_from_this<RankRun> {
   // This node's disk did not answer: what comes next waits a while. Always true.
   bool PutOff(const Status& why);
   bool ReportRunning();
+  // The next thing that there is to ship; false = nothing. Kinds take turns: records that come as fast as
+  // they are taken must not keep checkpoints and logs waiting.
+  bool ShipNext();
   bool ShipRecords();
   void OnRecordsAcked(const Status& status, uint64_t acked);
   bool CommitNextCheckpoint();
   // While the coordinator is away checkpoints go on: the newest two that it has not heard of are kept.
   void DropUncommitted();
+  bool ShipStdout() { return ShipLog(stdout_); }
+  bool ShipStderr() { return ShipLog(stderr_); }
   bool ShipLog(LogTail& tail);
   bool ShipAdapter();
   Status ListAdapter();
@@ -124,6 +129,7 @@ class RankRun : public std::enable_shared_from_this<RankRun> {
   bool finished_ = false;
   bool in_flight_ = false;
   bool reported_running_ = false;
+  size_t next_kind_ = 0;  // Of ShipNext().
   absl::Time retry_at_;
   absl::Time warned_at_ = absl::InfinitePast();  // Of a disk without room.
   absl::Duration backoff_ = absl::Milliseconds(100);
