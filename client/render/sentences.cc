@@ -207,9 +207,11 @@ std::string PlanLine(std::string_view line) {
   for (size_t at = line.find(' ', kReason - 1); at != std::string_view::npos; at = line.find(' ', at + 1)) {
     const std::optional<std::string> reason = translator.Translate(line.substr(at + 1));
     if (!reason) continue;
-    std::string value(line.substr(kValue, at - kValue));
-    while (value.ends_with(' ')) value.pop_back();
-    return "  " + PadRight(chinese_key.value_or(std::string(key)), 14) + " " + PadRight(value, 16) + " " + *reason;
+    std::string_view value = line.substr(kValue, at - kValue);
+    while (value.ends_with(' ')) value.remove_suffix(1);
+    const std::string chinese_value = translator.Translate(value).value_or(std::string(value));
+    return "  " + PadRight(chinese_key.value_or(std::string(key)), 14) + " " + PadRight(chinese_value, 16) +
+           " " + *reason;
   }
   return std::string(line);
 }

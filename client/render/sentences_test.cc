@@ -98,11 +98,15 @@ TEST(SentencesTest, APersonsOwnTextStaysAsItIs) {
 }
 
 TEST(SentencesTest, ThePlanKeepsItsColumns) {
-  EXPECT_EQ(PlanInLanguage(kChinese, "  learning rate  0.0002 cosine    warm-up 0.03\n  method         qlora            base in 4 "
-                                     "bits, small adapters trained: least memory\n    0.27 GiB  in all; 22.32 GiB are free: it "
-                                     "fits\n"),
-            "  学习率         0.0002 cosine    预热 0.03\n  方法           qlora            基座以 4 比特存放，只训练小适配器："
-            "最省内存\n    0.27 GiB  合计；可用 22.32 GiB：够用\n");
+  EXPECT_EQ(PlanInLanguage(
+                kChinese,
+                "  learning rate  0.0002 cosine    warm-up 0.03\n  method         qlora            base in 4 "
+                "bits, small adapters trained: least memory\n    0.27 GiB  in all; 22.32 GiB are free: it "
+                "fits\n  checkpoint     every 500 steps  the newest 2 are kept\n"),
+            "  学习率         0.0002 cosine    预热 0.03\n  方法           qlora            基座以 4 "
+            "比特存放，只训练小适配器："
+            "最省内存\n    0.27 GiB  合计；可用 22.32 GiB：够用\n  检查点         每 500 步        "
+            "保留最新的 2 个\n");
 }
 
 TEST(SentencesTest, BothSidesOfATemplateHaveTheSameValues) {
