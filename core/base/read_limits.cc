@@ -7,7 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <optional>
+#include <iterator>
 
 namespace ft {
 namespace fs = std::filesystem;
@@ -35,23 +35,20 @@ int OpenBelow(int folder, const char* path, uint64_t flags) {
   return static_cast<int>(::syscall(SYS_openat2, folder, path, &how, sizeof(how)));
 }
 
-// How a path continues below a folder; nothing when it does not lie there.
-std::optional<fs::path> Below(const fs::path& folder, const fs::path& path) {
-  const auto [end, rest] = std::mismatch(folder.begin(), folder.end(), path.begin(), path.end());
-  if (end != folder.end() || rest == path.end()) return std::nullopt;
-  fs::path below;
-  for (auto part = rest; part != path.end(); ++part) below /= *part;
-  return below;
+}  // namespace
+
+bool IsBelow(const fs::path& path, const fs::path& folder) {
+  const auto [folder_end, path_end] = std::mismatch(folder.begin(), folder.end(), path.begin(), path.end());
+  // A folder written with a slash at its end has an empty last part.
+  return folder_end == folder.end() || (folder_end->empty() && std::next(folder_end) == folder.end());
 }
 
-Status Outside(const fs::path& path) {
+Status OutsideTheFolders(std::string_view what) {
   return absl::PermissionDeniedError(
-      StrCat(path.string(),
+      StrCat(what,
              " lies outside the folders this worker may read; move it into one of them, or let the "
              "administrator add its folder to the allowed roots"));
 }
-
-}  // namespace
 
 Status LimitReading(const std::vector<fs::path>& folders) {
   Limits& limits = TheLimits();
@@ -84,15 +81,15 @@ StatusOr<UniqueFd> OpenForReading(const fs::path& path) {
   const fs::path real = fs::weakly_canonical(path, error);
   if (error) return ErrnoStatus("open", path, error.value());
   for (const Folder& folder : limits.folders) {
-    const std::optional<fs::path> below = Below(folder.path, real);
-    if (!below) continue;
+    if (!IsBelow(real, folder.path)) continue;
+    const fs::path below = real.lexically_relative(folder.path);
     // No link is followed any more: where one has been put since, nothing is opened.
-    UniqueFd fd(OpenBelow(folder.fd.get(), below->c_str(), O_RDONLY));
+    UniqueFd fd(OpenBelow(folder.fd.get(), below.c_str(), O_RDONLY));
     if (fd.valid()) return fd;
-    if (errno == ELOOP || errno == EXDEV) return Outside(path);
+    if (errno == ELOOP || errno == EXDEV) return OutsideTheFolders(path.string());
     return ErrnoStatus("open", path, errno);
   }
-  return Outside(path);
+  return OutsideTheFolders(path.string());
 }
 
 }  // namespace ft

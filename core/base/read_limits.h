@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string_view>
 #include <vector>
 
 #include "core/base/file.h"
@@ -12,6 +13,12 @@ namespace ft {
 // From now on OpenForReading opens only what lies below one of the folders, links resolved. Folders that are not there are left
 // out. REQUIRES: called at most once, before any other thread runs. UNIMPLEMENTED: this kernel has no openat2 (Linux 5.6).
 Status LimitReading(const std::vector<std::filesystem::path>& folders);
+
+// Whether a path lies below a folder or is it. Both are canonical: no link is resolved here.
+bool IsBelow(const std::filesystem::path& path, const std::filesystem::path& folder);
+
+// PERMISSION_DENIED: `what`, as a person named it, lies outside of what may be read, and what to do.
+Status OutsideTheFolders(std::string_view what);
 
 // The file, open for reading. PERMISSION_DENIED outside the folders, whether something is there or not.
 StatusOr<UniqueFd> OpenForReading(const std::filesystem::path& path);

@@ -28,12 +28,6 @@ class MemorySource final : public weights::TensorSource {
     }
   }
   const std::vector<weights::TensorInfo>& tensors() const override { return infos_; }
-  const weights::TensorInfo* Find(std::string_view name) const override {
-    for (const weights::TensorInfo& info : infos_) {
-      if (info.name == name) return &info;
-    }
-    return nullptr;
-  }
   Status ReadBytes(const weights::TensorInfo& info, std::span<std::byte> out) const override {
     const std::vector<std::byte>& bytes = bytes_[static_cast<size_t>(&info - infos_.data())];
     std::memcpy(out.data(), bytes.data(), out.size());

@@ -2,24 +2,17 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <iterator>
 #include <string>
 
-#include "core/recipe/hub_source.h"
-
 #include "core/base/file.h"
+#include "core/base/read_limits.h"
+#include "core/recipe/hub_source.h"
 
 namespace ft::prepare {
 namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view kUpload = "upload://";
-
-bool IsInside(const fs::path& path, const fs::path& root) {
-  const auto [root_end, path_end] = std::mismatch(root.begin(), root.end(), path.begin(), path.end());
-  // A root written with a slash at its end has an empty last part.
-  return root_end == root.end() || (root_end->empty() && std::next(root_end) == root.end());
-}
 
 bool HasParentPart(const fs::path& path) {
   return std::find(path.begin(), path.end(), fs::path("..")) != path.end();
@@ -77,14 +70,9 @@ StatusOr<fs::path> ResolveSource(std::string_view source, const SourceRoots& roo
   const bool inside = std::any_of(allowed.begin(), allowed.end(), [&](const fs::path& root) {
     std::error_code ignored;
     const fs::path real_root = fs::weakly_canonical(root, ignored);
-    return !ignored && !real_root.empty() && IsInside(judged, real_root);
+    return !ignored && !real_root.empty() && IsBelow(judged, real_root);
   });
-  if (!inside) {
-    return absl::PermissionDeniedError(
-        StrCat(source,
-               " lies outside the folders this worker may read; move it into one of them, or let the "
-               "administrator add its folder to the allowed roots"));
-  }
+  if (!inside) return OutsideTheFolders(source);
   if (missing && why.value() != ENOENT && why.value() != ENOTDIR)
     return ErrnoStatus("open", path, why.value());
   if (missing) return absl::NotFoundError(StrCat(source, " does not exist; check the path"));

@@ -77,7 +77,7 @@ DecoderWeights MakeStructure(const DecoderConfig& config, const Layout& layout) 
   return weights;
 }
 
-void AssignWeight(const DecoderConfig& config, const Role& role, SlotPtr slot, DecoderWeights& weights) {
+void AssignWeight(const DecoderConfig& config, const Role& role, ops::SlotPtr slot, DecoderWeights& weights) {
   const auto block = [&]() -> BlockWeights& { return weights.blocks[static_cast<size_t>(role.layer)]; };
   switch (role.part) {
     case Part::kEmbedding:

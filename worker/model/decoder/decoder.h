@@ -20,34 +20,32 @@
 
 namespace ft::model {
 
-using SlotPtr = std::shared_ptr<const ops::WeightSlot>;
-
 // A linear layer: its weight, bias where the family has one, adapter where one is attached.
 struct Projection {
   std::string module;  // The weight's name without ".weight": model.layers.0.self_attn.q_proj.
   int64_t inputs = 0, outputs = 0;
-  SlotPtr weight;
-  SlotPtr bias;
+  ops::SlotPtr weight;
+  ops::SlotPtr bias;
   std::optional<ops::LoraSlots> adapter;
 };
 
 struct BlockWeights {
-  SlotPtr attention_norm, mlp_norm;
+  ops::SlotPtr attention_norm, mlp_norm;
   Projection projection[kSites];
 };
 
 struct DecoderWeights {
-  SlotPtr embedding_VC;
+  ops::SlotPtr embedding_VC;
   std::vector<BlockWeights> blocks;
-  SlotPtr final_norm;
-  SlotPtr head_VC;  // The embedding's slot when the head is tied.
+  ops::SlotPtr final_norm;
+  ops::SlotPtr head_VC;  // The embedding's slot when the head is tied.
 };
 
 // The structure of a layout: modules and sizes, and no slots yet.
 DecoderWeights MakeStructure(const DecoderConfig& config, const Layout& layout);
 
 // Gives the slot its role. A tied head is the embedding.
-void AssignWeight(const DecoderConfig& config, const Role& role, SlotPtr slot, DecoderWeights& weights);
+void AssignWeight(const DecoderConfig& config, const Role& role, ops::SlotPtr slot, DecoderWeights& weights);
 
 // Keys and values of earlier tokens of one sequence, for generation. Rows are appended by the pass that
 // computes them.

@@ -50,4 +50,6 @@ class WeightSlot {
   torch::Tensor handle_;
 };
 
+using SlotPtr = std::shared_ptr<const WeightSlot>;
+
 }  // namespace ft::ops

@@ -30,12 +30,6 @@ class Copy final : public weights::TensorSource {
     }
   }
   const std::vector<weights::TensorInfo>& tensors() const override { return infos; }
-  const weights::TensorInfo* Find(std::string_view name) const override {
-    for (const weights::TensorInfo& info : infos) {
-      if (info.name == name) return &info;
-    }
-    return nullptr;
-  }
   Status ReadBytes(const weights::TensorInfo& info, std::span<std::byte> out) const override {
     std::memcpy(out.data(), content.at(info.name).data(), out.size());
     return absl::OkStatus();

@@ -16,7 +16,7 @@ StatusOr<torch::Tensor> ReadTensor(const weights::TensorSource& source, const we
   return tensor;
 }
 
-StatusOr<SlotPtr> ReadFrozenSlot(const weights::TensorSource& source, const weights::TensorInfo& info, std::string name,
+StatusOr<ops::SlotPtr> ReadFrozenSlot(const weights::TensorSource& source, const weights::TensorInfo& info, std::string name,
                                  const FrozenPolicy& policy) {
   if (IsBnb4(source, info.name)) {
     StatusOr<ops::Nf4Tensor> tensor = ReadBnbNf4(source, info.name);
@@ -32,7 +32,7 @@ StatusOr<SlotPtr> ReadFrozenSlot(const weights::TensorSource& source, const weig
   return std::make_shared<ResidentSlot>(std::move(name), value.dim() == 1 ? value : value.to(policy.stored));
 }
 
-StatusOr<SlotPtr> ReadTrainedSlot(const weights::TensorSource& source, const weights::TensorInfo& info, ParameterStore& store,
+StatusOr<ops::SlotPtr> ReadTrainedSlot(const weights::TensorSource& source, const weights::TensorInfo& info, ParameterStore& store,
                                   int index, at::ScalarType rounded_to) {
   if (IsBnb4(source, info.name)) {
     return absl::InvalidArgumentError(

@@ -13,8 +13,6 @@
 
 namespace ft::params {
 
-using SlotPtr = std::shared_ptr<const ops::WeightSlot>;
-
 // A stored tensor of any floating type as float32.
 StatusOr<torch::Tensor> ReadTensor(const weights::TensorSource& source, const weights::TensorInfo& info);
 
@@ -24,12 +22,12 @@ struct FrozenPolicy {
 };
 
 // A frozen weight of the name. What the file holds in 4 bits (bitsandbytes) stays so where it is NF4.
-StatusOr<SlotPtr> ReadFrozenSlot(const weights::TensorSource& source, const weights::TensorInfo& info, std::string name,
+StatusOr<ops::SlotPtr> ReadFrozenSlot(const weights::TensorSource& source, const weights::TensorInfo& info, std::string name,
                                  const FrozenPolicy& policy);
 
 // Reads the tensor into the store's value `index`. A matrix is rounded to `rounded_to` when it is used, a vector never.
 // INVALID_ARGUMENT for what is stored in 4 bits.
-StatusOr<SlotPtr> ReadTrainedSlot(const weights::TensorSource& source, const weights::TensorInfo& info, ParameterStore& store,
+StatusOr<ops::SlotPtr> ReadTrainedSlot(const weights::TensorSource& source, const weights::TensorInfo& info, ParameterStore& store,
                                   int index, at::ScalarType rounded_to);
 
 // Takes all values of the store by name from `source`. INVALID_ARGUMENT names a tensor that is missing, left over or of another

@@ -15,10 +15,10 @@ namespace {
 using torch::Tensor;
 
 // Every trainable slot of a sub-layer once, in the order of its structure.
-std::vector<const ops::WeightSlot*> TrainableSlots(const model::SlotPtr& norm,
+std::vector<const ops::WeightSlot*> TrainableSlots(const ops::SlotPtr& norm,
                                                    std::span<const model::Projection> projections) {
   std::vector<const ops::WeightSlot*> slots;
-  const auto add = [&](const model::SlotPtr& slot) {
+  const auto add = [&](const ops::SlotPtr& slot) {
     if (slot != nullptr && slot->trainable()) slots.push_back(slot.get());
   };
   add(norm);

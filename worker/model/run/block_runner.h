@@ -73,7 +73,7 @@ class BlockRunner {
   torch::Tensor Backward(int64_t i, const SubLayerRun& run, const torch::Tensor& dout_NC,
                          const GradientSink& sink) const;
   int HeadUnit() const { return model::UnitOf(config_, {model::Part::kHead}); }
-  static int BlockUnit(int64_t layer) { return static_cast<int>(layer) + 1; }
+  int BlockUnit(int64_t layer) const { return model::UnitOf(config_, {model::Part::kProjection, layer}); }
   bool IsRecomputed(int64_t i) const;
   bool TrainsBelow(int64_t i) const;  // The embedding, or any sub-layer before the i-th.
 

@@ -50,10 +50,10 @@ params::AdapterOptions AdapterOf(const ModelOptions& options, const Arithmetic& 
 
 // Calls visit(projection, its module) for every projection of the blocks, in order.
 template <typename Weights, typename Visit>
-void VisitProjections(Weights& weights, const Visit& visit) {
+void VisitProjections(const model::DecoderConfig& config, Weights& weights, const Visit& visit) {
   for (size_t layer = 0; layer < weights.blocks.size(); ++layer) {
     for (auto& projection : weights.blocks[layer].projection) {
-      const int unit = static_cast<int>(layer) + 1;
+      const int unit = model::UnitOf(config, {model::Part::kProjection, static_cast<int64_t>(layer)});
       visit(projection, params::LinearModule{projection.module, projection.inputs, projection.outputs, unit});
     }
   }
@@ -124,14 +124,14 @@ Status LanguageModel::Build(const weights::TensorSource& source) {
 
 StatusOr<std::vector<params::LinearModule>> LanguageModel::Adapted(const params::AdapterOptions& adapter) const {
   std::vector<params::LinearModule> modules;
-  VisitProjections(weights_, [&](const model::Projection&, const params::LinearModule& module) { modules.push_back(module); });
+  VisitProjections(config_, weights_, [&](const model::Projection&, const params::LinearModule& module) { modules.push_back(module); });
   RETURN_IF_ERROR(params::CheckAdapterOptions(adapter, modules));
   std::erase_if(modules, [&](const params::LinearModule& module) { return !params::IsTarget(adapter, module.name); });
   return modules;
 }
 
 void LanguageModel::AttachAdapters(const params::AdapterOptions& adapter) {
-  VisitProjections(weights_, [&](model::Projection& projection, const params::LinearModule& module) {
+  VisitProjections(config_, weights_, [&](model::Projection& projection, const params::LinearModule& module) {
     if (params::IsTarget(adapter, module.name)) projection.adapter = params::MakeAdapter(adapter, module, *store_);
   });
 }

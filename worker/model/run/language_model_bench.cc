@@ -47,12 +47,6 @@ class RandomSource final : public weights::TensorSource {
     }
   }
   const std::vector<weights::TensorInfo>& tensors() const override { return infos_; }
-  const weights::TensorInfo* Find(std::string_view name) const override {
-    for (const weights::TensorInfo& info : infos_) {
-      if (info.name == name) return &info;
-    }
-    return nullptr;
-  }
   Status ReadBytes(const weights::TensorInfo& info, std::span<std::byte> out) const override {
     std::minstd_rand random(1);
     auto* values = reinterpret_cast<float*>(out.data());

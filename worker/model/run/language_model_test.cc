@@ -5,6 +5,7 @@
 #include <ATen/Parallel.h>
 
 #include <cstring>
+#include <map>
 
 #include "gtest/gtest.h"
 #include "worker/model/ops/micro_gemm.h"
@@ -207,28 +208,66 @@ TEST(LanguageModel, ASampleHasTheSameLossAloneAndInAPackedRow) {
   }
 }
 
-// Marks every acquired unit in order, and what was read while it was held.
+// Marks every acquired unit in order.
 class RecordedUnits final : public params::UnitStore {
  public:
   void Acquire(int unit) override {
-    EXPECT_EQ(held_, -1) << "unit " << unit;
-    visits.push_back(held_ = unit);
+    EXPECT_EQ(held, -1) << "unit " << unit;
+    visits.push_back(held = unit);
   }
   void Release(int unit) override {
-    EXPECT_EQ(held_, unit);
-    held_ = -1;
+    EXPECT_EQ(held, unit);
+    held = -1;
   }
   std::vector<int> visits;
-
- private:
-  int held_ = -1;
+  int held = -1;
 };
 
-TEST(BlockRunner, AUnitIsHeldWhileItIsUsed) {
+// A slot that may be read only while its unit is held.
+class HeldSlot final : public ops::WeightSlot {
+ public:
+  HeldSlot(ops::SlotPtr slot, int unit, const RecordedUnits& units)
+      : WeightSlot(slot->name(), slot->shape(), slot->index()), slot_(std::move(slot)), unit_(unit), units_(units) {}
+
+ private:
+  Tensor Load(at::ScalarType type) const override {
+    EXPECT_EQ(units_.held, unit_) << name();
+    return slot_->Materialise(type);
+  }
+  const ops::SlotPtr slot_;
+  const int unit_;
+  const RecordedUnits& units_;
+};
+
+// The weights with every slot guarded.
+model::DecoderWeights Guarded(const LanguageModel& loaded, const RecordedUnits& units) {
+  const model::DecoderConfig& config = loaded.config();
+  std::map<std::string, ops::SlotPtr> slots;
+  const model::DecoderWeights& own = loaded.weights();
+  const auto add = [&](const ops::SlotPtr& slot) {
+    if (slot != nullptr) slots[slot->name()] = slot;
+  };
+  add(own.embedding_VC), add(own.final_norm);
+  for (const model::BlockWeights& block : own.blocks) {
+    add(block.attention_norm), add(block.mlp_norm);
+    for (const model::Projection& projection : block.projection) add(projection.weight), add(projection.bias);
+  }
+  const model::Layout layout = model::LayoutOf(config);
+  EXPECT_EQ(slots.size(), layout.size());
+  model::DecoderWeights weights = model::MakeStructure(config, layout);
+  for (const model::StoredWeight& stored : layout) {
+    const int unit = model::UnitOf(config, stored.role);
+    model::AssignWeight(config, stored.role, std::make_shared<HeldSlot>(slots.at(stored.name), unit, units), weights);
+  }
+  return weights;
+}
+
+TEST(BlockRunner, AUnitIsHeldWhileItsWeightsAreRead) {
   const auto loaded = Make({.method = "full"});
   const PackedRows rows = Rows(Batch({11, 4}));
   RecordedUnits units;
-  const BlockRunner runner(loaded->config(), loaded->weights(), units, {});
+  const model::DecoderWeights weights = Guarded(*loaded, units);
+  const BlockRunner runner(loaded->config(), weights, units, {});
   int gradients = 0;
   runner.ForwardBackward(rows, nullptr, 1, [&](const ops::WeightSlot&, const Tensor&) { ++gradients; });
   EXPECT_EQ(units.visits, (std::vector<int>{0, 1, 2, 3, /*tied head*/ 0, 3, 2, 1}));
@@ -236,6 +275,8 @@ TEST(BlockRunner, AUnitIsHeldWhileItIsUsed) {
   units.visits.clear();
   runner.Loss(rows);
   EXPECT_EQ(units.visits, (std::vector<int>{0, 1, 2, 3, 0, 0}));
+  runner.Logits(runner.Hidden(rows, nullptr));
+  EXPECT_EQ(units.held, -1);
 }
 
 TEST(LanguageModel, DropoutFollowsStepAndSampleAndIsOffOutsideTraining) {

@@ -26,12 +26,6 @@ class MemorySource final : public weights::TensorSource {
     std::erase_if(infos_, [&](const auto& info) { return info.name == name; });
   }
   const std::vector<weights::TensorInfo>& tensors() const override { return infos_; }
-  const weights::TensorInfo* Find(std::string_view name) const override {
-    for (const weights::TensorInfo& info : infos_) {
-      if (info.name == name) return &info;
-    }
-    return nullptr;
-  }
   Status ReadBytes(const weights::TensorInfo& info, std::span<std::byte> out) const override {
     std::memcpy(out.data(), values_.at(info.name).data_ptr(), out.size());
     return absl::OkStatus();

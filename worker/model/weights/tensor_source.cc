@@ -158,6 +158,12 @@ Status ReadDoubles(const TensorSource& source, const TensorInfo& info, std::span
 
 }  // namespace
 
+const TensorInfo* TensorSource::Find(std::string_view name) const {
+  const std::vector<TensorInfo>& all = tensors();
+  const auto found = std::find_if(all.begin(), all.end(), [&](const TensorInfo& info) { return info.name == name; });
+  return found == all.end() ? nullptr : &*found;
+}
+
 StatusOr<uint64_t> StoredBytes(DType dtype, uint64_t elements) {
   const Unit unit = UnitOf(dtype);
   if (elements % unit.values != 0) {

@@ -33,8 +33,8 @@ class TensorSource {
   virtual ~TensorSource() = default;
   // In the order of the file(s).
   virtual const std::vector<TensorInfo>& tensors() const = 0;
-  // Null when there is no tensor of that name.
-  virtual const TensorInfo* Find(std::string_view name) const = 0;
+  // Null when there is no tensor of that name. Looks at all of them, unless a format has an index.
+  virtual const TensorInfo* Find(std::string_view name) const;
   // The stored bytes. REQUIRES: out.size() == StoredBytes(info.dtype, info.elements()).
   virtual Status ReadBytes(const TensorInfo& info, std::span<std::byte> out) const = 0;
 

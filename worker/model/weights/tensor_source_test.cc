@@ -19,7 +19,6 @@ class MemorySource final : public TensorSource {
   MemorySource(DType dtype, std::vector<int64_t> shape, std::vector<uint8_t> bytes)
       : infos_{{"t", dtype, std::move(shape)}}, bytes_(std::move(bytes)) {}
   const std::vector<TensorInfo>& tensors() const override { return infos_; }
-  const TensorInfo* Find(std::string_view name) const override { return name == "t" ? &infos_[0] : nullptr; }
   Status ReadBytes(const TensorInfo& info, std::span<std::byte> out) const override {
     EXPECT_EQ(out.size(), bytes_.size());
     std::memcpy(out.data(), bytes_.data(), std::min(out.size(), bytes_.size()));

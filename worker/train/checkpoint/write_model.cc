@@ -13,6 +13,7 @@
 #include "core/base/file.h"
 #include "worker/model/ops/nf4.h"
 #include "worker/model/params/bnb_checkpoint.h"
+#include "worker/model/params/read_slot.h"
 #include "worker/model/weights/gguf.h"
 #include "worker/model/weights/quantization.h"
 
@@ -36,12 +37,6 @@ bool IsBlockType(DType dtype) { return dtype == DType::kQ8_0 || dtype == DType::
 
 bool IsFloat(DType dtype) {
   return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 || dtype == DType::kF64 || IsBlockType(dtype);
-}
-
-StatusOr<torch::Tensor> ReadF32(const weights::TensorSource& source, const TensorInfo& info) {
-  torch::Tensor tensor = torch::empty(info.shape, torch::kFloat32);
-  RETURN_IF_ERROR(weights::ReadFloat32(source, info, {tensor.data_ptr<float>(), static_cast<size_t>(tensor.numel())}));
-  return tensor;
 }
 
 // The adapter's pairs by the name of the weight they change.
@@ -68,8 +63,8 @@ class Deltas {
         b->shape[0] != weight.size(0) || a->shape[0] != b->shape[1]) {
       return absl::InvalidArgumentError(StrCat("the adapter's shapes do not fit ", name, ": it belongs to another model"));
     }
-    ASSIGN_OR_RETURN(const torch::Tensor lora_a, ReadF32(*tensors_, *a));
-    ASSIGN_OR_RETURN(const torch::Tensor lora_b, ReadF32(*tensors_, *b));
+    ASSIGN_OR_RETURN(const torch::Tensor lora_a, params::ReadTensor(*tensors_, *a));
+    ASSIGN_OR_RETURN(const torch::Tensor lora_b, params::ReadTensor(*tensors_, *b));
     weight.add_(torch::matmul(lora_b, lora_a), scale_);
     ++merged_;
     return absl::OkStatus();
@@ -217,7 +212,7 @@ class ModelWriter {
     if (planned.kind == Kind::kBnb4) {  // Already what a job sees.
       ASSIGN_OR_RETURN(tensor, params::DequantiseBnb(source_, info.name));
     } else {
-      ASSIGN_OR_RETURN(tensor, ReadF32(source_, info));
+      ASSIGN_OR_RETURN(tensor, params::ReadTensor(source_, info));
       if (options_.dequantised && IsProjection(info)) {
         tensor = ops::DequantiseNf4(ops::QuantiseNf4(tensor), torch::kFloat32);
       }
