@@ -31,7 +31,7 @@ constexpr Template kTemplates[] = {
     {"{#0} epoch over {#1} samples", "{1} 条样本训练 {0} 轮"},
     {"{#0} epochs over {#1} samples", "{1} 条样本训练 {0} 轮"},
     {"warm-up {#0}", "预热 {0}"},
-    // Of settings that the job left open (ft-rank's plan).
+    // Settings that the job left open (ft-rank's plan).
     {"<0>, chosen by the data's size", "<0>，按数据量选定"},
     {"<0>, chosen for few steps", "<0>，步数少，因此这样选定"},
     {"<0>, chosen for many steps", "<0>，步数多，因此这样选定"},

@@ -23,7 +23,7 @@ void ReadTree(const nlohmann::ordered_json& root, JobSpec& spec, std::vector<Pro
 // What no single key shows: missing model or data, combinations that cannot be.
 void CheckWhole(const JobSpec& spec, std::vector<Problem>& problems);
 
-// Of the known words the one that differs least, for "did you mean"; empty when none is near.
+// The known word that differs least, for "did you mean"; empty when none is near.
 std::string Nearest(std::string_view word, const std::set<std::string>& known);
 
 // What keeps a text from being a job's name, which people type and commands carry; empty when nothing does.

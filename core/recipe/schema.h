@@ -19,10 +19,10 @@ struct Range {
 struct OneOf {
   std::vector<std::string_view> words;
 };
-// 0 or a number of the range. 0 is the default and means "chosen by the data" (train::Resolved); older programs, which refuse
+// 0 or a number of the range. 0 is the default and means "chosen by the data" (train::ResolveFromData); older programs, which refuse
 // it, take their own default where the key is not written.
 struct ChosenOrRange : Range {};
-// Of a key that older programs do not know and refuse: written only where it is not the first word, its default.
+// A key that older programs do not know and refuse: written only where it is not the first word, its default.
 struct LaterOneOf : OneOf {};
 
 template <typename V>
