@@ -17,6 +17,7 @@ import sys
 
 import directions
 import translations
+import words
 from functions import Unbalanced, functions
 from tree import CPP_SUFFIXES, HEADER_SUFFIXES, Tree
 
@@ -312,6 +313,23 @@ def check_translations(tree, options):
         if os.path.basename(path).startswith("templates_"):
             for line, english in translations.stale(tree.text(path), said):
                 yield Finding(path, line, f"nobody says \"{english}\" any more: follow the sentence, or take it out")
+
+
+def check_words(tree, options):
+    """No identifier of tests/tidy/words.txt is left in the folder that has a better word for it."""
+    path = "tests/tidy/words.txt"
+    if path not in tree.files:
+        yield Finding(path, 0, "is missing")
+        return
+    rows, problems = words.read(tree.text(path))
+    for number, problem in problems:
+        yield Finding(path, number, problem)
+    for number, row in rows.items():
+        if not any(words.is_below(file, row.folder) for file in tree.files):
+            yield Finding(path, number, f"there is no {row.folder}: name the folder where {row.identifier} may not stand")
+    for file in tree.cpp():
+        for line, row in words.replaced(file, tree.text(file), rows.values()):
+            yield Finding(file, line, f"{row.identifier} is {row.replacement} here (tests/tidy/words.txt)")
 
 
 CHECKS = {name[len("check_"):]: check for name, check in list(globals().items()) if name.startswith("check_")}

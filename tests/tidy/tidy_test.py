@@ -284,5 +284,39 @@ class TranslationsTest(TreeTest):
         self.assert_one("translations", self.files('" has no rows; add one"'), "templates_data.cc:2: nobody says")
 
 
+class WordsTest(TreeTest):
+    WORDS = "# Words.\n\nkernels Larger -> Max\nworker/rank/a.cc Trouble -> a Status with its class\n"
+
+    def files(self, **changes):
+        return {"tests/tidy/words.txt": self.WORDS, "kernels/grid/grid.h": "struct Max {};\n", "worker/rank/a.cc": "", **changes}
+
+    def test_a_replaced_identifier_is_named_with_its_replacement(self):
+        self.assert_one("words", self.files(**{"kernels/grid/grid.h": "struct Max {};\nusing A = Fold<Larger>;\n"}),
+                        "kernels/grid/grid.h:2: Larger is Max here")
+        self.assert_one("words", self.files(**{"worker/rank/a.cc": "std::optional<Trouble> F();\n"}),
+                        "Trouble is a Status with its class here")
+
+    def test_macros_and_cuda_files_count(self):
+        self.assert_one("words", self.files(**{"kernels/grid/a.cu": "#define FOLD(x) Larger(x)\n"}), "a.cu:1")
+
+    def test_other_folders_longer_identifiers_comments_and_literals_are_free(self):
+        self.assert_clean("words", self.files(**{
+            "kernels/grid/grid.h": '// Larger.\nint IsLarger(), Larger_, kLarger; /* Larger */ const char* a = "Larger";\n',
+            "kernelside/a.cc": "int Larger;\n", "worker/rank/a_test.cc": "Trouble a;\n", "server/a/a.cc": "int Larger;\n"}))
+
+    def test_the_whole_project_may_be_named(self):
+        files = self.files(**{"tests/tidy/words.txt": ". Larger -> Max\n", "server/a/a.cc": "int Larger;\n"})
+        self.assert_one("words", files, "server/a/a.cc:1")
+
+    def test_lines_that_check_nothing_are_findings(self):
+        self.assert_one("words", self.files(**{"tests/tidy/words.txt": "kernels Larger Max\n"}), "words.txt:1: is not 'FOLDER")
+        self.assert_one("words", self.files(**{"tests/tidy/words.txt": "kernels a::B -> Max\n"}), "words.txt:1: is not 'FOLDER")
+        self.assert_one("words", self.files(**{"tests/tidy/words.txt": "kernel Larger -> Max\n"}), "words.txt:1: there is no kernel:")
+        self.assert_one("words", self.files(**{"tests/tidy/words.txt": "kernels A -> B\nkernels/ A -> C\n"}),
+                        "words.txt:2: says again what line 1 says")
+        os.remove(os.path.join(self.folder.name, "tests", "tidy", "words.txt"))
+        self.assert_one("words", {}, "words.txt: is missing")
+
+
 if __name__ == "__main__":
     unittest.main()
