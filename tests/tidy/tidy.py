@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 
+import device_words
 import directions
 import translations
 import words
@@ -330,6 +331,16 @@ def check_words(tree, options):
     for file in tree.cpp():
         for line, row in words.replaced(file, tree.text(file), rows.values()):
             yield Finding(file, line, f"{row.identifier} is {row.replacement} here (tests/tidy/words.txt)")
+
+
+def check_device_words(tree, options):
+    """Mathematics and the training step name no device, transport, ZeRO stage or rank."""
+    for folder, *_ in device_words.RULES:
+        if not any(path.startswith(folder + "/") for path in tree.cpp()):
+            yield Finding("tests/tidy/device_words.py", 0, f"has a rule for {folder}, where no C++ lies")
+    for path in tree.cpp():
+        for line, name, why in device_words.refusals(path, tree.text(path)):
+            yield Finding(path, line, f"says {name}: {why}")
 
 
 CHECKS = {name[len("check_"):]: check for name, check in list(globals().items()) if name.startswith("check_")}

@@ -8,6 +8,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import device_words  # noqa: E402
 import tidy  # noqa: E402
 from functions import Unbalanced, functions, kind_of  # noqa: E402
 from tree import without_comments, without_directives  # noqa: E402
@@ -316,6 +317,61 @@ class WordsTest(TreeTest):
                         "words.txt:2: says again what line 1 says")
         os.remove(os.path.join(self.folder.name, "tests", "tidy", "words.txt"))
         self.assert_one("words", {}, "words.txt: is missing")
+
+
+class DeviceWordsTest(TreeTest):
+    def files(self, path, text):
+        return {**{f"{folder}/clean.cc": "" for folder, *_ in device_words.RULES}, path: text}
+
+    def refused(self, path, text, name):
+        with self.subTest(path=path, text=text):
+            self.folder.cleanup()
+            self.folder = tempfile.TemporaryDirectory()
+            self.addCleanup(self.folder.cleanup)
+            self.assert_one("device_words", self.files(path, text), f"says {name}:")
+
+    def test_mathematics_names_no_device_rank_or_format(self):
+        for text, name in [("if (x.is_cuda()) F();", "is_cuda"), ("auto d = at::kCUDA;", "kCUDA"), ("CudaKernels k;", "CudaKernels"),
+                           ("cudaStream_t s;", "cudaStream_t"), ("comm::NcclComm c;", "NcclComm"), ("int zero_stage = 3;", "zero_stage"),
+                           ("if (kZero3) F();", "kZero3"), ("if (spec.zero > 1) F();", "zero"), ("if (comm.rank() == 0) F();", "rank"),
+                           ("int rank_ = 0;", "rank_"), ("int n = world_size;", "world_size"), ("Nf4Slot s;", "Nf4Slot"),
+                           ('if (device == "cuda") F();', "cuda"), ("#include <c10/cuda/CUDAStream.h>", "cuda"),
+                           ('#include "worker/model/ops/cuda_kernels.h"', "cuda_kernels"), ("#define F(x) GPU(x)", "GPU"),
+                           ("ShardedTensor t;", "ShardedTensor")]:
+            if name == "cuda" and text.startswith("#"):
+                self.assertEqual(len(self.findings("device_words", self.files("worker/model/decoder/a.cc", text))), 2)
+            else:
+                self.refused("worker/model/decoder/a.cc", text, name)
+
+    def test_the_step_and_the_runner_name_no_device_or_stage(self):
+        for path in ("worker/train/trainer/trainer.cc", "worker/model/run/block_runner.h"):
+            self.refused(path, "if (store.value(0).is_cuda()) Synchronize();", "is_cuda")
+            self.refused(path, "if (plan.zero_stage == 3) Gather();", "zero_stage")
+            self.refused(path, "GlooComm comm;", "GlooComm")
+        self.refused("worker/model/run/a.cc", "int own = layers / ranks;", "ranks")
+        self.refused("worker/train/optim/a.cc", "switch (stage) {}", "stage")
+        self.refused("worker/model/params/a.cc", "switch (stage) {}", "stage")
+
+    def test_the_rank_of_a_matrix_zeros_and_where_tensors_lie_are_free(self):
+        for path, text in [("worker/model/decoder/a.cc", "int lora_rank, kv_lora_rank, q_lora_rank;"),
+                           ("worker/model/run/a.h", "int rank = 8;"), ("worker/train/trainer/a.cc", "const bool keeps = comm.rank() == 0;"),
+                           ("worker/train/trainer/a.cc", "int n = recipe::MaxRanks(job.parallel.ranks);"),
+                           ("worker/model/run/a.cc", "auto t = at::zeros_like(x).zero_().to(y.device()); store.ZeroGradients();"),
+                           ("worker/model/decoder/a.cc", '// On CUDA.\nauto s = StrCat("no CUDA here, rank ", n);'),
+                           ("worker/model/ops/a.cc", "if (x.is_cuda()) F();"), ("worker/model/params/a.cc", "Nf4Slot s(at::kCUDA);"),
+                           ("worker/model/run/a_test.cc", "SpawnRanks(ranks, at::kCUDA);"), ("worker/train/cuda/a.cc", "cudaStream_t s;")]:
+            self.assert_clean("device_words", self.files(path, text))
+
+    def test_a_folder_that_moved_away_is_a_finding(self):
+        files = self.files("worker/model/decoder/a.cc", "")
+        del files["worker/train/optim/clean.cc"]
+        self.assert_one("device_words", files, "has a rule for worker/train/optim, where no C++ lies")
+
+    def test_words_of_an_identifier(self):
+        for name, words in [("is_cuda", {"is", "cuda"}), ("kCUDA", {"k", "cuda"}), ("CUDAGraph", {"cuda", "graph"}),
+                            ("cudaStream_t", {"cuda", "stream", "t"}), ("kZero3", {"k", "zero3"}), ("ZERO3", {"zero3"}),
+                            ("Nf4Slot", {"nf4", "slot"}), ("barracuda", {"barracuda"}), ("x_NC", {"x", "nc"})]:
+            self.assertEqual(device_words.words_of(name), words, name)
 
 
 if __name__ == "__main__":
