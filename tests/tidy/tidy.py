@@ -343,6 +343,28 @@ def check_device_words(tree, options):
             yield Finding(path, line, f"says {name}: {why}")
 
 
+def check_checklists(tree, options):
+    """Every path that a list of docs/checklists names is there, so that a list that is followed leads somewhere."""
+    folders = {os.path.dirname(path) for path in tree.files}
+    folders |= {parent for folder in folders for parent in parents_of(folder)}
+    for path in tree.files:
+        if not path.startswith("docs/checklists/"):
+            continue
+        for number, line in enumerate(tree.text(path).split("\n"), 1):
+            for named in re.findall(r"`([\w.\-]+(?:/[\w.\-]+)*/?)`", line):
+                if named.split("/")[0] not in folders or "/" not in named:
+                    continue
+                if named not in tree.files and named.rstrip("/") not in folders:
+                    yield Finding(path, number, f"names {named}, which is not there")
+
+
+def parents_of(folder):
+    """`a/b/c` -> `a/b`, `a`."""
+    while "/" in folder:
+        folder = os.path.dirname(folder)
+        yield folder
+
+
 CHECKS = {name[len("check_"):]: check for name, check in list(globals().items()) if name.startswith("check_")}
 
 

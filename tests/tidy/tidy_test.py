@@ -374,5 +374,19 @@ class DeviceWordsTest(TreeTest):
             self.assertEqual(device_words.words_of(name), words, name)
 
 
+class ChecklistsTest(TreeTest):
+    FILES = {"core/recipe/schema.h": "", "worker/data/readers/a.cc": ""}
+
+    def test_paths_that_are_there_and_words_that_are_none(self):
+        text = "1. `core/recipe/schema.h` and `worker/data/`, `worker/data/readers`: `a/b`, `make test`, `core/<new>/x.h`, `x.h`.\n"
+        self.assert_clean("checklists", {**self.FILES, "docs/checklists/new.md": text})
+
+    def test_a_path_that_is_gone(self):
+        text = "# List\n1. `core/recipe/scheme.h`: a line.\n"
+        self.assert_one("checklists", {**self.FILES, "docs/checklists/new.md": text}, "new.md:2: names core/recipe/scheme.h")
+        text = "# List\n1. `worker/data/reader/`.\n"
+        self.assert_one("checklists", {"docs/checklists/new.md": text}, "new.md:2: names worker/data/reader/, which")
+
+
 if __name__ == "__main__":
     unittest.main()
