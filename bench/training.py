@@ -37,7 +37,7 @@ def qlora(context, name, model, *options):
     arguments = ["--model", model.path, "--tokens", tokens, "--steps", str(STEPS), "--rank", "64", *options]
     peer_name = "PEFT lean" if "--lean" in options else "PEFT+bnb"
     mine, theirs = {kind: Figures(context.nodes) for kind in kinds}, []
-    context.warm(kinds[""])  # Builds the node's cache of the quantised base, once a node.
+    context.warm(kinds[""])  # Prepares the data, once a node, and has the model's files in memory.
     for pair in context.pairs(name):
         for kind, made in kinds.items():
             mine[kind].measure(pair, lambda node, made=made: node.train(made))
