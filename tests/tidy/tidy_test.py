@@ -5,9 +5,11 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import clang_format  # noqa: E402
 import device_words  # noqa: E402
 import tidy  # noqa: E402
 from functions import Unbalanced, functions, kind_of  # noqa: E402
@@ -386,6 +388,51 @@ class ChecklistsTest(TreeTest):
         self.assert_one("checklists", {**self.FILES, "docs/checklists/new.md": text}, "new.md:2: names core/recipe/scheme.h")
         text = "# List\n1. `worker/data/reader/`.\n"
         self.assert_one("checklists", {"docs/checklists/new.md": text}, "new.md:2: names worker/data/reader/, which")
+
+
+class FormatTest(TreeTest):
+    def with_program(self, version, said="", status=0, name="clang-format"):
+        """A folder as PATH that holds a clang-format which says this of every file."""
+        self.write(files={f"path/{name}": f'#!/bin/sh\nif [ "$1" = --version ]; then echo "Debian clang-format version {version}"; exit; fi\n'
+                                          f'printf "%s" "{said}" >&2; exit {status}\n'})
+        folder = os.path.join(self.folder.name, "path")
+        os.chmod(os.path.join(folder, name), 0o755)
+        return mock.patch.dict(os.environ, PATH=folder)
+
+    def test_without_the_right_version_it_says_that_it_was_skipped(self):
+        command = [sys.executable, "-B", os.path.join(HERE, "tidy.py"), "format", "--root", self.folder.name]
+        os.makedirs(os.path.join(self.folder.name, "path"))
+        for reason, version in [("is not installed", None), ("is version 15 here, and the files are laid out by 14", "15.0.7")]:
+            path = self.with_program(version) if version else mock.patch.dict(os.environ, PATH=os.path.join(self.folder.name, "path"))
+            with path:
+                done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertRegex(done.stdout, f"^format: skipped: clang-format {reason}: apt-get install clang-format-14\n$")
+
+    def test_the_version_in_the_name_is_preferred(self):
+        with self.with_program("15.0.7"), self.with_program("14.0.6", name="clang-format-14"):
+            self.assertTrue(clang_format.find().endswith("/clang-format-14"))
+
+    def test_a_file_is_one_finding_whatever_its_places(self):
+        said = ("core/a/a.cc:3:7: error: code should be clang-formatted [-Wclang-format-violations]\nint  a;\n"
+                "core/a/a.cc:9:1: error: code should be clang-formatted [-Wclang-format-violations]\n")
+        with self.with_program("14.0.6", said, 1):
+            self.assert_one("format", {"core/a/a.cc": "int a;\n"}, "core/a/a.cc:3: is not as clang-format lays it out, in 2 place(s)")
+
+    def test_a_clang_format_that_fails_is_no_clean_tree(self):
+        with self.with_program("14.0.6", "cannot read .clang-format", 1), self.assertRaisesRegex(RuntimeError, "cannot read"):
+            self.findings("format", {"core/a/a.cc": "int a;\n"})
+
+    def test_the_real_program_finds_and_mends(self):
+        try:
+            program = clang_format.find()
+        except clang_format.Missing as error:
+            self.skipTest(str(error))
+        files = {".clang-format": "BasedOnStyle: Google\n", **{f"core/a/f{i}.cu": "int a;\n" for i in range(90)}}
+        self.assert_clean("format", files)
+        self.assert_one("format", {"core/a/f41.cu": "int a;\nint   b ;\n"}, "core/a/f41.cu:2: is not as clang-format")
+        subprocess.run([program, "-i", "core/a/f41.cu"], cwd=self.folder.name, timeout=60, check=True)
+        self.assert_clean("format", {})
 
 
 if __name__ == "__main__":
