@@ -14,13 +14,15 @@ constexpr auto kExchangeTimeout = std::chrono::minutes(30);
 constexpr const char* kLoopback = "127.0.0.1";
 
 StatusOr<std::unique_ptr<comm::Comm>> MeetOnOneNode(const Attempt& attempt, int rank, const comm::CommOptions& options) {
-  const std::filesystem::path& folder = attempt.rendezvous.folder;
+  const std::filesystem::path folder = attempt.dir / attempt.run.rendezvous->path;
   RETURN_IF_ERROR(MakeDirectories(folder));
   if (attempt.spec.parallel.transport == "gloo") {
-    const comm::GlooMeeting meeting{.host = kLoopback, .rank = rank, .size = attempt.world_size, .timeout = kMeetingTimeout};
+    const comm::GlooMeeting meeting{
+        .host = kLoopback, .rank = rank, .size = attempt.run.world_size, .timeout = kMeetingTimeout};
     return comm::MeetOverFiles(folder.string(), meeting, options);
   }
-  const comm::ShmMeeting meeting{.folder = folder, .rank = rank, .size = attempt.world_size, .timeout = kMeetingTimeout};
+  const comm::ShmMeeting meeting{
+      .folder = folder, .rank = rank, .size = attempt.run.world_size, .timeout = kMeetingTimeout};
   return comm::MeetOverShm(meeting, options);
 }
 
@@ -29,14 +31,14 @@ StatusOr<std::unique_ptr<comm::Comm>> MeetOverNodes(const Attempt& attempt, int 
   if (attempt.spec.parallel.transport == "shm") {
     return absl::InvalidArgumentError("parallel.transport: shm joins ranks of one node, this job has several: use auto");
   }
-  comm::GlooMeeting meeting{.rank = rank, .size = attempt.world_size, .timeout = kMeetingTimeout};
+  comm::GlooMeeting meeting{.rank = rank, .size = attempt.run.world_size, .timeout = kMeetingTimeout};
   if (rank != 0) {
     ASSIGN_OR_RETURN(const std::string address, control.AwaitRendezvous(kMeetingTimeout, [&] {
       options.waiting({.operation = "meeting", .missing = 0});
     }));
     return comm::MeetAtDoor(address, meeting, options);
   }
-  meeting.host = attempt.rendezvous.host;
+  meeting.host = attempt.run.rendezvous->host;
   ASSIGN_OR_RETURN(comm::GlooDoor door, comm::GlooDoor::Open(meeting.host));
   RETURN_IF_ERROR(reporter.Write(records::Rendezvous{door.address()}));
   return door.Meet(meeting, options);
@@ -45,13 +47,14 @@ StatusOr<std::unique_ptr<comm::Comm>> MeetOverNodes(const Attempt& attempt, int 
 }  // namespace
 
 StatusOr<std::unique_ptr<comm::Comm>> Meet(const Attempt& attempt, int rank, Reporter& reporter, Control& control) {
-  if (rank < 0 || rank >= attempt.world_size) {
-    return absl::InvalidArgumentError(StrCat("rank ", rank, " of an attempt of ", attempt.world_size));
+  if (rank < 0 || rank >= attempt.run.world_size) {
+    return absl::InvalidArgumentError(StrCat("rank ", rank, " of an attempt of ", attempt.run.world_size));
   }
-  if (attempt.world_size == 1) return comm::Alone();
+  if (attempt.run.world_size == 1) return comm::Alone();
   const int most = recipe::MaxRanks(attempt.spec.parallel);
-  if (most % attempt.world_size != 0) {
-    return absl::InvalidArgumentError(StrCat("a job of max_ranks(", most, ") cannot run on ", attempt.world_size,
+  if (most % attempt.run.world_size != 0) {
+    return absl::InvalidArgumentError(StrCat("a job of max_ranks(", most, ") cannot run on ",
+                                             attempt.run.world_size,
                                              " ranks: a power of two up to max_ranks is needed"));
   }
   const comm::CommOptions options{.timeout = kExchangeTimeout,
@@ -59,7 +62,7 @@ StatusOr<std::unique_ptr<comm::Comm>> Meet(const Attempt& attempt, int rank, Rep
                                     reporter.Wait({std::string(wait.operation), wait.sequence, wait.missing});
                                   }};
   reporter.Wait({.operation = "meeting"});
-  if (attempt.rendezvous.one_node) return MeetOnOneNode(attempt, rank, options);
+  if (attempt.run.rendezvous->store == "file") return MeetOnOneNode(attempt, rank, options);
   return MeetOverNodes(attempt, rank, reporter, control, options);
 }
 

@@ -115,11 +115,12 @@ checkpoint::State StateOf(train::Trainer& trainer) { return {trainer.optimizer()
 
 std::optional<Trouble> TrainRun::Load() {
   reporter_.Beat("load");
-  StatusOr<data::TokenCache> cache = data::TokenCache::Open(attempt_.prepared_cache, /*verify=*/true);
+  StatusOr<data::TokenCache> cache = data::TokenCache::Open(attempt_.run.prepared_cache, /*verify=*/true);
   if (!cache.ok()) return Trouble{"DATA", cache.status()};
-  if (cache->digest() != attempt_.prepared_sha256) {
-    return Trouble{"DATA", absl::DataLossError(StrCat(attempt_.prepared_cache.string(), " has digest ", cache->digest(),
-                                                      ", the job was prepared as ", attempt_.prepared_sha256))};
+  if (cache->digest() != attempt_.run.prepared_sha256) {
+    return Trouble{"DATA", absl::DataLossError(StrCat(attempt_.run.prepared_cache.string(), " has digest ",
+                                                      cache->digest(), ", the job was prepared as ",
+                                                      attempt_.run.prepared_sha256))};
   }
   if (cache->train_samples() == 0) return Trouble{"DATA", absl::InvalidArgumentError("the data has no training samples")};
   cache_ = *std::move(cache);
@@ -131,7 +132,7 @@ std::optional<Trouble> TrainRun::Load() {
 
 std::optional<Trouble> TrainRun::LoadModelAndTrainer() {
   const auto loading = [this] { reporter_.Beat("load"); };
-  StatusOr<std::string> base = weights::ModelDigest(spec_.model.source, attempt_.cache_dir, loading);
+  StatusOr<std::string> base = weights::ModelDigest(spec_.model.source, attempt_.run.cache_dir, loading);
   if (!base.ok()) return Trouble{"CONFIG", base.status()};
   auto model = LoadModel(spec_.model.source, OptionsOf(spec_), loading);
   if (!model.ok()) return Trouble{"CONFIG", model.status()};
@@ -139,7 +140,7 @@ std::optional<Trouble> TrainRun::LoadModelAndTrainer() {
   if (const Status fits = train::CheckTokens(*cache_, model_->config().vocabulary); !fits.ok()) return Trouble{"DATA", fits};
   trainer_ = std::make_unique<train::Trainer>(spec_, *cache_, *model_, *comm_,
                                               [this](std::string_view phase) { reporter_.Beat(phase); });
-  identity_ = {*base, cache_->digest(), SettingsDigest(spec_), NumericFingerprint(attempt_.threads)};
+  identity_ = {*base, cache_->digest(), SettingsDigest(spec_), NumericFingerprint(attempt_.run.threads)};
   return std::nullopt;
 }
 
@@ -152,7 +153,7 @@ std::optional<Trouble> TrainRun::OpenLeadersFiles() {
     answerer_ = *std::move(answerer);
   }
   // In the run's folder, which may be shared: whichever node ends the job reads the ledgers of all attempts.
-  const std::filesystem::path folder = attempt_.run_dir / "attempts" / StrCat(attempt_.epoch);
+  const std::filesystem::path folder = attempt_.run.run_dir / "attempts" / StrCat(attempt_.run.epoch);
   if (const Status made = MakeDirectories(folder); !made.ok()) return Trouble{"CHECKPOINT_IO", made};
   StatusOr<records::FrameWriter> ledger = records::FrameWriter::Open(folder / "ledger.ftr");
   if (!ledger.ok()) return Trouble{"CHECKPOINT_IO", ledger.status()};
@@ -161,9 +162,9 @@ std::optional<Trouble> TrainRun::OpenLeadersFiles() {
 }
 
 std::optional<Trouble> TrainRun::Restore() {
-  if (!attempt_.resume_path.empty() && leads()) {
-    const checkpoint::Resume resume{.run_dir = attempt_.run_dir,
-                                    .path = attempt_.resume_path,
+  if (!attempt_.run.resume_path.empty() && leads()) {
+    const checkpoint::Resume resume{.run_dir = attempt_.run.run_dir,
+                                    .path = attempt_.run.resume_path,
                                     .allow_numeric_change = spec_.allow_numeric_change,
                                     .progress = [this] { reporter_.Beat("load"); }};
     const StatusOr<int64_t> step = checkpoint::Load(resume, identity_, StateOf(*trainer_));
@@ -172,7 +173,7 @@ std::optional<Trouble> TrainRun::Restore() {
     }
     step_ = *step;
   }
-  if (!attempt_.resume_path.empty()) {
+  if (!attempt_.run.resume_path.empty()) {
     const Status shared = checkpoint::ShareState(*comm_, StateOf(*trainer_), step_);
     if (!shared.ok()) return Trouble{ClassOf(shared, "CHECKPOINT_IO"), shared};
     checkpoint_step_ = step_;
@@ -255,8 +256,8 @@ std::optional<Trouble> TrainRun::SaveCheckpoint() {
   checkpoint_step_ = step_;
   if (!leads()) return std::nullopt;
   reporter_.Beat("checkpoint");
-  const StatusOr<checkpoint::Saved> saved = checkpoint::Save({.run_dir = attempt_.run_dir,
-                                                              .epoch = attempt_.epoch,
+  const StatusOr<checkpoint::Saved> saved = checkpoint::Save({.run_dir = attempt_.run.run_dir,
+                                                              .epoch = attempt_.run.epoch,
                                                               .step = step_,
                                                               .progress = Progress("checkpoint")},
                                                              identity_, StateOf(*trainer_));
@@ -337,7 +338,7 @@ StatusOr<std::string> TrainRun::WriteOutput() {
 records::Result TrainRun::Finish() {
   const StatusOr<std::string> sha256 = WriteOutput();
   if (!sha256.ok()) return Failed("CHECKPOINT_IO", sha256.status(), step_);
-  StatusOr<std::vector<ledger::LedgerEntry>> entries = ledger::ReadJobLedger(attempt_.run_dir);
+  StatusOr<std::vector<ledger::LedgerEntry>> entries = ledger::ReadJobLedger(attempt_.run.run_dir);
   if (!entries.ok()) return Failed("CHECKPOINT_IO", entries.status(), step_);
   if (const std::string verdict = learning_.Verdict(model_->config().vocabulary, spec_.train.optimizer.lr);
       !verdict.empty()) {
@@ -347,7 +348,7 @@ records::Result TrainRun::Finish() {
   for (const ledger::LedgerEntry& entry : *entries) ledger_digest.Update(ledger::Encode(entry) + "\n");
   return {.state = records::ResultState::kSucceeded,
           .step = step_,
-          .adapter_path = StrCat("attempts/", attempt_.epoch, "/adapter"),
+          .adapter_path = StrCat("attempts/", attempt_.run.epoch, "/adapter"),
           .adapter_sha256 = *sha256,
           .ledger_sha256 = Hex(ledger_digest.Finish())};
 }
