@@ -1,4 +1,4 @@
-#include "client/commands/job_watch.h"
+#include "client/follow/job_watch.h"
 
 #include <utility>
 

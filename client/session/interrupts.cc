@@ -1,4 +1,4 @@
-#include "client/commands/interrupts.h"
+#include "client/session/interrupts.h"
 
 #include <atomic>
 

@@ -1,10 +1,10 @@
-#include "client/commands/submit_job.h"
+#include "client/transfer/submit_job.h"
 
 #include <filesystem>
 
-#include "client/commands/output.h"
 #include "client/connect/upload.h"
 #include "client/render/units.h"
+#include "client/session/output.h"
 #include "core/recipe/hub_source.h"
 
 namespace ft::client {

@@ -1,15 +1,15 @@
-#include "client/commands/training_view.h"
+#include "client/follow/training_view.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <limits>
 
-#include "client/commands/output.h"
 #include "client/render/progress.h"
 #include "client/render/table.h"
 #include "client/render/units.h"
 #include "client/render/width.h"
+#include "client/session/output.h"
 
 namespace ft::client {
 namespace {

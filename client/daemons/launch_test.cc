@@ -1,9 +1,9 @@
-#include "client/commands/launch.h"
+#include "client/daemons/launch.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include "client/commands/private_daemons.h"
+#include "client/daemons/private_daemons.h"
 #include "core/base/file.h"
 #include "tests/support/temp_dir.h"
 

@@ -1,4 +1,4 @@
-#include "client/commands/stored_job.h"
+#include "client/stored/stored_job.h"
 
 #include <algorithm>
 #include <charconv>

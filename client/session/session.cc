@@ -1,4 +1,4 @@
-#include "client/commands/session.h"
+#include "client/session/session.h"
 
 #include <sys/un.h>
 

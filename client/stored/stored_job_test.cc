@@ -1,10 +1,10 @@
-#include "client/commands/stored_job.h"
+#include "client/stored/stored_job.h"
 
 #include <gtest/gtest.h>
 
 #include <fstream>
 
-#include "client/commands/stored_logs.h"
+#include "client/stored/stored_logs.h"
 #include "core/records/record_file.h"
 #include "tests/support/temp_dir.h"
 

@@ -1,5 +1,5 @@
 // Following and submitting against a coordinator made of canned answers, over a real Unix socket.
-#include "client/commands/follow.h"
+#include "client/follow/follow.h"
 
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "client/commands/submit_job.h"
+#include "client/transfer/submit_job.h"
 #include "finetune/v1/jobs.grpc.pb.h"
 #include "finetune/v1/metrics.grpc.pb.h"
 #include "tests/support/temp_dir.h"

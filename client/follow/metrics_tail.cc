@@ -1,4 +1,4 @@
-#include "client/commands/metrics_tail.h"
+#include "client/follow/metrics_tail.h"
 
 #include <iterator>
 #include <utility>

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "client/commands/session.h"
+#include "client/session/session.h"
 #include "core/base/file.h"
 
 namespace ft::client {

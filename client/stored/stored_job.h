@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "client/commands/run_folder.h"
+#include "client/stored/run_folder.h"
 #include "finetune/v1/metrics.pb.h"
 
 namespace ft::client {

@@ -1,13 +1,13 @@
-#include "client/commands/run_folder.h"
+#include "client/stored/run_folder.h"
 
 #include <algorithm>
 #include <optional>
 #include <utility>
 #include <vector>
 
-#include "client/commands/output.h"
-#include "core/base/shell_quote.h"
+#include "client/session/output.h"
 #include "core/base/file.h"
+#include "core/base/shell_quote.h"
 #include "nlohmann/json.hpp"
 
 namespace ft::client {

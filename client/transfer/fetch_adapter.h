@@ -3,7 +3,7 @@
 
 #include <filesystem>
 
-#include "client/commands/session.h"
+#include "client/session/session.h"
 
 namespace ft::client {
 

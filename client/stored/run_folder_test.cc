@@ -1,4 +1,4 @@
-#include "client/commands/run_folder.h"
+#include "client/stored/run_folder.h"
 
 #include <gtest/gtest.h>
 

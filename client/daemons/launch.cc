@@ -1,4 +1,4 @@
-#include "client/commands/launch.h"
+#include "client/daemons/launch.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -14,7 +14,7 @@
 #include <cstdio>
 #include <thread>
 
-#include "client/commands/output.h"
+#include "client/session/output.h"
 #include "core/base/file.h"
 #include "core/process/numeric_environment.h"
 

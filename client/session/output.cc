@@ -1,12 +1,12 @@
-#include "client/commands/output.h"
+#include "client/session/output.h"
 
 #include <google/protobuf/util/json_util.h>
 
 #include <cstdio>
 
 #include "absl/time/clock.h"
-#include "client/commands/session.h"
 #include "client/render/units.h"
+#include "client/session/session.h"
 
 namespace ft::client {
 namespace {

@@ -1,7 +1,7 @@
 // Following a job to its end, for watch, submit --wait and run.
 #pragma once
 
-#include "client/commands/session.h"
+#include "client/session/session.h"
 
 namespace ft::client {
 

@@ -1,4 +1,4 @@
-#include "client/commands/fetch_adapter.h"
+#include "client/transfer/fetch_adapter.h"
 
 #include <fcntl.h>
 #include <unistd.h>

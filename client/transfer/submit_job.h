@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "client/commands/session.h"
 #include "client/job/job_file.h"
+#include "client/session/session.h"
 
 namespace ft::client {
 

@@ -1,4 +1,4 @@
-#include "client/commands/stored_logs.h"
+#include "client/stored/stored_logs.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -1,19 +1,19 @@
-#include "client/commands/follow.h"
+#include "client/follow/follow.h"
 
 #include <chrono>
 #include <optional>
 #include <vector>
 
-#include "client/commands/interrupts.h"
-#include "client/commands/job_watch.h"
-#include "client/commands/metrics_tail.h"
-#include "client/commands/output.h"
-#include "client/commands/private_daemons.h"
-#include "client/commands/training_view.h"
-#include "core/base/shell_quote.h"
+#include "client/daemons/private_daemons.h"
+#include "client/follow/job_watch.h"
+#include "client/follow/metrics_tail.h"
+#include "client/follow/training_view.h"
 #include "client/render/table.h"
 #include "client/render/units.h"
 #include "client/render/width.h"
+#include "client/session/interrupts.h"
+#include "client/session/output.h"
+#include "core/base/shell_quote.h"
 
 namespace ft::client {
 namespace {

@@ -1,4 +1,4 @@
-#include "client/commands/private_daemons.h"
+#include "client/daemons/private_daemons.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -20,7 +20,7 @@
 #include <sstream>
 #include <thread>
 
-#include "client/commands/launch.h"
+#include "client/daemons/launch.h"
 #include "client/render/width.h"
 #include "core/base/file.h"
 #include "finetune/v1/nodes.grpc.pb.h"

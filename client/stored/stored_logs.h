@@ -3,7 +3,7 @@
 
 #include <functional>
 
-#include "client/commands/run_folder.h"
+#include "client/stored/run_folder.h"
 #include "finetune/v1/logs.pb.h"
 
 namespace ft::client {
