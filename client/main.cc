@@ -10,10 +10,10 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "client/commands/output.h"
 #include "client/commands/parser.h"
-#include "client/commands/session.h"
 #include "client/render/width.h"
+#include "client/session/output.h"
+#include "client/session/session.h"
 
 namespace ft::client {
 namespace {

@@ -4,9 +4,9 @@
 #include <vector>
 
 #include "client/commands/commands.h"
-#include "client/commands/output.h"
 #include "client/commands/verb.h"
 #include "client/render/table.h"
+#include "client/session/output.h"
 #include "core/recipe/supported.h"
 #include "nlohmann/json.hpp"
 

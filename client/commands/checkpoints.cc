@@ -1,9 +1,9 @@
 // ftctl checkpoints: the committed checkpoints of a job.
 #include "client/commands/commands.h"
-#include "client/commands/output.h"
 #include "client/commands/verb.h"
 #include "client/render/table.h"
 #include "client/render/units.h"
+#include "client/session/output.h"
 #include "finetune/v1/artifacts.grpc.pb.h"
 
 namespace ft::client {

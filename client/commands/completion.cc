@@ -1,7 +1,7 @@
 // ftctl completion: a bash script made from the verbs and options themselves.
 #include "client/commands/commands.h"
-#include "client/commands/output.h"
 #include "client/commands/verb.h"
+#include "client/session/output.h"
 
 namespace ft::client {
 namespace {

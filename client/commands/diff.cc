@@ -3,10 +3,10 @@
 #include <vector>
 
 #include "client/commands/commands.h"
-#include "client/commands/output.h"
-#include "client/commands/run_folder.h"
 #include "client/commands/verb.h"
 #include "client/render/units.h"
+#include "client/session/output.h"
+#include "client/stored/run_folder.h"
 #include "core/ledger/ledger.h"
 #include "nlohmann/json.hpp"
 

@@ -11,13 +11,13 @@
 #include <vector>
 
 #include "client/commands/commands.h"
-#include "client/commands/launch.h"
-#include "client/commands/output.h"
-#include "client/commands/private_daemons.h"
 #include "client/commands/verb.h"
+#include "client/daemons/launch.h"
+#include "client/daemons/private_daemons.h"
 #include "client/render/table.h"
 #include "client/render/units.h"
 #include "client/render/width.h"
+#include "client/session/output.h"
 #include "core/base/file.h"
 #include "finetune/v1/nodes.grpc.pb.h"
 #include "nlohmann/json.hpp"

@@ -2,9 +2,9 @@
 #include <thread>
 
 #include "client/commands/commands.h"
-#include "client/commands/interrupts.h"
-#include "client/commands/output.h"
 #include "client/commands/verb.h"
+#include "client/session/interrupts.h"
+#include "client/session/output.h"
 #include "finetune/v1/nodes.grpc.pb.h"
 
 namespace ft::client {

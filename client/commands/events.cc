@@ -2,10 +2,10 @@
 #include <vector>
 
 #include "client/commands/commands.h"
-#include "client/commands/output.h"
 #include "client/commands/verb.h"
 #include "client/render/table.h"
 #include "client/render/width.h"
+#include "client/session/output.h"
 #include "finetune/v1/events.grpc.pb.h"
 
 namespace ft::client {

@@ -1,9 +1,9 @@
 // ftctl explain: why a job is where it is and what would let it go on.
 #include "client/commands/commands.h"
-#include "client/commands/output.h"
 #include "client/commands/verb.h"
 #include "client/render/table.h"
 #include "client/render/width.h"
+#include "client/session/output.h"
 
 namespace ft::client {
 namespace {

@@ -1,10 +1,10 @@
 // ftctl get: one job in full.
 #include "client/commands/commands.h"
-#include "client/commands/output.h"
-#include "client/commands/stored_job.h"
 #include "client/commands/verb.h"
 #include "client/render/table.h"
 #include "client/render/units.h"
+#include "client/session/output.h"
+#include "client/stored/stored_job.h"
 
 namespace ft::client {
 namespace {

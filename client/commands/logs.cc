@@ -3,11 +3,11 @@
 #include <utility>
 
 #include "client/commands/commands.h"
-#include "client/commands/output.h"
-#include "client/commands/stored_job.h"
-#include "client/commands/stored_logs.h"
 #include "client/commands/verb.h"
 #include "client/render/width.h"
+#include "client/session/output.h"
+#include "client/stored/stored_job.h"
+#include "client/stored/stored_logs.h"
 #include "finetune/v1/logs.grpc.pb.h"
 
 namespace ft::client {

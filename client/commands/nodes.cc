@@ -1,9 +1,9 @@
 // ftctl nodes: machines that joined, their devices and what runs there; ftctl nodes remove: forgets one.
 #include "client/commands/commands.h"
-#include "client/commands/output.h"
 #include "client/commands/verb.h"
 #include "client/render/table.h"
 #include "client/render/units.h"
+#include "client/session/output.h"
 #include "finetune/v1/nodes.grpc.pb.h"
 
 namespace ft::client {

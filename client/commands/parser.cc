@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "client/commands/commands.h"
-#include "client/commands/output.h"
 #include "client/commands/verb.h"
+#include "client/session/output.h"
 #include "core/recipe/parse.h"
 
 namespace ft::client {

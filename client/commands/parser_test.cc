@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "client/commands/session.h"
 #include "client/render/width.h"
+#include "client/session/session.h"
 
 namespace ft::client {
 namespace {

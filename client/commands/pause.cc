@@ -1,8 +1,8 @@
 // ftctl pause and ftctl resume: free the devices with a checkpoint, and go on from it.
 #include "client/commands/commands.h"
-#include "client/commands/follow.h"
 #include "client/commands/steer.h"
 #include "client/commands/verb.h"
+#include "client/follow/follow.h"
 
 namespace ft::client {
 namespace {

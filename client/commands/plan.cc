@@ -7,12 +7,12 @@
 #include <vector>
 
 #include "client/commands/commands.h"
-#include "client/commands/launch.h"
-#include "client/commands/output.h"
 #include "client/commands/verb.h"
+#include "client/daemons/launch.h"
 #include "client/job/job_file.h"
 #include "client/render/table.h"
 #include "client/render/width.h"
+#include "client/session/output.h"
 #include "core/recipe/json.h"
 #include "core/recipe/parse.h"
 #include "nlohmann/json.hpp"

@@ -5,16 +5,16 @@
 #include <vector>
 
 #include "client/commands/commands.h"
-#include "client/commands/follow.h"
-#include "client/commands/interrupts.h"
-#include "client/commands/launch.h"
-#include "client/commands/output.h"
-#include "client/commands/private_daemons.h"
-#include "client/commands/submit_job.h"
 #include "client/commands/verb.h"
+#include "client/daemons/launch.h"
+#include "client/daemons/private_daemons.h"
+#include "client/follow/follow.h"
 #include "client/job/data_digest.h"
-#include "core/base/shell_quote.h"
 #include "client/render/table.h"
+#include "client/session/interrupts.h"
+#include "client/session/output.h"
+#include "client/transfer/submit_job.h"
+#include "core/base/shell_quote.h"
 #include "core/recipe/json.h"
 #include "core/recipe/parse.h"
 

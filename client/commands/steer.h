@@ -1,8 +1,8 @@
 // What cancel, pause, resume and delete have in common: one job, one request with a request id.
 #pragma once
 
-#include "client/commands/output.h"
-#include "client/commands/session.h"
+#include "client/session/output.h"
+#include "client/session/session.h"
 
 namespace ft::client {
 

@@ -1,9 +1,9 @@
 // ftctl submit: a job file to the coordinator.
 #include "client/commands/commands.h"
-#include "client/commands/follow.h"
-#include "client/commands/output.h"
-#include "client/commands/submit_job.h"
 #include "client/commands/verb.h"
+#include "client/follow/follow.h"
+#include "client/session/output.h"
+#include "client/transfer/submit_job.h"
 #include "core/base/shell_quote.h"
 
 namespace ft::client {

@@ -2,9 +2,9 @@
 #include <vector>
 
 #include "client/commands/commands.h"
-#include "client/commands/output.h"
-#include "client/commands/private_daemons.h"
 #include "client/commands/verb.h"
+#include "client/daemons/private_daemons.h"
+#include "client/session/output.h"
 
 namespace ft::client {
 namespace {

@@ -3,11 +3,11 @@
 #include <vector>
 
 #include "client/commands/commands.h"
-#include "client/commands/fetch_adapter.h"
-#include "client/commands/launch.h"
-#include "client/commands/output.h"
-#include "client/commands/run_folder.h"
 #include "client/commands/verb.h"
+#include "client/daemons/launch.h"
+#include "client/session/output.h"
+#include "client/stored/run_folder.h"
+#include "client/transfer/fetch_adapter.h"
 #include "core/base/shell_quote.h"
 
 namespace ft::client {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "client/commands/session.h"
+#include "client/session/session.h"
 
 namespace ft::client {
 

@@ -1,7 +1,7 @@
 // ftctl version: this program's and the coordinator's.
 #include "client/commands/commands.h"
-#include "client/commands/output.h"
 #include "client/commands/verb.h"
+#include "client/session/output.h"
 #include "finetune/v1/nodes.grpc.pb.h"
 #include "nlohmann/json.hpp"
 

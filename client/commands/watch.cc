@@ -1,7 +1,7 @@
 // ftctl watch: a job while it trains.
 #include "client/commands/commands.h"
-#include "client/commands/follow.h"
 #include "client/commands/verb.h"
+#include "client/follow/follow.h"
 
 namespace ft::client {
 namespace {

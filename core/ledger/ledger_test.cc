@@ -128,6 +128,16 @@ TEST(LedgerTest, FolderWithoutAttemptsIsNotFound) {
   EXPECT_TRUE(absl::IsNotFound(ReadJobLedger(dir.path()).status()));
 }
 
+TEST(LedgerTest, ZerosThatALossOfPowerLeftAtTheEndAreNoEntries) {
+  const ft::testing::TempDir dir;
+  const fs::path file = dir / "ledger.ftr";
+  Write(file, {Entry(1), Entry(2)});
+  fs::resize_file(file, fs::file_size(file) + 4096);
+  const auto entries = ReadLedgerFile(file);
+  ASSERT_TRUE(entries.ok()) << entries.status();
+  EXPECT_EQ(entries->size(), 2u);
+}
+
 TEST(LedgerTest, FrameThatIsNoEntryNamesTheFile) {
   const ft::testing::TempDir dir;
   const fs::path file = dir / "ledger.ftr";

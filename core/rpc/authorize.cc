@@ -124,7 +124,7 @@ class TokenCheck final : public grpc::AuthMetadataProcessor {
 
   const std::string path_;
   RefusalLog log_;
-  std::mutex mutex_;
+  std::mutex mutex_;  // Guards all below.
   Users users_;
   std::pair<std::filesystem::file_time_type, uintmax_t> stamp_;
   absl::Time looked_;

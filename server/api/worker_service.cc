@@ -97,7 +97,7 @@ class CommandStreamReactor : public grpc::ServerBidiReactor<wpb::CommandAck, wpb
   Backend& backend_;
   wpb::CommandAck ack_;
   std::string session_id_;
-  std::recursive_mutex mutex_;
+  std::recursive_mutex mutex_;  // Guards all below, as PushStream's.
   CommandQueue queue_;
   wpb::Command current_;
   bool writing_ = false;

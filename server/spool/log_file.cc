@@ -38,9 +38,9 @@ Status LogFile::ReadGaps() {
   if (absl::IsNotFound(text.status())) return absl::OkStatus();
   RETURN_IF_ERROR(text.status());
   std::istringstream lines(*text);
-  int64_t before = 0;
-  for (Gap gap; lines >> gap.stored >> gap.lost;) {
-    if (gap.stored < before || gap.lost < 1) {
+  int64_t before = 0, room = kMaxStreamBytes;
+  for (Gap gap; lines >> gap.stored >> gap.lost; room -= gap.lost) {
+    if (gap.stored < before || gap.lost < 1 || gap.lost > room) {
       return absl::DataLossError(StrCat(GapsPath().string(), " is damaged: ", gap.stored, " ", gap.lost));
     }
     // A gap that was noted and whose line was never begun will be noted again.

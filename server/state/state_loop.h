@@ -128,7 +128,7 @@ class StateLoop {
   std::thread loop_thread_;
 
   // Between the two.
-  mutable std::mutex mutex_;
+  mutable std::mutex mutex_;  // Guards queue_, stop_ and published_.
   std::condition_variable wake_;
   std::deque<Item> queue_;
   bool stop_ = false;

@@ -116,6 +116,9 @@ class DirectionsTest(TreeTest):
                 ("worker/model/run/a.cc", "worker/train/optim/b.h", "worker/model uses core"),
                 ("worker/data/chat/a.cc", "worker/model/ops/b.h", "worker/data uses model/weights"),
                 ("worker/rank/a.cc", "worker/node/agent/b.h", "worker/rank uses"),
+                ("client/session/a.cc", "client/commands/b.h", "smaller rows"),
+                ("client/stored/a.cc", "client/daemons/b.h", "smaller rows"),
+                ("client/new/a.cc", "client/session/b.h", "has no row"),
                 ("worker/new/a.cc", "worker/model/ops/b.h", "has no row"),
                 ("worker/model/new/a.cc", "worker/model/ops/b.h", "has no row"),
                 ("core/a/a.cc", "tests/support/b.h", "only tests"),
@@ -131,6 +134,7 @@ class DirectionsTest(TreeTest):
         for here, there in [("server/a/a.cc", "core/base/b.h"), ("worker/model/ops/a.cc", "kernels/nf4/nf4.h"),
                             ("worker/train/trainer/a.cc", "worker/model/run/b.h"), ("worker/model/run/a.cc", "worker/model/run/b.h"),
                             ("worker/data/prepare/a.cc", "worker/model/weights/b.h"), ("worker/rank/a.cc", "worker/train/comm/b.h"),
+                            ("client/commands/a.cc", "client/follow/b.h"), ("client/main.cc", "client/session/b.h"),
                             ("tests/e2e/a.cc", "server/state/b.h"), ("core/a/a_test.cc", "tests/support/b.h")]:
             files.update(self.include(here, there))
         self.assert_clean("include_directions", files)

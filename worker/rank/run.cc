@@ -27,18 +27,19 @@ bool DieWithParent() {
 
 // Sources below the coordinator's roots, and what belongs to the attempt itself.
 Status LimitReading(const Attempt& attempt) {
-  if (attempt.roots == Attempt().roots) return absl::OkStatus();
-  std::vector<std::filesystem::path> folders = attempt.roots;
-  folders.insert(folders.end(), {attempt.dir, attempt.run_dir, attempt.cache_dir, attempt.prepared_cache.parent_path()});
-  if (!attempt.uploads_dir.empty()) folders.push_back(attempt.uploads_dir);
+  if (attempt.run.roots == process::AttemptFacts().roots) return absl::OkStatus();
+  std::vector<std::filesystem::path> folders = attempt.run.roots;
+  folders.insert(folders.end(), {attempt.dir, attempt.run.run_dir, attempt.run.cache_dir,
+                                 attempt.run.prepared_cache.parent_path()});
+  if (!attempt.run.uploads_dir.empty()) folders.push_back(attempt.run.uploads_dir);
   return ft::LimitReading(folders);
 }
 
 // The one place where LibTorch's exceptions become a result.
 records::Result RunGuarded(const Attempt& attempt, int rank, Reporter& reporter, Control& control) {
   try {
-    if (attempt.kind == AttemptKind::kPrepare) return RunPrepare(attempt, reporter);
-    FixNumerics(attempt.threads);
+    if (attempt.run.kind == "PREPARE") return RunPrepare(attempt, reporter);
+    FixNumerics(attempt.run.threads);
     return RunTrain(attempt, rank, reporter, control);
   } catch (const std::bad_alloc&) {
     return Failed(WithClass(absl::ResourceExhaustedError(

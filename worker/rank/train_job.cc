@@ -102,10 +102,10 @@ checkpoint::State StateOf(train::Trainer& trainer) { return {trainer.optimizer()
 Status TrainRun::Start() {
   ASSIGN_OR_RETURN(comm_, WithExchangeClass(ConnectRanks(attempt_, rank_, reporter_, control_), "CONFIG"));
   reporter_.Beat("load");
-  ASSIGN_OR_RETURN(cache_, WithClass(data::TokenCache::Open(attempt_.prepared_cache, /*verify=*/true), "DATA"));
-  if (cache_->digest() != attempt_.prepared_sha256) {
-    return WithClass(absl::DataLossError(StrCat(attempt_.prepared_cache.string(), " has digest ", cache_->digest(),
-                                                ", the job was prepared as ", attempt_.prepared_sha256)),
+  ASSIGN_OR_RETURN(cache_, WithClass(data::TokenCache::Open(attempt_.run.prepared_cache, /*verify=*/true), "DATA"));
+  if (cache_->digest() != attempt_.run.prepared_sha256) {
+    return WithClass(absl::DataLossError(StrCat(attempt_.run.prepared_cache.string(), " has digest ", cache_->digest(),
+                                                ", the job was prepared as ", attempt_.run.prepared_sha256)),
                      "DATA");
   }
   if (cache_->train_samples() == 0) {
@@ -120,12 +120,12 @@ Status TrainRun::Start() {
 Status TrainRun::LoadModelAndTrainer() {
   const auto loading = [this] { reporter_.Beat("load"); };
   ASSIGN_OR_RETURN(const std::string base,
-                   WithClass(weights::ModelDigest(spec_.model.source, attempt_.cache_dir, loading), "CONFIG"));
+                   WithClass(weights::ModelDigest(spec_.model.source, attempt_.run.cache_dir, loading), "CONFIG"));
   ASSIGN_OR_RETURN(model_, WithClass(LoadModel(spec_.model.source, OptionsOf(spec_), loading), "CONFIG"));
   RETURN_IF_ERROR(WithClass(train::CheckTokens(*cache_, model_->config().vocabulary), "DATA"));
   trainer_ = std::make_unique<train::Trainer>(spec_, *cache_, *model_, *comm_,
                                               [this](std::string_view phase) { reporter_.Beat(phase); });
-  identity_ = {base, cache_->digest(), SettingsDigest(spec_), NumericFingerprint(attempt_.threads)};
+  identity_ = {base, cache_->digest(), SettingsDigest(spec_), NumericFingerprint(attempt_.run.threads)};
   return absl::OkStatus();
 }
 
@@ -138,16 +138,16 @@ Status TrainRun::OpenRank0Files() {
     responder_ = *std::move(responder);
   }
   // In the run's folder, which may be shared: whichever node ends the job reads the ledgers of all attempts.
-  const std::filesystem::path folder = attempt_.run_dir / "attempts" / StrCat(attempt_.epoch);
+  const std::filesystem::path folder = attempt_.run.run_dir / "attempts" / StrCat(attempt_.run.epoch);
   RETURN_IF_ERROR(WithClass(MakeDirectories(folder), "CHECKPOINT_IO"));
   ASSIGN_OR_RETURN(ledger_, WithClass(records::FrameWriter::Open(folder / "ledger.ftr"), "CHECKPOINT_IO"));
   return absl::OkStatus();
 }
 
 Status TrainRun::Restore() {
-  if (!attempt_.resume_path.empty() && is_rank0()) {
-    const checkpoint::Resume resume{.run_dir = attempt_.run_dir,
-                                    .path = attempt_.resume_path,
+  if (!attempt_.run.resume_path.empty() && is_rank0()) {
+    const checkpoint::Resume resume{.run_dir = attempt_.run.run_dir,
+                                    .path = attempt_.run.resume_path,
                                     .allow_numeric_change = spec_.allow_numeric_change,
                                     .progress = [this] { reporter_.Beat("load"); }};
     const StatusOr<int64_t> step = checkpoint::Load(resume, identity_, StateOf(*trainer_));
@@ -156,7 +156,7 @@ Status TrainRun::Restore() {
     }
     step_ = *step;
   }
-  if (!attempt_.resume_path.empty()) {
+  if (!attempt_.run.resume_path.empty()) {
     RETURN_IF_ERROR(WithExchangeClass(checkpoint::ShareState(*comm_, StateOf(*trainer_), step_), "CHECKPOINT_IO"));
     checkpoint_step_ = step_;
   }
@@ -224,8 +224,8 @@ Status TrainRun::SaveCheckpoint() {
   checkpoint_step_ = step_;
   if (!is_rank0()) return absl::OkStatus();
   reporter_.Beat("checkpoint");
-  const checkpoint::SaveOptions options{.run_dir = attempt_.run_dir,
-                                        .epoch = attempt_.epoch,
+  const checkpoint::SaveOptions options{.run_dir = attempt_.run.run_dir,
+                                        .epoch = attempt_.run.epoch,
                                         .step = step_,
                                         .progress = Progress("checkpoint")};
   ASSIGN_OR_RETURN(const checkpoint::Saved saved,
@@ -299,7 +299,7 @@ StatusOr<std::string> TrainRun::WriteOutput() {
 records::Result TrainRun::Finish() {
   const StatusOr<std::string> sha256 = WithClass(WriteOutput(), "CHECKPOINT_IO");
   if (!sha256.ok()) return Failed(sha256.status(), step_);
-  StatusOr<std::vector<ledger::LedgerEntry>> entries = WithClass(ledger::ReadJobLedger(attempt_.run_dir), "CHECKPOINT_IO");
+  StatusOr<std::vector<ledger::LedgerEntry>> entries = WithClass(ledger::ReadJobLedger(attempt_.run.run_dir), "CHECKPOINT_IO");
   if (!entries.ok()) return Failed(entries.status(), step_);
   if (const std::string verdict = learning_.Verdict(model_->config().vocabulary, spec_.train.optimizer.lr);
       !verdict.empty()) {
@@ -309,7 +309,7 @@ records::Result TrainRun::Finish() {
   for (const ledger::LedgerEntry& entry : *entries) ledger_digest.Update(ledger::Encode(entry) + "\n");
   return {.state = records::ResultState::kSucceeded,
           .step = step_,
-          .adapter_path = StrCat("attempts/", attempt_.epoch, "/adapter"),
+          .adapter_path = StrCat("attempts/", attempt_.run.epoch, "/adapter"),
           .adapter_sha256 = *sha256,
           .ledger_sha256 = Hex(ledger_digest.Finish())};
 }

@@ -82,26 +82,26 @@ std::string Agent::Handle(const wpb::Command& command) {
   }
 }
 
-// The attempt's own part of job.json.
-nlohmann::ordered_json Agent::RunOf(const wpb::StartRanks& start) const {
-  nlohmann::ordered_json run = {{"job_id", start.job_id()},
-                                {"epoch", start.epoch()},
-                                {"kind", wpb::AttemptKind_Name(start.kind())},
-                                {"world_size", start.world_size()},
-                                {"ranks_on_node", start.ranks_on_node()},
-                                {"threads", start.threads()},
-                                {"resume_step", start.resume_step()},
-                                {"resume_path", start.resume_path()},
-                                {"prepared_cache", start.prepared_cache()},
-                                {"prepared_sha256", start.prepared_sha256()},
-                                {"run_dir", (config_.SharedRunsDir() / start.job_id()).string()},
-                                {"cache_dir", config_.CacheDir().string()}};
-  if (!start.roots().empty()) run["roots"] = start.roots();
-  if (!start.has_rendezvous()) return run;
-  run["rendezvous"] = {{"store", start.rendezvous().store()}};
-  if (!start.rendezvous().path().empty()) run["rendezvous"]["path"] = start.rendezvous().path();
-  if (!start.rendezvous().host().empty()) run["rendezvous"]["host"] = start.rendezvous().host();
-  return run;
+process::AttemptFacts Agent::FactsOf(const wpb::StartRanks& start) const {
+  process::AttemptFacts facts{.job_id = start.job_id(),
+                              .epoch = start.epoch(),
+                              .kind = wpb::AttemptKind_Name(start.kind()),
+                              .world_size = start.world_size(),
+                              .ranks_on_node = {start.ranks_on_node().begin(), start.ranks_on_node().end()},
+                              .threads = start.threads(),
+                              .resume_step = start.resume_step(),
+                              .resume_path = start.resume_path(),
+                              .prepared_cache = start.prepared_cache(),
+                              .prepared_sha256 = start.prepared_sha256(),
+                              .run_dir = config_.SharedRunsDir() / start.job_id(),
+                              .cache_dir = config_.CacheDir()};
+  if (!start.roots().empty()) facts.roots.assign(start.roots().begin(), start.roots().end());
+  if (start.has_rendezvous()) {
+    const wpb::Rendezvous& meeting = start.rendezvous();
+    facts.rendezvous =
+        process::Rendezvous{.store = meeting.store(), .path = meeting.path(), .host = meeting.host()};
+  }
+  return facts;
 }
 
 Status Agent::PrepareAttempt(const wpb::StartRanks& start, const fs::path& attempt_dir) {
@@ -111,7 +111,7 @@ Status Agent::PrepareAttempt(const wpb::StartRanks& start, const fs::path& attem
   nlohmann::ordered_json spec =
       nlohmann::ordered_json::parse(start.job_json(), nullptr, /*allow_exceptions=*/false);
   if (!spec.is_object()) return absl::InvalidArgumentError("the job's configuration is not JSON");
-  const nlohmann::ordered_json job = {{"spec", std::move(spec)}, {"run", RunOf(start)}};
+  const nlohmann::ordered_json job = {{"spec", std::move(spec)}, {"run", process::ToJson(FactsOf(start))}};
   return WriteFileDurably(attempt_dir / "job.json", job.dump(2));
 }
 
