@@ -81,7 +81,7 @@ int Main(int argc, char** argv) {
   RaiseFileLimit();
   ReadEnvironment(session);
   if (session.data_dir.empty()) {
-    Remark("ftctl: this user has no home folder: set HOME, or XDG_DATA_HOME to a folder for jobs and results");
+    PrintNotice("ftctl: this user has no home folder: set HOME, or XDG_DATA_HOME to a folder for jobs and results");
     return kExitUsage;
   }
   CLI::App root;
@@ -99,12 +99,12 @@ int Main(int argc, char** argv) {
     PrintLine(version.what());
     return kExitOk;
   } catch (const CLI::ParseError& error) {
-    Remark(StrCat("ftctl: ", PrintableLines(UsageMessage(root, error.what()))));
+    PrintNotice(StrCat("ftctl: ", PrintableLines(UsageMessage(root, error.what()))));
     return kExitUsage;
   }
   const StatusOr<int> outcome = session.action();
   if (outcome.ok()) return *outcome;
-  Remark(StrCat("ftctl: ", PrintableLines(session.InLanguage(Message(outcome.status())))));
+  PrintNotice(StrCat("ftctl: ", PrintableLines(session.InLanguage(Message(outcome.status())))));
   return ExitStatusOf(outcome.status());
 }
 

@@ -24,7 +24,7 @@ StatusOr<int> Checkpoints(const CheckpointsOptions& options, Session& session) {
     return kExitOk;
   }
   if (list.checkpoints().empty()) {
-    Remark(session.Say(Text::kNoCheckpoints, CallName(job)));
+    PrintNotice(session.Localized(Text::kNoCheckpoints, CallName(job)));
     return kExitOk;
   }
   Table table({{.title = "STEP", .align = Align::kRight},

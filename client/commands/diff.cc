@@ -35,11 +35,11 @@ std::string WhatDiffers(const DiffOptions& options, const Session& session,
                         const ledger::LedgerDifference& difference) {
   const std::string part = difference.tensor.empty() ? "*" : difference.tensor;
   switch (difference.kind) {
-    case ledger::DifferenceKind::kMissingInFirst: return session.Say(Text::kDifferMissing, options.second);
-    case ledger::DifferenceKind::kMissingInSecond: return session.Say(Text::kDifferMissing, options.first);
-    case ledger::DifferenceKind::kSamples: return session.Say(Text::kDifferSamples);
-    case ledger::DifferenceKind::kGradient: return session.Say(Text::kDifferGradient, part);
-    case ledger::DifferenceKind::kWeights: return session.Say(Text::kDifferWeights, part);
+    case ledger::DifferenceKind::kMissingInFirst: return session.Localized(Text::kDifferMissing, options.second);
+    case ledger::DifferenceKind::kMissingInSecond: return session.Localized(Text::kDifferMissing, options.first);
+    case ledger::DifferenceKind::kSamples: return session.Localized(Text::kDifferSamples);
+    case ledger::DifferenceKind::kGradient: return session.Localized(Text::kDifferGradient, part);
+    case ledger::DifferenceKind::kWeights: return session.Localized(Text::kDifferWeights, part);
   }
   return part;
 }
@@ -79,10 +79,10 @@ StatusOr<int> Diff(const DiffOptions& options, Session& session) {
     return exit_status;
   }
   if (!difference.has_value()) {
-    PrintLine(session.Say(Text::kLedgersEqual, FormatCount(static_cast<int64_t>(first.size()))));
+    PrintLine(session.Localized(Text::kLedgersEqual, FormatCount(static_cast<int64_t>(first.size()))));
     return exit_status;
   }
-  PrintLine(session.Say(Text::kLedgersDiffer, difference->step, WhatDiffers(options, session, *difference)));
+  PrintLine(session.Localized(Text::kLedgersDiffer, difference->step, WhatDiffers(options, session, *difference)));
   if (!difference->first.empty()) PrintLine(StrCat("  ", difference->first, "  ", options.first));
   if (!difference->second.empty()) PrintLine(StrCat("  ", difference->second, "  ", options.second));
   return exit_status;

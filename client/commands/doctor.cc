@@ -206,7 +206,7 @@ StatusOr<int> Doctor(const DoctorOptions&, Session& session) {
       PrintLine(Wrap(StrCat(PadRight("", 24), "-> ", check.advice), session.terminal.columns, 27));
     }
   }
-  PrintLine(problems == 0 ? session.Say(Text::kAllWell) : session.Say(Text::kProblems, problems));
+  PrintLine(problems == 0 ? session.Localized(Text::kAllWell) : session.Localized(Text::kProblems, problems));
   return problems == 0 ? kExitOk : kExitFailed;
 }
 

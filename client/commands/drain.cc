@@ -30,7 +30,7 @@ int Show(const Session& session, const v1::Node& node) {
   if (session.json()) {
     Print(ToJsonText(node));
   } else {
-    PrintLine(session.Say(Text::kStillRunning, node.node_id(), v1::NodeState_Name(node.state())));
+    PrintLine(session.Localized(Text::kStillRunning, node.node_id(), v1::NodeState_Name(node.state())));
   }
   return kExitOk;
 }
@@ -40,7 +40,7 @@ StatusOr<v1::Node> AwaitEmpty(Session& session, v1::Node node) {
   const Interrupts interrupts;
   while (node.jobs_size() > 0) {
     if (interrupts.count() > 0) {
-      return absl::FailedPreconditionError(session.Say(Text::kStillDraining, node.node_id(), node.jobs_size()));
+      return absl::FailedPreconditionError(session.Localized(Text::kStillDraining, node.node_id(), node.jobs_size()));
     }
     std::this_thread::sleep_for(kLookAgain);
     ASSIGN_OR_RETURN(const v1::ListNodesResponse nodes,

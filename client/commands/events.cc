@@ -76,7 +76,7 @@ StatusOr<int> Events(const EventsOptions& options, Session& session) {
   }
   if (options.follow) return FollowEvents(subject, session);
   ASSIGN_OR_RETURN(const std::vector<v1::Event> events, FetchEvents(options, subject, session));
-  if (events.empty()) Remark(session.Say(Text::kNoEvents));
+  if (events.empty()) PrintNotice(session.Localized(Text::kNoEvents));
   for (const v1::Event& event : events) PrintEvent(session, event);
   return kExitOk;
 }

@@ -22,11 +22,11 @@ StatusOr<int> Explain(const ExplainOptions& options, Session& session) {
     return kExitOk;
   }
   const int columns = session.terminal.columns;
-  const std::string state = session.Say(Text::kState, CallName(job), StateName(answer.state()));
+  const std::string state = session.Localized(Text::kState, CallName(job), StateName(answer.state()));
   PrintLine(Wrap(answer.reason().empty() ? state : StrCat(state, " - ", Printable(session.InLanguage(answer.reason()))), columns, 2));
   for (const std::string& detail : answer.details()) PrintLine(StrCat("  ", detail));
-  if (answer.queue_position() > 0) PrintLine(session.Say(Text::kQueuePosition, answer.queue_position()));
-  if (!answer.unblock().empty()) PrintLine(session.Say(Text::kToUnblock));
+  if (answer.queue_position() > 0) PrintLine(session.Localized(Text::kQueuePosition, answer.queue_position()));
+  if (!answer.unblock().empty()) PrintLine(session.Localized(Text::kToUnblock));
   for (const std::string& way : answer.unblock()) PrintLine(Wrap(StrCat("  - ", Printable(session.InLanguage(way))), columns, 4));
   return kExitOk;
 }

@@ -43,7 +43,7 @@ void TellEarlierResult(Session& session, const v1::Job& job) {
   if (job.state() != v1::FAILED && job.state() != v1::CANCELLED) return;
   if (job.display_name().empty()) return;
   const StatusOr<v1::Job> earlier = session.NewestSucceeded(job.display_name());
-  if (earlier.ok()) Remark(session.Say(Text::kEarlierResult, CallName(job), JobId(*earlier)));
+  if (earlier.ok()) PrintNotice(session.Localized(Text::kEarlierResult, CallName(job), JobId(*earlier)));
 }
 
 std::string CheckpointText(const v1::JobProgress& progress) {
@@ -77,7 +77,7 @@ StatusOr<int> GetFiles(const GetOptions& options, Session& session, const Status
   if (!FilesMayAnswer(session, why) || options.config) return why;
   ASSIGN_OR_RETURN(const RunFolder run, StoredRun(session, options.job, why));
   const v1::Job job = StoredJob(run, /*full=*/true);
-  Remark(session.Say(Text::kFromFiles, PrivateRuns(session).string()));
+  PrintNotice(session.Localized(Text::kFromFiles, PrivateRuns(session).string()));
   if (options.resolved) {
     PrintLine(job.resolved_config_json());
   } else if (session.json()) {
@@ -86,7 +86,7 @@ StatusOr<int> GetFiles(const GetOptions& options, Session& session, const Status
     Show(session, job);
     const StatusOr<RunFolder> best = FindRunByName(PrivateRuns(session), run.name);
     const bool is_earlier = run.adapter.empty() && best.ok() && !best->adapter.empty();
-    if (is_earlier) Remark(session.Say(Text::kEarlierResult, run.name, best->run_dir.filename().string()));
+    if (is_earlier) PrintNotice(session.Localized(Text::kEarlierResult, run.name, best->run_dir.filename().string()));
   }
   return kExitOk;
 }

@@ -53,7 +53,7 @@ StatusOr<int> ListFiles(const ListOptions& options, Session& session, const Stat
   std::vector<RunFolder> runs = FilesMayAnswer(session, why) ? AllRuns(session) : std::vector<RunFolder>();
   if (runs.empty()) return why;
   runs.resize(std::min(runs.size(), static_cast<size_t>(options.limit)));
-  Remark(session.Say(Text::kFromFiles, PrivateRuns(session).string()));
+  PrintNotice(session.Localized(Text::kFromFiles, PrivateRuns(session).string()));
   v1::ListJobsResponse all;
   Table table({{.title = "NAME", .may_cut = true},
                {.title = "ID"},
@@ -79,7 +79,7 @@ StatusOr<int> List(const ListOptions& options, Session& session) {
     return kExitOk;
   }
   if (jobs.jobs().empty()) {
-    Remark(session.Say(Text::kNoJobs));
+    PrintNotice(session.Localized(Text::kNoJobs));
     return kExitOk;
   }
   Table table({{.title = "NAME", .may_cut = true},

@@ -80,8 +80,8 @@ class LogPrinter {
 StatusOr<int> LogsOfFiles(const LogsOptions& options, Session& session, const Status& why) {
   if (!FilesMayAnswer(session, why)) return why;
   ASSIGN_OR_RETURN(const RunFolder run, StoredRun(session, options.job, why));
-  if (options.follow) return absl::UnavailableError(session.Say(Text::kNothingToFollow));
-  Remark(session.Say(Text::kFromFiles, PrivateRuns(session).string()));
+  if (options.follow) return absl::UnavailableError(session.Localized(Text::kNothingToFollow));
+  PrintNotice(session.Localized(Text::kFromFiles, PrivateRuns(session).string()));
   LogPrinter printer(options, session);
   const Status status = VisitStoredLogs(session, run, RequestOf(options),
                                         [&printer](const v1::LogChunk& chunk) { printer.Add(chunk); });

@@ -73,14 +73,14 @@ void PrintTable(const Session& session, const v1::QueryMetricsResponse& points) 
     losses.push_back(point.record().step().loss());
   }
   Print(table.Render(session.terminal));
-  PrintLine(StrCat(session.Say(Text::kLoss), " ", Sparkline(losses, 60, session.terminal)));
+  PrintLine(StrCat(session.Localized(Text::kLoss), " ", Sparkline(losses, 60, session.terminal)));
 }
 
 void Show(const Session& session, const std::string& name, const v1::QueryMetricsResponse& points) {
   if (session.json()) {
     Print(ToJsonText(points));
   } else if (points.points().empty()) {
-    Remark(session.Say(Text::kNoMetrics, name));
+    PrintNotice(session.Localized(Text::kNoMetrics, name));
   } else {
     PrintTable(session, points);
   }
@@ -90,7 +90,7 @@ void Show(const Session& session, const std::string& name, const v1::QueryMetric
 StatusOr<int> MetricsOfFiles(const MetricsOptions& options, Session& session, const Status& why) {
   if (!FilesMayAnswer(session, why)) return why;
   ASSIGN_OR_RETURN(const RunFolder run, StoredRun(session, options.job, why));
-  if (options.follow) return absl::UnavailableError(session.Say(Text::kNothingToFollow));
+  if (options.follow) return absl::UnavailableError(session.Localized(Text::kNothingToFollow));
   ASSIGN_OR_RETURN(std::vector<v1::MetricPoint> all, StoredSeries(session, run));
   v1::QueryMetricsResponse points;
   for (v1::MetricPoint& point : all) {
@@ -98,7 +98,7 @@ StatusOr<int> MetricsOfFiles(const MetricsOptions& options, Session& session, co
     if (step >= options.first && (options.last == 0 || step <= options.last))
       *points.add_points() = std::move(point);
   }
-  Remark(session.Say(Text::kFromFiles, PrivateRuns(session).string()));
+  PrintNotice(session.Localized(Text::kFromFiles, PrivateRuns(session).string()));
   Show(session, run.name, points);
   return kExitOk;
 }

@@ -31,7 +31,7 @@ StatusOr<int> Nodes(const NodesOptions&, Session& session) {
     return kExitOk;
   }
   if (nodes.nodes().empty()) {
-    Remark(session.Say(Text::kNoNodes));
+    PrintNotice(session.Localized(Text::kNoNodes));
     return kExitOk;
   }
   Table table({{.title = "NODE", .may_cut = true},
@@ -71,7 +71,7 @@ StatusOr<int> Remove(const RemoveOptions& options, Session& session) {
   if (session.json()) {
     Print(ToJsonText(removed));
   } else {
-    PrintLine(session.Say(Text::kNodeRemoved, options.node));
+    PrintLine(session.Localized(Text::kNodeRemoved, options.node));
   }
   return kExitOk;
 }

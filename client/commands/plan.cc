@@ -44,7 +44,7 @@ StatusOr<int> ShowChanged(const Session& session, const std::vector<std::string>
   ASSIGN_OR_RETURN(const Output output, OutputOf(program, arguments, kTimeout));
   if (output.exit_status != 0) {
     const std::string said = output.text.substr(0, output.text.find_last_not_of('\n') + 1);
-    Remark(PrintableLines(session.InLanguage(said)));
+    PrintNotice(PrintableLines(session.InLanguage(said)));
   } else {
     show(output.text);
   }

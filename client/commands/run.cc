@@ -97,7 +97,7 @@ StatusOr<v1::Job> Resume(Session& session, v1::Job job) {
     job = std::move(followed.job);
   }
   if (job.state() != v1::PAUSED) return job;
-  Remark(session.Say(Text::kResuming, CallName(job), job.progress().checkpoint_step()));
+  PrintNotice(session.Localized(Text::kResuming, CallName(job), job.progress().checkpoint_step()));
   v1::ResumeJobRequest request;
   request.set_name(job.name());
   request.set_request_id(NewRequestId());
@@ -110,7 +110,7 @@ void TellChangedData(const Session& session, const recipe::JobSpec& spec, const 
   if (began_with == job.labels().end()) return;
   const std::vector<std::string> changed = ChangedData(spec, began_with->second);
   if (changed.empty()) return;
-  Remark(session.Say(Text::kDataChanged, ShellQuoted(CallName(job)), Listed(changed)));
+  PrintNotice(session.Localized(Text::kDataChanged, ShellQuoted(CallName(job)), Listed(changed)));
 }
 
 // The unfinished job that an earlier run of the same command left, or a new one.
@@ -126,7 +126,7 @@ StatusOr<v1::Job> FindOrSubmit(const RunOptions& options, Session& session, cons
       return Resume(session, *found);
     }
     if (IsPausedOrPausing(*found)) {
-      return absl::FailedPreconditionError(session.Say(Text::kPausedElsewise, ShellQuoted(CallName(*found))));
+      return absl::FailedPreconditionError(session.Localized(Text::kPausedElsewise, ShellQuoted(CallName(*found))));
     }
   }
   if (!options.no_plan && !session.json()) RETURN_IF_ERROR(ShowPlan(session, spec));
@@ -134,7 +134,7 @@ StatusOr<v1::Job> FindOrSubmit(const RunOptions& options, Session& session, cons
   submission.labels[kDataLabel] = DataDigests(spec);
   submission.sets.clear();  // They are in the text already.
   ASSIGN_OR_RETURN(v1::Job job, SubmitJob(session, text, submission));
-  Remark(session.Say(Text::kSubmitted, CallName(job), JobId(job)));
+  PrintNotice(session.Localized(Text::kSubmitted, CallName(job), JobId(job)));
   return job;
 }
 
@@ -144,18 +144,18 @@ StatusOr<int> FollowToEnd(const RunOptions& options, Session& session, const Job
   ASSIGN_OR_RETURN(followed.job, FindOrSubmit(options, session, text, spec));
   ASSIGN_OR_RETURN(followed, Follow(session, followed.job, {.pause_on_interrupt = true}));
   if (followed.disk_full && followed.interrupted && !HasEnded(followed.job.state())) {
-    Remark(session.Say(Text::kDiskFullLeave, ShellQuoted(CallName(followed.job))));
+    PrintNotice(session.Localized(Text::kDiskFullLeave, ShellQuoted(CallName(followed.job))));
     return kExitFailed;
   }
   if (followed.interrupted && !HasEnded(followed.job.state())) {
     if (followed.job.state() == v1::PAUSED) {
-      Remark(session.Say(Text::kRunInterrupted, CallName(followed.job), followed.job.progress().checkpoint_step()));
+      PrintNotice(session.Localized(Text::kRunInterrupted, CallName(followed.job), followed.job.progress().checkpoint_step()));
     }
-    Remark(session.Say(Text::kRunAgain));
+    PrintNotice(session.Localized(Text::kRunAgain));
     return kExitFailed;
   }
   const int exit_status = Conclude(session, followed);
-  if (followed.job.state() == v1::SUCCEEDED) Remark(session.Say(Text::kNext, ShellQuoted(CallName(followed.job))));
+  if (followed.job.state() == v1::SUCCEEDED) PrintNotice(session.Localized(Text::kNext, ShellQuoted(CallName(followed.job))));
   return exit_status;
 }
 
@@ -177,16 +177,16 @@ void StopUnlessUsed(Session& session, DaemonUse& use, const Followed& followed) 
   switch (use.End(session)) {
     case DaemonUse::Ending::kKept: return;
     case DaemonUse::Ending::kInUse:
-      if (users.empty()) users.push_back(session.Say(Text::kAnotherRun));
+      if (users.empty()) users.push_back(session.Localized(Text::kAnotherRun));
       break;
     case DaemonUse::Ending::kLast: break;
   }
   if (!users.empty()) {
-    Remark(session.Say(Text::kLeftRunning, Listed(users)));
+    PrintNotice(session.Localized(Text::kLeftRunning, Listed(users)));
     return;
   }
   const StatusOr<std::vector<std::string>> stopped = StopPrivateDaemons(session, {.hurry = followed.disk_full});
-  if (!stopped.ok()) Remark(Message(stopped.status()));
+  if (!stopped.ok()) PrintNotice(Message(stopped.status()));
 }
 
 // On daemons of this user's own, which are started where they do not run.
@@ -195,10 +195,10 @@ StatusOr<int> RunPrivately(const RunOptions& options, Session& session, JobText&
   ASSIGN_OR_RETURN(text.yaml, WithAbsolutePaths(text));
   RETURN_IF_ERROR(session.ServerAddress().status());
   ASSIGN_OR_RETURN(DaemonUse use, DaemonUse::Begin(session));
-  Remark(session.Say(Text::kStarting, session.data_dir.string()));
+  PrintNotice(session.Localized(Text::kStarting, session.data_dir.string()));
   ASSIGN_OR_RETURN(const Started daemons, StartPrivateDaemons(session, {}));
   const Status noted = use.Started(session, daemons);
-  if (!noted.ok()) Remark(Message(noted));
+  if (!noted.ok()) PrintNotice(Message(noted));
   StatusOr<int> outcome = kExitFailed;
   Followed followed;
   if (interrupts.count() == 0) outcome = FollowToEnd(options, session, text, followed);

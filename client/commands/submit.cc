@@ -23,7 +23,7 @@ StatusOr<int> Submit(const SubmitOptions& options, Session& session) {
     return kExitOk;
   }
   if (options.wait) {
-    Remark(session.Say(Text::kSubmitted, CallName(job), JobId(job)));
+    PrintNotice(session.Localized(Text::kSubmitted, CallName(job), JobId(job)));
     ASSIGN_OR_RETURN(const Followed followed, Follow(session, job, {}));
     return Conclude(session, followed);
   }
@@ -32,9 +32,9 @@ StatusOr<int> Submit(const SubmitOptions& options, Session& session) {
     return kExitOk;
   }
   // The id alone on standard output, for scripts; the rest is for people.
-  Remark(session.Say(Text::kSubmitted, CallName(job), JobId(job)));
+  PrintNotice(session.Localized(Text::kSubmitted, CallName(job), JobId(job)));
   PrintLine(JobId(job));
-  Remark(session.Say(Text::kWatchHint, ShellQuoted(CallName(job))));
+  PrintNotice(session.Localized(Text::kWatchHint, ShellQuoted(CallName(job))));
   return kExitOk;
 }
 

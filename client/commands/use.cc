@@ -55,7 +55,7 @@ StatusOr<int> Become(const UseOptions& options, Session& session, std::vector<st
 StatusOr<int> Chat(const UseOptions& options, Session& session) {
   ASSIGN_OR_RETURN(const RunFolder folder, ResolveRunFolder(session, options.job));
   if (!folder.run_dir.empty() && folder.adapter.empty()) {
-    Remark(StrCat(folder.name, " has no result yet: this is its base model"));
+    PrintNotice(StrCat(folder.name, " has no result yet: this is its base model"));
   }
   std::vector<std::string> arguments = {"chat"};
   for (std::string& argument : Sources(folder)) arguments.push_back(std::move(argument));
@@ -86,7 +86,7 @@ StatusOr<int> Export(const UseOptions& options, Session& session) {
   const StatusOr<v1::Job> with_result = job->state() == v1::SUCCEEDED ? *job : session.NewestSucceeded(options.job);
   if (!with_result.ok()) return folder.status();
   if (JobId(*with_result) != JobId(*job)) {
-    Remark(StrCat("the newest ", options.job, " has no result: this is the one of ", JobId(*with_result)));
+    PrintNotice(StrCat("the newest ", options.job, " has no result: this is the one of ", JobId(*with_result)));
   }
   RETURN_IF_ERROR(FetchAdapter(session, *with_result, options.out));
   PrintLine(options.out);

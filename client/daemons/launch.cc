@@ -94,7 +94,7 @@ void TellLines(const Session& session, int fd) {
       if (got == 0 || (got < 0 && errno != EINTR)) break;
       if (got > 0) text.append(buffer, static_cast<size_t>(got));
       for (size_t end; (end = text.find('\n')) != std::string::npos; text.erase(0, end + 1)) {
-        Remark(session.InLanguage(std::string_view(text).substr(0, end)));
+        PrintNotice(session.InLanguage(std::string_view(text).substr(0, end)));
       }
     }
     if (ready == 0 || text.size() > kMaxLineBytes) {

@@ -196,7 +196,7 @@ Status CheckFileLimit() {
                                               static_cast<uint64_t>(kFewestFiles), ": raise the limit"));
 }
 
-struct Wanted {
+struct DaemonSpec {
   const DaemonFiles& files;
   std::vector<std::string> arguments;
   std::chrono::seconds timeout;
@@ -204,24 +204,24 @@ struct Wanted {
 };
 
 // Starts one program unless it runs, and waits until it is ready.
-StatusOr<bool> Bring(const Session& session, const Wanted& wanted) {
-  if (wanted.is_ready()) return false;
-  int pid = RunningPid(wanted.files);
+StatusOr<bool> EnsureRunning(const Session& session, const DaemonSpec& spec) {
+  if (spec.is_ready()) return false;
+  int pid = RunningPid(spec.files);
   const bool starts = pid == 0;
   if (starts) {
-    ASSIGN_OR_RETURN(pid, StartDaemon(session, wanted.files, wanted.arguments));
+    ASSIGN_OR_RETURN(pid, StartDaemon(session, spec.files, spec.arguments));
   }
   bool ended = false;
-  const bool ready = WaitUntil(wanted.timeout, [&] {
-    ended = ::waitpid(pid, nullptr, WNOHANG) == pid || RunningPid(wanted.files) == 0;
-    return ended || wanted.is_ready();
+  const bool ready = WaitUntil(spec.timeout, [&] {
+    ended = ::waitpid(pid, nullptr, WNOHANG) == pid || RunningPid(spec.files) == 0;
+    return ended || spec.is_ready();
   });
   if (ready && !ended) return starts;
-  const std::string last = LastLine(wanted.files.log);
-  if (starts) Stop(wanted.files).IgnoreError();
-  std::string message = session.Say(Text::kNotStarted, wanted.files.program, wanted.timeout.count(),
-                                    wanted.files.log.string());
-  if (ended) message = StrCat(wanted.files.program, " ended at its start; its log is ", wanted.files.log.string());
+  const std::string last = LastLine(spec.files.log);
+  if (starts) Stop(spec.files).IgnoreError();
+  std::string message = session.Localized(Text::kNotStarted, spec.files.program, spec.timeout.count(),
+                                    spec.files.log.string());
+  if (ended) message = StrCat(spec.files.program, " ended at its start; its log is ", spec.files.log.string());
   if (!last.empty()) StrAppend(&message, ": ", last);
   return absl::UnavailableError(message);
 }
@@ -269,13 +269,13 @@ StatusOr<Started> StartPrivateDaemons(Session& session, MetricsAddresses metrics
   if (metrics.worker.empty()) metrics.worker = FreeAddress();
   Started started{.metrics = metrics};
   ASSIGN_OR_RETURN(started.coordinator,
-                   Bring(session, {.files = layout.coordinator,
+                   EnsureRunning(session, {.files = layout.coordinator,
                                    .arguments = CoordinatorArguments(layout, metrics.coordinator),
                                    .timeout = kCoordinatorTimeout,
                                    .is_ready = [&] { return CoordinatorAnswers(session); }}));
   // A node that an earlier worker left in the coordinator's list counts only while a worker runs.
   const auto worker_ready = [&] { return RunningPid(layout.worker) != 0 && NodeIsReady(session); };
-  const StatusOr<bool> worker = Bring(session, {.files = layout.worker,
+  const StatusOr<bool> worker = EnsureRunning(session, {.files = layout.worker,
                                                 .arguments = WorkerArguments(layout, metrics.worker),
                                                 .timeout = kWorkerTimeout,
                                                 .is_ready = worker_ready});

@@ -83,11 +83,11 @@ class Follower {
     if (shown_report_ || session_.json() || followed_.job.prepared().samples() == 0) return;
     shown_report_ = true;
     const v1::PreparedData& data = followed_.job.prepared();
-    view_.Say(DataReport(session_, data));
+    view_.PrintAbove(DataReport(session_, data));
     // Watches leave the report out; without an answer it is left out here too.
     const StatusOr<v1::Job> full = session_.GetJob(followed_.job.name());
     if (!full.ok()) return;
-    for (const std::string& line : full->prepared().report()) view_.Say("  " + PrintableLines(ReportInLanguage(session_.terminal, line)));
+    for (const std::string& line : full->prepared().report()) view_.PrintAbove("  " + PrintableLines(ReportInLanguage(session_.terminal, line)));
   }
 
   // Whether the daemons that the job ran on are gone for good, and with them whatever could bring it on.
@@ -117,7 +117,7 @@ class Follower {
     if (contact.ok() == in_contact_ || session_.json()) return;
     in_contact_ = contact.ok();
     view_.Close();
-    Remark(in_contact_ ? session_.Say(Text::kContactBack) : session_.Say(Text::kContactLost, Message(contact)));
+    PrintNotice(in_contact_ ? session_.Localized(Text::kContactBack) : session_.Localized(Text::kContactLost, Message(contact)));
   }
 
   void TakeMetrics() {
@@ -144,7 +144,7 @@ class Follower {
     followed_.interrupted = true;
     if (!options_.pause_on_interrupt || handled_interrupts_ > 1 || followed_.disk_full) return true;
     view_.Close();
-    Remark(session_.Say(Text::kPausing, CallName(followed_.job)));
+    PrintNotice(session_.Localized(Text::kPausing, CallName(followed_.job)));
     v1::PauseJobRequest request;
     request.set_name(followed_.job.name());
     request.set_request_id(NewRequestId());
@@ -153,7 +153,7 @@ class Follower {
       followed_.job = *paused;
       return false;
     }
-    Remark(Message(paused.status()));
+    PrintNotice(Message(paused.status()));
     followed_.disk_full = followed_.disk_full || SaysDiskFull(Message(paused.status()));
     return true;
   }
@@ -192,27 +192,27 @@ int Conclude(const Session& session, const Followed& followed) {
   std::string line;
   int exit_status = kExitOk;
   if (followed.deleted) {
-    line = session.Say(Text::kDeleted, name);
+    line = session.Localized(Text::kDeleted, name);
     exit_status = kExitFailed;
   } else if (followed.stopped) {
-    line = session.Say(Text::kDaemonsGone, quoted);
+    line = session.Localized(Text::kDaemonsGone, quoted);
     exit_status = kExitUnavailable;
   } else if (job.state() == v1::SUCCEEDED) {
-    line = session.Say(Text::kSucceeded, name, job.progress().step(), FormatLoss(job.progress().loss()),
+    line = session.Localized(Text::kSucceeded, name, job.progress().step(), FormatLoss(job.progress().loss()),
                        FormatDuration(RunSeconds(job)));
   } else if (job.state() == v1::FAILED) {
-    line = session.Say(Text::kFailed, name, v1::FailureClass_Name(job.failure().failure_class()),
+    line = session.Localized(Text::kFailed, name, v1::FailureClass_Name(job.failure().failure_class()),
                        Printable(session.InLanguage(job.failure().message())));
     exit_status = kExitFailed;
   } else if (job.state() == v1::CANCELLED) {
-    line = session.Say(Text::kCancelled, name);
+    line = session.Localized(Text::kCancelled, name);
     exit_status = kExitFailed;
   } else if (job.state() == v1::PAUSED) {
-    line = session.Say(Text::kPaused, quoted, job.progress().checkpoint_step());
+    line = session.Localized(Text::kPaused, quoted, job.progress().checkpoint_step());
   } else {
-    line = session.Say(Text::kWatchLeft, quoted);
+    line = session.Localized(Text::kWatchLeft, quoted);
   }
-  Remark(Wrap(line, session.terminal.columns, 2));
+  PrintNotice(Wrap(line, session.terminal.columns, 2));
   return exit_status;
 }
 

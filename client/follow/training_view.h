@@ -21,7 +21,7 @@ class TrainingView {
   // Shows the job's state if it changed, and its progress.
   void Show(const v1::Job& job);
   // A line above the block.
-  void Say(const std::string& line);
+  void PrintAbove(const std::string& line);
   // Leaves the block as it is; what follows is printed below it.
   void Close();
 

@@ -172,8 +172,8 @@ TEST(CatalogueTest, BothLanguagesSayTheSame) {
     EXPECT_FALSE(sentence.chinese.empty());
     EXPECT_EQ(Arguments(sentence.english), Arguments(sentence.chinese)) << sentence.english;
   }
-  EXPECT_EQ(Say({.utf8 = true, .language = Language::kChinese}, Text::kSubmitted, "qa", "1"), "已提交 qa，编号 1");
-  EXPECT_EQ(Say({}, Text::kSubmitted, "qa", "1"), "Submitted qa as 1");
+  EXPECT_EQ(Localized({.utf8 = true, .language = Language::kChinese}, Text::kSubmitted, "qa", "1"), "已提交 qa，编号 1");
+  EXPECT_EQ(Localized({}, Text::kSubmitted, "qa", "1"), "Submitted qa as 1");
 }
 
 // 195

@@ -32,7 +32,7 @@ void Print(std::string_view text) {
 
 void PrintLine(std::string_view line) { Print(std::string(line).append("\n")); }
 
-void Remark(std::string_view line) {
+void PrintNotice(std::string_view line) {
   std::fflush(stdout);
   const std::string text = std::string(line).append("\n");
   std::fwrite(text.data(), 1, text.size(), stderr);
@@ -68,10 +68,10 @@ std::string JobId(const v1::Job& job) {
 std::string CallName(const v1::Job& job) { return job.display_name().empty() ? JobId(job) : job.display_name(); }
 
 std::string DataReport(const Session& session, const v1::PreparedData& data) {
-  return session.Say(
+  return session.Localized(
       Text::kDataReport,
-      session.Say(data.samples() == 1 ? Text::kOneSample : Text::kSamples, FormatCount(data.samples())),
-      session.Say(data.tokens() == 1 ? Text::kOneToken : Text::kTokens, FormatCount(data.tokens())),
+      session.Localized(data.samples() == 1 ? Text::kOneSample : Text::kSamples, FormatCount(data.samples())),
+      session.Localized(data.tokens() == 1 ? Text::kOneToken : Text::kTokens, FormatCount(data.tokens())),
       FormatCount(data.supervised_tokens()));
 }
 

@@ -19,7 +19,7 @@ class Session;
 void Print(std::string_view text);
 void PrintLine(std::string_view line);
 // For people only: progress remarks and errors, which scripts that read the output must not meet.
-void Remark(std::string_view line);
+void PrintNotice(std::string_view line);
 
 // proto3 JSON with the field names of the .proto files and every field; one line, or indented.
 std::string ToJsonLine(const google::protobuf::Message& message);

@@ -80,7 +80,7 @@ Status Session::Unreachable(std::string_view why) const {
   const StatusOr<Address> address = ServerAddress();
   if (!address.ok()) return address.status();
   const std::string shown = address->local() ? address->socket.string() : address->target;
-  return absl::UnavailableError(Say(Text::kUnreachable, shown, why));
+  return absl::UnavailableError(Localized(Text::kUnreachable, shown, why));
 }
 
 Status Session::Explained(const Status& status) const {
@@ -104,8 +104,8 @@ Status Session::Unknown(const Status& status) const {
   const auto server = connection_->Call(&v1::NodeService::Stub::GetServerInfo, v1::GetServerInfoRequest(), kCallTimeout);
   if (!server.ok() || server->version() == FT_VERSION) return status;
   return absl::UnimplementedError(
-      Say(Text::kOtherVersion, FT_VERSION, server->version(),
-          IsOlder(FT_VERSION, server->version()) ? Say(Text::kFtctlOlder) : Say(Text::kCoordinatorOlder)));
+      Localized(Text::kOtherVersion, FT_VERSION, server->version(),
+          IsOlder(FT_VERSION, server->version()) ? Localized(Text::kFtctlOlder) : Localized(Text::kCoordinatorOlder)));
 }
 
 }  // namespace ft::client

@@ -65,8 +65,8 @@ class Session {
   Status Explained(const Status& status) const;
 
   template <typename... Args>
-  std::string Say(Text text, const Args&... args) const {
-    return client::Say(terminal, text, args...);
+  std::string Localized(Text text, const Args&... args) const {
+    return client::Localized(terminal, text, args...);
   }
   // What another program said, in the user's language where its sentences are known.
   std::string InLanguage(std::string_view text) const { return client::InLanguage(terminal, text); }

@@ -35,7 +35,7 @@ StatusOr<std::string> UploadSource(Session& session, const JobText& text, const 
                                              "path on the coordinator's machine"));
   }
   const auto size = static_cast<int64_t>(fs::file_size(path, error));
-  Remark(session.Say(Text::kUploading, path.string(), FormatBytes(error ? 0 : size)));
+  PrintNotice(session.Localized(Text::kUploading, path.string(), FormatBytes(error ? 0 : size)));
   ASSIGN_OR_RETURN(const Connection* connection, session.Connect());
   const StatusOr<std::string> uploaded = UploadFile(*connection, path);
   if (!uploaded.ok()) return session.Explained(uploaded.status());
@@ -67,7 +67,7 @@ StatusOr<v1::Job> SubmitJob(Session& session, JobText text, const Submission& su
   if (job.ok()) return job;
   const Status status = session.Explained(job.status());
   if (!IsAmbiguous(status) || submission.validate_only) return status;
-  return Status(status.code(), StrCat(status.message(), "; ", session.Say(Text::kAmbiguous, request.request_id())));
+  return Status(status.code(), StrCat(status.message(), "; ", session.Localized(Text::kAmbiguous, request.request_id())));
 }
 
 }  // namespace ft::client

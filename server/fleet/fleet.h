@@ -110,7 +110,7 @@ class Fleet {
 
   mutable std::mutex mutex_;                            // Guards all below.
   std::map<std::string, Session> sessions_;             // by node id
-  std::map<std::string, absl::Duration> silent_nodes_;  // known, not registered since the start: deadline
+  std::map<std::string, absl::Duration> unreachable_nodes_;  // known, not registered since the start: deadline
   std::map<std::string, Silence> silences_;             // of nodes out of contact
   int64_t next_command_ = 1;
   FleetCounts counts_;

@@ -6,7 +6,7 @@
 
 namespace ft::client {
 
-struct SteerOptions {
+struct JobActionOptions {
   std::string job;
   std::string reason;
   bool wait = false;
@@ -17,7 +17,7 @@ inline void PrintNow(const Session& session, const v1::Job& job) {
   if (session.json()) {
     Print(ToJsonText(job));
   } else {
-    PrintLine(session.Say(Text::kStillRunning, CallName(job), StateName(job.state())));
+    PrintLine(session.Localized(Text::kStillRunning, CallName(job), StateName(job.state())));
   }
 }
 
