@@ -84,7 +84,7 @@ constexpr Template kTemplates[] = {
     {"tensor '{0}' has type {1}, which holds no floating-point weights", "张量 '{0}' 的类型是 {1}，不是浮点权重"},
     {"tensor {0} is stored in 4 bits and cannot be trained: use method qlora", "张量 {0} 以 4 比特存放，无法训练：请用方法 qlora"},
     // Configurations.
-    {"model family \"{0}\" is not supported by this version (supported: llama)", "本版本不支持模型族 \"{0}\"（支持：llama）"},
+    {"model family \"{0}\" is not supported by this version (supported: {1})", "本版本不支持模型族 \"{0}\"（支持：{1}）"},
     {"has no model_type, so the model's family is unknown", "没有 model_type，无法得知模型族"},
     {"{0} is not a JSON object; copy the model's folder again", "{0} 不是 JSON 对象；请重新复制模型文件夹"},
     {"config.json is not a JSON object", "config.json 不是 JSON 对象"},

@@ -2,25 +2,22 @@
 
 #include <algorithm>
 #include <bit>
+#include <string_view>
 #include <utility>
 
 namespace ft::plan {
 namespace {
 
-struct Projection {
-  const char* name;
-  int64_t in, out;
-};
-
 std::vector<Projection> Projections(const ModelShape& s) {
+  if (!s.projections.empty()) return s.projections;
   const int64_t q = s.heads * s.head_size, kv = s.key_heads * s.head_size;
   return {{"q_proj", s.hidden, q},  {"k_proj", s.hidden, kv},           {"v_proj", s.hidden, kv},
           {"o_proj", q, s.hidden},  {"gate_proj", s.hidden, s.intermediate}, {"up_proj", s.hidden, s.intermediate},
           {"down_proj", s.intermediate, s.hidden}};
 }
 
-bool Targeted(const recipe::MethodSpec& method, const char* name) {
-  const auto has = [&](const char* word) {
+bool Targeted(const recipe::MethodSpec& method, std::string_view name) {
+  const auto has = [&](std::string_view word) {
     return std::find(method.targets.begin(), method.targets.end(), word) != method.targets.end();
   };
   return has("all_linear") || has(name);
@@ -41,7 +38,7 @@ int64_t CheckpointedBlocks(const ModelShape& shape, const recipe::TrainSpec& tra
 
 int64_t LinearParameters(const ModelShape& shape) {
   int64_t count = 0;
-  for (const Projection& p : Projections(shape)) count += p.in * p.out;
+  for (const Projection& p : Projections(shape)) count += p.inputs * p.outputs;
   return count * shape.layers;
 }
 
@@ -55,7 +52,7 @@ int64_t TrainableParameters(const ModelShape& shape, const recipe::MethodSpec& m
   if (method.kind == "full") return ParameterCount(shape);
   int64_t count = 0;
   for (const Projection& p : Projections(shape)) {
-    if (Targeted(method, p.name)) count += method.rank * (p.in + p.out);
+    if (Targeted(method, p.name)) count += method.rank * (p.inputs + p.outputs);
   }
   return count * shape.layers;
 }

@@ -9,7 +9,13 @@
 
 namespace ft::plan {
 
-// The sizes of a decoder with gated MLP and split projections.
+// A linear layer of a block.
+struct Projection {
+  std::string name;  // As method.targets names it: the last part of its module's name.
+  int64_t inputs = 0, outputs = 0;
+};
+
+// The sizes of a decoder with gated MLP.
 struct ModelShape {
   int64_t vocabulary = 0;
   int64_t hidden = 0;
@@ -19,6 +25,7 @@ struct ModelShape {
   int64_t head_size = 0;
   int64_t intermediate = 0;
   bool tied_head = false;
+  std::vector<Projection> projections;  // Of a block; empty = the seven of Llama.
 };
 
 // All weights (biases, which are below a thousandth, left out).

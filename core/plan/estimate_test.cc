@@ -18,6 +18,14 @@ TEST(EstimateTest, CountsOfLlama7BEqualPublishedOnes) {
   EXPECT_EQ(TrainableParameters(kLlama7B, method), ParameterCount(kLlama7B));
 }
 
+TEST(EstimateTest, ProjectionsAreThoseOfTheFamily) {
+  ModelShape fused = kLlama7B;
+  fused.projections = {{"W_pack", 4096, 12288}, {"o_proj", 4096, 4096}};
+  EXPECT_EQ(LinearParameters(fused), 32 * (4096 * 12288 + 4096 * 4096));
+  const recipe::MethodSpec method{.kind = "lora", .rank = 8, .targets = {"W_pack"}};
+  EXPECT_EQ(TrainableParameters(fused, method), 32 * 8 * (4096 + 12288));
+}
+
 TEST(EstimateTest, QloraOfLlama7BNeedsWhatPeersMeasure) {
   recipe::JobSpec spec;
   spec.method.kind = "qlora";
