@@ -337,12 +337,12 @@ class DeviceWordsTest(TreeTest):
             self.assert_one("device_words", self.files(path, text), f"says {name}:")
 
     def test_mathematics_names_no_device_rank_or_format(self):
-        for text, name in [("if (x.is_cuda()) F();", "is_cuda"), ("auto d = at::kCUDA;", "kCUDA"), ("CudaKernels k;", "CudaKernels"),
+        for text, name in [("if (x.is_cuda()) F();", "is_cuda"), ("auto d = at::kCUDA;", "kCUDA"), ("CudaTable t;", "CudaTable"),
                            ("cudaStream_t s;", "cudaStream_t"), ("comm::NcclComm c;", "NcclComm"), ("int zero_stage = 3;", "zero_stage"),
                            ("if (kZero3) F();", "kZero3"), ("if (spec.zero > 1) F();", "zero"), ("if (comm.rank() == 0) F();", "rank"),
                            ("int rank_ = 0;", "rank_"), ("int n = world_size;", "world_size"), ("Nf4Slot s;", "Nf4Slot"),
                            ('if (device == "cuda") F();', "cuda"), ("#include <c10/cuda/CUDAStream.h>", "cuda"),
-                           ('#include "worker/model/ops/cuda_kernels.h"', "cuda_kernels"), ("#define F(x) GPU(x)", "GPU"),
+                           ('#include "worker/train/cuda/table.h"', "cuda"), ("#define F(x) GPU(x)", "GPU"),
                            ("ShardedTensor t;", "ShardedTensor")]:
             if name == "cuda" and text.startswith("#"):
                 self.assertEqual(len(self.findings("device_words", self.files("worker/model/decoder/a.cc", text))), 2)

@@ -28,7 +28,7 @@ Status OpenCudaLibrary(const std::filesystem::path& path) {
     return absl::FailedPreconditionError(
         StrCat(path.string(), " is of another build than this program: install both anew"));
   }
-  ops::UseCudaKernels(table->kernels);
+  ops::UseKernels(c10::DeviceType::CUDA, table->kernels);
   const std::string refusal = table->check_driver();
   return refusal.empty() ? absl::OkStatus() : absl::FailedPreconditionError(refusal);
 }

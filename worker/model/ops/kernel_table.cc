@@ -1,19 +1,25 @@
-#include "worker/model/ops/cuda_kernels.h"
+#include "worker/model/ops/kernel_table.h"
+
+#include <array>
 
 #include "core/base/check.h"
 
 namespace ft::ops {
 namespace {
 
-const CudaKernels* cuda_kernels = nullptr;  // Written once, before the training thread starts to compute.
+// Written once a kind of device, before the training thread starts to compute.
+std::array<const KernelTable*, c10::COMPILE_TIME_MAX_DEVICE_TYPES> tables = {};
 
 }  // namespace
 
-void UseCudaKernels(const CudaKernels* kernels) { cuda_kernels = kernels; }
+void UseKernels(c10::DeviceType device, const KernelTable* table) { tables[static_cast<size_t>(device)] = table; }
 
-const CudaKernels& Cuda() {
-  FT_CHECK(cuda_kernels != nullptr) << "libft_cuda.so is not open";
-  return *cuda_kernels;
+const KernelTable& KernelsFor(const torch::Tensor& tensor) {
+  const c10::DeviceType device = tensor.device().type();
+  if (device == c10::DeviceType::CPU) return CpuKernels();
+  const KernelTable* table = tables[static_cast<size_t>(device)];
+  FT_CHECK(table != nullptr) << "no kernels are loaded for " << c10::DeviceTypeName(device);
+  return *table;
 }
 
 }  // namespace ft::ops
