@@ -5,6 +5,7 @@
 
 #include "core/base/file.h"
 #include "worker/model/params/read_slot.h"
+#include "worker/model/weights/safetensors.h"
 
 namespace ft::rank {
 namespace {
@@ -105,6 +106,10 @@ StatusOr<std::vector<GreedyCase>> ReadGreedy(const std::filesystem::path& file) 
     cases.push_back(std::move(one));
   }
   return cases;
+}
+
+StatusOr<std::unique_ptr<weights::TensorSource>> OpenExpected(const std::filesystem::path& file) {
+  return weights::SafetensorsFile::Open(file);
 }
 
 StatusOr<torch::Tensor> Expected(const weights::TensorSource& source, const std::string& name) {

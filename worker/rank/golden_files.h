@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,10 @@ struct GreedyCase {
   std::vector<int64_t> continuation;
 };
 StatusOr<std::vector<GreedyCase>> ReadGreedy(const std::filesystem::path& file);
+
+// A file of expected tensors, by the names that it has: OpenWeights would take grad.model.embed_tokens.weight for the
+// embedding of a wrapped model.
+StatusOr<std::unique_ptr<weights::TensorSource>> OpenExpected(const std::filesystem::path& file);
 
 // Expected tensors in float32; NOT_FOUND names what is missing.
 StatusOr<torch::Tensor> Expected(const weights::TensorSource& source, const std::string& name);

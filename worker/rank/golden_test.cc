@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/shared_dir.h"
 #include "worker/model/ops/micro_gemm.h"
@@ -24,6 +25,21 @@ TEST_P(KeptCase, Passes) {
 }
 INSTANTIATE_TEST_SUITE_P(All, KeptCase,
                          ::testing::Values("llama_mha", "llama_gqa_llama3rope", "deepseek_coder_linear", "nf4"));
+
+std::vector<std::string> Names(const CaseResult& result) {
+  std::vector<std::string> names;
+  for (const Measure& measure : result.measures) names.push_back(measure.name);
+  return names;
+}
+
+// A part of the comparison that finds nothing to compare must not pass for one that agrees.
+TEST(ModelCase, ComparesAllThatIsExpected) {
+  at::set_num_threads(1);
+  const fs::path kept = fs::path(FT_SOURCE_DIR) / "tests" / "golden";
+  EXPECT_THAT(Names(RunCase(kept / "llama_gqa_llama3rope", "fp32")),
+              ::testing::ElementsAre("logits", "loss", "grad", "long.logits", "long.loss", "greedy",
+                                     "greedy.cached", "lora.logits", "lora.loss", "lora.grad"));
+}
 
 // With the stored base and with the model quantised here.
 TEST(QloraStep, PassesOnTheBaseThatTheReferenceTrained) {
