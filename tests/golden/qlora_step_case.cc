@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/file.h"
-#include "worker/rank/golden_files.h"
-#include "worker/rank/golden_quant.h"
+#include "tests/golden/case_files.h"
+#include "tests/golden/quant_cases.h"
 #include "worker/model/decoder/family.h"
 #include "worker/model/params/peft_config.h"
 #include "worker/model/params/read_slot.h"
@@ -13,7 +13,7 @@
 #include "worker/train/optim/adamw.h"
 #include "worker/train/optim/clip.h"
 
-namespace ft::rank {
+namespace ft::golden {
 namespace {
 
 namespace fs = std::filesystem;
@@ -159,4 +159,4 @@ StatusOr<std::vector<Measure>> QloraStepCase(const fs::path& folder) {
   return measures;
 }
 
-}  // namespace ft::rank
+}  // namespace ft::golden

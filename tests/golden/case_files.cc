@@ -1,4 +1,4 @@
-#include "worker/rank/golden_files.h"
+#include "tests/golden/case_files.h"
 
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -7,7 +7,7 @@
 #include "worker/model/params/read_slot.h"
 #include "worker/model/weights/safetensors.h"
 
-namespace ft::rank {
+namespace ft::golden {
 namespace {
 
 using nlohmann::json;
@@ -127,4 +127,4 @@ double LargestDifference(const torch::Tensor& actual, const torch::Tensor& expec
   return LargestAbsolute(actual.to(torch::kDouble) - expected.to(torch::kDouble)) / scale;
 }
 
-}  // namespace ft::rank
+}  // namespace ft::golden

@@ -13,7 +13,7 @@
 #include "worker/model/run/padded_batch.h"
 #include "worker/model/weights/tensor_source.h"
 
-namespace ft::rank {
+namespace ft::golden {
 
 // One entry of input.json; `mask_BT` is 1 where a token is real.
 struct GoldenInput {
@@ -42,4 +42,4 @@ StatusOr<torch::Tensor> Expected(const weights::TensorSource& source, const std:
 double LargestDifference(const torch::Tensor& actual, const torch::Tensor& expected, double scale);
 double LargestAbsolute(const torch::Tensor& values);
 
-}  // namespace ft::rank
+}  // namespace ft::golden

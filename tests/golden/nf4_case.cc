@@ -1,12 +1,12 @@
 #include <cmath>
 #include <set>
 
-#include "worker/rank/golden_files.h"
-#include "worker/rank/golden_quant.h"
+#include "tests/golden/case_files.h"
+#include "tests/golden/quant_cases.h"
 #include "worker/model/ops/nf4.h"
 #include "worker/model/params/bnb_checkpoint.h"
 
-namespace ft::rank {
+namespace ft::golden {
 namespace {
 
 namespace fs = std::filesystem;
@@ -124,4 +124,4 @@ StatusOr<std::vector<Measure>> Nf4Case(const fs::path& folder) {
   return measures;
 }
 
-}  // namespace ft::rank
+}  // namespace ft::golden

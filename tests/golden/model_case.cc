@@ -1,17 +1,17 @@
-#include "worker/rank/golden_model.h"
+#include "tests/golden/model_case.h"
 
 #include <algorithm>
 #include <cmath>
 #include <memory>
 
 #include "core/base/file.h"
-#include "worker/rank/golden_files.h"
+#include "tests/golden/case_files.h"
 #include "worker/model/generate/generate.h"
 #include "worker/model/params/peft_config.h"
 #include "worker/model/params/read_slot.h"
 #include "worker/model/run/language_model.h"
 
-namespace ft::rank {
+namespace ft::golden {
 namespace {
 
 namespace fs = std::filesystem;
@@ -183,4 +183,4 @@ StatusOr<std::vector<Measure>> ModelCase(const fs::path& folder, const std::stri
   return std::move(c.measures);
 }
 
-}  // namespace ft::rank
+}  // namespace ft::golden
