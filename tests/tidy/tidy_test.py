@@ -226,11 +226,11 @@ class FilesTest(TreeTest):
 
 class LinksTest(TreeTest):
     def test_missing_programs_are_findings(self):
-        self.assertEqual(len(self.findings("links", {})), 4)
+        self.assertEqual(len(self.findings("links", {})), 5)
 
     def test_forbidden_library(self):
         # A program that says what it links is all the check looks at: a copy of this machine's `true`.
-        for name in tidy.PROGRAMS_WITHOUT_TORCH + ("ft-rank",):
+        for name in tidy.PROGRAMS_WITHOUT_TORCH + tidy.PROGRAMS_WITHOUT_CUDA:
             self.write(files={f"build/bin/{name}": ""})
             source = os.path.realpath("/bin/true")
             with open(source, "rb") as read, open(os.path.join(self.folder.name, "build", "bin", name), "wb") as out:

@@ -5,7 +5,7 @@
 
 #include "core/base/status.h"
 
-namespace ft::rank {
+namespace ft::cuda {
 
 // Where it lies beside this program: ../lib from the program's folder.
 std::filesystem::path CudaLibraryPath();
@@ -15,4 +15,4 @@ std::filesystem::path CudaLibraryPath();
 // another build or the driver cannot run it; both say what to do.
 Status OpenCudaLibrary(const std::filesystem::path& path);
 
-}  // namespace ft::rank
+}  // namespace ft::cuda

@@ -1,4 +1,4 @@
-#include "worker/rank/gpu_check.h"
+#include "tests/golden/gpu_check.h"
 
 #include <torch/torch.h>
 
@@ -11,9 +11,9 @@
 #include "worker/model/ops/nf4.h"
 #include "worker/model/ops/norm.h"
 #include "worker/model/params/resident_slot.h"
-#include "worker/rank/cuda_library.h"
+#include "worker/train/cuda/cuda_library.h"
 
-namespace ft::rank {
+namespace ft::golden {
 namespace {
 
 using torch::Tensor;
@@ -41,7 +41,8 @@ std::vector<Tensor> WithGradients(const Tensor& y, const std::vector<Tensor>& in
   return results;
 }
 
-std::vector<Tensor> WithBackward(const ops::Epilogue& epilogue, const std::vector<Tensor>& inputs, at::Device device) {
+std::vector<Tensor> WithBackward(const ops::Epilogue& epilogue, const std::vector<Tensor>& inputs,
+                                 at::Device device) {
   std::vector<Tensor> saved, results = epilogue.Forward(inputs, torch::kFloat, &saved);
   const std::vector<Tensor> gradients = epilogue.Backward({Draw(results[0].sizes(), device)}, saved);
   results.insert(results.end(), gradients.begin(), gradients.end());
@@ -62,7 +63,8 @@ std::vector<Tensor> Rotary(at::Device device) {
 }
 
 std::vector<Tensor> Gate(at::Device device) {
-  return WithBackward(ops::GateEpilogue(), {Draw({kRows, kChannels}, device), Draw({kRows, kChannels}, device)}, device);
+  return WithBackward(ops::GateEpilogue(),
+                      {Draw({kRows, kChannels}, device), Draw({kRows, kChannels}, device)}, device);
 }
 
 std::vector<Tensor> DropoutRows(at::Device device) {
@@ -111,11 +113,9 @@ double LargestDifference(const Check& check) {
 
 }  // namespace
 
-int GpuCheckVerb(const std::vector<std::string>&) {
-  if (const Status status = OpenCudaLibrary(CudaLibraryPath()); !status.ok()) {
-    std::fprintf(stderr, "ft-rank gpu-check: %s\n", std::string(status.message()).c_str());
-    return 1;
-  }
+StatusOr<bool> GpuCheckVerb(const std::vector<std::string>& arguments) {
+  if (!arguments.empty()) return absl::InvalidArgumentError("expects no arguments");
+  RETURN_IF_ERROR(cuda::OpenCudaLibrary(cuda::CudaLibraryPath()));
   int failed = 0;
   for (const Check& check : kChecks) {
     const double difference = LargestDifference(check);
@@ -124,7 +124,7 @@ int GpuCheckVerb(const std::vector<std::string>&) {
                 difference, check.limit);
     failed += passed ? 0 : 1;
   }
-  return failed == 0 ? 0 : 1;
+  return failed == 0;
 }
 
-}  // namespace ft::rank
+}  // namespace ft::golden

@@ -1,12 +1,13 @@
-#include "worker/rank/golden_files.h"
+#include "tests/golden/case_files.h"
 
 #include <limits>
 #include <nlohmann/json.hpp>
 
 #include "core/base/file.h"
 #include "worker/model/params/read_slot.h"
+#include "worker/model/weights/safetensors.h"
 
-namespace ft::rank {
+namespace ft::golden {
 namespace {
 
 using nlohmann::json;
@@ -107,6 +108,10 @@ StatusOr<std::vector<GreedyCase>> ReadGreedy(const std::filesystem::path& file) 
   return cases;
 }
 
+StatusOr<std::unique_ptr<weights::TensorSource>> OpenExpected(const std::filesystem::path& file) {
+  return weights::SafetensorsFile::Open(file);
+}
+
 StatusOr<torch::Tensor> Expected(const weights::TensorSource& source, const std::string& name) {
   const weights::TensorInfo* info = source.Find(name);
   if (info == nullptr) return absl::NotFoundError(StrCat("expected.safetensors has no ", name));
@@ -122,4 +127,4 @@ double LargestDifference(const torch::Tensor& actual, const torch::Tensor& expec
   return LargestAbsolute(actual.to(torch::kDouble) - expected.to(torch::kDouble)) / scale;
 }
 
-}  // namespace ft::rank
+}  // namespace ft::golden

@@ -1,17 +1,17 @@
-#include "worker/rank/golden_model.h"
+#include "tests/golden/model_case.h"
 
 #include <algorithm>
 #include <cmath>
 #include <memory>
 
 #include "core/base/file.h"
+#include "tests/golden/case_files.h"
+#include "worker/model/generate/generate.h"
 #include "worker/model/params/peft_config.h"
 #include "worker/model/params/read_slot.h"
-#include "worker/model/generate/generate.h"
-#include "worker/rank/golden_files.h"
 #include "worker/model/run/language_model.h"
 
-namespace ft::rank {
+namespace ft::golden {
 namespace {
 
 namespace fs = std::filesystem;
@@ -73,6 +73,7 @@ Status CompareGradients(Case& c, run::LanguageModel& model, const GoldenInput& i
   }
   const size_t wanted = std::count_if(c.expected->tensors().begin(), c.expected->tensors().end(),
                                       [&](const auto& info) { return info.name.starts_with(prefix); });
+  if (wanted == 0) return absl::NotFoundError(StrCat("expected.safetensors has no ", prefix, "*"));
   if (compared != wanted) {
     return absl::InternalError(
         StrCat(wanted, " gradients ", prefix, "* are expected, the model has ", compared));
@@ -173,7 +174,7 @@ StatusOr<std::vector<Measure>> ModelCase(const fs::path& folder, const std::stri
   if (dtype == "fp16") c.limits = {.logits = 4e-3, .loss = 4e-3};
   ASSIGN_OR_RETURN(c.inputs, ReadInputs(folder / "input.json"));
   if (!c.inputs.contains("main")) return absl::InvalidArgumentError("input.json has no main");
-  ASSIGN_OR_RETURN(c.expected, weights::OpenWeights(folder / "expected.safetensors"));
+  ASSIGN_OR_RETURN(c.expected, OpenExpected(folder / "expected.safetensors"));
   ASSIGN_OR_RETURN(const Model model, run::LanguageModel::LoadFolder(folder, {.dtype = dtype}));
   RETURN_IF_ERROR(CompareBase(c));
   RETURN_IF_ERROR(CompareLong(c, *model));
@@ -182,4 +183,4 @@ StatusOr<std::vector<Measure>> ModelCase(const fs::path& folder, const std::stri
   return std::move(c.measures);
 }
 
-}  // namespace ft::rank
+}  // namespace ft::golden

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -12,7 +13,7 @@
 #include "worker/model/run/padded_batch.h"
 #include "worker/model/weights/tensor_source.h"
 
-namespace ft::rank {
+namespace ft::golden {
 
 // One entry of input.json; `mask_BT` is 1 where a token is real.
 struct GoldenInput {
@@ -30,6 +31,10 @@ struct GreedyCase {
 };
 StatusOr<std::vector<GreedyCase>> ReadGreedy(const std::filesystem::path& file);
 
+// A file of expected tensors, by the names that it has: OpenWeights would take grad.model.embed_tokens.weight for the
+// embedding of a wrapped model.
+StatusOr<std::unique_ptr<weights::TensorSource>> OpenExpected(const std::filesystem::path& file);
+
 // Expected tensors in float32; NOT_FOUND names what is missing.
 StatusOr<torch::Tensor> Expected(const weights::TensorSource& source, const std::string& name);
 
@@ -37,4 +42,4 @@ StatusOr<torch::Tensor> Expected(const weights::TensorSource& source, const std:
 double LargestDifference(const torch::Tensor& actual, const torch::Tensor& expected, double scale);
 double LargestAbsolute(const torch::Tensor& values);
 
-}  // namespace ft::rank
+}  // namespace ft::golden

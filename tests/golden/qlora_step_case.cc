@@ -4,17 +4,16 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/file.h"
+#include "tests/golden/case_files.h"
+#include "tests/golden/quant_cases.h"
+#include "worker/model/decoder/family.h"
 #include "worker/model/params/peft_config.h"
 #include "worker/model/params/read_slot.h"
-#include "worker/model/decoder/family.h"
+#include "worker/model/run/language_model.h"
 #include "worker/train/optim/adamw.h"
 #include "worker/train/optim/clip.h"
-#include "worker/rank/golden_files.h"
-#include "worker/rank/golden_quant.h"
-#include "worker/rank/golden_repacked.h"
-#include "worker/model/run/language_model.h"
 
-namespace ft::rank {
+namespace ft::golden {
 namespace {
 
 namespace fs = std::filesystem;
@@ -44,29 +43,22 @@ struct Limits {
   double norm = 1e-4;
   double adapter = 1e-5;
 };
-
-// The format's limit for logits of bfloat16 products, which is how a reference that repacks made them.
-constexpr double kBfloat16Logits = 2e-2;
+constexpr Limits kLimits;
 
 // The case while one of its two bases is trained.
 struct QloraRun {
   fs::path folder;
   const weights::TensorSource& expected;
   std::string base_file;       // base_4bit.safetensors, or model.safetensors which we quantise.
-  bool repacked;               // The stored base as golden_repacked.h tells.
   std::string losses;          // Expected tensors: "losses", "nearest.losses".
   std::string measure_prefix;  // Prefix of what is printed.
   std::vector<Measure>& measures;
-  Limits limits;
 };
 
 StatusOr<std::unique_ptr<run::LanguageModel>> LoadModel(const QloraRun& r) {
   ASSIGN_OR_RETURN(const std::string config_text, ReadFile(r.folder / "config.json", 1 << 20));
   ASSIGN_OR_RETURN(const model::DecoderConfig config, model::ParseConfig(config_text, "config.json"));
-  ASSIGN_OR_RETURN(auto base, weights::OpenWeights(r.folder / r.base_file));
-  if (r.repacked) {
-    ASSIGN_OR_RETURN(base, RepackedBase(*base));
-  }
+  ASSIGN_OR_RETURN(const auto base, weights::OpenWeights(r.folder / r.base_file));
   const fs::path initial = r.folder / "adapter_initial";
   ASSIGN_OR_RETURN(const std::string text, ReadFile(initial / "adapter_config.json", 1 << 20));
   ASSIGN_OR_RETURN(const params::PeftConfig peft, params::ParsePeftConfig(text, "adapter_config.json"));
@@ -98,7 +90,7 @@ Status CompareFirstGradients(const QloraRun& r, const run::LanguageModel& model)
     const StatusOr<Tensor> expected = Expected(r.expected, "step1.grad." + model.store().name(i));
     if (!expected.ok()) continue;
     const double error = LargestDifference(model.store().gradient(i), *expected, LargestAbsolute(*expected));
-    Record(r.measures, {r.measure_prefix + "grad", error, r.limits.gradient});
+    Record(r.measures, {r.measure_prefix + "grad", error, kLimits.gradient});
   }
   return absl::OkStatus();
 }
@@ -118,13 +110,13 @@ Status Train(const QloraRun& r, run::LanguageModel& model) {
     const double count = static_cast<double>(input->second.counted);
     const double loss = model.ForwardBackward(rows, 1 / count) / count;
     Record(r.measures,
-           {r.measure_prefix + "loss", std::abs(loss - losses[step - 1].item<double>()), r.limits.loss});
+           {r.measure_prefix + "loss", std::abs(loss - losses[step - 1].item<double>()), kLimits.loss});
     // The reference gives gradients and norms of the base as stored only.
     if (as_stored && step == 1) RETURN_IF_ERROR(CompareFirstGradients(r, model));
     const double norm = optim::GlobalNorm(model.store());
     const double wanted = norms[step - 1].item<double>();
     if (as_stored)
-      Record(r.measures, {r.measure_prefix + "norm", std::abs(norm - wanted) / wanted, r.limits.norm});
+      Record(r.measures, {r.measure_prefix + "norm", std::abs(norm - wanted) / wanted, kLimits.norm});
     optim::ClipByNorm(model.store(), norm, recipe.max_norm);
     optimizer.Step(recipe.lr);
   }
@@ -140,46 +132,31 @@ Status CompareStored(const QloraRun& r) {
   const Tensor real = first.mask_BT.to(torch::kBool), wanted = logits.index({real});
   ASSIGN_OR_RETURN(const run::PackedRows rows, run::Pack(first.batch, model->config().vocabulary));
   const double error = LargestDifference(model->Logits(rows), wanted, LargestAbsolute(wanted));
-  Record(r.measures, {r.measure_prefix + "logits", error, r.limits.logits});
+  Record(r.measures, {r.measure_prefix + "logits", error, kLimits.logits});
   RETURN_IF_ERROR(Train(r, *model));
-  ASSIGN_OR_RETURN(const auto final,
-                   weights::OpenWeights(r.folder / "adapter_final" / "adapter_model.safetensors"));
+  ASSIGN_OR_RETURN(const auto final, OpenExpected(r.folder / "adapter_final" / "adapter_model.safetensors"));
   ASSIGN_OR_RETURN(const double worst, WorstDifference(model->store(), *final, ""));
-  Record(r.measures, {r.measure_prefix + "adapter", worst, r.limits.adapter});
+  Record(r.measures, {r.measure_prefix + "adapter", worst, kLimits.adapter});
   return absl::OkStatus();
 }
 
 Status CompareOwnQuantisation(const QloraRun& r) {
   ASSIGN_OR_RETURN(const auto model, LoadModel(r));
   RETURN_IF_ERROR(Train(r, *model));
-  ASSIGN_OR_RETURN(const double worst,
-                   WorstDifference(model->store(), r.expected, "nearest.adapter_final."));
-  Record(r.measures, {"own.adapter", worst, r.limits.adapter});
+  ASSIGN_OR_RETURN(const double worst, WorstDifference(model->store(), r.expected, "nearest.adapter_final."));
+  Record(r.measures, {"own.adapter", worst, kLimits.adapter});
   return absl::OkStatus();
-}
-
-bool Passed(const std::vector<Measure>& measures) {
-  return std::all_of(measures.begin(), measures.end(),
-                     [](const Measure& measure) { return measure.passed(); });
 }
 
 }  // namespace
 
 StatusOr<std::vector<Measure>> QloraStepCase(const fs::path& folder) {
-  ASSIGN_OR_RETURN(const auto expected, weights::OpenWeights(folder / "expected.safetensors"));
-  // The base as it is stored, or as the reference changed it before training: the numbers tell which it was.
-  std::vector<Measure> measures, repacked;
+  ASSIGN_OR_RETURN(const auto expected, OpenExpected(folder / "expected.safetensors"));
+  std::vector<Measure> measures;
+  RETURN_IF_ERROR(CompareStored({folder, *expected, "base_4bit.safetensors", "losses", "", measures}));
   RETURN_IF_ERROR(
-      CompareStored({folder, *expected, "base_4bit.safetensors", false, "losses", "", measures, {}}));
-  if (!Passed(measures)) {
-    const Limits limits{.logits = kBfloat16Logits};
-    RETURN_IF_ERROR(CompareStored(
-        {folder, *expected, "base_4bit.safetensors", true, "losses", "repacked.", repacked, limits}));
-    if (Passed(repacked)) measures = std::move(repacked);
-  }
-  RETURN_IF_ERROR(CompareOwnQuantisation(
-      {folder, *expected, "model.safetensors", false, "nearest.losses", "own.", measures, {}}));
+      CompareOwnQuantisation({folder, *expected, "model.safetensors", "nearest.losses", "own.", measures}));
   return measures;
 }
 
-}  // namespace ft::rank
+}  // namespace ft::golden

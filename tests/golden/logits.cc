@@ -1,16 +1,18 @@
-#include "worker/rank/logits.h"
+#include "tests/golden/logits.h"
 
 #include <unistd.h>
 
+#include <cstdio>
+
 #include "core/base/file.h"
 #include "nlohmann/json.hpp"
+#include "worker/model/run/padded_batch.h"
+#include "worker/model/weights/safetensors.h"
 #include "worker/rank/flags.h"
 #include "worker/rank/load_model.h"
 #include "worker/rank/settings.h"
-#include "worker/model/run/padded_batch.h"
-#include "worker/model/weights/safetensors.h"
 
-namespace ft::rank {
+namespace ft::golden {
 namespace {
 
 constexpr uint64_t kMaxTokensFileBytes = 64 << 20;
@@ -31,18 +33,21 @@ StatusOr<std::vector<std::vector<int64_t>>> ReadTokens(const std::string& path) 
   return rows;
 }
 
-Status WriteLogits(const Flags& flags) {
-  FixNumerics(static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN)));
+Status WriteLogits(const rank::Flags& flags) {
+  rank::FixNumerics(static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN)));
   ASSIGN_OR_RETURN(const auto rows, ReadTokens(flags.Get("tokens")));
-  ASSIGN_OR_RETURN(const Trained trained, ResolveTrained(flags.Get("model"), flags.Get("adapter")));
+  ASSIGN_OR_RETURN(const rank::Trained trained,
+                   rank::ResolveTrained(flags.Get("model"), flags.Get("adapter")));
   ASSIGN_OR_RETURN(const auto model,
-                   LoadTrained(trained, {.dtype = flags.Get("dtype", "fp32"),
-                                         .nf4_base = flags.Get("base", "stored") == "nf4"}));
-  TellRemarks("logits", model->remarks());
+                   rank::LoadTrained(trained, {.dtype = flags.Get("dtype", "fp32"),
+                                               .nf4_base = flags.Get("base", "stored") == "nf4"}));
+  for (const std::string& remark : model->remarks())
+    std::fprintf(stderr, "ft-golden logits: note: %s\n", remark.c_str());
   std::vector<torch::Tensor> logits;
   for (const std::vector<int64_t>& row : rows) {
     const auto length = static_cast<int64_t>(row.size());
-    const run::PaddedBatch batch{.ids_BT = torch::tensor(row, torch::kInt64).unsqueeze(0), .lengths = {length}};
+    const run::PaddedBatch batch{.ids_BT = torch::tensor(row, torch::kInt64).unsqueeze(0),
+                                 .lengths = {length}};
     ASSIGN_OR_RETURN(const run::PackedRows rows_N, run::Pack(batch, model->config().vocabulary));
     logits.push_back(model->Logits(rows_N).contiguous());
   }
@@ -56,14 +61,14 @@ Status WriteLogits(const Flags& flags) {
 
 }  // namespace
 
-int LogitsVerb(const std::vector<std::string>& arguments) {
-  const StatusOr<Flags> flags = Flags::Parse(arguments, {"model", "adapter", "tokens", "out", "dtype", "base"}, {});
-  if (!flags.ok()) return Complain("logits", flags.status());
-  if (!flags->Has("model") || !flags->Has("tokens") || !flags->Has("out") || !flags->positional().empty()) {
-    return Complain("logits", absl::InvalidArgumentError("expects --model M [--adapter A] --tokens FILE --out FILE"));
+StatusOr<bool> LogitsVerb(const std::vector<std::string>& arguments) {
+  ASSIGN_OR_RETURN(const rank::Flags flags,
+                   rank::Flags::Parse(arguments, {"model", "adapter", "tokens", "out", "dtype", "base"}, {}));
+  if (!flags.Has("model") || !flags.Has("tokens") || !flags.Has("out") || !flags.positional().empty()) {
+    return absl::InvalidArgumentError("expects --model M [--adapter A] --tokens FILE --out FILE");
   }
-  const Status status = WriteLogits(*flags);
-  return status.ok() ? 0 : Complain("logits", status);
+  RETURN_IF_ERROR(WriteLogits(flags));
+  return true;
 }
 
-}  // namespace ft::rank
+}  // namespace ft::golden

@@ -1,12 +1,12 @@
 #include <cmath>
 #include <set>
 
+#include "tests/golden/case_files.h"
+#include "tests/golden/quant_cases.h"
 #include "worker/model/ops/nf4.h"
 #include "worker/model/params/bnb_checkpoint.h"
-#include "worker/rank/golden_files.h"
-#include "worker/rank/golden_quant.h"
 
-namespace ft::rank {
+namespace ft::golden {
 namespace {
 
 namespace fs = std::filesystem;
@@ -89,8 +89,7 @@ Status CompareCheckpoint(const fs::path& folder, std::vector<Measure>& measures)
   const fs::path file = folder / "bnb_4bit_checkpoint.safetensors";
   if (!fs::exists(file, error)) return absl::OkStatus();
   ASSIGN_OR_RETURN(const auto stored, weights::OpenWeights(file));
-  ASSIGN_OR_RETURN(const auto expected,
-                   weights::OpenWeights(folder / "bnb_4bit_checkpoint_expected.safetensors"));
+  ASSIGN_OR_RETURN(const auto expected, OpenExpected(folder / "bnb_4bit_checkpoint_expected.safetensors"));
   ASSIGN_OR_RETURN(const Tensor wanted, Expected(*expected, "dequant_bf16"));
   double different = -1;
   for (const weights::TensorInfo& info : stored->tensors()) {
@@ -106,7 +105,7 @@ Status CompareCheckpoint(const fs::path& folder, std::vector<Measure>& measures)
 }  // namespace
 
 StatusOr<std::vector<Measure>> Nf4Case(const fs::path& folder) {
-  ASSIGN_OR_RETURN(const auto source, weights::OpenWeights(folder / "nf4.safetensors"));
+  ASSIGN_OR_RETURN(const auto source, OpenExpected(folder / "nf4.safetensors"));
   std::vector<Measure> measures;
   ASSIGN_OR_RETURN(const Tensor codes, ReadStored(*source, "nf4_code"));
   ASSIGN_OR_RETURN(const Tensor map, ReadStored(*source, "dynamic_map_signed"));
@@ -125,4 +124,4 @@ StatusOr<std::vector<Measure>> Nf4Case(const fs::path& folder) {
   return measures;
 }
 
-}  // namespace ft::rank
+}  // namespace ft::golden

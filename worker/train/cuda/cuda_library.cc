@@ -1,11 +1,11 @@
-#include "worker/rank/cuda_library.h"
+#include "worker/train/cuda/cuda_library.h"
 
 #include <dlfcn.h>
 
 #include "core/base/str_cat.h"
 #include "worker/train/cuda/table.h"
 
-namespace ft::rank {
+namespace ft::cuda {
 
 std::filesystem::path CudaLibraryPath() {
   std::error_code error;
@@ -22,9 +22,9 @@ Status OpenCudaLibrary(const std::filesystem::path& path) {
   // Never closed: LibTorch keeps pointers into it.
   void* library = ::dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
   if (library == nullptr) return absl::FailedPreconditionError(StrCat(path.string(), ": ", ::dlerror()));
-  const auto function = reinterpret_cast<cuda::TableFunction>(::dlsym(library, cuda::kTableSymbol));
-  const cuda::Table* table = function == nullptr ? nullptr : function();
-  if (table == nullptr || table->version != cuda::kTableVersion) {
+  const auto function = reinterpret_cast<TableFunction>(::dlsym(library, kTableSymbol));
+  const Table* table = function == nullptr ? nullptr : function();
+  if (table == nullptr || table->version != kTableVersion) {
     return absl::FailedPreconditionError(
         StrCat(path.string(), " is of another build than this program: install both anew"));
   }
@@ -33,4 +33,4 @@ Status OpenCudaLibrary(const std::filesystem::path& path) {
   return refusal.empty() ? absl::OkStatus() : absl::FailedPreconditionError(refusal);
 }
 
-}  // namespace ft::rank
+}  // namespace ft::cuda

@@ -6,11 +6,11 @@
 #include <vector>
 
 #include "core/base/status.h"
-#include "worker/rank/golden.h"
+#include "tests/golden/case_result.h"
 
-namespace ft::rank {
+namespace ft::golden {
 
 StatusOr<std::vector<Measure>> Nf4Case(const std::filesystem::path& folder);
 StatusOr<std::vector<Measure>> QloraStepCase(const std::filesystem::path& folder);
 
-}  // namespace ft::rank
+}  // namespace ft::golden

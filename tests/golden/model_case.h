@@ -6,11 +6,11 @@
 #include <vector>
 
 #include "core/base/status.h"
-#include "worker/rank/golden.h"
+#include "tests/golden/case_result.h"
 
-namespace ft::rank {
+namespace ft::golden {
 
 // UNIMPLEMENTED for a family that this version does not have.
 StatusOr<std::vector<Measure>> ModelCase(const std::filesystem::path& folder, const std::string& dtype);
 
-}  // namespace ft::rank
+}  // namespace ft::golden
