@@ -35,7 +35,8 @@ StatusOr<int> Checkpoints(const CheckpointsOptions& options, Session& session) {
                {.title = "PATH", .may_cut = true, .min_width = 16}});
   for (const v1::Checkpoint& checkpoint : list.checkpoints()) {
     table.AddRow({StrCat(checkpoint.step()), StrCat(checkpoint.epoch()), FormatBytes(checkpoint.size_bytes()),
-                  AgeOf(checkpoint.commit_time()), checkpoint.manifest_sha256().substr(0, 12), checkpoint.path()});
+                  AgeOf(checkpoint.commit_time()), checkpoint.manifest_sha256().substr(0, 12),
+                  checkpoint.path()});
   }
   Print(table.Render(session.terminal));
   return kExitOk;

@@ -7,7 +7,8 @@ namespace ft::client {
 namespace {
 
 StatusOr<int> Delete(const JobActionOptions& options, Session& session) {
-  ASSIGN_OR_RETURN(const v1::DeleteJobRequest request, RequestFor<v1::DeleteJobRequest>(session, options.job));
+  ASSIGN_OR_RETURN(const v1::DeleteJobRequest request,
+                   RequestFor<v1::DeleteJobRequest>(session, options.job));
   const StatusOr<v1::DeleteJobResponse> response = session.Call(&v1::JobService::Stub::DeleteJob, request);
   if (!response.ok()) return response.status();
   if (session.json()) {
@@ -22,7 +23,8 @@ StatusOr<int> Delete(const JobActionOptions& options, Session& session) {
 
 void AddDelete(CLI::App& root, Session& session) {
   auto options = std::make_shared<JobActionOptions>();
-  CLI::App* verb = root.add_subcommand("delete", "Remove an ended job and all its files")->group(kGroupJobAction);
+  CLI::App* verb =
+      root.add_subcommand("delete", "Remove an ended job and all its files")->group(kGroupJobAction);
   AddJobArgument(verb, options->job);
   verb->footer("Checkpoints and adapter go too: `ftctl export JOB DIR` first keeps the adapter.");
   SetAction(verb, options, session, Delete);

@@ -17,7 +17,8 @@ struct NodeOptions {
   bool wait = false;
 };
 
-using NodeCall = grpc::Status (v1::NodeService::Stub::*)(grpc::ClientContext*, const v1::NodeRequest&, v1::Node*);
+using NodeCall = grpc::Status (v1::NodeService::Stub::*)(grpc::ClientContext*, const v1::NodeRequest&,
+                                                         v1::Node*);
 
 StatusOr<v1::Node> Change(const NodeOptions& options, Session& session, NodeCall call) {
   v1::NodeRequest request;
@@ -40,7 +41,8 @@ StatusOr<v1::Node> AwaitEmpty(Session& session, v1::Node node) {
   const Interrupts interrupts;
   while (node.jobs_size() > 0) {
     if (interrupts.count() > 0) {
-      return absl::FailedPreconditionError(session.Localized(Text::kStillDraining, node.node_id(), node.jobs_size()));
+      return absl::FailedPreconditionError(
+          session.Localized(Text::kStillDraining, node.node_id(), node.jobs_size()));
     }
     std::this_thread::sleep_for(kLookAgain);
     ASSIGN_OR_RETURN(const v1::ListNodesResponse nodes,

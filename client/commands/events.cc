@@ -20,7 +20,8 @@ struct EventsOptions {
 std::string EventText(const v1::Event& event) {
   std::string text = event.type();
   if (!event.to_state().empty()) {
-    StrAppend(&text, " ", event.from_state().empty() ? "" : StrCat(event.from_state(), " -> "), event.to_state());
+    StrAppend(&text, " ", event.from_state().empty() ? "" : StrCat(event.from_state(), " -> "),
+              event.to_state());
   }
   if (!event.message().empty()) StrAppend(&text, ": ", Printable(event.message()));
   return text;

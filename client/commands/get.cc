@@ -26,7 +26,8 @@ std::string ProgressText(const v1::JobProgress& progress) {
 
 std::string FailureText(const Session& session, const v1::Job& job) {
   if (!job.has_failure()) return std::string();
-  std::string text = StrCat(v1::FailureClass_Name(job.failure().failure_class()), ": ", session.InLanguage(job.failure().message()));
+  std::string text = StrCat(v1::FailureClass_Name(job.failure().failure_class()), ": ",
+                            session.InLanguage(job.failure().message()));
   if (!job.failure().node_id().empty()) {
     StrAppend(&text, " (rank ", job.failure().rank(), " on ", job.failure().node_id(), ")");
   }
@@ -69,7 +70,8 @@ void Show(const Session& session, const v1::Job& job) {
                       {"SHA-256", job.result().adapter_sha256()}}));
   const std::string data = DataText(session, job);
   if (!data.empty()) PrintLine(data);
-  for (const std::string& line : job.prepared().report()) PrintLine(StrCat("  ", ReportInLanguage(session.terminal, line)));
+  for (const std::string& line : job.prepared().report())
+    PrintLine(StrCat("  ", ReportInLanguage(session.terminal, line)));
 }
 
 // What the files of this user's own job show while no coordinator runs; `why` where there are none.
@@ -86,7 +88,8 @@ StatusOr<int> GetFiles(const GetOptions& options, Session& session, const Status
     Show(session, job);
     const StatusOr<RunFolder> best = FindRunByName(PrivateRuns(session), run.name);
     const bool is_earlier = run.adapter.empty() && best.ok() && !best->adapter.empty();
-    if (is_earlier) PrintNotice(session.Localized(Text::kEarlierResult, run.name, best->run_dir.filename().string()));
+    if (is_earlier)
+      PrintNotice(session.Localized(Text::kEarlierResult, run.name, best->run_dir.filename().string()));
   }
   return kExitOk;
 }
@@ -116,7 +119,8 @@ void AddGet(CLI::App& root, Session& session) {
   AddJobArgument(verb, options->job);
   CLI::Option* config = verb->add_flag("--config", options->config, "Print the job file as it was given");
   verb->add_flag("--resolved", options->resolved, "Print the settings with every default")->excludes(config);
-  verb->footer("Examples:\n  ftctl get qa\n  ftctl get qa --config > job.yaml      start another one from it");
+  verb->footer(
+      "Examples:\n  ftctl get qa\n  ftctl get qa --config > job.yaml      start another one from it");
   SetAction(verb, options, session, Get);
 }
 

@@ -104,9 +104,12 @@ StatusOr<int> List(const ListOptions& options, Session& session) {
 void AddList(CLI::App& root, Session& session) {
   auto options = std::make_shared<ListOptions>();
   CLI::App* verb = root.add_subcommand("list", "All jobs, newest first")->group(kGroupLook);
-  verb->add_option("--limit", options->limit, "At most so many jobs (50)")->type_name("N")->check(CLI::Range(1, 100000));
+  verb->add_option("--limit", options->limit, "At most so many jobs (50)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 100000));
   verb->add_option("--namespace", options->name_space, "Of this namespace (default)")->type_name("NAME");
-  verb->footer("A state with '?' is the last one known: its node is out of contact.\nExample: ftctl list -o json");
+  verb->footer(
+      "A state with '?' is the last one known: its node is out of contact.\nExample: ftctl list -o json");
   SetAction(verb, options, session, List);
 }
 

@@ -121,7 +121,8 @@ StatusOr<int> Metrics(const MetricsOptions& options, Session& session) {
 
 void AddMetrics(CLI::App& root, Session& session) {
   auto options = std::make_shared<MetricsOptions>();
-  CLI::App* verb = root.add_subcommand("metrics", "Loss, rate, speed and memory of each step")->group(kGroupLook);
+  CLI::App* verb =
+      root.add_subcommand("metrics", "Loss, rate, speed and memory of each step")->group(kGroupLook);
   AddJobArgument(verb, options->job);
   verb->add_option("--first", options->first, "From this step on")->type_name("STEP");
   verb->add_option("--last", options->last, "Up to this step")->type_name("STEP");

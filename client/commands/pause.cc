@@ -23,7 +23,8 @@ StatusOr<int> Pause(const JobActionOptions& options, Session& session) {
 }
 
 StatusOr<int> Resume(const JobActionOptions& options, Session& session) {
-  ASSIGN_OR_RETURN(const v1::ResumeJobRequest request, RequestFor<v1::ResumeJobRequest>(session, options.job));
+  ASSIGN_OR_RETURN(const v1::ResumeJobRequest request,
+                   RequestFor<v1::ResumeJobRequest>(session, options.job));
   ASSIGN_OR_RETURN(const v1::Job job, session.Call(&v1::JobService::Stub::ResumeJob, request));
   return ShowOrWait(options, session, job);
 }
@@ -32,7 +33,8 @@ StatusOr<int> Resume(const JobActionOptions& options, Session& session) {
 
 void AddPause(CLI::App& root, Session& session) {
   auto options = std::make_shared<JobActionOptions>();
-  CLI::App* verb = root.add_subcommand("pause", "Take a checkpoint and free the devices")->group(kGroupJobAction);
+  CLI::App* verb =
+      root.add_subcommand("pause", "Take a checkpoint and free the devices")->group(kGroupJobAction);
   AddJobArgument(verb, options->job);
   verb->add_flag("--wait", options->wait, "Until it is paused");
   SetAction(verb, options, session, Pause);
@@ -40,7 +42,8 @@ void AddPause(CLI::App& root, Session& session) {
 
 void AddResume(CLI::App& root, Session& session) {
   auto options = std::make_shared<JobActionOptions>();
-  CLI::App* verb = root.add_subcommand("resume", "Go on with a paused job from its checkpoint")->group(kGroupJobAction);
+  CLI::App* verb =
+      root.add_subcommand("resume", "Go on with a paused job from its checkpoint")->group(kGroupJobAction);
   AddJobArgument(verb, options->job);
   verb->add_flag("--wait", options->wait, "Follow it to its end");
   SetAction(verb, options, session, Resume);

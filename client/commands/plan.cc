@@ -39,7 +39,8 @@ StatusOr<JobText> TextOf(const PlanOptions& options) {
 
 // What ft-rank answers, changed by `show`; what went wrong as it says it.
 template <typename ShowAnswer>
-StatusOr<int> ShowChanged(const Session& session, const std::vector<std::string>& arguments, const ShowAnswer& show) {
+StatusOr<int> ShowChanged(const Session& session, const std::vector<std::string>& arguments,
+                          const ShowAnswer& show) {
   ASSIGN_OR_RETURN(const std::filesystem::path program, ProgramBeside(session, "ft-rank"));
   ASSIGN_OR_RETURN(const Output output, OutputOf(program, arguments, kTimeout));
   if (output.exit_status != 0) {
@@ -81,13 +82,16 @@ StatusOr<int> Inspect(const char* word, const PlanOptions& options, Session& ses
     return ShowChanged(session, arguments, [&session](const std::string& text) { ShowPlan(session, text); });
   }
   if (!session.json() && is_chinese) {
-    return ShowChanged(session, arguments, [&session](const std::string& text) { ShowReport(session, text); });
+    return ShowChanged(session, arguments,
+                       [&session](const std::string& text) { ShowReport(session, text); });
   }
   return BecomeRank(session, arguments);
 }
 
 StatusOr<int> Plan(const PlanOptions& options, Session& session) { return Inspect("plan", options, session); }
-StatusOr<int> Preview(const PlanOptions& options, Session& session) { return Inspect("preview", options, session); }
+StatusOr<int> Preview(const PlanOptions& options, Session& session) {
+  return Inspect("preview", options, session);
+}
 
 void Declare(CLI::App* verb, PlanOptions& options) {
   verb->add_option("FILE", options.file, "Job file, or - for standard input")->type_name("");

@@ -77,7 +77,8 @@ Status ShowPlan(const Session& session, const recipe::JobSpec& spec) {
   const std::string cache = (session.data_dir / "worker" / "cache").string();
   const auto plan = OutputOf(*program, {"plan", "--spec", *file, "--cache", cache}, kPlanTimeout);
   if (!plan.ok()) return absl::OkStatus();
-  if (plan->exit_status == 0) Print(WrapLines(PlanInLanguage(session.terminal, plan->text), session.terminal));
+  if (plan->exit_status == 0)
+    Print(WrapLines(PlanInLanguage(session.terminal, plan->text), session.terminal));
   const bool refused = plan->exit_status == 1 || plan->exit_status == 2;
   return refused ? absl::FailedPreconditionError(Reason(plan->text)) : absl::OkStatus();
 }
@@ -126,7 +127,8 @@ StatusOr<v1::Job> FindOrSubmit(const RunOptions& options, Session& session, cons
       return Resume(session, *found);
     }
     if (IsPausedOrPausing(*found)) {
-      return absl::FailedPreconditionError(session.Localized(Text::kPausedElsewise, ShellQuoted(CallName(*found))));
+      return absl::FailedPreconditionError(
+          session.Localized(Text::kPausedElsewise, ShellQuoted(CallName(*found))));
     }
   }
   if (!options.no_plan && !session.json()) RETURN_IF_ERROR(ShowPlan(session, spec));
@@ -139,7 +141,8 @@ StatusOr<v1::Job> FindOrSubmit(const RunOptions& options, Session& session, cons
 }
 
 // `followed` is how far it came, whatever the outcome.
-StatusOr<int> FollowToEnd(const RunOptions& options, Session& session, const JobText& text, Followed& followed) {
+StatusOr<int> FollowToEnd(const RunOptions& options, Session& session, const JobText& text,
+                          Followed& followed) {
   ASSIGN_OR_RETURN(const recipe::JobSpec spec, recipe::ParseJob(text.yaml, text.file_name, text.has_lines));
   ASSIGN_OR_RETURN(followed.job, FindOrSubmit(options, session, text, spec));
   ASSIGN_OR_RETURN(followed, Follow(session, followed.job, {.pause_on_interrupt = true}));
@@ -149,13 +152,15 @@ StatusOr<int> FollowToEnd(const RunOptions& options, Session& session, const Job
   }
   if (followed.interrupted && !HasEnded(followed.job.state())) {
     if (followed.job.state() == v1::PAUSED) {
-      PrintNotice(session.Localized(Text::kRunInterrupted, CallName(followed.job), followed.job.progress().checkpoint_step()));
+      PrintNotice(session.Localized(Text::kRunInterrupted, CallName(followed.job),
+                                    followed.job.progress().checkpoint_step()));
     }
     PrintNotice(session.Localized(Text::kRunAgain));
     return kExitFailed;
   }
   const int exit_status = Conclude(session, followed);
-  if (followed.job.state() == v1::SUCCEEDED) PrintNotice(session.Localized(Text::kNext, ShellQuoted(CallName(followed.job))));
+  if (followed.job.state() == v1::SUCCEEDED)
+    PrintNotice(session.Localized(Text::kNext, ShellQuoted(CallName(followed.job))));
   return exit_status;
 }
 
@@ -165,7 +170,8 @@ std::vector<std::string> UnfinishedOthers(Session& session, const v1::Job& own) 
   const StatusOr<std::vector<v1::Job>> jobs = session.ListJobs();
   if (!jobs.ok()) return names;
   for (const v1::Job& job : *jobs) {
-    if (!HasEnded(job.state()) && job.state() != v1::PAUSED && job.name() != own.name()) names.push_back(CallName(job));
+    if (!HasEnded(job.state()) && job.state() != v1::PAUSED && job.name() != own.name())
+      names.push_back(CallName(job));
   }
   return names;
 }
@@ -185,12 +191,14 @@ void StopUnlessUsed(Session& session, DaemonUse& use, const Followed& followed) 
     PrintNotice(session.Localized(Text::kLeftRunning, Listed(users)));
     return;
   }
-  const StatusOr<std::vector<std::string>> stopped = StopPrivateDaemons(session, {.hurry = followed.disk_full});
+  const StatusOr<std::vector<std::string>> stopped =
+      StopPrivateDaemons(session, {.hurry = followed.disk_full});
   if (!stopped.ok()) PrintNotice(Message(stopped.status()));
 }
 
 // On daemons of this user's own, which are started where they do not run.
-StatusOr<int> RunPrivately(const RunOptions& options, Session& session, JobText& text, const Interrupts& interrupts) {
+StatusOr<int> RunPrivately(const RunOptions& options, Session& session, JobText& text,
+                           const Interrupts& interrupts) {
   // Before anything starts: a wrong path shall not cost a start.
   ASSIGN_OR_RETURN(text.yaml, WithAbsolutePaths(text));
   RETURN_IF_ERROR(session.ServerAddress().status());
@@ -223,7 +231,8 @@ void AddRun(CLI::App& root, Session& session) {
   auto options = std::make_shared<RunOptions>();
   CLI::App* verb = root.add_subcommand("run", "Train on your own file; no daemon needed")->group(kGroupTrain);
   verb->add_option("FILE", options->file, "Job file, instead of --model and --data")->type_name("");
-  verb->add_option("--model", options->quick.model, "Folder in Hugging Face layout, or .gguf file")->type_name("DIR");
+  verb->add_option("--model", options->quick.model, "Folder in Hugging Face layout, or .gguf file")
+      ->type_name("DIR");
   verb->add_option("--data", options->quick.data, "xlsx, csv, json, jsonl or txt; may be repeated")
       ->type_name("FILE")
       ->allow_extra_args(false);

@@ -46,7 +46,8 @@ void AddSubmit(CLI::App& root, Session& session) {
   verb->add_option("FILE", options->file, "Job file, or - for standard input")->required()->type_name("");
   AddChanges(verb, options->submission.sets);
   verb->add_flag("--wait", options->wait, "Follow it; the exit status is the job's");
-  verb->add_flag("--validate", options->submission.validate_only, "Check and print all settings, start nothing");
+  verb->add_flag("--validate", options->submission.validate_only,
+                 "Check and print all settings, start nothing");
   verb->add_option("--request-id", options->submission.request_id, "Repeat an attempt whose answer was lost")
       ->type_name("UUID");
   verb->footer(

@@ -47,8 +47,9 @@ void AddUp(CLI::App& root, Session& session) {
 void AddDown(CLI::App& root, Session& session) {
   auto options = std::make_shared<UpOptions>();
   CLI::App* verb = root.add_subcommand("down", "Stop what `up` started")->group(kGroupMachine);
-  verb->footer("A job that runs goes on from its last checkpoint after the next `ftctl up`;\n"
-               "`ftctl pause JOB --wait` first saves the very last step.");
+  verb->footer(
+      "A job that runs goes on from its last checkpoint after the next `ftctl up`;\n"
+      "`ftctl pause JOB --wait` first saves the very last step.");
   SetAction(verb, options, session, Down);
 }
 

@@ -20,7 +20,8 @@ StatusOr<int> Watch(const WatchOptions& options, Session& session) {
 
 void AddWatch(CLI::App& root, Session& session) {
   auto options = std::make_shared<WatchOptions>();
-  CLI::App* verb = root.add_subcommand("watch", "Progress, loss curve, speed and time left")->group(kGroupLook);
+  CLI::App* verb =
+      root.add_subcommand("watch", "Progress, loss curve, speed and time left")->group(kGroupLook);
   AddJobArgument(verb, options->job);
   verb->footer("Ctrl-C stops watching; the job goes on. Ends with the job, with its exit status.");
   SetAction(verb, options, session, Watch);

@@ -27,8 +27,9 @@ constexpr std::chrono::milliseconds kLookAgain{2};
 namespace fs = std::filesystem;
 
 constexpr size_t kMaxOutputBytes = 1 << 20;
-constexpr size_t kMaxLineBytes = 64 << 10;  // The longest line of standard error that is held until its end has come.
-constexpr int kPromptMilliseconds = 50;     // So long a line without an end is waited for.
+constexpr size_t kMaxLineBytes =
+    64 << 10;  // The longest line of standard error that is held until its end has come.
+constexpr int kPromptMilliseconds = 50;  // So long a line without an end is waited for.
 
 // What exec takes: pointers into the strings, which must outlive it.
 std::vector<char*> Pointers(std::vector<std::string>& strings) {
@@ -54,10 +55,12 @@ StatusOr<pid_t> Spawn(const fs::path& program, const std::vector<std::string>& a
     ::posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
   }
   ::posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
-  std::vector<std::string> all = WithProgram(program, arguments), settings = process::EnvironmentWithNumericSettings();
+  std::vector<std::string> all = WithProgram(program, arguments),
+                           settings = process::EnvironmentWithNumericSettings();
   const std::vector<char*> pointers = Pointers(all), environment = Pointers(settings);
   pid_t pid = 0;
-  const int error = ::posix_spawn(&pid, program.c_str(), &actions, nullptr, pointers.data(), environment.data());
+  const int error =
+      ::posix_spawn(&pid, program.c_str(), &actions, nullptr, pointers.data(), environment.data());
   ::posix_spawn_file_actions_destroy(&actions);
   if (error != 0) return ErrnoStatus("start", program, error);
   return pid;

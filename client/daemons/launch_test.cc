@@ -117,7 +117,8 @@ TEST(CasesDaemonUse, WhatUpStartedStays) {
 TEST(CasesSession, AFolderTooDeepForASocketNamesTheVariable) {
   Session session;
   session.data_dir = "/" + std::string(150, 'x');
-  EXPECT_NE(Message(session.ServerAddress().status()).find("set XDG_DATA_HOME to a shorter folder"), std::string_view::npos);
+  EXPECT_NE(Message(session.ServerAddress().status()).find("set XDG_DATA_HOME to a shorter folder"),
+            std::string_view::npos);
 }
 
 }  // namespace

@@ -80,13 +80,15 @@ StatusOr<UniqueFd> Lock(const fs::path& dir) {
   const bool locked = WaitUntil(kCoordinatorTimeout + kWorkerTimeout,
                                 [&fd] { return ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0; });
   if (!locked) {
-    return absl::UnavailableError(StrCat("another ftctl holds ", path.string(), ": try again when it is done"));
+    return absl::UnavailableError(
+        StrCat("another ftctl holds ", path.string(), ": try again when it is done"));
   }
   return fd;
 }
 
 // Starts a program in a session of its own with its output appended to the log.
-StatusOr<int> StartDaemon(const Session& session, const DaemonFiles& files, std::vector<std::string> arguments) {
+StatusOr<int> StartDaemon(const Session& session, const DaemonFiles& files,
+                          std::vector<std::string> arguments) {
   ASSIGN_OR_RETURN(const fs::path program, ProgramBeside(session, files.program));
   arguments.insert(arguments.begin(), program.string());
   std::vector<char*> pointers;
@@ -95,7 +97,8 @@ StatusOr<int> StartDaemon(const Session& session, const DaemonFiles& files, std:
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  ::posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, files.log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+  ::posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, files.log.c_str(),
+                                     O_WRONLY | O_CREAT | O_APPEND, 0600);
   ::posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
   posix_spawnattr_t attributes;
   ::posix_spawnattr_init(&attributes);
@@ -139,7 +142,8 @@ std::string FreeAddress() {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof(address);
   auto* name = reinterpret_cast<sockaddr*>(&address);
-  if (!fd.valid() || ::bind(fd.get(), name, size) != 0 || ::getsockname(fd.get(), name, &size) != 0) return "0";
+  if (!fd.valid() || ::bind(fd.get(), name, size) != 0 || ::getsockname(fd.get(), name, &size) != 0)
+    return "0";
   return StrCat("127.0.0.1:", ntohs(address.sin_port));
 }
 
@@ -151,7 +155,8 @@ bool CoordinatorAnswers(Session& session) {
 }
 
 bool NodeIsReady(Session& session) {
-  const auto nodes = session.Call(&v1::NodeService::Stub::ListNodes, v1::ListNodesRequest(), std::chrono::seconds(2));
+  const auto nodes =
+      session.Call(&v1::NodeService::Stub::ListNodes, v1::ListNodesRequest(), std::chrono::seconds(2));
   if (!nodes.ok()) return false;
   for (const v1::Node& node : nodes->nodes()) {
     if (node.state() == v1::READY) return true;
@@ -177,8 +182,8 @@ Status Stop(const DaemonFiles& files, const StopOptions& options = {}) {
   if (!WaitUntil(options.hurry ? kHurry : kStopTimeout, has_ended)) {
     ::kill(pid, SIGKILL);
     if (!WaitUntil(kKillTimeout, has_ended)) {
-      return absl::InternalError(StrCat(files.program, " (process ", pid, ") does not end; its log is ",
-                                        files.log.string()));
+      return absl::InternalError(
+          StrCat(files.program, " (process ", pid, ") does not end; its log is ", files.log.string()));
     }
   }
   fs::remove(files.pid_file, error);
@@ -191,9 +196,10 @@ fs::path MarkOf(const Session& session) { return session.data_dir / "ends-with-r
 Status CheckFileLimit() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= kFewestFiles) return absl::OkStatus();
-  return absl::FailedPreconditionError(StrCat("only ", static_cast<uint64_t>(limit.rlim_cur),
-                                              " files may be open at once here (ulimit -n), and the coordinator needs ",
-                                              static_cast<uint64_t>(kFewestFiles), ": raise the limit"));
+  return absl::FailedPreconditionError(
+      StrCat("only ", static_cast<uint64_t>(limit.rlim_cur),
+             " files may be open at once here (ulimit -n), and the coordinator needs ",
+             static_cast<uint64_t>(kFewestFiles), ": raise the limit"));
 }
 
 struct DaemonSpec {
@@ -219,9 +225,10 @@ StatusOr<bool> EnsureRunning(const Session& session, const DaemonSpec& spec) {
   if (ready && !ended) return starts;
   const std::string last = LastLine(spec.files.log);
   if (starts) Stop(spec.files).IgnoreError();
-  std::string message = session.Localized(Text::kNotStarted, spec.files.program, spec.timeout.count(),
-                                    spec.files.log.string());
-  if (ended) message = StrCat(spec.files.program, " ended at its start; its log is ", spec.files.log.string());
+  std::string message =
+      session.Localized(Text::kNotStarted, spec.files.program, spec.timeout.count(), spec.files.log.string());
+  if (ended)
+    message = StrCat(spec.files.program, " ended at its start; its log is ", spec.files.log.string());
   if (!last.empty()) StrAppend(&message, ": ", last);
   return absl::UnavailableError(message);
 }
@@ -270,15 +277,15 @@ StatusOr<Started> StartPrivateDaemons(Session& session, MetricsAddresses metrics
   Started started{.metrics = metrics};
   ASSIGN_OR_RETURN(started.coordinator,
                    EnsureRunning(session, {.files = layout.coordinator,
-                                   .arguments = CoordinatorArguments(layout, metrics.coordinator),
-                                   .timeout = kCoordinatorTimeout,
-                                   .is_ready = [&] { return CoordinatorAnswers(session); }}));
+                                           .arguments = CoordinatorArguments(layout, metrics.coordinator),
+                                           .timeout = kCoordinatorTimeout,
+                                           .is_ready = [&] { return CoordinatorAnswers(session); }}));
   // A node that an earlier worker left in the coordinator's list counts only while a worker runs.
   const auto worker_ready = [&] { return RunningPid(layout.worker) != 0 && NodeIsReady(session); };
   const StatusOr<bool> worker = EnsureRunning(session, {.files = layout.worker,
-                                                .arguments = WorkerArguments(layout, metrics.worker),
-                                                .timeout = kWorkerTimeout,
-                                                .is_ready = worker_ready});
+                                                        .arguments = WorkerArguments(layout, metrics.worker),
+                                                        .timeout = kWorkerTimeout,
+                                                        .is_ready = worker_ready});
   if (!worker.ok() && started.coordinator) Stop(layout.coordinator).IgnoreError();
   if (!worker.ok()) return worker.status();
   started.worker = *worker;
@@ -305,8 +312,10 @@ StatusOr<DaemonUse> DaemonUse::Begin(const Session& session) {
   const fs::path path = session.data_dir / "run.lock";
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!fd.valid()) return ErrnoStatus("open", path, errno);
-  const bool locked = WaitUntil(kStopTimeout + kStopTimeout, [&fd] { return ::flock(fd.get(), LOCK_SH | LOCK_NB) == 0; });
-  if (!locked) return absl::UnavailableError("another ftctl still stops the private coordinator: try again in a moment");
+  const bool locked =
+      WaitUntil(kStopTimeout + kStopTimeout, [&fd] { return ::flock(fd.get(), LOCK_SH | LOCK_NB) == 0; });
+  if (!locked)
+    return absl::UnavailableError("another ftctl still stops the private coordinator: try again in a moment");
   return DaemonUse(std::move(fd));
 }
 

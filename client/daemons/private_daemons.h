@@ -14,7 +14,7 @@ namespace ft::client {
 
 // A program that was started and where its traces are.
 struct DaemonFiles {
-  std::string program;            // finetuned | ft-worker
+  std::string program;             // finetuned | ft-worker
   std::filesystem::path pid_file;  // "PID START_TIME", so that a reused pid is not mistaken for it.
   std::filesystem::path log;
 };

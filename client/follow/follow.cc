@@ -87,7 +87,8 @@ class Follower {
     // Watches leave the report out; without an answer it is left out here too.
     const StatusOr<v1::Job> full = session_.GetJob(followed_.job.name());
     if (!full.ok()) return;
-    for (const std::string& line : full->prepared().report()) view_.PrintAbove("  " + PrintableLines(ReportInLanguage(session_.terminal, line)));
+    for (const std::string& line : full->prepared().report())
+      view_.PrintAbove("  " + PrintableLines(ReportInLanguage(session_.terminal, line)));
   }
 
   // Whether the daemons that the job ran on are gone for good, and with them whatever could bring it on.
@@ -117,7 +118,8 @@ class Follower {
     if (contact.ok() == in_contact_ || session_.json()) return;
     in_contact_ = contact.ok();
     view_.Close();
-    PrintNotice(in_contact_ ? session_.Localized(Text::kContactBack) : session_.Localized(Text::kContactLost, Message(contact)));
+    PrintNotice(in_contact_ ? session_.Localized(Text::kContactBack)
+                            : session_.Localized(Text::kContactLost, Message(contact)));
   }
 
   void TakeMetrics() {
@@ -199,10 +201,10 @@ int Conclude(const Session& session, const Followed& followed) {
     exit_status = kExitUnavailable;
   } else if (job.state() == v1::SUCCEEDED) {
     line = session.Localized(Text::kSucceeded, name, job.progress().step(), FormatLoss(job.progress().loss()),
-                       FormatDuration(RunSeconds(job)));
+                             FormatDuration(RunSeconds(job)));
   } else if (job.state() == v1::FAILED) {
     line = session.Localized(Text::kFailed, name, v1::FailureClass_Name(job.failure().failure_class()),
-                       Printable(session.InLanguage(job.failure().message())));
+                             Printable(session.InLanguage(job.failure().message())));
     exit_status = kExitFailed;
   } else if (job.state() == v1::CANCELLED) {
     line = session.Localized(Text::kCancelled, name);

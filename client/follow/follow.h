@@ -6,15 +6,16 @@
 namespace ft::client {
 
 struct FollowOptions {
-  bool pause_on_interrupt = false;  // Ctrl-C pauses the job and waits for its checkpoint; a second one leaves at once.
+  bool pause_on_interrupt =
+      false;  // Ctrl-C pauses the job and waits for its checkpoint; a second one leaves at once.
 };
 
 struct Followed {
   v1::Job job;               // As it was last seen.
   bool interrupted = false;  // By Ctrl-C; the job may go on.
   bool deleted = false;
-  bool stopped = false;      // The private daemons have ended, and nothing brings the job on.
-  bool disk_full = false;    // Interrupted while the job waited for room, which no pause can wait for.
+  bool stopped = false;    // The private daemons have ended, and nothing brings the job on.
+  bool disk_full = false;  // Interrupted while the job waited for room, which no pause can wait for.
 };
 
 // Shows the job until it has ended, is paused, is deleted, or Ctrl-C. Breaks in the connection are waited out, unless

@@ -47,7 +47,8 @@ class CannedJobs final : public v1::JobService::Service {
     tokens_.push_back(request->resume_token());
     v1::WatchJobsResponse response;
     response.set_resume_token("after-" + std::to_string(tokens_.size()));
-    *response.mutable_job() = JobAt(tokens_.size() < 3 ? v1::RUNNING : end_, static_cast<int64_t>(tokens_.size()));
+    *response.mutable_job() =
+        JobAt(tokens_.size() < 3 ? v1::RUNNING : end_, static_cast<int64_t>(tokens_.size()));
     writer->Write(response);
     return {grpc::StatusCode::UNAVAILABLE, "going down"};
   }
@@ -133,14 +134,16 @@ TEST_F(FollowTest, SubmittedJobsCarryARequestId) {
 TEST_F(FollowTest, LostAnswerTellsTheRequestIdToRepeatWith) {
   jobs_.lose_answers_ = true;
   const JobText text{.yaml = "model: hf://a/b\ndata: hf://c/d\n", .file_name = "job.yaml", .base = "/"};
-  const Status status = SubmitJob(session_, text, {.request_id = "11111111-2222-4333-8444-555555555555"}).status();
+  const Status status =
+      SubmitJob(session_, text, {.request_id = "11111111-2222-4333-8444-555555555555"}).status();
   EXPECT_TRUE(absl::IsDeadlineExceeded(status));
   EXPECT_NE(Message(status).find("--request-id 11111111-2222-4333-8444-555555555555"), std::string_view::npos)
       << status;
 }
 
 TEST_F(FollowTest, JobFileIsCheckedBeforeAnythingIsSent) {
-  const JobText text{.yaml = "model: hf://a/b\ndata: hf://c/d\ntrain: {epocs: 1}\n", .file_name = "job.yaml", .base = "/"};
+  const JobText text{
+      .yaml = "model: hf://a/b\ndata: hf://c/d\ntrain: {epocs: 1}\n", .file_name = "job.yaml", .base = "/"};
   const Status status = SubmitJob(session_, text, {}).status();
   EXPECT_TRUE(absl::IsInvalidArgument(status));
   EXPECT_NE(Message(status).find("job.yaml:3"), std::string_view::npos) << status;

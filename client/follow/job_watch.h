@@ -20,8 +20,8 @@ class JobWatch {
   struct Update {
     std::optional<v1::Job> job;  // The newest state, if it changed since the last call.
     bool deleted = false;
-    Status contact;              // Why there is no contact at the moment; OK = there is.
-    Status refused;              // Not OK: the coordinator refuses the watch; nothing more will come.
+    Status contact;  // Why there is no contact at the moment; OK = there is.
+    Status refused;  // Not OK: the coordinator refuses the watch; nothing more will come.
   };
 
   // `name` is the job's resource name. `connection` must outlive this.

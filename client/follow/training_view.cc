@@ -42,20 +42,23 @@ void TrainingView::AddRecord(const finetune::worker::v1::RankRecord& record) {
     if (losses_.empty()) first_step_ = step;
     const int64_t index = step - first_step_;
     if (index < 0 || index >= kMaxCurve) return;
-    losses_.resize(std::max(losses_.size(), static_cast<size_t>(index) + 1), std::numeric_limits<double>::quiet_NaN());
+    losses_.resize(std::max(losses_.size(), static_cast<size_t>(index) + 1),
+                   std::numeric_limits<double>::quiet_NaN());
     losses_[static_cast<size_t>(index)] = record.step().loss();
     last_step_ = step;  // A new attempt may start before the last one ended.
     last_loss_ = record.step().loss();
   } else if (record.has_eval()) {
-    PrintAbove(fmt::format("  [{}] {}: {} {}", record.eval().step(), record.eval().name(), session_.Localized(Text::kLoss),
-                    FormatLoss(record.eval().loss())));
+    PrintAbove(fmt::format("  [{}] {}: {} {}", record.eval().step(), record.eval().name(),
+                           session_.Localized(Text::kLoss), FormatLoss(record.eval().loss())));
   } else if (record.has_sample()) {
     const int width = session_.terminal.columns;
-    PrintAbove(Wrap(fmt::format("  [{}] > {}", record.sample().step(), Printable(record.sample().prompt())), width, 4));
-    PrintAbove(Wrap(fmt::format("  [{}] < {}", record.sample().step(), Printable(record.sample().text())), width, 4));
+    PrintAbove(Wrap(fmt::format("  [{}] > {}", record.sample().step(), Printable(record.sample().prompt())),
+                    width, 4));
+    PrintAbove(Wrap(fmt::format("  [{}] < {}", record.sample().step(), Printable(record.sample().text())),
+                    width, 4));
   } else if (record.has_note()) {
     PrintAbove(fmt::format("  {} {}: {}", record.note().severity(), record.note().reason(),
-                    Printable(session_.InLanguage(record.note().message()))));
+                           Printable(session_.InLanguage(record.note().message()))));
   }
 }
 
@@ -77,14 +80,16 @@ void TrainingView::Close() { block_lines_ = 0; }
 std::string TrainingView::BarLine(const v1::Job& job) const {
   const v1::JobProgress& progress = job.progress();
   const double fraction = FractionOf(progress);
-  std::string figures = fmt::format(" {:3.0f}%  {}/{}  {} {}", 100 * fraction, progress.step(), progress.total_steps(),
-                                    session_.Localized(Text::kLoss), progress.step() > 0 ? FormatLoss(progress.loss()) : "-");
+  std::string figures =
+      fmt::format(" {:3.0f}%  {}/{}  {} {}", 100 * fraction, progress.step(), progress.total_steps(),
+                  session_.Localized(Text::kLoss), progress.step() > 0 ? FormatLoss(progress.loss()) : "-");
   if (progress.tokens_per_second() > 0) {
     figures += fmt::format("  {} {}", FormatCount(static_cast<int64_t>(progress.tokens_per_second())),
                            session_.Localized(Text::kTokensPerSecond));
   }
   if (progress.has_eta() && progress.step() > 0) {
-    figures += fmt::format("  {} {}", session_.Localized(Text::kEta), FormatDuration(SecondsOf(progress.eta())));
+    figures +=
+        fmt::format("  {} {}", session_.Localized(Text::kEta), FormatDuration(SecondsOf(progress.eta())));
   }
   const int room = session_.terminal.columns - 1 - DisplayWidth(figures);
   return ProgressBar(fraction, std::clamp(room, 4, 24), session_.terminal) + figures;
@@ -92,8 +97,8 @@ std::string TrainingView::BarLine(const v1::Job& job) const {
 
 std::string TrainingView::PlainLine(const v1::Job& job) const {
   const v1::JobProgress& progress = job.progress();
-  std::string line = fmt::format("  {}/{}  {} {}", progress.step(), progress.total_steps(), session_.Localized(Text::kLoss),
-                                 FormatLoss(progress.loss()));
+  std::string line = fmt::format("  {}/{}  {} {}", progress.step(), progress.total_steps(),
+                                 session_.Localized(Text::kLoss), FormatLoss(progress.loss()));
   if (progress.has_eta()) {
     line += fmt::format("  {} {}", session_.Localized(Text::kEta), FormatDuration(SecondsOf(progress.eta())));
   }
@@ -104,7 +109,8 @@ void TrainingView::Show(const v1::Job& job) {
   if (job.state() != shown_state_ || job.state_message() != shown_message_) {
     std::string line = session_.Localized(Text::kState, CallName(job), StateName(job.state()));
     // Why a job failed is the last line that its follower prints; once is enough.
-    if (!job.state_message().empty() && job.state() != v1::FAILED) line += " - " + Printable(session_.InLanguage(job.state_message()));
+    if (!job.state_message().empty() && job.state() != v1::FAILED)
+      line += " - " + Printable(session_.InLanguage(job.state_message()));
     PrintAbove(Wrap(line, session_.terminal.columns, 2));
     shown_state_ = job.state();
     shown_message_ = job.state_message();
@@ -114,7 +120,8 @@ void TrainingView::Show(const v1::Job& job) {
     Erase();
     PrintLine(BarLine(job));
     ++block_lines_;
-    const std::string curve = Sparkline(losses_, std::min(session_.terminal.columns - 10, 60), session_.terminal);
+    const std::string curve =
+        Sparkline(losses_, std::min(session_.terminal.columns - 10, 60), session_.terminal);
     if (!curve.empty()) {
       PrintLine(fmt::format("{} {}", session_.Localized(Text::kLoss), curve));
       ++block_lines_;

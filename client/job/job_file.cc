@@ -49,7 +49,8 @@ Status RewriteOne(Json& node, const Source& source, const SourceRewriter& rewrit
 }
 
 // A source is a plain string or the `source` of a mapping; anything else is for the parser to complain about.
-Status RewriteNode(Json& node, SourceKind kind, const std::string& key, const SourceRewriter& rewrite, bool& changed) {
+Status RewriteNode(Json& node, SourceKind kind, const std::string& key, const SourceRewriter& rewrite,
+                   bool& changed) {
   if (node.is_string()) return RewriteOne(node, {kind, key, node.get<std::string>()}, rewrite, changed);
   if (!node.is_object()) return absl::OkStatus();
   const auto found = node.find("source");
@@ -66,7 +67,8 @@ std::string KindOf(const fs::path& path) {
   char start[4] = {};
   std::ifstream(path, std::ios::binary).read(start, sizeof(start));
   const std::string_view bytes(start, sizeof(start));
-  if (ending == ".xlsx" || ending == ".xlsm" || ending == ".xls" || bytes == "PK\x03\x04") return "a workbook";
+  if (ending == ".xlsx" || ending == ".xlsm" || ending == ".xls" || bytes == "PK\x03\x04")
+    return "a workbook";
   if (ending == ".gguf" || bytes == "GGUF") return "a model";
   if (ending == ".csv" || ending == ".tsv") return "a table";
   if (ending == ".jsonl" || ending == ".txt" || ending == ".md") return "data";
@@ -94,13 +96,15 @@ StatusOr<JobText> ReadJobText(const std::string& argument) {
   std::error_code error;
   if (fs::is_directory(path, error)) {
     if (fs::exists(path / "config.json", error)) {
-      return absl::InvalidArgumentError(StrCat(argument, " is a model: give it with --model, and the data with --data"));
+      return absl::InvalidArgumentError(
+          StrCat(argument, " is a model: give it with --model, and the data with --data"));
     }
     return absl::InvalidArgumentError(StrCat(argument, " is a folder: give the job file inside it"));
   }
   if (!fs::exists(path, error)) {
-    return absl::InvalidArgumentError(StrCat("there is no file ", argument,
-                                             ": give the path of a job file (built-in recipes are not in this version)"));
+    return absl::InvalidArgumentError(
+        StrCat("there is no file ", argument,
+               ": give the path of a job file (built-in recipes are not in this version)"));
   }
   RETURN_IF_ERROR(RefuseWhatIsNoJobFile(path));
   StatusOr<std::string> text = ReadFile(path, kMaxJobFileBytes);
@@ -129,7 +133,9 @@ JobText QuickJobText(const QuickJob& quick, const fs::path& base) {
   job["name"] = name;
   job["model"] = Json::object({{"source", quick.model}});
   job["data"] = std::move(data);
-  return {.yaml = job.dump(2, ' ', false, Json::error_handler_t::replace), .file_name = "arguments", .base = base,
+  return {.yaml = job.dump(2, ' ', false, Json::error_handler_t::replace),
+          .file_name = "arguments",
+          .base = base,
           .has_lines = false};
 }
 
@@ -146,7 +152,8 @@ StatusOr<std::string> MapAssignment(std::string_view map) {
     });
     if (found != std::end(kKeys)) {
       key = *found;
-      if (columns.contains(key)) return absl::InvalidArgumentError(StrCat("--map ", map, ": ", key, " is there twice"));
+      if (columns.contains(key))
+        return absl::InvalidArgumentError(StrCat("--map ", map, ": ", key, " is there twice"));
       columns[key] = part.substr(key.size() + 1);
     } else if (!key.empty()) {
       columns[key] = StrCat(columns[key].get<std::string>(), ",", part);  // A comma within a column's name.
@@ -155,7 +162,8 @@ StatusOr<std::string> MapAssignment(std::string_view map) {
     }
   }
   for (const auto& [name, column] : columns.items()) {
-    if (column.get<std::string>().empty()) return absl::InvalidArgumentError(StrCat("--map ", map, ": ", name, " is empty"));
+    if (column.get<std::string>().empty())
+      return absl::InvalidArgumentError(StrCat("--map ", map, ": ", name, " is empty"));
   }
   return StrCat("data.map=", columns.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
@@ -190,7 +198,9 @@ StatusOr<std::string> RewriteSources(std::string_view yaml, const SourceRewriter
   return tree.root.dump(2, ' ', false, Json::error_handler_t::replace);
 }
 
-fs::path LocalPath(const fs::path& base, const std::string& source) { return (base / source).lexically_normal(); }
+fs::path LocalPath(const fs::path& base, const std::string& source) {
+  return (base / source).lexically_normal();
+}
 
 Status RefuseHubs(const JobText& text) {
   return RewriteSources(text.yaml,
@@ -208,8 +218,8 @@ namespace {
 // ORGANISATION/NAME, as model hubs call what they have.
 bool LooksLikeHubName(const Source& source) {
   const auto slashes = std::count(source.value.begin(), source.value.end(), '/');
-  return source.kind == SourceKind::kModel && slashes == 1 && source.value.front() != '/' && source.value.front() != '.' &&
-         source.value.back() != '/';
+  return source.kind == SourceKind::kModel && slashes == 1 && source.value.front() != '/' &&
+         source.value.front() != '.' && source.value.back() != '/';
 }
 
 }  // namespace
@@ -220,11 +230,12 @@ StatusOr<std::string> WithAbsolutePaths(const JobText& text) {
     const fs::path path = LocalPath(text.base, source.value);
     std::error_code error;
     if (!fs::exists(path, error)) {
-      return absl::InvalidArgumentError(StrCat(text.file_name, ": ", source.key, ": there is nothing at ",
-                                               path.string(), ": correct the path, which is relative to ", text.base.string(),
-                                               LooksLikeHubName(source) ? "; if it is a name on a model hub, download it "
-                                                                          "first and give the folder"
-                                                                        : ""));
+      return absl::InvalidArgumentError(
+          StrCat(text.file_name, ": ", source.key, ": there is nothing at ", path.string(),
+                 ": correct the path, which is relative to ", text.base.string(),
+                 LooksLikeHubName(source) ? "; if it is a name on a model hub, download it "
+                                            "first and give the folder"
+                                          : ""));
     }
     return path.string();
   });

@@ -19,13 +19,17 @@ constexpr Template kTemplates[] = {
     {"the disk is full: <0>; the job waits for room", "磁盘已满：<0>；任务等待空间"},
     {"cannot write {0}: <1>", "无法写入 {0}：<1>"},
     {"cannot write into {0}: <1>", "无法写入 {0}：<1>"},
-    {"{0}: zeros where a frame is expected, and more behind them", "{0}：应是一帧记录的地方全是零，而后面还有内容"},
+    {"{0}: zeros where a frame is expected, and more behind them",
+     "{0}：应是一帧记录的地方全是零，而后面还有内容"},
     {"{0}: wrong checksum in a frame of {#1} bytes", "{0}：一帧 {1} 字节的记录校验和不符"},
-    {"the coordinator's disk is full: free space in its data folder and retry", "协调器的磁盘已满：请在其数据文件夹中腾出空间后重试"},
+    {"the coordinator's disk is full: free space in its data folder and retry",
+     "协调器的磁盘已满：请在其数据文件夹中腾出空间后重试"},
     // Paths.
-    {"'{0}' lies on a hub or the web, and this version reads local files only: download it first and give the folder or file",
+    {"'{0}' lies on a hub or the web, and this version reads local files only: download it first and give "
+     "the folder or file",
      "'{0}' 在模型库或网上，而本版本只读取本地文件：请先下载，再给出文件夹或文件"},
-    {"{0} lies outside the folders this worker may read; move it into one of them, or let the administrator add its folder to "
+    {"{0} lies outside the folders this worker may read; move it into one of them, or let the administrator "
+     "add its folder to "
      "the allowed roots",
      "{0} 在此工作进程可读取的文件夹之外；请移入其中之一，或请管理员把其文件夹加入允许的根目录"},
     {"{0} goes through `..`; write the path without it", "{0} 经过 `..`；请写不含它的路径"},

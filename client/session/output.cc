@@ -65,7 +65,9 @@ std::string JobId(const v1::Job& job) {
   return slash == std::string::npos ? job.name() : job.name().substr(slash + 1);
 }
 
-std::string CallName(const v1::Job& job) { return job.display_name().empty() ? JobId(job) : job.display_name(); }
+std::string CallName(const v1::Job& job) {
+  return job.display_name().empty() ? JobId(job) : job.display_name();
+}
 
 std::string DataReport(const Session& session, const v1::PreparedData& data) {
   return session.Localized(

@@ -32,8 +32,8 @@ StatusOr<Address> Session::ServerAddress() const {
   constexpr size_t kMost = sizeof(sockaddr_un::sun_path) - 1;
   const size_t bytes = default_socket().string().size();
   if (server.empty() && bytes > kMost) {
-    return absl::InvalidArgumentError(StrCat("the socket ", default_socket().string(), " would have a path of ", bytes,
-                                             " bytes, at most ", kMost,
+    return absl::InvalidArgumentError(StrCat("the socket ", default_socket().string(),
+                                             " would have a path of ", bytes, " bytes, at most ", kMost,
                                              " are possible: set XDG_DATA_HOME to a shorter folder"));
   }
   return ParseAddress(server.empty() ? default_socket().string() : server, security);
@@ -93,7 +93,8 @@ Status Session::Explained(const Status& status) const {
   // gRPC itself says UNAVAILABLE for a port that nobody listens on; the coordinator says it for reasons of its own.
   const bool not_connected = Message(status).find("failed to connect") != std::string_view::npos;
   if (!not_connected) return status;
-  if (address->local() || Message(status).find("refused") != std::string_view::npos) return Unreachable("nobody listens");
+  if (address->local() || Message(status).find("refused") != std::string_view::npos)
+    return Unreachable("nobody listens");
   return Unreachable(address->ca.empty() ? "it does not speak plain text: give --ca FILE"
                                          : "its certificate is not accepted, or it does not speak TLS");
 }
@@ -101,11 +102,13 @@ Status Session::Explained(const Status& status) const {
 Status Session::Unknown(const Status& status) const {
   // A refusal of the coordinator's own has a reason; gRPC's, for a call that is not there, has none.
   if (connection_ == nullptr || Message(status).size() > 0) return status;
-  const auto server = connection_->Call(&v1::NodeService::Stub::GetServerInfo, v1::GetServerInfoRequest(), kCallTimeout);
+  const auto server =
+      connection_->Call(&v1::NodeService::Stub::GetServerInfo, v1::GetServerInfoRequest(), kCallTimeout);
   if (!server.ok() || server->version() == FT_VERSION) return status;
-  return absl::UnimplementedError(
-      Localized(Text::kOtherVersion, FT_VERSION, server->version(),
-          IsOlder(FT_VERSION, server->version()) ? Localized(Text::kFtctlOlder) : Localized(Text::kCoordinatorOlder)));
+  return absl::UnimplementedError(Localized(Text::kOtherVersion, FT_VERSION, server->version(),
+                                            IsOlder(FT_VERSION, server->version())
+                                                ? Localized(Text::kFtctlOlder)
+                                                : Localized(Text::kCoordinatorOlder)));
 }
 
 }  // namespace ft::client

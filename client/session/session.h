@@ -26,10 +26,10 @@ inline constexpr int kExitUnavailable = 3;
 class Session {
  public:
   Terminal terminal;
-  std::string server;                 // As given; empty = the user's own socket.
-  Security security;                  // Used for a HOST:PORT.
-  std::string output = "table";       // table | json
-  std::filesystem::path data_dir;     // The user's folder: private coordinator and worker keep everything here.
+  std::string server;              // As given; empty = the user's own socket.
+  Security security;               // Used for a HOST:PORT.
+  std::string output = "table";    // table | json
+  std::filesystem::path data_dir;  // The user's folder: private coordinator and worker keep everything here.
   std::filesystem::path program_dir;  // Holds ftctl, finetuned, ft-worker and ft-rank.
   // Set by the verb's parser; run by main afterwards. Answers the exit status.
   std::function<StatusOr<int>()> action;

@@ -92,7 +92,8 @@ StatusOr<RunFolder> FromJob(const v1::Job& job, const std::string& argument) {
   std::error_code error;
   if (job.run_dir().empty()) {
     return absl::FailedPreconditionError(
-        StrCat(argument, " has no files yet: it has not started to run; `ftctl explain ", ShellQuoted(argument), "` says why"));
+        StrCat(argument, " has no files yet: it has not started to run; `ftctl explain ",
+               ShellQuoted(argument), "` says why"));
   }
   if (!fs::is_directory(job.run_dir(), error)) {
     return absl::FailedPreconditionError(StrCat("the files of ", argument, " are on another machine, at ",
@@ -113,7 +114,7 @@ std::optional<RunFolder> EarlierResult(const Session& session, const std::string
   StatusOr<RunFolder> earlier = FindRunByName(PrivateRuns(session), name);
   if (!earlier.ok() || earlier->adapter.empty()) return std::nullopt;
   PrintNotice(StrCat("the newest ", name, " has no result: this is the one of ",
-                earlier->run_dir.filename().string()));
+                     earlier->run_dir.filename().string()));
   return *std::move(earlier);
 }
 
@@ -122,7 +123,8 @@ void TellNewerWithoutResult(const Session& session, const std::string& name, con
   if (used.adapter.empty()) return;
   for (const RunFolder& run : AllRuns(session)) {
     if (run.name != name || !run.adapter.empty() || run.run_dir <= used.run_dir) continue;
-    PrintNotice(StrCat("the newest ", name, " has no result: this is the one of ", used.run_dir.filename().string()));
+    PrintNotice(
+        StrCat("the newest ", name, " has no result: this is the one of ", used.run_dir.filename().string()));
     return;
   }
 }
@@ -164,19 +166,22 @@ StatusOr<RunFolder> RunFolderAt(const fs::path& path) {
   std::error_code error;
   const fs::path full = fs::absolute(path).lexically_normal();
   const fs::path dir = full.has_filename() ? full : full.parent_path();
-  if (!fs::exists(dir, error)) return absl::InvalidArgumentError(StrCat("there is nothing at ", path.string()));
+  if (!fs::exists(dir, error))
+    return absl::InvalidArgumentError(StrCat("there is nothing at ", path.string()));
   if (HasFile(dir, "attempts")) return FromRunDir(dir);
   if (HasFile(dir, "adapter_config.json")) {
     const Json config = ReadJson(dir / "adapter_config.json");
-    return RunFolder{
-        .name = dir.filename().string(), .adapter = dir, .model = TextAt(config, {"base_model_name_or_path"})};
+    return RunFolder{.name = dir.filename().string(),
+                     .adapter = dir,
+                     .model = TextAt(config, {"base_model_name_or_path"})};
   }
   if (HasFile(dir, "config.json") || dir.extension() == ".gguf") {
     return RunFolder{.name = dir.filename().string(), .model = dir.string()};
   }
-  return absl::InvalidArgumentError(StrCat(path.string(),
-                                           " is no run folder (attempts/), no adapter (adapter_config.json) and no "
-                                           "model (config.json or .gguf)"));
+  return absl::InvalidArgumentError(
+      StrCat(path.string(),
+             " is no run folder (attempts/), no adapter (adapter_config.json) and no "
+             "model (config.json or .gguf)"));
 }
 
 StatusOr<RunFolder> FindRunByName(const fs::path& runs, const std::string& name) {
@@ -197,7 +202,8 @@ std::vector<RunFolder> AllRuns(const Session& session) {
   std::vector<RunFolder> runs;
   for (const fs::path& run : FoldersIn(PrivateRuns(session))) runs.push_back(FromRunDir(run));
   // Ids begin with the time of creation.
-  std::sort(runs.begin(), runs.end(), [](const RunFolder& a, const RunFolder& b) { return a.run_dir > b.run_dir; });
+  std::sort(runs.begin(), runs.end(),
+            [](const RunFolder& a, const RunFolder& b) { return a.run_dir > b.run_dir; });
   return runs;
 }
 

@@ -17,7 +17,7 @@ struct RunFolder {
       attempt;  // The attempt of the newest result, else the newest; holds job.json. Empty without a run folder.
   // The result: a LoRA adapter, or the whole model of a full fine-tuning. Empty when there is none (yet).
   std::filesystem::path adapter;
-  std::string model;              // Source of the base model; empty when not known.
+  std::string model;  // Source of the base model; empty when not known.
 };
 
 // One attempt of a run: its number, its folder, and what its job.json says. Empty where that is damaged or

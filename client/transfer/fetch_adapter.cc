@@ -25,7 +25,8 @@ class IncomingFile {
     const fs::path relative = fs::path(chunk.path()).lexically_normal();
     const bool is_inside = relative.is_relative() && relative.has_filename() && *relative.begin() != ".." &&
                            relative != "." && relative.string() == chunk.path();
-    if (!is_inside) return absl::DataLossError(StrCat("the coordinator sent a file called '", chunk.path(), "'"));
+    if (!is_inside)
+      return absl::DataLossError(StrCat("the coordinator sent a file called '", chunk.path(), "'"));
     file.name_ = chunk.path();
     file.path_ = dir / relative;
     RETURN_IF_ERROR(MakeDirectories(file.path_.parent_path()));
@@ -37,7 +38,8 @@ class IncomingFile {
   }
 
   Status Append(const v1::FileChunk& chunk) {
-    if (chunk.offset() != written_) return absl::DataLossError(StrCat(path_.string(), ": a piece is missing"));
+    if (chunk.offset() != written_)
+      return absl::DataLossError(StrCat(path_.string(), ": a piece is missing"));
     for (std::string_view rest = chunk.data(); !rest.empty();) {
       const ssize_t count = ::write(fd_.get(), rest.data(), rest.size());
       if (count < 0 && errno == EINTR) continue;
@@ -51,8 +53,8 @@ class IncomingFile {
 
   Status Finish() {
     if (written_ != size_ || Hex(hash_.Finish()) != sha256_) {
-      return absl::DataLossError(StrCat(path_.string(), " arrived damaged: ", written_, " of ", size_,
-                                        " bytes; try again"));
+      return absl::DataLossError(
+          StrCat(path_.string(), " arrived damaged: ", written_, " of ", size_, " bytes; try again"));
     }
     if (::fsync(fd_.get()) != 0) return ErrnoStatus("sync", path_, errno);
     return absl::OkStatus();
@@ -98,7 +100,8 @@ Status FetchAdapter(Session& session, const v1::Job& job, const fs::path& dir) {
   // Arrives beside and is renamed when whole.
   const fs::path full = fs::absolute(dir).lexically_normal();
   const fs::path target = full.has_filename() ? full : full.parent_path();
-  const fs::path beside = target.parent_path() / StrCat(".", target.filename().string(), ".", ::getpid(), ".part");
+  const fs::path beside =
+      target.parent_path() / StrCat(".", target.filename().string(), ".", ::getpid(), ".part");
   RETURN_IF_ERROR(MakeDirectories(beside));
   v1::DownloadAdapterRequest request;
   request.set_job(job.name());

@@ -20,19 +20,23 @@ StatusOr<std::string> UploadSource(Session& session, const JobText& text, const 
   const fs::path path = LocalPath(text.base, source.value);
   if (source.kind == SourceKind::kModel) {
     if (fs::path(source.value).is_absolute()) return source.value;
-    return absl::InvalidArgumentError(StrCat(text.file_name, ": ", source.key, ": models are not uploaded: give the "
-                                             "absolute path of '", source.value, "' on the coordinator's machine"));
+    return absl::InvalidArgumentError(StrCat(text.file_name, ": ", source.key,
+                                             ": models are not uploaded: give the "
+                                             "absolute path of '",
+                                             source.value, "' on the coordinator's machine"));
   }
   std::error_code error;
   if (!fs::exists(path, error)) {
     if (fs::path(source.value).is_absolute()) return source.value;
-    return absl::InvalidArgumentError(StrCat(text.file_name, ": ", source.key, ": there is nothing at ", path.string(),
-                                             ": correct the path, which is relative to ", text.base.string()));
+    return absl::InvalidArgumentError(StrCat(text.file_name, ": ", source.key, ": there is nothing at ",
+                                             path.string(), ": correct the path, which is relative to ",
+                                             text.base.string()));
   }
   if (fs::is_directory(path, error)) {
-    return absl::InvalidArgumentError(StrCat(text.file_name, ": ", source.key, ": ", path.string(),
-                                             " is a folder and only single files can be uploaded: give its absolute "
-                                             "path on the coordinator's machine"));
+    return absl::InvalidArgumentError(
+        StrCat(text.file_name, ": ", source.key, ": ", path.string(),
+               " is a folder and only single files can be uploaded: give its absolute "
+               "path on the coordinator's machine"));
   }
   const auto size = static_cast<int64_t>(fs::file_size(path, error));
   PrintNotice(session.Localized(Text::kUploading, path.string(), FormatBytes(error ? 0 : size)));
@@ -67,7 +71,8 @@ StatusOr<v1::Job> SubmitJob(Session& session, JobText text, const Submission& su
   if (job.ok()) return job;
   const Status status = session.Explained(job.status());
   if (!IsAmbiguous(status) || submission.validate_only) return status;
-  return Status(status.code(), StrCat(status.message(), "; ", session.Localized(Text::kAmbiguous, request.request_id())));
+  return Status(status.code(),
+                StrCat(status.message(), "; ", session.Localized(Text::kAmbiguous, request.request_id())));
 }
 
 }  // namespace ft::client

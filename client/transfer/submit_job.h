@@ -11,10 +11,10 @@
 namespace ft::client {
 
 struct Submission {
-  std::vector<std::string> sets;  // KEY=VALUE
-  std::string request_id;         // Empty: a new one.
+  std::vector<std::string> sets;              // KEY=VALUE
+  std::string request_id;                     // Empty: a new one.
   std::map<std::string, std::string> labels;  // Beside those of the file.
-  bool validate_only = false;     // The coordinator checks and resolves it and stores nothing.
+  bool validate_only = false;                 // The coordinator checks and resolves it and stores nothing.
 };
 
 // Checks the file, makes its paths findable for the coordinator (absolute on this machine, else by upload) and creates

@@ -14,11 +14,12 @@ std::string Whole(char digit) { return std::string(64, digit); }
 std::string Short(char digit) { return std::string(16, digit); }
 
 LedgerEntry Entry(int64_t step) {
-  return {.step = step,
-          .samples = Whole('1'),
-          .gradient = Whole('2'),
-          .weights = Whole('3'),
-          .tensors = {{"layers.2.q.a", {Short('4'), Short('5')}}, {"layers.10.q.a", {Short('6'), Short('7')}}}};
+  return {
+      .step = step,
+      .samples = Whole('1'),
+      .gradient = Whole('2'),
+      .weights = Whole('3'),
+      .tensors = {{"layers.2.q.a", {Short('4'), Short('5')}}, {"layers.10.q.a", {Short('6'), Short('7')}}}};
 }
 
 void Write(const fs::path& file, const std::vector<LedgerEntry>& entries) {

@@ -52,7 +52,8 @@ struct DataSize {
 // micro_batch x max_length tokens (kept inputs of sub-layers, results of attention and one block's work with checkpointing), logits of the supervised
 // share, the partial sums of a rank that holds several leaves of a step's sum, the segment it shares with the others, the
 // program itself. Formulas: docs/memory.md.
-std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::JobSpec& spec, bool bf16, DataSize data);
+std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::JobSpec& spec, bool bf16,
+                                       DataSize data);
 
 int64_t TotalBytes(const std::vector<MemoryPart>& parts);
 

@@ -13,7 +13,9 @@ constexpr int kMaxDepth = 64;  // Values are printed level by level on the stack
 class Writer {
  public:
   template <typename T, typename Check>
-  void operator()(const char* key, T& field, const Check&) { out_[key] = field; }
+  void operator()(const char* key, T& field, const Check&) {
+    out_[key] = field;
+  }
   void operator()(const char* key, std::string& field, const LaterOneOf& allowed) {
     if (field != allowed.words.front()) out_[key] = field;
   }

@@ -26,7 +26,9 @@ uint32_t LoadU32(const char* p) {
   return value;
 }
 
-void AppendU32(std::string& out, uint32_t value) { out.append(reinterpret_cast<const char*>(&value), sizeof(value)); }
+void AppendU32(std::string& out, uint32_t value) {
+  out.append(reinterpret_cast<const char*>(&value), sizeof(value));
+}
 
 // The whole frames at the start of `bytes`, and how many bytes they take.
 struct Scan {
@@ -85,7 +87,8 @@ StatusOr<std::string_view> FrameAt(std::string_view bytes) {
   if (length > 0 && Crc(payload) == LoadU32(bytes.data() + 4)) return payload;
   const size_t zeros = bytes.find_last_not_of('\0') + 1;  // Where those at the end begin.
   if (zeros < kFrameHeaderBytes + length) return absl::OutOfRangeError("torn frame");
-  return absl::DataLossError(length > 0 ? StrCat("wrong checksum in a frame of ", length, " bytes") : kZerosInside);
+  return absl::DataLossError(length > 0 ? StrCat("wrong checksum in a frame of ", length, " bytes")
+                                        : kZerosInside);
 }
 
 StatusOr<FrameWriter> FrameWriter::Open(const std::filesystem::path& path) {
@@ -142,7 +145,8 @@ StatusOr<RecordWriter> RecordWriter::Open(const std::filesystem::path& path) {
 }
 
 Status RecordWriter::Write(decltype(Record::body) body) {
-  const Record record{.sequence = sequence_ + 1, .unix_nanos = absl::GetCurrentTimeNanos(), .body = std::move(body)};
+  const Record record{
+      .sequence = sequence_ + 1, .unix_nanos = absl::GetCurrentTimeNanos(), .body = std::move(body)};
   RETURN_IF_ERROR(frames_.Append(Encode(record)));
   ++sequence_;
   return absl::OkStatus();

@@ -43,7 +43,8 @@ class FrameWriter {
 // Reads whole frames from a file that may still grow. One thread.
 class FrameReader {
  public:
-  explicit FrameReader(std::filesystem::path path, uint64_t offset = 0) : path_(std::move(path)), offset_(offset) {}
+  explicit FrameReader(std::filesystem::path path, uint64_t offset = 0)
+      : path_(std::move(path)), offset_(offset) {}
   // The next whole frames, at most max_frames; empty when there is nothing new (or no file yet). DATA_LOSS when a frame
   // that is followed by more bytes has a wrong checksum or an impossible length.
   StatusOr<std::vector<std::string>> Next(size_t max_frames = 256);

@@ -12,7 +12,8 @@ namespace fs = std::filesystem;
 class RecordFileTest : public testing::Test {
  protected:
   RecordFileTest()
-      : path_(fs::path(testing::TempDir()) / (std::string(testing::UnitTest::GetInstance()->current_test_info()->name()) + ".ftr")) {
+      : path_(fs::path(testing::TempDir()) /
+              (std::string(testing::UnitTest::GetInstance()->current_test_info()->name()) + ".ftr")) {
     fs::remove(path_);
   }
   ~RecordFileTest() override { fs::remove(path_); }
@@ -100,7 +101,9 @@ TEST_F(RecordFileTest, ZerosInTheMiddleAreDataLoss) {
     Put(one + std::string(zeros, '\0') + one);
     const Status read = ReadRecords(path_).status();
     EXPECT_TRUE(absl::IsDataLoss(read)) << zeros;
-    EXPECT_NE(Message(read).find(path_.string() + ": zeros where a frame is expected"), std::string_view::npos) << read;
+    EXPECT_NE(Message(read).find(path_.string() + ": zeros where a frame is expected"),
+              std::string_view::npos)
+        << read;
     EXPECT_TRUE(absl::IsDataLoss(FrameWriter::Open(path_).status())) << zeros;
     EXPECT_EQ(fs::file_size(path_), 2 * one.size() + zeros);
   }

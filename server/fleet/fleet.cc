@@ -99,7 +99,8 @@ void Fleet::JudgeSilent(absl::Duration now) {
     spdlog::warn("job {} attempt {}: {}", finding.job_id, finding.epoch, finding.message);
     state::Event event;
     if (finding.wait != WaitVerdict::kNone) {
-      event = state::GangWaits{finding.job_id, finding.epoch, finding.message, finding.wait == WaitVerdict::kHung};
+      event = state::GangWaits{finding.job_id, finding.epoch, finding.message,
+                               finding.wait == WaitVerdict::kHung};
     } else if (finding.verdict == Verdict::kDead) {
       event = state::AttemptDead{finding.job_id, finding.epoch, finding.nodes, finding.message};
     } else {

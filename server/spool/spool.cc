@@ -119,7 +119,8 @@ std::vector<int32_t> Spool::Ranks(const std::string& job_id, int64_t epoch) cons
 
 StatusOr<std::vector<pb::MetricPoint>> Spool::NextPoints(const std::string& job_id,
                                                          SeriesCursor* cursor) const {
-  return series::NextPoints(RankDir(root_, job_id, cursor->epoch, 0) / kRecordsFile, cursor->epoch, &cursor->offset);
+  return series::NextPoints(RankDir(root_, job_id, cursor->epoch, 0) / kRecordsFile, cursor->epoch,
+                            &cursor->offset);
 }
 
 StatusOr<std::vector<pb::MetricPoint>> Spool::Series(const std::string& job_id, int64_t last_epoch,

@@ -204,7 +204,8 @@ TEST(FileReceiver, AStateThatDoesNotFitIsOfNoUse) {
 TEST(FileReceiver, SenderThatBeginsAnewIsHeardToTheEnd) {
   testing::TempDir dir;
   const std::string content = "the whole file";
-  auto receiver = FileReceiver::Open({dir / "file", Hex(Sha256Of(content)), static_cast<int64_t>(content.size()), 100});
+  auto receiver =
+      FileReceiver::Open({dir / "file", Hex(Sha256Of(content)), static_cast<int64_t>(content.size()), 100});
   ASSERT_TRUE(receiver.ok());
   ASSERT_TRUE(receiver->Append(0, content.substr(0, 6)).ok());
   ASSERT_TRUE(receiver->Append(0, content.substr(0, 4)).ok());

@@ -342,7 +342,7 @@ class DeviceWordsTest(TreeTest):
                            ("if (kZero3) F();", "kZero3"), ("if (spec.zero > 1) F();", "zero"), ("if (comm.rank() == 0) F();", "rank"),
                            ("int rank_ = 0;", "rank_"), ("int n = world_size;", "world_size"), ("Nf4Slot s;", "Nf4Slot"),
                            ('if (device == "cuda") F();', "cuda"), ("#include <c10/cuda/CUDAStream.h>", "cuda"),
-                           ('#include "worker/train/cuda/table.h"', "cuda"), ("#define F(x) GPU(x)", "GPU"),
+                           ('#include "worker/train/comm/nccl_api.h"', "nccl_api"), ("#define F(x) GPU(x)", "GPU"),
                            ("ShardedTensor t;", "ShardedTensor")]:
             if name == "cuda" and text.startswith("#"):
                 self.assertEqual(len(self.findings("device_words", self.files("worker/model/decoder/a.cc", text))), 2)

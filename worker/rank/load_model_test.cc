@@ -115,7 +115,8 @@ TEST(ShapeOf, TargetsAreCountedByTheNamesOfTheLayout) {
   ASSERT_EQ(shape.projections.size(), 7u);
   EXPECT_EQ(shape.projections[1].name, "k_proj");
   EXPECT_EQ(shape.projections[1].outputs, 16);
-  EXPECT_EQ(plan::TrainableParameters(shape, {.kind = "lora", .rank = 4, .targets = {"down_proj"}}), 2 * 4 * (80 + 48));
+  EXPECT_EQ(plan::TrainableParameters(shape, {.kind = "lora", .rank = 4, .targets = {"down_proj"}}),
+            2 * 4 * (80 + 48));
 }
 
 }  // namespace

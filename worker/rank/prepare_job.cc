@@ -15,7 +15,8 @@ records::Result RunPrepare(const Attempt& attempt, Reporter& reporter) {
   request.model = *model;
   const StatusOr<prepare::PreparedReport> report = prepare::Prepare(request);
   if (!report.ok()) {
-    return Failed(WithClass(report.status(), absl::IsResourceExhausted(report.status()) ? "CHECKPOINT_IO" : "DATA"));
+    return Failed(
+        WithClass(report.status(), absl::IsResourceExhausted(report.status()) ? "CHECKPOINT_IO" : "DATA"));
   }
   const Status written = reporter.Write(records::Prepared{.cache_path = report->cache_path.string(),
                                                           .cache_sha256 = report->cache_digest,

@@ -13,23 +13,29 @@ constexpr auto kRendezvousTimeout = std::chrono::minutes(5);
 constexpr auto kExchangeTimeout = std::chrono::minutes(30);
 constexpr const char* kLoopback = "127.0.0.1";
 
-StatusOr<std::unique_ptr<comm::Comm>> RendezvousOnOneNode(const Attempt& attempt, int rank, const comm::CommOptions& options) {
+StatusOr<std::unique_ptr<comm::Comm>> RendezvousOnOneNode(const Attempt& attempt, int rank,
+                                                          const comm::CommOptions& options) {
   const std::filesystem::path folder = attempt.dir / attempt.run.rendezvous->path;
   RETURN_IF_ERROR(MakeDirectories(folder));
   if (attempt.spec.parallel.transport == "gloo") {
-    const comm::GlooRendezvousOptions rendezvous{.host = kLoopback, .rank = rank, .size = attempt.run.world_size, .timeout = kRendezvousTimeout};
+    const comm::GlooRendezvousOptions rendezvous{
+        .host = kLoopback, .rank = rank, .size = attempt.run.world_size, .timeout = kRendezvousTimeout};
     return comm::RendezvousOverFiles(folder.string(), rendezvous, options);
   }
-  const comm::ShmRendezvousOptions rendezvous{.folder = folder, .rank = rank, .size = attempt.run.world_size, .timeout = kRendezvousTimeout};
+  const comm::ShmRendezvousOptions rendezvous{
+      .folder = folder, .rank = rank, .size = attempt.run.world_size, .timeout = kRendezvousTimeout};
   return comm::RendezvousShm(rendezvous, options);
 }
 
-StatusOr<std::unique_ptr<comm::Comm>> RendezvousOverNodes(const Attempt& attempt, int rank, Reporter& reporter, Control& control,
-                                                    const comm::CommOptions& options) {
+StatusOr<std::unique_ptr<comm::Comm>> RendezvousOverNodes(const Attempt& attempt, int rank,
+                                                          Reporter& reporter, Control& control,
+                                                          const comm::CommOptions& options) {
   if (attempt.spec.parallel.transport == "shm") {
-    return absl::InvalidArgumentError("parallel.transport: shm joins ranks of one node, this job has several: use auto");
+    return absl::InvalidArgumentError(
+        "parallel.transport: shm joins ranks of one node, this job has several: use auto");
   }
-  comm::GlooRendezvousOptions group{.rank = rank, .size = attempt.run.world_size, .timeout = kRendezvousTimeout};
+  comm::GlooRendezvousOptions group{
+      .rank = rank, .size = attempt.run.world_size, .timeout = kRendezvousTimeout};
   if (rank != 0) {
     ASSIGN_OR_RETURN(const std::string address, control.AwaitRendezvous(kRendezvousTimeout, [&] {
       options.waiting({.operation = "meeting", .missing = 0});
@@ -44,7 +50,8 @@ StatusOr<std::unique_ptr<comm::Comm>> RendezvousOverNodes(const Attempt& attempt
 
 }  // namespace
 
-StatusOr<std::unique_ptr<comm::Comm>> ConnectRanks(const Attempt& attempt, int rank, Reporter& reporter, Control& control) {
+StatusOr<std::unique_ptr<comm::Comm>> ConnectRanks(const Attempt& attempt, int rank, Reporter& reporter,
+                                                   Control& control) {
   if (rank < 0 || rank >= attempt.run.world_size) {
     return absl::InvalidArgumentError(StrCat("rank ", rank, " of an attempt of ", attempt.run.world_size));
   }

@@ -63,9 +63,10 @@ int Run(const RunOptions& options) {
   }
   Control control(options.control_fd);
   StatusOr<Attempt> attempt = ReadAttempt(options.attempt_dir);
-  if (const Status limited = attempt.ok() ? LimitReading(*attempt) : absl::OkStatus(); !limited.ok()) attempt = limited;
-  const records::Result result =
-      attempt.ok() ? RunGuarded(*attempt, options.rank, *reporter, control) : Failed(WithClass(attempt.status(), "CONFIG"));
+  if (const Status limited = attempt.ok() ? LimitReading(*attempt) : absl::OkStatus(); !limited.ok())
+    attempt = limited;
+  const records::Result result = attempt.ok() ? RunGuarded(*attempt, options.rank, *reporter, control)
+                                              : Failed(WithClass(attempt.status(), "CONFIG"));
   if (result.state == records::ResultState::kFailed) {
     std::fprintf(stderr, "ft-rank: %s: %s\n", result.failure_class.c_str(), result.message.c_str());
   }
@@ -81,10 +82,14 @@ int RunVerb(const std::vector<std::string>& arguments) {
   for (size_t i = 0; i + 1 < arguments.size(); i += 2) {
     int number = 0;
     const bool is_number = absl::SimpleAtoi(arguments[i + 1], &number);
-    if (arguments[i] == "--attempt") options.attempt_dir = arguments[i + 1];
-    else if (arguments[i] == "--rank" && is_number) options.rank = number;
-    else if (arguments[i] == "--control-fd" && is_number) options.control_fd = number;
-    else options.attempt_dir.clear();
+    if (arguments[i] == "--attempt")
+      options.attempt_dir = arguments[i + 1];
+    else if (arguments[i] == "--rank" && is_number)
+      options.rank = number;
+    else if (arguments[i] == "--control-fd" && is_number)
+      options.control_fd = number;
+    else
+      options.attempt_dir.clear();
   }
   if (options.attempt_dir.empty() || arguments.size() % 2 != 0) {
     std::fprintf(stderr, "ft-rank run: expects --attempt DIR --rank R [--control-fd N]\n");

@@ -4,13 +4,13 @@
 #include <array>
 #include <utility>
 
-#include "core/base/shell_quote.h"
 #include "core/base/check.h"
+#include "core/base/shell_quote.h"
 #include "core/recipe/record_shapes.h"
 #include "worker/data/chat/chat_shapes.h"
 #include "worker/data/chat/column_guess.h"
-#include "worker/data/readers/columns.h"
 #include "worker/data/chat/messages.h"
+#include "worker/data/readers/columns.h"
 
 namespace ft::data {
 namespace {
@@ -182,13 +182,15 @@ class MappingChooser {
     if (const std::optional<ColumnGuess> guess = GuessColumns(first_, fields_)) {
       advice = StrCat("name them, perhaps (a guess by what the fields hold): ", MapToWrite(*guess));
     } else {
-      advice = "name them: --map input=QUESTION,output=ANSWER (in a job file map: {input: QUESTION, output: ANSWER})";
+      advice =
+          "name them: --map input=QUESTION,output=ANSWER (in a job file map: {input: QUESTION, output: "
+          "ANSWER})";
     }
     const std::string text = LongestText(first_, fields_);
     if (!text.empty()) {
       StrAppend(&advice, "; to learn plain text instead write --set data.format=text --set ",
-                ShellQuoted(StrCat("data.column=", InQuotes(text))), " (in a job file format: text and column: ",
-                InQuotes(text), ")");
+                ShellQuoted(StrCat("data.column=", InQuotes(text))),
+                " (in a job file format: text and column: ", InQuotes(text), ")");
     }
     return Refuse(StrCat(why, "; ", advice));
   }
@@ -204,7 +206,8 @@ class MappingChooser {
 
   // For the command line and for a job file.
   static std::string MapToWrite(const ColumnGuess& guess) {
-    const std::string map = StrCat("{input: ", InQuotes(guess.input), ", output: ", InQuotes(guess.output), "}");
+    const std::string map =
+        StrCat("{input: ", InQuotes(guess.input), ", output: ", InQuotes(guess.output), "}");
     return StrCat(ForCommandLine(guess, map), " (in a job file map: ", map, ")");
   }
 
@@ -212,7 +215,8 @@ class MappingChooser {
   static std::string ForCommandLine(const ColumnGuess& guess, const std::string& map) {
     for (const std::string* name : {&guess.input, &guess.output}) {
       for (const char* part : {"\n", ",input=", ",output=", ",system="}) {
-        if (name->find(part) != std::string::npos) return StrCat("--set ", ShellQuoted(StrCat("data.map=", map)));
+        if (name->find(part) != std::string::npos)
+          return StrCat("--set ", ShellQuoted(StrCat("data.map=", map)));
       }
     }
     return StrCat("--map ", ShellQuoted(StrCat("input=", guess.input, ",output=", guess.output)));
@@ -302,7 +306,8 @@ class MappingChooser {
   StatusOr<Mapping> ByColumns(const recipe::RecordShape& shape, std::string_view why) {
     for (const std::string_view name : {shape.question, shape.answer}) {
       if (!Has(name)) {
-        return Refuse(StrCat("format: ", shape.format, " needs the field \"", name, "\", which is not there"));
+        return Refuse(
+            StrCat("format: ", shape.format, " needs the field \"", name, "\", which is not there"));
       }
     }
     chosen_.shape_ = Shape::kColumns;
@@ -311,12 +316,13 @@ class MappingChooser {
     chosen_.output_ = shape.answer;
     chosen_.omitted_answer_ = shape.omitted_answer;
     RETURN_IF_ERROR(UseGuessedSystem());
-    if (options_.xtuner_alpaca && shape.format == "alpaca" && !chosen_.system_column_ && chosen_.system_text_.empty()) {
+    if (options_.xtuner_alpaca && shape.format == "alpaca" && !chosen_.system_column_ &&
+        chosen_.system_text_.empty()) {
       chosen_.system_text_ = std::string(kAlpacaSystem);
     }
-    const std::string question = Has(shape.more_question)
-                                     ? StrCat(shape.question, " and ", shape.more_question, " are the question")
-                                     : StrCat(shape.question, " is the question");
+    const std::string question =
+        Has(shape.more_question) ? StrCat(shape.question, " and ", shape.more_question, " are the question")
+                                 : StrCat(shape.question, " is the question");
     return Explain(StrCat(question, ", ", shape.answer, " is the answer", UseHistory()), why);
   }
 
@@ -389,7 +395,8 @@ class MappingChooser {
   // The shape whose lists usually have this name; null where none has.
   static const recipe::RecordShape* UsualList(std::string_view name) {
     for (const recipe::RecordShape& shape : recipe::kRecordShapes) {
-      if (!name.empty() && std::find(shape.lists.begin(), shape.lists.end(), name) != shape.lists.end()) return &shape;
+      if (!name.empty() && std::find(shape.lists.begin(), shape.lists.end(), name) != shape.lists.end())
+        return &shape;
     }
     return nullptr;
   }
@@ -418,8 +425,9 @@ class MappingChooser {
       if (name == options_.text_column) return ByList(shape, name, "as column: says");
     }
     if (lists.size() == 1) {
-      return ByList(lists[0].second, lists[0].first,
-                    UsualList(lists[0].first) != nullptr ? "guessed by its name" : "guessed by what it holds");
+      return ByList(
+          lists[0].second, lists[0].first,
+          UsualList(lists[0].first) != nullptr ? "guessed by its name" : "guessed by what it holds");
     }
     if (lists.empty())
       return Refuse(
@@ -502,7 +510,8 @@ class MappingChooser {
     if (usual) return ByChat();
     for (const recipe::RecordShape& shape : recipe::kRecordShapes) {
       const bool columns = shape.kind == recipe::RecordKind::kColumns;
-      if (columns && Has(shape.question) && Has(shape.answer)) return ByColumns(shape, "guessed by their names");
+      if (columns && Has(shape.question) && Has(shape.answer))
+        return ByColumns(shape, "guessed by their names");
     }
     if (fields_.size() == 1 && (fields_[0] == options_.text_column || fields_[0] == "text")) {
       return ByText("it is the only field");

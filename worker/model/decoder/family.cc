@@ -35,8 +35,10 @@ struct Family {
   WeightNames names = {};
   StatusOr<DecoderConfig> (*config)(const nlohmann::json& json) = LlamaConfig;
   Layout (*layout)(const DecoderConfig& config, const WeightNames& names) = LlamaLayout;
-  std::string (*layout_name)(const DecoderConfig& config, const WeightNames& names, std::string_view stored) = LlamaLayoutName;
-  bool (*is_within_decoder)(const DecoderConfig& config, const WeightNames& names, std::string_view name) = IsWithinLlama;
+  std::string (*layout_name)(const DecoderConfig& config, const WeightNames& names,
+                             std::string_view stored) = LlamaLayoutName;
+  bool (*is_within_decoder)(const DecoderConfig& config, const WeightNames& names,
+                            std::string_view name) = IsWithinLlama;
 };
 
 // Every family. One that is a Llama with other names is a row with these names.
@@ -80,7 +82,8 @@ StatusOr<DecoderConfig> ParseConfig(std::string_view json_text, std::string_view
   const Family* family = FindFamily(name);
   if (family == nullptr) {
     return absl::UnimplementedError(
-        StrCat(file, ": model family \"", name, "\" is not supported by this version (supported: ", KnownFamilies(), ")"));
+        StrCat(file, ": model family \"", name,
+               "\" is not supported by this version (supported: ", KnownFamilies(), ")"));
   }
   RETURN_IF_ERROR(weights::CheckQuantization(json, file));
   StatusOr<DecoderConfig> config = family->config(json);

@@ -126,7 +126,8 @@ StatusOr<DecoderConfig> LlamaConfig(const json& object) {
 }
 
 Layout LlamaLayout(const DecoderConfig& config, const WeightNames& names) {
-  const int64_t hidden = config.hidden, query = config.heads * config.head_size, key = config.key_heads * config.head_size;
+  const int64_t hidden = config.hidden, query = config.heads * config.head_size,
+                key = config.key_heads * config.head_size;
   Layout layout = {{StrCat(names.embedding, ".weight"), {config.vocabulary, hidden}, {Part::kEmbedding}}};
   for (int64_t layer = 0; layer < config.layers; ++layer) {
     const std::string block = StrCat(names.blocks, layer, ".");
@@ -135,7 +136,8 @@ Layout LlamaLayout(const DecoderConfig& config, const WeightNames& names) {
       layout.push_back({module + ".weight", {outputs, inputs}, {Part::kProjection, layer, site}});
       if (bias) layout.push_back({module + ".bias", {outputs}, {Part::kBias, layer, site}});
     };
-    layout.push_back({StrCat(block, names.attention_norm, ".weight"), {hidden}, {Part::kAttentionNorm, layer}});
+    layout.push_back(
+        {StrCat(block, names.attention_norm, ".weight"), {hidden}, {Part::kAttentionNorm, layer}});
     layout.push_back({StrCat(block, names.mlp_norm, ".weight"), {hidden}, {Part::kMlpNorm, layer}});
     projection(kQuery, hidden, query, config.qkv_bias);
     projection(kKey, hidden, key, config.qkv_bias);
@@ -146,7 +148,8 @@ Layout LlamaLayout(const DecoderConfig& config, const WeightNames& names) {
     projection(kDown, config.intermediate, hidden, config.mlp_bias);
   }
   layout.push_back({StrCat(names.final_norm, ".weight"), {hidden}, {Part::kFinalNorm}});
-  if (!config.tied_head) layout.push_back({StrCat(names.head, ".weight"), {config.vocabulary, hidden}, {Part::kHead}});
+  if (!config.tied_head)
+    layout.push_back({StrCat(names.head, ".weight"), {config.vocabulary, hidden}, {Part::kHead}});
   return layout;
 }
 

@@ -108,7 +108,8 @@ TEST(RopeAngles, OnlyDynamicScalingLooksAtTheLengthAndOnlyBeyondTheMaximum) {
 
 TEST(Family, ALlamaWithOtherNamesIsItsNames) {
   const auto config = Parse(R"(, "tie_word_embeddings": true)");
-  const WeightNames names{.embedding = "wte", .blocks = "h.", .attention_norm = "ln_1", .final_norm = "ln_f", .head = "out"};
+  const WeightNames names{
+      .embedding = "wte", .blocks = "h.", .attention_norm = "ln_1", .final_norm = "ln_f", .head = "out"};
   const Layout layout = LlamaLayout(*config, names);
   EXPECT_EQ(layout.front().name, "wte.weight");
   EXPECT_EQ(layout[1].name, "h.0.ln_1.weight");

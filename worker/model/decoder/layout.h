@@ -36,8 +36,9 @@ struct WeightNames {
   std::string_view blocks = "model.layers.";  // Followed by the block's number.
   std::string_view attention_norm = "input_layernorm";
   std::string_view mlp_norm = "post_attention_layernorm";
-  std::array<std::string_view, kSites> projections = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
-                                                      "mlp.gate_proj",    "mlp.up_proj",      "mlp.down_proj"};
+  std::array<std::string_view, kSites> projections = {
+      "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
+      "mlp.gate_proj",    "mlp.up_proj",      "mlp.down_proj"};
   std::string_view final_norm = "model.norm";
   std::string_view head = "lm_head";
 };

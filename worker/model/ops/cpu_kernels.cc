@@ -18,8 +18,9 @@ int Nf4Dequantise(const kernels::Nf4DequantiseBody<T>& body, void*) {
 
 template <typename T>
 int Dropout(const kernels::DropoutBody<T>& body, void*) {
-  OverRows(body.rows, body.shape.channels * 4,
-           [&](int64_t first, int64_t last) { kernels::Dropout<T>(body.shape, first, last, body.x, body.y); });
+  OverRows(body.rows, body.shape.channels * 4, [&](int64_t first, int64_t last) {
+    kernels::Dropout<T>(body.shape, first, last, body.x, body.y);
+  });
   return 0;
 }
 

@@ -1,7 +1,7 @@
 #include "worker/model/ops/epilogue.h"
 
-#include "worker/model/ops/kernel_table.h"
 #include "worker/model/ops/kernel_call.h"
+#include "worker/model/ops/kernel_table.h"
 
 namespace ft::ops {
 namespace {
@@ -97,7 +97,10 @@ std::vector<Tensor> GateEpilogue::Backward(const std::vector<Tensor>& gradients,
   WithType(gate.scalar_type(), [&](auto type) {
     using T = decltype(type);
     Launch(gate, &KernelsOf<T>::swiglu_backward,
-           {gate.numel(), {Data<T>(gate), Data<T>(up), Data<T>(dy)}, MutableData<T>(dgate), MutableData<T>(dup)});
+           {gate.numel(),
+            {Data<T>(gate), Data<T>(up), Data<T>(dy)},
+            MutableData<T>(dgate),
+            MutableData<T>(dup)});
   });
   return {dgate, dup};
 }

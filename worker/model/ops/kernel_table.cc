@@ -12,7 +12,9 @@ std::array<const KernelTable*, c10::COMPILE_TIME_MAX_DEVICE_TYPES> tables = {};
 
 }  // namespace
 
-void UseKernels(c10::DeviceType device, const KernelTable* table) { tables[static_cast<size_t>(device)] = table; }
+void UseKernels(c10::DeviceType device, const KernelTable* table) {
+  tables[static_cast<size_t>(device)] = table;
+}
 
 const KernelTable& KernelsFor(const torch::Tensor& tensor) {
   const c10::DeviceType device = tensor.device().type();

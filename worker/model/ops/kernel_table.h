@@ -64,13 +64,15 @@ const KernelsOf<T>& OfType(const KernelTable& table) {
 
 // Runs the body where `tensor` lies, on the current stream; throws c10::Error when the launch is refused.
 template <typename Body>
-void Launch(const torch::Tensor& tensor, Launcher<Body> KernelTable::*kernel, const std::type_identity_t<Body>& body) {
+void Launch(const torch::Tensor& tensor, Launcher<Body> KernelTable::*kernel,
+            const std::type_identity_t<Body>& body) {
   const KernelTable& table = KernelsFor(tensor);
   const int error = (table.*kernel)(body, table.current_stream());
   TORCH_CHECK(error == 0, "kernel: ", table.error_text(error));
 }
 template <typename T, typename Body>
-void Launch(const torch::Tensor& tensor, Launcher<Body> KernelsOf<T>::*kernel, const std::type_identity_t<Body>& body) {
+void Launch(const torch::Tensor& tensor, Launcher<Body> KernelsOf<T>::*kernel,
+            const std::type_identity_t<Body>& body) {
   const KernelTable& table = KernelsFor(tensor);
   const int error = (OfType<T>(table).*kernel)(body, table.current_stream());
   TORCH_CHECK(error == 0, "kernel: ", table.error_text(error));

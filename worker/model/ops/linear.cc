@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "worker/model/ops/kernel_table.h"
 #include "worker/model/ops/fused_gemm.h"
 #include "worker/model/ops/kernel_call.h"
+#include "worker/model/ops/kernel_table.h"
 #include "worker/model/ops/saved_context.h"
 
 namespace ft::ops {
@@ -20,7 +20,8 @@ Tensor SumRows(const Tensor& values_NC) {
   Tensor sum = torch::empty({channels}, values_NC.options().dtype(torch::kFloat));
   WithType(values_NC.scalar_type(), [&](auto type) {
     using T = decltype(type);
-    Launch(values_NC, &KernelsOf<T>::column_sum, {rows, channels, Data<T>(values_NC), MutableData<float>(sum)});
+    Launch(values_NC, &KernelsOf<T>::column_sum,
+           {rows, channels, Data<T>(values_NC), MutableData<float>(sum)});
   });
   return sum;
 }

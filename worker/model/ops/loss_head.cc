@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "core/base/check.h"
-#include "worker/model/ops/kernel_table.h"
 #include "worker/model/ops/fused_gemm.h"
 #include "worker/model/ops/kernel_call.h"
+#include "worker/model/ops/kernel_table.h"
 
 namespace ft::ops {
 namespace {
@@ -92,7 +92,8 @@ LossResult CrossEntropy(const Tensor& hidden_SC, const WeightSlot& head_VC,
   LossResult result;
   if (request.gradient) {
     result.dhidden_SC = torch::empty_like(hidden_SC);
-    if (head_VC.trainable()) result.dhead_VC = torch::zeros(head_VC.shape(), hidden_SC.options().dtype(torch::kFloat));
+    if (head_VC.trainable())
+      result.dhead_VC = torch::zeros(head_VC.shape(), hidden_SC.options().dtype(torch::kFloat));
   }
   const Tensor all_targets = torch::tensor(targets, torch::kInt64).to(hidden_SC.device());
   const int64_t chunk_rows = std::max<int64_t>(1, kChunkElements / vocabulary);

@@ -1,8 +1,8 @@
 #include "worker/model/ops/nf4.h"
 
 #include "kernels/nf4/nf4.h"
-#include "worker/model/ops/kernel_table.h"
 #include "worker/model/ops/kernel_call.h"
+#include "worker/model/ops/kernel_table.h"
 
 namespace ft::ops {
 namespace {
@@ -92,7 +92,8 @@ Tensor DequantiseNf4(const Nf4Tensor& tensor, at::ScalarType type) {
   Tensor out = torch::empty(tensor.shape, absmax.options().dtype(type));
   WithType(type, [&](auto element) {
     using T = decltype(element);
-    Launch(out, &KernelsOf<T>::nf4_dequantise, {Data<uint8_t>(tensor.packed), Data<float>(absmax), count, MutableData<T>(out)});
+    Launch(out, &KernelsOf<T>::nf4_dequantise,
+           {Data<uint8_t>(tensor.packed), Data<float>(absmax), count, MutableData<T>(out)});
   });
   return out;
 }

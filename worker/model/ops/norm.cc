@@ -1,7 +1,7 @@
 #include "worker/model/ops/norm.h"
 
-#include "worker/model/ops/kernel_table.h"
 #include "worker/model/ops/kernel_call.h"
+#include "worker/model/ops/kernel_table.h"
 #include "worker/model/ops/saved_context.h"
 
 namespace ft::ops {
@@ -30,7 +30,8 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
     WithType(call.options.output, [&](auto type) {
       using T = decltype(type);
       Launch(x, &KernelsOf<T>::rms_norm_forward,
-             {call.Shape(x), x.size(0), Data<float>(x), Data<float>(weight), MutableData<T>(y), MutableData<float>(scale)});
+             {call.Shape(x), x.size(0), Data<float>(x), Data<float>(weight), MutableData<T>(y),
+              MutableData<float>(scale)});
     });
     context->save_for_backward({x, scale});
     SaveInContext(context, call);
@@ -50,11 +51,13 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
                                            Data<float>(saved[1])};
       if (context->needs_input_grad(0)) {
         result[0] = torch::empty_like(x);
-        Launch(x, &KernelsOf<T>::rms_norm_backward, {call.Shape(x), x.size(0), in, MutableData<float>(result[0])});
+        Launch(x, &KernelsOf<T>::rms_norm_backward,
+               {call.Shape(x), x.size(0), in, MutableData<float>(result[0])});
       }
       if (context->needs_input_grad(1)) {
         result[1] = torch::empty({x.size(1)}, x.options());
-        Launch(x, &KernelsOf<T>::rms_norm_weight_gradient, {call.Shape(x), x.size(0), in, MutableData<float>(result[1])});
+        Launch(x, &KernelsOf<T>::rms_norm_weight_gradient,
+               {call.Shape(x), x.size(0), in, MutableData<float>(result[1])});
       }
     });
     return result;

@@ -202,7 +202,8 @@ std::string Agent::DeleteFiles(const wpb::DeleteFiles& files) {
     if (files.paths().empty()) targets.emplace_back(runs, run_dir);
   }
   for (const auto& [runs, target] : targets) {
-    if (const Status discarded = Discard(runs, target); !discarded.ok()) return std::string(Message(discarded));
+    if (const Status discarded = Discard(runs, target); !discarded.ok())
+      return std::string(Message(discarded));
   }
   return "";
 }
@@ -214,7 +215,8 @@ Status Agent::Discard(const fs::path& runs, const fs::path& target) {
   const fs::path discarded = runs / DiscardedName(config_.node_id);
   RETURN_IF_ERROR(MakeDirectories(discarded));
   const fs::path away = discarded / StrCat(absl::ToInt64Nanoseconds(clock_.BootTime()), ".", ++discarded_);
-  if (::rename(target.c_str(), away.c_str()) != 0 && errno != ENOENT) return ErrnoStatus("remove", target, errno);
+  if (::rename(target.c_str(), away.c_str()) != 0 && errno != ENOENT)
+    return ErrnoStatus("remove", target, errno);
   return RemoveLater(away);
 }
 
@@ -237,7 +239,8 @@ void Agent::PruneCheckpoints(const wpb::StartRanks& start) {
   for (const auto& entry : fs::directory_iterator(run_dir / "checkpoints", none)) {
     const std::string name = entry.path().filename().string();
     const bool unfinished = name.starts_with('.');
-    if (name.substr(unfinished ? 1 : 0).starts_with(own) || kept.contains(StrCat("checkpoints/", name))) continue;
+    if (name.substr(unfinished ? 1 : 0).starts_with(own) || kept.contains(StrCat("checkpoints/", name)))
+      continue;
     left.push_back(entry.path());
   }
   for (const fs::path& path : left) {
