@@ -131,12 +131,12 @@ constexpr Template kTemplates[] = {
     {"{0} \"{1}\" is not a token of {2}; are these files of one model?",
      "{0} \"{1}\" 不是 {2} 中的词元；这些文件属于同一模型吗？"},
     {"{0} names \"{1}\", which is not in the vocabulary", "{0} 提到 \"{1}\"，它不在词表中"},
-    {"{0} is a SentencePiece vocabulary (Llama 1 and 2, TinyLlama, Vicuna, Yi), which this version does not "
-     "read; take a model "
-     "with a byte-level tokenizer.json (Llama 3, SmolLM2, DeepSeek-Coder)",
-     "{0} 是 SentencePiece 词表（Llama 1 和 2、TinyLlama、Vicuna、Yi），本版本不读取；请使用带字节级 "
-     "tokenizer.json "
-     "的模型（Llama 3、SmolLM2、DeepSeek-Coder）"},
+    {"{0} is neither a SentencePiece model nor a tiktoken file; copy or download it again",
+     "{0} 既不是 SentencePiece 模型，也不是 tiktoken 文件；请重新复制或下载"},
+    {"{0} is not a whole SentencePiece model (cut short or damaged); copy or download it again",
+     "{0} 不是完整的 SentencePiece 模型（被截断或已损坏）；请重新复制或下载"},
+    {"{0} asks for the special token \"{1}\", which is not in the vocabulary; copy the model's folder again",
+     "{0} 要求特殊词元 \"{1}\"，它不在词表中；请重新复制模型文件夹"},
     {"{0} holds no vocabulary: tokenizer.json, qwen.tiktoken, tokenizer.model, or vocab.json with merges.txt "
      "is needed; copy "
      "the model's folder again",
@@ -150,9 +150,7 @@ constexpr Template kTemplates[] = {
      "\"{1}\" "
      "没有说明如何切词（GPT2Tokenizer 和 Qwen2Tokenizer 会）：请用 transformers 生成 tokenizer.json，{2}"},
     {"\"{0}\" is not supported", "不支持 \"{0}\""},
-    {"is missing; only byte-level vocabularies are supported", "缺失；只支持字节级词表"},
-    {"without ByteLevel is not supported; only byte-level vocabularies are",
-     "没有 ByteLevel，不支持；只支持字节级词表"},
+    {"is missing, which is not supported", "缺失，不支持这种情况"},
     {"is not an object", "不是对象"},
     {"is not an integer", "不是整数"},
     {"is not a token id", "不是词元编号"},

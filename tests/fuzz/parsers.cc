@@ -16,6 +16,7 @@ constexpr Parser kParsers[] = {
     {"tokenizer", "tokenizer.json", ReadTokenizer},
     {"merges", "merges.txt", ReadMerges},
     {"tiktoken", "qwen.tiktoken", ReadTokenizer},
+    {"sentencepiece", "tokenizer.model", ReadTokenizer},
     {"tokenizer_config", "tokenizer_config.json", ReadTokenizerConfig},
     {"chat_template", "chat_template.jinja", ReadChatTemplate},
     {"jinja", "template.jinja", ReadJinja},

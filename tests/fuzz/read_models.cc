@@ -23,6 +23,7 @@ namespace fs = std::filesystem;
 // Small enough that an input of 64 KiB ends within seconds under the sanitizers.
 constexpr data::JinjaLimits kLimits = {.max_steps = 100'000, .max_output_bytes = 1 << 20};
 
+constexpr std::string_view kSpacedText = "  A  HHell <x><s>ab  \xef\xac\x81\t ";
 constexpr std::string_view kText = "Hello <|im_end|> \xe4\xbd\xa0\xe5\xa5\xbd 123";
 
 const data::Conversation& TwoTurns() {
@@ -99,6 +100,8 @@ Status ReadAdapterConfig(const fs::path& path) {
 
 Status ReadTokenizer(const fs::path& path) {
   ASSIGN_OR_RETURN(const auto tokenizer, tokenizer::OpenTokenizer(path.parent_path()));
+  for (const std::string_view text : {kText, kSpacedText})
+    RETURN_IF_ERROR(EncodeWith(*tokenizer, text, /*comes_back=*/false));
   ASSIGN_OR_RETURN(const std::vector<int32_t> ids, tokenizer->Encode(kText));
   tokenizer->Decode(ids);
   return absl::OkStatus();

@@ -94,6 +94,63 @@ def tokenizer():
                        "model": {"type": "BPE", "unk_token": None, "vocab": vocabulary, "merges": ["h e", "l l"]}}).encode()
 
 
+def llama_tokenizer():
+    """Characters with byte fallback, the mark in front and for spaces by normalizers, as Llama 2's tokenizer.json."""
+    pieces = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "\u2581", "a", "b", "\u2581a", "ab"]
+    replace = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
+    return {"added_tokens": [{"id": 1, "content": "<s>", "special": True, "normalized": True, "lstrip": True}],
+            "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\u2581"}, replace]},
+            "decoder": {"type": "Sequence", "decoders": [
+                {"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
+                {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+            "post_processor": {"type": "TemplateProcessing", "single": [
+                {"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]},
+            "model": {"type": "BPE", "unk_token": "<unk>", "fuse_unk": True, "byte_fallback": True,
+                      "vocab": {piece: i for i, piece in enumerate(pieces)}, "merges": ["\u2581 a", ["a", "b"]]}}
+
+
+def unigram_tokenizer():
+    metaspace = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first", "split": True}
+    nfkc = {"type": "Sequence", "normalizers": [{"type": "NFKC"}, {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}]}
+    pieces = [["<unk>", 0], ["\u2581", -2.5], ["a", -3.5], ["b", -3.25], ["ab", -4.5], ["\u2581ab", -5], ["\u4f60", -6]]
+    return {"added_tokens": [], "normalizer": nfkc, "pre_tokenizer": metaspace, "decoder": metaspace, "post_processor": None,
+            "model": {"type": "Unigram", "unk_id": 0, "byte_fallback": False, "vocab": pieces}}
+
+
+def varint(value):
+    out = b""
+    while value >= 0x80:
+        out, value = out + bytes([value & 0x7F | 0x80]), value >> 7
+    return out + bytes([value])
+
+
+def number(field, value):
+    return varint(field << 3) + varint(value)
+
+
+def nested(field, content):
+    return varint(field << 3 | 2) + varint(len(content)) + content
+
+
+def sentencepiece(kind, charsmap=b"", bytes_too=False):
+    """A SentencePiece model: 1 = unigram, 2 = BPE. Field numbers as in sentencepiece_model.proto."""
+    pieces = [("<unk>", 0, 2), ("<s>", 0, 3), ("</s>", 0, 3)]
+    pieces += [(f"<0x{byte:02X}>", 0, 6) for byte in range(256 if bytes_too else 0)]
+    pieces += [("\u2581", -1, 1), ("H", -2, 1), ("e", -2.5, 1), ("l", -3, 1), ("He", -1.5, 1), ("ll", -1.25, 1), ("<x>", 0, 4),
+               ("\u2581He", -0.5, 1), ("\u4f60", -4, 1)]
+    content = b"".join(nested(1, nested(1, text.encode()) + b"\x15" + struct.pack("<f", score) + number(3, type_))
+                       for text, score, type_ in pieces)
+    content += nested(2, number(3, kind) + number(35, int(bytes_too)) + number(41, 1) + number(42, 2))
+    return content + nested(3, nested(2, charsmap) + number(3, 1) + number(4, int(not bytes_too)) + number(5, 1))
+
+
+def charsmap():
+    """A map that writes "He" instead of "A": a double array whose root has the offset 1."""
+    units = [0] * 128
+    units[0], units[1 ^ 65], units[1 ^ 65 ^ 1] = 1 << 10, 1 << 10 | 1 << 8 | 65, 1 << 31
+    return struct.pack("<I128I", 4 * 128, *units) + b"He\0"
+
+
 def tiktoken():
     tokens = [bytes([byte]) for byte in range(256)] + [b"he", b"ll"]
     return b"".join(base64.b64encode(token) + f" {rank}\n".encode() for rank, token in enumerate(tokens))
@@ -201,7 +258,8 @@ DIALOGUES = [b'{"instruction": "Add", "input": "1 2", "output": "3"}\n{"instruct
 
 # A name that begins with "good" is a promise that the file is accepted.
 GOOD = {
-    "safetensors": [safetensors()], "torch": [torch()], "pickle": [pickle()], "gguf": [gguf()], "tokenizer": [tokenizer()],
+    "safetensors": [safetensors()], "torch": [torch()], "pickle": [pickle()], "gguf": [gguf()], "tokenizer": [tokenizer(), *(json.dumps(made()).encode() for made in (llama_tokenizer, unigram_tokenizer))],
+    "sentencepiece": [sentencepiece(2, bytes_too=True), sentencepiece(2), sentencepiece(1, charsmap())],
     "merges": [b"#version: 0.2\nh e\nl l\nhe ll\n"],
     "tiktoken": [tiktoken()], "xlsx": [xlsx()], "spool": [spool(), spool() + bytes(4096), spool()[:-3] + bytes(60)],
     "journal": [journal(), journal() + bytes(4096), journal()[:-9]], "log_gaps": [b"", b"10 96\n", b"40 7\n150 9\n"], "transfer": [transfer()],

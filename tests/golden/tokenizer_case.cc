@@ -36,13 +36,12 @@ std::string Unknown(const fs::path& folder) {
 StatusOr<std::vector<Measure>> TokenizerCase(const fs::path& folder, std::vector<std::string>& skipped) {
   std::vector<Measure> measures;
   for (const auto& reference : kTokenizerReferences) {
-    std::error_code error;
-    if (!fs::exists(folder / reference.folder / reference.vocabulary, error)) {
-      skipped.push_back(StrCat(reference.folder, " (its ", reference.vocabulary, " is not here)"));
+    if (ft::testing::VocabularyFile(folder, reference).empty()) {
+      skipped.push_back(StrCat(reference.name, " (its ", reference.vocabulary, " is not here)"));
       continue;
     }
     ASSIGN_OR_RETURN(const auto differences, ft::testing::CompareTokenizer(folder, reference));
-    Record(measures, {reference.folder, static_cast<double>(differences.count), 0});
+    Record(measures, {reference.name, static_cast<double>(differences.count), 0});
   }
   const std::string unknown = Unknown(folder);
   if (!unknown.empty()) skipped.push_back(StrCat(unknown, " (vocabularies of kinds that are not read)"));

@@ -24,8 +24,10 @@ StatusOr<Answer> ChatResponder::Reply(const run::LanguageModel& model, const dat
   ASSIGN_OR_RETURN(const std::vector<int32_t> prompt,
                    data::TokenizePrompt(*tokenizer_, *template_, {past, next}, mode_));
   tokenizer::Utf8Streamer streamer;
+  bool continues = false;
   const auto sink = [&](int32_t token) {
-    if (show) show(streamer.Push(tokenizer_->Decode({&token, 1})));
+    if (show) show(streamer.Push(tokenizer_->Decode({&token, 1}, {.continues = continues})));
+    continues = true;
     return true;
   };
   Answer answer;

@@ -147,7 +147,7 @@ std::vector<std::string> ChatTemplate::Names() {
 
 ChatTemplate::ChatTemplate(std::string_view name, const tokenizer::Tokenizer& tokenizer)
     : name_(name),
-      bos_text_(TokenText(tokenizer, tokenizer.bos_id())),
+      bos_text_(tokenizer.Decode(tokenizer.bos_ids())),
       eos_text_(TokenText(tokenizer, tokenizer.eos_id())),
       pad_text_(TokenText(tokenizer, tokenizer.pad_id())),
       eos_id_(tokenizer.eos_id()) {}

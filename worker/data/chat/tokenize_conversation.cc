@@ -12,7 +12,8 @@ using tokenizer::Tokenizer;
 using Piece = ChatTemplate::Piece;
 
 StatusOr<TokenizedSample> EncodeWhole(const Tokenizer& tokenizer, const Rendered& rendered) {
-  ASSIGN_OR_RETURN(const std::vector<EncodedToken> tokens, tokenizer.EncodeWithOffsets(rendered.text));
+  ASSIGN_OR_RETURN(const std::vector<EncodedToken> tokens,
+                   tokenizer.EncodeWithOffsets(rendered.text, {.parse_bos = true}));
   TokenizedSample sample;
   sample.ids.reserve(tokens.size());
   sample.loss_mask.reserve(tokens.size());
@@ -34,9 +35,8 @@ StatusOr<TokenizedSample> EncodePieces(const Tokenizer& tokenizer, const std::ve
     if (piece.kind == Piece::Kind::kText) {
       ASSIGN_OR_RETURN(ids, tokenizer.Encode(piece.text));
     } else {
-      const int32_t id = piece.kind == Piece::Kind::kBos ? tokenizer.bos_id() : tokenizer.eos_id();
-      FT_CHECK(id >= 0);  // Open() and the pieces' maker have seen to it.
-      ids.push_back(id);
+      ids = piece.kind == Piece::Kind::kBos ? tokenizer.bos_ids() : std::vector<int32_t>{tokenizer.eos_id()};
+      FT_CHECK(!ids.empty() && ids.front() >= 0);  // Open() and the pieces' maker have seen to it.
     }
     sample.ids.insert(sample.ids.end(), ids.begin(), ids.end());
     sample.loss_mask.insert(sample.loss_mask.end(), ids.size(), piece.loss ? 1 : 0);
@@ -60,7 +60,7 @@ StatusOr<std::vector<int32_t>> TokenizePrompt(const Tokenizer& tokenizer, const 
                                               const PromptRequest& request, TokenizeMode mode) {
   if (mode == TokenizeMode::kWhole) {
     ASSIGN_OR_RETURN(const std::string text, chat_template.RenderPrompt(request.past, request.next));
-    return tokenizer.Encode(text);
+    return tokenizer.Encode(text, {.parse_bos = true});
   }
   ASSIGN_OR_RETURN(const std::vector<Piece> pieces, chat_template.PromptPieces(request.past, request.next));
   ASSIGN_OR_RETURN(TokenizedSample sample, EncodePieces(tokenizer, pieces));

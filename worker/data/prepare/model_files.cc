@@ -82,6 +82,8 @@ tokenizer::GgufVocabulary VocabularyOf(const weights::GgufFile& file) {
   tokenizer::GgufVocabulary vocabulary;
   vocabulary.file = file.path().string();
   Take(metadata, "tokenizer.ggml.model", &vocabulary.model);
+  // What llama.cpp takes a file without these keys to say.
+  vocabulary.add_bos = vocabulary.add_space_prefix = vocabulary.model == "llama";
   Take(metadata, "tokenizer.ggml.pre", &vocabulary.pre);
   Take(metadata, "tokenizer.ggml.tokens", &vocabulary.tokens);
   Take(metadata, "tokenizer.ggml.merges", &vocabulary.merges);
@@ -91,6 +93,8 @@ tokenizer::GgufVocabulary VocabularyOf(const weights::GgufFile& file) {
   if (const auto* types = metadata.Get<std::vector<int64_t>>("tokenizer.ggml.token_type")) {
     for (const int64_t type : *types) vocabulary.token_types.push_back(static_cast<int32_t>(type));
   }
+  if (const auto* scores = metadata.Get<std::vector<double>>("tokenizer.ggml.scores"))
+    vocabulary.scores.assign(scores->begin(), scores->end());
   TakeId(metadata, "tokenizer.ggml.bos_token_id", &vocabulary.bos_id);
   TakeId(metadata, "tokenizer.ggml.eos_token_id", &vocabulary.eos_id);
   TakeId(metadata, "tokenizer.ggml.padding_token_id", &vocabulary.pad_id);
@@ -163,7 +167,10 @@ StatusOr<int64_t> ContextOf(const std::filesystem::path& model) {
 Status WriteTokenizerFiles(const std::filesystem::path& gguf, const std::filesystem::path& dir) {
   ASSIGN_OR_RETURN(const auto file, weights::GgufFile::Open(gguf));
   ASSIGN_OR_RETURN(const tokenizer::TokenizerFiles files, tokenizer::MakeTokenizerFiles(VocabularyOf(*file)));
-  RETURN_IF_ERROR(WriteFileDurably(dir / "tokenizer.json", files.tokenizer_json));
+  if (!files.tokenizer_json.empty())
+    RETURN_IF_ERROR(WriteFileDurably(dir / "tokenizer.json", files.tokenizer_json));
+  if (!files.tokenizer_model.empty())
+    RETURN_IF_ERROR(WriteFileDurably(dir / "tokenizer.model", files.tokenizer_model));
   return WriteFileDurably(dir / "tokenizer_config.json", files.tokenizer_config_json);
 }
 

@@ -67,7 +67,8 @@ std::string RenderRange(const tokenizer::Tokenizer& tokenizer, const data::Token
   while (begin < end) {
     size_t stop = begin + 1;
     while (stop < end && marked(stop) == marked(begin)) ++stop;
-    const std::string text = Printable(tokenizer.Decode(sample.ids.subspan(begin, stop - begin)));
+    const std::string text =
+        Printable(tokenizer.Decode(sample.ids.subspan(begin, stop - begin), {.continues = begin > 0}));
     out += marked(begin) ? Marked(text, ansi) : text;
     begin = stop;
   }

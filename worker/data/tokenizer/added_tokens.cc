@@ -46,6 +46,7 @@ size_t SkipSpaceAfter(std::string_view text, size_t pos) {
 
 void AddedTokens::Trie::Insert(std::string_view content, int32_t index) {
   uint32_t node = 0;
+  begins[static_cast<unsigned char>(content.front())] = true;
   for (const char byte : content) {
     const auto [child, inserted] =
         children.try_emplace(EdgeKey(node, byte), static_cast<uint32_t>(token.size()));
@@ -73,6 +74,8 @@ Status AddedTokens::Add(AddedToken token) {
     return absl::InvalidArgumentError(
         StrCat("added token ", token.id, " is longer than ", kMaxAddedTokenBytes, " bytes"));
   }
+  if (FirstInvalidUtf8(token.content))
+    return absl::InvalidArgumentError(StrCat("added token ", token.id, " is not UTF-8"));
   if (const auto found = by_content_.find(token.content); found != by_content_.end()) {
     AddedToken& known = tokens_[found->second];
     if (known.id != token.id) {
@@ -90,7 +93,8 @@ Status AddedTokens::Add(AddedToken token) {
   const size_t index = tokens_.size();
   by_content_.emplace(token.content, index);
   by_id_.emplace(token.id, index);
-  (token.normalized ? normalized_ : raw_).Insert(token.content, static_cast<int32_t>(index));
+  if (token.in_text)
+    (token.normalized ? normalized_ : raw_).Insert(token.target(), static_cast<int32_t>(index));
   tokens_.push_back(std::move(token));
   return absl::OkStatus();
 }
@@ -102,14 +106,15 @@ std::vector<AddedTokens::Part> AddedTokens::Split(std::string_view text, bool no
   size_t done = 0;
   size_t pos = 0;
   while (pos < text.size()) {
-    const int32_t index = trie.Longest(text, pos);
+    const bool may_begin = trie.begins[static_cast<unsigned char>(text[pos])];
+    const int32_t index = may_begin ? trie.Longest(text, pos) : -1;
     if (index < 0) {
       ++pos;
       continue;
     }
     const AddedToken& token = tokens_[static_cast<size_t>(index)];
     size_t begin = pos;
-    size_t end = pos + token.content.size();
+    size_t end = pos + token.target().size();
     pos = end;
     if (token.special && !parse_special) continue;
     if (token.single_word && TouchesWord(text, begin, end)) continue;

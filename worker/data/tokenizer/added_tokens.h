@@ -2,6 +2,7 @@
 // and words that a user added to a vocabulary.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -22,7 +23,10 @@ struct AddedToken {
   bool single_word = false;  // Only where no letter or digit touches it.
   bool lstrip = false;       // Takes the white space before it along.
   bool rstrip = false;       // Takes the white space after it along.
-  bool normalized = false;   // Looked for in the normalised text.
+  bool in_text = true;       // false = no text is read as this token.
+  bool normalized = false;   // Looked for in the normalised text,
+  std::string spelled;       // and there as this (the content normalised); empty = as it is.
+  const std::string& target() const { return spelled.empty() ? content : spelled; }
 };
 
 // The longest content of an added token.
@@ -36,9 +40,11 @@ class AddedTokens {
     size_t begin, end;
     const AddedToken* token;
   };
-  // INVALID_ARGUMENT: empty or overlong content, or content or id given before with another partner. An equal
+  // INVALID_ARGUMENT: empty or overlong content, or none in UTF-8, or content or id given before with another partner. An equal
   // pair given again changes nothing but may make the token special.
   Status Add(AddedToken token);
+  // Whether there are tokens whose `normalized` equals the argument.
+  bool any(bool normalized) const { return !(normalized ? normalized_ : raw_).children.empty(); }
   // Cuts a text at the tokens whose `normalized` equals the argument: at each place the longest one.
   std::vector<Part> Split(std::string_view text, bool normalized, bool parse_special) const;
   const AddedToken* Find(std::string_view content) const;
@@ -49,6 +55,7 @@ class AddedTokens {
   // A tree over bytes; node 0 is the root.
   struct Trie {
     absl::flat_hash_map<uint64_t, uint32_t> children;  // Key: node, byte.
+    std::array<bool, 256> begins = {};                 // Whether a content begins with the byte.
     std::vector<int32_t> token = {-1};                 // By node: index into tokens_, -1 = none ends here.
     void Insert(std::string_view content, int32_t index);
     // The longest content at text[pos]; its index or -1.

@@ -4,8 +4,11 @@
 #include <utility>
 
 #include "nlohmann/json.hpp"
-#include "worker/data/tokenizer/bpe_tokenizer.h"
+#include "worker/data/tokenizer/bpe.h"
 #include "worker/data/tokenizer/byte_level.h"
+#include "worker/data/tokenizer/gguf_sentencepiece.h"
+#include "worker/data/tokenizer/sentencepiece_tokenizer.h"
+#include "worker/data/tokenizer/text_tokenizer.h"
 #include "worker/data/tokenizer/vocabulary_builder.h"
 
 namespace ft::tokenizer {
@@ -50,10 +53,13 @@ StatusOr<WordRule> RuleFor(const GgufVocabulary& vocabulary) {
       StrCat(vocabulary.file, ": tokenizer.ggml.pre \"", name, "\" is not supported; known are ", known));
 }
 
+bool IsSentencePiece(const GgufVocabulary& vocabulary) { return vocabulary.model == "llama"; }
+
 Status CheckShape(const GgufVocabulary& vocabulary) {
-  if (vocabulary.model != "gpt2") {
-    return absl::InvalidArgumentError(StrCat(vocabulary.file, ": tokenizer.ggml.model \"", vocabulary.model,
-                                             "\" is not supported; only \"gpt2\" (byte-level BPE) is"));
+  if (vocabulary.model != "gpt2" && !IsSentencePiece(vocabulary)) {
+    return absl::InvalidArgumentError(
+        StrCat(vocabulary.file, ": tokenizer.ggml.model \"", vocabulary.model,
+               "\" is not supported; only \"gpt2\" (byte-level BPE) and \"llama\" (SentencePiece) are"));
   }
   if (vocabulary.tokens.empty())
     return absl::InvalidArgumentError(StrCat(vocabulary.file, ": tokenizer.ggml.tokens is empty"));
@@ -173,10 +179,29 @@ Json ModelJson(const WordRule& rule, const GgufVocabulary& vocabulary) {
           {"merges", vocabulary.merges}};
 }
 
+// tokenizer_config.json with the names of the special tokens.
+std::string ConfigJson(const GgufVocabulary& vocabulary, const TokenizerTraits& traits,
+                       const char* tokenizer_class) {
+  Json config = {{"tokenizer_class", tokenizer_class}, {"add_bos_token", traits.adds_bos}};
+  const auto name = [&](const char* key, int32_t id) {
+    if (id >= 0) config[key] = vocabulary.tokens[static_cast<size_t>(id)];
+  };
+  name("bos_token", traits.bos_id);
+  name("eos_token", traits.eos_id);
+  name("pad_token", traits.pad_id);
+  name("unk_token", traits.unk_id);
+  if (!traits.chat_template.empty()) config["chat_template"] = traits.chat_template;
+  return config.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
 }  // namespace
 
 StatusOr<std::unique_ptr<Tokenizer>> MakeGgufTokenizer(const GgufVocabulary& vocabulary) {
   RETURN_IF_ERROR(CheckShape(vocabulary));
+  if (IsSentencePiece(vocabulary)) {
+    ASSIGN_OR_RETURN(const SentencePieceModel model, SentencePieceOf(vocabulary));
+    return MakeSentencePieceTokenizer(model, ConfigOf(vocabulary));
+  }
   ASSIGN_OR_RETURN(const WordRule rule, RuleFor(vocabulary));
   ASSIGN_OR_RETURN(TokenizerTraits traits, ReadTraits(vocabulary));
   VocabularyBuilder builder(vocabulary.file, vocabulary.tokens.size());
@@ -190,18 +215,23 @@ StatusOr<std::unique_ptr<Tokenizer>> MakeGgufTokenizer(const GgufVocabulary& voc
   PreTokenizer pre_tokenizer;
   for (const std::string_view pattern : rule.patterns) RETURN_IF_ERROR(pre_tokenizer.AddPattern(pattern));
   const BpeOptions options{.whole_words_first = rule.whole_words_first};
-  return MakeBpeTokenizer({.model = BpeModel::FromMerges(builder.TakeVocabulary(), merges, options),
-                           .pre_tokenizer = std::move(pre_tokenizer),
-                           .added = builder.TakeAdded(),
-                           .normalization = rule.normalization,
-                           .add_prefix_space = vocabulary.add_space_prefix},
-                          std::move(traits));
+  return MakeTextTokenizer({.model = BpeModel::FromMerges(builder.TakeVocabulary(), merges, options),
+                            .pre_tokenizer = std::move(pre_tokenizer),
+                            .added = builder.TakeAdded(),
+                            .normalizer = Normalizer(rule.normalization),
+                            .mark = {.text = vocabulary.add_space_prefix ? " " : ""}},
+                           std::move(traits));
 }
 
 StatusOr<TokenizerFiles> MakeTokenizerFiles(const GgufVocabulary& vocabulary) {
   RETURN_IF_ERROR(CheckShape(vocabulary));
-  ASSIGN_OR_RETURN(const WordRule rule, RuleFor(vocabulary));
   ASSIGN_OR_RETURN(const TokenizerTraits traits, ReadTraits(vocabulary));
+  if (IsSentencePiece(vocabulary)) {
+    ASSIGN_OR_RETURN(const SentencePieceModel model, SentencePieceOf(vocabulary));
+    return TokenizerFiles{.tokenizer_model = WriteSentencePiece(model),
+                          .tokenizer_config_json = ConfigJson(vocabulary, traits, "LlamaTokenizer")};
+  }
+  ASSIGN_OR_RETURN(const WordRule rule, RuleFor(vocabulary));
   const Json byte_level = {
       {"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}};
   const Json normalizer = rule.normalization == Normalization::kNfc ? Json{{"type", "NFC"}} : Json(nullptr);
@@ -214,18 +244,8 @@ StatusOr<TokenizerFiles> MakeTokenizerFiles(const GgufVocabulary& vocabulary) {
                           {"post_processor", nullptr},
                           {"decoder", byte_level},
                           {"model", ModelJson(rule, vocabulary)}};
-  Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"}, {"add_bos_token", traits.adds_bos}};
-  const auto name = [&](const char* key, int32_t id) {
-    if (id >= 0) config[key] = vocabulary.tokens[static_cast<size_t>(id)];
-  };
-  name("bos_token", traits.bos_id);
-  name("eos_token", traits.eos_id);
-  name("pad_token", traits.pad_id);
-  name("unk_token", traits.unk_id);
-  if (!traits.chat_template.empty()) config["chat_template"] = traits.chat_template;
-  constexpr auto kReplace = Json::error_handler_t::replace;
-  return TokenizerFiles{tokenizer.dump(-1, ' ', false, kReplace),
-                        config.dump(2, ' ', false, kReplace) + "\n"};
+  return TokenizerFiles{.tokenizer_json = tokenizer.dump(-1, ' ', false, Json::error_handler_t::replace),
+                        .tokenizer_config_json = ConfigJson(vocabulary, traits, "PreTrainedTokenizerFast")};
 }
 
 }  // namespace ft::tokenizer

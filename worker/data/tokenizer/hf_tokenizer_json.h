@@ -1,4 +1,4 @@
-// Reader of Hugging Face's tokenizer.json with a byte-level BPE model.
+// Reader of Hugging Face's tokenizer.json (github.com/huggingface/tokenizers).
 #pragma once
 
 #include <filesystem>
@@ -12,9 +12,7 @@
 
 namespace ft::tokenizer {
 
-// Supported: model BPE (merges as strings or pairs, ignore_merges, unk_token); normalizer none, NFC, NFKC;
-// pre-tokenizers Digits, Split and, last, ByteLevel; decoder ByteLevel; of the post-processor the token it
-// puts in front. Everything else is refused with file, key and the component's name.
+// What is supported: hf_model.h, hf_text_steps.h. Everything else is refused with file, key and the component's name.
 StatusOr<std::unique_ptr<Tokenizer>> ReadTokenizerJson(const std::filesystem::path& path,
                                                        const TokenizerConfig& config);
 

@@ -2,6 +2,8 @@
 
 #include "core/base/file.h"
 #include "worker/data/tokenizer/hf_tokenizer_json.h"
+#include "worker/data/tokenizer/sentencepiece_model.h"
+#include "worker/data/tokenizer/sentencepiece_tokenizer.h"
 #include "worker/data/tokenizer/tiktoken_file.h"
 #include "worker/data/tokenizer/tokenizer.h"
 #include "worker/data/tokenizer/tokenizer_config.h"
@@ -36,10 +38,13 @@ StatusOr<std::unique_ptr<Tokenizer>> OpenTokenizer(const fs::path& model_folder,
   if (Exists(model)) {
     ASSIGN_OR_RETURN(const std::string content, ReadFile(model, kMaxModelFileBytes));
     if (LooksLikeTiktoken(content)) return ReadTiktokenFile(model, config);
-    return absl::InvalidArgumentError(StrCat(
-        model.string(),
-        " is a SentencePiece vocabulary (Llama 1 and 2, TinyLlama, Vicuna, Yi), which this version does "
-        "not read; take a model with a byte-level tokenizer.json (Llama 3, SmolLM2, DeepSeek-Coder)"));
+    if (!LooksLikeSentencePiece(content)) {
+      return absl::InvalidArgumentError(
+          StrCat(model.string(),
+                 " is neither a SentencePiece model nor a tiktoken file; copy or download it again"));
+    }
+    RETURN_IF_ERROR(ReadAddedTokensFile(model_folder, config));
+    return ReadSentencePieceFile(model, content, config);
   }
   if (Exists(model_folder / "vocab.json") && Exists(model_folder / "merges.txt"))
     return ReadVocabAndMerges(model_folder, config);

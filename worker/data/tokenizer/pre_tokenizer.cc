@@ -57,27 +57,38 @@ std::vector<Part> Apply(SplitBehavior behavior, std::vector<Part> parts) {
 
 }  // namespace
 
+void PreTokenizer::Add(SplitStep step) {
+  const bool plain = step.behavior == SplitBehavior::kIsolated && !step.invert;
+  const WordScanner scanner = plain ? ScannerOf(step.regex.pattern()) : nullptr;
+  steps_.push_back({std::move(step), scanner});
+}
+
 Status PreTokenizer::AddPattern(std::string_view pattern) {
   ASSIGN_OR_RETURN(Regex regex, Regex::Compile(pattern));
-  steps_.push_back({.regex = std::move(regex)});
+  Add({.regex = std::move(regex)});
   return absl::OkStatus();
 }
 
-Status PreTokenizer::Split(std::string_view piece, std::vector<std::string_view>* words) const {
-  std::vector<std::string_view> current = {piece};
-  std::vector<std::string_view> next;
-  for (const SplitStep& step : steps_) {
-    next.clear();
-    for (const std::string_view word : current) {
-      std::vector<Part> parts;
-      RETURN_IF_ERROR(MatchParts(step, word, &parts));
-      for (const Part& part : Apply(step.behavior, std::move(parts))) {
-        next.push_back(word.substr(part.begin, part.end - part.begin));
+Status PreTokenizer::Split(std::string_view piece, Scratch* scratch) const {
+  scratch->words.assign(1, piece);
+  for (const Step& step : steps_) {
+    scratch->next.clear();
+    for (const std::string_view word : scratch->words) {
+      if (step.scanner != nullptr) {
+        bool matched = false;
+        for (size_t begin = 0, end = 0; begin < word.size(); begin = end) {
+          end = step.scanner(word, begin, &matched);
+          scratch->next.push_back(word.substr(begin, end - begin));
+        }
+        continue;
       }
+      std::vector<Part> parts;
+      RETURN_IF_ERROR(MatchParts(step.split, word, &parts));
+      for (const Part& part : Apply(step.split.behavior, std::move(parts)))
+        scratch->next.push_back(word.substr(part.begin, part.end - part.begin));
     }
-    current.swap(next);
+    scratch->words.swap(scratch->next);
   }
-  words->insert(words->end(), current.begin(), current.end());
   return absl::OkStatus();
 }
 

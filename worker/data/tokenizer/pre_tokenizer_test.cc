@@ -10,10 +10,10 @@ namespace {
 using Strings = std::vector<std::string>;
 
 Strings Words(const PreTokenizer& pre_tokenizer, std::string_view text) {
-  std::vector<std::string_view> words;
-  const Status status = pre_tokenizer.Split(text, &words);
+  PreTokenizer::Scratch scratch;
+  const Status status = pre_tokenizer.Split(text, &scratch);
   EXPECT_TRUE(status.ok()) << status;
-  return Strings(words.begin(), words.end());
+  return Strings(scratch.words.begin(), scratch.words.end());
 }
 
 PreTokenizer WithPatterns(const std::vector<std::string_view>& patterns) {
@@ -79,9 +79,9 @@ TEST(RegexTest, LongTextsStayQuick) {
 
 TEST(RegexTest, CatastrophicPatternsEndWithAnError) {
   const PreTokenizer hostile = WithPatterns({"(a+)+$"});
-  std::vector<std::string_view> words;
+  PreTokenizer::Scratch scratch;
   const std::string text = std::string(64, 'a') + "b";
-  EXPECT_TRUE(absl::IsResourceExhausted(hostile.Split(text, &words)));
+  EXPECT_TRUE(absl::IsResourceExhausted(hostile.Split(text, &scratch)));
 }
 
 }  // namespace

@@ -109,7 +109,7 @@ StatusOr<Regex> Regex::Compile(std::string_view pattern) {
   }
   // Without a just-in-time compiler on this machine the interpreter runs the same pattern.
   pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
-  return Regex(code);
+  return Regex(code, pattern);
 }
 
 Status Regex::FindAll(std::string_view text, std::vector<Match>* matches) const {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -26,13 +27,16 @@ class Regex {
   // `text` alone, not what surrounds it. REQUIRES: text is UTF-8. RESOURCE_EXHAUSTED when matching takes too
   // many steps.
   Status FindAll(std::string_view text, std::vector<Match>* matches) const;
+  // As it was given to Compile.
+  const std::string& pattern() const { return pattern_; }
 
  private:
   struct CodeDeleter {
     void operator()(pcre2_real_code_8* code) const;
   };
-  explicit Regex(pcre2_real_code_8* code) : code_(code) {}
+  Regex(pcre2_real_code_8* code, std::string_view pattern) : code_(code), pattern_(pattern) {}
   std::unique_ptr<pcre2_real_code_8, CodeDeleter> code_;
+  std::string pattern_;
 };
 
 }  // namespace ft::tokenizer

@@ -8,7 +8,9 @@
 
 #include "absl/strings/escaping.h"
 #include "core/base/file.h"
-#include "worker/data/tokenizer/bpe_tokenizer.h"
+#include "worker/data/tokenizer/bpe.h"
+#include "worker/data/tokenizer/text_tokenizer.h"
+#include "worker/data/tokenizer/vocabulary_builder.h"
 
 namespace ft::tokenizer {
 namespace {
@@ -140,12 +142,12 @@ StatusOr<std::unique_ptr<Tokenizer>> ReadTiktokenFile(const std::filesystem::pat
   traits.vocab_size = static_cast<int32_t>(builder.size());
   PreTokenizer pre_tokenizer;
   RETURN_IF_ERROR(pre_tokenizer.AddPattern(family.pattern));
-  return MakeBpeTokenizer({.model = BpeModel::FromRanks(builder.TakeVocabulary()),
-                           .pre_tokenizer = std::move(pre_tokenizer),
-                           .added = builder.TakeAdded(),
-                           .normalization = family.normalization,
-                           .normalize_whole = true},
-                          std::move(traits));
+  return MakeTextTokenizer({.model = BpeModel::FromRanks(builder.TakeVocabulary()),
+                            .pre_tokenizer = std::move(pre_tokenizer),
+                            .added = builder.TakeAdded(),
+                            .normalizer = Normalizer(family.normalization),
+                            .normalize_whole = true},
+                           std::move(traits));
 }
 
 }  // namespace ft::tokenizer

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <iterator>
+#include <set>
 #include <utility>
 
 #include "core/base/file.h"
@@ -128,6 +129,8 @@ StatusOr<TokenizerConfig> ReadTokenizerConfig(const fs::path& folder) {
     ASSIGN_OR_RETURN(config.add_prefix_space, object.Bool("add_prefix_space"));
     ASSIGN_OR_RETURN(std::optional<std::string> tokenizer_class, object.String("tokenizer_class"));
     config.tokenizer_class = std::move(tokenizer_class).value_or("");
+    ASSIGN_OR_RETURN(std::optional<std::string> origin, object.String("name_or_path"));
+    config.origin = std::move(origin).value_or("");
     RETURN_IF_ERROR(ReadChatTemplate(object, &config));
     RETURN_IF_ERROR(ReadAddedTokens(object, &config));
   }
@@ -139,6 +142,25 @@ StatusOr<TokenizerConfig> ReadTokenizerConfig(const fs::path& folder) {
     ASSIGN_OR_RETURN(config.chat_template, ReadFile(jinja, kMaxTemplateBytes));
   }
   return config;
+}
+
+Status ReadAddedTokensFile(const fs::path& folder, TokenizerConfig& config) {
+  const fs::path path = folder / "added_tokens.json";
+  if (!Exists(path)) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const json parsed, ReadJsonObject(path, kMaxConfigBytes));
+  const JsonObject object{&parsed, path.string(), ""};
+  std::set<std::string> known;
+  for (const AddedToken& token : config.added_tokens) known.insert(token.content);
+  for (const auto& [content, id] : parsed.items()) {
+    if (!id.is_number_integer() || id.get<int64_t>() < 0 || id.get<int64_t>() >= kMaxVocabulary) {
+      return object.Fail(content, "is not a token id");
+    }
+    if (known.contains(content)) continue;
+    // The file does not say which are special; those that no text would hold by chance are.
+    const bool special = content.starts_with('<') && content.ends_with('>');
+    config.added_tokens.push_back({.id = id.get<int32_t>(), .content = content, .special = special});
+  }
+  return absl::OkStatus();
 }
 
 const AddedToken* Beyond::Find(std::string_view content) const {

@@ -21,6 +21,7 @@ struct TokenizerConfig {
   std::string tokenizer_class;
   std::string chat_template;             // chat_template.jinja where it exists, else the key of that name.
   std::vector<AddedToken> added_tokens;  // The key added_tokens_decoder.
+  std::string origin;                    // name_or_path: what the model was called where it came from.
   int64_t rows = kMaxVocabulary;         // Rows of the model's embedding: ids from here on are of no use.
 };
 
@@ -36,6 +37,9 @@ Beyond TakeBeyond(const TokenizerConfig& config, const VocabularyBuilder& builde
 
 // Files that do not exist leave everything empty.
 StatusOr<TokenizerConfig> ReadTokenizerConfig(const std::filesystem::path& folder);
+
+// Adds the tokens of added_tokens.json, the older form of added_tokens_decoder: {"<|im_end|>": 5}, if there is one.
+Status ReadAddedTokensFile(const std::filesystem::path& folder, TokenizerConfig& config);
 
 // The ids of the named tokens, which become special. INVALID_ARGUMENT when the vocabulary lacks one, and
 // names a token of `beyond` that is bos_token or eos_token or stands in the chat template; a padding or

@@ -90,6 +90,19 @@ TEST_F(TinyTokenizerTest, PostProcessorNamesBos) {
   EXPECT_TRUE(tokenizer->adds_bos());
 }
 
+TEST_F(TinyTokenizerTest, PostProcessorMayPutSeveralTokensInFront) {
+  json single = json::array();
+  for (const char* id : {"<|im_start|>", "<|endoftext|>"})
+    single.push_back({{"SpecialToken", {{"id", id}, {"type_id", 0}}}});
+  single.push_back({{"Sequence", {{"id", "A"}, {"type_id", 0}}}});
+  json_["post_processor"] = {{"type", "TemplateProcessing"}, {"single", single}};
+  EXPECT_EQ(*Open()->Encode("a", {.add_bos = true}), (Ids{kTinyImStart, kTinyEndOfText, 'a'}));
+  json_["post_processor"]["single"][1]["SpecialToken"]["id"] = "<sop>";
+  ExpectRefused(
+      {"tokenizer.json: post_processor asks for the special token \"<sop>\", which is not in the "
+       "vocabulary"});
+}
+
 TEST_F(TinyTokenizerTest, NormalisedTextMapsBackToItsSource) {
   json_["normalizer"] = {{"type", "NFC"}};
   const auto tokenizer = Open();
@@ -150,15 +163,15 @@ TEST_F(TinyTokenizerTest, TextMustBeUtf8) {
 
 TEST_F(TinyTokenizerTest, UnsupportedComponentsAreNamed) {
   const json good = json_;
-  json_["model"]["type"] = "Unigram";
-  ExpectRefused({"tokenizer.json", "model.type", "Unigram"});
+  json_["model"]["type"] = "WordPiece";
+  ExpectRefused({"tokenizer.json", "model.type", "WordPiece"});
   json_ = good;
   const json lowercase = {{"type", "Lowercase"}};
   json_["normalizer"] = {{"type", "Sequence"}, {"normalizers", json::array({lowercase})}};
   ExpectRefused({"tokenizer.json", "normalizer.normalizers[0].type", "Lowercase"});
   json_ = good;
-  json_["pre_tokenizer"] = {{"type", "Metaspace"}};
-  ExpectRefused({"tokenizer.json", "pre_tokenizer.type", "Metaspace"});
+  json_["pre_tokenizer"] = {{"type", "Punctuation"}};
+  ExpectRefused({"tokenizer.json", "pre_tokenizer.type", "Punctuation"});
   json_ = good;
   json_["decoder"] = {{"type", "WordPiece"}};
   ExpectRefused({"tokenizer.json", "decoder.type", "WordPiece"});
@@ -318,18 +331,6 @@ TEST_F(CasesVocabAndMerges, LyingFilesAreRefusedWithTheirNames) {
   EXPECT_NE(Message(Open().status()).find("vocab.json"), std::string_view::npos) << Open().status();
 }
 
-// 89
-TEST(CasesSentencePiece, IsRefusedByNameWithWhatToTake) {
-  const ft::testing::TempDir dir;
-  FT_CHECK(WriteFileDurably(dir / "tokenizer.model",
-                            std::string("\x0a\x0e\x0a\x05<unk>\x15\x00\x00\x00\x00\x18\x02", 16))
-               .ok());
-  const std::string said(Message(OpenTokenizer(dir.path()).status()));
-  for (const char* part : {"SentencePiece", "Llama 1 and 2, TinyLlama, Vicuna, Yi", "tokenizer.json"}) {
-    EXPECT_NE(said.find(part), std::string::npos) << part << " in: " << said;
-  }
-}
-
 GgufVocabulary TinyGguf() {
   GgufVocabulary vocabulary{.file = "tiny.gguf", .model = "gpt2", .pre = "smollm"};
   const json root = TinyTokenizerJson();
@@ -367,7 +368,7 @@ TEST(GgufTokenizerTest, LyingMetadataIsRefusedWithItsKey) {
     EXPECT_NE(Message(status).find(key), std::string_view::npos) << status;
   };
   GgufVocabulary changed = TinyGguf();
-  changed.model = "llama";
+  changed.model = "bert";
   refused(changed, "tokenizer.ggml.model");
   changed = TinyGguf();
   changed.pre = "no-such-rule";
@@ -381,6 +382,9 @@ TEST(GgufTokenizerTest, LyingMetadataIsRefusedWithItsKey) {
   changed = TinyGguf();
   changed.merges.push_back("q z");
   refused(changed, "tokenizer.ggml.merges[8]");
+  changed = TinyGguf();
+  changed.tokens[264] = "\xE4";
+  refused(changed, "added token 264 is not UTF-8");
   changed = TinyGguf();
   changed.tokens[7] = changed.tokens[8];
   refused(changed, "twice");

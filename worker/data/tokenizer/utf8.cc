@@ -1,5 +1,7 @@
 #include "worker/data/tokenizer/utf8.h"
 
+#include <cstdint>
+#include <cstring>
 #include <utility>
 
 namespace ft::tokenizer {
@@ -64,8 +66,16 @@ Utf8Char ReadUtf8Before(std::string_view text, size_t pos) {
 }
 
 std::optional<size_t> FirstInvalidUtf8(std::string_view text) {
+  constexpr uint64_t kHighBits = 0x8080808080808080u;
   size_t pos = 0;
   while (pos < text.size()) {
+    uint64_t eight = 0;
+    while (text.size() - pos >= sizeof(eight)) {
+      std::memcpy(&eight, text.data() + pos, sizeof(eight));
+      if ((eight & kHighBits) != 0) break;
+      pos += sizeof(eight);
+    }
+    if (pos == text.size()) break;
     const Utf8Char next = ReadUtf8(text, pos);
     if (next.kind != Utf8Char::Kind::kValid) return pos;
     pos += next.length;

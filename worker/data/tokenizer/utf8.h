@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,6 +22,23 @@ struct Utf8Char {
 Utf8Char ReadUtf8(std::string_view text, size_t pos);
 // The character that ends before pos. REQUIRES: 0 < pos <= text.size() and valid UTF-8 before pos.
 Utf8Char ReadUtf8Before(std::string_view text, size_t pos);
+
+// A character of a text that is UTF-8, read without looking whether it is.
+struct KnownChar {
+  char32_t code;
+  uint32_t length;
+};
+// REQUIRES: a character of a text that is UTF-8 begins at pos.
+inline KnownChar ReadKnownUtf8(std::string_view text, size_t pos) {
+  const auto byte = [&](size_t i) {
+    return static_cast<char32_t>(static_cast<unsigned char>(text[pos + i]));
+  };
+  const char32_t lead = byte(0);
+  if (lead < 0x80) return {lead, 1};
+  if (lead < 0xE0) return {(lead & 0x1F) << 6 | (byte(1) & 0x3F), 2};
+  if (lead < 0xF0) return {(lead & 0x0F) << 12 | (byte(1) & 0x3F) << 6 | (byte(2) & 0x3F), 3};
+  return {(lead & 0x07) << 18 | (byte(1) & 0x3F) << 12 | (byte(2) & 0x3F) << 6 | (byte(3) & 0x3F), 4};
+}
 
 // The place of the first byte that does not belong to a character; nothing when the text is UTF-8.
 std::optional<size_t> FirstInvalidUtf8(std::string_view text);

@@ -1,15 +1,13 @@
 #include "worker/data/tokenizer/vocab_and_merges.h"
 
-#include <set>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
 #include "core/base/file.h"
 #include "worker/data/tokenizer/hf_tokenizer_json.h"
 #include "worker/data/tokenizer/json_fields.h"
-#include "worker/data/tokenizer/pre_tokenizer.h"
+#include "worker/data/tokenizer/word_patterns.h"
 
 namespace ft::tokenizer {
 namespace {
@@ -52,26 +50,6 @@ StatusOr<json> ReadMerges(const std::filesystem::path& path) {
   return merges;
 }
 
-// added_tokens.json, the older form of added_tokens_decoder: {"<|im_end|>": 5}.
-Status ReadAddedTokensFile(const std::filesystem::path& path, TokenizerConfig& config) {
-  std::error_code error;
-  if (!std::filesystem::exists(path, error)) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const json parsed, ReadJsonObject(path, kMaxFileBytes));
-  const JsonObject object{&parsed, path.string(), ""};
-  std::set<std::string> known;
-  for (const AddedToken& token : config.added_tokens) known.insert(token.content);
-  for (const auto& [content, id] : parsed.items()) {
-    if (!id.is_number_integer() || id.get<int64_t>() < 0 || id.get<int64_t>() >= kMaxVocabulary) {
-      return object.Fail(content, "is not a token id");
-    }
-    if (known.contains(content)) continue;
-    // The file does not say which are special; those that no text would hold by chance are.
-    const bool special = content.starts_with('<') && content.ends_with('>');
-    config.added_tokens.push_back({.id = id.get<int32_t>(), .content = content, .special = special});
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 StatusOr<std::unique_ptr<Tokenizer>> ReadVocabAndMerges(const std::filesystem::path& folder,
@@ -80,7 +58,7 @@ StatusOr<std::unique_ptr<Tokenizer>> ReadVocabAndMerges(const std::filesystem::p
   ASSIGN_OR_RETURN(json vocabulary, ReadJsonObject(folder / "vocab.json", kMaxFileBytes));
   ASSIGN_OR_RETURN(json merges, ReadMerges(folder / "merges.txt"));
   TokenizerConfig with_added = config;
-  RETURN_IF_ERROR(ReadAddedTokensFile(folder / "added_tokens.json", with_added));
+  RETURN_IF_ERROR(ReadAddedTokensFile(folder, with_added));
   const json byte_level = {{"type", "ByteLevel"},
                            {"use_regex", false},
                            {"add_prefix_space", config.add_prefix_space.value_or(false)}};

@@ -54,6 +54,20 @@ Status VocabularyBuilder::AddAdded(AddedToken token, std::string bytes) {
   return WithContext(added_.Add(std::move(token)), file_);
 }
 
+Status VocabularyBuilder::AddHidden(AddedToken token) {
+  RETURN_IF_ERROR(CheckId(token.id, token.content));
+  const auto [known, inserted] = contents_.emplace(token.id, token.content);
+  if (!inserted && known->second != token.content)
+    return Fail(StrCat("id ", token.id, " is given to two tokens, \"", known->second, "\" and \"",
+                       token.content, "\""));
+  if (inserted) {
+    vocabulary_.Reserve(token.id);
+    vocabulary_.bytes[static_cast<size_t>(token.id)] = token.content;
+  }
+  token.in_text = false;
+  return WithContext(added_.Add(std::move(token)), file_);
+}
+
 std::optional<int32_t> VocabularyBuilder::Find(const std::string& content) const {
   const auto found = ids_.find(content);
   if (found == ids_.end()) return std::nullopt;

@@ -26,6 +26,8 @@ class VocabularyBuilder {
   // A token found in the text as it is. Its content may be a piece already, with the same id; else the id
   // must be free. `bytes`: what it decodes to when it is new.
   Status AddAdded(AddedToken token, std::string bytes);
+  // A token that no text is read as and that may be spelled like a piece of the model. The id must be free.
+  Status AddHidden(AddedToken token);
   // The id of a token as it is written in the file.
   std::optional<int32_t> Find(const std::string& content) const;
   // Makes a known token special, so that it is found in text and left out by skip_special. REQUIRES:
@@ -35,7 +37,7 @@ class VocabularyBuilder {
   const std::string& file() const { return file_; }
   const AddedTokens& added() const { return added_; }
   size_t size() const { return vocabulary_.bytes.size(); }
-  BpeVocabulary TakeVocabulary() { return std::move(vocabulary_); }
+  Vocabulary TakeVocabulary() { return std::move(vocabulary_); }
   AddedTokens TakeAdded() { return std::move(added_); }
 
  private:
@@ -43,7 +45,7 @@ class VocabularyBuilder {
   Status CheckId(int64_t id, std::string_view content) const;
   std::string file_;
   int64_t max_id_;
-  BpeVocabulary vocabulary_;
+  Vocabulary vocabulary_;
   std::unordered_map<std::string, int32_t> ids_;
   std::unordered_map<int32_t, std::string> contents_;
   AddedTokens added_;

@@ -1,0 +1,68 @@
+// Cutting by a unigram language model (Kudo 2018, arXiv:1804.10959): of all ways to cut a text into tokens the one whose
+// scores (log probabilities) add up to most, found by Viterbi's algorithm from left to right. Of equal ones the token
+// that begins first wins, as in SentencePiece and Hugging Face's tokenizers, whose sums are rounded as theirs are.
+//
+// Sums run over the whole text, and their rounding grows with them. A word's tokens are remembered with their margin: by how much
+// the best way to each of their ends beats the next best. Where that is more than rounding can be at that place of the
+// text, they are taken again; else the word is cut anew.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "worker/data/tokenizer/byte_trie.h"
+#include "worker/data/tokenizer/seams.h"
+#include "worker/data/tokenizer/subword_model.h"
+
+namespace ft::tokenizer {
+
+struct UnigramOptions {
+  UnknownRule unknown;
+  // Sums are rounded to float after each token: SentencePiece. Else they are doubles: tokenizers.
+  bool single_precision = false;
+  // Ids that are taken wherever their text stands, whatever their score: they cost no more than the best pieces do.
+  std::vector<int32_t> user_defined;
+};
+
+// Immutable and thread-safe.
+class UnigramModel final : public SubwordModel {
+ public:
+  // REQUIRES: a finite score an id, and an id of the vocabulary for unknown.unknown_id.
+  static std::unique_ptr<UnigramModel> Make(Vocabulary vocabulary, std::vector<float> scores,
+                                            UnigramOptions options);
+  static std::unique_ptr<UnigramModel> Make(Vocabulary vocabulary, std::vector<double> scores,
+                                            UnigramOptions options);
+
+  void Encode(std::string_view text, SubwordScratch* scratch, std::vector<EncodedToken>* out) const override;
+  std::optional<int32_t> Find(std::string_view bytes) const override;
+
+ private:
+  using PathNode = SubwordScratch::PathNode;
+  // A part of a text between two seams.
+  struct Segment {
+    std::string_view text;  // From the beginning of the whole text to the end of the segment.
+    size_t base;            // Where the segment begins.
+  };
+  UnigramModel(Vocabulary vocabulary, std::vector<double> scores, UnigramOptions options);
+  double Sum(double path, int32_t id, size_t length, bool rounds) const;
+  void Extend(const Segment& segment, size_t pos, bool rounds, std::vector<PathNode>* path) const;
+  void FindPath(const Segment& segment, double before, bool rounds, std::vector<PathNode>* path) const;
+  float RoundingOf(double before, size_t bytes) const;
+  float MarginOf(const Segment& segment, std::vector<PathNode>* path) const;
+  double EncodeSegment(const Segment& segment, double before, SubwordScratch* scratch,
+                       std::vector<EncodedToken>* out) const;
+  void Backtrack(const Segment& segment, SubwordScratch* scratch, std::vector<EncodedToken>* out) const;
+
+  UnigramOptions options_;
+  std::vector<double> scores_;
+  std::vector<uint8_t> is_user_defined_;  // By id.
+  double unknown_score_ = 0, best_score_ = 0;
+  double word_bound_ = 0;  // What a word in the cache may add to a sum, without sign.
+  ByteTrie trie_;
+  Seams seams_;
+};
+
+}  // namespace ft::tokenizer
