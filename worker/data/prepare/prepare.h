@@ -44,7 +44,8 @@ struct PreparedReport {
   std::vector<std::string> warnings;  // Those of the lines that ask for a decision.
 };
 
-// INVALID_ARGUMENT: the data or the job is at fault; the message may have several lines. Uses one thread.
+// INVALID_ARGUMENT: the data or the job is at fault; the message may have several lines. Samples are made
+// on all cores that this process may use; the result does not depend on their number.
 StatusOr<PreparedReport> Prepare(const PrepareRequest& request);
 
 }  // namespace ft::prepare

@@ -172,6 +172,37 @@ TEST_F(PrepareTextTest, MaxRecordsTakesTheFirst) {
   EXPECT_EQ(Samples().size(), 2u);
 }
 
+// More records than are worked on at a time, of lengths that take the threads unequally long.
+std::string ManyRecords(int records) {
+  std::string lines;
+  for (int i = 0; i < records; ++i)
+    StrAppend(&lines, "{\"text\": \"", i, std::string(static_cast<size_t>(i * 7 % 200), 'x'), "\"}\n");
+  return lines;
+}
+
+TEST_F(PrepareTextTest, SamplesOfAllThreadsLieInTheRecordsOrder) {
+  AddFile("many.jsonl", ManyRecords(2500)).format = "text";
+  const auto samples = Samples();
+  ASSERT_EQ(samples.size(), 2500u);
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const std::string number = std::to_string(i);
+    ASSERT_EQ(std::string(samples[i].begin(), samples[i].begin() + static_cast<ptrdiff_t>(number.size())),
+              number);
+    ASSERT_EQ(samples[i].size(), number.size() + i * 7 % 200 + 1);
+  }
+}
+
+TEST_F(PrepareTextTest, TheFirstBrokenRecordIsTheOneThatIsNamed) {
+  AddFile("many.jsonl", ManyRecords(1500) + "{\"other\": 1}\n" + ManyRecords(100) + "{\"text\": broken\n")
+      .format = "text";
+  EXPECT_THAT(Error(), HasSubstr("many.jsonl line 1501"));
+}
+
+TEST_F(PrepareTextTest, MaxRecordsMayEndWithinABatch) {
+  AddFile("many.jsonl", ManyRecords(2500)).max_records = 1100;
+  EXPECT_EQ(Samples().size(), 1100u);
+}
+
 TEST_F(PrepareTextTest, SourcesFollowEachOtherAndEmptyOnesAreRefused) {
   AddFile("a.txt", "a\n");
   AddFile("b.txt", "b\n");

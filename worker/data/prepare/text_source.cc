@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "core/base/check.h"
 #include "core/base/counted.h"
 #include "worker/data/chat/mapping.h"
+#include "worker/data/prepare/ordered_batches.h"
 #include "worker/data/prepare/sample_checks.h"
 #include "worker/data/readers/columns.h"
 #include "worker/data/readers/record.h"
@@ -17,6 +19,9 @@ namespace {
 
 constexpr size_t kRecordsToGuessFrom = 20;
 constexpr int64_t kProgressEvery = 1000;
+// Read at a time, and worked on by all threads.
+constexpr size_t kRecordsInBatch = 1024;
+constexpr size_t kBytesInBatch = size_t{16} << 20;
 
 class TextReader {
  public:
@@ -27,19 +32,18 @@ class TextReader {
     ASSIGN_OR_RETURN(reader_, data::OpenRecords(options_.path, {.sheet = options_.source.sheet,
                                                                 .text_field = options_.source.column,
                                                                 .documents = options_.source.documents}));
-    std::vector<data::Record> first;
-    while (first.size() < kRecordsToGuessFrom) {
-      ASSIGN_OR_RETURN(std::optional<data::Record> record, reader_->Next());
-      if (!record) break;
-      first.push_back(*std::move(record));
-    }
-    if (first.empty()) return std::vector<std::string>();
-    RETURN_IF_ERROR(Choose(first));
-    for (const data::Record& record : first) RETURN_IF_ERROR(Add(record));
-    while (!Full()) {
-      ASSIGN_OR_RETURN(const std::optional<data::Record> record, reader_->Next());
-      if (!record) break;
-      RETURN_IF_ERROR(Add(*record));
+    std::vector<data::Record> batch;
+    RETURN_IF_ERROR(Read(kRecordsToGuessFrom, SIZE_MAX, &batch));
+    if (batch.empty()) return std::vector<std::string>();
+    RETURN_IF_ERROR(Choose(batch));
+    batch.resize(std::min(batch.size(), RoomLeft()));
+    for (Status read; !batch.empty();) {
+      RETURN_IF_ERROR(AddAll(batch));
+      // What was read before a broken record is judged first, as if records were read one by one.
+      RETURN_IF_ERROR(read);
+      batch.clear();
+      read = Read(std::min(kRecordsInBatch, RoomLeft()), kBytesInBatch, &batch);
+      if (batch.empty()) RETURN_IF_ERROR(read);
     }
     return Sentences();
   }
@@ -54,7 +58,29 @@ class TextReader {
     if (noted->records++ == 0) noted->first = data::Describe(origin);
   }
 
-  bool Full() const { return options_.source.max_records > 0 && records_ >= options_.source.max_records; }
+  // What a record became.
+  struct Made {
+    Status status;  // Names the place of the record.
+    bool dropped = false, left_over = false, only_read = false;
+    std::vector<Sample> samples;
+    SampleFacts facts;  // Of each of them.
+  };
+
+  // Appends records until there are `most`, their texts have `bytes` together, or the source has no more.
+  Status Read(size_t most, size_t bytes, std::vector<data::Record>* batch) {
+    for (size_t read = 0; batch->size() < most && read < bytes;) {
+      ASSIGN_OR_RETURN(std::optional<data::Record> record, reader_->Next());
+      if (!record) break;
+      for (const data::Field& field : record->fields) read += field.text.size();
+      batch->push_back(*std::move(record));
+    }
+    return absl::OkStatus();
+  }
+
+  size_t RoomLeft() const {
+    if (options_.source.max_records <= 0) return SIZE_MAX;
+    return static_cast<size_t>(std::max<int64_t>(0, options_.source.max_records - records_));
+  }
   bool IsText() const { return mapping_->shape() == data::Shape::kText; }
 
   Status Choose(const std::vector<data::Record>& first) {
@@ -70,53 +96,68 @@ class TextReader {
     return absl::OkStatus();
   }
 
-  Status Add(const data::Record& record) {
-    if (Full()) return absl::OkStatus();
-    ++records_;
-    collector_->BeginRecord(record.origin);
-    if (options_.progress && collector_->records() % kProgressEvery == 0)
-      options_.progress(collector_->records());
-    return IsText() ? AddText(record) : AddConversation(record);
+  // Makes samples of the records on all threads, then adds them in order: the result is that of one thread, which also
+  // stops at the first record that cannot be used.
+  Status AddAll(const std::vector<data::Record>& batch) {
+    std::vector<Made> made(batch.size());
+    ForEachIndex(batch.size(), threads_, [&](size_t i) {
+      Status status = IsText() ? MakeText(batch[i], &made[i]) : MakeConversation(batch[i], &made[i]);
+      made[i].status = std::move(status);
+    });
+    for (size_t i = 0; i < batch.size(); ++i) RETURN_IF_ERROR(Add(batch[i].origin, std::move(made[i])));
+    return absl::OkStatus();
   }
 
-  Status AddConversation(const data::Record& record) {
+  Status Add(const data::Origin& origin, Made made) {
+    ++records_;
+    collector_->BeginRecord(origin);
+    if (options_.progress && collector_->records() % kProgressEvery == 0)
+      options_.progress(collector_->records());
+    RETURN_IF_ERROR(made.status);
+    if (made.dropped) collector_->DropRecord();
+    if (made.left_over) Note(&left_over_, origin);
+    if (made.only_read) Note(&only_read_, origin);
+    for (Sample& sample : made.samples) collector_->Add(std::move(sample), made.facts);
+    return absl::OkStatus();
+  }
+
+  Status MakeConversation(const data::Record& record, Made* made) const {
     ASSIGN_OR_RETURN(const data::MappedRecord mapped, mapping_->Map(record));
-    if (mapped.turns.empty()) {
-      collector_->DropRecord();
-      return absl::OkStatus();
-    }
-    if (mapped.left_over) Note(&left_over_, record.origin);
-    if (mapped.only_read > 0) Note(&only_read_, record.origin);
-    SampleFacts facts{.empty_input = mapped.empty_input,
-                      .empty_tool_result = mapped.empty_tool_result,
-                      .empty_output = mapped.empty_output};
-    if (collector_->RefusesUnseen(facts)) {
-      collector_->Add(Sample(), facts);
+    made->dropped = mapped.turns.empty();
+    if (made->dropped) return absl::OkStatus();
+    made->left_over = mapped.left_over;
+    made->only_read = mapped.only_read > 0;
+    made->facts = {.empty_input = mapped.empty_input,
+                   .empty_tool_result = mapped.empty_tool_result,
+                   .empty_output = mapped.empty_output};
+    if (collector_->RefusesUnseen(made->facts)) {
+      made->samples.emplace_back();
       return absl::OkStatus();
     }
     StatusOr<Sample> sample = render_(mapped.turns);
     if (!sample.ok()) return WithContext(sample.status(), data::Describe(record.origin));
-    facts.doubled_bos = HasDoubledBos(*sample, *options_.tokenizer);
-    facts.unsupervised_stop = HasUnsupervisedStop(*sample, *options_.tokenizer);
-    collector_->Add(*std::move(sample), facts);
+    made->facts.doubled_bos = HasDoubledBos(*sample, *options_.tokenizer);
+    made->facts.unsupervised_stop = HasUnsupervisedStop(*sample, *options_.tokenizer);
+    made->samples.push_back(*std::move(sample));
     return absl::OkStatus();
   }
 
-  Status AddText(const data::Record& record) {
+  Status MakeText(const data::Record& record, Made* made) const {
     ASSIGN_OR_RETURN(const std::string text, mapping_->Text(record));
     if (data::Trimmed(text).empty()) {
-      collector_->Add(Sample(), SampleFacts{.empty_output = true});
+      made->facts.empty_output = true;
+      made->samples.emplace_back();
       return absl::OkStatus();
     }
     const tokenizer::Tokenizer& tokenizer = *options_.tokenizer;
     auto encoded = tokenizer.Encode(text, {.parse_special = false});
     if (!encoded.ok()) return WithContext(encoded.status(), data::Describe(record.origin));
     std::vector<int32_t> ids;
-    ids.reserve(encoded->size() + 2);
-    if (AddsBos()) ids.push_back(tokenizer.bos_id());
+    ids.reserve(encoded->size() + 3);
+    if (AddsBos()) ids = tokenizer.bos_ids();
     ids.insert(ids.end(), encoded->begin(), encoded->end());
     if (tokenizer.eos_id() >= 0) ids.push_back(tokenizer.eos_id());
-    AddChunks(ids);
+    AddChunks(ids, &made->samples);
     return absl::OkStatus();
   }
 
@@ -125,7 +166,7 @@ class TextReader {
     return tokenizer.bos_id() >= 0 && (options_.pieces || tokenizer.adds_bos());
   }
 
-  void AddChunks(const std::vector<int32_t>& ids) {
+  void AddChunks(const std::vector<int32_t>& ids, std::vector<Sample>* samples) const {
     const auto length = static_cast<size_t>(options_.max_length);
     for (size_t begin = 0; begin < ids.size();) {
       size_t size = std::min(length, ids.size() - begin);
@@ -136,7 +177,7 @@ class TextReader {
       sample.ids.assign(ids.begin() + static_cast<std::ptrdiff_t>(begin),
                         ids.begin() + static_cast<std::ptrdiff_t>(begin + size));
       sample.loss_mask.assign(size, 1);
-      collector_->Add(std::move(sample), SampleFacts());
+      samples->push_back(std::move(sample));
       begin += size;
     }
   }
@@ -170,6 +211,7 @@ class TextReader {
   std::unique_ptr<data::RecordReader> reader_;
   std::optional<data::Mapping> mapping_;
   Render render_;
+  const size_t threads_ = std::max(1U, std::thread::hardware_concurrency());
   int64_t records_ = 0;
   Noted left_over_, only_read_;
 };

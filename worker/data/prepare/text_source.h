@@ -21,7 +21,7 @@
 
 namespace ft::prepare {
 
-// A conversation as ids and loss marks, by the source's template.
+// A conversation as ids and loss marks, by the source's template. Called from several threads at once.
 using Render = std::function<StatusOr<Sample>(const data::Conversation&)>;
 
 struct TextSourceOptions {
