@@ -61,7 +61,7 @@ gpu-check: ## Compare the CUDA kernels with the CPU's on this machine's GPU (doc
 
 bench: ## Measure beside the Python peers, in one run (PAIRS=1 is quick; ONLY=regex of scenarios; AGAINST=bin/ of another build).
 	@cmake/setup.sh --bench
-	@$(MAKE) --no-print-directory build TARGET='$(PROGRAMS) bench_ops_bench control_bench'
+	@$(MAKE) --no-print-directory build TARGET='$(PROGRAMS) bench_ops_bench control_bench tokenise_texts'
 	@$(LOCKED) python3 -B bench/bench.py $(BUILD)/bin --pairs $(PAIRS) $(if $(ONLY),--only '$(ONLY)') $(if $(AGAINST),--against '$(AGAINST)')
 
 soak: build ## The long forms of the tests: ten kills, whole data sets (hours).

@@ -35,6 +35,11 @@ FLOORS = (
     ("control.progress_cores", "ours", "<=", 0.5),
     ("control.progress_mb", "ours", "<=", 5.0),
     ("control.watch_p99_ms", "ours", "<=", 100.0),
+    ("tokenise.llama2", "ratio", ">=", 2.0),
+    ("tokenise.internlm", "ratio", ">=", 2.0),
+    ("tokenise.smollm2", "ratio", ">=", 5.0),
+    ("tokenise.starcoder", "ratio", ">=", 5.0),
+    ("tokenise.qwen", "ratio", ">=", 1.0),
 )
 HEADINGS = {"demo": "QLoRA step, demo model, 512 tokens, r 64, bf16 adapters",
             "demo_fp32": "the same with adapter_compute: fp32",
@@ -50,6 +55,7 @@ HEADINGS = {"demo": "QLoRA step, demo model, 512 tokens, r 64, bf16 adapters",
             "nf4": "NF4 of one weight: 11008 x 4096, and 1536 x 576 (_small)",
             "attention": "causal attention, forward and backward, 9 heads over 3",
             "control": "coordinator: 10,000 wait on 1,000 nodes; 200 run; 2,000 watch",
+            "tokenise": "mixed text to ids, one thread, by vocabulary",
             "start": "submit to first step of 128 tokens, data prepared; ftctl list"}
 
 

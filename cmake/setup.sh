@@ -92,9 +92,9 @@ install_wheels .deps/venv cmake/wheels.lock '2.6 GB'
 install_wheels .deps/venv cmake/cuda.lock '110 MB'
 case ${1:-} in
   --python-checks)
-    install_peers .deps/checks cmake/checks.lock '65 MB'
+    install_peers .deps/checks cmake/checks.lock '75 MB'
     unpack_prometheus
     install_clang_format ;;
   --deploy) install_wheels .deps/deploy cmake/deploy.lock '10 MB' ;;
-  --bench) install_peers .deps/bench cmake/bench.lock '165 MB' ;;
+  --bench) install_peers .deps/bench cmake/bench.lock '168 MB' ;;
 esac
