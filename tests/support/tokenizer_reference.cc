@@ -111,7 +111,8 @@ StatusOr<TokenizerDifferences> CompareTokenizer(const std::filesystem::path& fol
                                                 const TokenizerReference& reference) {
   const std::filesystem::path file = VocabularyFile(folder, reference);
   if (file.empty()) {
-    return absl::NotFoundError(StrCat((folder / reference.folder / reference.vocabulary).string(), " is not here"));
+    return absl::NotFoundError(
+        StrCat((folder / reference.folder / reference.vocabulary).string(), " is not here"));
   }
   std::filesystem::path vocabulary = folder / reference.folder;
   // A vocabulary that lies elsewhere is opened alone, without what else is in its folder.
@@ -123,10 +124,12 @@ StatusOr<TokenizerDifferences> CompareTokenizer(const std::filesystem::path& fol
   }
   ASSIGN_OR_RETURN(const auto ours, tokenizer::OpenTokenizer(vocabulary));
   ASSIGN_OR_RETURN(const std::vector<std::string> strings, ReadStrings(folder / "strings.json"));
-  ASSIGN_OR_RETURN(const std::vector<Expected> results, ReadResults(folder / reference.folder / reference.results));
+  ASSIGN_OR_RETURN(const std::vector<Expected> results,
+                   ReadResults(folder / reference.folder / reference.results));
   if (results.size() != strings.size()) {
-    return absl::InvalidArgumentError(StrCat((folder / reference.folder / reference.results).string(), " has ",
-                                             results.size(), " lines for ", strings.size(), " strings"));
+    return absl::InvalidArgumentError(StrCat((folder / reference.folder / reference.results).string(),
+                                             " has ", results.size(), " lines for ", strings.size(),
+                                             " strings"));
   }
   TokenizerDifferences differences{.strings = strings.size()};
   for (size_t i = 0; i < strings.size(); ++i) {

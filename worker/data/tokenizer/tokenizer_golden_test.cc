@@ -16,7 +16,8 @@ TEST_P(TokenizerGoldenTest, IdsAndTextEqualTheOriginals) {
   if (!shared) GTEST_SKIP() << "the folder shared with golden/tokenizer is not beside this checkout";
   const std::filesystem::path golden = *shared / "golden" / "tokenizer";
   if (ft::testing::VocabularyFile(golden, GetParam()).empty())
-    GTEST_SKIP() << "the vocabulary of " << GetParam().folder << " is missing: run cmake/setup.sh --python-checks";
+    GTEST_SKIP() << "the vocabulary of " << GetParam().folder
+                 << " is missing: run cmake/setup.sh --python-checks";
   const auto differences = ft::testing::CompareTokenizer(golden, GetParam());
   ASSERT_TRUE(differences.ok()) << differences.status();
   EXPECT_EQ(differences->strings, 300u);

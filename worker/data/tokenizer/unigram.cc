@@ -16,8 +16,8 @@ namespace {
 constexpr uint32_t kNoPath = UINT32_MAX;
 // How much worse an unknown character is than the worst token (both libraries' kUnkPenalty).
 constexpr double kUnknownPenalty = 10;
-// What a user-defined piece costs beyond as many of the best pieces as it has bytes.
-constexpr double kUserDefinedCost = 0.1;
+// A user-defined piece gains as many of the best pieces' scores as it has bytes, of at least this, less this.
+constexpr double kUserDefinedScore = 0.1;
 
 }  // namespace
 
@@ -40,7 +40,7 @@ UnigramModel::UnigramModel(Vocabulary given, std::vector<double> scores, Unigram
   for (const int32_t id : options_.user_defined) is_user_defined_[static_cast<size_t>(id)] = 1;
   std::vector<std::pair<std::string_view, int32_t>> entries;
   double worst = DBL_MAX;
-  best_score_ = -DBL_MAX;
+  best_score_ = static_cast<float>(kUserDefinedScore);
   for (size_t id = 0; id < scores_.size(); ++id) {
     if (!vocabulary().in_model[id]) continue;
     entries.emplace_back(vocabulary().bytes[id], static_cast<int32_t>(id));
@@ -49,7 +49,7 @@ UnigramModel::UnigramModel(Vocabulary given, std::vector<double> scores, Unigram
     worst = std::min(worst, scores_[id]);
     best_score_ = std::max(best_score_, scores_[id]);
   }
-  if (worst > best_score_) worst = best_score_ = 0;  // There are no other pieces.
+  if (worst == DBL_MAX) worst = 0;  // There are no other pieces.
   unknown_score_ = worst - kUnknownPenalty;
   if (options_.single_precision) unknown_score_ = static_cast<float>(unknown_score_);
   double largest = 0;
@@ -67,7 +67,7 @@ std::optional<int32_t> UnigramModel::Find(std::string_view bytes) const {
 double UnigramModel::Sum(double path, int32_t id, size_t length, bool rounds) const {
   const auto index = static_cast<size_t>(id);
   if (is_user_defined_[index])
-    return static_cast<float>(static_cast<double>(length) * best_score_) - kUserDefinedCost + path;
+    return static_cast<float>(static_cast<double>(length) * best_score_) - kUserDefinedScore + path;
   const double sum = path + scores_[index];
   return rounds ? static_cast<float>(sum) : sum;
 }

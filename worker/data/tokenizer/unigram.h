@@ -23,7 +23,7 @@ struct UnigramOptions {
   UnknownRule unknown;
   // Sums are rounded to float after each token: SentencePiece. Else they are doubles: tokenizers.
   bool single_precision = false;
-  // Ids that are taken wherever their text stands, whatever their score: they cost no more than the best pieces do.
+  // Ids that are taken wherever their text stands: they gain a tenth a byte, whatever their score.
   std::vector<int32_t> user_defined;
 };
 
