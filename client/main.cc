@@ -83,7 +83,9 @@ int Main(int argc, char** argv) {
   ReadEnvironment(session);
   if (session.data_dir.empty()) {
     PrintNotice(
-        "ftctl: this user has no home folder: set HOME, or XDG_DATA_HOME to a folder for jobs and results");
+        StrCat("ftctl: ",
+               session.InLanguage("this user has no home folder: set HOME, or XDG_DATA_HOME to a folder for "
+                                  "jobs and results")));
     return kExitUsage;
   }
   CLI::App root;
@@ -101,7 +103,7 @@ int Main(int argc, char** argv) {
     PrintLine(version.what());
     return kExitOk;
   } catch (const CLI::ParseError& error) {
-    PrintNotice(StrCat("ftctl: ", PrintableLines(UsageMessage(root, error.what()))));
+    PrintNotice(StrCat("ftctl: ", PrintableLines(UsageMessage(root, error.what(), session.terminal))));
     return kExitUsage;
   }
   const StatusOr<int> outcome = session.action();

@@ -94,23 +94,24 @@ StatusOr<int> Capabilities(const CapabilitiesOptions&, Session& session) {
     PrintJson(all);
     return kExitOk;
   }
-  Table table({{.title = "METHOD"},
-               {.title = "DEVICE"},
-               {.title = "OFFLOAD"},
-               {.title = "ZERO 0"},
-               {.title = "ZERO 1"},
-               {.title = "ZERO 2"},
-               {.title = "ZERO 3"}});
+  Table table({{.title = Text::kColumnMethod},
+               {.title = Text::kColumnDevice},
+               {.title = Text::kColumnOffload},
+               {.title = Text::kColumnZero0},
+               {.title = Text::kColumnZero1},
+               {.title = Text::kColumnZero2},
+               {.title = Text::kColumnZero3}});
   for (size_t i = 0; i + kStages <= all.size(); i += kStages) {
     std::vector<std::string> cells = {all[i].method, all[i].device, all[i].offload};
     for (size_t stage = 0; stage < kStages; ++stage)
-      cells.push_back(all[i + stage].verdict.ok() ? "yes" : "no");
+      cells.push_back(session.Localized(all[i + stage].verdict.ok() ? Text::kYes : Text::kNo));
     table.AddRow(std::move(cells));
   }
   Print(table.Render(session.terminal));
   const std::vector<std::string> reasons = Reasons(all);
   if (!reasons.empty()) PrintLine("");
-  for (const std::string& reason : reasons) PrintLine(Wrap(reason, session.terminal.columns, 2));
+  for (const std::string& reason : reasons)
+    PrintLine(Wrap(session.InLanguage(reason), session.terminal.columns, 2));
   return kExitOk;
 }
 

@@ -27,12 +27,12 @@ StatusOr<int> Checkpoints(const CheckpointsOptions& options, Session& session) {
     PrintNotice(session.Localized(Text::kNoCheckpoints, CallName(job)));
     return kExitOk;
   }
-  Table table({{.title = "STEP", .align = Align::kRight},
-               {.title = "ATTEMPT", .align = Align::kRight},
-               {.title = "SIZE", .align = Align::kRight},
-               {.title = "AGE", .align = Align::kRight},
-               {.title = "MANIFEST"},
-               {.title = "PATH", .may_cut = true, .min_width = 16}});
+  Table table({{.title = Text::kColumnStep, .align = Align::kRight},
+               {.title = Text::kColumnAttempt, .align = Align::kRight},
+               {.title = Text::kColumnSize, .align = Align::kRight},
+               {.title = Text::kColumnAge, .align = Align::kRight},
+               {.title = Text::kColumnManifest},
+               {.title = Text::kColumnPath, .may_cut = true, .min_width = 16}});
   for (const v1::Checkpoint& checkpoint : list.checkpoints()) {
     table.AddRow({StrCat(checkpoint.step()), StrCat(checkpoint.epoch()), FormatBytes(checkpoint.size_bytes()),
                   AgeOf(checkpoint.commit_time()), checkpoint.manifest_sha256().substr(0, 12),

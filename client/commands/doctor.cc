@@ -15,6 +15,7 @@
 #include "client/daemons/launch.h"
 #include "client/daemons/private_daemons.h"
 #include "client/render/table.h"
+#include "client/render/templates.h"
 #include "client/render/units.h"
 #include "client/render/width.h"
 #include "client/session/output.h"
@@ -204,12 +205,15 @@ StatusOr<int> Doctor(const DoctorOptions&, Session& session) {
     PrintJson(checks);
     return problems == 0 ? kExitOk : kExitFailed;
   }
+  const auto said = [&session](std::string_view text) {
+    return Printable(PhraseInLanguage(session.terminal, DoctorTemplates(), text));
+  };
   for (const Check& check : checks) {
-    PrintLine(Wrap(
-        StrCat(PadRight(VerdictName(check.verdict), 9), PadRight(check.what, 15), Printable(check.found)),
-        session.terminal.columns, 24));
+    PrintLine(Wrap(StrCat(PadRight(said(VerdictName(check.verdict)), 9), PadRight(said(check.what), 15),
+                          said(check.found)),
+                   session.terminal.columns, 24));
     if (!check.advice.empty()) {
-      PrintLine(Wrap(StrCat(PadRight("", 24), "-> ", check.advice), session.terminal.columns, 27));
+      PrintLine(Wrap(StrCat(PadRight("", 24), "-> ", said(check.advice)), session.terminal.columns, 27));
     }
   }
   PrintLine(problems == 0 ? session.Localized(Text::kAllWell) : session.Localized(Text::kProblems, problems));

@@ -31,7 +31,7 @@ int Show(const Session& session, const v1::Node& node) {
   if (session.json()) {
     Print(ToJsonText(node));
   } else {
-    PrintLine(session.Localized(Text::kStillRunning, node.node_id(), v1::NodeState_Name(node.state())));
+    PrintLine(session.Localized(Text::kStillRunning, node.node_id(), StateName(session, node.state())));
   }
   return kExitOk;
 }

@@ -17,21 +17,23 @@ struct EventsOptions {
   int limit = 200;
 };
 
-std::string EventText(const v1::Event& event) {
+std::string EventText(const Session& session, const v1::Event& event) {
   std::string text = event.type();
   if (!event.to_state().empty()) {
-    StrAppend(&text, " ", event.from_state().empty() ? "" : StrCat(event.from_state(), " -> "),
-              event.to_state());
+    StrAppend(&text, " ",
+              event.from_state().empty() ? "" : StrCat(StateName(session, event.from_state()), " -> "),
+              StateName(session, event.to_state()));
   }
-  if (!event.message().empty()) StrAppend(&text, ": ", Printable(event.message()));
-  return text;
+  if (event.message().empty()) return text;
+  return session.Localized(Text::kState, text, Printable(session.InLanguage(event.message())));
 }
 
 void PrintEvent(const Session& session, const v1::Event& event) {
   if (session.json()) {
     PrintLine(ToJsonLine(event));
   } else {
-    PrintLine(Wrap(StrCat(LocalTime(event.time()), "  ", EventText(event)), session.terminal.columns, 21));
+    PrintLine(
+        Wrap(StrCat(LocalTime(event.time()), "  ", EventText(session, event)), session.terminal.columns, 21));
   }
 }
 

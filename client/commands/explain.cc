@@ -22,11 +22,12 @@ StatusOr<int> Explain(const ExplainOptions& options, Session& session) {
     return kExitOk;
   }
   const int columns = session.terminal.columns;
-  const std::string state = session.Localized(Text::kState, CallName(job), StateName(answer.state()));
-  PrintLine(Wrap(
-      answer.reason().empty() ? state : StrCat(state, " - ", Printable(session.InLanguage(answer.reason()))),
-      columns, 2));
-  for (const std::string& detail : answer.details()) PrintLine(StrCat("  ", detail));
+  const std::string state =
+      session.Localized(Text::kState, CallName(job), StateName(session, answer.state()));
+  const std::string reason = Printable(session.InLanguage(answer.reason()));
+  PrintLine(Wrap(reason.empty() ? state : session.Localized(Text::kBecause, state, reason), columns, 2));
+  for (const std::string& detail : answer.details())
+    PrintLine(StrCat("  ", Printable(session.InLanguage(detail))));
   if (answer.queue_position() > 0)
     PrintLine(session.Localized(Text::kQueuePosition, answer.queue_position()));
   if (!answer.unblock().empty()) PrintLine(session.Localized(Text::kToUnblock));

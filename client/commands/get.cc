@@ -2,6 +2,7 @@
 #include "client/commands/commands.h"
 #include "client/commands/verb.h"
 #include "client/render/table.h"
+#include "client/render/templates.h"
 #include "client/render/units.h"
 #include "client/session/output.h"
 #include "client/stored/stored_job.h"
@@ -15,23 +16,23 @@ struct GetOptions {
   bool resolved = false;
 };
 
-std::string ProgressText(const v1::JobProgress& progress) {
-  if (progress.total_steps() == 0) return progress.phase();
-  std::string text = StrCat("step ", progress.step(), " of ", progress.total_steps());
-  if (progress.step() > 0) StrAppend(&text, ", loss ", FormatLoss(progress.loss()));
-  if (progress.has_eval_loss()) StrAppend(&text, ", held-out loss ", FormatLoss(progress.eval_loss()));
-  if (!progress.phase().empty()) StrAppend(&text, " (", progress.phase(), ")");
-  return text;
+std::string ProgressText(const Session& session, const v1::JobProgress& progress) {
+  const std::string phase = PhraseInLanguage(session.terminal, PhaseWords(), progress.phase());
+  if (progress.total_steps() == 0) return phase;
+  std::string text = session.Localized(Text::kStepOf, progress.step(), progress.total_steps());
+  if (progress.step() > 0) text = session.Localized(Text::kWithLoss, text, FormatLoss(progress.loss()));
+  if (progress.has_eval_loss())
+    text = session.Localized(Text::kWithHeldOutLoss, text, FormatLoss(progress.eval_loss()));
+  return phase.empty() ? text : session.Localized(Text::kWithPhase, text, phase);
 }
 
 std::string FailureText(const Session& session, const v1::Job& job) {
   if (!job.has_failure()) return std::string();
-  std::string text = StrCat(v1::FailureClass_Name(job.failure().failure_class()), ": ",
-                            session.InLanguage(job.failure().message()));
-  if (!job.failure().node_id().empty()) {
-    StrAppend(&text, " (rank ", job.failure().rank(), " on ", job.failure().node_id(), ")");
-  }
-  return text;
+  const std::string text =
+      session.Localized(Text::kState, v1::FailureClass_Name(job.failure().failure_class()),
+                        session.InLanguage(job.failure().message()));
+  if (job.failure().node_id().empty()) return text;
+  return session.Localized(Text::kOfRank, text, job.failure().rank(), job.failure().node_id());
 }
 
 std::string DataText(const Session& session, const v1::Job& job) {
@@ -47,27 +48,29 @@ void TellEarlierResult(Session& session, const v1::Job& job) {
   if (earlier.ok()) PrintNotice(session.Localized(Text::kEarlierResult, CallName(job), JobId(*earlier)));
 }
 
-std::string CheckpointText(const v1::JobProgress& progress) {
-  return progress.checkpoint_step() > 0 ? StrCat("step ", progress.checkpoint_step()) : std::string();
+std::string CheckpointText(const Session& session, const v1::JobProgress& progress) {
+  if (progress.checkpoint_step() <= 0) return std::string();
+  return session.Localized(Text::kAtStep, progress.checkpoint_step());
 }
 
 void Show(const Session& session, const v1::Job& job) {
   const bool is_known = job.state() != v1::JOB_STATE_UNSPECIFIED;
-  Print(RenderFields({{"Name", job.display_name()},
-                      {"Id", JobId(job)},
-                      {"State", is_known ? StateName(job.state()) : "-"},
-                      {"Why", session.InLanguage(job.state_message())},
-                      {"Contact", job.contact_lost() ? "lost; training may go on" : ""},
-                      {"Failure", FailureText(session, job)},
-                      {"Progress", ProgressText(job.progress())},
-                      {"Checkpoint", CheckpointText(job.progress())},
-                      {"Attempts", StrCat(job.epoch())},
-                      {"Created", LocalTime(job.create_time())},
-                      {"Started", LocalTime(job.start_time())},
-                      {"Ended", LocalTime(job.end_time())},
-                      {"Run folder", job.run_dir()},
-                      {"Adapter", job.result().adapter_dir()},
-                      {"SHA-256", job.result().adapter_sha256()}}));
+  Print(RenderFields(session.terminal, {{Text::kFieldName, job.display_name()},
+                                        {Text::kFieldId, JobId(job)},
+                                        {Text::kFieldState, is_known ? StateName(session, job.state()) : "-"},
+                                        {Text::kFieldWhy, session.InLanguage(job.state_message())},
+                                        {Text::kFieldContact,
+                                         job.contact_lost() ? session.Localized(Text::kContactIsLost) : ""},
+                                        {Text::kFieldFailure, FailureText(session, job)},
+                                        {Text::kFieldProgress, ProgressText(session, job.progress())},
+                                        {Text::kFieldCheckpoint, CheckpointText(session, job.progress())},
+                                        {Text::kFieldAttempts, StrCat(job.epoch())},
+                                        {Text::kFieldCreated, LocalTime(job.create_time())},
+                                        {Text::kFieldStarted, LocalTime(job.start_time())},
+                                        {Text::kFieldEnded, LocalTime(job.end_time())},
+                                        {Text::kFieldRunFolder, job.run_dir()},
+                                        {Text::kFieldAdapter, job.result().adapter_dir()},
+                                        {Text::kFieldSha256, job.result().adapter_sha256()}}));
   const std::string data = DataText(session, job);
   if (!data.empty()) PrintLine(data);
   for (const std::string& line : job.prepared().report())

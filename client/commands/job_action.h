@@ -17,7 +17,7 @@ inline void PrintNow(const Session& session, const v1::Job& job) {
   if (session.json()) {
     Print(ToJsonText(job));
   } else {
-    PrintLine(session.Localized(Text::kStillRunning, CallName(job), StateName(job.state())));
+    PrintLine(session.Localized(Text::kStillRunning, CallName(job), StateName(session, job.state())));
   }
 }
 

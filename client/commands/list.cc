@@ -55,16 +55,16 @@ StatusOr<int> ListFiles(const ListOptions& options, Session& session, const Stat
   runs.resize(std::min(runs.size(), static_cast<size_t>(options.limit)));
   PrintNotice(session.Localized(Text::kFromFiles, PrivateRuns(session).string()));
   v1::ListJobsResponse all;
-  Table table({{.title = "NAME", .may_cut = true},
-               {.title = "ID"},
-               {.title = "RESULT"},
-               {.title = "STEP", .align = Align::kRight},
-               {.title = "LOSS", .align = Align::kRight},
-               {.title = "AGE", .align = Align::kRight}});
+  Table table({{.title = Text::kColumnName, .may_cut = true},
+               {.title = Text::kColumnId},
+               {.title = Text::kColumnResult},
+               {.title = Text::kColumnStep, .align = Align::kRight},
+               {.title = Text::kColumnLoss, .align = Align::kRight},
+               {.title = Text::kColumnAge, .align = Align::kRight}});
   for (const RunFolder& run : runs) {
     const v1::Job& job = *all.add_jobs() = StoredJob(run, /*full=*/false);
-    table.AddRow({run.name, JobId(job), run.adapter.empty() ? "-" : "yes", StepOf(job), LossOf(job),
-                  AgeOf(job.create_time())});
+    table.AddRow({run.name, JobId(job), run.adapter.empty() ? "-" : session.Localized(Text::kYes),
+                  StepOf(job), LossOf(job), AgeOf(job.create_time())});
   }
   Print(session.json() ? ToJsonText(all) : table.Render(Unlimited(session.terminal)));
   return kExitOk;
@@ -82,17 +82,18 @@ StatusOr<int> List(const ListOptions& options, Session& session) {
     PrintNotice(session.Localized(Text::kNoJobs));
     return kExitOk;
   }
-  Table table({{.title = "NAME", .may_cut = true},
-               {.title = "ID"},  // Never cut: it is there to be copied.
-               {.title = "STATE"},
-               {.title = "STEP", .align = Align::kRight},
-               {.title = "LOSS", .align = Align::kRight},
-               {.title = "LEFT", .align = Align::kRight},
-               {.title = "AGE", .align = Align::kRight}});
+  Table table({{.title = Text::kColumnName, .may_cut = true},
+               {.title = Text::kColumnId},  // Never cut: it is there to be copied.
+               {.title = Text::kColumnState},
+               {.title = Text::kColumnStep, .align = Align::kRight},
+               {.title = Text::kColumnLoss, .align = Align::kRight},
+               {.title = Text::kColumnLeft, .align = Align::kRight},
+               {.title = Text::kColumnAge, .align = Align::kRight}});
   for (const v1::Job& job : jobs.jobs()) {
     const bool is_moving = job.state() == v1::RUNNING && job.progress().has_eta();
-    table.AddRow({CallName(job), JobId(job), StrCat(StateName(job.state()), job.contact_lost() ? "?" : ""),
-                  StepOf(job), LossOf(job), is_moving ? FormatDuration(SecondsOf(job.progress().eta())) : "-",
+    table.AddRow({CallName(job), JobId(job),
+                  StrCat(StateName(session, job.state()), job.contact_lost() ? "?" : ""), StepOf(job),
+                  LossOf(job), is_moving ? FormatDuration(SecondsOf(job.progress().eta())) : "-",
                   AgeOf(job.create_time())});
   }
   Print(table.Render(Unlimited(session.terminal)));

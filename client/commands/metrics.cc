@@ -23,10 +23,10 @@ struct MetricsOptions {
 
 using StepRecord = finetune::worker::v1::StepRecord;
 
-std::vector<std::string> Cells(const StepRecord& step) {
+std::vector<std::string> Cells(const Session& session, const StepRecord& step) {
   const double rate = step.seconds() > 0 ? static_cast<double>(step.tokens()) / step.seconds() : 0;
   return {StrCat(step.step()),
-          step.skipped() ? "skipped" : FormatLoss(step.loss()),
+          step.skipped() ? session.Localized(Text::kSkipped) : FormatLoss(step.loss()),
           FormatRate(step.learning_rate()),
           FormatLoss(step.gradient_norm()),
           FormatCount(step.tokens()),
@@ -48,8 +48,8 @@ StatusOr<int> FollowMetrics(const MetricsOptions& options, const v1::Job& job, S
       PrintLine(ToJsonLine(point));
     } else if (point.record().has_step() && point.rank() == 0) {
       const StepRecord& step = point.record().step();
-      PrintLine(StrCat("step ", step.step(), "  loss ", FormatLoss(step.loss()), "  lr ",
-                       FormatRate(step.learning_rate()), "  ", FormatDuration(step.seconds())));
+      PrintLine(session.Localized(Text::kStepFigures, step.step(), FormatLoss(step.loss()),
+                                  FormatRate(step.learning_rate()), FormatDuration(step.seconds())));
     }
   }
   const Status status = Connection::FromGrpc(reader->Finish());
@@ -58,18 +58,18 @@ StatusOr<int> FollowMetrics(const MetricsOptions& options, const v1::Job& job, S
 }
 
 void PrintTable(const Session& session, const v1::QueryMetricsResponse& points) {
-  Table table({{.title = "STEP", .align = Align::kRight},
-               {.title = "LOSS", .align = Align::kRight},
-               {.title = "RATE", .align = Align::kRight},
-               {.title = "GRADIENT", .align = Align::kRight},
-               {.title = "TOKENS", .align = Align::kRight},
-               {.title = "TOKENS/S", .align = Align::kRight},
-               {.title = "TIME", .align = Align::kRight},
-               {.title = "PEAK", .align = Align::kRight}});
+  Table table({{.title = Text::kColumnStep, .align = Align::kRight},
+               {.title = Text::kColumnLoss, .align = Align::kRight},
+               {.title = Text::kColumnRate, .align = Align::kRight},
+               {.title = Text::kColumnGradient, .align = Align::kRight},
+               {.title = Text::kColumnTokens, .align = Align::kRight},
+               {.title = Text::kColumnTokensPerSecond, .align = Align::kRight},
+               {.title = Text::kColumnTime, .align = Align::kRight},
+               {.title = Text::kColumnPeak, .align = Align::kRight}});
   std::vector<double> losses;
   for (const v1::MetricPoint& point : points.points()) {
     if (point.rank() != 0 || !point.record().has_step()) continue;
-    table.AddRow(Cells(point.record().step()));
+    table.AddRow(Cells(session, point.record().step()));
     losses.push_back(point.record().step().loss());
   }
   Print(table.Render(session.terminal));

@@ -34,18 +34,19 @@ StatusOr<int> Nodes(const NodesOptions&, Session& session) {
     PrintNotice(session.Localized(Text::kNoNodes));
     return kExitOk;
   }
-  Table table({{.title = "NODE", .may_cut = true},
-               {.title = "STATE"},
-               {.title = "DEVICE", .may_cut = true, .min_width = 12},
-               {.title = "FREE", .align = Align::kRight},
-               {.title = "MEMORY", .align = Align::kRight},
-               {.title = "JOBS", .align = Align::kRight},
-               {.title = "SEEN", .align = Align::kRight}});
+  Table table({{.title = Text::kColumnNode, .may_cut = true},
+               {.title = Text::kColumnState},
+               {.title = Text::kColumnDevice, .may_cut = true, .min_width = 12},
+               {.title = Text::kColumnFree, .align = Align::kRight},
+               {.title = Text::kColumnMemory, .align = Align::kRight},
+               {.title = Text::kColumnJobs, .align = Align::kRight},
+               {.title = Text::kColumnSeen, .align = Align::kRight}});
   for (const v1::Node& node : nodes.nodes()) {
     const std::string jobs = StrCat(node.jobs_size());
     const std::string seen = AgeOf(node.last_contact_time());
     if (node.devices().empty()) {
-      table.AddRow({node.node_id(), v1::NodeState_Name(node.state()), "none", "-", "-", jobs, seen});
+      table.AddRow({node.node_id(), StateName(session, node.state()), session.Localized(Text::kNone), "-",
+                    "-", jobs, seen});
     }
     for (int i = 0; i < node.devices_size(); ++i) {
       const v1::Device& device = node.devices(i);
@@ -53,7 +54,7 @@ StatusOr<int> Nodes(const NodesOptions&, Session& session) {
       const std::string total = FormatBytes(device.total_memory_bytes());
       if (i == 0) {
         table.AddRow(
-            {node.node_id(), v1::NodeState_Name(node.state()), DeviceText(device), free, total, jobs, seen});
+            {node.node_id(), StateName(session, node.state()), DeviceText(device), free, total, jobs, seen});
       } else {
         table.AddRow({"", "", DeviceText(device), free, total, "", ""});
       }

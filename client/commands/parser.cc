@@ -9,7 +9,9 @@
 #include <utility>
 
 #include "client/commands/commands.h"
+#include "client/commands/help_text.h"
 #include "client/commands/verb.h"
+#include "client/render/templates.h"
 #include "client/session/output.h"
 #include "core/recipe/parse.h"
 
@@ -106,6 +108,7 @@ void DeclareVerbs(CLI::App& root, Session& session) {
   auto verb = std::make_shared<std::string>();
   help->add_option("VERB", *verb, "A verb")->type_name("");
   help->callback([&root, &session, verb] { session.action = [&root, verb] { return Help(root, *verb); }; });
+  if (session.terminal.language == Language::kChinese) TranslateHelp(root, session.terminal);
 }
 
 namespace {
@@ -143,21 +146,8 @@ std::string NearestOption(const CLI::App& root, const CLI::App& verb, std::strin
   return recipe::Nearest(word, options);
 }
 
-}  // namespace
-
-std::string UsageMessage(const CLI::App& root, const std::string& what) {
-  const auto chosen = root.get_subcommands();
-  if (!chosen.empty()) {
-    const CLI::App& verb = *chosen.front();
-    // A verb hands what it does not know up to the root.
-    for (const std::string& word : root.remaining(/*recurse=*/true)) {
-      const std::string option = word.substr(0, word.find('='));
-      if (!option.starts_with("--") || verb.get_allow_extras()) continue;
-      return StrCat("there is no option ", option, DidYouMean(NearestOption(root, verb, option)),
-                    "; see ftctl ", verb.get_name(), " --help");
-    }
-    return StrCat(what, "; see ftctl ", verb.get_name(), " --help");
-  }
+// The command line names no verb that there is.
+std::string WhichVerb(const CLI::App& root) {
   for (const std::string& word : root.remaining()) {
     if (word.starts_with("-")) continue;
     return StrCat("there is no verb '", word, "'", DidYouMean(NearestVerb(root, word)),
@@ -166,6 +156,26 @@ std::string UsageMessage(const CLI::App& root, const std::string& what) {
   return StrCat("which verb? ",
                 root.remaining().empty() ? "" : StrCat(root.remaining().front(), " is no option; "),
                 "ftctl --help lists all");
+}
+
+}  // namespace
+
+std::string UsageMessage(const CLI::App& root, const std::string& what, const Terminal& terminal) {
+  const auto chosen = root.get_subcommands();
+  if (chosen.empty()) return InLanguage(terminal, WhichVerb(root));
+  const CLI::App& verb = *chosen.front();
+  // The parts one by one: the parser's words are known only as a whole.
+  const std::string_view mark = terminal.language == Language::kChinese ? "；" : "; ";
+  const std::string see = InLanguage(terminal, StrCat("see ftctl ", verb.get_name(), " --help"));
+  // A verb hands what it does not know up to the root.
+  for (const std::string& word : root.remaining(/*recurse=*/true)) {
+    const std::string option = word.substr(0, word.find('='));
+    if (!option.starts_with("--") || verb.get_allow_extras()) continue;
+    const std::string none =
+        StrCat("there is no option ", option, DidYouMean(NearestOption(root, verb, option)));
+    return StrCat(InLanguage(terminal, none), mark, see);
+  }
+  return StrCat(PhraseInLanguage(terminal, CommandLineTemplates(), what), mark, see);
 }
 
 }  // namespace ft::client

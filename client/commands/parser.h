@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "client/render/terminal.h"
+
 namespace CLI {
 class App;
 }
@@ -17,6 +19,6 @@ void DeclareVerbs(CLI::App& root, Session& session);
 
 // One sentence for a command line that could not be parsed, with the verb or option that was perhaps meant; `what` is the
 // parser's own message.
-std::string UsageMessage(const CLI::App& root, const std::string& what);
+std::string UsageMessage(const CLI::App& root, const std::string& what, const Terminal& terminal = {});
 
 }  // namespace ft::client

@@ -117,7 +117,7 @@ void TellChangedData(const Session& session, const recipe::JobSpec& spec, const 
 // The unfinished job that an earlier run of the same command left, or a new one.
 StatusOr<v1::Job> FindOrSubmit(const RunOptions& options, Session& session, const JobText& text,
                                const recipe::JobSpec& spec) {
-  StatusOr<v1::Job> found = absl::NotFoundError("a job without a name is always new");
+  StatusOr<v1::Job> found = absl::NotFoundError("");  // A job without a name is always new.
   if (!spec.name.empty()) found = session.GetJob(spec.name);
   if (!found.ok() && !absl::IsNotFound(found.status())) return found.status();
   if (found.ok() && !HasEnded(found->state())) {
@@ -193,7 +193,7 @@ void StopUnlessUsed(Session& session, DaemonUse& use, const Followed& followed) 
   }
   const StatusOr<std::vector<std::string>> stopped =
       StopPrivateDaemons(session, {.hurry = followed.disk_full});
-  if (!stopped.ok()) PrintNotice(Message(stopped.status()));
+  if (!stopped.ok()) PrintNotice(session.InLanguage(Message(stopped.status())));
 }
 
 // On daemons of this user's own, which are started where they do not run.
@@ -206,7 +206,7 @@ StatusOr<int> RunPrivately(const RunOptions& options, Session& session, JobText&
   PrintNotice(session.Localized(Text::kStarting, session.data_dir.string()));
   ASSIGN_OR_RETURN(const Started daemons, StartPrivateDaemons(session, {}));
   const Status noted = use.Started(session, daemons);
-  if (!noted.ok()) PrintNotice(Message(noted));
+  if (!noted.ok()) PrintNotice(session.InLanguage(Message(noted)));
   StatusOr<int> outcome = kExitFailed;
   Followed followed;
   if (interrupts.count() == 0) outcome = FollowToEnd(options, session, text, followed);

@@ -55,7 +55,7 @@ StatusOr<int> Become(const UseOptions& options, Session& session, std::vector<st
 StatusOr<int> Chat(const UseOptions& options, Session& session) {
   ASSIGN_OR_RETURN(const RunFolder folder, ResolveRunFolder(session, options.job));
   if (!folder.run_dir.empty() && folder.adapter.empty()) {
-    PrintNotice(StrCat(folder.name, " has no result yet: this is its base model"));
+    PrintNotice(session.InLanguage(StrCat(folder.name, " has no result yet: this is its base model")));
   }
   std::vector<std::string> arguments = {"chat"};
   for (std::string& argument : Sources(folder)) arguments.push_back(std::move(argument));
@@ -88,8 +88,7 @@ StatusOr<int> Export(const UseOptions& options, Session& session) {
       job->state() == v1::SUCCEEDED ? *job : session.NewestSucceeded(options.job);
   if (!with_result.ok()) return folder.status();
   if (JobId(*with_result) != JobId(*job)) {
-    PrintNotice(
-        StrCat("the newest ", options.job, " has no result: this is the one of ", JobId(*with_result)));
+    PrintNotice(session.Localized(Text::kOtherResult, options.job, JobId(*with_result)));
   }
   RETURN_IF_ERROR(FetchAdapter(session, *with_result, options.out));
   PrintLine(options.out);

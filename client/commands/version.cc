@@ -1,6 +1,8 @@
 // ftctl version: this program's and the coordinator's.
 #include "client/commands/commands.h"
 #include "client/commands/verb.h"
+#include "client/render/templates.h"
+#include "client/render/width.h"
 #include "client/session/output.h"
 #include "finetune/v1/nodes.grpc.pb.h"
 #include "nlohmann/json.hpp"
@@ -23,7 +25,8 @@ StatusOr<int> Version(const VersionOptions&, Session& session) {
     return kExitOk;
   }
   PrintLine(StrCat("ftctl        ", FT_VERSION));
-  PrintLine(StrCat("coordinator  ", server.ok() ? server->version() : "not reachable"));
+  PrintLine(StrCat(PadRight(PhraseInLanguage(session.terminal, DoctorTemplates(), "coordinator"), 13),
+                   server.ok() ? server->version() : session.Localized(Text::kNotReachable)));
   return kExitOk;
 }
 

@@ -119,7 +119,7 @@ class Follower {
     in_contact_ = contact.ok();
     view_.Close();
     PrintNotice(in_contact_ ? session_.Localized(Text::kContactBack)
-                            : session_.Localized(Text::kContactLost, Message(contact)));
+                            : session_.Localized(Text::kContactLost, session_.InLanguage(Message(contact))));
   }
 
   void TakeMetrics() {
@@ -155,7 +155,7 @@ class Follower {
       followed_.job = *paused;
       return false;
     }
-    PrintNotice(Message(paused.status()));
+    PrintNotice(session_.InLanguage(Message(paused.status())));
     followed_.disk_full = followed_.disk_full || SaysDiskFull(Message(paused.status()));
     return true;
   }

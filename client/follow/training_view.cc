@@ -107,10 +107,11 @@ std::string TrainingView::PlainLine(const v1::Job& job) const {
 
 void TrainingView::Show(const v1::Job& job) {
   if (job.state() != shown_state_ || job.state_message() != shown_message_) {
-    std::string line = session_.Localized(Text::kState, CallName(job), StateName(job.state()));
+    std::string line = session_.Localized(Text::kState, CallName(job), StateName(session_, job.state()));
     // Why a job failed is the last line that its follower prints; once is enough.
-    if (!job.state_message().empty() && job.state() != v1::FAILED)
-      line += " - " + Printable(session_.InLanguage(job.state_message()));
+    if (!job.state_message().empty() && job.state() != v1::FAILED) {
+      line = session_.Localized(Text::kBecause, line, Printable(session_.InLanguage(job.state_message())));
+    }
     PrintAbove(Wrap(line, session_.terminal.columns, 2));
     shown_state_ = job.state();
     shown_message_ = job.state_message();

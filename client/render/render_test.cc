@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "client/render/catalogue.h"
@@ -19,6 +21,7 @@ namespace {
 
 constexpr Terminal kUtf8{.utf8 = true};
 constexpr Terminal kPlain{.utf8 = false};
+constexpr Terminal kChinese{.utf8 = true, .language = Language::kChinese};
 
 std::vector<std::string> Lines(const std::string& text) {
   std::vector<std::string> lines;
@@ -56,7 +59,9 @@ TEST(WidthTest, NothingPrintedSteersTheTerminal) {
 }
 
 TEST(TableTest, ColumnsAlignWithChineseText) {
-  Table table({{.title = "NAME"}, {.title = "STEP", .align = Align::kRight}, {.title = "STATE"}});
+  Table table({{.title = Text::kColumnName},
+               {.title = Text::kColumnStep, .align = Align::kRight},
+               {.title = Text::kColumnState}});
   table.AddRow({"医疗问答", "7", "RUNNING"});
   table.AddRow({"qa", "1,234", "QUEUED"});
   EXPECT_EQ(table.Render(kUtf8),
@@ -66,7 +71,9 @@ TEST(TableTest, ColumnsAlignWithChineseText) {
 }
 
 TEST(TableTest, WideTablesAreCutToTheTerminal) {
-  Table table({{.title = "NAME", .may_cut = true}, {.title = "MESSAGE", .may_cut = true}, {.title = "ID"}});
+  Table table({{.title = Text::kColumnName, .may_cut = true},
+               {.title = Text::kColumnPath, .may_cut = true},
+               {.title = Text::kColumnId}});
   table.AddRow({std::string(60, 'n'), "一二三四五六七八九十一二三四五六七八九十一二三四五", "0123456789"});
   for (const std::string& line : Lines(table.Render(kUtf8))) EXPECT_LE(DisplayWidth(line), 80) << line;
   EXPECT_NE(table.Render(kUtf8).find("…"), std::string::npos);
@@ -75,8 +82,22 @@ TEST(TableTest, WideTablesAreCutToTheTerminal) {
 }
 
 TEST(TableTest, FieldsAlignAndEmptyOnesAreLeftOut) {
-  EXPECT_EQ(RenderFields({{"Name", "qa"}, {"None", ""}, {"State", "RUNNING"}}),
-            "Name:  qa\nState: RUNNING\n");
+  const std::vector<std::pair<Text, std::string>> fields = {
+      {Text::kFieldName, "qa"}, {Text::kFieldContact, ""}, {Text::kFieldState, "RUNNING"}};
+  EXPECT_EQ(RenderFields({}, fields), "Name:  qa\nState: RUNNING\n");
+  EXPECT_EQ(RenderFields(kChinese, {{Text::kFieldName, "qa"}, {Text::kFieldCheckpoint, "第 3 步"}}),
+            "名称：   qa\n检查点： 第 3 步\n");
+}
+
+TEST(TableTest, ChineseTitlesAlignByTheirWidth) {
+  Table table({{.title = Text::kColumnName},
+               {.title = Text::kColumnLoss, .align = Align::kRight},
+               {.title = Text::kColumnGradient, .align = Align::kRight},
+               {.title = Text::kColumnState}});
+  table.AddRow({"qa", "2.3450", "1.2", "运行中"});
+  EXPECT_EQ(table.Render(kChinese),
+            "名称    损失  梯度范数  状态\n"
+            "qa    2.3450       1.2  运行中\n");
 }
 
 TEST(WrapTest, BreaksAtSpacesAndBetweenChinese) {
@@ -84,6 +105,17 @@ TEST(WrapTest, BreaksAtSpacesAndBetweenChinese) {
   for (const std::string& line : Lines(Wrap("医疗问答数据集的样本数量", 10, 0)))
     EXPECT_LE(DisplayWidth(line), 10);
   EXPECT_EQ(Wrap("short", 80, 4), "short");
+}
+
+TEST(WrapTest, NoLineOfChineseBeginsWithAMark) {
+  const std::string_view text =
+      "请把 ftctl、finetuned 和 --data，/数据/问答.csv：安装在同一文件夹（见日志）。";
+  for (int width = 4; width < 60; ++width) {
+    for (const std::string& line : Lines(Wrap(text, width, 0))) {
+      for (const std::string_view mark : {"、", "，", "：", "）", "。"})
+        EXPECT_FALSE(line.starts_with(mark)) << width << "\n" << line;
+    }
+  }
 }
 
 TEST(WrapTest, ArgumentsOfCommandsStayWhole) {
@@ -183,6 +215,17 @@ TEST(CatalogueTest, BothLanguagesSayTheSame) {
   EXPECT_EQ(Localized({.utf8 = true, .language = Language::kChinese}, Text::kSubmitted, "qa", "1"),
             "已提交 qa，编号 1");
   EXPECT_EQ(Localized({}, Text::kSubmitted, "qa", "1"), "Submitted qa as 1");
+}
+
+TEST(CatalogueTest, EveryEnglishTextHasAChineseOne) {
+  // Names are the same in both.
+  const std::set<Text> names = {Text::kColumnZero0, Text::kColumnZero1, Text::kColumnZero2,
+                                Text::kColumnZero3, Text::kFieldSha256};
+  for (const Sentence& sentence : Catalogue()) {
+    const bool has_chinese = std::any_of(sentence.chinese.begin(), sentence.chinese.end(),
+                                         [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
+    EXPECT_EQ(has_chinese, !names.contains(sentence.key)) << sentence.english;
+  }
 }
 
 // 195

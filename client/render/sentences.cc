@@ -18,16 +18,6 @@ constexpr size_t kMostParts = 500;     // Parts of a line; what has more of them
 constexpr int kMostTries = 2'000'000;  // Characters compared for a line.
 constexpr size_t kMostValues = 10;
 
-// What the system says of files.
-constexpr Template kSystemErrors[] = {
-    {"No space left on device", "设备上没有空间"},
-    {"No such file or directory", "没有该文件或目录"},
-    {"Permission denied", "没有权限"},
-    {"Is a directory", "是文件夹"},
-    {"Not a directory", "不是文件夹"},
-    {"Too many open files", "打开的文件过多"},
-};
-
 struct Value {
   std::string_view text;
   bool translated = false;
@@ -47,14 +37,25 @@ size_t PlaceholderAt(std::string_view pattern, int* number, char* kind) {
 }
 
 bool IsNumber(std::string_view text) {
-  return std::all_of(text.begin(), text.end(),
-                     [](char c) { return (c >= '0' && c <= '9') || c == '.' || c == ',' || c == '-'; });
+  return std::isdigit(static_cast<unsigned char>(text.back())) != 0 &&
+         text.find_first_not_of("0123456789.,-+e") == std::string_view::npos;
 }
 
 // A value that stands for several parts of a text is none: those are looked at one by one before.
 bool HoldsParts(std::string_view value, bool is_first) {
+  const bool is_quoted = value.size() >= 2 && (value[0] == '"' || value[0] == '\'') &&
+                         value.find(value[0], 1) == value.size() - 1;
+  if (is_quoted) return false;
   return value.find("; ") != std::string_view::npos ||
          (is_first && value.find(": ") != std::string_view::npos);
+}
+
+// A value that is a state of the API is said as such.
+std::string_view StateOr(std::string_view value) {
+  for (const Template& state : StateWords()) {
+    if (state.english == value) return state.chinese;
+  }
+  return value;
 }
 
 // Whether all of `text` has the template's form. A placeholder takes as little as it can. False when no tries are left.
@@ -95,13 +96,27 @@ class Translator {
     const auto known = known_.find(text);
     if (known != known_.end()) return known->second;
     if (known_.size() >= kMostParts || tries_ < 0) return std::nullopt;
-    std::optional<std::string> chinese = ByTemplate(text, depth, /*strictly=*/true);
+    std::optional<std::string> chinese = ByTemplates(text, depth, /*strictly=*/true);
     if (!chinese) chinese = AfterPlace(text, depth);
     if (!chinese) chinese = InParts(text, "; ", "；", depth);
     if (!chinese) chinese = WithRemark(text, depth);
     if (!chinese) chinese = InParts(text, ", ", "，", depth);
-    if (!chinese) chinese = ByTemplate(text, depth, /*strictly=*/false);
+    if (!chinese) chinese = ByTemplates(text, depth, /*strictly=*/false);
     return known_[text] = std::move(chinese);
+  }
+
+  // The whole text by one of these templates.
+  std::optional<std::string> ByTemplatesOf(std::span<const Template> templates, std::string_view text,
+                                           int depth, bool strictly) {
+    for (const Template& entry : templates) {
+      Values values;
+      if (!Matches(entry.english, text, values, tries_)) continue;
+      const bool holds_parts = std::any_of(values.begin(), values.end(), [text](const Value& value) {
+        return !value.translated && HoldsParts(value.text, value.text.data() == text.data());
+      });
+      if (!strictly || !holds_parts) return Fill(entry.chinese, values, depth);
+    }
+    return std::nullopt;
   }
 
  private:
@@ -109,16 +124,10 @@ class Translator {
     return Translate(text, depth + 1).value_or(std::string(text));
   }
 
-  std::optional<std::string> ByTemplate(std::string_view text, int depth, bool strictly) {
+  std::optional<std::string> ByTemplates(std::string_view text, int depth, bool strictly) {
     for (const std::span<const Template> templates : AllTemplates()) {
-      for (const Template& entry : templates) {
-        Values values;
-        if (!Matches(entry.english, text, values, tries_)) continue;
-        const bool holds_parts = std::any_of(values.begin(), values.end(), [text](const Value& value) {
-          return !value.translated && HoldsParts(value.text, value.text.data() == text.data());
-        });
-        if (!strictly || !holds_parts) return Fill(entry.chinese, values, depth);
-      }
+      std::optional<std::string> chinese = ByTemplatesOf(templates, text, depth, strictly);
+      if (chinese) return chinese;
     }
     return std::nullopt;
   }
@@ -135,7 +144,7 @@ class Translator {
         continue;
       }
       const Value& value = values[static_cast<size_t>(number)];
-      out += value.translated ? OrAsItIs(value.text, depth) : std::string(value.text);
+      out += value.translated ? OrAsItIs(StateOr(value.text), depth) : std::string(value.text);
       pattern.remove_prefix(length);
     }
     return out;
@@ -226,6 +235,15 @@ std::string InLanguage(const Terminal& terminal, std::string_view text) {
   return terminal.language == Language::kChinese ? EachLine(text, Line) : std::string(text);
 }
 
+std::string PhraseInLanguage(const Terminal& terminal, std::span<const Template> phrases,
+                             std::string_view text) {
+  if (terminal.language != Language::kChinese || text.empty() || text.size() > kLongest)
+    return std::string(text);
+  const std::optional<std::string> phrase =
+      Translator().ByTemplatesOf(phrases, text, /*depth=*/0, /*strictly=*/false);
+  return phrase ? *phrase : InLanguage(terminal, text);
+}
+
 std::string ReportInLanguage(const Terminal& terminal, std::string_view report_line) {
   const bool is_sample = report_line.starts_with("Sample ");
   const size_t end = is_sample ? std::min(report_line.find('\n'), report_line.size()) : report_line.size();
@@ -237,8 +255,9 @@ std::string PlanInLanguage(const Terminal& terminal, std::string_view plan) {
 }
 
 std::span<const std::span<const Template>> AllTemplates() {
-  static const std::array<std::span<const Template>, 5> kAll = {
-      PlanTemplates(), DataTemplates(), ModelTemplates(), JobTemplates(), kSystemErrors};
+  static const std::array<std::span<const Template>, 7> kAll = {
+      PlanTemplates(),   DataTemplates(),        ModelTemplates(),  JobTemplates(),
+      ClientTemplates(), CoordinatorTemplates(), LibraryTemplates()};
   return kAll;
 }
 

@@ -20,6 +20,11 @@ struct Template {
 // The text in the terminal's language, line by line; indents stay.
 std::string InLanguage(const Terminal& terminal, std::string_view text);
 
+// As InLanguage, for a text that is known to be of one kind: `phrases` are looked for first, and only for the whole text. They
+// may be words that elsewhere are somebody's own (templates.h).
+std::string PhraseInLanguage(const Terminal& terminal, std::span<const Template> phrases,
+                             std::string_view text);
+
 // A report of prepared data: what it says of a sample is translated, the sample's own text is not.
 std::string ReportInLanguage(const Terminal& terminal, std::string_view report_line);
 

@@ -4,7 +4,10 @@
 
 #include <regex>
 #include <set>
+#include <span>
 #include <string>
+
+#include "client/render/templates.h"
 
 namespace ft::client {
 namespace {
@@ -104,6 +107,61 @@ TEST(SentencesTest, NoEnglishIsLeftInKnownSentences) {
     EXPECT_NE(chinese, text);
     EXPECT_EQ(EnglishIn(chinese), "") << text << "\n" << chinese;
   }
+}
+
+TEST(SentencesTest, RefusalsOfJobFilesAreSaidInChinese) {
+  EXPECT_EQ(Chinese("job.yaml:4: train.epocs: unknown key, did you mean 'epochs'?"),
+            "job.yaml:4：train.epocs：未知的键，是否想写 'epochs'？");
+  EXPECT_EQ(Chinese("job.yaml:5: train.micro_batch: expects a whole number, got \"a; b: c\""),
+            "job.yaml:5：train.micro_batch：应为整数，却是 \"a; b: c\"");
+  EXPECT_EQ(Chinese("job.yaml:6: method.rank: 2000 is not between 1 and 1024"),
+            "job.yaml:6：method.rank：2000 不在 1 与 1024 之间");
+  EXPECT_EQ(Chinese("job.yaml: train.loss_scale.initial: 1e-05 is not a power of two"),
+            "job.yaml：train.loss_scale.initial：1e-05 不是 2 的幂");
+  EXPECT_EQ(Chinese("job.yaml:2: not YAML: end of map not found"),
+            "job.yaml:2：不是 YAML：映射没有正常结束（请检查缩进和冒号）");
+  EXPECT_EQ(Chinese("job.yaml: model: there is nothing at /m: correct the path, which is relative to /d; if "
+                    "it is a name "
+                    "on a model hub, download it first and give the folder"),
+            "job.yaml：model：/m 处没有文件：请更正路径，它相对于 "
+            "/d；若它是模型库中的名称，请先下载，再给出文件夹");
+  EXPECT_EQ(
+      Chinese(
+          "parallel.zero above 0 is not supported yet: use zero: 0\nrecipe is not supported yet: write the "
+          "settings into the job file"),
+      "parallel.zero 大于 0 尚不支持：请用 zero: 0\nrecipe 尚不支持：请把设置写入任务文件");
+}
+
+TEST(SentencesTest, WhatTheCoordinatorSaysIsSaidInChinese) {
+  EXPECT_EQ(Chinese("it needs 2 ranks of 4 cores and a GPU with 900 MiB free each, and not enough is free"),
+            "它需要 2 个进程，每个 4 核和一块有 900 MiB 空闲内存的 GPU，而空闲的不够");
+  EXPECT_EQ(Chinese("it needs 1 core, more than the nodes that it may use have"),
+            "它需要 1 核，超过它可用的节点所有");
+  EXPECT_EQ(
+      Chinese("node vm: 2 of 4 cores free, 0 free slot(s) for preparations; it has no device of kind 8.0"),
+      "节点 vm：4 核中有 2 核空闲，0 个空闲的准备名额；它没有 8.0 类设备");
+  EXPECT_EQ(
+      Chinese(
+          "restarting from step 7 in 2s: rank 1 was killed by signal 9 (SIGKILL) without a result; its last "
+          "output is in ftctl logs"),
+      "2s 后从第 7 步重新开始：进程 1 被信号 9（SIGKILL）终止，没有结果；最后的输出见 ftctl logs");
+  EXPECT_EQ(Chinese("job qa is RUNNING and cannot be resumed"), "任务 qa 的状态为运行中，不能继续");
+}
+
+TEST(SentencesTest, WordsAreSaidOnlyWhereTheyAreMeant) {
+  EXPECT_EQ(PhraseInLanguage(kChinese, StateWords(), "RUNNING"), "运行中");
+  EXPECT_EQ(PhraseInLanguage(kChinese, PhaseWords(), "train"), "训练");
+  EXPECT_EQ(PhraseInLanguage({}, StateWords(), "RUNNING"), "RUNNING");
+  // But for what plans call a checkpoint.
+  for (const std::span<const Template> words : {StateWords(), PhaseWords(), DoctorTemplates(), HelpTexts()}) {
+    for (const Template& word : words) {
+      if (word.english.find(' ') == std::string_view::npos && word.english != "checkpoint") {
+        EXPECT_EQ(Chinese(word.english), word.english);
+      }
+    }
+  }
+  EXPECT_EQ(PhraseInLanguage(kChinese, DoctorTemplates(), "0.1.0 at /run/f.sock"), "0.1.0，位于 /run/f.sock");
+  EXPECT_EQ(Chinese("0.1.0 at /run/f.sock"), "0.1.0 at /run/f.sock");
 }
 
 TEST(SentencesTest, APersonsOwnTextStaysAsItIs) {

@@ -1,6 +1,7 @@
 #include "client/render/table.h"
 
 #include <algorithm>
+#include <iterator>
 #include <string_view>
 #include <utility>
 
@@ -47,6 +48,20 @@ size_t ArgumentEnd(std::string_view text) {
   return end;
 }
 
+// `end`, behind the marks that no line of Chinese begins with.
+size_t BehindMarks(std::string_view text, size_t end) {
+  constexpr std::string_view kMarks[] = {"，", "。", "、", "；", "：", "？", "！", "）", "”", "’", "》"};
+  for (const std::string_view* mark = std::begin(kMarks); mark != std::end(kMarks);) {
+    if (!text.substr(end).starts_with(*mark)) {
+      ++mark;
+      continue;
+    }
+    end += mark->size();
+    mark = std::begin(kMarks);
+  }
+  return end;
+}
+
 // The next piece that stays together: an argument, a wide character, or all up to a space or wide character. Within a command
 // (between backquotes) words stay whole.
 std::string_view NextPiece(std::string_view text, bool begins_word, bool in_command) {
@@ -55,11 +70,11 @@ std::string_view NextPiece(std::string_view text, bool begins_word, bool in_comm
       begins_word && text.size() > 1 && std::string_view("([{").find(text[0]) != std::string_view::npos;
   size_t end = begins_word ? ArgumentEnd(text.substr(bracket)) : 0;
   if (end > 0) end += bracket;
-  if (end > 0) return text.substr(0, end);
+  if (end > 0) return text.substr(0, BehindMarks(text, end));
   while (end < text.size() && text[end] != ' ') {
     const size_t bytes = CharacterBytes(text.substr(end));
     const bool is_wide = bytes >= 3 && !in_command && DisplayWidth(text.substr(end, bytes)) == 2;
-    if (is_wide) return text.substr(0, end == 0 ? bytes : end);
+    if (is_wide) return text.substr(0, BehindMarks(text, end == 0 ? bytes : end));
     if (text[end] == '`') in_command = !in_command;
     end += bytes;
   }
@@ -74,16 +89,16 @@ void Table::AddRow(std::vector<std::string> cells) {
   rows_.push_back(std::move(cells));
 }
 
-std::vector<int> Table::Widths(int available) const {
+std::vector<int> Table::Widths(const Terminal& terminal) const {
   std::vector<int> widths;
   int total = kGap * (static_cast<int>(columns_.size()) - 1);
   for (size_t i = 0; i < columns_.size(); ++i) {
-    int width = DisplayWidth(columns_[i].title);
+    int width = DisplayWidth(Lookup(terminal.language, columns_[i].title));
     for (const auto& row : rows_) width = std::max(width, DisplayWidth(row[i]));
     widths.push_back(width);
     total += width;
   }
-  while (total > available) {
+  while (total > terminal.columns) {
     int widest = -1;
     for (size_t i = 0; i < columns_.size(); ++i) {
       const bool can_shrink = columns_[i].may_cut && widths[i] > columns_[i].min_width;
@@ -98,7 +113,7 @@ std::vector<int> Table::Widths(int available) const {
 }
 
 std::string Table::Render(const Terminal& terminal) const {
-  const std::vector<int> widths = Widths(terminal.columns);
+  const std::vector<int> widths = Widths(terminal);
   const std::string_view mark = terminal.utf8 ? "…" : "~";
   std::string out;
   const auto add_line = [&](const auto& cell_of) {
@@ -111,21 +126,24 @@ std::string Table::Render(const Terminal& terminal) const {
     DropTrailingSpaces(line);
     out += line + "\n";
   };
-  add_line([&](size_t i) -> const std::string& { return columns_[i].title; });
+  add_line([&](size_t i) { return Lookup(terminal.language, columns_[i].title); });
   for (const auto& row : rows_) {
-    add_line([&row](size_t i) -> const std::string& { return row[i]; });
+    add_line([&row](size_t i) { return std::string_view(row[i]); });
   }
   return out;
 }
 
-std::string RenderFields(const std::vector<std::pair<std::string, std::string>>& fields) {
+std::string RenderFields(const Terminal& terminal, const std::vector<std::pair<Text, std::string>>& fields) {
+  const auto key_of = [&terminal](Text key) {
+    return Localized(terminal, Text::kField, Lookup(terminal.language, key));
+  };
   int width = 0;
   for (const auto& [key, value] : fields) {
-    if (!value.empty()) width = std::max(width, DisplayWidth(key) + 1);
+    if (!value.empty()) width = std::max(width, DisplayWidth(key_of(key)));
   }
   std::string out;
   for (const auto& [key, value] : fields) {
-    if (!value.empty()) out += PadRight(key + ":", width + 1) + Printable(value) + "\n";
+    if (!value.empty()) out += PadRight(key_of(key), width + 1) + Printable(value) + "\n";
   }
   return out;
 }

@@ -1,12 +1,14 @@
 // A table for people: columns aligned by display width, made to fit the terminal by cutting those that may be cut.
-//   Table table({{.title = "NAME", .may_cut = true}, {.title = "STEP", .align = Align::kRight}});
+//   Table table({{.title = Text::kColumnName, .may_cut = true}, {.title = Text::kColumnStep, .align = Align::kRight}});
 //   table.AddRow({"医疗问答", "12"});
 //   Print(table.Render(terminal));
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "client/render/catalogue.h"
 #include "client/render/terminal.h"
 
 namespace ft::client {
@@ -14,7 +16,7 @@ namespace ft::client {
 enum class Align { kLeft, kRight };
 
 struct Column {
-  std::string title;
+  Text title;
   Align align = Align::kLeft;
   bool may_cut = false;  // Cut, down to min_width, when the table is wider than the terminal.
   int min_width = 8;
@@ -31,14 +33,14 @@ class Table {
   std::string Render(const Terminal& terminal) const;
 
  private:
-  std::vector<int> Widths(int available) const;
+  std::vector<int> Widths(const Terminal& terminal) const;
 
   std::vector<Column> columns_;
   std::vector<std::vector<std::string>> rows_;
 };
 
 // "Key:   value" lines with the values in one column; empty values are left out.
-std::string RenderFields(const std::vector<std::pair<std::string, std::string>>& fields);
+std::string RenderFields(const Terminal& terminal, const std::vector<std::pair<Text, std::string>>& fields);
 
 // Text broken at spaces (and between Chinese characters) so that no line is wider; continued lines are indented. What may be
 // an argument of a command stays in one piece, so that it can be copied, and makes its line wider where it must.

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "absl/time/clock.h"
+#include "client/render/templates.h"
 #include "client/render/units.h"
 #include "client/session/session.h"
 
@@ -77,7 +78,17 @@ std::string DataReport(const Session& session, const v1::PreparedData& data) {
       FormatCount(data.supervised_tokens()));
 }
 
-std::string StateName(v1::JobState state) { return v1::JobState_Name(state); }
+std::string StateName(const Session& session, const std::string& word) {
+  return PhraseInLanguage(session.terminal, StateWords(), word);
+}
+
+std::string StateName(const Session& session, v1::JobState state) {
+  return StateName(session, v1::JobState_Name(state));
+}
+
+std::string StateName(const Session& session, v1::NodeState state) {
+  return StateName(session, v1::NodeState_Name(state));
+}
 
 bool HasEnded(v1::JobState state) {
   return state == v1::SUCCEEDED || state == v1::FAILED || state == v1::CANCELLED;

@@ -10,6 +10,7 @@
 
 #include "absl/time/time.h"
 #include "finetune/v1/jobs.pb.h"
+#include "finetune/v1/nodes.pb.h"
 
 namespace ft::client {
 
@@ -38,7 +39,10 @@ std::string JobId(const finetune::v1::Job& job);
 std::string CallName(const finetune::v1::Job& job);
 // "Data: 40 samples, 1,234 tokens, ..."
 std::string DataReport(const Session& session, const finetune::v1::PreparedData& data);
-std::string StateName(finetune::v1::JobState state);
+// The state in the user's language; JSON keeps the API's word.
+std::string StateName(const Session& session, finetune::v1::JobState state);
+std::string StateName(const Session& session, finetune::v1::NodeState state);
+std::string StateName(const Session& session, const std::string& word);
 // SUCCEEDED, FAILED or CANCELLED.
 bool HasEnded(finetune::v1::JobState state);
 

@@ -80,7 +80,7 @@ Status Session::Unreachable(std::string_view why) const {
   const StatusOr<Address> address = ServerAddress();
   if (!address.ok()) return address.status();
   const std::string shown = address->local() ? address->socket.string() : address->target;
-  return absl::UnavailableError(Localized(Text::kUnreachable, shown, why));
+  return absl::UnavailableError(Localized(Text::kUnreachable, shown, InLanguage(why)));
 }
 
 Status Session::Explained(const Status& status) const {

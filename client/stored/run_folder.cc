@@ -113,8 +113,7 @@ StatusOr<RunFolder> FromJob(const v1::Job& job, const std::string& argument) {
 std::optional<RunFolder> EarlierResult(const Session& session, const std::string& name) {
   StatusOr<RunFolder> earlier = FindRunByName(PrivateRuns(session), name);
   if (!earlier.ok() || earlier->adapter.empty()) return std::nullopt;
-  PrintNotice(StrCat("the newest ", name, " has no result: this is the one of ",
-                     earlier->run_dir.filename().string()));
+  PrintNotice(session.Localized(Text::kOtherResult, name, earlier->run_dir.filename().string()));
   return *std::move(earlier);
 }
 
@@ -123,8 +122,7 @@ void TellNewerWithoutResult(const Session& session, const std::string& name, con
   if (used.adapter.empty()) return;
   for (const RunFolder& run : AllRuns(session)) {
     if (run.name != name || !run.adapter.empty() || run.run_dir <= used.run_dir) continue;
-    PrintNotice(
-        StrCat("the newest ", name, " has no result: this is the one of ", used.run_dir.filename().string()));
+    PrintNotice(session.Localized(Text::kOtherResult, name, used.run_dir.filename().string()));
     return;
   }
 }
