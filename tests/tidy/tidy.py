@@ -309,7 +309,7 @@ def check_errors_table(tree, options):
 
 
 def check_translations(tree, options):
-    """Every sentence that has a translation is one that the programs still say."""
+    """Every sentence that has a translation is one that the programs still say, and what ftctl shows has one."""
     sources = [path for path in tree.cpp() if path.split("/")[0] in ("core", "worker", "server", "client")]
     ours = [path for path in sources if re.match(r"client/render/(templates_|sentences)", path)]
     said = translations.pieces(tree.text(path) for path in sources if path not in ours and not directions.is_test(path))
@@ -317,6 +317,13 @@ def check_translations(tree, options):
         if os.path.basename(path).startswith("templates_"):
             for line, english in translations.stale(tree.text(path), said):
                 yield Finding(path, line, f"nobody says \"{english}\" any more: follow the sentence, or take it out")
+    known = translations.said_by(tree.text(path) for path in ours)
+    for path in sources:
+        if path in ours or path.startswith("client/render/catalogue") or directions.is_test(path):
+            continue
+        if path.startswith(translations.SHOWN):
+            for line, words in translations.untranslated(tree.text(path), known):
+                yield Finding(path, line, f"\"{words}\" has no template in client/render/templates_*.cc: say it in Chinese there")
 
 
 def check_words(tree, options):

@@ -290,6 +290,14 @@ class TranslationsTest(TreeTest):
     def test_sentences_that_are_said_otherwise(self):
         self.assert_one("translations", self.files('" has no rows; add one"'), "templates_data.cc:2: nobody says")
 
+    def test_sentences_of_ftctl_have_a_translation(self):
+        files = {**self.files('" holds no rows; add one"'),
+                 "client/commands/rows.cc": 'void Show() { PrintLine(StrCat(file, ": holds no rows; add one")); }\n'
+                                            'void Log() { spdlog::info("no rows here"); }\n'}
+        self.assertEqual(self.findings("translations", files), [])
+        files["client/commands/rows.cc"] += 'void Say() { PrintLine("all rows "\n  "were read"); }  // No words of people.\n'
+        self.assert_one("translations", files, "rows.cc:3: \"all rows were read\" has no template")
+
 
 class WordsTest(TreeTest):
     WORDS = "# Words.\n\nkernels Larger -> Max\nworker/rank/a.cc Trouble -> a Status with its class\n"

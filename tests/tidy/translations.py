@@ -1,11 +1,16 @@
-"""Whether sentences that have a translation are still said: the English of client/render/templates_*.cc against the literals of
-the programs' sources."""
+"""Whether sentences that have a translation are still said, and whether what people are told has one: the English of
+client/render/templates_*.cc against the literals of the programs' sources."""
 
 import re
 
 LITERAL = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
 PLACEHOLDER = re.compile(r"\{#?\d\}|<\d>")
 COUNTED = re.compile(r'Counted\([^;]*?"([a-z ]+)"\)')
+SENTENCE = re.compile(r"(?<![-\w])[A-Za-z]{2,},? [a-z]{2,}")
+LOGGED = re.compile(r"spdlog::\w+\([^;]*;")
+MARKS = " :;,."
+# Where what ftctl shows is said.
+SHOWN = ("client/", "core/recipe/", "server/state/", "server/schedule/", "server/fleet/", "server/api/")
 END = "\0"
 
 
@@ -53,3 +58,22 @@ def stale(text, said):
         parts = [part.strip(" ") for part in PLACEHOLDER.split(english)]
         if not all(is_said(part, said) for part in parts if len(part) > 3):
             yield line, english
+
+
+def untranslated(text, known):
+    """(line, words) of the sentences in a source that no template knows; `known` is what said_by answers. Logs are for those who
+    run a daemon, and stay English."""
+    text = LOGGED.sub(lambda log: "\n" * log.group().count("\n"), text.replace("""'"'""", "' '"))
+    text = re.sub(r'"[ \t]*\n\s*"', lambda gap: "\1" * gap.group().count("\n"), text)
+    text = re.sub(r"(?m)^ *//.*|//[^\n\"]*$", "", text)
+    for literal in LITERAL.finditer(text):
+        line = 1 + text.count("\n", 0, literal.start()) + text.count("\1", 0, literal.start())
+        for piece in re.split(r"%[-.\d]*[a-z]|\{:?[^{}]*\}|\\n$", literal.group(1).replace("\1", "")):
+            if SENTENCE.search(piece) and piece.strip(MARKS) not in known:
+                yield line, piece.strip(MARKS)
+
+
+def said_by(template_texts):
+    """The English of all templates, cut where a value stands."""
+    return END + END.join(part for text in template_texts for _, english in templates(text)
+                          for part in PLACEHOLDER.split(english)) + END
