@@ -1,4 +1,4 @@
-"""With a Chinese locale plans, data reports, refusals and results are Chinese throughout, whoever says them."""
+"""With a Chinese locale help, tables, plans, data reports, refusals and results are Chinese throughout, whoever says them."""
 
 import json
 import os
@@ -10,7 +10,9 @@ from full_result_test import write_tokenizer
 
 # Names of settings, paths and what is quoted are no words of a sentence.
 NO_WORDS = re.compile(r"ftctl \w+|\"[^\"]*\"|'[^']*'|`[^`]*`|\S*[/=]\S*|\{[^{}]*\}")
-ENGLISH = re.compile(r"[a-z]{2,} [a-z]{2,}")
+ENGLISH = re.compile(r"[A-Za-z]{2,} [a-z]{2,}")
+# An example of help, up to what is said of it.
+EXAMPLE = re.compile(r"((?<=^  )|(?<=示例：)|(?<=用法: )|(?<=用法：))(source <\()?(ftctl|ft-rank) \S[ -~]*")
 QUESTIONS = (("图书馆几点开门？", "九点。"), ("地图在哪里？", "在二楼。"))
 
 
@@ -35,7 +37,44 @@ class ChineseTest(daemons.DaemonTest):
 
     def assert_chinese(self, text):
         for line in text.splitlines():
-            self.assertNotRegex(NO_WORDS.sub("", line), ENGLISH, text)
+            self.assertNotRegex(NO_WORDS.sub("", EXAMPLE.sub("", line)), ENGLISH, text)
+
+    def test_help_and_refused_command_lines(self):
+        shown, _ = self.ftctl("--help")
+        self.assert_chinese(shown)
+        self.assertIn("训练模型:", shown)
+        script, _ = self.ftctl("completion")
+        verbs = re.findall(r"^    (\w+)\) words=", script, re.MULTILINE)
+        self.assertGreater(len(verbs), 25)
+        for verb in verbs:
+            shown, _ = self.ftctl("help", verb)
+            self.assertIn("用法: ftctl " + verb, shown)
+            self.assertIn("显示本帮助并退出", shown)
+            self.assert_chinese(shown.replace("Hugging Face", ""))
+        for arguments, refusal in ((("nonsense",), "没有命令 'nonsense'"), (("list", "--limit", "0"), "--limit：0 不在 1 到 100000 之间"),
+                                   (("get",), "缺少 JOB；见 ftctl get --help"), (("list", "--modle"), "没有选项 --modle")):
+            _, said = self.ftctl(*arguments, status=2)
+            self.assertIn(refusal, said)
+            self.assert_chinese(said)
+
+    def test_before_anything_runs(self):
+        done = self.node.run("doctor", environment={"LANG": "zh_CN.UTF-8"}, timeout=60)
+        self.assert_chinese(done.stdout + done.stderr)
+        self.assertRegex(done.stdout, r"(?m)^正常 +数据文件夹 +/")
+        self.assertRegex(done.stdout, r"(?m)^提示 +协调器 +无法连接\s")
+        checks = json.loads(self.node.run("doctor", "-o", "json", environment={"LANG": "zh_CN.UTF-8"}, timeout=60).stdout)
+        self.assertIn(("ok", "data folder"), [(check["verdict"], check["check"]) for check in checks])
+        for verb in (("list",), ("nodes",), ("explain", "qa")):
+            _, said = self.ftctl(*verb, status=3)
+            self.assertIn("无法连接协调器", said)
+            self.assert_chinese(said)
+        job = self.write_file("job.yaml", "model: m\ndata: d\ntrain:\n  epocs: 1\n")
+        _, said = self.ftctl("submit", job, status=2)
+        self.assertIn("job.yaml:4：train.epocs：未知的键，是否想写 'epochs'？", said)
+        self.assert_chinese(said)
+        for text, refusal in (("model: [\n", "不是 YAML：缺少 ]"), ("data: d\n", "model：缺失：请给出模型文件夹或 .gguf 文件")):
+            _, said = self.ftctl("submit", self.write_file("job.yaml", text), status=2)
+            self.assertIn(refusal, said)
 
     def test_a_plan(self):
         shown, said = self.ftctl("plan")
@@ -64,13 +103,27 @@ class ChineseTest(daemons.DaemonTest):
         self.assertIn("已经存在：请给出新的文件夹", said)
 
     def test_a_run_and_its_report(self):
-        shown, said = self.ftctl("run", "--set", "method.rank=4")
+        shown, said = self.ftctl("run", "--set", "method.rank=4", "--set", "train.checkpoint.every_steps=8")
         self.assertIn("正在节点", shown)
         self.assertIn("在第 20 步后完成", shown)
         self.assertIn("最长的样本有", shown)
         self.assert_chinese(said)
+        self.assertRegex(shown, r"(?m)^qa：运行中，正在 \S+ 上运行$")
         shown, _ = self.ftctl("get", "qa")
         self.assertIn("2 条样本（留出 0 条）", shown)
+        self.ftctl("up")
+        for verb, words in ((("list",), ("名称", "状态", "已完成")), (("nodes",), ("节点", "设备", "就绪")), (("get", "qa"), ("运行文件夹：", "第 20 步，共 20 步")),
+                            (("explain", "qa"), ("qa：已完成，在第 20 步后完成",)), (("events", "qa"), ("JOB_STATE 启动中 -> 运行中：",)),
+                            (("metrics", "qa"), ("学习率", "梯度范数", "损失 ")), (("checkpoints", "qa"), ("尝试", "清单"))):
+            shown, said = self.ftctl(*verb)
+            for word in words:
+                self.assertIn(word, shown)
+            self.assert_chinese(said + shown.partition("样本 1")[0])
+        self.assertEqual(json.loads(self.ftctl("list", "-o", "json")[0])["jobs"][0]["state"], "SUCCEEDED")
+        _, said = self.ftctl("pause", "qa", status=1)
+        self.assertIn("的状态为已完成，不能暂停", said)
+        _, said = self.ftctl("get", "nobody", status=1)
+        self.assertIn("没有任务 'nobody'：ftctl list 显示全部任务", said)
 
 
 if __name__ == "__main__":
