@@ -271,6 +271,16 @@ constexpr Template kTemplates[] = {
      "of it with role "
      "observation",
      "含有 \"{0}\"，不读取；请把调用写成文本：答案用角色 function_call，其结果用角色 observation"},
+    {"has \"{0}\" with an entry that is no call like {\"function\": {\"name\": ..., \"arguments\": {...}}}; "
+     "give every call a "
+     "name and arguments",
+     "的 \"{0}\" 中有一项不是 {\"function\": {\"name\": ..., \"arguments\": {...}}} "
+     "这样的调用；请为每个调用写上名称和参数"},
+    {"has a call of \"{0}\" whose arguments are no JSON; write them as an object like {\"city\": ...}",
+     "对 \"{0}\" 的调用的参数不是 JSON；请写成 {\"city\": ...} 这样的对象"},
+    {"the record has \"tools\" that are no list of functions like {\"name\": ..., \"parameters\": {...}}; "
+     "write it as a JSON list",
+     "记录的 \"tools\" 不是 {\"name\": ..., \"parameters\": {...}} 这样的函数列表；请写成 JSON 列表"},
     {"has \"{0}\", which is not read; write the reasoning into the answer's text, as the model is to give it",
      "含有 \"{0}\"，不读取；请按模型应输出的样子把推理写进答案文本"},
     {"holds a part that is no object like {\"type\": \"text\", \"text\": ...}",
@@ -309,6 +319,11 @@ constexpr Template kTemplates[] = {
      "eos_token，或选择另一模板"},
     {"the model has no chat template of its own (template: model); name one, for example template: chatml",
      "模型没有自带的对话模板（template: model）；请指明一个，例如 template: chatml"},
+    {"the model's chat template asks for {0}, which the tokenizer does not name; set {1} in "
+     "tokenizer_config.json, or choose "
+     "a named template such as template: chatml",
+     "模型的对话模板需要 {0}，而分词器没有指明；请在 tokenizer_config.json 中设置 {1}，或选择具名模板，例如 "
+     "template: chatml"},
     {"the chat template {0} has no place for a system text", "对话模板 {0} 没有放系统文本的位置"},
     {"two messages of the same side follow each other (the first is \"{0}\"), and the chat template {1} "
      "writes a question only "

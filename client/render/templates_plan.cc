@@ -75,6 +75,7 @@ constexpr Template kTemplates[] = {
     {"answers carry loss, questions do not", "答案参与训练，问题不参与"},
     {"tools go into the system text, and function calls count as answers",
      "tools 写入系统文本，函数调用算作答案"},
+    {"tools and calls are written by the model's chat template", "tools 与调用由模型的对话模板书写"},
     {"not used: {0}", "未使用：{0}"},
     {"guessed by their names", "按名称猜测"},
     {"guessed by its name", "按名称猜测"},

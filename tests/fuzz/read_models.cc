@@ -1,3 +1,4 @@
+#include <ctime>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,7 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Small enough that an input of 64 KiB ends within seconds under the sanitizers.
-constexpr data::JinjaLimits kLimits = {.max_steps = 100'000, .max_output_bytes = 1 << 20};
+constexpr data::JinjaLimits kLimits = {.max_steps = 100'000, .max_output_bytes = 1 << 20, .max_nesting = 200};
 
 constexpr std::string_view kSpacedText = "  A  HHell <x><s>ab  \xef\xac\x81\t ";
 constexpr std::string_view kText = "Hello <|im_end|> \xe4\xbd\xa0\xe5\xa5\xbd 123";
@@ -132,12 +133,10 @@ Status ReadJinja(const fs::path& path) {
   static const data::jinja::Dict variables = data::ChatVariables("Gr\xc3\xbc\xc3\x9f dich");
   ASSIGN_OR_RETURN(const std::string source, ReadFile(path));
   ASSIGN_OR_RETURN(const data::JinjaTemplate parsed, data::JinjaTemplate::Parse(source));
-  ASSIGN_OR_RETURN(const data::JinjaTemplate::Output output, parsed.Render(variables, kLimits));
-  for (const auto* ranges : {&output.expressions, &output.generated}) {
-    for (const data::OutputRange& range : *ranges) {
-      FT_CHECK(range.begin <= range.end && range.end <= output.text.size())
-          << range.begin << " " << range.end;
-    }
+  ASSIGN_OR_RETURN(const data::JinjaTemplate::Output output,
+                   parsed.Render(variables, {.limits = kLimits, .now = std::tm{}}));
+  for (const data::OutputRange& range : output.generated) {
+    FT_CHECK(range.begin <= range.end && range.end <= output.text.size()) << range.begin << " " << range.end;
   }
   return absl::OkStatus();
 }

@@ -229,7 +229,11 @@ JINJA = [TEMPLATE,
          b"{%- set ns = namespace(first=true) -%}{% for m in messages if m.role != 'system' %}{% set ns.first = false %}"
          b"{{ loop.index0 ~ ':' ~ m.content | trim | upper }}{% if not loop.last %}, {% endif %}{% else %}none{% endfor %}"
          b"{{ messages[0]['content'][1:-1] if messages is defined and tools is none else bos_token }}",
-         b"{% macro x() %}{% endmacro %}", b"{% generation %}{{ messages | length // 2 % 3 }}{% endgeneration %}"
+         b"{% macro x(a, b=2) %}{{ a ~ b }}{{ caller() if caller }}{% endmacro %}{{ x(1) }}{% call(y) x('q') %}c{{ y }}{% endcall %}"
+         b"{% for t in [1, [2.5, 3]] recursive %}{{ loop(t) if t is iterable else t / 2 }}{% endfor %}{{ messages | "
+         b"selectattr('role', 'eq', 'user') | list | tojson }}{{ {'b': 1, 'a': -0.1} | dictsort }}{{ strftime_now('%d %b') }}"
+         b"{% set t | upper %}a{% endset %}{{ t.split('A', 1) | join('-') }}{{ 'it is' | title | replace('I', 'i') | indent }}",
+         b"{% generation %}{{ messages | length // 2 % 3 }}{% endgeneration %}"
          b"{{ messages | map(attribute='role') | join('-') }}{{ [1, 2, 3] | tojson(indent=2) }}{{ 'a,b'.split(',') | last }}"]
 
 LLAMA = {"model_type": "llama", "vocab_size": 32, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -268,7 +272,7 @@ GOOD = {
     "model_config": [json.dumps(LLAMA).encode()], "adapter_config": [json.dumps(ADAPTER).encode()],
     "tokenizer_config": [json.dumps({"bos_token": "<|endoftext|>", "eos_token": {"content": "<|im_end|>"},
                                      "chat_template": TEMPLATE.decode()}).encode()],
-    "chat_template": [TEMPLATE], "jinja": [JINJA[0], JINJA[1], JINJA[3]],
+    "chat_template": [TEMPLATE], "jinja": JINJA,
     "encode": ["hello world, <|im_end|> 你好 1234's\n\t ﬁ é\u0301".encode()],
     "json": [b'[{"a": "x", "b": [1, {"c": null}]}, {"a": "\\u00e9\\n", "b": -1.5e3}]', b'{"a": 1}\n{"a": true}\n'],
     "csv": [b'q,a\n"x, ""y""\r\nz",1\n', b'sep=;\r\nq; a\r\nx; "y" \r\n', "\ufeffq;a\nä;ö\n".encode()],
@@ -291,7 +295,7 @@ GOOD = {
 # Starting points only.
 OTHER = {"sheet": [sheet().replace(b"</sheetData>", b'</sheetData><mergeCells><mergeCell ref="A2:B3"/></mergeCells>'),
                    sheet().replace(b'<row r="3">', b'<row r="3" hidden="1">').replace(b'name="Data"', b'name="Data" state="hidden"')],
-         "overrides": [b"data[0].source=x.jsonl\n" + JOB], "gguf": [gguf_with_vocabulary()], "jinja": [JINJA[2]], "job": [b"model: *a\n", b"a: &x [1]\nb: *x\n"]}
+         "overrides": [b"data[0].source=x.jsonl\n" + JOB], "gguf": [gguf_with_vocabulary()], "jinja": [b"{% include 'x' %}"], "job": [b"model: *a\n", b"a: &x [1]\nb: *x\n"]}
 
 
 def main():

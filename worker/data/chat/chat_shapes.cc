@@ -3,12 +3,13 @@
 #include <utility>
 
 #include "worker/data/chat/messages.h"
+#include "worker/data/chat/tool_calls.h"
 #include "worker/data/readers/columns.h"
 
 namespace ft::data {
 namespace {
 
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 
 Status Error(const Origin& origin, std::string_view why) {
   return absl::InvalidArgumentError(StrCat(Describe(origin), ": ", why));
@@ -66,9 +67,19 @@ class TurnBuilder {
     pending_.input = std::move(text);
     asked_ = true;
   }
-  void Answer(std::string text, bool loss) {
-    pending_.output = std::move(text);
-    pending_.loss = loss;
+  void ToolResult(Message message) {
+    Question(std::move(message.text));
+    pending_.from_tool = true;
+    pending_.tool_call_id = std::move(message.tool_call_id);
+    pending_.tool_name =
+        message.tool_name.empty() ? CalledName(pending_.tool_call_id) : std::move(message.tool_name);
+  }
+  void Answer(Message message) {
+    pending_.output = std::move(message.text);
+    pending_.loss = message.loss;
+    pending_.reasoning = std::move(message.reasoning);
+    pending_.calls = std::move(message.calls);
+    pending_.null_output = message.null_text;
     Close();
     answered_ = turns_.size();
   }
@@ -89,6 +100,24 @@ class TurnBuilder {
     pending_.loss = false;
     Close();
   }
+  // The name of the call that a result without a name answers: by its id, otherwise the next one without a result.
+  std::string CalledName(std::string_view id) const {
+    size_t results = 0;  // Since the calls.
+    for (auto turn = turns_.rbegin(); turn != turns_.rend(); ++turn) {
+      if (!turn->answered) {
+        ++results;
+        continue;
+      }
+      for (const ToolCall& call : turn->calls) {
+        if (!id.empty() && call.id == id) return call.name;
+      }
+      if (!turn->calls.empty())
+        return results < turn->calls.size() ? turn->calls[results].name : std::string();
+      return std::string();
+    }
+    return std::string();
+  }
+
   Turn pending_;
   bool asked_ = false;  // pending_ has a question.
   Conversation turns_;
@@ -124,12 +153,12 @@ StatusOr<Dialogue> FromXtuner(const Field& list, const Surroundings& around, con
 
 StatusOr<Dialogue> FromMessages(const Field& list, const Surroundings& around, const Origin& origin) {
   RETURN_IF_ERROR(CheckList(list, origin));
-  const std::string tools = ToolText(around.tools);
+  const std::string tools = around.takes.tools ? "" : ToolText(around.tools);
   Dialogue dialogue;
   TurnBuilder turns;
   size_t number = 0;
   for (const json& item : list.nested) {
-    ASSIGN_OR_RETURN(Message message, ReadMessage(item, ++number, origin));
+    ASSIGN_OR_RETURN(Message message, ReadMessage(item, {++number, origin, around.takes}));
     if (number == 1) {
       const bool given = message.speaker == Speaker::kSystem;
       ASSIGN_OR_RETURN(std::string system, ChooseSystem(around, given ? message.text : "", origin));
@@ -146,9 +175,13 @@ StatusOr<Dialogue> FromMessages(const Field& list, const Surroundings& around, c
         break;
       case Speaker::kToolResult:
         dialogue.empty_tool_result = dialogue.empty_tool_result || blank;
-        turns.Question(std::move(message.text));
+        if (around.takes.tools) {
+          turns.ToolResult(std::move(message));
+        } else {
+          turns.Question(std::move(message.text));
+        }
         break;
-      case Speaker::kAnswer: turns.Answer(std::move(message.text), message.loss); break;
+      case Speaker::kAnswer: turns.Answer(std::move(message)); break;
     }
   }
   // After the messages, which say better what else has to change.
@@ -159,6 +192,10 @@ StatusOr<Dialogue> FromMessages(const Field& list, const Surroundings& around, c
         "out, or write the messages with from and value");
   }
   dialogue.turns = turns.Take(&dialogue.left_over);
+  if (!around.takes.tools || around.tools == nullptr || dialogue.turns.empty()) return dialogue;
+  StatusOr<json> read = ReadTools(*around.tools);
+  if (!read.ok()) return Error(origin, FromAbsl(read.status().message()));
+  dialogue.turns[0].tools = *std::move(read);
   return dialogue;
 }
 

@@ -22,6 +22,7 @@ struct Surroundings {
   std::string system;          // Empty = nothing.
   bool system_is_own = false;  // The record's own, not a text given for all records.
   const Field* tools = nullptr;
+  TemplateTakes takes;
 };
 
 // [{system?, input?, output, output_with_loss?}]: used as it is.
@@ -29,8 +30,9 @@ StatusOr<Dialogue> FromXtuner(const Field& list, const Surroundings& around, con
 
 // Messages in their order: an answer closes a turn, and messages of one side that follow each other stay
 // apart (turns that are not answered). A function call is an answer and carries loss; an observation is a
-// question. The tools go into the system text. INVALID_ARGUMENT also for two different system texts, one
-// beside the list and one in it, and for tools beside role/content messages.
+// question. Where the template takes tools, they go to the first turn and calls to their answers; otherwise the tools go
+// into the system text. INVALID_ARGUMENT also for two different system texts, one beside the list and one in it, and for
+// tools beside role/content messages where the template does not take them.
 StatusOr<Dialogue> FromMessages(const Field& list, const Surroundings& around, const Origin& origin);
 
 }  // namespace ft::data

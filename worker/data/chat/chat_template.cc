@@ -3,14 +3,11 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/base/counted.h"
 #include "core/base/excerpt.h"
-#include "worker/data/tokenizer/utf8.h"
 
 namespace ft::data {
 namespace {
 
-using jinja::Value;
 using Kind = ChatTemplate::Piece::Kind;
 
 constexpr std::string_view kModelTemplate = "model";
@@ -18,6 +15,13 @@ constexpr std::string_view kInputPlace = "{input}";
 
 std::string TokenText(const tokenizer::Tokenizer& tokenizer, int32_t id) {
   return id < 0 ? std::string() : tokenizer.Decode(std::span<const int32_t>(&id, 1));
+}
+
+std::optional<std::tm> TimeOf(int64_t seconds) {
+  const std::time_t time = seconds;
+  std::tm parts{};
+  if (seconds == 0 || gmtime_r(&time, &parts) == nullptr) return std::nullopt;
+  return parts;
 }
 
 // `text` with the first `place` replaced.
@@ -34,101 +38,6 @@ std::string FillInstruction(std::string_view instruction, std::string_view input
   if (at == std::string_view::npos) return Fill(instruction, "{round}", number);
   return StrCat(Fill(instruction.substr(0, at), "{round}", number), input,
                 Fill(instruction.substr(at + kInputPlace.size()), "{round}", number));
-}
-
-Status CheckUtf8(const Turn& turn) {
-  const std::pair<std::string_view, const std::string*> parts[] = {
-      {"system text", &turn.system}, {"question", &turn.input}, {"answer", &turn.output}};
-  for (const auto& [what, text] : parts) {
-    if (const auto broken = tokenizer::FirstInvalidUtf8(*text)) {
-      return absl::InvalidArgumentError(StrCat("the ", what, " is not UTF-8 at byte ", *broken));
-    }
-  }
-  return absl::OkStatus();
-}
-
-StatusOr<Value> MakeMessage(std::string_view role, const std::string& content) {
-  jinja::Dict message;
-  message.Set("role", Value::String(std::string(role)));
-  message.Set("content", Value::String(content));
-  return Value::FromDict(std::move(message));
-}
-
-Status AddQuestion(const Turn& turn, jinja::List* messages) {
-  if (!turn.system.empty()) {
-    ASSIGN_OR_RETURN(Value system, MakeMessage("system", turn.system));
-    messages->push_back(std::move(system));
-  }
-  if (!turn.input.empty()) {
-    ASSIGN_OR_RETURN(Value user, MakeMessage("user", turn.input));
-    messages->push_back(std::move(user));
-  }
-  return absl::OkStatus();
-}
-
-// An answer among the messages.
-struct PlacedAnswer {
-  size_t message = 0;
-  bool after_question = false;  // Some question stands before it.
-  const Turn* turn = nullptr;
-};
-
-Status AddTurns(const Conversation& turns, jinja::List* messages, std::vector<PlacedAnswer>* answers) {
-  bool asked = false;
-  for (const Turn& turn : turns) {
-    RETURN_IF_ERROR(CheckUtf8(turn));
-    RETURN_IF_ERROR(AddQuestion(turn, messages));
-    asked = asked || !turn.input.empty();
-    if (!turn.answered) continue;
-    answers->push_back({messages->size(), asked, &turn});
-    ASSIGN_OR_RETURN(Value assistant, MakeMessage("assistant", turn.output));
-    messages->push_back(std::move(assistant));
-  }
-  return absl::OkStatus();
-}
-
-// `text` without white space at both ends: templates may trim.
-std::string_view Core(std::string_view text) { return jinja::StripRight(jinja::StripLeft(text)); }
-
-int64_t CountCharacters(std::string_view text) {
-  return std::count_if(text.begin(), text.end(),
-                       [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
-}
-
-// How many bytes of `core` at its front (or, with `at_end`, at its end) stand somewhere in `text`.
-size_t LongestPart(std::string_view core, std::string_view text, bool at_end) {
-  size_t low = 0, high = core.size();  // A part of `low` bytes is there, one of more than `high` is not.
-  while (low < high) {
-    const size_t middle = low + (high - low + 1) / 2;
-    const std::string_view part = at_end ? core.substr(core.size() - middle) : core.substr(0, middle);
-    const bool there = text.find(part) != std::string_view::npos;
-    (there ? low : high) = there ? middle : middle - 1;
-  }
-  return low;
-}
-
-// Templates may split, replace or leave out parts of what they are given; whoever wrote the data would not
-// learn of it. `what` is written in `text`, or this says how much of it is not.
-Status CheckWritten(std::string_view what, std::string_view given, std::string_view text) {
-  const std::string_view core = Core(given);
-  if (text.find(core) != std::string_view::npos) return absl::OkStatus();
-  const size_t front = LongestPart(core, text, /*at_end=*/false);
-  const size_t end = LongestPart(core, text, /*at_end=*/true);
-  const std::string_view kept = end >= front ? core.substr(core.size() - end) : core.substr(0, front);
-  const std::string_view lost = end >= front ? core.substr(0, core.size() - end) : core.substr(front);
-  return absl::InvalidArgumentError(StrCat(
-      "the model's chat template drops ", Counted(CountCharacters(core) - CountCharacters(kept), "character"),
-      " of the ", what, " (from \"", Excerpt(lost),
-      "\" on); choose a named template such as template: chatml, or take them out of the data"));
-}
-
-// How much of `text`, which begins with an answer and goes on with what the template puts behind it, is to be
-// learnt: up to the end mark, without white space behind it. REQUIRES: CheckWritten passed.
-size_t LearntLength(std::string_view text, std::string_view answer) {
-  const std::string_view core = Core(answer);
-  const size_t behind = text.find(core) + core.size();
-  const std::string_view mark = jinja::StripRight(text.substr(behind));
-  return behind + mark.size();
 }
 
 }  // namespace
@@ -150,10 +59,13 @@ ChatTemplate::ChatTemplate(std::string_view name, const tokenizer::Tokenizer& to
       bos_text_(tokenizer.Decode(tokenizer.bos_ids())),
       eos_text_(TokenText(tokenizer, tokenizer.eos_id())),
       pad_text_(TokenText(tokenizer, tokenizer.pad_id())),
+      unk_text_(TokenText(tokenizer, tokenizer.traits().unk_id)),
       eos_id_(tokenizer.eos_id()) {}
 
-StatusOr<ChatTemplate> ChatTemplate::Open(std::string_view name, const tokenizer::Tokenizer& tokenizer) {
+StatusOr<ChatTemplate> ChatTemplate::Open(std::string_view name, const tokenizer::Tokenizer& tokenizer,
+                                          const ChatTemplateOptions& options) {
   ChatTemplate made(name, tokenizer);
+  made.now_ = TimeOf(options.date);
   if (name == kModelTemplate) {
     RETURN_IF_ERROR(made.UseModelTemplate(tokenizer));
     return made;
@@ -174,28 +86,6 @@ StatusOr<ChatTemplate> ChatTemplate::Open(std::string_view name, const tokenizer
   }
   made.stop_words_.assign(made.named_->stop_words.begin(), made.named_->stop_words.end());
   return made;
-}
-
-Status ChatTemplate::UseModelTemplate(const tokenizer::Tokenizer& tokenizer) {
-  if (tokenizer.chat_template().empty()) {
-    return absl::InvalidArgumentError(
-        "the model has no chat template of its own (template: model); name one, for example template: "
-        "chatml");
-  }
-  StatusOr<JinjaTemplate> parsed = JinjaTemplate::Parse(tokenizer.chat_template());
-  if (!parsed.ok()) return WithContext(parsed.status(), "the model's chat template");
-  jinja_ = *std::move(parsed);
-  // What stands behind a probe's answer is the mark at which answers end.
-  const Conversation probe = {{.system = "", .input = "question", .output = "answer"}};
-  const StatusOr<Rendered> rendered = RenderJinja(probe);
-  if (!rendered.ok() || rendered->supervised.empty()) return absl::OkStatus();
-  const ByteSpan span = rendered->supervised[0];
-  const std::string_view learnt = std::string_view(rendered->text).substr(span.begin, span.end - span.begin);
-  const size_t at = learnt.rfind("answer");
-  if (at == std::string_view::npos) return absl::OkStatus();
-  const std::string_view mark = jinja::StripRight(jinja::StripLeft(learnt.substr(at + 6)));
-  if (!mark.empty()) stop_words_.emplace_back(mark);
-  return absl::OkStatus();
 }
 
 std::vector<int32_t> ChatTemplate::StopIds(const tokenizer::Tokenizer& tokenizer) const {
@@ -286,13 +176,11 @@ StatusOr<std::string> ChatTemplate::RenderPrompt(const Conversation& past, const
 StatusOr<std::vector<ChatTemplate::Piece>> ChatTemplate::PromptPieces(const Conversation& past,
                                                                       const Turn& next) const {
   if (named_) return NamedPieces(past, &next);
-  jinja::List messages;
-  std::vector<PlacedAnswer> answers;
-  RETURN_IF_ERROR(AddTurns(past, &messages, &answers));
+  ASSIGN_OR_RETURN(ModelMessages given, MessagesOf(past));
   RETURN_IF_ERROR(CheckUtf8(next));
-  RETURN_IF_ERROR(AddQuestion(next, &messages));
+  RETURN_IF_ERROR(AddQuestion(next, &given.messages));
   ASSIGN_OR_RETURN(JinjaTemplate::Output output,
-                   RunJinja(messages, messages.size(), /*add_generation_prompt=*/true));
+                   RunJinja(given, given.messages.size(), /*add_generation_prompt=*/true));
   std::vector<Piece> pieces;
   pieces.push_back({.text = std::move(output.text)});
   return pieces;
@@ -313,91 +201,6 @@ StatusOr<std::vector<ChatTemplate::Piece>> ChatTemplate::Pieces(const Conversati
   }
   add(rendered.text.size(), false);
   return pieces;
-}
-
-StatusOr<JinjaTemplate::Output> ChatTemplate::RunJinja(const jinja::List& messages, size_t count,
-                                                       bool add_generation_prompt) const {
-  jinja::Dict variables;
-  ASSIGN_OR_RETURN(Value list, Value::FromList(jinja::List(
-                                   messages.begin(), messages.begin() + static_cast<ptrdiff_t>(count))));
-  variables.Set("messages", std::move(list));
-  variables.Set("add_generation_prompt", Value::Bool(add_generation_prompt));
-  variables.Set("tools", Value::None());
-  variables.Set("documents", Value::None());
-  if (!bos_text_.empty()) variables.Set("bos_token", Value::String(bos_text_));
-  if (!eos_text_.empty()) variables.Set("eos_token", Value::String(eos_text_));
-  if (!pad_text_.empty()) variables.Set("pad_token", Value::String(pad_text_));
-  StatusOr<JinjaTemplate::Output> output = jinja_->Render(variables);
-  if (!output.ok()) return WithContext(output.status(), "the model's chat template");
-  return output;
-}
-
-StatusOr<Rendered> ChatTemplate::RenderJinja(const Conversation& conversation) const {
-  jinja::List messages;
-  std::vector<PlacedAnswer> answers;
-  RETURN_IF_ERROR(AddTurns(conversation, &messages, &answers));
-  ASSIGN_OR_RETURN(JinjaTemplate::Output whole,
-                   RunJinja(messages, messages.size(), /*add_generation_prompt=*/false));
-  const bool marked = jinja_->marks_generation();
-  if (marked && whole.generated.size() != answers.size()) {
-    return absl::InvalidArgumentError(StrCat("the model's chat template marks ", whole.generated.size(),
-                                             " answers of ", answers.size(), "; choose a named template"));
-  }
-  for (const Turn& turn : conversation) {
-    RETURN_IF_ERROR(CheckWritten("system text", turn.system, whole.text));
-    RETURN_IF_ERROR(CheckWritten("question", turn.input, whole.text));
-  }
-  Rendered rendered;
-  for (size_t i = 0; i < answers.size(); ++i) {
-    ByteSpan span;
-    if (marked) {
-      span = {whole.generated[i].begin, whole.generated[i].end};
-      RETURN_IF_ERROR(CheckWritten("answer", answers[i].turn->output,
-                                   std::string_view(whole.text).substr(span.begin, span.end - span.begin)));
-    } else {
-      ASSIGN_OR_RETURN(span,
-                       LocateAnswer(messages, answers[i].message, answers[i].after_question, whole.text));
-      const std::string_view written = std::string_view(whole.text).substr(span.begin, span.end - span.begin);
-      RETURN_IF_ERROR(CheckWritten("answer", answers[i].turn->output, written));
-      span.end = span.begin + LearntLength(written, answers[i].turn->output);
-    }
-    if (answers[i].turn->loss && span.end > span.begin) rendered.supervised.push_back(span);
-  }
-  rendered.text = std::move(whole.text);
-  return rendered;
-}
-
-StatusOr<ByteSpan> ChatTemplate::LocateAnswer(const jinja::List& messages, size_t message,
-                                              bool after_question, std::string_view total) const {
-  ASSIGN_OR_RETURN(const JinjaTemplate::Output with,
-                   RunJinja(messages, message + 1, /*add_generation_prompt=*/false));
-  const Status lost = absl::InvalidArgumentError(
-      StrCat("the model's chat template changes earlier text when message ", message + 1,
-             " is added, so that the answer cannot be located; choose a named template"));
-  if (!total.starts_with(with.text)) return lost;
-  const StatusOr<JinjaTemplate::Output> before = RunJinja(messages, message, /*add_generation_prompt=*/true);
-  if (before.ok() && std::string_view(with.text).starts_with(before->text))
-    return ByteSpan{before->text.size(), with.text.size()};
-  if (!after_question) return LocateOpening(messages, message, with.text, lost);
-  return before.ok() ? lost : before.status();
-}
-
-StatusOr<ByteSpan> ChatTemplate::LocateOpening(const jinja::List& messages, size_t message,
-                                               std::string_view with, const Status& lost) const {
-  // Two answers that share no character: up to where they differ, the template wrote what stands before.
-  std::vector<std::string> others;
-  for (const char* probe : {"x", "y"}) {
-    jinja::List other(messages.begin(), messages.begin() + static_cast<ptrdiff_t>(message));
-    ASSIGN_OR_RETURN(Value assistant, MakeMessage("assistant", probe));
-    other.push_back(std::move(assistant));
-    ASSIGN_OR_RETURN(JinjaTemplate::Output output,
-                     RunJinja(other, other.size(), /*add_generation_prompt=*/false));
-    others.push_back(std::move(output.text));
-  }
-  const auto differ = std::mismatch(others[0].begin(), others[0].end(), others[1].begin(), others[1].end());
-  const auto begin = static_cast<size_t>(differ.first - others[0].begin());
-  if (!with.starts_with(std::string_view(others[0]).substr(0, begin))) return lost;
-  return ByteSpan{begin, with.size()};
 }
 
 }  // namespace ft::data

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <ctime>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,6 +16,7 @@
 
 #include "core/base/status.h"
 #include "worker/data/chat/conversation.h"
+#include "worker/data/chat/model_messages.h"
 #include "worker/data/chat/named_templates.h"
 #include "worker/data/jinja/jinja.h"
 #include "worker/data/tokenizer/tokenizer.h"
@@ -47,21 +49,31 @@ enum class TokenizeMode {
 // "whole" or "pieces".
 StatusOr<TokenizeMode> ParseTokenizeMode(std::string_view name);
 
+struct ChatTemplateOptions {
+  // Seconds since 1970 whose date, in UTC, strftime_now() gives in a model's template: when the job was created. 0 = not
+  // known; templates then take the date that they have for that.
+  int64_t date = 0;
+};
+
 // Immutable and thread-safe.
 class ChatTemplate {
  public:
   // NOT_FOUND lists the known names; INVALID_ARGUMENT when the tokenizer has no template, its template uses
-  // something that is not supported (named with its line), or an answer would end in an EOS that the
-  // tokenizer does not have.
-  static StatusOr<ChatTemplate> Open(std::string_view name, const tokenizer::Tokenizer& tokenizer);
+  // something that is not supported (named with its line) or asks for a special token that the tokenizer does not name,
+  // or an answer would end in an EOS that the tokenizer does not have.
+  static StatusOr<ChatTemplate> Open(std::string_view name, const tokenizer::Tokenizer& tokenizer,
+                                     const ChatTemplateOptions& options = {});
+  // What the template of this name has a place for beside texts; nothing where it cannot be opened.
+  static TemplateTakes Takes(std::string_view name, const tokenizer::Tokenizer& tokenizer);
   // "model" and all named ones.
   static std::vector<std::string> Names();
 
   const std::string& name() const { return name_; }
 
   // INVALID_ARGUMENT for a system text that the template has no place for, messages that the model's template
-  // refuses, a model's template under which an answer cannot be located or which drops or changes what it is
-  // given, and under a named template for two messages of one side in a row.
+  // refuses, a model's template under which an answer cannot be located, which drops or changes what it is given, or which
+  // writes a special token that the tokenizer does not name, and under a named template for two messages of one side in a
+  // row.
   StatusOr<Rendered> Render(const Conversation& conversation) const;
   // What stands before the answer to next.input after the turns so far; next.output is not used.
   StatusOr<std::string> RenderPrompt(const Conversation& past, const Turn& next) const;
@@ -90,21 +102,27 @@ class ChatTemplate {
   std::string Join(const std::vector<Piece>& pieces, std::vector<ByteSpan>* supervised) const;
 
   // The first `count` messages by the model's template.
-  StatusOr<JinjaTemplate::Output> RunJinja(const jinja::List& messages, size_t count,
+  StatusOr<JinjaTemplate::Output> RunJinja(const ModelMessages& given, size_t count,
                                            bool add_generation_prompt) const;
   StatusOr<Rendered> RenderJinja(const Conversation& conversation) const;
+  // The learnt parts of each answer, by the template's {% generation %} blocks or by where the answer is found.
+  StatusOr<std::vector<std::vector<ByteSpan>>> MarkedSpans(const ModelMessages& given,
+                                                           const JinjaTemplate::Output& whole) const;
+  StatusOr<std::vector<std::vector<ByteSpan>>> FoundSpans(const ModelMessages& given,
+                                                          std::string_view total) const;
   // Where the assistant's message lies in `total`, with what the template puts behind it.
-  StatusOr<ByteSpan> LocateAnswer(const jinja::List& messages, size_t message, bool after_question,
+  StatusOr<ByteSpan> LocateAnswer(const ModelMessages& given, const PlacedAnswer& answer,
                                   std::string_view total) const;
   // The same of an answer that no question precedes: many templates begin otherwise for it than for a prompt.
   // `with`: the messages up to it, rendered. `lost`: what to return when it is not found.
-  StatusOr<ByteSpan> LocateOpening(const jinja::List& messages, size_t message, std::string_view with,
+  StatusOr<ByteSpan> LocateOpening(const ModelMessages& given, size_t message, std::string_view with,
                                    const Status& lost) const;
 
   std::string name_;
   std::optional<NamedTemplate> named_;
   std::optional<JinjaTemplate> jinja_;
-  std::string bos_text_, eos_text_, pad_text_;  // Empty = the tokenizer has none.
+  std::optional<std::tm> now_;
+  std::string bos_text_, eos_text_, pad_text_, unk_text_;  // Empty = the tokenizer has none.
   int32_t eos_id_ = -1;
   std::vector<std::string> stop_words_;
 };

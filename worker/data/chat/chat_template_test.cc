@@ -152,6 +152,43 @@ TEST(ModelTemplateTest, GenerationBlocksDecideWhereTheyExist) {
             (std::vector<std::string>{"A1<|im_end|>", "A2<|im_end|>"}));
 }
 
+TEST(ModelTemplateTest, ASpecialTokenThatIsNotThereIsRefusedByName) {
+  const std::string source =
+      "{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}{{ eos_token }}{{ eos_token or '' }}";
+  const auto no_eos = OpenTiny(source, /*has_eos=*/false);
+  const Status status = OpenTemplate("model", *no_eos).Render(TwoTurns()).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+  EXPECT_NE(Message(status).find("asks for eos_token, which the tokenizer does not name; set eos_token in "
+                                 "tokenizer_config.json"),
+            std::string_view::npos)
+      << status;
+  const auto adds = OpenTiny("{{ 'a' + eos_token }}", /*has_eos=*/false);
+  EXPECT_NE(Message(OpenTemplate("model", *adds).Render(TwoTurns()).status()).find("asks for eos_token"),
+            std::string_view::npos);
+}
+
+TEST(ModelTemplateTest, TheDateIsThatOfTheJob) {
+  const auto tiny = OpenTiny(
+      "{% if strftime_now is defined %}{{ strftime_now('%d %b %Y') }}{% else %}no date{% endif %}:"
+      "{% for m in messages %}{{ m.content }}\n{% endfor %}");
+  EXPECT_EQ(*OpenTemplate("model", *tiny).RenderPrompt({}, {.input = "Q"}), "no date:Q\n");
+  const auto dated = ChatTemplate::Open("model", *tiny, {.date = 1721995200});
+  ASSERT_TRUE(dated.ok()) << dated.status();
+  EXPECT_EQ(*dated->RenderPrompt({}, {.input = "Q"}), "26 Jul 2024:Q\n");
+}
+
+TEST(ModelTemplateTest, TakesSaysWhatTheTemplateAsksFor) {
+  const auto plain = OpenTiny(kChatmlJinja);
+  EXPECT_FALSE(ChatTemplate::Takes("model", *plain).tools);
+  const auto tools = OpenTiny(
+      "{% if tools %}{{ tools | tojson }}{% endif %}{% for m in messages %}{{ m.get('tool_calls') }}{{ "
+      "m['thinking'] }}"
+      "{% endfor %}");
+  EXPECT_TRUE(ChatTemplate::Takes("model", *tools).tools);
+  EXPECT_TRUE(ChatTemplate::Takes("model", *tools).reasoning);
+  EXPECT_FALSE(ChatTemplate::Takes("chatml", *tools).tools);
+}
+
 TEST(ModelTemplateTest, TemplatesThatRewriteEarlierTextAreRefused) {
   const auto tiny = OpenTiny("{{ messages | length }}{% for m in messages %}{{ m.content }}{% endfor %}");
   const Status status = OpenTemplate("model", *tiny).Render(TwoTurns()).status();

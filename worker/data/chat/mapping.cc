@@ -50,7 +50,7 @@ StatusOr<Conversation> HistoryOf(const Record& record, const std::string& name) 
     return refused;
   }
   if (!field->nested.is_array()) return refused;
-  for (const nlohmann::json& pair : field->nested) {
+  for (const nlohmann::ordered_json& pair : field->nested) {
     if (!pair.is_array() || pair.size() != 2 || !pair[0].is_string() || !pair[1].is_string()) return refused;
     Turn turn;
     turn.input = pair[0].get<std::string>();
@@ -99,7 +99,7 @@ StatusOr<MappedRecord> Mapping::MapList(const Record& record) const {
   const Field* list = record.Find(output_);
   if (list == nullptr)
     return Error(record.origin, StrCat("\"", output_, "\" is missing; give every record this field"));
-  Surroundings around{.tools = record.Find("tools")};
+  Surroundings around{.tools = record.Find("tools"), .takes = takes_};
   ASSIGN_OR_RETURN(around.system, System(record));
   around.system_is_own = system_column_ && around.system != system_text_;
   Dialogue dialogue;
@@ -120,7 +120,7 @@ StatusOr<MappedRecord> Mapping::Map(const Record& record) const {
   FT_CHECK(shape_ != Shape::kText);
   ASSIGN_OR_RETURN(MappedRecord mapped, shape_ == Shape::kColumns ? MapColumns(record) : MapList(record));
   for (const Turn& turn : mapped.turns) {
-    mapped.empty_output = mapped.empty_output || (turn.loss && IsBlank(turn.output));
+    mapped.empty_output = mapped.empty_output || (turn.loss && turn.calls.empty() && IsBlank(turn.output));
   }
   return mapped;
 }
@@ -146,6 +146,7 @@ class MappingChooser {
 
   StatusOr<Mapping> Choose() {
     chosen_.xtuner_alpaca_ = options_.xtuner_alpaca;
+    chosen_.takes_ = options_.takes;
     const std::string& format = options_.format;
     const bool mapped = options_.map && (!options_.map->input.empty() || !options_.map->output.empty());
     if (mapped) {
@@ -361,13 +362,15 @@ class MappingChooser {
   StatusOr<Mapping> ByList(Shape shape, const std::string& name, std::string_view why) {
     chosen_.shape_ = shape;
     chosen_.output_ = name;
-    const bool tools = shape == Shape::kMessages && Has("tools") && SpeaksByFrom(name);
+    const bool by_template = options_.takes.tools && Has("tools");
+    const bool tools = shape == Shape::kMessages && Has("tools") && (by_template || SpeaksByFrom(name));
     if (tools) chosen_.extra_input_ = "tools";
     RETURN_IF_ERROR(UseGuessedSystem());
-    return Explain(
-        StrCat(name, " holds the messages; answers carry loss, questions do not",
-               tools ? ", tools go into the system text, and function calls count as answers" : ""),
-        why);
+    const std::string_view where =
+        !tools        ? ""
+        : by_template ? ", tools and calls are written by the model's chat template"
+                      : ", tools go into the system text, and function calls count as answers";
+    return Explain(StrCat(name, " holds the messages; answers carry loss, questions do not", where), why);
   }
 
   // Whether `check` holds for this field of every record that is not an empty list.

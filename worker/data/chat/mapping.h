@@ -28,7 +28,8 @@ struct MappingOptions {
   std::string format = "auto";  // recipe::DataSource::format, except tokens.
   std::optional<recipe::ColumnMap> map;
   std::string text_column = "text";  // Column of text, or of a list of messages that has another name.
-  std::string table;  // RecordReader::table(): which sheet and row named the columns; for messages.
+  std::string table;    // RecordReader::table(): which sheet and row named the columns; for messages.
+  TemplateTakes takes;  // What the template that will write the conversations has a place for.
   bool xtuner_alpaca =
       false;  // XTuner 0.1.9's alpaca: its system text, and a line break after every instruction.
 };
@@ -75,6 +76,7 @@ class Mapping {
   bool system_named_ = false;  // By the job file: then every record must have it.
   std::string system_text_;    // Used where the record has no system text of its own.
   bool xtuner_alpaca_ = false;
+  TemplateTakes takes_;
   std::string explanation_;
 };
 

@@ -5,10 +5,12 @@
 #include <optional>
 #include <utility>
 
+#include "worker/data/chat/tool_calls.h"
+
 namespace ft::data {
 namespace {
 
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 
 // OpenAI and Together: weight. Axolotl: train, training. ms-swift and XTuner: loss. LLaMA-Factory:
 // loss_weight.
@@ -47,7 +49,8 @@ StatusOr<std::string> OneKey(const json& item, const std::array<std::string_view
   return found;
 }
 
-StatusOr<Speaker> SpeakerOf(const json& item, size_t number, const Origin& origin) {
+StatusOr<Speaker> SpeakerOf(const json& item, const MessagePlace& place) {
+  const auto& [number, origin, takes] = place;
   ASSIGN_OR_RETURN(const std::string key, OneKey(item, kRoleKeys, number, origin));
   if (key.empty()) return Error(origin, number, "has no \"role\"; every message needs one");
   if (!item[key].is_string()) return Error(origin, number, StrCat("has a \"", key, "\" that is no text"));
@@ -61,6 +64,7 @@ StatusOr<Speaker> SpeakerOf(const json& item, size_t number, const Origin& origi
   if (word == "function_call" || word == "tool_call") return Speaker::kAnswer;
   if (word == "observation" || word == "tool_response") return Speaker::kToolResult;
   if (word == "tool" && key == "from") return Speaker::kToolResult;
+  if (takes.tools && (word == "tool" || word == "function")) return Speaker::kToolResult;
   if (word == "tool" || word == "function")
     return Error(origin, number, StrCat("has the role \"", name, "\", ", kCallsAdvice));
   return Error(origin, number,
@@ -107,10 +111,15 @@ StatusOr<std::string> TextOf(const json& item, size_t number, const Origin& orig
   return Error(origin, number, StrCat("has a \"", key, "\" that is neither text nor a list of text parts"));
 }
 
-Status CheckKeys(const json& item, size_t number, const Origin& origin) {
+Status CheckKeys(const json& item, Speaker speaker, const MessagePlace& place) {
+  const auto& [number, origin, takes] = place;
   for (const auto& [key, value] : item.items()) {
     if (IsOne(kRoleKeys, key) || IsOne(kTextKeys, key) || IsOne(kLossKeys, key) || SaysNothing(value))
       continue;
+    const bool of_call = speaker == Speaker::kAnswer && (key == "tool_calls" || key == "function_call");
+    const bool of_result = speaker == Speaker::kToolResult && (key == "tool_call_id" || key == "name");
+    if (takes.tools && (of_call || of_result)) continue;
+    if (takes.reasoning && speaker == Speaker::kAnswer && IsOne(kReasoningKeys, key)) continue;
     if (IsOne(kCallKeys, key)) return Error(origin, number, StrCat("has \"", key, "\", ", kCallsAdvice));
     if (IsOne(kReasoningKeys, key)) {
       return Error(origin, number,
@@ -123,6 +132,72 @@ Status CheckKeys(const json& item, size_t number, const Origin& origin) {
                         "\"; it takes role (from), content (value) and weight (train, loss, loss_mask, "
                         "loss_weight); take the key out"));
   }
+  return absl::OkStatus();
+}
+
+// The calls of an answer: OpenAI's, or the text of ShareGPT's function_call where it is nothing but calls.
+Status ReadCallsInto(const json& item, const MessagePlace& place, Message* message) {
+  constexpr std::array<std::string_view, 2> kLists = {"tool_calls", "function_call"};
+  for (const std::string_view key : kLists) {
+    const auto found = item.find(key);
+    if (found == item.end() || SaysNothing(*found)) continue;
+    StatusOr<std::vector<ToolCall>> calls = ReadCalls(*found, key);
+    if (!calls.ok()) return Error(place.origin, place.number, StrCat("has ", calls.status().message()));
+    message->calls.insert(message->calls.end(), calls->begin(), calls->end());
+  }
+  return absl::OkStatus();
+}
+
+// The text under one of `keys`, empty when none says anything.
+template <size_t N>
+StatusOr<std::string> TextUnder(const json& item, const std::array<std::string_view, N>& keys,
+                                const MessagePlace& place) {
+  ASSIGN_OR_RETURN(const std::string key, OneKey(item, keys, place.number, place.origin));
+  if (key.empty()) return std::string();
+  if (!item[key].is_string())
+    return Error(place.origin, place.number, StrCat("has a \"", key, "\" that is no text"));
+  return item[key].template get<std::string>();
+}
+
+bool IsFunctionCall(const json& item) {
+  for (const std::string_view key : kRoleKeys) {
+    const auto role = item.find(key);
+    if (role != item.end() && role->is_string() && (*role == "function_call" || *role == "tool_call"))
+      return true;
+  }
+  return false;
+}
+
+// Tools and reasoning of a message whose template takes them.
+Status ReadParts(const json& item, const MessagePlace& place, Message* message) {
+  constexpr std::array<std::string_view, 1> kId = {"tool_call_id"}, kName = {"name"};
+  if (place.takes.tools && message->speaker == Speaker::kAnswer)
+    RETURN_IF_ERROR(ReadCallsInto(item, place, message));
+  if (place.takes.tools && message->speaker == Speaker::kToolResult) {
+    ASSIGN_OR_RETURN(message->tool_call_id, TextUnder(item, kId, place));
+    ASSIGN_OR_RETURN(message->tool_name, TextUnder(item, kName, place));
+  }
+  if (place.takes.reasoning && message->speaker == Speaker::kAnswer) {
+    ASSIGN_OR_RETURN(message->reasoning, TextUnder(item, kReasoningKeys, place));
+  }
+  return absl::OkStatus();
+}
+
+// The text of a message; an answer that calls tools may have none.
+Status ReadText(const json& item, const MessagePlace& place, Message* message) {
+  const bool none = std::none_of(kTextKeys.begin(), kTextKeys.end(), [&](std::string_view key) {
+    const auto found = item.find(key);
+    return found != item.end() && !found->is_null();
+  });
+  message->null_text = none && !message->calls.empty();
+  if (message->null_text) return absl::OkStatus();
+  ASSIGN_OR_RETURN(message->text, TextOf(item, place.number, place.origin));
+  if (!place.takes.tools || !message->calls.empty() || !IsFunctionCall(item)) return absl::OkStatus();
+  std::optional<std::vector<ToolCall>> calls = CallsOfText(message->text);
+  if (!calls) return absl::OkStatus();
+  message->calls = *std::move(calls);
+  message->text.clear();
+  message->null_text = true;
   return absl::OkStatus();
 }
 
@@ -149,13 +224,16 @@ StatusOr<bool> LossOf(const json& item, std::string_view key, size_t number, con
                       "shares are not built"));
 }
 
-StatusOr<Message> ReadMessage(const json& item, size_t number, const Origin& origin) {
+StatusOr<Message> ReadMessage(const json& item, const MessagePlace& place) {
+  const Origin& origin = place.origin;
+  const size_t number = place.number;
   if (!item.is_object())
     return Error(origin, number, "must be an object like {\"role\": \"user\", \"content\": ...}");
   Message message;
-  ASSIGN_OR_RETURN(message.speaker, SpeakerOf(item, number, origin));
-  RETURN_IF_ERROR(CheckKeys(item, number, origin));
-  ASSIGN_OR_RETURN(message.text, TextOf(item, number, origin));
+  ASSIGN_OR_RETURN(message.speaker, SpeakerOf(item, place));
+  RETURN_IF_ERROR(CheckKeys(item, message.speaker, place));
+  RETURN_IF_ERROR(ReadParts(item, place, &message));
+  RETURN_IF_ERROR(ReadText(item, place, &message));
   ASSIGN_OR_RETURN(const std::string key, OneKey(item, kLossKeys, number, origin));
   if (key.empty()) return message;
   ASSIGN_OR_RETURN(message.loss, LossOf(item, key, number, origin));

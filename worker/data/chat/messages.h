@@ -6,9 +6,11 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
+#include "worker/data/chat/conversation.h"
 #include "worker/data/readers/record.h"
 
 namespace ft::data {
@@ -19,23 +21,35 @@ struct Message {
   Speaker speaker = Speaker::kQuestion;
   std::string text;
   bool loss = true;  // Whether an answer is learnt.
+  // Where the template takes tools and reasoning.
+  bool null_text = false;  // An answer of calls alone.
+  std::vector<ToolCall> calls;
+  std::string tool_name, tool_call_id;  // Of a tool's result.
+  std::string reasoning;
 };
 
-// `number` counts the messages of a record from 1. INVALID_ARGUMENT names the record's place, the message's
-// number and the key.
-StatusOr<Message> ReadMessage(const nlohmann::json& item, size_t number, const Origin& origin);
+// Where a message stands, and what the template that will write it has a place for; the rest is refused by name.
+struct MessagePlace {
+  size_t number = 1;  // Counts the messages of a record from 1.
+  const Origin& origin;
+  TemplateTakes takes;
+};
+
+// INVALID_ARGUMENT names the record's place, the message's number and the key.
+StatusOr<Message> ReadMessage(const nlohmann::ordered_json& item, const MessagePlace& place);
 
 // Whether the message carries loss by its `key`: a boolean, 0 or 1, or the text "true" or "false"; absent or
 // null = yes.
-StatusOr<bool> LossOf(const nlohmann::json& item, std::string_view key, size_t number, const Origin& origin);
+StatusOr<bool> LossOf(const nlohmann::ordered_json& item, std::string_view key, size_t number,
+                      const Origin& origin);
 
 // Whether a value says nothing: null, or an empty text, list or object. Exporters fill keys that a message
 // lacks with these.
-bool SaysNothing(const nlohmann::json& value);
+bool SaysNothing(const nlohmann::ordered_json& value);
 
 // A list whose first entry is an object with a role.
-bool IsMessageList(const nlohmann::json& list);
+bool IsMessageList(const nlohmann::ordered_json& list);
 // Whether its first message names its speaker by `from`, as ShareGPT does.
-bool NamesSpeakersByFrom(const nlohmann::json& list);
+bool NamesSpeakersByFrom(const nlohmann::ordered_json& list);
 
 }  // namespace ft::data

@@ -15,7 +15,9 @@ struct Expr {
   enum class Kind {
     kLiteral,      // value
     kName,         // name
-    kList,         // children: items (also of a tuple)
+    kBlockText,    // What the block printed whose filters these are.
+    kList,         // children: items
+    kTuple,        // children: items
     kDict,         // children: key, value, key, value, ...
     kAttribute,    // children[0].name
     kIndex,        // children[0][children[1]]
@@ -24,7 +26,7 @@ struct Expr {
     kFilter,       // children[0] | name(children[1..], named)
     kTest,         // children[0] is name(children[1..]); negated = is not
     kUnary,        // name children[0]: "not", "-", "+"
-    kBinary,       // children[0] name children[1]: "and", "or", "+", "-", "*", "//", "%", "~"
+    kBinary,       // children[0] name children[1]: "and", "or", "+", "-", "*", "/", "//", "%", "**", "~"
     kCompare,      // children[0] operators[0] children[1] operators[1] children[2] ...
     kConditional,  // children[0] if children[1] else children[2] (may be null)
   };
@@ -42,16 +44,32 @@ struct Expr {
 struct Statement;
 using Body = std::vector<Statement>;
 
+// What is assigned to: a name, an attribute of a namespace, or several of these.
+struct Target {
+  std::string name;
+  std::string attribute;  // Empty = the name itself.
+  std::vector<Target> parts;
+};
+
+// Of a macro, a call block, or {% with %}.
+struct Parameter {
+  std::string name;
+  std::unique_ptr<Expr> value;  // The default; null = none.
+};
+
 struct Statement {
   enum class Kind {
-    kText,          // text
-    kOutput,        // expr
-    kFor,           // targets in expr if condition: body, else other
-    kIf,            // branches; the last may have no condition
-    kSet,           // targets = expr
-    kSetAttribute,  // targets[0].targets[1] = expr
-    kSetBlock,      // targets[0] = what body prints
-    kGeneration,    // body, whose output is what the model is to learn
+    kText,         // text
+    kOutput,       // expr
+    kFor,          // target in expr if condition: body, else other
+    kIf,           // branches; the last may have no condition
+    kSet,          // target = expr
+    kSetBlock,     // target = what body prints, through the filters of expr where there are any
+    kFilterBlock,  // what body prints, through the filters of expr
+    kWith,         // parameters as variables of body
+    kMacro,        // text(parameters): body
+    kCallBlock,    // expr is a call, which gets body as the macro caller(parameters)
+    kGeneration,   // body, whose output is what the model is to learn
     kBreak,
     kContinue,
   };
@@ -59,12 +77,18 @@ struct Statement {
   Kind kind = Kind::kText;
   int line = 1;
   std::string text;
-  std::vector<std::string> targets;
+  Target target;
   std::unique_ptr<Expr> expr;
   std::unique_ptr<Expr> condition;
   Body body;
   Body other;
   std::vector<Branch> branches;
+  std::vector<Parameter> parameters;
+  bool recursive = false;  // Of a loop.
+  // Whether a macro's body asks for these names.
+  bool takes_varargs = false;
+  bool takes_kwargs = false;
+  bool takes_caller = false;
 };
 
 struct Statement::Branch {

@@ -35,6 +35,13 @@ bool ExprParser::AcceptName(std::string_view text) {
   return true;
 }
 
+bool ExprParser::NamedSince(size_t begin, std::string_view name) const {
+  return std::any_of(tokens_.begin() + static_cast<std::ptrdiff_t>(begin),
+                     tokens_.begin() + static_cast<std::ptrdiff_t>(at_), [&](const Token& token) {
+                       return token.kind == TokenKind::kName && token.text == name;
+                     });
+}
+
 Status ExprParser::ExpectOperator(std::string_view text) {
   if (AcceptOperator(text)) return absl::OkStatus();
   return Unexpected(StrCat("\"", text, "\""));
@@ -48,7 +55,8 @@ StatusOr<std::string> ExprParser::ExpectName() {
 Status ExprParser::Unexpected(std::string_view expected) const {
   const Token& token = Peek();
   const bool has_text = token.kind == TokenKind::kName || token.kind == TokenKind::kOperator ||
-                        token.kind == TokenKind::kInteger || token.kind == TokenKind::kString;
+                        token.kind == TokenKind::kInteger || token.kind == TokenKind::kFloat ||
+                        token.kind == TokenKind::kString;
   return TemplateError(token.line, StrCat("unexpected ", has_text ? StrCat("\"", token.text, "\"") : "end",
                                           " where ", expected, " is expected"));
 }
@@ -70,7 +78,7 @@ Status ExprParser::Append(Expr* parent, ExprPtr child) const {
 StatusOr<ExprPtr> ExprParser::ParseTuple(bool with_condition) {
   ASSIGN_OR_RETURN(ExprPtr first, ParseExpression(with_condition));
   if (!IsOperator(",")) return first;
-  ExprPtr tuple = Make(Kind::kList);
+  ExprPtr tuple = Make(Kind::kTuple);
   RETURN_IF_ERROR(Append(tuple.get(), std::move(first)));
   while (AcceptOperator(",")) {
     if (IsOperator(")") || Peek().kind == TokenKind::kTagEnd || Peek().kind == TokenKind::kOutputEnd) break;
@@ -127,7 +135,7 @@ StatusOr<ExprPtr> ExprParser::ParseAnd() { return ParseLeftToRight({"and"}, &Exp
 StatusOr<ExprPtr> ExprParser::ParseSum() { return ParseLeftToRight({"+", "-"}, &ExprParser::ParseConcat); }
 StatusOr<ExprPtr> ExprParser::ParseConcat() { return ParseLeftToRight({"~"}, &ExprParser::ParseProduct); }
 StatusOr<ExprPtr> ExprParser::ParseProduct() {
-  return ParseLeftToRight({"*", "//", "%"}, &ExprParser::ParsePower);
+  return ParseLeftToRight({"*", "//", "/", "%"}, &ExprParser::ParsePower);
 }
 
 StatusOr<ExprPtr> ExprParser::ParseNot() {
@@ -168,13 +176,7 @@ StatusOr<ExprPtr> ExprParser::ParseCompare() {
   return compare;
 }
 
-StatusOr<ExprPtr> ExprParser::ParsePower() {
-  ASSIGN_OR_RETURN(ExprPtr operand, ParseUnary());
-  if (IsOperator("**") || IsOperator("/")) {
-    return TemplateError(Peek().line, StrCat("the operator \"", Peek().text, "\" is not supported"));
-  }
-  return operand;
-}
+StatusOr<ExprPtr> ExprParser::ParsePower() { return ParseLeftToRight({"**"}, &ExprParser::ParseUnary); }
 
 StatusOr<ExprPtr> ExprParser::ParseUnary() { return ParseUnaryOperand(/*with_filters=*/true); }
 
@@ -202,7 +204,7 @@ StatusOr<ExprPtr> ExprParser::ParsePrimary() {
   if (IsOperator("{")) return ParseDict();
   if (!IsOperator("(")) return ParseNameOrLiteral();
   ++at_;
-  if (AcceptOperator(")")) return Make(Kind::kList);
+  if (AcceptOperator(")")) return Make(Kind::kTuple);
   ASSIGN_OR_RETURN(ExprPtr inner, ParseTuple(/*with_condition=*/true));
   RETURN_IF_ERROR(ExpectOperator(")"));
   return inner;
@@ -213,6 +215,11 @@ StatusOr<ExprPtr> ExprParser::ParseNameOrLiteral() {
   ExprPtr expr = Make(Kind::kLiteral);
   if (token.kind == TokenKind::kInteger) {
     expr->value = Value::Int(token.integer);
+    ++at_;
+    return expr;
+  }
+  if (token.kind == TokenKind::kFloat) {
+    expr->value = Value::Float(token.number);
     ++at_;
     return expr;
   }
@@ -272,11 +279,7 @@ StatusOr<ExprPtr> ExprParser::ParseDict() {
 StatusOr<ExprPtr> ExprParser::ParsePostfix(ExprPtr operand) {
   while (true) {
     if (AcceptOperator(".")) {
-      if (Peek().kind != TokenKind::kName) return Unexpected("a name after \".\"");
-      ExprPtr attribute = Make(Kind::kAttribute, Peek().text);
-      ++at_;
-      RETURN_IF_ERROR(Append(attribute.get(), std::move(operand)));
-      operand = std::move(attribute);
+      ASSIGN_OR_RETURN(operand, ParseAttribute(std::move(operand)));
     } else if (IsOperator("[")) {
       ASSIGN_OR_RETURN(operand, ParseSubscript(std::move(operand)));
     } else if (IsOperator("(")) {
@@ -288,6 +291,21 @@ StatusOr<ExprPtr> ExprParser::ParsePostfix(ExprPtr operand) {
       return operand;
     }
   }
+}
+
+StatusOr<ExprPtr> ExprParser::ParseAttribute(ExprPtr operand) {
+  if (Peek().kind == TokenKind::kInteger) {  // list.0 is list[0].
+    ExprPtr subscript = Make(Kind::kIndex);
+    RETURN_IF_ERROR(Append(subscript.get(), std::move(operand)));
+    ASSIGN_OR_RETURN(ExprPtr index, ParseNameOrLiteral());
+    RETURN_IF_ERROR(Append(subscript.get(), std::move(index)));
+    return subscript;
+  }
+  if (Peek().kind != TokenKind::kName) return Unexpected("a name after \".\"");
+  ExprPtr attribute = Make(Kind::kAttribute, Peek().text);
+  ++at_;
+  RETURN_IF_ERROR(Append(attribute.get(), std::move(operand)));
+  return attribute;
 }
 
 StatusOr<ExprPtr> ExprParser::ParseSubscript(ExprPtr operand) {
@@ -359,6 +377,20 @@ StatusOr<ExprPtr> ExprParser::ParseFilter(ExprPtr operand) {
   return filter;
 }
 
+StatusOr<ExprPtr> ExprParser::ParseFilterChain(ExprPtr operand, bool first_without_bar) {
+  if (first_without_bar) {
+    ExprPtr filter = Make(Kind::kFilter);
+    ASSIGN_OR_RETURN(filter->name, ExpectName());
+    RETURN_IF_ERROR(Append(filter.get(), std::move(operand)));
+    if (IsOperator("(")) RETURN_IF_ERROR(ParseArguments(filter.get()));
+    operand = std::move(filter);
+  }
+  while (IsOperator("|")) {
+    ASSIGN_OR_RETURN(operand, ParseFilter(std::move(operand)));
+  }
+  return operand;
+}
+
 StatusOr<ExprPtr> ExprParser::ParseTest(ExprPtr operand) {
   ExprPtr test = Make(Kind::kTest);
   ++at_;  // "is"
@@ -371,7 +403,7 @@ StatusOr<ExprPtr> ExprParser::ParseTest(ExprPtr operand) {
   }
   const bool is_operand = (Peek().kind == TokenKind::kName && !IsReserved(Peek().text)) ||
                           Peek().kind == TokenKind::kString || Peek().kind == TokenKind::kInteger ||
-                          IsOperator("[") || IsOperator("{");
+                          Peek().kind == TokenKind::kFloat || IsOperator("[") || IsOperator("{");
   if (is_operand) {
     ASSIGN_OR_RETURN(ExprPtr argument, ParsePrimary());
     ASSIGN_OR_RETURN(argument, ParsePostfix(std::move(argument)));

@@ -37,10 +37,18 @@ class ExprParser {
   // "line N: unexpected ..., expected ..."
   Status Unexpected(std::string_view expected) const;
 
+  // Whether one of the tokens from `begin` up to the next one is this name. `place` gives such a number.
+  size_t place() const { return at_; }
+  bool NamedSince(size_t begin, std::string_view name) const;
+
   // With `a if b else c`; with_condition = false leaves an "if" to the caller.
   StatusOr<ExprPtr> ParseExpression(bool with_condition = true);
-  // Expressions separated by commas become a list.
+  // Expressions separated by commas become a tuple.
   StatusOr<ExprPtr> ParseTuple(bool with_condition);
+  // Anything but operators between operands: what {% call %} calls.
+  StatusOr<ExprPtr> ParseUnary();
+  // | filters on `operand`; the first name may stand without "|", as in {% filter upper %}.
+  StatusOr<ExprPtr> ParseFilterChain(ExprPtr operand, bool first_without_bar);
 
  private:
   // Binary operators of one level, from left to right; Parse is the next level's method.
@@ -55,7 +63,6 @@ class ExprParser {
   StatusOr<ExprPtr> ParseConcat();
   StatusOr<ExprPtr> ParseProduct();
   StatusOr<ExprPtr> ParsePower();
-  StatusOr<ExprPtr> ParseUnary();
   StatusOr<ExprPtr> ParseUnaryOperand(bool with_filters);
   StatusOr<ExprPtr> ParsePrimary();
   StatusOr<ExprPtr> ParseNameOrLiteral();
@@ -64,6 +71,7 @@ class ExprParser {
   StatusOr<ExprPtr> ParsePostfix(ExprPtr operand);
   StatusOr<ExprPtr> ParseFilters(ExprPtr operand);
   StatusOr<ExprPtr> ParseFilter(ExprPtr operand);
+  StatusOr<ExprPtr> ParseAttribute(ExprPtr operand);
   StatusOr<ExprPtr> ParseTest(ExprPtr operand);
   StatusOr<ExprPtr> ParseSubscript(ExprPtr operand);
   Status ParseArguments(Expr* call);

@@ -1,8 +1,10 @@
 #include "worker/data/jinja/jinja_lexer.h"
 
 #include <charconv>
+#include <cstdlib>
+#include <optional>
 
-#include "worker/data/jinja/jinja_value.h"
+#include "worker/data/jinja/jinja_text.h"
 #include "worker/data/tokenizer/utf8.h"
 
 namespace ft::data::jinja {
@@ -51,6 +53,8 @@ class Lexer {
   std::string_view Rest() const { return std::string_view(source_).substr(pos_); }
   bool At(std::string_view text) const { return Rest().starts_with(text); }
 
+  bool IsSign(size_t at) const { return at < source_.size() && (source_[at] == '-' || source_[at] == '+'); }
+
   void Advance(size_t bytes) {
     for (size_t i = 0; i < bytes; ++i) line_ += source_[pos_ + i] == '\n' ? 1 : 0;
     pos_ += bytes;
@@ -87,7 +91,9 @@ class Lexer {
     const char kind = source_[pos_ + 1];
     const int opened_at = line_;
     Advance(2);
-    if (At("-") || (At("+") && kind != '{')) Advance(1);
+    const size_t sign = At("-") || At("+") ? 1 : 0;
+    if (kind == '%' && RawTagSize(pos_ + sign, "raw")) return ReadRaw(opened_at, sign);
+    Advance(sign);
     if (kind == '#') return SkipComment(opened_at);
     Add(kind == '{' ? Kind::kOutputBegin : Kind::kTagBegin, "");
     open_brackets_.clear();
@@ -107,6 +113,34 @@ class Lexer {
 
   bool AtEnd(std::string_view end) const {
     return At(end) || ((At("-") || (end == "%}" && At("+"))) && Rest().substr(1).starts_with(end));
+  }
+
+  // The size of `raw -%}` with white space around it, where it stands there.
+  std::optional<size_t> RawTagSize(size_t at, std::string_view word) const {
+    const std::string_view rest = std::string_view(source_).substr(at);
+    std::string_view left = StripLeft(rest);
+    if (!left.starts_with(word)) return std::nullopt;
+    left = StripLeft(left.substr(word.size()));
+    for (const std::string_view end : {"%}", "-%}", "+%}"}) {
+      if (left.starts_with(end)) return rest.size() - left.size();
+    }
+    return std::nullopt;
+  }
+
+  // Everything up to {% endraw %} is text. The place is behind `{%`, before `sign`.
+  Status ReadRaw(int opened_at, size_t sign) {
+    Advance(sign + *RawTagSize(pos_ + sign, "raw"));
+    SkipEnd("%}", /*trims_newline=*/false);
+    for (size_t at = source_.find("{%", pos_); at != std::string::npos; at = source_.find("{%", at + 1)) {
+      const size_t signed_at = at + 2 + (IsSign(at + 2) ? 1 : 0);
+      const std::optional<size_t> size = RawTagSize(signed_at, "endraw");
+      if (!size) continue;
+      AddText(at);
+      Advance(signed_at - at + *size);
+      SkipEnd("%}", /*trims_newline=*/true);
+      return absl::OkStatus();
+    }
+    return TemplateError(opened_at, "{% raw %} is never closed");
   }
 
   // Skips the closing mark and the white space that it takes along.
@@ -137,7 +171,7 @@ class Lexer {
   Status ReadToken() {
     const char c = source_[pos_];
     if (c == '\'' || c == '"') return ReadString(c);
-    if (IsDigit(c)) return ReadInteger();
+    if (IsDigit(c)) return ReadNumber();
     if (IsNameStart(c)) {
       size_t size = 1;
       while (size < Rest().size() && (IsNameStart(Rest()[size]) || IsDigit(Rest()[size]))) ++size;
@@ -177,20 +211,72 @@ class Lexer {
     return absl::OkStatus();
   }
 
-  Status ReadInteger() {
+  // Digits with single underscores between them.
+  size_t DigitRun(size_t at, bool (*is_digit)(char)) const {
     size_t size = 0;
-    while (size < Rest().size() && IsDigit(Rest()[size])) ++size;
-    const std::string_view digits = Rest().substr(0, size);
-    const std::string_view after = Rest().substr(size);
-    if ((after.size() > 1 && after[0] == '.' && IsDigit(after[1])) ||
-        (!after.empty() && IsNameStart(after[0]))) {
-      return TemplateError(line_, "a number other than a decimal integer is not supported");
+    const auto digit_at = [&](size_t i) { return i < source_.size() && is_digit(source_[i]); };
+    while (digit_at(at + size) ||
+           (size > 0 && at + size < source_.size() && source_[at + size] == '_' && digit_at(at + size + 1))) {
+      ++size;
     }
-    Token token{.kind = Kind::kInteger, .text = std::string(digits), .line = line_};
-    const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), token.integer);
-    if (parsed.ec != std::errc()) return TemplateError(line_, StrCat("the number ", digits, " is too large"));
+    return size;
+  }
+
+  static std::string WithoutUnderscores(std::string_view text) {
+    std::string out;
+    for (const char c : text) {
+      if (c != '_') out += c;
+    }
+    return out;
+  }
+
+  // The length of the number at the place, when it is a float.
+  size_t FloatSize() const {
+    if (pos_ > 0 && source_[pos_ - 1] == '.') return 0;  // As in messages.0.role.
+    const size_t whole = DigitRun(pos_, IsDigit);
+    size_t size = whole;
+    if (pos_ + size < source_.size() && source_[pos_ + size] == '.') {
+      const size_t fraction = DigitRun(pos_ + size + 1, IsDigit);
+      if (fraction > 0) size += 1 + fraction;
+    }
+    if (pos_ + size < source_.size() && (source_[pos_ + size] == 'e' || source_[pos_ + size] == 'E')) {
+      const size_t sign = IsSign(pos_ + size + 1) ? 1 : 0;
+      const size_t exponent = DigitRun(pos_ + size + 1 + sign, IsDigit);
+      if (exponent > 0) size += 1 + sign + exponent;
+    }
+    return size == whole ? 0 : size;
+  }
+
+  Status ReadNumber() {
+    if (const size_t size = FloatSize(); size > 0) {
+      const std::string text = WithoutUnderscores(Rest().substr(0, size));
+      Token token{.kind = Kind::kFloat, .text = text, .line = line_};
+      token.number = std::strtod(text.c_str(), nullptr);  // Beyond the range infinity or zero, as in Python.
+      tokens_.push_back(std::move(token));
+      Advance(size);
+      return absl::OkStatus();
+    }
+    return ReadInteger();
+  }
+
+  Status ReadInteger() {
+    int base = 10;
+    if (At("0x") || At("0X")) base = 16;
+    if (At("0o") || At("0O")) base = 8;
+    if (At("0b") || At("0B")) base = 2;
+    const size_t prefix = base == 10 ? 0 : 2;
+    const size_t size = DigitRun(
+        pos_ + prefix, [](char c) { return IsDigit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); });
+    const size_t decimal = DigitRun(pos_, IsDigit);
+    const std::string digits = WithoutUnderscores(Rest().substr(prefix, base == 10 ? decimal : size));
+    Token token{.kind = Kind::kInteger, .text = digits, .line = line_};
+    const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), token.integer, base);
+    if (parsed.ec == std::errc::result_out_of_range)
+      return TemplateError(line_, StrCat("the number ", digits, " is too large"));
+    if (parsed.ec != std::errc() || parsed.ptr != digits.data() + digits.size())
+      return TemplateError(line_, "a number is broken");
     tokens_.push_back(std::move(token));
-    Advance(size);
+    Advance(prefix + (base == 10 ? decimal : size));
     return absl::OkStatus();
   }
 
@@ -225,7 +311,10 @@ class Lexer {
     if (kind == '\n') return absl::OkStatus();
     const size_t digits = kind == 'x' ? 2 : kind == 'u' ? 4 : kind == 'U' ? 8 : 0;
     if (digits == 0) {
-      if (IsDigit(kind)) return TemplateError(line_, "an octal escape in a string is not supported");
+      if (kind >= '0' && kind <= '7') {
+        ReadOctal(at, value);
+        return absl::OkStatus();
+      }
       value->push_back('\\');
       value->push_back(kind);
       return absl::OkStatus();
@@ -240,6 +329,16 @@ class Lexer {
     tokenizer::AppendUtf8(code, value);
     *at += digits;
     return absl::OkStatus();
+  }
+
+  // Up to three octal digits; *at is behind the first.
+  void ReadOctal(size_t* at, std::string* value) const {
+    uint32_t code = static_cast<uint32_t>(source_[*at - 1] - '0');
+    for (int more = 0; more < 2 && *at < source_.size() && source_[*at] >= '0' && source_[*at] <= '7';
+         ++more) {
+      code = code * 8 + static_cast<uint32_t>(source_[(*at)++] - '0');
+    }
+    tokenizer::AppendUtf8(code, value);
   }
 
   const std::string source_;

@@ -21,12 +21,14 @@ struct Token {
     kName,
     kString,
     kInteger,
+    kFloat,
     kOperator,
     kEnd
   };
   Kind kind = Kind::kEnd;
   std::string text;  // The value, for a string literal.
   int64_t integer = 0;
+  double number = 0;  // Of a float.
   int line = 1;
 };
 

@@ -68,6 +68,10 @@ class TemplateParser {
     if (tag == "for") return ParseFor(line);
     if (tag == "if") return ParseIf(line);
     if (tag == "set") return ParseSet(line);
+    if (tag == "macro") return ParseMacro(line);
+    if (tag == "call") return ParseCall(line);
+    if (tag == "filter") return ParseFilterBlock(line);
+    if (tag == "with") return ParseWith(line);
     if (tag == "generation") return ParseGeneration(line);
     if (tag == "break" || tag == "continue") {
       if (loops_ == 0) return TemplateError(line, StrCat("{% ", tag, " %} outside a loop"));
@@ -79,13 +83,13 @@ class TemplateParser {
 
   StatusOr<Statement> ParseFor(int line) {
     Statement loop = MakeStatement(Kind::kFor, line);
-    ASSIGN_OR_RETURN(loop.targets, ParseTargets());
+    ASSIGN_OR_RETURN(loop.target, ParseTarget(/*with_attributes=*/false));
     if (!parser_.AcceptName("in")) return parser_.Unexpected("\"in\"");
     ASSIGN_OR_RETURN(loop.expr, parser_.ParseTuple(/*with_condition=*/false));
     if (parser_.AcceptName("if")) {
       ASSIGN_OR_RETURN(loop.condition, parser_.ParseExpression());
     }
-    if (parser_.IsName("recursive")) return TemplateError(line, "a recursive loop is not supported");
+    loop.recursive = parser_.AcceptName("recursive");
     RETURN_IF_ERROR(ExpectTagEnd());
     std::string end;
     ++loops_;
@@ -120,23 +124,101 @@ class TemplateParser {
 
   StatusOr<Statement> ParseSet(int line) {
     Statement statement = MakeStatement(Kind::kSet, line);
-    ASSIGN_OR_RETURN(statement.targets, ParseTargets());
-    if (statement.targets.size() == 1 && parser_.AcceptOperator(".")) {
-      statement.kind = Kind::kSetAttribute;
-      ASSIGN_OR_RETURN(std::string attribute, parser_.ExpectName());
-      statement.targets.push_back(std::move(attribute));
-    }
+    ASSIGN_OR_RETURN(statement.target, ParseTarget(/*with_attributes=*/true));
     if (parser_.AcceptOperator("=")) {
       ASSIGN_OR_RETURN(statement.expr, parser_.ParseTuple(/*with_condition=*/true));
       RETURN_IF_ERROR(ExpectTagEnd());
       return statement;
     }
-    if (statement.kind != Kind::kSet || statement.targets.size() != 1) return parser_.Unexpected("\"=\"");
-    if (parser_.IsOperator("|")) return TemplateError(line, "a filter on a {% set %} block is not supported");
+    if (!statement.target.parts.empty()) return parser_.Unexpected("\"=\"");
     statement.kind = Kind::kSetBlock;
+    if (parser_.IsOperator("|")) {
+      ASSIGN_OR_RETURN(statement.expr, ParseBlockFilters(/*first_without_bar=*/false));
+    }
     RETURN_IF_ERROR(ExpectTagEnd());
     ASSIGN_OR_RETURN(statement.body, ParseOutsideLoops("endset"));
     return statement;
+  }
+
+  StatusOr<std::unique_ptr<Expr>> ParseBlockFilters(bool first_without_bar) {
+    auto text = std::make_unique<Expr>();
+    text->kind = Expr::Kind::kBlockText;
+    text->line = parser_.Peek().line;
+    return parser_.ParseFilterChain(std::move(text), first_without_bar);
+  }
+
+  StatusOr<Statement> ParseFilterBlock(int line) {
+    Statement statement = MakeStatement(Kind::kFilterBlock, line);
+    ASSIGN_OR_RETURN(statement.expr, ParseBlockFilters(/*first_without_bar=*/true));
+    RETURN_IF_ERROR(ExpectTagEnd());
+    ASSIGN_OR_RETURN(statement.body, ParseOutsideLoops("endfilter"));
+    return statement;
+  }
+
+  StatusOr<Statement> ParseMacro(int line) {
+    Statement macro = MakeStatement(Kind::kMacro, line);
+    ASSIGN_OR_RETURN(macro.text, parser_.ExpectName());
+    RETURN_IF_ERROR(ParseParameters(&macro));
+    RETURN_IF_ERROR(ExpectTagEnd());
+    RETURN_IF_ERROR(ParseMacroBody("endmacro", &macro));
+    return macro;
+  }
+
+  StatusOr<Statement> ParseCall(int line) {
+    Statement call = MakeStatement(Kind::kCallBlock, line);
+    call.text = "caller";
+    if (parser_.IsOperator("(")) RETURN_IF_ERROR(ParseParameters(&call));
+    ASSIGN_OR_RETURN(call.expr, parser_.ParseUnary());
+    if (call.expr->kind != Expr::Kind::kCall) return parser_.Unexpected("a call");
+    RETURN_IF_ERROR(ExpectTagEnd());
+    RETURN_IF_ERROR(ParseMacroBody("endcall", &call));
+    return call;
+  }
+
+  Status ParseMacroBody(std::string_view end_tag, Statement* macro) {
+    const size_t begin = parser_.place();
+    ASSIGN_OR_RETURN(macro->body, ParseOutsideLoops(end_tag));
+    macro->takes_varargs = parser_.NamedSince(begin, "varargs");
+    macro->takes_kwargs = parser_.NamedSince(begin, "kwargs");
+    macro->takes_caller = parser_.NamedSince(begin, "caller");
+    return absl::OkStatus();
+  }
+
+  // (name, name=default, ...)
+  Status ParseParameters(Statement* macro) {
+    RETURN_IF_ERROR(parser_.ExpectOperator("("));
+    while (!parser_.AcceptOperator(")")) {
+      if (!macro->parameters.empty()) {
+        RETURN_IF_ERROR(parser_.ExpectOperator(","));
+        if (parser_.AcceptOperator(")")) break;
+      }
+      Parameter parameter;
+      ASSIGN_OR_RETURN(parameter.name, parser_.ExpectName());
+      if (parser_.AcceptOperator("=")) {
+        ASSIGN_OR_RETURN(parameter.value, parser_.ParseExpression());
+      } else if (!macro->parameters.empty() && macro->parameters.back().value != nullptr) {
+        return TemplateError(macro->line, "a parameter without a default stands behind one with a default");
+      }
+      macro->parameters.push_back(std::move(parameter));
+    }
+    return absl::OkStatus();
+  }
+
+  StatusOr<Statement> ParseWith(int line) {
+    Statement with = MakeStatement(Kind::kWith, line);
+    while (parser_.Peek().kind != TokenKind::kTagEnd) {
+      if (!with.parameters.empty()) RETURN_IF_ERROR(parser_.ExpectOperator(","));
+      Parameter variable;
+      ASSIGN_OR_RETURN(variable.name, parser_.ExpectName());
+      RETURN_IF_ERROR(parser_.ExpectOperator("="));
+      ASSIGN_OR_RETURN(variable.value, parser_.ParseExpression());
+      with.parameters.push_back(std::move(variable));
+    }
+    RETURN_IF_ERROR(ExpectTagEnd());
+    std::string end;
+    ASSIGN_OR_RETURN(with.body, ParseBody({"endwith"}, &end));
+    RETURN_IF_ERROR(ExpectTagEnd());
+    return with;
   }
 
   StatusOr<Statement> ParseGeneration(int line) {
@@ -156,15 +238,35 @@ class TemplateParser {
     return body;
   }
 
-  StatusOr<std::vector<std::string>> ParseTargets() {
-    std::vector<std::string> targets;
-    const bool parentheses = parser_.AcceptOperator("(");
-    do {
-      ASSIGN_OR_RETURN(std::string name, parser_.ExpectName());
-      targets.push_back(std::move(name));
-    } while (parser_.AcceptOperator(","));
-    if (parentheses) RETURN_IF_ERROR(parser_.ExpectOperator(")"));
-    return targets;
+  // One target, or several with commas between them.
+  StatusOr<Target> ParseTarget(bool with_attributes) {
+    ASSIGN_OR_RETURN(Target first, ParseOneTarget(with_attributes));
+    if (!parser_.IsOperator(",")) return first;
+    Target all;
+    all.parts.push_back(std::move(first));
+    while (parser_.AcceptOperator(",")) {
+      if (parser_.Peek().kind != TokenKind::kName && !parser_.IsOperator("(")) break;
+      ASSIGN_OR_RETURN(Target next, ParseOneTarget(with_attributes));
+      all.parts.push_back(std::move(next));
+    }
+    return all;
+  }
+
+  StatusOr<Target> ParseOneTarget(bool with_attributes) {
+    if (parser_.IsOperator("(")) {
+      if (++depth_ > kMaxBlockDepth) return parser_.Unexpected("a name");
+      parser_.Next();
+      ASSIGN_OR_RETURN(Target inner, ParseTarget(with_attributes));
+      RETURN_IF_ERROR(parser_.ExpectOperator(")"));
+      --depth_;
+      return inner;
+    }
+    Target target;
+    ASSIGN_OR_RETURN(target.name, parser_.ExpectName());
+    if (with_attributes && parser_.AcceptOperator(".")) {
+      ASSIGN_OR_RETURN(target.attribute, parser_.ExpectName());
+    }
+    return target;
   }
 
   ExprParser parser_;

@@ -1,4 +1,4 @@
-// Jinja source to statements. What a chat template may not use (macros, includes, inheritance, ...) is
+// Jinja source to statements. What a chat template may not use (includes, imports, inheritance, ...) is
 // refused here by the name of the construct and its line.
 #pragma once
 

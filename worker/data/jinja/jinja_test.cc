@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <ctime>
 #include <vector>
 
 #include "worker/data/jinja/jinja_fixture.h"
@@ -19,9 +20,9 @@ Dict Variables() {
   return variables;
 }
 
-StatusOr<JinjaTemplate::Output> Render(std::string_view source, const JinjaLimits& limits = {}) {
+StatusOr<JinjaTemplate::Output> Render(std::string_view source, const JinjaOptions& options = {}) {
   ASSIGN_OR_RETURN(const JinjaTemplate parsed, JinjaTemplate::Parse(source));
-  return parsed.Render(Variables(), limits);
+  return parsed.Render(Variables(), options);
 }
 
 struct Case {
@@ -102,44 +103,39 @@ TEST(JinjaTest, PrintsWhatJinja2Prints) {
   }
 }
 
-TEST(JinjaTest, ExpressionsKnowTheirPlaces) {
-  const auto output = Render("ab{{ n }}\n{% if true %}{{ bos_token }}{% endif %}x");
-  ASSERT_TRUE(output.ok()) << output.status();
-  EXPECT_EQ(output->text, "ab7\n<s>x");
-  EXPECT_EQ(output->expressions, (std::vector<OutputRange>{{2, 3, 1}, {4, 7, 2}}));
-}
-
 TEST(JinjaTest, GenerationBlocksAreReported) {
   const auto output =
       Render("{% for m in messages %}[{% generation %}{{ m.role }}{% endgeneration %}]{% endfor %}");
   ASSERT_TRUE(output.ok()) << output.status();
   EXPECT_EQ(output->text, "[system][user][assistant]");
-  EXPECT_EQ(output->generated, (std::vector<OutputRange>{{1, 7, 1}, {9, 13, 1}, {15, 24, 1}}));
+  EXPECT_EQ(output->generated, (std::vector<OutputRange>{{1, 7}, {9, 13}, {15, 24}}));
 }
 
 // What a template may not do, and a part of the message that says so.
 TEST(JinjaTest, RefusesByConstructAndLine) {
   const std::vector<Case> cases = {
-      {"a\n{% macro f() %}{% endmacro %}", "line 2: {% macro %}"},
       {"{% include 'x' %}", "line 1: {% include %}"},
       {"{% extends 'x' %}", "{% extends %}"},
       {"\n\n{% block b %}{% endblock %}", "line 3: {% block %}"},
-      {"{% call f() %}{% endcall %}", "{% call %}"},
-      {"{% for m in messages recursive %}{% endfor %}", "recursive"},
-      {"{{ 1.5 }}", "decimal integer"},
-      {"{{ 7 / 2 }}", "\"/\""},
-      {"{{ 2 ** 3 }}", "\"**\""},
       {"\n{{ n | nosuchfilter }}", "line 2: the filter nosuchfilter"},
       {"{{ n is nosuchtest }}", "the test nosuchtest"},
-      {"{{ word.encode() }}", "the method encode"},
+      {"{{ word.encode() }}", "calling \"encode\", which is undefined"},
       {"{{ [].append(1) }}", "append"},
-      {"{{ lipsum() }}", "calling lipsum"},
-      {"{{ strftime_now('%d') }}", "strftime_now"},
+      {"{{ lipsum() }}", "calling \"lipsum\", which is undefined"},
+      {"{{ strftime_now('%d') }}", "calling \"strftime_now\", which is undefined"},
       {"{{ word.__class__.__mro__ }}", "\"__class__\", which is undefined"},
       {"{{ missing.field }}", "\"missing\", which is undefined"},
       {"{{ missing + 'a' }}", "\"missing\", which is undefined"},
       {"{{ 'a' + 1 }}", "between a string and an integer"},
-      {"{{ messages }}", "tojson"},
+      {"{{ range(3) }}", "prints a range"},
+      {"{{ [namespace()] }}", "puts a namespace into a list"},
+      {"{% macro f(a) %}{% endmacro %}{{ f(1, 2) }}", "takes not more than 1"},
+      {"{% macro f(a) %}{% endmacro %}{{ f(b=2) }}", "takes no argument b"},
+      {"{{ none | length }}", "taking the length of none"},
+      {"{{ range(100001) | length }}", "longer than 100000"},
+      {"{% set ns = namespace(_x=1) %}", "underscore"},
+      {"{{ messages | map('upper') | last }}", "a generator"},
+      {"{% set x %}{% generation %}lost{% endgeneration %}{% endset %}", "does not stand in the text"},
       {"{{ raise_exception('roles must alternate') }}", "roles must alternate"},
       {"{{ n ", "line 1: {{ is never closed"},
       {"{% if n %}", "{% endif %} is missing"},
@@ -160,16 +156,35 @@ TEST(JinjaTest, RefusesByConstructAndLine) {
   }
 }
 
+// Templates that would run for ever, end in an error within a second.
 TEST(JinjaTest, StepsAndSizesHaveLimits) {
-  const JinjaLimits few{.max_steps = 10'000, .max_output_bytes = 1 << 20};
   for (const std::string_view source :
-       {"{% for a in range(1000) %}{% for b in range(1000) %}{{ a }}{% endfor %}{% endfor %}",
+       {"{% for a in range(100000) %}{% for b in range(100000) %}{{ a }}{% endfor %}{% endfor %}",
+        "{% macro f(n) %}{{ f(n + 1) }}{% endmacro %}{{ f(0) }}",
+        "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}",
+        "{% for a in [1] recursive %}{{ loop([a]) }}{% endfor %}",
+        "{% macro f() %}{% call f() %}{{ caller() }}{% endcall %}{{ caller() }}{% endmacro %}{% call f() "
+        "%}{% endcall %}",
         "{% set ns = namespace(s='abcdefgh') %}{% for i in range(60) %}{% set ns.s = ns.s + ns.s %}{% endfor "
         "%}",
-        "{% set ns = namespace(l=[1]) %}{% for i in range(60) %}{% set ns.l = ns.l + ns.l %}{% endfor %}"}) {
-    const Status status = Render(source, few).status();
+        "{% set ns = namespace(s='ab') %}{% for i in range(60) %}{% set ns.s = ns.s | replace('a', "
+        "'aaaaaaaa') %}{% endfor %}",
+        "{% set ns = namespace(l=[1]) %}{% for i in range(60) %}{% set ns.l = ns.l + ns.l %}{% endfor %}",
+        "{% set ns = namespace(l=[1]) %}{% for i in range(60) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}{{ "
+        "ns.l | tojson }}",
+        "{% set ns = namespace(l=[1], k=[1]) %}{% for i in range(60) %}{% set ns.l = [ns.l, ns.l] %}{% set "
+        "ns.k = [ns.k, ns.k] %}"
+        "{% endfor %}{{ ns.l == ns.k }}",
+        "{% set s = 'a ' * 30000000 %}{% for i in range(100000) %}{{ s | length }}{{ s.split() | length }}{% "
+        "endfor %}",
+        "{{ 'a' * 10000000000 }}", "{{ [0] * 10000000000 }}", "{{ 'a'.center(100000000000) }}",
+        "{% set s = 'a' * 60000000 %}{% for c in s %}{% endfor %}"}) {
+    // Of the processor: others may be building.
+    const std::clock_t begin = std::clock();
+    const Status status = Render(source).status();
     EXPECT_TRUE(absl::IsResourceExhausted(status)) << source << ": " << status;
     EXPECT_NE(Message(status).find("line 1"), std::string_view::npos) << status;
+    EXPECT_LT(std::clock() - begin, CLOCKS_PER_SEC) << source;
   }
 }
 
@@ -198,7 +213,7 @@ TEST(JinjaTest, EveryTruncationEndsOrderly) {
       "}}";
   for (size_t size = 0; size <= source.size(); ++size) {
     const auto output = Render(source.substr(0, size));
-    if (!output.ok()) EXPECT_TRUE(absl::IsInvalidArgument(output.status())) << output.status();
+    EXPECT_TRUE(output.ok() || absl::IsInvalidArgument(output.status())) << output.status();
   }
   EXPECT_TRUE(Render(source).ok());
 }

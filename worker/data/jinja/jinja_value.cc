@@ -1,39 +1,40 @@
 #include "worker/data/jinja/jinja_value.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
-
-#include "worker/data/tokenizer/utf8.h"
+#include <cmath>
 
 namespace ft::data::jinja {
 
 struct Value::ListBody {
   List items;
+  Sequence sequence;
   int depth;
+  uint64_t weight;
+  mutable bool taken = false;  // Of a generator.
 };
 
 struct Value::DictBody {
   Dict entries;
   int depth;
+  uint64_t weight;
 };
 
 namespace {
 
 using Kind = Value::Kind;
 
-Status CheckItem(const Value& item, int* depth) {
-  if (item.is(Kind::kNamespace))
-    return absl::InvalidArgumentError("puts a namespace into a list or dictionary");
-  *depth = std::max(*depth, item.depth() + 1);
-  if (*depth > kMaxValueDepth) {
-    return absl::InvalidArgumentError(StrCat("nests lists or dictionaries deeper than ", kMaxValueDepth));
-  }
-  return absl::OkStatus();
-}
+constexpr uint64_t kMaxWeight = uint64_t{1} << 40;
 
-bool IsNumber(const Value& value) { return value.is(Kind::kBool) || value.is(Kind::kInt); }
-int64_t Number(const Value& value) {
-  return value.is(Kind::kBool) ? (value.bool_value() ? 1 : 0) : value.int_value();
+uint64_t TextWeight(size_t bytes) { return 1 + bytes / 64; }
+
+Status AddItem(const Value& item, int* depth, uint64_t* weight) {
+  if (item.is(Kind::kNamespace) || item.is(Kind::kLoop) || item.is(Kind::kCallable))
+    return absl::InvalidArgumentError(StrCat("puts ", item.kind_name(), " into a list or dictionary"));
+  *depth = std::max(*depth, item.depth() + 1);
+  *weight = std::min(kMaxWeight, *weight + item.weight());
+  if (*depth > kMaxValueDepth)
+    return absl::InvalidArgumentError(StrCat("nests lists or dictionaries deeper than ", kMaxValueDepth));
+  return absl::OkStatus();
 }
 
 bool EqualDicts(const Dict& a, const Dict& b) {
@@ -44,84 +45,75 @@ bool EqualDicts(const Dict& a, const Dict& b) {
   });
 }
 
-void AppendQuoted(const std::string& text, std::string* out) {
-  out->append(
-      nlohmann::json(text).dump(-1, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace));
+bool EqualNumbers(const Value& a, const Value& b) {
+  if (a.is_whole() && b.is_whole()) return a.whole() == b.whole();
+  if (a.is(Kind::kFloat) && b.is(Kind::kFloat)) return a.float_value() == b.float_value();
+  const int64_t whole = a.is_whole() ? a.whole() : b.whole();
+  const double fraction = a.is_whole() ? b.float_value() : a.float_value();
+  return fraction == std::floor(fraction) && std::abs(fraction) < 0x1p63 &&
+         static_cast<int64_t>(fraction) == whole;
 }
 
-void NewLine(int indent, int level, std::string* out) {
-  if (indent < 0) return;
-  out->push_back('\n');
-  out->append(static_cast<size_t>(indent) * static_cast<size_t>(level), ' ');
+// Generators and views of values are only equal to themselves.
+bool EqualLists(const Value& a, const Value& b) {
+  if (&a.list() == &b.list()) return true;
+  const Sequence sequence = a.sequence();
+  if (sequence != b.sequence() || sequence == Sequence::kGenerator || sequence == Sequence::kValues)
+    return false;
+  return a.list().size() == b.list().size() &&
+         std::equal(a.list().begin(), a.list().end(), b.list().begin(), b.list().end(), AreEqual);
 }
-
-class JsonPrinter {
- public:
-  JsonPrinter(int indent, std::string* out) : indent_(indent), out_(out) {}
-
-  Status Print(const Value& value, int level) {
-    switch (value.kind()) {
-      case Kind::kNone: out_->append("null"); return absl::OkStatus();
-      case Kind::kBool: out_->append(value.bool_value() ? "true" : "false"); return absl::OkStatus();
-      case Kind::kInt: StrAppend(out_, value.int_value()); return absl::OkStatus();
-      case Kind::kString: AppendQuoted(value.string(), out_); return absl::OkStatus();
-      case Kind::kList:
-        return PrintAll('[', ']', value.list().size(), level,
-                        [&](size_t i) { return Print(value.list()[i], level + 1); });
-      case Kind::kDict:
-        return PrintAll('{', '}', value.dict().entries.size(), level, [&](size_t i) {
-          AppendQuoted(value.dict().entries[i].first, out_);
-          out_->append(": ");
-          return Print(value.dict().entries[i].second, level + 1);
-        });
-      case Kind::kUndefined:
-      case Kind::kNamespace: break;
-    }
-    return absl::InvalidArgumentError(StrCat("cannot write ", value.kind_name(), " as JSON"));
-  }
-
- private:
-  template <typename PrintItem>
-  Status PrintAll(char open, char close, size_t count, int level, PrintItem print_item) {
-    out_->push_back(open);
-    for (size_t i = 0; i < count; ++i) {
-      if (i > 0) out_->append(indent_ < 0 ? ", " : ",");
-      NewLine(indent_, level + 1, out_);
-      RETURN_IF_ERROR(print_item(i));
-    }
-    if (count > 0) NewLine(indent_, level, out_);
-    out_->push_back(close);
-    return absl::OkStatus();
-  }
-
-  int indent_;
-  std::string* out_;
-};
 
 }  // namespace
 
-StatusOr<Value> Value::FromList(List items) {
+StatusOr<Value> Value::FromList(List items, Sequence sequence) {
   int depth = 1;
-  for (const Value& item : items) RETURN_IF_ERROR(CheckItem(item, &depth));
-  return Value(std::make_shared<const ListBody>(ListBody{std::move(items), depth}));
+  uint64_t weight = 1;
+  for (const Value& item : items) RETURN_IF_ERROR(AddItem(item, &depth, &weight));
+  return Value(std::make_shared<const ListBody>(ListBody{std::move(items), sequence, depth, weight}));
 }
 
 StatusOr<Value> Value::FromDict(Dict entries) {
   int depth = 1;
-  for (const auto& entry : entries.entries) RETURN_IF_ERROR(CheckItem(entry.second, &depth));
-  return Value(std::make_shared<const DictBody>(DictBody{std::move(entries), depth}));
+  uint64_t weight = 1;
+  for (const auto& [key, value] : entries.entries) {
+    RETURN_IF_ERROR(AddItem(value, &depth, &weight));
+    weight += TextWeight(key.size());
+  }
+  return Value(std::make_shared<const DictBody>(DictBody{std::move(entries), depth, weight}));
 }
 
 Value Value::NewNamespace() { return Value(std::make_shared<Dict>()); }
+Value Value::FromCallable(Callable callable) {
+  return Value(std::make_shared<const Callable>(std::move(callable)));
+}
 
 const List& Value::list() const { return std::get<std::shared_ptr<const ListBody>>(data_)->items; }
+Sequence Value::sequence() const { return std::get<std::shared_ptr<const ListBody>>(data_)->sequence; }
 const Dict& Value::dict() const { return std::get<std::shared_ptr<const DictBody>>(data_)->entries; }
 Dict* Value::name_space() const { return std::get<std::shared_ptr<Dict>>(data_).get(); }
 
+List Value::Take() const {
+  const ListBody& body = *std::get<std::shared_ptr<const ListBody>>(data_);
+  if (body.sequence != Sequence::kGenerator) return body.items;
+  return std::exchange(body.taken, true) ? List() : body.items;
+}
+
+std::string_view Value::undefined_name() const {
+  const Undefined& undefined = std::get<Undefined>(data_);
+  return undefined.name == nullptr ? std::string_view("a value") : std::string_view(*undefined.name);
+}
+
 std::string_view Value::kind_name() const {
-  static constexpr std::string_view kNames[] = {"an undefined value", "none",       "a boolean",
-                                                "an integer",         "a string",   "a list",
-                                                "a dictionary",       "a namespace"};
+  if (is(Kind::kList)) {
+    static constexpr std::string_view kSequences[] = {"a list",          "a tuple",        "a range",
+                                                      "a view of items", "a view of keys", "a view of values",
+                                                      "a generator"};
+    return kSequences[static_cast<size_t>(sequence())];
+  }
+  static constexpr std::string_view kNames[] = {
+      "an undefined value", "none",        "a boolean",  "an integer", "a float", "a string", "a list",
+      "a dictionary",       "a namespace", "a function", "a loop"};
   return kNames[data_.index()];
 }
 
@@ -129,6 +121,12 @@ int Value::depth() const {
   if (is(Kind::kList)) return std::get<std::shared_ptr<const ListBody>>(data_)->depth;
   if (is(Kind::kDict)) return std::get<std::shared_ptr<const DictBody>>(data_)->depth;
   return 0;
+}
+
+uint64_t Value::weight() const {
+  if (is(Kind::kList)) return std::get<std::shared_ptr<const ListBody>>(data_)->weight;
+  if (is(Kind::kDict)) return std::get<std::shared_ptr<const DictBody>>(data_)->weight;
+  return is(Kind::kString) ? TextWeight(string().size()) : 1;
 }
 
 const Value* Dict::Find(std::string_view key) const {
@@ -154,70 +152,29 @@ bool IsTrue(const Value& value) {
     case Kind::kNone: return false;
     case Kind::kBool: return value.bool_value();
     case Kind::kInt: return value.int_value() != 0;
+    case Kind::kFloat: return value.float_value() != 0;
     case Kind::kString: return !value.string().empty();
-    case Kind::kList: return !value.list().empty();
+    case Kind::kList: return value.sequence() == Sequence::kGenerator || !value.list().empty();
     case Kind::kDict: return !value.dict().entries.empty();
-    case Kind::kNamespace: return true;
+    case Kind::kNamespace:
+    case Kind::kCallable:
+    case Kind::kLoop: return true;
   }
   return false;
 }
 
 bool AreEqual(const Value& a, const Value& b) {
-  if (IsNumber(a) && IsNumber(b)) return Number(a) == Number(b);
+  if (a.is_number() && b.is_number()) return EqualNumbers(a, b);
   if (a.kind() != b.kind()) return false;
   switch (a.kind()) {
     case Kind::kString: return a.string() == b.string();
-    case Kind::kList:
-      return std::equal(a.list().begin(), a.list().end(), b.list().begin(), b.list().end(), AreEqual);
-    case Kind::kDict: return EqualDicts(a.dict(), b.dict());
+    case Kind::kList: return EqualLists(a, b);
+    case Kind::kDict: return &a.dict() == &b.dict() || EqualDicts(a.dict(), b.dict());
     case Kind::kNamespace: return a.name_space() == b.name_space();
+    case Kind::kLoop: return a.loop() == b.loop();
+    case Kind::kCallable: return &a.callable() == &b.callable();
     default: return true;
   }
-}
-
-StatusOr<std::string> ToText(const Value& value) {
-  switch (value.kind()) {
-    case Kind::kUndefined: return std::string();
-    case Kind::kNone: return std::string("None");
-    case Kind::kBool: return std::string(value.bool_value() ? "True" : "False");
-    case Kind::kInt: return StrCat(value.int_value());
-    case Kind::kString: return value.string();
-    default:
-      return absl::InvalidArgumentError(StrCat("prints ", value.kind_name(), "; only tojson can do that"));
-  }
-}
-
-StatusOr<std::string> ToJsonText(const Value& value, int indent) {
-  std::string out;
-  RETURN_IF_ERROR(JsonPrinter(indent, &out).Print(value, 0));
-  return out;
-}
-
-bool IsPythonSpace(char32_t code) { return tokenizer::IsWhiteSpace(code) || (code >= 0x1C && code <= 0x1F); }
-
-std::string_view StripLeft(std::string_view text) {
-  while (!text.empty()) {
-    const tokenizer::Utf8Char first = tokenizer::ReadUtf8(text, 0);
-    if (!IsPythonSpace(first.code)) break;
-    text.remove_prefix(first.length);
-  }
-  return text;
-}
-
-std::string_view StripRight(std::string_view text) {
-  while (!text.empty()) {
-    const tokenizer::Utf8Char last = tokenizer::ReadUtf8Before(text, text.size());
-    if (!IsPythonSpace(last.code)) break;
-    text.remove_suffix(last.length);
-  }
-  return text;
-}
-
-std::vector<size_t> CharacterStarts(std::string_view text) {
-  std::vector<size_t> starts;
-  for (size_t pos = 0; pos < text.size(); pos += tokenizer::ReadUtf8(text, pos).length) starts.push_back(pos);
-  starts.push_back(text.size());
-  return starts;
 }
 
 }  // namespace ft::data::jinja

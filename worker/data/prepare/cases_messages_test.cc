@@ -166,6 +166,24 @@ TEST_F(CasesMessages, ToolCallsAreRefusedByName) {
       HasSubstr("d.jsonl line 1: the record has \"tools\", which are not read beside messages with role"));
 }
 
+TEST_F(CasesMessages, ToolCallsGoThroughATemplateThatTakesTools) {
+  WriteModel(
+      "{% if tools %}{{ tools[0].function.name }}\n{% endif %}{% for m in messages %}<|im_start|>{{ m.role "
+      "}}\n"
+      "{{ m.content or '' }}{% for c in m.tool_calls or [] %}{{ c.function.name }}({{ c.function.arguments.x "
+      "}})"
+      "{% endfor %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
+      "");
+  const std::string report = Report("d.jsonl", R"({"messages": [{"role": "user", "content": "q"},
+      {"role": "assistant", "content": null, "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": "{\"x\": 5}"}}]},
+      {"role": "tool", "tool_call_id": "c", "content": "r"}, {"role": "assistant", "content": "a"}],
+      "tools": [{"type": "function", "function": {"name": "lookup"}}]})");
+  EXPECT_THAT(report, AllOf(HasSubstr("tools and calls are written by the model's chat template"),
+                            HasSubstr("lookup\n"), HasSubstr("<|im_start|>assistant\n⟦f(5)<|im_end|>⟧"),
+                            HasSubstr("<|im_start|>tool\nr<|im_end|>"),
+                            HasSubstr("<|im_start|>assistant\n⟦a<|im_end|>⟧")));
+}
+
 TEST_F(CasesMessages, ContentAsAListOfTextParts) {
   for (const char* key : {"text", "value"}) {
     EXPECT_EQ(

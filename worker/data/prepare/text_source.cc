@@ -8,6 +8,7 @@
 
 #include "core/base/check.h"
 #include "core/base/counted.h"
+#include "worker/data/chat/chat_template.h"
 #include "worker/data/chat/mapping.h"
 #include "worker/data/prepare/ordered_batches.h"
 #include "worker/data/prepare/sample_checks.h"
@@ -84,12 +85,14 @@ class TextReader {
   bool IsText() const { return mapping_->shape() == data::Shape::kText; }
 
   Status Choose(const std::vector<data::Record>& first) {
-    const data::MappingOptions mapping{.source = options_.source.source,
-                                       .format = options_.source.format,
-                                       .map = options_.source.map,
-                                       .text_column = options_.source.column,
-                                       .table = reader_->table(),
-                                       .xtuner_alpaca = options_.pieces};
+    const data::MappingOptions mapping{
+        .source = options_.source.source,
+        .format = options_.source.format,
+        .map = options_.source.map,
+        .text_column = options_.source.column,
+        .table = reader_->table(),
+        .takes = data::ChatTemplate::Takes(options_.source.template_name, *options_.tokenizer),
+        .xtuner_alpaca = options_.pieces};
     ASSIGN_OR_RETURN(mapping_, data::Mapping::Choose(mapping, first, reader_->columns()));
     if (IsText()) return absl::OkStatus();
     ASSIGN_OR_RETURN(render_, options_.open_render());

@@ -25,7 +25,7 @@ StatusOr<Field> JsonReader::ToField(JsonMember member, const Origin& origin) {
     case FieldKind::kText: field.text = JsonText(member.raw); return field;
     case FieldKind::kNull: return field;
     case FieldKind::kNested: {
-      field.nested = nlohmann::json::parse(member.raw, nullptr, /*allow_exceptions=*/false);
+      field.nested = nlohmann::ordered_json::parse(member.raw, nullptr, /*allow_exceptions=*/false);
       if (field.nested.is_discarded())
         return Error(origin, StrCat("the value of \"", field.name, "\" cannot be read"));
       simdjson::dom::element element;

@@ -34,7 +34,8 @@ struct Field {
   FieldKind kind = FieldKind::kText;
   std::string
       text;  // The value as text; JSON's own spelling for kNested, empty for kNull, the cause for kError.
-  nlohmann::json nested;  // Only for kNested: an array or an object, at most 64 levels deep.
+  nlohmann::ordered_json
+      nested;  // Keys in their order. Only for kNested: an array or an object, at most 64 levels deep.
 };
 
 struct Record {
