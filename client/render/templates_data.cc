@@ -51,6 +51,8 @@ constexpr Template kTemplates[] = {
     // Kinds of files.
     {"{0} is an old .xls or password-protected workbook; save it as .xlsx without a password",
      "{0} 是旧式 .xls 或有密码的工作簿；请另存为无密码的 .xlsx"},
+    {"{0} holds no conversations, whose answers loss_on: chooses from; take loss_on: out",
+     "{0} 不是对话数据，没有可供 loss_on: 选择的答案；请去掉 loss_on:"},
     {"{0} is no plain text; take documents: out", "{0} 不是纯文本；请去掉 documents:"},
     {"{0} is a newer workbook; call it .xlsx", "{0} 是较新的工作簿；请把扩展名改为 .xlsx"},
     {"{0} is a web page and no workbook, whatever its name says; open it in a spreadsheet program and save "

@@ -76,6 +76,7 @@ constexpr Template kTemplates[] = {
     {"tools go into the system text, and function calls count as answers",
      "tools 写入系统文本，函数调用算作答案"},
     {"tools and calls are written by the model's chat template", "tools 与调用由模型的对话模板书写"},
+    {"of each conversation the last answer is learnt", "每段对话只学习最后一个答案"},
     {"not used: {0}", "未使用：{0}"},
     {"guessed by their names", "按名称猜测"},
     {"guessed by its name", "按名称猜测"},

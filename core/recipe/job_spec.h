@@ -29,6 +29,7 @@ struct DataSource {
   std::string template_name = "model";  // The tokenizer's own, or a named one.
   std::string column = "text";          // For format: text; of chat formats, the list of messages.
   std::string documents = "auto";       // What is one text in a .txt file: auto | paragraphs | lines | file
+  std::string loss_on = "all";          // Which answers of a conversation are learnt: all | last
   std::string sheet;                    // For .xlsx; empty = the first.
   std::optional<ColumnMap> map;
   int64_t max_records = 0;  // 0 = all.

@@ -36,6 +36,15 @@ TEST(ParseJobTest, ABookMayBeOneText) {
               HasSubstr("data.documents: 'pages' is none of: auto, paragraphs, lines, file"));
 }
 
+TEST(ParseJobTest, TheLastAnswerAloneMayBeLearnt) {
+  auto spec = ParseJob("model: m\ndata: {source: d, loss_on: last}\n", "job.yaml");
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->data[0].loss_on, "last");
+  EXPECT_EQ(FromJson(ToJson(*spec))->data[0].loss_on, "last");
+  EXPECT_THAT(ErrorOf("model: m\ndata: {source: d, loss_on: first}\n"),
+              HasSubstr("data.loss_on: 'first' is none of: all, last"));
+}
+
 TEST(ParseJobTest, WholeJobIsRead) {
   auto spec = ParseJob(R"(name: 医疗问答
 model: {source: ./internlm-7b, dtype: bf16}
@@ -148,6 +157,7 @@ TEST(OrdinaryJson, KeysThatOlderProgramsDoNotKnowAreWrittenOnlyWhereTheyAreSet) 
   auto spec = ParseJob("model: m\ndata: {source: book.txt, format: text}\n", "job.yaml");
   ASSERT_TRUE(spec.ok()) << spec.status();
   EXPECT_EQ(ToJson(*spec).find("documents"), std::string::npos);
+  EXPECT_EQ(ToJson(*spec).find("loss_on"), std::string::npos);
   EXPECT_EQ(FromJson(ToJson(*spec))->data[0].documents, "auto");
   spec->data[0].documents = "file";
   EXPECT_EQ(FromJson(ToJson(*spec))->data[0].documents, "file");

@@ -46,6 +46,7 @@ void Visit(V& v, DataSource& s) {
   v("template", s.template_name, Anything{});
   v("column", s.column, Anything{});
   v("documents", s.documents, LaterOneOf{{{"auto", "paragraphs", "lines", "file"}}});
+  v("loss_on", s.loss_on, LaterOneOf{{{"all", "last"}}});
   v("sheet", s.sheet, Anything{});
   v.Columns("map", s.map);
   v("max_records", s.max_records, Range{0, 1e12});

@@ -184,6 +184,20 @@ TEST_F(CasesMessages, ToolCallsGoThroughATemplateThatTakesTools) {
                             HasSubstr("<|im_start|>assistant\n⟦a<|im_end|>⟧")));
 }
 
+TEST_F(CasesMessages, OnlyTheLastAnswerIsLearntWhereTheJobSaysSo) {
+  source().loss_on = "last";
+  EXPECT_EQ(WithKey(""), "user: Capital? | assistant: Paris. | user: River? | assistant: [The Seine.]");
+  EXPECT_THAT(Report(), HasSubstr("of each conversation the last answer is learnt (loss_on: last)"));
+}
+
+TEST_F(CasesMessages, TheLastAnswerOfWhatIsNoConversationIsRefused) {
+  source().loss_on = "last";
+  const std::string refused =
+      "holds no conversations, whose answers loss_on: chooses from; take loss_on: out";
+  EXPECT_THAT(Report("t.txt", "A text.\n"), HasSubstr(refused));
+  EXPECT_THAT(Report("t.jsonl", R"({"input_ids": [1, 2]})"), HasSubstr(refused));
+}
+
 TEST_F(CasesMessages, ContentAsAListOfTextParts) {
   for (const char* key : {"text", "value"}) {
     EXPECT_EQ(

@@ -75,6 +75,7 @@ class Preparer {
   }
 
   Status AddTokens(const recipe::DataSource& source, const std::filesystem::path& path) {
+    RETURN_IF_ERROR(CheckLossOn(source, /*conversations=*/false));
     ASSIGN_OR_RETURN(const int64_t vocab, Vocab());
     const int64_t before = collector_.records();
     const TokenSourceOptions options{.path = path, .vocab_size = vocab, .max_records = source.max_records};

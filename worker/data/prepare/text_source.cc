@@ -94,6 +94,7 @@ class TextReader {
         .takes = data::ChatTemplate::Takes(options_.source.template_name, *options_.tokenizer),
         .xtuner_alpaca = options_.pieces};
     ASSIGN_OR_RETURN(mapping_, data::Mapping::Choose(mapping, first, reader_->columns()));
+    RETURN_IF_ERROR(CheckLossOn(options_.source, /*conversations=*/!IsText()));
     if (IsText()) return absl::OkStatus();
     ASSIGN_OR_RETURN(render_, options_.open_render());
     return absl::OkStatus();
@@ -125,7 +126,8 @@ class TextReader {
   }
 
   Status MakeConversation(const data::Record& record, Made* made) const {
-    ASSIGN_OR_RETURN(const data::MappedRecord mapped, mapping_->Map(record));
+    ASSIGN_OR_RETURN(data::MappedRecord mapped, mapping_->Map(record));
+    if (options_.source.loss_on == "last") LearnTheLastOnly(&mapped.turns);
     made->dropped = mapped.turns.empty();
     if (made->dropped) return absl::OkStatus();
     made->left_over = mapped.left_over;
@@ -143,6 +145,14 @@ class TextReader {
     made->facts.unsupervised_stop = HasUnsupervisedStop(*sample, *options_.tokenizer);
     made->samples.push_back(*std::move(sample));
     return absl::OkStatus();
+  }
+
+  static void LearnTheLastOnly(data::Conversation* turns) {
+    bool found = false;
+    for (auto turn = turns->rbegin(); turn != turns->rend(); ++turn) {
+      turn->loss = turn->loss && !found;
+      found = found || turn->answered;
+    }
   }
 
   Status MakeText(const data::Record& record, Made* made) const {
@@ -200,6 +210,10 @@ class TextReader {
           only_read_.records == 1 ? " has" : " have",
           " answers that are read and not learnt, as the record says (first: ", only_read_.first, ")"));
     }
+    if (options_.source.loss_on == "last" && !IsText()) {
+      lines.push_back(
+          StrCat(options_.source.source, ": of each conversation the last answer is learnt (loss_on: last)"));
+    }
     if (IsText()) {
       lines.push_back(StrCat(options_.source.source, ": every document ",
                              AddsBos() ? "begins with BOS and " : "",
@@ -220,6 +234,12 @@ class TextReader {
 };
 
 }  // namespace
+
+Status CheckLossOn(const recipe::DataSource& source, bool conversations) {
+  if (conversations || source.loss_on == "all") return absl::OkStatus();
+  return absl::InvalidArgumentError(StrCat(
+      source.source, " holds no conversations, whose answers loss_on: chooses from; take loss_on: out"));
+}
 
 StatusOr<std::vector<std::string>> ReadTextSource(const TextSourceOptions& options, Collector* collector) {
   FT_CHECK(options.tokenizer != nullptr && options.max_length >= 2);

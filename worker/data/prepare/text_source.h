@@ -34,6 +34,9 @@ struct TextSourceOptions {
   std::function<void(int64_t records)> progress;  // Every 1,000 records; may be empty.
 };
 
+// INVALID_ARGUMENT when the source asks for the last answer only and holds no conversations.
+Status CheckLossOn(const recipe::DataSource& source, bool conversations);
+
 // Adds the source's samples and returns the sentences a person should read. INVALID_ARGUMENT names the place
 // of a record that cannot be read; what the gate judges is left to the collector.
 StatusOr<std::vector<std::string>> ReadTextSource(const TextSourceOptions& options, Collector* collector);
