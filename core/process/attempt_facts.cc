@@ -46,7 +46,8 @@ constexpr auto kFacts =
                     Fact{"cache_dir", &AttemptFacts::cache_dir, Presence::kRequired},
                     Fact{"roots", &AttemptFacts::roots, Presence::kLater},
                     Fact{"uploads_dir", &AttemptFacts::uploads_dir, Presence::kLater},
-                    Fact{"rendezvous", &AttemptFacts::rendezvous, Presence::kLater});
+                    Fact{"rendezvous", &AttemptFacts::rendezvous, Presence::kLater},
+                    Fact{"job_created", &AttemptFacts::job_created, Presence::kLater});
 
 template <typename Visit>
 void ForEachFact(const Visit& visit) {

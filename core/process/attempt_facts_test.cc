@@ -14,7 +14,7 @@ AttemptFacts Whole() {
   AttemptFacts facts;
   // Does not compile once there are more, so that none is forgotten here.
   auto& [job_id, epoch, kind, world_size, ranks_on_node, threads, resume_step, resume_path, prepared_cache,
-         prepared_sha256, run_dir, cache_dir, roots, uploads_dir, rendezvous] = facts;
+         prepared_sha256, run_dir, cache_dir, roots, uploads_dir, rendezvous, job_created] = facts;
   job_id = "j-1";
   epoch = 3;
   kind = "TRAIN";
@@ -30,6 +30,7 @@ AttemptFacts Whole() {
   roots = {"/models", "/uploads"};
   uploads_dir = "/uploads";
   rendezvous = Rendezvous{.store = "tcp", .path = "rendezvous", .host = "10.0.0.1"};
+  job_created = 1721995200;
   return facts;
 }
 
@@ -37,7 +38,7 @@ json Written(const AttemptFacts& facts) { return json::parse(ToJson(facts).dump(
 
 TEST(AttemptFacts, EveryFactComesBack) {
   const json written = Written(Whole());
-  EXPECT_EQ(written.size(), 15u);
+  EXPECT_EQ(written.size(), 16u);
   const auto read = AttemptFactsFromJson(written);
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(*read, Whole());
@@ -98,7 +99,8 @@ TEST(AttemptFacts, WhatIsMissingOrWrongIsRefusedByKey) {
                                                 {"roots", "/"},
                                                 {"roots", json::array({1})},
                                                 {"uploads_dir", false},
-                                                {"rendezvous", "tcp"}};
+                                                {"rendezvous", "tcp"},
+                                                {"job_created", "2024-07-26"}};
   for (const auto& [key, value] : wrong) {
     json run = Written(Whole());
     run[key] = value;

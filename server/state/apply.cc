@@ -137,6 +137,7 @@ wpb::Command StartCommand(const ClusterState& state, const spb::StoredJob& job,
   start.set_resume_step(attempt.resume_step());
   start.set_resume_path(attempt.resume_path());
   start.set_threads(attempt.threads());
+  start.set_job_created(job.job().create_time().seconds());
   for (const std::string& root : state.policy.roots) start.add_roots(root);
   if (attempt.kind() == wpb::TRAIN) {
     start.set_prunes(true);

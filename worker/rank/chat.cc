@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <ctime>
 #include <iostream>
 #include <memory>
 
@@ -59,7 +60,10 @@ StatusOr<std::unique_ptr<ChatSession>> ChatSession::Open(const Flags& flags) {
   trained.text.template_name = flags.Get("template", trained.text.template_name);
   generate::GenerateOptions options;
   RETURN_IF_ERROR(ReadOptions(flags, options));
-  ASSIGN_OR_RETURN(session->responder_, ChatResponder::Open(trained.model, trained.text, std::move(options)));
+  ASSIGN_OR_RETURN(session->responder_,
+                   ChatResponder::Open(
+                       trained.model, trained.text,
+                       {.generate = std::move(options), .date = static_cast<int64_t>(std::time(nullptr))}));
   session->system_ = flags.Get("system", trained.text.system);
   const run::ModelOptions model_options{.dtype = ResolvedDtype({.dtype = flags.Get("dtype", "auto")}),
                                         .nf4_base = base == Base::kDequantised};

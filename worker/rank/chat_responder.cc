@@ -7,13 +7,13 @@ namespace ft::rank {
 
 StatusOr<std::unique_ptr<ChatResponder>> ChatResponder::Open(const std::filesystem::path& model,
                                                              const checkpoint::TextConfig& text,
-                                                             generate::GenerateOptions options) {
+                                                             Options options) {
   auto responder = std::make_unique<ChatResponder>();
   ASSIGN_OR_RETURN(responder->tokenizer_, prepare::OpenModelTokenizer(model));
-  ASSIGN_OR_RETURN(responder->template_,
-                   data::ChatTemplate::Open(text.template_name, *responder->tokenizer_));
+  ASSIGN_OR_RETURN(responder->template_, data::ChatTemplate::Open(text.template_name, *responder->tokenizer_,
+                                                                  {.date = options.date}));
   ASSIGN_OR_RETURN(responder->mode_, data::ParseTokenizeMode(text.tokenize));
-  responder->options_ = std::move(options);
+  responder->options_ = std::move(options.generate);
   responder->options_.stop_ids = responder->template_->StopIds(*responder->tokenizer_);
   return responder;
 }

@@ -22,10 +22,13 @@ struct Answer {
 // Lives on the model's thread.
 class ChatResponder {
  public:
+  struct Options {
+    generate::GenerateOptions generate;
+    int64_t date = 0;  // For templates that ask for it (data::ChatTemplateOptions).
+  };
   // The tokenizer lies with `model`; the text settings are those the adapter was trained with.
   static StatusOr<std::unique_ptr<ChatResponder>> Open(const std::filesystem::path& model,
-                                                       const checkpoint::TextConfig& text,
-                                                       generate::GenerateOptions options);
+                                                       const checkpoint::TextConfig& text, Options options);
 
   // The answer to next.input after the turns so far. `show` gets whole characters as they come; may be empty.
   StatusOr<Answer> Reply(const run::LanguageModel& model, const data::Conversation& past,

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 
 #include "absl/strings/str_format.h"
 #include "core/base/counted.h"
@@ -68,8 +69,12 @@ int64_t FreeMemory() {
 
 StatusOr<prepare::PreparedReport> PrepareData(const recipe::JobSpec& spec,
                                               const std::filesystem::path& cache_dir) {
-  return prepare::Prepare(
-      {.spec = spec, .model = spec.model.source, .roots = {.allowed = {"/"}}, .cache_dir = cache_dir});
+  // The date of a job that is created now.
+  return prepare::Prepare({.spec = spec,
+                           .model = spec.model.source,
+                           .roots = {.allowed = {"/"}},
+                           .date = static_cast<int64_t>(std::time(nullptr)),
+                           .cache_dir = cache_dir});
 }
 
 StatusOr<Planned> MakePlan(const Flags& flags) {

@@ -8,6 +8,7 @@ records::Result RunPrepare(const Attempt& attempt, Reporter& reporter) {
   prepare::PrepareRequest request{.spec = attempt.spec,
                                   .model = attempt.spec.model.source,
                                   .roots = {.allowed = attempt.run.roots, .uploads = attempt.run.uploads_dir},
+                                  .date = attempt.run.job_created,
                                   .cache_dir = attempt.run.cache_dir / "data",
                                   .progress = [&](int64_t) { reporter.Beat("prepare"); }};
   StatusOr<std::filesystem::path> model = prepare::ResolveSource(attempt.spec.model.source, request.roots);

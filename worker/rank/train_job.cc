@@ -136,7 +136,8 @@ Status TrainRun::OpenRank0Files() {
   if (!is_rank0()) return absl::OkStatus();
   if (!spec_.train.evaluate.prompts.empty()) {
     auto responder = ChatResponder::Open(spec_.model.source, TextOf(spec_),
-                                         {.max_new_tokens = spec_.train.evaluate.max_new_tokens});
+                                         {.generate = {.max_new_tokens = spec_.train.evaluate.max_new_tokens},
+                                          .date = attempt_.run.job_created});
     if (!responder.ok())
       return WithClass(WithContext(responder.status(), "train.evaluate.prompts"), "CONFIG");
     responder_ = *std::move(responder);

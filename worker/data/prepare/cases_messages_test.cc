@@ -198,6 +198,17 @@ TEST_F(CasesMessages, TheLastAnswerOfWhatIsNoConversationIsRefused) {
   EXPECT_THAT(Report("t.jsonl", R"({"input_ids": [1, 2]})"), HasSubstr(refused));
 }
 
+TEST_F(CasesMessages, TheDateOfTheJobDecidesTheTokens) {
+  WriteModel(
+      "{{ strftime_now('%Y-%m-%d') }}\n{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content "
+      "}}<|im_end|>\n"
+      "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
+      "");
+  request_.date = 1721995200;
+  EXPECT_THAT(Report("d.jsonl", R"({"question": "q", "answer": "a"})"),
+              HasSubstr("2024-07-26\n<|im_start|>user"));
+}
+
 TEST_F(CasesMessages, ContentAsAListOfTextParts) {
   for (const char* key : {"text", "value"}) {
     EXPECT_EQ(

@@ -94,7 +94,9 @@ class Preparer {
                               .pieces = train.tokenize == "pieces",
                               .tokenizer = tokenizer_.get(),
                               .progress = request_.progress};
-    options.open_render = [&] { return OpenRender(*tokenizer_, source.template_name, train.tokenize); };
+    options.open_render = [&] {
+      return OpenRender(*tokenizer_, {source.template_name, train.tokenize, request_.date});
+    };
     ASSIGN_OR_RETURN(const std::vector<std::string> lines, ReadTextSource(options, &collector_));
     lines_.insert(lines_.end(), lines.begin(), lines.end());
     return absl::OkStatus();

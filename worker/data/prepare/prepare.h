@@ -4,7 +4,7 @@
 //
 // Order: resolve each source, read its records, map and render and tokenise them, cut to train.max_length,
 // look for what the gate refuses, set the held-out share aside, write the cache. The result is a function of
-// the spec, the sources' bytes and the model's tokenizer alone.
+// the spec, the sources' bytes, the model's tokenizer and the date alone.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +24,7 @@ struct PrepareRequest {
                                 // sources are `format: tokens`.
   int64_t vocab_size = 0;       // Ids must be below; 0 = as the model's config says.
   SourceRoots roots;
+  int64_t date = 0;  // When the job was created, for chat templates (data::ChatTemplateOptions).
   std::filesystem::path cache_dir;  // Where <digest>.ftt is written. Empty = nothing is written (preview).
   std::function<void(int64_t records)> progress;  // Called now and then, on the calling thread; may be empty.
 };

@@ -7,10 +7,10 @@
 
 namespace ft::prepare {
 
-StatusOr<Render> OpenRender(const tokenizer::Tokenizer& tokenizer, const std::string& template_name,
-                            const std::string& mode_name) {
-  ASSIGN_OR_RETURN(const data::TokenizeMode mode, data::ParseTokenizeMode(mode_name));
-  ASSIGN_OR_RETURN(data::ChatTemplate opened, data::ChatTemplate::Open(template_name, tokenizer));
+StatusOr<Render> OpenRender(const tokenizer::Tokenizer& tokenizer, const RenderOptions& options) {
+  ASSIGN_OR_RETURN(const data::TokenizeMode mode, data::ParseTokenizeMode(options.mode_name));
+  ASSIGN_OR_RETURN(data::ChatTemplate opened,
+                   data::ChatTemplate::Open(options.template_name, tokenizer, {.date = options.date}));
   // Shared, because a std::function must be copyable.
   auto chat_template = std::make_shared<const data::ChatTemplate>(std::move(opened));
   return Render([&tokenizer, chat_template, mode](const data::Conversation& turns) -> StatusOr<Sample> {

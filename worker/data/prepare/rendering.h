@@ -1,6 +1,7 @@
 // Which template a source's conversations are written with.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "worker/data/prepare/text_source.h"
@@ -8,10 +9,14 @@
 
 namespace ft::prepare {
 
-// `template_name`: "model" = the tokenizer's own, otherwise a named one. `mode_name`: "whole" or "pieces".
+struct RenderOptions {
+  std::string template_name;  // "model" = the tokenizer's own, otherwise a named one.
+  std::string mode_name;      // "whole" or "pieces".
+  int64_t date = 0;           // As in data::ChatTemplateOptions.
+};
+
 // The tokenizer has to outlive the result. INVALID_ARGUMENT when there is no such template, or the model has
 // none of its own.
-StatusOr<Render> OpenRender(const tokenizer::Tokenizer& tokenizer, const std::string& template_name,
-                            const std::string& mode_name);
+StatusOr<Render> OpenRender(const tokenizer::Tokenizer& tokenizer, const RenderOptions& options);
 
 }  // namespace ft::prepare

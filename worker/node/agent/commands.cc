@@ -94,7 +94,8 @@ process::AttemptFacts Agent::FactsOf(const wpb::StartRanks& start) const {
                               .prepared_cache = start.prepared_cache(),
                               .prepared_sha256 = start.prepared_sha256(),
                               .run_dir = config_.SharedRunsDir() / start.job_id(),
-                              .cache_dir = config_.CacheDir()};
+                              .cache_dir = config_.CacheDir(),
+                              .job_created = start.job_created()};
   if (!start.roots().empty()) facts.roots.assign(start.roots().begin(), start.roots().end());
   if (start.has_rendezvous()) {
     const wpb::Rendezvous& meeting = start.rendezvous();
