@@ -424,6 +424,8 @@ TEST(Apply, AddressOfRankZeroIsPassedToEveryNodeAndRepeatedToNewStreams) {
   EXPECT_EQ(start.rendezvous().host(), "10.0.0.1");
   EXPECT_EQ(start.world_size(), 2);
   EXPECT_EQ(start.ranks_on_node(0), 1);
+  EXPECT_GT(start.job_created(), 0);
+  EXPECT_EQ(start.job_created(), cluster.Job("j").create_time().seconds());
   wpb::RankRecord record;
   record.set_sequence(1);
   record.mutable_rendezvous()->set_address("10.0.0.1:4000");

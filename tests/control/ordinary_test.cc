@@ -292,6 +292,7 @@ TEST_F(OrdinaryThreads, StayAsTheFirstAttemptHadThem) {
   pb::Job now;
   ASSERT_TRUE(cluster_.Get(job.name(), &now).ok());
   EXPECT_EQ(RunPart(cluster_, "node-a", now)["threads"], 4);
+  EXPECT_EQ(RunPart(cluster_, "node-a", now)["job_created"], job.create_time().seconds());
   cluster_.AskWorkerToStop("node-a");
   EXPECT_EQ(cluster_.AwaitWorker("node-a"), 0);
   // Six cores would do for two ranks of three threads, whose numbers would be others.
@@ -311,6 +312,7 @@ TEST_F(OrdinaryThreads, StayAsTheFirstAttemptHadThem) {
   const pb::Job again =
       cluster_.WaitFor(job.name(), [](const pb::Job& j) { return j.state() == pb::RUNNING; });
   EXPECT_EQ(RunPart(cluster_, "node-b", again)["threads"], 4);
+  EXPECT_EQ(RunPart(cluster_, "node-b", again)["job_created"], job.create_time().seconds());
   EXPECT_EQ(RunPart(cluster_, "node-six", again)["threads"], 4);
   cluster_.WaitForState(job.name(), pb::SUCCEEDED);
   ExpectEachStepOnce(job, 1000);
