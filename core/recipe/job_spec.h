@@ -13,13 +13,19 @@ namespace ft::recipe {
 struct ModelSpec {
   std::string source;          // hf://, modelscope:// or a path: folder in Hugging Face layout, or a .gguf file.
   std::string dtype = "auto";  // auto | bf16 | fp16 | fp32
+  std::string eos_token;       // Ends an answer; empty = the tokenizer's own.
+  bool encode_special_tokens = false;  // Of ChatGLM3: markup in a text becomes the tokens that it names.
 };
 
-// Which columns of a record play which part; an empty name = not there.
+// Which columns of a record play which part; an empty name = not there. Of another kind than columns: `system` is the text
+// that is put in, and the columns are those of the data that the kind is named after.
 struct ColumnMap {
+  std::string kind =
+      "columns";  // columns | alpaca | alpaca_zh | colors | medical | moss_sft | msagent_react | oasst1 | sql | wizardlm
   std::string system;  // Literal text unless it names a column of the data.
   std::string input;
   std::string output;
+  std::string bot_name;  // Of moss_sft: what the assistant is called in place of MOSS.
 };
 
 struct DataSource {
@@ -31,6 +37,10 @@ struct DataSource {
   std::string sheet;               // For .xlsx; empty = the first.
   std::optional<ColumnMap> map;
   int64_t max_records = 0;         // 0 = all.
+  std::string choose = "first";    // Of max_records: first | random
+  std::string subset;              // On a hub: the data set's configuration; empty = the only one.
+  std::string folder;              // On a hub: read only what lies below it.
+  std::string split;               // On a hub; empty = train.
 };
 
 struct MethodSpec {
@@ -54,6 +64,7 @@ struct OptimizerSpec {
 struct ScheduleSpec {
   std::string kind = "cosine";     // cosine | linear | constant
   double warmup = 0.03;            // A share of all steps when below 1, else a number of steps.
+  std::string by = "step";         // step | micro_batch: what the rate goes down with.
 };
 
 // Of fp16 only.
@@ -64,14 +75,19 @@ struct LossScaleSpec {
 
 struct CheckpointSpec {
   int64_t every_steps = 500;
+  int64_t every_epochs = 0;  // Beside those by steps; 0 = none.
   int keep_last = 2;
 };
 
 struct EvaluateSpec {
   int64_t every_steps = 0;         // 0 = only at the end.
+  int64_t every_micro_batches = 0;  // Of an epoch, after the step that holds it; 0 = by steps.
   std::vector<std::string> prompts;
   std::vector<std::string> sets;
   int max_new_tokens = 64;
+  std::string system;                   // Before each prompt.
+  std::string template_name;            // Of the prompts: a named one, or none; empty = the first source's.
+  std::vector<std::string> stop_words;  // End an answer, beside the end token.
 };
 
 struct TrainSpec {
@@ -129,6 +145,7 @@ struct GateSpec {
 struct JobSpec {
   std::string name;
   std::string recipe;
+  std::string compat = "none";  // none | xtuner-0.1.9: whose habits training has.
   ModelSpec model;
   std::vector<DataSource> data;
   double holdout = 0;                  // A share of the records, 0..0.5, kept for evaluation loss.
