@@ -7,20 +7,16 @@
 namespace ft::plan {
 namespace {
 
-struct Projection {
-  const char* name;
-  int64_t in, out;
-};
-
 std::vector<Projection> Projections(const ModelShape& s) {
+  if (!s.projections.empty()) return s.projections;
   const int64_t q = s.heads * s.head_size, kv = s.key_heads * s.head_size;
   return {{"q_proj", s.hidden, q},  {"k_proj", s.hidden, kv},           {"v_proj", s.hidden, kv},
           {"o_proj", q, s.hidden},  {"gate_proj", s.hidden, s.intermediate}, {"up_proj", s.hidden, s.intermediate},
           {"down_proj", s.intermediate, s.hidden}};
 }
 
-bool Targeted(const recipe::MethodSpec& method, const char* name) {
-  const auto has = [&](const char* word) {
+bool Targeted(const recipe::MethodSpec& method, const std::string& name) {
+  const auto has = [&](const std::string& word) {
     return std::find(method.targets.begin(), method.targets.end(), word) != method.targets.end();
   };
   return has("all_linear") || has(name);
@@ -30,6 +26,13 @@ constexpr double kNf4BytesPerWeight = 0.5 + 1.0 / 64 + 4.0 / (64 * 256);  // Cod
 constexpr int64_t kSegmentBytes = int64_t{4} << 20;                       // What a rank shows the others of its host.
 constexpr double kChunkElements = 1 << 24;                                // Of logits: ops/loss_head.cc.
 constexpr int64_t kProgramBytes = int64_t{256} << 20;                     // LibTorch's CPU libraries and small buffers.
+
+// Of 8 bits each has a float32 scale.
+int64_t LinearRows(const ModelShape& shape) {
+  int64_t rows = 0;
+  for (const Projection& p : Projections(shape)) rows += p.out;
+  return rows * shape.layers;
+}
 
 // Blocks whose activations are computed again in backward.
 int64_t CheckpointedBlocks(const ModelShape& shape, const recipe::TrainSpec& train) {
@@ -48,7 +51,7 @@ int64_t LinearParameters(const ModelShape& shape) {
 int64_t ParameterCount(const ModelShape& shape) {
   const int64_t embedding = shape.vocabulary * shape.hidden;
   const int64_t norms = (2 * shape.layers + 1) * shape.hidden;
-  return LinearParameters(shape) + embedding * (shape.tied_head ? 1 : 2) + norms;
+  return LinearParameters(shape) + embedding * (shape.tied_head ? 1 : 2) + norms + shape.other_parameters;
 }
 
 int64_t TrainableParameters(const ModelShape& shape, const recipe::MethodSpec& method) {
@@ -68,6 +71,8 @@ std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::Jo
   const bool full = spec.method.kind == "full";
   double base = 0;
   if (spec.method.kind == "qlora") base = linear * kNf4BytesPerWeight + other * compute_bytes;
+  if (spec.method.kind == "int8_lora")
+    base = linear + static_cast<double>(LinearRows(shape)) * 4 + other * compute_bytes;
   if (spec.method.kind == "lora") base = (linear + other) * compute_bytes;
   // fp32 value, gradient and two moments; a full fine-tuning also multiplies in the compute type.
   const double training = trainable * 16 + (full && bf16 ? trainable * 2 : 0);

@@ -9,7 +9,13 @@
 
 namespace ft::plan {
 
-// The sizes of a decoder with gated MLP and split projections.
+// One stored matrix of a block: what an adapter is put on.
+struct Projection {
+  std::string name;  // The last part of its module's name, which targets go by; two of a block may share it.
+  int64_t in = 0, out = 0;
+};
+
+// The sizes of a decoder.
 struct ModelShape {
   int64_t vocabulary = 0;
   int64_t hidden = 0;
@@ -19,9 +25,12 @@ struct ModelShape {
   int64_t head_size = 0;
   int64_t intermediate = 0;
   bool tied_head = false;
+  std::vector<Projection> projections =
+      {};                        // Of a block. Empty: a gated MLP and split projections as Llama's.
+  int64_t other_parameters = 0;  // Biases of projections and norms, learned positions.
 };
 
-// All weights (biases, which are below a thousandth, left out).
+// All weights.
 int64_t ParameterCount(const ModelShape& shape);
 
 // Weights of the blocks' projections: what quantisation and all-linear adapters apply to.
