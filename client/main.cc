@@ -99,7 +99,7 @@ int Main(int argc, char** argv) {
     PrintLine(version.what());
     return kExitOk;
   } catch (const CLI::ParseError& error) {
-    Remark(StrCat("ftctl: ", PrintableLines(UsageMessage(root, error.what()))));
+    Remark(StrCat("ftctl: ", PrintableLines(session.InLanguage(UsageMessage(root, error.what())))));
     return kExitUsage;
   }
   const StatusOr<int> outcome = session.action();

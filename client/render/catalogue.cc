@@ -78,13 +78,15 @@ constexpr Sentence kCatalogue[] = {
     {Text::kFtctlOlder, "update ftctl", "请更新 ftctl"},
     {Text::kCoordinatorOlder, "update the coordinator", "请更新协调器"},
     {Text::kNodeRemoved, "Removed node {0}", "已移除节点 {0}"},
-    {Text::kStillDraining, "{0} still drains; jobs that run there: {1}", "{0} 仍在排空，尚有 {1} 个任务在运行"},
+    {Text::kStillDraining, "{0} still drains; jobs that run there: {1}",
+     "{0} 仍在排空，尚有 {1} 个任务在运行"},
     {Text::kNoCheckpoints, "{0} has no checkpoint yet", "{0} 还没有检查点"},
     {Text::kNoEvents, "No events", "没有事件"},
     {Text::kNoMetrics, "{0} has no training steps yet", "{0} 还没有训练步"},
     {Text::kDeleted, "Deleted {0} and its files", "已删除 {0} 及其文件"},
     {Text::kCancelAsked, "Cancelling {0}", "正在取消 {0}"},
-    {Text::kLedgersEqual, "Equal: every digest of every step the same (steps: {0})", "相同：{0} 步，全部摘要一致"},
+    {Text::kLedgersEqual, "Equal: every digest of every step the same (steps: {0})",
+     "相同：{0} 步，全部摘要一致"},
     {Text::kLedgersDiffer, "First difference at step {0}: {1}", "首个差异在第 {0} 步：{1}"},
     {Text::kDifferSamples, "the samples", "样本"},
     {Text::kDifferGradient, "the gradient of {0}", "{0} 的梯度"},
@@ -113,6 +115,7 @@ constexpr Sentence kCatalogue[] = {
      "what the "
      "files hold",
      "协调器没有运行，无可跟随：`ftctl up` 可启动；不带 --follow 则显示文件中已有的内容"},
+    {Text::kRecipesEqual, "{0} and {1} differ in nothing but their names", "{0} 与 {1} 除名称外没有差别"},
 };
 
 static_assert(std::size(kCatalogue) == static_cast<size_t>(Text::kCount), "a key without its sentence");

@@ -79,6 +79,7 @@ enum class Text {
   kEarlierResult,
   kFromFiles,
   kNothingToFollow,
+  kRecipesEqual,
   kCount,  // Not a sentence.
 };
 
