@@ -58,10 +58,10 @@ gpu-check: ## Compare the CUDA kernels with the CPU's on this machine's GPU (doc
 	@$(MAKE) --no-print-directory build TARGET='ft-rank ft_cuda'
 	@$(BUILD)/bin/ft-rank gpu-check
 
-bench: ## Measure beside the Python peers, in one run (PAIRS=1 is quick; ONLY=regex of scenarios).
+bench: ## Measure beside the Python peers, in one run (PAIRS=1 is quick; ONLY=regex of scenarios; AGAINST=bin/ of another build).
 	@cmake/setup.sh --bench
 	@$(MAKE) --no-print-directory build TARGET='$(PROGRAMS) bench_ops_bench control_bench'
-	@$(LOCKED) python3 -B bench/bench.py $(BUILD)/bin --pairs $(PAIRS) $(if $(ONLY),--only '$(ONLY)')
+	@$(LOCKED) python3 -B bench/bench.py $(BUILD)/bin --pairs $(PAIRS) $(if $(ONLY),--only '$(ONLY)') $(if $(AGAINST),--against '$(AGAINST)')
 
 soak: build ## The long forms of the tests: ten kills, whole data sets (hours).
 	@cmake/setup.sh --python-checks
@@ -111,15 +111,12 @@ check-deploy: manifests ## Check the manifests; build and start both images on a
 	@$(MAKE) --no-print-directory images BASE=localhost/debian:12-slim
 	@.deps/deploy/bin/python -B tests/deploy/check_images.py
 
-fmt: ## Format all C++ with clang-format.
-	@command -v clang-format >/dev/null || { echo 'fmt: clang-format is missing: apt-get install clang-format'; exit 1; }
-	@git ls-files '*.h' '*.cc' '*.cu' '*.cuh' | xargs clang-format -i
+fmt: ## Format all C++ with clang-format 14.
+	@python3 -B tests/tidy/clang_format.py
 
-lint: ## Layout, style and include rules (tests/tidy), and clang-format without changing anything.
+lint: ## Layout, style, include rules and format (tests/tidy), without building; each is also a test.
 	@for check in $$(python3 -B tests/tidy/tidy.py --list | awk '{print $$1}' | grep -v '^links$$'); do \
 	  python3 -B tests/tidy/tidy.py $$check || failed=1; done; [ -z "$${failed:-}" ]
-	@if command -v clang-format >/dev/null; then \
-	  git ls-files '*.h' '*.cc' '*.cu' '*.cuh' | xargs clang-format --dry-run -Werror; fi
 
 clean: ## Remove build results (not .deps/).
 	rm -rf build

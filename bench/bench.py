@@ -1,18 +1,23 @@
 """Measures this project beside its peers on this machine in one run: a table on standard output, build/bench.json, and exit
 status 1 naming the rows below their floors (bench/report.py). `make bench` builds what it needs and calls it.
 
-  bench.py PROGRAMS [--pairs 5] [--only REGEX of scenarios] [--json build/bench.json]
+  bench.py PROGRAMS [--pairs 5] [--only REGEX of scenarios] [--json build/bench.json] [--against FOLDER]
 
-A figure is the median over interleaved pairs: ours, the peer, ours, the peer, ... Both sides get all cores.
+A figure is the median over interleaved pairs: ours, the peer, ours, the peer, ... Both sides get all cores. With --against, the
+four programs of FOLDER (the bin/ of another build, such as an older commit's) train every job too, in every pair, and a second
+table gives new / old; what is slower by more than bench/against.py tolerates fails the run. Rows that other programs measure
+(nf4, attention, control) are not compared.
 """
 
 import argparse
+import contextlib
 import functools
 import os
 import re
 import sys
 import tempfile
 
+import against
 import control
 import models
 import operations
@@ -24,16 +29,18 @@ import training
 SCENARIOS = {"demo": training.demo, "demo_lean": training.demo_lean, "demo_ckpt": training.demo_checkpointed,
              "slice": training.llama_slice, "slice_ckpt": training.llama_slice_checkpointed, "sft": training.sft,
              "nf4": operations.nf4, "attention": operations.attention, "start": training.start, "control": control.control}
+# Those that the four programs run, so that another build can run them too.
+COMPARED = ("demo", "demo_lean", "demo_ckpt", "slice", "slice_ckpt", "sft", "start")
 
 
 class Context:
-    """What scenarios share: the node, the models, the machine's limits."""
+    """What scenarios share: a node of each build, the models, the machine's limits."""
 
-    def __init__(self, args, folder, node):
+    def __init__(self, args, folder, nodes):
         self.programs = args.programs
         self.folder = folder
-        self.node = node
-        self.threads = node.threads
+        self.nodes = nodes
+        self.threads = nodes[against.NEW].threads
         self.shared = ours.daemons.SHARED
         self.limits = peer.run("limits.py", threads=self.threads)
         self._kept = os.path.join(models.ROOT, "build", "bench", "models")
@@ -47,6 +54,11 @@ class Context:
     @property
     def llama_slice(self):
         return models.llama_slice(peer.PYTHON, self._kept)
+
+    def warm(self, made):
+        """Trains a job once on every node, unmeasured, so that caches are built and files are read."""
+        for node in self.nodes.values():
+            node.train(made)
 
     def pairs(self, name):
         for pair in range(self._pairs):
@@ -70,7 +82,13 @@ def parse():
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--only", default=".", help="scenarios whose name matches this")
     parser.add_argument("--json", default=os.path.join(models.ROOT, "build", "bench.json"))
-    return parser.parse_args()
+    parser.add_argument("--against", type=os.path.abspath, help="folder of another build's four programs")
+    args = parser.parse_args()
+    if args.against:
+        missing = against.missing_programs(args.against)
+        if missing:
+            sys.exit(f"bench: --against {args.against} holds no {', '.join(missing)}: name the bin/ of a build of all four programs")
+    return args
 
 
 def main():
@@ -79,8 +97,11 @@ def main():
     if not chosen:
         sys.exit(f"bench: no scenario matches '{args.only}': there are {', '.join(SCENARIOS)}")
     threads = len(os.sched_getaffinity(0))
-    with tempfile.TemporaryDirectory(prefix="ftb") as folder, ours.Node(args.programs, folder, threads) as node:
-        context = Context(args, folder, node)
+    builds = {against.NEW: args.programs, **({against.OLD: args.against} if args.against else {})}
+    with tempfile.TemporaryDirectory(prefix="ftb") as folder, contextlib.ExitStack() as stack:
+        nodes = {build: stack.enter_context(ours.Node(programs, os.path.join(folder, build), threads))
+                 for build, programs in builds.items()}
+        context = Context(args, folder, nodes)
         rows = [row for name in chosen for row in measure(context, name)]
     limits = context.limits
     print(f"{threads} threads; products {limits['gemm_gflops']:.0f} GFLOPS, copy {limits['copy_gbytes']:.1f} GB/s; "
@@ -90,7 +111,12 @@ def main():
     missed = report.missed(rows, chosen)
     if missed:
         print("\nBelow their floors:\n  " + "\n  ".join(missed))
-    return 1 if missed else 0
+    slower = against.missed(rows, [name for name in chosen if name in COMPARED]) if args.against else []
+    if args.against:
+        print(f"\nBeside {args.against}, {args.pairs} pairs:\n\n{report.comparisons(rows)}")
+    if slower:
+        print("\nSlower than the other build:\n  " + "\n  ".join(slower))
+    return 1 if missed or slower else 0
 
 
 if __name__ == "__main__":

@@ -36,9 +36,9 @@ class Node:
     """A coordinator and a worker in a folder of their own; use as a context."""
 
     def __init__(self, programs, folder, threads):
-        daemons.BIN = programs
         self.threads = threads
-        self.daemons = daemons.Daemons(folder, start=False, cores=threads)
+        os.makedirs(folder, exist_ok=True)
+        self.daemons = daemons.Daemons(folder, start=False, cores=threads, programs=programs)
 
     def __enter__(self):
         self.daemons.start()

@@ -5,6 +5,8 @@ import json
 import statistics
 import typing
 
+from against import Comparison
+
 # The rows that a release must keep, and nothing else decides the exit status: (row, its field, sense, bound). Rates and
 # times are those of issue 4; a row that was not measured misses its floor.
 FLOORS = (
@@ -60,6 +62,7 @@ class Row:
     peer_name: typing.Optional[str] = None
     limit: typing.Optional[float] = None  # What this machine could do at most, measured in the same run.
     why: typing.Optional[str] = None      # Why there is no figure.
+    against: typing.Optional[Comparison] = None  # With another build, where one was named.
 
     @property
     def ratio(self):
@@ -67,8 +70,9 @@ class Row:
         return self.ours / self.peer if self.ours is not None and self.peer else None
 
     def as_json(self):
-        return {"name": self.name, "unit": self.unit, "ours": self.ours, "peer": self.peer, "peer_name": self.peer_name,
+        made = {"name": self.name, "unit": self.unit, "ours": self.ours, "peer": self.peer, "peer_name": self.peer_name,
                 "ratio": self.ratio, "limit": self.limit}
+        return made if self.against is None else {**made, "against": self.against.as_json()}
 
 
 def median(values):
@@ -113,6 +117,19 @@ def table(rows, scenarios):
         floor = floors.get(row.name, ("", ""))[1] + ("!" if row.name in bad else "")
         lines.append(form.format("  " + what, row.unit, _figure(row.ours), _figure(row.peer), row.peer_name or "",
                                  _figure(row.ratio), _figure(row.limit), floor).rstrip())
+    return "\n".join(lines)
+
+
+def comparisons(rows):
+    """Lines of at most 80 columns: of both builds the medians, the ratio of the pairs, and its least and most."""
+    form = "{:<26}{:<6}{:>7} {:>7} {:>6}  {:<15}{}"
+    lines = [form.format("new / old", "unit", "new", "old", "ratio", "spread", "").rstrip()]
+    for row in rows:
+        if row.against is not None:
+            ratios = row.against.ratios
+            lines.append(form.format(row.name, row.unit, _figure(median(row.against.new)), _figure(median(row.against.old)),
+                                     f"{row.against.ratio:.3f}", f"{min(ratios):.3f} - {max(ratios):.3f}",
+                                     "slower!" if row.against.is_slower(row.unit) else "").rstrip())
     return "\n".join(lines)
 
 

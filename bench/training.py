@@ -5,6 +5,7 @@ import os
 import models
 import ours
 import peer
+from against import Figures
 from report import Row, median
 
 GIB = 1 << 30
@@ -21,8 +22,8 @@ def rate(seconds, tokens):
 
 def memory_rows(name, mine, theirs, peer_name):
     for what in ("memory", "anonymous"):
-        yield Row(f"{name}.{what}", "GiB", median([run[what] / GIB for run in mine]),
-                  median([run[what] / GIB for run in theirs]), peer_name)
+        yield Row(f"{name}.{what}", "GiB", peer=median([run[what] / GIB for run in theirs]), peer_name=peer_name,
+                  **mine.of(lambda run, what=what: run[what] / GIB))
 
 
 def qlora(context, name, model, *options):
@@ -35,16 +36,16 @@ def qlora(context, name, model, *options):
              "_fp32": ours.job(name, model, data, **{**job, "method.adapter_compute": "fp32"})}
     arguments = ["--model", model.path, "--tokens", tokens, "--steps", str(STEPS), "--rank", "64", *options]
     peer_name = "PEFT lean" if "--lean" in options else "PEFT+bnb"
-    mine, theirs = {kind: [] for kind in kinds}, []
-    context.node.train(kinds[""])  # Builds the node's cache of the quantised base, once a machine.
-    for _ in context.pairs(name):
+    mine, theirs = {kind: Figures(context.nodes) for kind in kinds}, []
+    context.warm(kinds[""])  # Prepares the data, once a node, and has the model's files in memory.
+    for pair in context.pairs(name):
         for kind, made in kinds.items():
-            mine[kind].append(context.node.train(made))
+            mine[kind].measure(pair, lambda node, made=made: node.train(made))
         theirs.append(peer.run("qlora_step.py", *arguments, threads=context.threads))
     limit = context.limits["gemm_gflops"] * 1e9 / model.step_flops(LENGTH, 64, checkpointing)
     for kind, runs in mine.items():
-        yield Row(f"{name}{kind}.tokens", "tok/s", median([rate(run["seconds"], LENGTH) for run in runs]),
-                  median([rate(run["seconds"], LENGTH) for run in theirs]), peer_name, limit)
+        yield Row(f"{name}{kind}.tokens", "tok/s", peer=median([rate(run["seconds"], LENGTH) for run in theirs]),
+                  peer_name=peer_name, limit=limit, **runs.of(lambda run: rate(run["seconds"], LENGTH)))
         yield from memory_rows(f"{name}{kind}", runs, theirs, peer_name)
 
 
@@ -77,16 +78,16 @@ def sft(context):
                    **{"train.epochs": 1, "train.max_length": SFT_LENGTH, "train.packing": True})
     arguments = ["--model", context.demo.path, "--records", records, "--count", str(SFT_RECORDS), "--length",
                  str(SFT_LENGTH), "--rank", "64", "--output", os.path.join(context.folder, "trl")]
-    mine, theirs = [], []
-    context.node.train(job)
-    for _ in context.pairs("sft"):
-        mine.append(context.node.train(job))
+    mine, theirs = Figures(context.nodes), []
+    context.warm(job)
+    for pair in context.pairs("sft"):
+        mine.measure(pair, lambda node: node.train(job))
         theirs.append(peer.run("sft.py", *arguments, threads=context.threads))
     limit = context.limits["gemm_gflops"] * 1e9 / context.demo.step_flops(SFT_LENGTH // 16, 64, True)
-    yield Row("sft.tokens", "tok/s", median([sum(run["tokens"]) / (run["ends"][-1] - run["first_step"]) for run in mine]),
-              median([run["tokens"] / (run["end"] - run["first_step"]) for run in theirs]), "TRL", limit)
-    yield Row("sft.first_step", "s", median([run["first_step"] - run["start"] for run in mine]),
-              median([run["first_step"] - run["start"] for run in theirs]), "TRL")
+    yield Row("sft.tokens", "tok/s", peer=median([run["tokens"] / (run["end"] - run["first_step"]) for run in theirs]),
+              peer_name="TRL", limit=limit, **mine.of(lambda run: sum(run["tokens"]) / (run["ends"][-1] - run["first_step"])))
+    yield Row("sft.first_step", "s", peer=median([run["first_step"] - run["start"] for run in theirs]), peer_name="TRL",
+              **mine.of(lambda run: run["first_step"] - run["start"]))
     yield from memory_rows("sft", mine, theirs, "TRL")
 
 
@@ -96,13 +97,14 @@ def start(context):
     job = ours.job("start", context.demo, {"source": tokens, "format": "tokens"},
                    **{"train.max_steps": 1, "train.max_length": 128})
     arguments = ["--model", context.demo.path, "--tokens", tokens, "--steps", "1", "--rank", "64", "--checkpointing"]
-    mine, theirs = [], []
-    context.node.train(job)
-    for _ in context.pairs("start"):
-        mine.append(context.node.train(job))
+    mine, theirs, lists = Figures(context.nodes), [], Figures(context.nodes)
+    context.warm(job)
+    for pair in context.pairs("start"):
+        mine.measure(pair, lambda node: node.train(job))
+        lists.measure(pair, lambda node: median(node.list_milliseconds()))
         theirs.append(peer.run("qlora_step.py", *arguments, threads=context.threads))
-    yield Row("start.first_step", "s", median([run["first_step"] - run["start"] for run in mine]),
-              median([run["first_step"] - run["start"] for run in theirs]), "PEFT+bnb")
-    yield Row("start.step_end", "s", median([run["ends"][0] - run["start"] for run in mine]),
-              median([run["first_step"] + run["seconds"][0] - run["start"] for run in theirs]), "PEFT+bnb")
-    yield Row("start.ftctl_list", "ms", median(context.node.list_milliseconds()))
+    yield Row("start.first_step", "s", peer=median([run["first_step"] - run["start"] for run in theirs]),
+              peer_name="PEFT+bnb", **mine.of(lambda run: run["first_step"] - run["start"]))
+    yield Row("start.step_end", "s", peer=median([run["first_step"] + run["seconds"][0] - run["start"] for run in theirs]),
+              peer_name="PEFT+bnb", **mine.of(lambda run: run["ends"][0] - run["start"]))
+    yield Row("start.ftctl_list", "ms", **lists.of(lambda milliseconds: milliseconds))

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the build needs: Debian packages and pinned wheels in .deps/. Does nothing that is already done.
 #   cmake/setup.sh                   build dependencies
-#   cmake/setup.sh --python-checks   adds .deps/checks, the Python peers that tests compare with, and .deps/prometheus
+#   cmake/setup.sh --python-checks   adds .deps/checks, the Python peers that tests compare with, .deps/prometheus, and clang-format
 #   cmake/setup.sh --deploy          adds .deps/deploy, what checks the Kubernetes manifests
 #   cmake/setup.sh --bench           adds .deps/bench, the Python peers that `make bench` measures against
 # Honours pip's and apt's own mirror settings.
@@ -19,20 +19,35 @@ need_space() {  # need_space GIGABYTES FOR_WHAT
   [ "$free_kb" -ge $(($1 * 1000000)) ] || die "$2 needs $1 GB, $((free_kb / 1000000)) GB free here: make room and run again"
 }
 
+is_installed() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
+may_install() { [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null; }
+
+apt_install() {  # apt_install PACKAGE...
+  $(root) apt-get update -q >/dev/null || die 'apt-get update failed: check the network and /etc/apt/sources.list'
+  $(root) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >/dev/null ||
+    die 'apt-get install failed: see the lines above'
+}
+
 install_debian_packages() {
   local missing=()
   local package
   while read -r package; do
-    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    is_installed "$package" || missing+=("$package")
   done < cmake/apt-packages.txt
   [ ${#missing[@]} -eq 0 ] && return
-  [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null ||
-    die "these Debian packages are missing and you are not root: ${missing[*]}"
+  may_install || die "these Debian packages are missing and you are not root: ${missing[*]}"
   need_space 2 'installing Debian packages'
   say "installing ${#missing[@]} Debian packages (up to 1 GB on a bare machine)"
-  $(root) apt-get update -q >/dev/null || die 'apt-get update failed: check the network and /etc/apt/sources.list'
-  $(root) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" >/dev/null ||
-    die 'apt-get install failed: see the lines above'
+  apt_install "${missing[@]}"
+}
+
+# The test tidy.format takes this version only (tests/tidy/clang_format.py), and is skipped without it: who may not install packages can
+# still run all other tests.
+install_clang_format() {
+  is_installed clang-format-14 && return
+  may_install || { say 'clang-format-14 is missing and you are not root: the test tidy.format will be skipped'; return; }
+  say "installing Debian's clang-format-14 (40 MB download)"
+  apt_install clang-format-14
 }
 
 # install_wheels VENV LOCK SIZE: wheels of a lock file in a virtual environment, with the lock's digest as their stamp.
@@ -78,7 +93,8 @@ install_wheels .deps/venv cmake/cuda.lock '110 MB'
 case ${1:-} in
   --python-checks)
     install_peers .deps/checks cmake/checks.lock '65 MB'
-    unpack_prometheus ;;
+    unpack_prometheus
+    install_clang_format ;;
   --deploy) install_wheels .deps/deploy cmake/deploy.lock '10 MB' ;;
   --bench) install_peers .deps/bench cmake/bench.lock '165 MB' ;;
 esac

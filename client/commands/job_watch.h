@@ -43,7 +43,7 @@ class JobWatch {
 
   const Connection& connection_;
   const std::string name_;
-  std::string resume_token_;  // Of the thread only.
+  std::string resume_token_;  // Belongs to the thread only.
 
   std::mutex mutex_;  // Guards all below.
   std::condition_variable changed_;

@@ -27,7 +27,7 @@ constexpr std::chrono::milliseconds kLookAgain{2};
 namespace fs = std::filesystem;
 
 constexpr size_t kMaxOutputBytes = 1 << 20;
-constexpr size_t kMaxLineBytes = 64 << 10;  // Of standard error, held until its end has come.
+constexpr size_t kMaxLineBytes = 64 << 10;  // The longest line of standard error that is held until its end has come.
 constexpr int kPromptMilliseconds = 50;     // So long a line without an end is waited for.
 
 // What exec takes: pointers into the strings, which must outlive it.

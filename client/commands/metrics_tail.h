@@ -38,7 +38,7 @@ class MetricsTail {
 
   const Connection& connection_;
   const std::string job_;
-  // Of the thread only: the newest point that was put into the queue.
+  // The newest point that was put into the queue; the thread only.
   int64_t last_epoch_ = 0;
   uint64_t last_sequence_ = 0;
 

@@ -42,7 +42,7 @@ std::vector<std::string> WorkerArguments(const PrivateLayout& layout, const std:
 struct Started {
   bool coordinator = false;
   bool worker = false;
-  MetricsAddresses metrics;  // Of what was started.
+  MetricsAddresses metrics;  // Where the started programs answer.
   bool any() const { return coordinator || worker; }
 };
 

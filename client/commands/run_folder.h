@@ -14,7 +14,7 @@ struct RunFolder {
   std::string name;               // For messages.
   std::filesystem::path run_dir;  // Empty for an adapter or model alone.
   std::filesystem::path
-      attempt;  // Of the newest result, else the newest; holds job.json. Empty without a run folder.
+      attempt;  // The attempt of the newest result, else the newest; holds job.json. Empty without a run folder.
   // The result: a LoRA adapter, or the whole model of a full fine-tuning. Empty when there is none (yet).
   std::filesystem::path adapter;
   std::string model;              // Source of the base model; empty when not known.
@@ -42,7 +42,7 @@ StatusOr<RunFolder> ResolveRunFolder(Session& session, const std::string& argume
 // The same for a path only.
 StatusOr<RunFolder> RunFolderAt(const std::filesystem::path& path);
 
-// Of the runs under `runs` whose job has this name or id the newest that has a result, else the newest.
+// The newest run under `runs` whose job has this name or id and that has a result, else the newest without.
 // NOT_FOUND when there is none.
 StatusOr<RunFolder> FindRunByName(const std::filesystem::path& runs, const std::string& name);
 

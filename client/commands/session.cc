@@ -13,7 +13,7 @@ namespace {
 
 constexpr size_t kMostListed = 100'000;
 
-// Of two versions such as 0.1.10; what is no number counts as 0.
+// Compares versions such as 0.1.10; what is no number counts as 0.
 bool IsOlder(std::string_view one, std::string_view other) {
   const auto numbers = [](std::string_view text) {
     std::vector<int> parts;

@@ -27,7 +27,7 @@ class Session {
  public:
   Terminal terminal;
   std::string server;                 // As given; empty = the user's own socket.
-  Security security;                  // Of a HOST:PORT.
+  Security security;                  // Used for a HOST:PORT.
   std::string output = "table";       // table | json
   std::filesystem::path data_dir;     // The user's folder: private coordinator and worker keep everything here.
   std::filesystem::path program_dir;  // Holds ftctl, finetuned, ft-worker and ft-rank.

@@ -148,7 +148,7 @@ void FillFromSpec(const std::string& spec_json, v1::Job& job) {
   for (const auto& [key, value] : parsed->labels) (*job.mutable_labels())[key] = value;
 }
 
-// Of rank 0 of every attempt the records that are whole: the worker's own, and the coordinator's where it ran
+// The whole records of rank 0 of every attempt: the worker's own, and the coordinator's where it ran
 // elsewhere.
 std::map<int64_t, fs::path> RecordsOf(const Session& session, const RunFolder& run) {
   std::map<int64_t, fs::path> files;

@@ -39,7 +39,7 @@ int64_t FirstData(const fs::path& path, int64_t offset) {
   return data < 0 ? offset : static_cast<int64_t>(data);
 }
 
-// Of one stream of one rank what the coordinator keeps, and what the worker's own file holds beyond that.
+// What the coordinator keeps of one stream of one rank, and what the worker's own file holds beyond that.
 // Where the coordinator has noted that something is missing, the two cannot be laid side by side.
 std::vector<Piece> PiecesOf(const fs::path& kept, const fs::path& own) {
   std::vector<Piece> pieces;

@@ -12,9 +12,9 @@
 namespace ft::client {
 namespace {
 
-constexpr size_t kLongest = 4096;  // Of a line that is looked at.
+constexpr size_t kLongest = 4096;  // The longest line that is looked at.
 constexpr int kDeepest = 8;
-constexpr size_t kMostParts = 500;   // Of a line; what has more of them is no sentence.
+constexpr size_t kMostParts = 500;   // Parts of a line; what has more of them is no sentence.
 constexpr int kMostTries = 2'000'000;  // Characters compared for a line.
 constexpr size_t kMostValues = 10;
 

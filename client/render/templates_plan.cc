@@ -31,7 +31,7 @@ constexpr Template kTemplates[] = {
     {"{#0} epoch over {#1} samples", "{1} 条样本训练 {0} 轮"},
     {"{#0} epochs over {#1} samples", "{1} 条样本训练 {0} 轮"},
     {"warm-up {#0}", "预热 {0}"},
-    // Of a plan without model and data (ftctl's own).
+    // A plan without model and data (ftctl's own).
     {"model", "模型"},
     {"packing", "拼接"},
     {"{0} M weights by its config.json", "按其 config.json 有 {0} 百万个权重"},
@@ -60,7 +60,7 @@ constexpr Template kTemplates[] = {
     {"Note: <0>", "注意：<0>"},
     {"the memory above is that of stage 0, with nothing divided or moved", "以上内存为阶段 0 的，没有任何划分或移出"},
     {"What submit refuses until it is built or changed:", "以下各项在实现或修改之前，submit 会拒绝："},
-    // Of settings that the job left open (ft-rank's plan).
+    // Settings that the job left open (ft-rank's plan).
     {"<0>, chosen by the data's size", "<0>，按数据量选定"},
     {"<0>, chosen for few steps", "<0>，步数少，因此这样选定"},
     {"<0>, chosen for many steps", "<0>，步数多，因此这样选定"},

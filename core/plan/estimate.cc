@@ -24,7 +24,7 @@ bool Targeted(const recipe::MethodSpec& method, const std::string& name) {
 
 constexpr double kNf4BytesPerWeight = 0.5 + 1.0 / 64 + 4.0 / (64 * 256);  // Codes, 8-bit scales, their fp32 scales.
 constexpr int64_t kSegmentBytes = int64_t{4} << 20;                       // What a rank shows the others of its host.
-constexpr double kChunkElements = 1 << 24;                                // Of logits: ops/loss_head.cc.
+constexpr double kChunkElements = 1 << 24;                                // Logits computed at a time: ops/loss_head.cc.
 constexpr int64_t kProgramBytes = int64_t{256} << 20;                     // LibTorch's CPU libraries and small buffers.
 
 // Of 8 bits each has a float32 scale.
@@ -85,7 +85,7 @@ std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::Jo
   const auto rows = static_cast<double>(spec.train.micro_batch * (spec.train.packing ? packed : length));
   const auto layers = static_cast<double>(shape.layers), hidden = static_cast<double>(shape.hidden);
   const auto inner = static_cast<double>(shape.intermediate);
-  // Of each block: the float32 inputs of its two sub-layers and the result of attention; of one that is not computed again also
+  // Each block keeps the float32 inputs of its two sub-layers and the result of attention; one that is not computed again also
   // the normed inputs, queries, keys, values and result of attention (in float32 on CPUs without bf16 products), gate, up
   // and their product.
   const double inputs = rows * hidden * (2 * 4 + compute_bytes);

@@ -16,15 +16,15 @@ SliceTable SliceTable::Of(std::vector<TrainedTensor> tensors) {
   std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   for (TrainedTensor& tensor : tensors) {
     const int64_t elements = std::accumulate(tensor.shape.begin(), tensor.shape.end(), int64_t{1}, std::multiplies<>());
-    table.places_.push_back({std::move(tensor), 0, elements});
+    table.ranges_.push_back({std::move(tensor), 0, elements});
   }
-  std::vector<Place*> by_unit;
-  for (Place& place : table.places_) by_unit.push_back(&place);
-  std::stable_sort(by_unit.begin(), by_unit.end(), [](const Place* a, const Place* b) { return a->tensor.unit < b->tensor.unit; });
-  for (Place* place : by_unit) {
-    table.units_.resize(static_cast<size_t>(place->tensor.unit) + 1, {table.elements_, table.elements_});
-    place->begin = table.elements_;
-    table.elements_ += Padded(place->elements);
+  std::vector<TensorRange*> by_unit;
+  for (TensorRange& range : table.ranges_) by_unit.push_back(&range);
+  std::stable_sort(by_unit.begin(), by_unit.end(), [](const TensorRange* a, const TensorRange* b) { return a->tensor.unit < b->tensor.unit; });
+  for (TensorRange* range : by_unit) {
+    table.units_.resize(static_cast<size_t>(range->tensor.unit) + 1, {table.elements_, table.elements_});
+    range->begin = table.elements_;
+    table.elements_ += Padded(range->elements);
     table.units_.back().end = table.elements_;
   }
   return table;

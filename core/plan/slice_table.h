@@ -23,7 +23,7 @@ struct Extent {
   int64_t begin = 0, end = 0;
 };
 
-struct Place {
+struct TensorRange {
   TrainedTensor tensor;
   int64_t begin = 0;     // In the whole.
   int64_t elements = 0;  // Without padding.
@@ -36,14 +36,14 @@ class SliceTable {
   static SliceTable Of(std::vector<TrainedTensor> tensors);
 
   // Sorted by name: a tensor's index, and the order in which norm, ledger and files take tensors.
-  std::span<const Place> places() const { return places_; }
-  // Of all units, padding included.
+  std::span<const TensorRange> ranges() const { return ranges_; }
+  // All units together, padding included.
   int64_t elements() const { return elements_; }
   // Empty where the unit trains nothing.
   Extent Unit(int unit) const;
 
  private:
-  std::vector<Place> places_;
+  std::vector<TensorRange> ranges_;
   std::vector<Extent> units_;
   int64_t elements_ = 0;
 };

@@ -7,12 +7,12 @@ namespace {
 
 TEST(SliceTableTest, TensorsLieByUnitAndAreNumberedByName) {
   const SliceTable table = SliceTable::Of({{"c", {3, 100}, 0}, {"b", {256}, 2}, {"a", {1}, 2}});
-  ASSERT_EQ(table.places().size(), 3u);
-  EXPECT_EQ(table.places()[0].tensor.name, "a");
-  EXPECT_EQ(table.places()[0].begin, 512);  // Behind unit 0, whose 300 elements fill two granules.
-  EXPECT_EQ(table.places()[0].elements, 1);
-  EXPECT_EQ(table.places()[1].begin, 768);
-  EXPECT_EQ(table.places()[2].begin, 0);
+  ASSERT_EQ(table.ranges().size(), 3u);
+  EXPECT_EQ(table.ranges()[0].tensor.name, "a");
+  EXPECT_EQ(table.ranges()[0].begin, 512);  // Behind unit 0, whose 300 elements fill two granules.
+  EXPECT_EQ(table.ranges()[0].elements, 1);
+  EXPECT_EQ(table.ranges()[1].begin, 768);
+  EXPECT_EQ(table.ranges()[2].begin, 0);
   EXPECT_EQ(table.elements(), 1024);
 }
 

@@ -26,7 +26,7 @@ struct RankProcess {
   std::string kind;  // PREPARE | TRAIN
   pid_t pid = 0;
   std::string boot_id;
-  uint64_t start_ticks = 0;  // Of /proc/PID/stat.
+  uint64_t start_ticks = 0;  // Start time as /proc/PID/stat has it.
   std::optional<int> wait_status;
   bool strict = false;     // Must not outlive the node's lease.
   std::string end_reason;  // What the supervisor killed it for; empty = nothing.

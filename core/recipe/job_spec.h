@@ -45,8 +45,8 @@ struct DataSource {
 
 struct MethodSpec {
   std::string kind = "qlora";      // qlora | int8_lora | lora | full
-  int rank = 0;                    // 1..1024; 0 = chosen (train::Resolved).
-  double alpha = 0;                // 0 = chosen (train::Resolved).
+  int rank = 0;                    // 1..1024; 0 = chosen (train::ResolveFromData).
+  double alpha = 0;                // 0 = chosen (train::ResolveFromData).
   double dropout = 0.1;            // 0..1, on the adapter's input.
   std::vector<std::string> targets = {"all_linear"};
   std::string adapter_compute = "auto";  // auto = the job's compute type | fp32 (PEFT's products)
@@ -54,7 +54,7 @@ struct MethodSpec {
 
 struct OptimizerSpec {
   std::string kind = "adamw";      // adamw | paged_adamw
-  double lr = 0;                   // 0 = chosen (train::Resolved).
+  double lr = 0;                   // 0 = chosen (train::ResolveFromData).
   double beta1 = 0.9;
   double beta2 = 0.999;
   double eps = 1e-8;
@@ -67,7 +67,7 @@ struct ScheduleSpec {
   std::string by = "step";         // step | micro_batch: what the rate goes down with.
 };
 
-// Of fp16 only.
+// Used by fp16 only.
 struct LossScaleSpec {
   double initial = 65536;          // A power of two.
   int64_t growth_steps = 2000;     // Good steps in a row before it doubles.
@@ -91,20 +91,20 @@ struct EvaluateSpec {
 };
 
 struct TrainSpec {
-  int64_t epochs = 0;              // 0 = chosen (train::Resolved).
+  int64_t epochs = 0;              // 0 = chosen (train::ResolveFromData).
   int64_t max_steps = 0;           // 0 = by epochs.
   int64_t max_length = 2048;
   bool packing = true;
-  int64_t packed_length = 0;       // Tokens of a packed row; 0 = chosen (train::Resolved).
+  int64_t packed_length = 0;       // Tokens of a packed row; 0 = chosen (train::ResolveFromData).
   int64_t micro_batch = 1;
-  int64_t accumulation = 0;        // 0 = chosen (train::Resolved).
+  int64_t accumulation = 0;        // 0 = chosen (train::ResolveFromData).
   OptimizerSpec optimizer;
   ScheduleSpec schedule;
   double max_grad_norm = 1.0;      // 0 = no clipping.
   uint64_t seed = 42;
   bool shuffle = true;
   bool activation_checkpointing = true;
-  int64_t checkpointed_blocks = 0;  // Of the first so many only; 0 = of all.
+  int64_t checkpointed_blocks = 0;  // Checkpoint only the first N blocks; 0 = all.
   std::string loss = "token_mean";      // token_mean | microbatch_mean
   std::string tokenize = "whole";       // whole | pieces
   std::string on_nonfinite = "stop";    // stop | skip
@@ -130,7 +130,7 @@ struct ResourceSpec {
   std::string queue = "default";
   int priority = 0;
   std::string device = "auto";     // auto | cpu | gpu
-  int threads = 0;                 // Of a rank on CPU; 0 = the node's cores divided by the ranks on it.
+  int threads = 0;                 // Threads of a rank on CPU; 0 = the node's cores divided by the ranks on it.
   int64_t device_memory_bytes = 0;
   std::string arch;
 };

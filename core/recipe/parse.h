@@ -28,7 +28,7 @@ Status RefusalOf(YamlTree tree, std::string_view file_name, bool with_lines = tr
 // What no single key shows: missing model or data, combinations that cannot be.
 void CheckWhole(const JobSpec& spec, std::vector<Problem>& problems);
 
-// Of the known words the one that differs least, for "did you mean"; empty when none is near.
+// The known word that differs least, for "did you mean"; empty when none is near.
 std::string Nearest(std::string_view word, const std::set<std::string>& known);
 
 // Of the known words the `count` that differ least, nearest first.

@@ -19,11 +19,11 @@ struct Range {
 struct OneOf {
   std::vector<std::string_view> words;
 };
-// 0 or a number of the range. 0 is the default and means "chosen by the data" (train::Resolved); older programs, which refuse
+// 0 or a number of the range. 0 is the default and means "chosen by the data" (train::ResolveFromData); older programs, which refuse
 // it, take their own default where the key is not written.
 struct ChosenOrRange : Range {};
-// Of keys that older programs do not know and refuse: written only where they are not the default, which is the first word,
-// or nothing.
+// A key that older programs do not know and refuse: written only where it is not the default, which is the first word, or
+// nothing.
 struct LaterOneOf : OneOf {};
 struct LaterRange : Range {};
 struct LaterAnything : Anything {};

@@ -17,9 +17,9 @@ using Json = nlohmann::ordered_json;
 constexpr size_t kMaxBytes = 1 << 20;
 constexpr size_t kMaxDepth = 64;
 constexpr size_t kMaxNodes = 100'000;
-constexpr size_t kMaxKeys = 4096;  // Of one map: they are compared one by one.
+constexpr size_t kMaxKeys = 4096;  // Keys of one map: they are compared one by one.
 constexpr size_t kMaxPathBytes =
-    16 << 20;  // Of all values together: below a long key, every value's path is long.
+    16 << 20;  // Bytes of all values' paths together: below a long key, every value's path is long.
 
 struct StopReading {};  // Thrown through yaml-cpp only, caught in ReadYaml.
 
@@ -67,7 +67,7 @@ class TreeBuilder : public YAML::EventHandler {
   struct Level {
     Json value;
     std::string path;
-    std::string key;       // Of the entry being read, in a map.
+    std::string key;       // Key of the entry being read, in a map.
     bool has_key = false;
   };
 

@@ -21,7 +21,7 @@ struct Plan {
   std::string numeric_fingerprint;
 };
 
-// Of rank 0: where the peers of other nodes meet it.
+// Told by rank 0: where the peers of other nodes meet it.
 struct Rendezvous {
   std::string address;  // HOST:PORT
 };

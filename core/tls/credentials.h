@@ -15,7 +15,7 @@ namespace ft::tls {
 
 struct Files {
   std::string certificate;  // Our own, leaf first, then the chain; empty = none (ftctl).
-  std::string key;          // Of the certificate, without a passphrase.
+  std::string key;          // The certificate's key, without a passphrase.
   std::string ca;           // Who signs the other side's certificates; empty on a server = clients show none.
 };
 

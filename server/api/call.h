@@ -21,7 +21,7 @@ namespace ft::api {
 namespace pb = finetune::v1;
 namespace wpb = finetune::worker::v1;
 
-class Probe;
+class Metrics;
 class WatchHub;
 
 // Owned by main; outlives the servers.
@@ -30,7 +30,7 @@ struct Backend {
   spool::Spool& spool;
   fleet::Fleet& fleet;
   WatchHub& hub;
-  Probe& probe;
+  Metrics& metrics;
   std::filesystem::path data_dir;
   std::vector<std::string> roots;  // Where models and data may lie; empty = anywhere this user may read.
   DiskTrouble& disk;

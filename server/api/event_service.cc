@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "server/api/probe.h"
+#include "server/api/metrics.h"
 #include "server/api/tokens.h"
 #include "server/api/watch_hub.h"
 
@@ -79,7 +79,7 @@ grpc::ServerWriteReactor<pb::WatchEventsResponse>* EventService::WatchEvents(
         backend.hub.Add(watch);
         return;
       }
-      backend.probe.OnWatchEnd("events", "expired_token");
+      backend.metrics.OnWatchEnd("events", "expired_token");
       watch->End(rpc::WithReason(
           absl::OutOfRangeError("the resume token is older than what is kept: start without one"),
           pb::RESUME_TOKEN_EXPIRED));

@@ -4,7 +4,7 @@
 
 #include "server/api/admission.h"
 #include "server/api/bounds.h"
-#include "server/api/probe.h"
+#include "server/api/metrics.h"
 #include "server/api/tokens.h"
 #include "server/api/watch_hub.h"
 #include "server/state/capacity.h"
@@ -110,7 +110,7 @@ class DeletionReader : public std::enable_shared_from_this<DeletionReader> {
   }
 
   void Expire(int64_t oldest) {
-    backend_.probe.OnWatchEnd("jobs", "expired_token");
+    backend_.metrics.OnWatchEnd("jobs", "expired_token");
     watch_->End(rpc::WithReason(
         absl::OutOfRangeError(StrCat("the resume token is older than what is kept (oldest revision ", oldest,
                                      "): start without one")),

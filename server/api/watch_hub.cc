@@ -2,7 +2,7 @@
 
 #include <pthread.h>
 
-#include "server/api/probe.h"
+#include "server/api/metrics.h"
 #include "server/api/tokens.h"
 
 namespace ft::api {
@@ -280,7 +280,7 @@ void WatchHub::Housekeeping() {
     watch->AddBookmark();
     watch->Kick();
     if (watch->Stalled() < kStallLimit) return;
-    probe_.OnWatchEnd(kind, "slow_consumer");
+    metrics_.OnWatchEnd(kind, "slow_consumer");
     watch->End(SlowConsumer());
   };
   for (const auto& watch : jobs) keep(watch, "jobs");

@@ -22,7 +22,7 @@ namespace ft::api {
 
 namespace pb = finetune::v1;
 
-class Probe;
+class Metrics;
 class WatchHub;
 
 inline constexpr absl::Duration kBookmarkEvery = absl::Seconds(10);
@@ -110,7 +110,7 @@ class EventWatch : public PushStream<pb::WatchEventsResponse> {
 
 class WatchHub {
  public:
-  WatchHub(state::StateLoop& loop, Probe& probe) : loop_(loop), probe_(probe) {}
+  WatchHub(state::StateLoop& loop, Metrics& metrics) : loop_(loop), metrics_(metrics) {}
   ~WatchHub() { Stop(); }
   void Start();
   // Ends all streams with UNAVAILABLE.
@@ -130,7 +130,7 @@ class WatchHub {
   void Housekeeping();
 
   state::StateLoop& loop_;
-  Probe& probe_;
+  Metrics& metrics_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<state::Committed> queue_;

@@ -10,7 +10,7 @@
 #include "core/rpc/authorize.h"
 #include "server/api/bounds.h"
 #include "server/api/command_queue.h"
-#include "server/api/probe.h"
+#include "server/api/metrics.h"
 #include "server/api/receive_stream.h"
 
 namespace ft::api {
@@ -145,7 +145,7 @@ class ArtifactStream : public ReceiveStream<wpb::ArtifactChunk> {
 }  // namespace
 
 void WorkerService::Count(const Status& status, const char* method) {
-  if (rpc::ReasonOf(status) == pb::STALE_EPOCH) backend_.probe.OnStaleEpoch(method);
+  if (rpc::ReasonOf(status) == pb::STALE_EPOCH) backend_.metrics.OnStaleEpoch(method);
 }
 
 StatusOr<std::string> WorkerService::Fenced(const std::string& session_id, const wpb::RankRef& ref,
@@ -168,7 +168,7 @@ grpc::ServerUnaryReactor* WorkerService::RegisterWorker(grpc::CallbackServerCont
   }
   const auto auth = context->auth_context();
   if (auth != nullptr && !rpc::MayBeNode(*auth, request->node_id())) {
-    backend_.probe.OnRefused("workers", "other_node");
+    backend_.metrics.OnRefused("workers", "other_node");
     return call.Refuse(rpc::WithReason(
         absl::PermissionDeniedError(StrCat("this worker's certificate does not let it be node ", request->node_id(),
                                            ": it would name the URI ", rpc::kNodePrefix, request->node_id())),
@@ -289,7 +289,7 @@ grpc::ServerUnaryReactor* WorkerService::CommitCheckpoint(grpc::CallbackServerCo
   const UnaryCall call(context, "WorkerService/CommitCheckpoint");
   auto node = Fenced(request->session_id(), request->ref(), "CommitCheckpoint");
   if (!node.ok()) {
-    if (rpc::ReasonOf(node.status()) == pb::STALE_EPOCH) backend_.probe.OnCheckpointRejected("stale_epoch");
+    if (rpc::ReasonOf(node.status()) == pb::STALE_EPOCH) backend_.metrics.OnCheckpointRejected("stale_epoch");
     call.Finish(node.status());
     return call.reactor();
   }

@@ -61,19 +61,19 @@ Status Coordinator::Start() {
                           .strict_margin = config_.strict_margin,
                           .hang = config_.hang_timeout,
                           .notice = std::min(fleet::VerdictRules().notice, config_.hang_timeout / 2)});
-  hub_ = std::make_unique<api::WatchHub>(*loop_, probe_);
+  hub_ = std::make_unique<api::WatchHub>(*loop_, metrics_);
   loop_->OnCommitted([this](const state::Committed& committed) { hub_->OnCommitted(committed); });
   loop_->OnCommands([this](const std::vector<state::NodeCommand>& commands) { fleet_->Dispatch(commands); });
-  loop_->SetStats({[this](double seconds, size_t group) { probe_.OnCommit(seconds, group); },
-                   [this](const state::Changes& changes) { probe_.OnChanges(changes); },
+  loop_->SetStats({[this](double seconds, size_t group) { metrics_.OnCommit(seconds, group); },
+                   [this](const state::Changes& changes) { metrics_.OnChanges(changes); },
                    [this](const std::string& code) {
-                     probe_.OnStoreError(code);
+                     metrics_.OnStoreError(code);
                      if (code == absl::StatusCodeToString(absl::StatusCode::kResourceExhausted)) {
                        disk_.NoteStore(config_.data, absl::Now());
                      }
                    }});
   api::SetCallObserver([this](const std::string& method, grpc::StatusCode code, double seconds) {
-    probe_.OnCall(method, absl::StatusCodeToString(static_cast<absl::StatusCode>(code)), seconds);
+    metrics_.OnCall(method, absl::StatusCodeToString(static_cast<absl::StatusCode>(code)), seconds);
   });
   BuildServices();
   spool_->Start();
@@ -94,12 +94,12 @@ Status Coordinator::OpenTls() {
   user_tls_ = tls::ServerCredentials({files.certificate, files.key, ""});
   if (!config_.tokens.empty()) {
     ASSIGN_OR_RETURN(const auto tokens, rpc::RequireToken(
-        config_.tokens, [this](const char* reason) { probe_.OnRefused("users", reason); }));
+        config_.tokens, [this](const char* reason) { metrics_.OnRefused("users", reason); }));
     user_tls_->SetAuthMetadataProcessor(tokens);
   }
   worker_tls_ = tls::ServerCredentials(files);
   worker_tls_->SetAuthMetadataProcessor(rpc::RequireRole(
-      rpc::kWorkerRole, [this](const char* reason) { probe_.OnRefused("workers", reason); }));
+      rpc::kWorkerRole, [this](const char* reason) { metrics_.OnRefused("workers", reason); }));
   return absl::OkStatus();
 }
 
@@ -110,7 +110,7 @@ Status Coordinator::CheckAddresses() {
   }
   for (const std::string& address : addresses) RETURN_IF_ERROR(rpc::CheckListenAddress(address, config_.has_tls()));
   if (config_.metrics == "0" || config_.metrics.empty()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(metrics_, metrics::Endpoint::Start(config_.metrics, probe_.registry()));
+  ASSIGN_OR_RETURN(metrics_endpoint_, metrics::Endpoint::Start(config_.metrics, metrics_.registry()));
   return absl::OkStatus();
 }
 
@@ -124,7 +124,7 @@ Status Coordinator::StartProbes() {
 
 void Coordinator::BuildServices() {
   backend_ = std::make_unique<api::Backend>(
-      api::Backend{*loop_, *spool_, *fleet_, *hub_, probe_, config_.data, config_.roots, disk_});
+      api::Backend{*loop_, *spool_, *fleet_, *hub_, metrics_, config_.data, config_.roots, disk_});
   user_services_.push_back(std::make_unique<api::JobService>(*backend_));
   user_services_.push_back(std::make_unique<api::EventService>(*backend_));
   user_services_.push_back(std::make_unique<api::LogService>(*backend_));
@@ -151,7 +151,7 @@ Status Coordinator::Serve() {
   workers.tls = worker_tls_;
   ASSIGN_OR_RETURN(worker_server_, rpc::Listen(workers, {worker_service_.get()}));
   ASSIGN_OR_RETURN(user_server_, rpc::Listen(users, Pointers(user_services_)));
-  if (metrics_ != nullptr) metrics_->SetServing();
+  if (metrics_endpoint_ != nullptr) metrics_endpoint_->SetServing();
   if (probes_ != nullptr) probes_->SetReady(true);
   spdlog::info("serving users on {}{}{}, workers on {}, metrics on {}", config_.socket,
                config_.listen.empty() ? "" : " and ", config_.listen, config_.worker_socket, config_.metrics);
@@ -174,7 +174,7 @@ void Coordinator::Stop() {
   // Calls that were still waiting ended with the servers; their reactors are gone before their services.
   user_server_.reset();
   worker_server_.reset();
-  metrics_.reset();
+  metrics_endpoint_.reset();
   probes_.reset();
   timer_.reset();
   api::SetCallObserver(nullptr);
@@ -209,7 +209,7 @@ void Coordinator::SweepFiles() {
 // Once a second: gauges and back-offs; once an hour: old requests, events, nodes and files.
 void Coordinator::Housekeep() {
   WakeBackedOff();
-  probe_.Refresh(*loop_->published(), fleet_->counts(), loop_->waiting());
+  metrics_.Refresh(*loop_->published(), fleet_->counts(), loop_->waiting());
   if (++ticks_ % kTicksPerHour == 1) {
     const int64_t keep = config_.keep_events;
     Status posted = loop_->Post(state::PruneRequests{}, nullptr);

@@ -15,7 +15,7 @@
 #include "core/http/probes.h"
 #include "core/metrics/endpoint.h"
 #include "server/api/call.h"
-#include "server/api/probe.h"
+#include "server/api/metrics.h"
 #include "server/api/watch_hub.h"
 #include "server/coordinator/config.h"
 #include "server/state/store.h"
@@ -47,7 +47,7 @@ class Coordinator {
 
   Config config_;
   SystemClock clock_;
-  api::Probe probe_;
+  api::Metrics metrics_;
   std::unique_ptr<state::Store> store_;
   std::unique_ptr<spool::Spool> spool_;
   std::unique_ptr<state::StateLoop> loop_;
@@ -60,7 +60,7 @@ class Coordinator {
   std::shared_ptr<grpc::ServerCredentials> user_tls_, worker_tls_;
   std::unique_ptr<grpc::Server> user_server_;
   std::unique_ptr<grpc::Server> worker_server_;
-  std::unique_ptr<metrics::Endpoint> metrics_;
+  std::unique_ptr<metrics::Endpoint> metrics_endpoint_;
   std::unique_ptr<http::Probes> probes_;
   std::unique_ptr<boost::asio::steady_timer> timer_;
   int64_t ticks_ = 0;

@@ -30,7 +30,7 @@ Fleet::Fleet(state::StateLoop& loop, const Clock& clock, VerdictRules rules)
       rules_(rules),
       term_(loop.published()->term),
       timer_(loop.context()),
-      witness_(rules) {
+      liveness_(rules) {
   const absl::Duration grace_end = clock_.BootTime() + rules_.lease;
   loop.published()->nodes.ForEach([&](const state::NodePtr& node) {
     if (!node->left()) silent_nodes_[node->node_id()] = grace_end;
@@ -84,18 +84,18 @@ void Fleet::PostLost(const std::vector<std::string>& lost) {
 
 // What could not be posted is found again at the next look.
 void Fleet::JudgeSilent(absl::Duration now) {
-  std::map<std::string, absl::Duration> silent;
+  std::map<std::string, absl::Duration> unreachable;
   std::vector<std::string> remind;
   {
     std::lock_guard lock(mutex_);
     for (auto& [node_id, silence] : silences_) {
-      silent[node_id] = silence.since;
+      unreachable[node_id] = silence.since;
       if (now - silence.reminded < rules_.node_loss) continue;
       silence.reminded = now;
       remind.push_back(node_id);
     }
   }
-  for (Finding& finding : witness_.Look(loop_.working(), silent, now)) {
+  for (Finding& finding : liveness_.Look(loop_.working(), unreachable, now)) {
     spdlog::warn("job {} attempt {}: {}", finding.job_id, finding.epoch, finding.message);
     state::Event event;
     if (finding.wait != WaitVerdict::kNone) {
@@ -108,7 +108,7 @@ void Fleet::JudgeSilent(absl::Duration now) {
     if (!loop_.Post(std::move(event), nullptr).ok()) spdlog::warn("the inbox is full: it is judged again");
   }
   for (const std::string& node_id : remind) {
-    if (!loop_.Post(state::NodeSilent{node_id}, nullptr).ok())
+    if (!loop_.Post(state::NodeUnreachable{node_id}, nullptr).ok())
       spdlog::warn("node {} stays out of contact", node_id);
   }
 }

@@ -18,7 +18,7 @@
 
 #include "absl/time/time.h"
 #include "core/base/clock.h"
-#include "server/fleet/witness.h"
+#include "server/fleet/liveness_monitor.h"
 #include "server/state/state_loop.h"
 
 namespace ft::fleet {
@@ -106,7 +106,7 @@ class Fleet {
   const VerdictRules rules_;
   const int64_t term_;
   boost::asio::steady_timer timer_;
-  Witness witness_;  // The loop's thread.
+  LivenessMonitor liveness_;  // The loop's thread.
 
   mutable std::mutex mutex_;
   std::map<std::string, Session> sessions_;             // by node id

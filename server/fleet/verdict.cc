@@ -6,9 +6,9 @@ namespace ft::fleet {
 
 Verdict Judge(const VerdictRules& rules, const GangView& gang) {
   if (gang.strict_exclusive) {
-    return gang.silent_for >= rules.lease + rules.strict_margin ? Verdict::kDead : Verdict::kWait;
+    return gang.unreachable_for >= rules.lease + rules.strict_margin ? Verdict::kDead : Verdict::kWait;
   }
-  if (!gang.has_witness) return gang.silent_for >= rules.node_loss ? Verdict::kDead : Verdict::kWait;
+  if (!gang.has_witness) return gang.unreachable_for >= rules.node_loss ? Verdict::kDead : Verdict::kWait;
   if (gang.since_beat >= std::max(rules.stall, gang.phase_limit)) return Verdict::kDead;
   return gang.beats >= 2 ? Verdict::kAlive : Verdict::kWait;
 }

@@ -7,9 +7,9 @@ namespace {
 
 using absl::Seconds;
 
-GangView Gang(int silent, int64_t beats, int since_beat) {
+GangView Gang(int unreachable, int64_t beats, int since_beat) {
   GangView gang;
-  gang.silent_for = Seconds(silent);
+  gang.unreachable_for = Seconds(unreachable);
   gang.has_witness = true;
   gang.beats = beats;
   gang.since_beat = Seconds(since_beat);
@@ -42,7 +42,7 @@ TEST(Judge, WithoutAWitnessOnlyTheNodeLossTimeoutDecides) {
   GangView gang = Gang(119, 0, 119);
   gang.has_witness = false;
   EXPECT_EQ(Judge(rules, gang), Verdict::kWait);
-  gang.silent_for = Seconds(120);
+  gang.unreachable_for = Seconds(120);
   EXPECT_EQ(Judge(rules, gang), Verdict::kDead);
 }
 
@@ -51,7 +51,7 @@ TEST(Judge, StrictExclusiveWaitsOneLeaseAndTheMarginAndNeverLonger) {
   GangView gang = Gang(19, 50, 0);
   gang.strict_exclusive = true;
   EXPECT_EQ(Judge(rules, gang), Verdict::kWait);
-  gang.silent_for = Seconds(20);
+  gang.unreachable_for = Seconds(20);
   EXPECT_EQ(Judge(rules, gang), Verdict::kDead);  // Whatever it does: the silent node has killed its ranks.
 }
 

@@ -16,7 +16,7 @@ struct Share {
 };
 
 struct Fit {
-  int threads = 0;  // Of each rank: all have the same number, because the arithmetic depends on it.
+  int threads = 0;  // Threads of each rank: all have the same number, because the arithmetic depends on it.
   std::vector<Share> shares;
 };
 

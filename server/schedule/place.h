@@ -44,16 +44,16 @@ struct NodeCapacity {
 struct Gang {
   std::string job_id;
   int ranks = 1;
-  int threads = 0;                  // Of a rank; 0 = the node's cores divided by the ranks on it.
+  int threads = 0;                  // Threads of a rank; 0 = the node's cores divided by the ranks on it.
   bool gpu = false;                 // Each rank takes one card or slice as well.
   int64_t device_memory_bytes = 0;  // Least free memory of that card.
-  std::string arch;                 // Of the device, where numbers must not change any more; empty = any.
-  double least_capability = 0;      // Of the card, as 8.0.
+  std::string arch;                 // Kind of device, where numbers must not change any more; empty = any.
+  double least_capability = 0;      // Compute capability of the card, as 8.0.
   int priority = 0;
   int64_t order = 0;  // Submit order; smaller is earlier.
   // The only nodes it may use (that see its data or checkpoint); empty = any.
   std::vector<std::string> nodes = {};
-  bool prepares = false;  // Of its needs only a slot is taken.
+  bool prepares = false;  // Takes a slot, and none of its other needs.
   double takes = kUnknown;  // Seconds until it ends, if it starts now.
 };
 
@@ -64,7 +64,7 @@ struct RankPlace {
 
 struct Assignment {
   std::string job_id;
-  int threads = 0;               // Of each rank.
+  int threads = 0;               // Threads of each rank.
   std::vector<RankPlace> ranks;  // Index = rank.
 };
 

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 constexpr int64_t kSaveBytes = int64_t{64} << 20;
 
 struct SavedState {
-  std::string sha256;  // Of the whole file: the state of another file is of no use.
+  std::string sha256;  // Digest of the whole file: the state of another file is of no use.
   int64_t size = 0;
   int64_t received = 0;
   std::string digest;

@@ -77,7 +77,7 @@ class Journal {
   const SyncFile sync_;
   const uint64_t file_bytes_;
   int64_t next_number_ = 1;
-  UniqueFd fd_;  // Of current_; none = the next Write() begins a file.
+  UniqueFd fd_;  // Open on current_; none = the next Write() begins a file.
   File current_;
   std::deque<File> full_;  // Oldest first.
 };

@@ -98,7 +98,7 @@ class RecordStore {
 
   // The store's thread.
   boost::asio::steady_timer timer_;
-  std::chrono::steady_clock::time_point window_end_;  // Of kGather; groups are committed when it ends.
+  std::chrono::steady_clock::time_point window_end_;  // End of the kGather window, when groups are committed.
   bool few_ = true;                                   // Sent in the window before.
   std::set<std::string> senders_;                     // Ranks of this window.
   Journal journal_;

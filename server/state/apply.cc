@@ -4,7 +4,7 @@
 
 #include "core/base/check.h"
 #include "core/rpc/errors.h"
-#include "server/state/editor.h"
+#include "server/state/transaction.h"
 
 namespace ft::state {
 namespace {
@@ -18,7 +18,7 @@ Overloaded(Fs...) -> Overloaded<Fs...>;
 
 constexpr int64_t kKillGraceMillis = 10'000;
 constexpr int64_t kCheckpointGraceMillis = 600'000;
-constexpr char kLocalHost[] = "127.0.0.1";  // Of agents that told no address.
+constexpr char kLocalHost[] = "127.0.0.1";  // The address of agents that told none.
 
 // A gang of one node meets below its attempt's folder, one of several at rank 0's node.
 wpb::Rendezvous RendezvousOf(const ClusterState& state, const spb::StoredAttempt& attempt) {
@@ -37,35 +37,35 @@ wpb::Rendezvous RendezvousOf(const ClusterState& state, const spb::StoredAttempt
 }  // namespace
 
 Transition Apply(const ClusterState& state, const Event& event, absl::Time now) {
-  Editor editor(state, now);
+  Transaction transaction(state, now);
   Reply reply = std::visit(
       Overloaded{
-          [&](const CreateJob& e) { return OnCreate(editor, e); },
-          [&](const CancelJob& e) { return OnCancel(editor, e); },
-          [&](const PauseJob& e) { return OnPause(editor, e); },
-          [&](const ResumeJob& e) { return OnResume(editor, e); },
-          [&](const DeleteJob& e) { return OnDelete(editor, e); },
-          [&](const RegisterNode& e) { return OnRegister(editor, e); },
-          [&](const NodeContactLost& e) { return OnContact(editor, e.node_id, /*lost=*/true); },
-          [&](const NodeContactRegained& e) { return OnContact(editor, e.node_id, /*lost=*/false); },
-          [&](const NodeSilent& e) { return OnSilent(editor, e.node_id); },
-          [&](const NodeDraining& e) { return OnNodeDraining(editor, e.node_id); },
-          [&](const NodeLeft& e) { return OnNodeLeft(editor, e.node_id); },
-          [&](const ChangeNode& e) { return OnChangeNode(editor, e); },
-          [&](const ForgetNodes&) { return OnForgetNodes(editor); },
-          [&](const AttemptDead& e) { return OnAttemptDead(editor, e); },
-          [&](const AttemptAlive& e) { return OnAttemptAlive(editor, e); },
-          [&](const GangWaits& e) { return OnGangWaits(editor, e); },
-          [&](const RankReport& e) { return OnRankReport(editor, e); },
-          [&](const RecordsArrived& e) { return OnRecords(editor, e); },
-          [&](const CheckpointWritten& e) { return OnCheckpoint(editor, e); },
-          [&](const StopFoundNothing& e) { return OnStopFoundNothing(editor, e); },
-          [&](const FilesDeleted& e) { return OnFilesDeleted(editor, e); },
-          [&](const SchedulePass&) { return OnSchedule(editor); },
-          [&](const PruneRequests&) { return OnPrune(editor); },
+          [&](const CreateJob& e) { return OnCreate(transaction, e); },
+          [&](const CancelJob& e) { return OnCancel(transaction, e); },
+          [&](const PauseJob& e) { return OnPause(transaction, e); },
+          [&](const ResumeJob& e) { return OnResume(transaction, e); },
+          [&](const DeleteJob& e) { return OnDelete(transaction, e); },
+          [&](const RegisterNode& e) { return OnRegister(transaction, e); },
+          [&](const NodeContactLost& e) { return OnContact(transaction, e.node_id, /*lost=*/true); },
+          [&](const NodeContactRegained& e) { return OnContact(transaction, e.node_id, /*lost=*/false); },
+          [&](const NodeUnreachable& e) { return OnUnreachable(transaction, e.node_id); },
+          [&](const NodeDraining& e) { return OnNodeDraining(transaction, e.node_id); },
+          [&](const NodeLeft& e) { return OnNodeLeft(transaction, e.node_id); },
+          [&](const ChangeNode& e) { return OnChangeNode(transaction, e); },
+          [&](const ForgetNodes&) { return OnForgetNodes(transaction); },
+          [&](const AttemptDead& e) { return OnAttemptDead(transaction, e); },
+          [&](const AttemptAlive& e) { return OnAttemptAlive(transaction, e); },
+          [&](const GangWaits& e) { return OnGangWaits(transaction, e); },
+          [&](const RankReport& e) { return OnRankReport(transaction, e); },
+          [&](const RecordsArrived& e) { return OnRecords(transaction, e); },
+          [&](const CheckpointWritten& e) { return OnCheckpoint(transaction, e); },
+          [&](const StopFoundNothing& e) { return OnStopFoundNothing(transaction, e); },
+          [&](const FilesDeleted& e) { return OnFilesDeleted(transaction, e); },
+          [&](const SchedulePass&) { return OnSchedule(transaction); },
+          [&](const PruneRequests&) { return OnPrune(transaction); },
       },
       event);
-  return editor.Finish(std::move(reply));
+  return transaction.Finish(std::move(reply));
 }
 
 bool IsLegal(pb::JobState from, pb::JobState to) {
@@ -93,7 +93,7 @@ bool IsLegal(pb::JobState from, pb::JobState to) {
   }
 }
 
-void SetJobState(Editor& editor, spb::StoredJob& row, pb::JobState to, const std::string& message,
+void SetJobState(Transaction& transaction, spb::StoredJob& row, pb::JobState to, const std::string& message,
                  const std::string& actor) {
   pb::Job& job = *row.mutable_job();
   const pb::JobState from = job.state();
@@ -101,19 +101,19 @@ void SetJobState(Editor& editor, spb::StoredJob& row, pb::JobState to, const std
                               << pb::JobState_Name(to);
   job.set_state(to);
   job.set_state_message(message);
-  if (to == pb::RUNNING && !job.has_start_time()) *job.mutable_start_time() = ToProto(editor.now());
+  if (to == pb::RUNNING && !job.has_start_time()) *job.mutable_start_time() = ToProto(transaction.now());
   if (IsTerminal(to)) {
-    *job.mutable_end_time() = ToProto(editor.now());
+    *job.mutable_end_time() = ToProto(transaction.now());
     job.set_contact_lost(false);
   }
   if (to == pb::QUEUED || to == pb::PREPARING || to == pb::RECOVERING)
-    *row.mutable_queue_time() = ToProto(editor.now());
+    *row.mutable_queue_time() = ToProto(transaction.now());
   LogEntry entry{job.name(), "JOB_STATE", message, actor};
   entry.epoch = job.epoch();
   entry.from = pb::JobState_Name(from);
   entry.to = pb::JobState_Name(to);
-  editor.Log(entry);
-  editor.WantSchedule();
+  transaction.Log(entry);
+  transaction.WantSchedule();
 }
 
 wpb::Command StartCommand(const ClusterState& state, const spb::StoredJob& job,
@@ -175,10 +175,10 @@ wpb::Command StopCommand(const spb::StoredAttempt& attempt) {
   return command;
 }
 
-void StopAttempt(Editor& editor, spb::StoredAttempt& attempt, bool with_checkpoint) {
+void StopAttempt(Transaction& transaction, spb::StoredAttempt& attempt, bool with_checkpoint) {
   attempt.set_state(spb::StoredAttempt::STOPPING);
   attempt.set_stop_with_checkpoint(with_checkpoint);
-  for (const std::string& node_id : NodesOf(attempt)) editor.Send(node_id, StopCommand(attempt));
+  for (const std::string& node_id : NodesOf(attempt)) transaction.Send(node_id, StopCommand(attempt));
 }
 
 std::vector<NodeCommand> OutstandingCommands(const ClusterState& state, const std::string& node_id) {

@@ -24,7 +24,7 @@ struct Caller {
   std::string actor;  // user:NAME, node:ID or coordinator
   std::string method;
   std::string request_id;      // Empty = not idempotent.
-  std::string request_sha256;  // Of the request, to notice an id used twice.
+  std::string request_sha256;  // Digest of the request, to notice an id used twice.
 };
 
 struct CreateJob {
@@ -60,7 +60,7 @@ struct NodeContactRegained {
 };
 // Out of contact for the node loss timeout: the node is LOST, and jobs whose data lies there and nothing else
 // are prepared again.
-struct NodeSilent {
+struct NodeUnreachable {
   std::string node_id;
 };
 // Its worker was asked to stop: the gangs with a rank there checkpoint and move.
@@ -132,7 +132,7 @@ struct PruneRequests {};  // Forgets requests older than 24 hours.
 
 using Event =
     std::variant<CreateJob, CancelJob, PauseJob, ResumeJob, DeleteJob, RegisterNode, NodeContactLost,
-                 NodeContactRegained, NodeSilent, NodeDraining, NodeLeft, ChangeNode, ForgetNodes, AttemptDead, AttemptAlive, GangWaits, RankReport, RecordsArrived,
+                 NodeContactRegained, NodeUnreachable, NodeDraining, NodeLeft, ChangeNode, ForgetNodes, AttemptDead, AttemptAlive, GangWaits, RankReport, RecordsArrived,
                  CheckpointWritten, StopFoundNothing, FilesDeleted, SchedulePass, PruneRequests>;
 
 // For an agent; the fleet adds command id and term.
@@ -143,7 +143,7 @@ struct NodeCommand {
 
 struct Reply {
   Status status;
-  std::string job_id;  // Of the job the request was about.
+  std::string job_id;  // The job the request was about.
   std::vector<wpb::RegisterWorkerResponse::Verdict> verdicts;
   uint64_t acked_sequence = 0;
 };

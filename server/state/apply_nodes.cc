@@ -1,7 +1,7 @@
 // What nodes do: register, fall silent, come back, delete files.
 #include <algorithm>
 
-#include "server/state/editor.h"
+#include "server/state/transaction.h"
 
 namespace ft::state {
 namespace {
@@ -29,9 +29,9 @@ bool InInventory(const wpb::RegisterWorkerRequest& request, const std::string& j
 // Ranks that the node had confirmed and no longer has are positive evidence of their death. What was to be
 // stopped and never came to be there will not start any more: nobody else would say so of one that has other
 // ranks of the attempt.
-void EndMissingRanks(Editor& editor, const wpb::RegisterWorkerRequest& request) {
+void EndMissingRanks(Transaction& transaction, const wpb::RegisterWorkerRequest& request) {
   std::vector<AttemptPtr> here;
-  editor.base().active.ForEach([&](const AttemptPtr& attempt) { here.push_back(attempt); });
+  transaction.base().active.ForEach([&](const AttemptPtr& attempt) { here.push_back(attempt); });
   for (const AttemptPtr& attempt : here) {
     bool lost = false;
     for (const spb::StoredRank& rank : attempt->ranks()) {
@@ -40,7 +40,7 @@ void EndMissingRanks(Editor& editor, const wpb::RegisterWorkerRequest& request) 
       const bool confirmed = rank.state() != wpb::RANK_STATE_UNSPECIFIED;
       if (!confirmed && attempt->state() != spb::StoredAttempt::STOPPING)
         continue;  // Its start is sent again.
-      spb::StoredRank& row = *editor.Attempt(attempt->job_id(), attempt->epoch())->mutable_ranks(rank.rank());
+      spb::StoredRank& row = *transaction.Attempt(attempt->job_id(), attempt->epoch())->mutable_ranks(rank.rank());
       lost = true;
       if (!confirmed) {
         row.set_state(wpb::RANK_NOT_STARTED);
@@ -54,19 +54,19 @@ void EndMissingRanks(Editor& editor, const wpb::RegisterWorkerRequest& request) 
           StrCat("rank ", rank.rank(), " is gone: the worker on node ", request.node_id(), " was restarted"));
     }
     if (!lost) continue;
-    AfterRankEnded(editor, *editor.Job(attempt->job_id()),
-                   *editor.Attempt(attempt->job_id(), attempt->epoch()));
+    AfterRankEnded(transaction, *transaction.Job(attempt->job_id()),
+                   *transaction.Attempt(attempt->job_id(), attempt->epoch()));
   }
 }
 
 // A worker that was restarted took its ranks with it; they did not fail by themselves.
-void ExcuseRanks(Editor& editor, const std::string& node_id) {
+void ExcuseRanks(Transaction& transaction, const std::string& node_id) {
   std::vector<AttemptPtr> here;
-  editor.base().active.ForEach([&](const AttemptPtr& attempt) { here.push_back(attempt); });
+  transaction.base().active.ForEach([&](const AttemptPtr& attempt) { here.push_back(attempt); });
   for (const AttemptPtr& attempt : here) {
     for (const spb::StoredRank& rank : attempt->ranks()) {
       if (rank.node_id() != node_id || rank.state() != wpb::RANK_RUNNING) continue;
-      spb::StoredRank& row = *editor.Attempt(attempt->job_id(), attempt->epoch())->mutable_ranks(rank.rank());
+      spb::StoredRank& row = *transaction.Attempt(attempt->job_id(), attempt->epoch())->mutable_ranks(rank.rank());
       if (row.result().state() == wpb::ResultRecord::SUCCEEDED) continue;
       row.set_failure_class(pb::FailureClass_Name(pb::NODE_LOST));
       row.set_message(StrCat("the worker on node ", node_id, " was restarted"));
@@ -74,39 +74,39 @@ void ExcuseRanks(Editor& editor, const std::string& node_id) {
   }
 }
 
-void SetContactLost(Editor& editor, const std::string& node_id, bool lost) {
+void SetContactLost(Transaction& transaction, const std::string& node_id, bool lost) {
   std::vector<std::string> jobs;
-  editor.base().active.ForEach([&](const AttemptPtr& attempt) {
+  transaction.base().active.ForEach([&](const AttemptPtr& attempt) {
     for (const spb::StoredRank& rank : attempt->ranks()) {
       if (rank.node_id() == node_id) jobs.push_back(attempt->job_id());
     }
   });
-  for (const std::string& job_id : jobs) editor.Job(job_id)->mutable_job()->set_contact_lost(lost);
+  for (const std::string& job_id : jobs) transaction.Job(job_id)->mutable_job()->set_contact_lost(lost);
 }
 
 }  // namespace
 
-void SetNodeState(Editor& editor, spb::StoredNode& node, pb::NodeState to, const std::string& message) {
+void SetNodeState(Transaction& transaction, spb::StoredNode& node, pb::NodeState to, const std::string& message) {
   if (node.state() == to) return;
   LogEntry entry{StrCat("nodes/", node.node_id()), StrCat("NODE_", pb::NodeState_Name(to)), message};
   entry.from = pb::NodeState_Name(node.state());
   entry.to = pb::NodeState_Name(to);
-  editor.Log(entry);
+  transaction.Log(entry);
   node.set_state(to);
 }
 
-Reply OnRegister(Editor& editor, const RegisterNode& event) {
+Reply OnRegister(Transaction& transaction, const RegisterNode& event) {
   const wpb::RegisterWorkerRequest& request = event.request;
   Reply reply;
   for (const wpb::RankInventory& rank : request.ranks()) {
-    reply.verdicts.push_back(VerdictOn(editor.base(), request.node_id(), rank));
+    reply.verdicts.push_back(VerdictOn(transaction.base(), request.node_id(), rank));
   }
-  const NodePtr before = editor.base().nodes.Find(request.node_id());
+  const NodePtr before = transaction.base().nodes.Find(request.node_id());
   const bool restarted = before != nullptr && before->incarnation() != request.incarnation();
-  if (restarted) ExcuseRanks(editor, request.node_id());
-  EndMissingRanks(editor, request);
-  spb::StoredNode* node = editor.Node(request.node_id());
-  if (node == nullptr) node = editor.NewNode(request.node_id());
+  if (restarted) ExcuseRanks(transaction, request.node_id());
+  EndMissingRanks(transaction, request);
+  spb::StoredNode* node = transaction.Node(request.node_id());
+  if (node == nullptr) node = transaction.NewNode(request.node_id());
   node->set_incarnation(request.incarnation());
   node->set_boot_id(request.boot_id());
   node->set_version(request.version());
@@ -118,40 +118,40 @@ Reply OnRegister(Editor& editor, const RegisterNode& event) {
   node->set_shared_dir(shared == request.labels().end() ? "" : shared->second);
   const auto runs = request.labels().find("runs_dir");
   if (runs != request.labels().end()) node->set_runs_dir(runs->second);
-  *node->mutable_last_contact_time() = ToProto(editor.now());
+  *node->mutable_last_contact_time() = ToProto(transaction.now());
   node->set_draining(request.draining());
   node->set_left(false);
-  SetNodeState(editor, *node, StateInContact(*node), "registered");
-  SetContactLost(editor, request.node_id(), false);
-  if (node->draining()) MoveAttemptsAway(editor, request.node_id());
-  editor.WantSchedule();
+  SetNodeState(transaction, *node, StateInContact(*node), "registered");
+  SetContactLost(transaction, request.node_id(), false);
+  if (node->draining()) MoveAttemptsAway(transaction, request.node_id());
+  transaction.WantSchedule();
   return reply;
 }
 
-Reply OnContact(Editor& editor, const std::string& node_id, bool lost) {
-  const NodePtr base = editor.base().nodes.Find(node_id);
+Reply OnContact(Transaction& transaction, const std::string& node_id, bool lost) {
+  const NodePtr base = transaction.base().nodes.Find(node_id);
   if (base == nullptr || base->left()) return {};
   const pb::NodeState to = lost ? pb::SUSPECT : StateInContact(*base);
   if (base->state() == to || (lost && base->state() == pb::LOST)) return {};
-  spb::StoredNode& node = *editor.Node(node_id);
-  *node.mutable_last_contact_time() = ToProto(editor.now());
-  SetNodeState(editor, node, to,
+  spb::StoredNode& node = *transaction.Node(node_id);
+  *node.mutable_last_contact_time() = ToProto(transaction.now());
+  SetNodeState(transaction, node, to,
                lost ? "its lease ran out; its ranks may go on" : "its lease is renewed again");
-  SetContactLost(editor, node_id, lost);
-  if (!lost) editor.WantSchedule();
+  SetContactLost(transaction, node_id, lost);
+  if (!lost) transaction.WantSchedule();
   return {};
 }
 
-Reply OnAttemptDead(Editor& editor, const AttemptDead& event) {
-  const JobPtr base = editor.base().jobs.Find(event.job_id);
-  const AttemptPtr current = base == nullptr ? nullptr : CurrentAttempt(editor.base(), *base);
+Reply OnAttemptDead(Transaction& transaction, const AttemptDead& event) {
+  const JobPtr base = transaction.base().jobs.Find(event.job_id);
+  const AttemptPtr current = base == nullptr ? nullptr : CurrentAttempt(transaction.base(), *base);
   if (current == nullptr || current->epoch() != event.epoch || current->state() == spb::StoredAttempt::ENDED)
     return {};
-  spb::StoredAttempt& attempt = *editor.Attempt(event.job_id, event.epoch);
+  spb::StoredAttempt& attempt = *transaction.Attempt(event.job_id, event.epoch);
   bool any = false;
   for (spb::StoredRank& rank : *attempt.mutable_ranks()) {
     const bool named = std::find(event.nodes.begin(), event.nodes.end(), rank.node_id()) != event.nodes.end();
-    const NodePtr node = editor.base().nodes.Find(rank.node_id());
+    const NodePtr node = transaction.base().nodes.Find(rank.node_id());
     // A node that came back meanwhile speaks for its ranks itself.
     const bool away = node == nullptr || node->left() || node->state() == pb::SUSPECT || node->state() == pb::LOST;
     if (!named || IsGone(rank) || !away) continue;
@@ -163,22 +163,22 @@ Reply OnAttemptDead(Editor& editor, const AttemptDead& event) {
   if (!any) return {};
   LogEntry entry{base->job().name(), "ATTEMPT_DEAD", event.message};
   entry.epoch = event.epoch;
-  editor.Log(entry);
-  AfterRankEnded(editor, *editor.Job(event.job_id), attempt);
+  transaction.Log(entry);
+  AfterRankEnded(transaction, *transaction.Job(event.job_id), attempt);
   return {};
 }
 
-Reply OnAttemptAlive(Editor& editor, const AttemptAlive& event) {
-  const JobPtr job = editor.base().jobs.Find(event.job_id);
+Reply OnAttemptAlive(Transaction& transaction, const AttemptAlive& event) {
+  const JobPtr job = transaction.base().jobs.Find(event.job_id);
   if (job == nullptr || job->job().epoch() != event.epoch || IsTerminal(job->job().state())) return {};
   LogEntry entry{job->job().name(), "ATTEMPT_ALIVE", event.message};
   entry.epoch = event.epoch;
-  editor.Log(entry);
+  transaction.Log(entry);
   return {};
 }
 
-Reply OnFilesDeleted(Editor& editor, const FilesDeleted& event) {
-  spb::StoredNode* node = editor.Node(event.node_id);
+Reply OnFilesDeleted(Transaction& transaction, const FilesDeleted& event) {
+  spb::StoredNode* node = transaction.Node(event.node_id);
   if (node == nullptr) return {};
   auto& deletions = *node->mutable_deletions();
   const auto same = [&](const spb::PendingDeletion& deletion) {

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "core/rpc/errors.h"
-#include "server/state/editor.h"
+#include "server/state/transaction.h"
 #include "server/state/failure.h"
 
 namespace ft::state {
@@ -34,12 +34,12 @@ bool EndedOnRequest(const spb::StoredAttempt& attempt) {
   });
 }
 
-void Succeed(Editor& editor, spb::StoredJob& job, const spb::StoredAttempt& attempt) {
+void Succeed(Transaction& transaction, spb::StoredJob& job, const spb::StoredAttempt& attempt) {
   if (attempt.kind() == wpb::PREPARE) {
     if (job.job().state() == pb::PAUSING) {
-      SetJobState(editor, job, pb::PAUSED, "paused after its data was prepared");
+      SetJobState(transaction, job, pb::PAUSED, "paused after its data was prepared");
     } else {
-      SetJobState(editor, job, pb::QUEUED, "data prepared, waiting for devices");
+      SetJobState(transaction, job, pb::QUEUED, "data prepared, waiting for devices");
     }
     return;
   }
@@ -50,51 +50,51 @@ void Succeed(Editor& editor, spb::StoredJob& job, const spb::StoredAttempt& atte
   out.set_adapter_sha256(result.adapter_sha256());
   out.set_ledger_sha256(result.ledger_sha256());
   job.mutable_job()->clear_failure();
-  SetJobState(editor, job, pb::SUCCEEDED, StrCat("finished after step ", result.step()));
+  SetJobState(transaction, job, pb::SUCCEEDED, StrCat("finished after step ", result.step()));
 }
 
-void NoteFault(Editor& editor, spb::StoredJob& job, spb::StoredAttempt& attempt) {
+void NoteFault(Transaction& transaction, spb::StoredJob& job, spb::StoredAttempt& attempt) {
   if (attempt.has_fault_time()) return;
-  *attempt.mutable_fault_time() = ToProto(editor.now());
+  *attempt.mutable_fault_time() = ToProto(transaction.now());
   if (job.fault_epoch() == 0) *job.mutable_fault_time() = attempt.fault_time();
   job.set_fault_epoch(attempt.epoch());
 }
 
-void Recover(Editor& editor, spb::StoredJob& job, absl::Duration wait, const std::string& why) {
+void Recover(Transaction& transaction, spb::StoredJob& job, absl::Duration wait, const std::string& why) {
   const int64_t step = job.job().progress().checkpoint_step();
   std::string message = StrCat("restarting from step ", step);
   if (wait > absl::ZeroDuration()) {
-    *job.mutable_not_before() = ToProto(editor.now() + wait);
+    *job.mutable_not_before() = ToProto(transaction.now() + wait);
     message += StrCat(" in ", absl::FormatDuration(wait));
   }
   message += StrCat(": ", why);
   if (job.job().state() == pb::RECOVERING) {
     job.mutable_job()->set_state_message(message);
   } else {
-    SetJobState(editor, job, pb::RECOVERING, message);
+    SetJobState(transaction, job, pb::RECOVERING, message);
   }
 }
 
-void FailOrRetry(Editor& editor, spb::StoredJob& job, spb::StoredAttempt& attempt, int64_t furthest_before) {
+void FailOrRetry(Transaction& transaction, spb::StoredJob& job, spb::StoredAttempt& attempt, int64_t furthest_before) {
   const pb::JobFailure failure = BlamedFailure(attempt);
   *attempt.mutable_failure() = failure;
-  NoteFault(editor, job, attempt);
+  NoteFault(transaction, job, attempt);
   const bool checkpointed =
-      !editor.base().checkpoints.Under(AttemptKey(job.job_id(), attempt.epoch())).empty();
+      !transaction.base().checkpoints.Under(AttemptKey(job.job_id(), attempt.epoch())).empty();
   const bool progressed = attempt.step() > furthest_before || checkpointed;
-  const Charge charge =
-      ChargeFailure(editor.base().policy, attempt.kind(), failure.failure_class(), progressed, job);
+  const RetryDecision decision =
+      ChargeFailure(transaction.base().policy, attempt.kind(), failure.failure_class(), progressed, job);
   if (failure.failure_class() != pb::PREEMPTED) *job.mutable_job()->mutable_failure() = failure;
-  if (charge.give_up) {
-    SetJobState(editor, job, pb::FAILED, failure.message());
+  if (decision.give_up) {
+    SetJobState(transaction, job, pb::FAILED, failure.message());
   } else if (job.job().state() == pb::PAUSING) {
-    SetJobState(editor, job, pb::PAUSED, StrCat("paused at its last checkpoint: ", failure.message()));
+    SetJobState(transaction, job, pb::PAUSED, StrCat("paused at its last checkpoint: ", failure.message()));
   } else if (attempt.kind() == wpb::PREPARE) {
     job.mutable_job()->set_state_message(StrCat("preparing again: ", failure.message()));
-    if (charge.wait > absl::ZeroDuration()) *job.mutable_not_before() = ToProto(editor.now() + charge.wait);
-    editor.WantSchedule();
+    if (decision.wait > absl::ZeroDuration()) *job.mutable_not_before() = ToProto(transaction.now() + decision.wait);
+    transaction.WantSchedule();
   } else {
-    Recover(editor, job, charge.wait, failure.message());
+    Recover(transaction, job, decision.wait, failure.message());
   }
 }
 
@@ -104,45 +104,45 @@ std::string StoppedBecause(const spb::StoredAttempt& attempt, const spb::StoredJ
   return StrCat(stopped, ", waiting for devices elsewhere: ", attempt.preempted_for());
 }
 
-void EndAttempt(Editor& editor, spb::StoredJob& job, spb::StoredAttempt& attempt) {
+void EndAttempt(Transaction& transaction, spb::StoredJob& job, spb::StoredAttempt& attempt) {
   attempt.set_state(spb::StoredAttempt::ENDED);
-  *attempt.mutable_end_time() = ToProto(editor.now());
+  *attempt.mutable_end_time() = ToProto(transaction.now());
   const int64_t furthest_before = job.furthest_step();
   job.set_furthest_step(std::max(furthest_before, attempt.step()));
   const bool succeeded = HasResult(attempt);
   if (!succeeded && EndedOnRequest(attempt) && !attempt.preempted_for().empty()) *attempt.mutable_failure() = Preemption(attempt);
   LogEntry entry{job.job().name(), "ATTEMPT_ENDED", succeeded ? "succeeded" : "stopped or failed"};
   entry.epoch = attempt.epoch();
-  editor.Log(entry);
-  editor.WantSchedule();
+  transaction.Log(entry);
+  transaction.WantSchedule();
   const pb::JobState state = job.job().state();
   if (IsTerminal(state)) return;
   if (state == pb::CANCELLING) {
-    SetJobState(editor, job, pb::CANCELLED, job.job().state_message());
+    SetJobState(transaction, job, pb::CANCELLED, job.job().state_message());
   } else if (succeeded) {
-    Succeed(editor, job, attempt);
+    Succeed(transaction, job, attempt);
   } else if (EndedOnRequest(attempt)) {
     if (state == pb::PAUSING) {
-      SetJobState(editor, job, pb::PAUSED, StrCat("paused at step ", job.job().progress().checkpoint_step()));
+      SetJobState(transaction, job, pb::PAUSED, StrCat("paused at step ", job.job().progress().checkpoint_step()));
     } else if (attempt.kind() == wpb::TRAIN && state != pb::RECOVERING) {
-      SetJobState(editor, job, pb::QUEUED, StoppedBecause(attempt, job));
+      SetJobState(transaction, job, pb::QUEUED, StoppedBecause(attempt, job));
     }
   } else if (state == pb::PAUSING && attempt.kind() == wpb::PREPARE) {
-    SetJobState(editor, job, pb::PAUSED, "paused before its data was prepared");
+    SetJobState(transaction, job, pb::PAUSED, "paused before its data was prepared");
   } else {
-    FailOrRetry(editor, job, attempt, furthest_before);
+    FailOrRetry(transaction, job, attempt, furthest_before);
   }
 }
 
 // The first step after a fault ends the recovery.
-void NoteRecovered(Editor& editor, spb::StoredJob& job, const spb::StoredAttempt& attempt) {
+void NoteRecovered(Transaction& transaction, spb::StoredJob& job, const spb::StoredAttempt& attempt) {
   if (job.fault_epoch() == 0 || job.fault_epoch() >= attempt.epoch()) return;
   job.set_fault_epoch(0);
   LogEntry entry{job.job().name(), "RECOVERED",
-                 StrCat("trains again, ", absl::FormatDuration(editor.now() - FromProto(job.fault_time())),
+                 StrCat("trains again, ", absl::FormatDuration(transaction.now() - FromProto(job.fault_time())),
                         " after the failure was noticed")};
   entry.epoch = attempt.epoch();
-  editor.Log(entry);
+  transaction.Log(entry);
 }
 
 void ApplyStep(const wpb::StepRecord& step, spb::StoredJob& job, spb::StoredAttempt& attempt) {
@@ -179,7 +179,7 @@ void KeepReport(const wpb::PreparedRecord& record, spb::StoredConfig& config) {
   }
 }
 
-void ApplyPrepared(Editor& editor, const wpb::PreparedRecord& record, const std::string& node_id, spb::StoredJob& job) {
+void ApplyPrepared(Transaction& transaction, const wpb::PreparedRecord& record, const std::string& node_id, spb::StoredJob& job) {
   pb::PreparedData& data = *job.mutable_job()->mutable_prepared();
   data.set_cache_sha256(record.cache_sha256());
   data.set_samples(record.samples());
@@ -187,17 +187,17 @@ void ApplyPrepared(Editor& editor, const wpb::PreparedRecord& record, const std:
   data.set_supervised_tokens(record.supervised_tokens());
   data.set_truncated_samples(record.truncated_samples());
   data.set_holdout_samples(record.holdout_samples());
-  if (spb::StoredConfig* config = editor.Config(job.job_id())) KeepReport(record, *config);
+  if (spb::StoredConfig* config = transaction.Config(job.job_id())) KeepReport(record, *config);
   job.set_prepared_cache(record.cache_path());
   job.set_prepared_node(node_id);
 }
 
 // Kept with the attempt, and told to all its nodes; a peer hears nothing it knows already.
-void ApplyRendezvous(Editor& editor, const std::string& address, spb::StoredAttempt& attempt) {
+void ApplyRendezvous(Transaction& transaction, const std::string& address, spb::StoredAttempt& attempt) {
   if (attempt.rendezvous_address() == address) return;
   attempt.set_rendezvous_address(address);
   if (attempt.state() == spb::StoredAttempt::STOPPING) return;
-  for (const std::string& node_id : NodesOf(attempt)) editor.Send(node_id, RendezvousCommand(attempt));
+  for (const std::string& node_id : NodesOf(attempt)) transaction.Send(node_id, RendezvousCommand(attempt));
 }
 
 void NoteProgress(spb::StoredRank& rank, const std::string& phase) {
@@ -229,7 +229,7 @@ void ApplyBeat(const wpb::BeatRecord& beat, spb::StoredRank& rank) {
   if (!stuck) NoteProgress(rank, beat.phase());
 }
 
-void ApplyRecord(Editor& editor, const wpb::RankRecord& record, spb::StoredJob& job,
+void ApplyRecord(Transaction& transaction, const wpb::RankRecord& record, spb::StoredJob& job,
                  spb::StoredAttempt& attempt, spb::StoredRank& rank) {
   pb::JobProgress& progress = *job.mutable_job()->mutable_progress();
   switch (record.kind_case()) {
@@ -241,7 +241,7 @@ void ApplyRecord(Editor& editor, const wpb::RankRecord& record, spb::StoredJob& 
     case wpb::RankRecord::kStep:
       NoteProgress(rank, "train");
       if (rank.rank() != 0) break;
-      NoteRecovered(editor, job, attempt);
+      NoteRecovered(transaction, job, attempt);
       ApplyStep(record.step(), job, attempt);
       break;
     case wpb::RankRecord::kEval:
@@ -254,15 +254,15 @@ void ApplyRecord(Editor& editor, const wpb::RankRecord& record, spb::StoredJob& 
       if (rank.rank() == 0) progress.set_phase(record.beat().phase());
       break;
     case wpb::RankRecord::kRendezvous:
-      if (rank.rank() == 0) ApplyRendezvous(editor, record.rendezvous().address(), attempt);
+      if (rank.rank() == 0) ApplyRendezvous(transaction, record.rendezvous().address(), attempt);
       break;
-    case wpb::RankRecord::kPrepared: ApplyPrepared(editor, record.prepared(), rank.node_id(), job); break;
+    case wpb::RankRecord::kPrepared: ApplyPrepared(transaction, record.prepared(), rank.node_id(), job); break;
     case wpb::RankRecord::kResult: *rank.mutable_result() = record.result(); break;
     case wpb::RankRecord::kNote: {
       LogEntry entry{job.job().name(), StrCat("RANK_", record.note().reason()), record.note().message(),
                      StrCat("node:", rank.node_id())};
       entry.epoch = attempt.epoch();
-      editor.Log(entry);
+      transaction.Log(entry);
       break;
     }
     default: break;
@@ -270,14 +270,14 @@ void ApplyRecord(Editor& editor, const wpb::RankRecord& record, spb::StoredJob& 
 }
 
 // Checkpoints beyond the newest keep_last go: the row now, the files by command.
-void DropOldCheckpoints(Editor& editor, const spb::StoredJob& job) {
-  std::vector<CheckpointPtr> rows = editor.base().checkpoints.Under(job.job_id());
+void DropOldCheckpoints(Transaction& transaction, const spb::StoredJob& job) {
+  std::vector<CheckpointPtr> rows = transaction.base().checkpoints.Under(job.job_id());
   // The one just committed is not in the base yet, so keep_last - 1 of the older ones stay.
   const int stay = std::max(1, job.keep_last()) - 1;
   for (int i = 0; i + stay < static_cast<int>(rows.size()); ++i) {
     const spb::StoredCheckpoint& row = *rows[i];
-    editor.DropCheckpoint(rows[i]);
-    spb::StoredNode* node = editor.Node(row.node_id());
+    transaction.DropCheckpoint(rows[i]);
+    spb::StoredNode* node = transaction.Node(row.node_id());
     if (node == nullptr) continue;
     spb::PendingDeletion& deletion = *node->add_deletions();
     deletion.set_job_id(job.job_id());
@@ -285,7 +285,7 @@ void DropOldCheckpoints(Editor& editor, const spb::StoredJob& job) {
     wpb::Command command;
     command.mutable_delete_files()->set_job_id(job.job_id());
     command.mutable_delete_files()->add_paths(row.checkpoint().path());
-    editor.Send(row.node_id(), std::move(command));
+    transaction.Send(row.node_id(), std::move(command));
   }
 }
 
@@ -295,16 +295,16 @@ bool IsGone(const spb::StoredRank& rank) {
   return rank.state() == wpb::RANK_EXITED || rank.state() == wpb::RANK_NOT_STARTED;
 }
 
-void AfterRankEnded(Editor& editor, spb::StoredJob& job, spb::StoredAttempt& attempt) {
+void AfterRankEnded(Transaction& transaction, spb::StoredJob& job, spb::StoredAttempt& attempt) {
   if (attempt.state() == spb::StoredAttempt::ENDED) return;
   if (std::all_of(attempt.ranks().begin(), attempt.ranks().end(), IsGone)) {
-    EndAttempt(editor, job, attempt);
+    EndAttempt(transaction, job, attempt);
     return;
   }
   if (attempt.state() == spb::StoredAttempt::STOPPING) return;
   if (HasResult(attempt)) {
     // Peers have nothing left to do. Rank 0 itself is waited for: its adapter is on the way.
-    if (IsGone(attempt.ranks(0))) StopAttempt(editor, attempt, /*with_checkpoint=*/false);
+    if (IsGone(attempt.ranks(0))) StopAttempt(transaction, attempt, /*with_checkpoint=*/false);
     return;
   }
   const auto bad =
@@ -316,29 +316,29 @@ void AfterRankEnded(Editor& editor, spb::StoredJob& job, spb::StoredAttempt& att
   if (bad == attempt.ranks().end()) return;
   // One rank failed: the whole gang stops, and restarts together under the next epoch.
   *attempt.mutable_failure() = FailureOf(*bad);
-  NoteFault(editor, job, attempt);
+  NoteFault(transaction, job, attempt);
   const pb::JobState state = job.job().state();
   if (state == pb::RUNNING || state == pb::STARTING) {
-    SetJobState(editor, job, pb::RECOVERING, StrCat("stopping the gang: ", attempt.failure().message()));
+    SetJobState(transaction, job, pb::RECOVERING, StrCat("stopping the gang: ", attempt.failure().message()));
   }
-  StopAttempt(editor, attempt, /*with_checkpoint=*/false);
+  StopAttempt(transaction, attempt, /*with_checkpoint=*/false);
 }
 
-Reply OnRankReport(Editor& editor, const RankReport& event) {
+Reply OnRankReport(Transaction& transaction, const RankReport& event) {
   const wpb::RankRef& ref = event.report.ref();
-  if (Status fence = CheckFence(editor.base(), event.node_id, ref); !fence.ok()) return {fence, "", {}, 0};
-  spb::StoredJob& job = *editor.Job(ref.job_id());
-  spb::StoredAttempt& attempt = *editor.Attempt(ref.job_id(), ref.epoch());
+  if (Status fence = CheckFence(transaction.base(), event.node_id, ref); !fence.ok()) return {fence, "", {}, 0};
+  spb::StoredJob& job = *transaction.Job(ref.job_id());
+  spb::StoredAttempt& attempt = *transaction.Attempt(ref.job_id(), ref.epoch());
   spb::StoredRank& rank = *attempt.mutable_ranks(ref.rank());
   if (IsGone(rank)) return {};
-  *attempt.mutable_last_sign_time() = ToProto(editor.now());
+  *attempt.mutable_last_sign_time() = ToProto(transaction.now());
   rank.set_state(event.report.state());
   if (event.report.pid() != 0) rank.set_pid(event.report.pid());
   rank.set_wait_status(event.report.wait_status());
   if (rank.failure_class().empty()) rank.set_failure_class(event.report.failure_class());
   if (rank.message().empty()) rank.set_message(event.report.message());
   if (IsGone(rank)) {
-    AfterRankEnded(editor, job, attempt);
+    AfterRankEnded(transaction, job, attempt);
     return {};
   }
   const bool all_run = std::all_of(attempt.ranks().begin(), attempt.ranks().end(),
@@ -346,64 +346,64 @@ Reply OnRankReport(Editor& editor, const RankReport& event) {
   if (all_run && attempt.state() == spb::StoredAttempt::ALLOCATED) {
     attempt.set_state(spb::StoredAttempt::RUNNING);
     if (job.job().state() == pb::STARTING)
-      SetJobState(editor, job, pb::RUNNING, StrCat("running on ", rank.node_id()));
+      SetJobState(transaction, job, pb::RUNNING, StrCat("running on ", rank.node_id()));
   }
   return {};
 }
 
-Reply OnGangWaits(Editor& editor, const GangWaits& event) {
-  const JobPtr base = editor.base().jobs.Find(event.job_id);
-  const AttemptPtr current = base == nullptr ? nullptr : CurrentAttempt(editor.base(), *base);
+Reply OnGangWaits(Transaction& transaction, const GangWaits& event) {
+  const JobPtr base = transaction.base().jobs.Find(event.job_id);
+  const AttemptPtr current = base == nullptr ? nullptr : CurrentAttempt(transaction.base(), *base);
   if (current == nullptr || current->epoch() != event.epoch || current->state() != spb::StoredAttempt::RUNNING)
     return {};
   LogEntry entry{base->job().name(), event.hung ? "GANG_HUNG" : "GANG_WAITS", event.message};
   entry.epoch = event.epoch;
-  editor.Log(entry);
+  transaction.Log(entry);
   if (!event.hung) return {};
-  spb::StoredJob& job = *editor.Job(event.job_id);
-  spb::StoredAttempt& attempt = *editor.Attempt(event.job_id, event.epoch);
+  spb::StoredJob& job = *transaction.Job(event.job_id);
+  spb::StoredAttempt& attempt = *transaction.Attempt(event.job_id, event.epoch);
   attempt.mutable_failure()->set_failure_class(pb::HANG);
   attempt.mutable_failure()->set_message(event.message);
-  NoteFault(editor, job, attempt);
+  NoteFault(transaction, job, attempt);
   if (job.job().state() == pb::RUNNING) {
-    SetJobState(editor, job, pb::RECOVERING, StrCat("stopping the gang: ", event.message));
+    SetJobState(transaction, job, pb::RECOVERING, StrCat("stopping the gang: ", event.message));
   }
-  StopAttempt(editor, attempt, /*with_checkpoint=*/false);
+  StopAttempt(transaction, attempt, /*with_checkpoint=*/false);
   return {};
 }
 
-Reply OnRecords(Editor& editor, const RecordsArrived& event) {
+Reply OnRecords(Transaction& transaction, const RecordsArrived& event) {
   const wpb::RankRef& ref = event.ref;
-  if (Status fence = CheckFence(editor.base(), event.node_id, ref); !fence.ok()) return {fence, "", {}, 0};
+  if (Status fence = CheckFence(transaction.base(), event.node_id, ref); !fence.ok()) return {fence, "", {}, 0};
   Reply reply;
-  reply.acked_sequence = CurrentAttempt(editor.base(), *editor.base().jobs.Find(ref.job_id()))
+  reply.acked_sequence = CurrentAttempt(transaction.base(), *transaction.base().jobs.Find(ref.job_id()))
                              ->ranks(ref.rank())
                              .acked_sequence();
   const bool news = std::any_of(
       event.records.begin(), event.records.end(),
       [&](const wpb::RankRecord& record) { return record.sequence() == reply.acked_sequence + 1; });
   if (!news) return reply;
-  spb::StoredJob& job = *editor.Job(ref.job_id());
-  spb::StoredAttempt& attempt = *editor.Attempt(ref.job_id(), ref.epoch());
+  spb::StoredJob& job = *transaction.Job(ref.job_id());
+  spb::StoredAttempt& attempt = *transaction.Attempt(ref.job_id(), ref.epoch());
   spb::StoredRank& rank = *attempt.mutable_ranks(ref.rank());
-  *attempt.mutable_last_sign_time() = ToProto(editor.now());
-  if (std::all_of(event.records.begin(), event.records.end(), IsProgress)) editor.MarkProgress();
+  *attempt.mutable_last_sign_time() = ToProto(transaction.now());
+  if (std::all_of(event.records.begin(), event.records.end(), IsProgress)) transaction.MarkProgress();
   for (const wpb::RankRecord& record : event.records) {
     if (record.sequence() != rank.acked_sequence() + 1) continue;
-    ApplyRecord(editor, record, job, attempt, rank);
+    ApplyRecord(transaction, record, job, attempt, rank);
     rank.set_acked_sequence(record.sequence());
   }
   reply.acked_sequence = rank.acked_sequence();
   return reply;
 }
 
-Reply OnCheckpoint(Editor& editor, const CheckpointWritten& event) {
+Reply OnCheckpoint(Transaction& transaction, const CheckpointWritten& event) {
   const wpb::RankRef& ref = event.ref;
-  if (Status fence = CheckFence(editor.base(), event.node_id, ref); !fence.ok()) return {fence, "", {}, 0};
+  if (Status fence = CheckFence(transaction.base(), event.node_id, ref); !fence.ok()) return {fence, "", {}, 0};
   const wpb::CheckpointRecord& record = event.checkpoint;
-  if (editor.base().checkpoints.Find(CheckpointKey(ref.job_id(), ref.epoch(), record.step())) != nullptr)
+  if (transaction.base().checkpoints.Find(CheckpointKey(ref.job_id(), ref.epoch(), record.step())) != nullptr)
     return {};
-  spb::StoredJob& job = *editor.Job(ref.job_id());
+  spb::StoredJob& job = *transaction.Job(ref.job_id());
   if (record.step() < job.job().progress().checkpoint_step()) return {};  // Repeated, and dropped since.
   spb::StoredCheckpoint row;
   row.set_job_id(ref.job_id());
@@ -415,8 +415,8 @@ Reply OnCheckpoint(Editor& editor, const CheckpointWritten& event) {
   checkpoint.set_path(record.path());
   checkpoint.set_manifest_sha256(record.manifest_sha256());
   checkpoint.set_size_bytes(record.size_bytes());
-  *checkpoint.mutable_commit_time() = ToProto(editor.now());
-  editor.AddCheckpoint(row);
+  *checkpoint.mutable_commit_time() = ToProto(transaction.now());
+  transaction.AddCheckpoint(row);
   job.mutable_job()->mutable_progress()->set_checkpoint_step(record.step());
   job.set_resume_node(event.node_id);
   job.set_resume_path(record.path());
@@ -425,26 +425,26 @@ Reply OnCheckpoint(Editor& editor, const CheckpointWritten& event) {
   LogEntry entry{job.job().name(), "CHECKPOINT_COMMITTED",
                  StrCat("step ", record.step(), ", ", record.path()), StrCat("node:", event.node_id)};
   entry.epoch = ref.epoch();
-  editor.Log(entry);
-  DropOldCheckpoints(editor, job);
+  transaction.Log(entry);
+  DropOldCheckpoints(transaction, job);
   return {};
 }
 
-Reply OnStopFoundNothing(Editor& editor, const StopFoundNothing& event) {
-  const JobPtr base = editor.base().jobs.Find(event.job_id);
-  const AttemptPtr current = base == nullptr ? nullptr : CurrentAttempt(editor.base(), *base);
+Reply OnStopFoundNothing(Transaction& transaction, const StopFoundNothing& event) {
+  const JobPtr base = transaction.base().jobs.Find(event.job_id);
+  const AttemptPtr current = base == nullptr ? nullptr : CurrentAttempt(transaction.base(), *base);
   if (current == nullptr || current->epoch() != event.epoch ||
       current->state() != spb::StoredAttempt::STOPPING)
     return {};
-  spb::StoredJob& job = *editor.Job(event.job_id);
-  spb::StoredAttempt& attempt = *editor.Attempt(event.job_id, event.epoch);
+  spb::StoredJob& job = *transaction.Job(event.job_id);
+  spb::StoredAttempt& attempt = *transaction.Attempt(event.job_id, event.epoch);
   for (spb::StoredRank& rank : *attempt.mutable_ranks()) {
     if (rank.node_id() != event.node_id || IsGone(rank)) continue;
     rank.set_state(wpb::RANK_NOT_STARTED);
     rank.set_failure_class(pb::FailureClass_Name(pb::CONTROL_PLANE));
     rank.set_message("it was stopped before it started");
   }
-  AfterRankEnded(editor, job, attempt);
+  AfterRankEnded(transaction, job, attempt);
   return {};
 }
 

@@ -366,7 +366,7 @@ TEST(Apply, QueuedJobIsPreparedElsewhereWhenItsNodeStaysAway) {
   cluster.Node("b", 2);
   cluster.Do(SchedulePass{});
   EXPECT_EQ(cluster.Job("queued").state(), pb::QUEUED);
-  cluster.Do(NodeSilent{"a"});
+  cluster.Do(NodeUnreachable{"a"});
   cluster.Do(SchedulePass{});
   EXPECT_EQ(cluster.Job("queued").state(), pb::PREPARING);
   EXPECT_EQ(cluster.Attempt("queued").ranks(0).node_id(), "b");

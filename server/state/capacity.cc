@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "server/state/editor.h"
+#include "server/state/transaction.h"
 
 namespace ft::state {
 namespace {

@@ -12,7 +12,7 @@
 
 namespace ft::state {
 
-// Of the nodes that take work, by id.
+// Capacity of the nodes that take work, by id.
 std::vector<schedule::NodeCapacity> CapacitiesOf(const ClusterState& state, absl::Time now);
 
 schedule::Gang GangOf(const ClusterState& state, const spb::StoredJob& job);

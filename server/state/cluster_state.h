@@ -34,9 +34,9 @@ struct Policy {
 struct ClusterState {
   Policy policy;
   std::string store_id;                 // New with each store; resume tokens of another store are refused.
-  std::string secret;                   // Of the store: tokens are keyed with it.
+  std::string secret;                   // The store's secret: tokens are keyed with it.
   int64_t term = 0;                     // Grows with each start of a coordinator on this store.
-  int64_t revision = 0;                 // Of the last change.
+  int64_t revision = 0;                 // Number of the last change.
   CowMap<spb::StoredJob> jobs;          // by job id
   CowMap<spb::StoredJob> waiting;       // those that a scheduling pass must look at
   CowMap<spb::StoredConfig> configs;    // by job id

@@ -97,7 +97,7 @@ pb::JobFailure BlamedFailure(const spb::StoredAttempt& attempt) {
   return attempt.preempted_for().empty() ? blamed : Preemption(attempt);
 }
 
-Charge ChargeFailure(const Policy& policy, wpb::AttemptKind kind, pb::FailureClass failure_class,
+RetryDecision ChargeFailure(const Policy& policy, wpb::AttemptKind kind, pb::FailureClass failure_class,
                      bool progressed, spb::StoredJob& job) {
   if (progressed) {
     // These two say something about the run as it is now, not about the job: they count in a row.
@@ -108,17 +108,17 @@ Charge ChargeFailure(const Policy& policy, wpb::AttemptKind kind, pb::FailureCla
   const int budget = RetryBudget(kind, failure_class);
   if (failure_class == pb::PREEMPTED || failure_class == pb::CONTROL_PLANE) return {};
   const int count = ++(*job.mutable_failures())[pb::FailureClass_Name(failure_class)];
-  Charge charge{budget != kUnlimited && count > budget, absl::ZeroDuration()};
+  RetryDecision decision{budget != kUnlimited && count > budget, absl::ZeroDuration()};
   // The first loss of a node restarts at once; what goes on losing nodes, or cannot write, waits longer each
   // time.
   const int doublings = failure_class == pb::CHECKPOINT_IO ? count - 1
                         : failure_class == pb::NODE_LOST   ? count - 2
                                                            : -1;
   if (doublings >= 0) {
-    charge.wait =
+    decision.wait =
         std::min(policy.max_backoff, policy.backoff * static_cast<double>(1 << std::min(doublings, 20)));
   }
-  return charge;
+  return decision;
 }
 
 }  // namespace ft::state

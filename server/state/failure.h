@@ -30,11 +30,11 @@ pb::JobFailure Preemption(const spb::StoredAttempt& attempt);
 
 // Counts one failed attempt in the job's row. `progressed`: it got further than any before, or committed a
 // checkpoint.
-struct Charge {
+struct RetryDecision {
   bool give_up = false;
   absl::Duration wait;  // Before the next attempt.
 };
-Charge ChargeFailure(const Policy& policy, wpb::AttemptKind kind, pb::FailureClass failure_class,
+RetryDecision ChargeFailure(const Policy& policy, wpb::AttemptKind kind, pb::FailureClass failure_class,
                      bool progressed, spb::StoredJob& job);
 
 }  // namespace ft::state

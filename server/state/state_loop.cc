@@ -227,6 +227,7 @@ void StateLoop::Commit(std::deque<Item>& group) {
     }
     if (group.empty()) return;
   }
+  // Stored first, told second: no reply, watch or command leaves the process before the disk has what it says.
   const Status status = StoreGroup(group);
   if (status.ok()) {
     Release(group);
@@ -234,6 +235,8 @@ void StateLoop::Commit(std::deque<Item>& group) {
   }
   OnStoreError(status);
   spdlog::error("{}; mutations are refused until there is space", std::string(Message(status)));
+  // What the loop decided since rests on events that are not stored. It goes back to the state that is, and the number marks
+  // groups that were decided before it did.
   const int64_t generation = ++writer_generation_;
   boost::asio::post(context_, [this, generation, snapshot = published()] {
     working_ = *snapshot;

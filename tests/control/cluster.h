@@ -47,8 +47,8 @@ struct ClusterOptions {
   std::string node_loss = "120s";  // The same.
   std::string coordinator;         // More lines of its configuration file.
   std::string worker;              // The same of every worker.
-  int cores = 4;                   // Of every worker.
-  std::string stop_grace = "2s";   // Of every worker: what a test leaves running may not listen.
+  int cores = 4;                   // Cores of every worker.
+  std::string stop_grace = "2s";   // The stop_grace of every worker: what a test leaves running may not listen.
   bool shared = false;             // Workers share their run folders.
   std::string coordinator_binary = FT_BIN_DIR "/finetuned";
   std::vector<std::string> coordinator_arguments;

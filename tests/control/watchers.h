@@ -45,9 +45,9 @@ class Watchers {
   const History& history_;
   std::atomic<bool> stop_{false};
   std::atomic<int64_t> events_revision_{0};         // Newest sent.
-  std::array<std::string, 2> tokens_;               // Of each thread.
+  std::array<std::string, 2> tokens_;               // One a thread.
   std::mutex mutex_;                                // Guards what follows.
-  std::array<grpc::ClientContext*, 2> contexts_{};  // Of the streams that are open.
+  std::array<grpc::ClientContext*, 2> contexts_{};  // Contexts of the streams that are open.
   std::map<std::string, std::string> believed_;     // The state of each job, as sent.
   std::array<std::thread, 2> threads_;
 };

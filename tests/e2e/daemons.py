@@ -126,8 +126,9 @@ def program_of(pid):
 class Daemons:
     """One coordinator and one worker below `folder`, laid out as `ftctl up` does it."""
 
-    def __init__(self, folder, start=True, cores=2, coordinator_arguments=(), worker_arguments=()):
+    def __init__(self, folder, start=True, cores=2, coordinator_arguments=(), worker_arguments=(), programs=None):
         self.folder = folder
+        self.programs = programs or BIN
         self.data = os.path.join(folder, "data", "finetuned")
         self.worker_data = os.path.join(self.data, "worker")
         self.socket = os.path.join(self.data, "finetuned.sock")
@@ -185,8 +186,8 @@ class Daemons:
         if self.history is not None:
             environment["FT_FAKE_HISTORY"] = self.history.path
         with open(self.log(log_name or name), "ab") as log:
-            process = subprocess.Popen([*prefix, os.path.join(BIN, name)] + arguments, stdin=subprocess.DEVNULL, stdout=log,
-                                       stderr=log, start_new_session=True, cwd=self.folder,
+            process = subprocess.Popen([*prefix, os.path.join(self.programs, name)] + arguments, stdin=subprocess.DEVNULL,
+                                       stdout=log, stderr=log, start_new_session=True, cwd=self.folder,
                                        env=self.environment(**environment))
         self.started.append(process)
         return process
@@ -296,8 +297,9 @@ class Daemons:
 
     def run(self, *arguments, timeout=60, environment=None, **options):
         """`ftctl ...` as it ended."""
-        return subprocess.run([os.path.join(BIN, "ftctl"), *arguments], stdin=subprocess.DEVNULL, capture_output=True,
-                              text=True, timeout=timeout, check=False, env=self.environment(**(environment or {})),
+        return subprocess.run([os.path.join(self.programs, "ftctl"), *arguments], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=timeout, check=False,
+                              env=self.environment(**(environment or {})),
                               cwd=options.pop("cwd", self.folder), **options)
 
     def ftctl(self, *arguments, status=0, timeout=60, **options):

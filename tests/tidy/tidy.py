@@ -4,8 +4,9 @@
   python3 tests/tidy/tidy.py --list
   python3 tests/tidy/tidy.py CHECK [--root DIR] [--build-dir DIR]
 
-Exit status 0 when nothing is found, 1 with one line a finding, 2 for a wrong command line. A finding that must stand is
-named with its reason in tests/tidy/allowed.txt; a line there that allows nothing is a finding itself.
+Exit status 0 when nothing is found (or the check was skipped, and says so), 1 with one line a finding, 2 for a wrong command
+line. A finding that must stand is named with its reason in tests/tidy/allowed.txt; a line there that allows nothing is a finding
+itself.
 """
 
 import argparse
@@ -15,8 +16,11 @@ import re
 import subprocess
 import sys
 
+import clang_format
+import device_words
 import directions
 import translations
+import words
 from functions import Unbalanced, functions
 from tree import CPP_SUFFIXES, HEADER_SUFFIXES, Tree
 
@@ -314,6 +318,61 @@ def check_translations(tree, options):
                 yield Finding(path, line, f"nobody says \"{english}\" any more: follow the sentence, or take it out")
 
 
+def check_words(tree, options):
+    """No identifier of tests/tidy/words.txt is left in the folder that has a better word for it."""
+    path = "tests/tidy/words.txt"
+    if path not in tree.files:
+        yield Finding(path, 0, "is missing")
+        return
+    rows, problems = words.read(tree.text(path))
+    for number, problem in problems:
+        yield Finding(path, number, problem)
+    for number, row in rows.items():
+        if not any(words.is_below(file, row.folder) for file in tree.files):
+            yield Finding(path, number, f"there is no {row.folder}: name the folder where {row.identifier} may not stand")
+    for file in tree.cpp():
+        for line, row in words.replaced(file, tree.text(file), rows.values()):
+            yield Finding(file, line, f"{row.identifier} is {row.replacement} here (tests/tidy/words.txt)")
+
+
+def check_device_words(tree, options):
+    """Mathematics and the training step name no device, transport, ZeRO stage or rank."""
+    for folder, *_ in device_words.RULES:
+        if not any(path.startswith(folder + "/") for path in tree.cpp()):
+            yield Finding("tests/tidy/device_words.py", 0, f"has a rule for {folder}, where no C++ lies")
+    for path in tree.cpp():
+        for line, name, why in device_words.refusals(path, tree.text(path)):
+            yield Finding(path, line, f"says {name}: {why}")
+
+
+def check_checklists(tree, options):
+    """Every path that a list of docs/checklists names is there, so that a list that is followed leads somewhere."""
+    folders = {os.path.dirname(path) for path in tree.files}
+    folders |= {parent for folder in folders for parent in parents_of(folder)}
+    for path in tree.files:
+        if not path.startswith("docs/checklists/"):
+            continue
+        for number, line in enumerate(tree.text(path).split("\n"), 1):
+            for named in re.findall(r"`([\w.\-]+(?:/[\w.\-]+)*/?)`", line):
+                if named.split("/")[0] not in folders or "/" not in named:
+                    continue
+                if named not in tree.files and named.rstrip("/") not in folders:
+                    yield Finding(path, number, f"names {named}, which is not there")
+
+
+def parents_of(folder):
+    """`a/b/c` -> `a/b`, `a`."""
+    while "/" in folder:
+        folder = os.path.dirname(folder)
+        yield folder
+
+
+def check_format(tree, options):
+    """Every C++ file is as clang-format 14 lays it out; skipped where that is not installed."""
+    for path, line, places in clang_format.unformatted(tree.root, tree.cpp()):
+        yield Finding(path, line, f"is not as clang-format lays it out, in {places} place(s): make fmt")
+
+
 CHECKS = {name[len("check_"):]: check for name, check in list(globals().items()) if name.startswith("check_")}
 
 
@@ -362,7 +421,11 @@ def main():
         return 0
     if options.check is None:
         parser.error("name a check, or --list")
-    findings = run(options.check, options.root, options.build_dir or os.path.join(options.root, "build", "dev"))
+    try:
+        findings = run(options.check, options.root, options.build_dir or os.path.join(options.root, "build", "dev"))
+    except clang_format.Missing as error:
+        print(f"{options.check}: skipped: {error}")
+        return 0
     for finding in findings:
         print(finding)
     return 1 if findings else 0

@@ -5,9 +5,12 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import clang_format  # noqa: E402
+import device_words  # noqa: E402
 import tidy  # noqa: E402
 from functions import Unbalanced, functions, kind_of  # noqa: E402
 from tree import without_comments, without_directives  # noqa: E402
@@ -282,6 +285,154 @@ class TranslationsTest(TreeTest):
 
     def test_sentences_that_are_said_otherwise(self):
         self.assert_one("translations", self.files('" has no rows; add one"'), "templates_data.cc:2: nobody says")
+
+
+class WordsTest(TreeTest):
+    WORDS = "# Words.\n\nkernels Larger -> Max\nworker/rank/a.cc Trouble -> a Status with its class\n"
+
+    def files(self, **changes):
+        return {"tests/tidy/words.txt": self.WORDS, "kernels/grid/grid.h": "struct Max {};\n", "worker/rank/a.cc": "", **changes}
+
+    def test_a_replaced_identifier_is_named_with_its_replacement(self):
+        self.assert_one("words", self.files(**{"kernels/grid/grid.h": "struct Max {};\nusing A = Fold<Larger>;\n"}),
+                        "kernels/grid/grid.h:2: Larger is Max here")
+        self.assert_one("words", self.files(**{"worker/rank/a.cc": "std::optional<Trouble> F();\n"}),
+                        "Trouble is a Status with its class here")
+
+    def test_macros_and_cuda_files_count(self):
+        self.assert_one("words", self.files(**{"kernels/grid/a.cu": "#define FOLD(x) Larger(x)\n"}), "a.cu:1")
+
+    def test_other_folders_longer_identifiers_comments_and_literals_are_free(self):
+        self.assert_clean("words", self.files(**{
+            "kernels/grid/grid.h": '// Larger.\nint IsLarger(), Larger_, kLarger; /* Larger */ const char* a = "Larger";\n',
+            "kernelside/a.cc": "int Larger;\n", "worker/rank/a_test.cc": "Trouble a;\n", "server/a/a.cc": "int Larger;\n"}))
+
+    def test_the_whole_project_may_be_named(self):
+        files = self.files(**{"tests/tidy/words.txt": ". Larger -> Max\n", "server/a/a.cc": "int Larger;\n"})
+        self.assert_one("words", files, "server/a/a.cc:1")
+
+    def test_lines_that_check_nothing_are_findings(self):
+        self.assert_one("words", self.files(**{"tests/tidy/words.txt": "kernels Larger Max\n"}), "words.txt:1: is not 'FOLDER")
+        self.assert_one("words", self.files(**{"tests/tidy/words.txt": "kernels a::B -> Max\n"}), "words.txt:1: is not 'FOLDER")
+        self.assert_one("words", self.files(**{"tests/tidy/words.txt": "kernel Larger -> Max\n"}), "words.txt:1: there is no kernel:")
+        self.assert_one("words", self.files(**{"tests/tidy/words.txt": "kernels A -> B\nkernels/ A -> C\n"}),
+                        "words.txt:2: says again what line 1 says")
+        os.remove(os.path.join(self.folder.name, "tests", "tidy", "words.txt"))
+        self.assert_one("words", {}, "words.txt: is missing")
+
+
+class DeviceWordsTest(TreeTest):
+    def files(self, path, text):
+        return {**{f"{folder}/clean.cc": "" for folder, *_ in device_words.RULES}, path: text}
+
+    def refused(self, path, text, name):
+        with self.subTest(path=path, text=text):
+            self.folder.cleanup()
+            self.folder = tempfile.TemporaryDirectory()
+            self.addCleanup(self.folder.cleanup)
+            self.assert_one("device_words", self.files(path, text), f"says {name}:")
+
+    def test_mathematics_names_no_device_rank_or_format(self):
+        for text, name in [("if (x.is_cuda()) F();", "is_cuda"), ("auto d = at::kCUDA;", "kCUDA"), ("CudaKernels k;", "CudaKernels"),
+                           ("cudaStream_t s;", "cudaStream_t"), ("comm::NcclComm c;", "NcclComm"), ("int zero_stage = 3;", "zero_stage"),
+                           ("if (kZero3) F();", "kZero3"), ("if (spec.zero > 1) F();", "zero"), ("if (comm.rank() == 0) F();", "rank"),
+                           ("int rank_ = 0;", "rank_"), ("int n = world_size;", "world_size"), ("Nf4Slot s;", "Nf4Slot"),
+                           ('if (device == "cuda") F();', "cuda"), ("#include <c10/cuda/CUDAStream.h>", "cuda"),
+                           ('#include "worker/model/ops/cuda_kernels.h"', "cuda_kernels"), ("#define F(x) GPU(x)", "GPU"),
+                           ("ShardedTensor t;", "ShardedTensor")]:
+            if name == "cuda" and text.startswith("#"):
+                self.assertEqual(len(self.findings("device_words", self.files("worker/model/decoder/a.cc", text))), 2)
+            else:
+                self.refused("worker/model/decoder/a.cc", text, name)
+
+    def test_the_step_and_the_runner_name_no_device_or_stage(self):
+        for path in ("worker/train/trainer/trainer.cc", "worker/model/run/block_runner.h"):
+            self.refused(path, "if (store.value(0).is_cuda()) Synchronize();", "is_cuda")
+            self.refused(path, "if (plan.zero_stage == 3) Gather();", "zero_stage")
+            self.refused(path, "GlooComm comm;", "GlooComm")
+        self.refused("worker/model/run/a.cc", "int own = layers / ranks;", "ranks")
+        self.refused("worker/train/optim/a.cc", "switch (stage) {}", "stage")
+        self.refused("worker/model/params/a.cc", "switch (stage) {}", "stage")
+
+    def test_the_rank_of_a_matrix_zeros_and_where_tensors_lie_are_free(self):
+        for path, text in [("worker/model/decoder/a.cc", "int lora_rank, kv_lora_rank, q_lora_rank;"),
+                           ("worker/model/run/a.h", "int rank = 8;"), ("worker/train/trainer/a.cc", "const bool keeps = comm.rank() == 0;"),
+                           ("worker/train/trainer/a.cc", "int n = recipe::MaxRanks(job.parallel.ranks);"),
+                           ("worker/model/run/a.cc", "auto t = at::zeros_like(x).zero_().to(y.device()); store.ZeroGradients();"),
+                           ("worker/model/decoder/a.cc", '// On CUDA.\nauto s = StrCat("no CUDA here, rank ", n);'),
+                           ("worker/model/ops/a.cc", "if (x.is_cuda()) F();"), ("worker/model/params/a.cc", "Nf4Slot s(at::kCUDA);"),
+                           ("worker/model/run/a_test.cc", "SpawnRanks(ranks, at::kCUDA);"), ("worker/train/cuda/a.cc", "cudaStream_t s;")]:
+            self.assert_clean("device_words", self.files(path, text))
+
+    def test_a_folder_that_moved_away_is_a_finding(self):
+        files = self.files("worker/model/decoder/a.cc", "")
+        del files["worker/train/optim/clean.cc"]
+        self.assert_one("device_words", files, "has a rule for worker/train/optim, where no C++ lies")
+
+    def test_words_of_an_identifier(self):
+        for name, words in [("is_cuda", {"is", "cuda"}), ("kCUDA", {"k", "cuda"}), ("CUDAGraph", {"cuda", "graph"}),
+                            ("cudaStream_t", {"cuda", "stream", "t"}), ("kZero3", {"k", "zero3"}), ("ZERO3", {"zero3"}),
+                            ("Nf4Slot", {"nf4", "slot"}), ("barracuda", {"barracuda"}), ("x_NC", {"x", "nc"})]:
+            self.assertEqual(device_words.words_of(name), words, name)
+
+
+class ChecklistsTest(TreeTest):
+    FILES = {"core/recipe/schema.h": "", "worker/data/readers/a.cc": ""}
+
+    def test_paths_that_are_there_and_words_that_are_none(self):
+        text = "1. `core/recipe/schema.h` and `worker/data/`, `worker/data/readers`: `a/b`, `make test`, `core/<new>/x.h`, `x.h`.\n"
+        self.assert_clean("checklists", {**self.FILES, "docs/checklists/new.md": text})
+
+    def test_a_path_that_is_gone(self):
+        text = "# List\n1. `core/recipe/scheme.h`: a line.\n"
+        self.assert_one("checklists", {**self.FILES, "docs/checklists/new.md": text}, "new.md:2: names core/recipe/scheme.h")
+        text = "# List\n1. `worker/data/reader/`.\n"
+        self.assert_one("checklists", {"docs/checklists/new.md": text}, "new.md:2: names worker/data/reader/, which")
+
+
+class FormatTest(TreeTest):
+    def with_program(self, version, said="", status=0, name="clang-format"):
+        """A folder as PATH that holds a clang-format which says this of every file."""
+        self.write(files={f"path/{name}": f'#!/bin/sh\nif [ "$1" = --version ]; then echo "Debian clang-format version {version}"; exit; fi\n'
+                                          f'printf "%s" "{said}" >&2; exit {status}\n'})
+        folder = os.path.join(self.folder.name, "path")
+        os.chmod(os.path.join(folder, name), 0o755)
+        return mock.patch.dict(os.environ, PATH=folder)
+
+    def test_without_the_right_version_it_says_that_it_was_skipped(self):
+        command = [sys.executable, "-B", os.path.join(HERE, "tidy.py"), "format", "--root", self.folder.name]
+        os.makedirs(os.path.join(self.folder.name, "path"))
+        for reason, version in [("is not installed", None), ("is version 15 here, and the files are laid out by 14", "15.0.7")]:
+            path = self.with_program(version) if version else mock.patch.dict(os.environ, PATH=os.path.join(self.folder.name, "path"))
+            with path:
+                done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertRegex(done.stdout, f"^format: skipped: clang-format {reason}: apt-get install clang-format-14\n$")
+
+    def test_the_version_in_the_name_is_preferred(self):
+        with self.with_program("15.0.7"), self.with_program("14.0.6", name="clang-format-14"):
+            self.assertTrue(clang_format.find().endswith("/clang-format-14"))
+
+    def test_a_file_is_one_finding_whatever_its_places(self):
+        said = ("core/a/a.cc:3:7: error: code should be clang-formatted [-Wclang-format-violations]\nint  a;\n"
+                "core/a/a.cc:9:1: error: code should be clang-formatted [-Wclang-format-violations]\n")
+        with self.with_program("14.0.6", said, 1):
+            self.assert_one("format", {"core/a/a.cc": "int a;\n"}, "core/a/a.cc:3: is not as clang-format lays it out, in 2 place(s)")
+
+    def test_a_clang_format_that_fails_is_no_clean_tree(self):
+        with self.with_program("14.0.6", "cannot read .clang-format", 1), self.assertRaisesRegex(RuntimeError, "cannot read"):
+            self.findings("format", {"core/a/a.cc": "int a;\n"})
+
+    def test_the_real_program_finds_and_mends(self):
+        try:
+            program = clang_format.find()
+        except clang_format.Missing as error:
+            self.skipTest(str(error))
+        files = {".clang-format": "BasedOnStyle: Google\n", **{f"core/a/f{i}.cu": "int a;\n" for i in range(90)}}
+        self.assert_clean("format", files)
+        self.assert_one("format", {"core/a/f41.cu": "int a;\nint   b ;\n"}, "core/a/f41.cu:2: is not as clang-format")
+        subprocess.run([program, "-i", "core/a/f41.cu"], cwd=self.folder.name, timeout=60, check=True)
+        self.assert_clean("format", {})
 
 
 if __name__ == "__main__":

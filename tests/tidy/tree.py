@@ -30,8 +30,10 @@ def _blank(match):
     return '""' + newlines if match.lastgroup in ("raw", "string", "char", "mark") else " " + newlines
 
 
-def without_comments(text):
-    """C++ text whose comments and literals are blank; lines keep their numbers."""
+def without_comments(text, keep_literals=False):
+    """C++ text whose comments and, unless they are kept, literals are blank; lines keep their numbers."""
+    if keep_literals:
+        return _NOT_CODE.sub(lambda match: _blank(match) if match.lastgroup in ("line", "block") else match.group(0), text)
     return _NOT_CODE.sub(_blank, text)
 
 
@@ -101,9 +103,7 @@ class Tree:
 
     @functools.lru_cache(maxsize=None)
     def includes(self, path):
-        text = self.text(path)
-        # Comments go, strings stay: an include's path looks like one.
-        text = _NOT_CODE.sub(lambda m: _blank(m) if m.lastgroup in ("line", "block") else m.group(0), text)
+        text = without_comments(self.text(path), keep_literals=True)  # An include's path looks like a literal.
         return [Include(text.count("\n", 0, m.start()) + 1, m.group("path"), m.group("open") == '"')
                 for m in _INCLUDE.finditer(text)]
 

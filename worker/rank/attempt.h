@@ -16,7 +16,7 @@ enum class AttemptKind { kPrepare, kTrain };
 // at a store that rank 0 opens on a free port of `host`; the others are told its address over their control sockets.
 struct Rendezvous {
   bool one_node = true;
-  std::filesystem::path folder;  // Of one node.
+  std::filesystem::path folder;  // Shared folder of ranks of one node.
   std::string host;              // Rank 0's address; of several nodes.
 };
 
@@ -28,7 +28,7 @@ struct Attempt {
   AttemptKind kind = AttemptKind::kTrain;
   int world_size = 1;
   Rendezvous rendezvous;          // Has a meaning when world_size is above 1.
-  int threads = 1;                // Of each rank.
+  int threads = 1;                // Threads of each rank.
   int64_t resume_step = 0;
   std::string resume_path;        // Relative to run_dir; empty = from the start.
   std::filesystem::path prepared_cache;

@@ -15,7 +15,7 @@ enum class Base {
   kDequantised,  // Through NF4 with double quantisation, as a qlora job sees it.
 };
 
-// Of --base auto|stored|dequantised. auto is what the adapter was trained over. INVALID_ARGUMENT for other
+// The meaning of --base auto|stored|dequantised. auto is what the adapter was trained over. INVALID_ARGUMENT for other
 // words.
 StatusOr<Base> BaseOf(const Flags& flags, const Trained& trained);
 

@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "nlohmann/json.hpp"
-#include "worker/rank/answerer.h"
+#include "worker/rank/chat_responder.h"
 #include "worker/rank/base.h"
 #include "worker/rank/flags.h"
 #include "worker/rank/load_model.h"
@@ -27,17 +27,17 @@ constexpr const char* kUsage =
     "the training, in 4 bits (NF4) for qlora. --json prints {prompt, answer, tokens} a line.\n";
 
 // A model ready to answer, and what was said so far.
-class Talk {
+class ChatSession {
  public:
-  static StatusOr<std::unique_ptr<Talk>> Open(const Flags& flags);
+  static StatusOr<std::unique_ptr<ChatSession>> Open(const Flags& flags);
 
   // The answer to `input`, streamed to standard output unless `quiet`.
-  StatusOr<Answer> Say(const std::string& input, bool quiet);
+  StatusOr<Answer> Reply(const std::string& input, bool quiet);
   void Reset() { past_.clear(); }
 
  private:
   std::unique_ptr<run::LanguageModel> model_;
-  std::unique_ptr<Answerer> answerer_;
+  std::unique_ptr<ChatResponder> responder_;
   std::string system_;
   data::Conversation past_;
 };
@@ -52,25 +52,25 @@ Status ReadOptions(const Flags& flags, generate::GenerateOptions& options) {
   return absl::OkStatus();
 }
 
-StatusOr<std::unique_ptr<Talk>> Talk::Open(const Flags& flags) {
-  auto talk = std::make_unique<Talk>();
+StatusOr<std::unique_ptr<ChatSession>> ChatSession::Open(const Flags& flags) {
+  auto session = std::make_unique<ChatSession>();
   ASSIGN_OR_RETURN(Trained trained, ResolveTrained(flags.Get("model"), flags.Get("adapter")));
   ASSIGN_OR_RETURN(const Base base, BaseOf(flags, trained));
   trained.text.template_name = flags.Get("template", trained.text.template_name);
   generate::GenerateOptions options;
   RETURN_IF_ERROR(ReadOptions(flags, options));
-  ASSIGN_OR_RETURN(talk->answerer_, Answerer::Open(trained.model, trained.text, std::move(options)));
-  talk->system_ = flags.Get("system", trained.text.system);
+  ASSIGN_OR_RETURN(session->responder_, ChatResponder::Open(trained.model, trained.text, std::move(options)));
+  session->system_ = flags.Get("system", trained.text.system);
   const run::ModelOptions model_options{.dtype = ResolvedDtype({.dtype = flags.Get("dtype", "auto")}),
                                         .nf4_base = base == Base::kDequantised};
-  ASSIGN_OR_RETURN(talk->model_, LoadTrained(trained, model_options));
-  TellRemarks("chat", talk->model_->remarks());
+  ASSIGN_OR_RETURN(session->model_, LoadTrained(trained, model_options));
+  TellRemarks("chat", session->model_->remarks());
   // What else answers with this adapter answers alike only over the same base.
   if (!trained.whole()) TellRemarks("chat", {BaseSentence(base, trained)});
-  return talk;
+  return session;
 }
 
-StatusOr<Answer> Talk::Say(const std::string& input, bool quiet) {
+StatusOr<Answer> ChatSession::Reply(const std::string& input, bool quiet) {
   data::Turn turn{.system = past_.empty() ? system_ : "", .input = input};
   std::function<void(std::string_view)> show;
   if (!quiet) {
@@ -79,14 +79,14 @@ StatusOr<Answer> Talk::Say(const std::string& input, bool quiet) {
       std::fflush(stdout);
     };
   }
-  ASSIGN_OR_RETURN(Answer answer, answerer_->Reply(*model_, past_, turn, show));
+  ASSIGN_OR_RETURN(Answer answer, responder_->Reply(*model_, past_, turn, show));
   if (!quiet) std::printf("\n");
   turn.output = answer.text;
   past_.push_back(std::move(turn));
   return answer;
 }
 
-Status Converse(Talk& talk) {
+Status Converse(ChatSession& session) {
   const bool terminal = ::isatty(STDIN_FILENO) == 1;
   std::string line;
   while (true) {
@@ -96,17 +96,17 @@ Status Converse(Talk& talk) {
     }
     if (!std::getline(std::cin, line) || line == "/exit") return absl::OkStatus();
     if (line == "/reset") {
-      talk.Reset();
+      session.Reset();
     } else if (!line.empty()) {
-      RETURN_IF_ERROR(talk.Say(line, /*quiet=*/false).status());
+      RETURN_IF_ERROR(session.Reply(line, /*quiet=*/false).status());
     }
   }
 }
 
-Status AnswerEach(Talk& talk, const std::vector<std::string>& prompts, bool json) {
+Status AnswerEach(ChatSession& session, const std::vector<std::string>& prompts, bool json) {
   for (const std::string& prompt : prompts) {
-    talk.Reset();
-    ASSIGN_OR_RETURN(const Answer answer, talk.Say(prompt, /*quiet=*/json));
+    session.Reset();
+    ASSIGN_OR_RETURN(const Answer answer, session.Reply(prompt, /*quiet=*/json));
     if (!json) continue;
     const nlohmann::ordered_json out = {{"prompt", prompt}, {"answer", answer.text}, {"tokens", answer.ids}};
     std::printf("%s\n", out.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
@@ -117,9 +117,9 @@ Status AnswerEach(Talk& talk, const std::vector<std::string>& prompts, bool json
 Status Chat(const Flags& flags) {
   ASSIGN_OR_RETURN(const int64_t threads, flags.Int("threads", ::sysconf(_SC_NPROCESSORS_ONLN)));
   FixNumerics(static_cast<int>(threads));
-  ASSIGN_OR_RETURN(const auto talk, Talk::Open(flags));
-  if (flags.Has("prompt")) return AnswerEach(*talk, flags.All("prompt"), flags.Has("json"));
-  return Converse(*talk);
+  ASSIGN_OR_RETURN(const auto session, ChatSession::Open(flags));
+  if (flags.Has("prompt")) return AnswerEach(*session, flags.All("prompt"), flags.Has("json"));
+  return Converse(*session);
 }
 
 }  // namespace

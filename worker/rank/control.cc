@@ -45,7 +45,7 @@ void Control::ReadWords() {
   if (pending_.size() > kMaxWord) pending_.clear();
 }
 
-Control::Wishes Control::Poll() {
+Control::Commands Control::Poll() {
   ReadWords();
   return {.checkpoint = std::exchange(checkpoint_, false), .stop = stop_};
 }

@@ -16,12 +16,12 @@ class Control {
   // Takes the descriptor over and makes it non-blocking; -1 = no commands.
   explicit Control(int fd);
 
-  struct Wishes {
+  struct Commands {
     bool checkpoint = false;
     bool stop = false;  // Sticky.
   };
   // All commands that have arrived since the last call.
-  Wishes Poll();
+  Commands Poll();
 
   // Rank 0's address as soon as it has come. DEADLINE_EXCEEDED after `timeout`, UNAVAILABLE when the socket is closed.
   // `waiting` is called several times a second meanwhile.

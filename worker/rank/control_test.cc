@@ -27,7 +27,7 @@ TEST_F(ControlTest, WordsArriveInPiecesAndStopStays) {
   Send("check");
   EXPECT_FALSE(control_->Poll().checkpoint);
   Send("point\nstop\n");
-  const Control::Wishes wishes = control_->Poll();
+  const Control::Commands wishes = control_->Poll();
   EXPECT_TRUE(wishes.checkpoint);
   EXPECT_TRUE(wishes.stop);
   EXPECT_FALSE(control_->Poll().checkpoint);

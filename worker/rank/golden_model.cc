@@ -18,9 +18,9 @@ namespace fs = std::filesystem;
 using Model = std::unique_ptr<run::LanguageModel>;
 
 struct Limits {
-  double logits = 2e-5;  // Of the largest expected logit of the case.
+  double logits = 2e-5;  // Relative to the largest expected logit of the case.
   double loss = 1e-5;
-  double gradient = 1e-4;  // Of the gradient's largest expected value.
+  double gradient = 1e-4;  // Relative to the gradient's largest expected value.
 };
 
 // One case while it is compared.

@@ -55,7 +55,7 @@ struct QloraRun {
   std::string base_file;       // base_4bit.safetensors, or model.safetensors which we quantise.
   bool repacked;               // The stored base as golden_repacked.h tells.
   std::string losses;          // Expected tensors: "losses", "nearest.losses".
-  std::string measure_prefix;  // Of what is printed.
+  std::string measure_prefix;  // Prefix of what is printed.
   std::vector<Measure>& measures;
   Limits limits;
 };

@@ -25,7 +25,7 @@ using Operation = std::function<std::vector<Tensor>(at::Device device)>;
 
 struct Check {
   const char* name;
-  double limit;  // Of the largest difference, relative to the largest value.
+  double limit;  // Largest difference allowed, relative to the largest value.
   Operation run;
 };
 

@@ -28,7 +28,7 @@ constexpr double kStepEfficiency = 0.5;
 
 struct Planned {
   recipe::JobSpec asked;  // As it was read, with what it leaves open.
-  recipe::JobSpec spec;   // Resolved.
+  recipe::JobSpec spec;   // ResolveFromData.
   prepare::PreparedReport data;
   model::DecoderConfig config;
   std::string dtype;
@@ -79,11 +79,11 @@ StatusOr<Planned> MakePlan(const Flags& flags) {
   ASSIGN_OR_RETURN(planned.data, PrepareData(planned.spec, cache.empty() ? cache : cache / "data"));
   const int64_t samples = planned.data.samples - planned.data.holdout_samples;
   planned.asked = planned.spec;
-  planned.spec = train::Resolved(planned.spec, samples, planned.data.train_lengths);
+  planned.spec = train::ResolveFromData(planned.spec, samples, planned.data.train_lengths);
   const recipe::JobSpec& spec = planned.spec;
   planned.dtype = ResolvedDtype(spec.model);
   const bool bf16 = planned.dtype == "bf16";
-  const data::SampleOrder order(train::OrderOf(spec, samples, planned.data.train_lengths));
+  const data::BatchSampler order(train::SamplerConfigOf(spec, samples, planned.data.train_lengths));
   planned.steps = order.total_steps();
   const plan::ModelShape shape = ShapeOf(planned.config);
   planned.memory = plan::EstimateMemory(shape, spec, bf16,

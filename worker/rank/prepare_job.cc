@@ -11,11 +11,11 @@ records::Result RunPrepare(const Attempt& attempt, Reporter& reporter) {
                                   .cache_dir = attempt.cache_dir / "data",
                                   .progress = [&](int64_t) { reporter.Beat("prepare"); }};
   StatusOr<std::filesystem::path> model = prepare::ResolveSource(attempt.spec.model.source, request.roots);
-  if (!model.ok()) return Failed("CONFIG", WithContext(model.status(), "model.source"));
+  if (!model.ok()) return Failed(WithClass(WithContext(model.status(), "model.source"), "CONFIG"));
   request.model = *model;
   const StatusOr<prepare::PreparedReport> report = prepare::Prepare(request);
   if (!report.ok()) {
-    return Failed(absl::IsResourceExhausted(report.status()) ? "CHECKPOINT_IO" : "DATA", report.status());
+    return Failed(WithClass(report.status(), absl::IsResourceExhausted(report.status()) ? "CHECKPOINT_IO" : "DATA"));
   }
   const Status written = reporter.Write(records::Prepared{.cache_path = report->cache_path.string(),
                                                           .cache_sha256 = report->cache_digest,
@@ -26,7 +26,7 @@ records::Result RunPrepare(const Attempt& attempt, Reporter& reporter) {
                                                           .holdout_samples = report->holdout_samples,
                                                           .longest_sample = report->longest_sample,
                                                           .report = report->lines});
-  if (!written.ok()) return Failed("CHECKPOINT_IO", written);
+  if (!written.ok()) return Failed(WithClass(written, "CHECKPOINT_IO"));
   return {.state = records::ResultState::kSucceeded};
 }
 

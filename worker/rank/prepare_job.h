@@ -2,7 +2,7 @@
 #pragma once
 
 #include "worker/rank/attempt.h"
-#include "worker/rank/outcome.h"
+#include "worker/rank/failure.h"
 #include "worker/rank/reporter.h"
 
 namespace ft::rank {

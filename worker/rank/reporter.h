@@ -17,9 +17,9 @@ class Reporter {
   Status Write(decltype(records::Record::body) body);
   // Counts one unit of progress. A beat that cannot be written is dropped: the next record reports the trouble.
   void Beat(std::string_view phase);
-  // Of a file that is being written in the phase "checkpoint" or "write": its bytes so far.
+  // Tells the bytes so far of a file that is being written in the phase "checkpoint" or "write".
   void Wrote(std::string_view phase, int64_t bytes);
-  // Of a rank that waits for others: told when what it waits for changes, else twice a second.
+  // Tells that the rank waits for others: when what it waits for changes, else twice a second.
   void Wait(records::Wait wait);
   void Note(std::string severity, std::string reason, std::string message);
 

@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "tests/support/temp_dir.h"
-#include "worker/rank/outcome.h"
+#include "worker/rank/failure.h"
 
 namespace ft::rank {
 namespace {
@@ -52,9 +52,9 @@ TEST_F(OrdinaryReporter, WritingTellsBytesAndIsProgress) {
   EXPECT_EQ(beats[1].wait, records::Wait());
 }
 
-TEST(OrdinaryOutcome, SamplesWithNothingToLearnAreTheDatasFault) {
-  EXPECT_EQ(ClassOfStep(absl::InvalidArgumentError("step 1 has no token that carries loss")), "DATA");
-  EXPECT_EQ(ClassOfStep(absl::FailedPreconditionError("step 1: the loss is not finite")), "NAN_LOSS");
+TEST(OrdinaryFailure, SamplesWithNothingToLearnAreTheDatasFault) {
+  EXPECT_EQ(StepFailureClass(absl::InvalidArgumentError("step 1 has no token that carries loss")), "DATA");
+  EXPECT_EQ(StepFailureClass(absl::FailedPreconditionError("step 1: the loss is not finite")), "NAN_LOSS");
 }
 
 }  // namespace

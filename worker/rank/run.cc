@@ -41,10 +41,11 @@ records::Result RunGuarded(const Attempt& attempt, int rank, Reporter& reporter,
     FixNumerics(attempt.threads);
     return RunTrain(attempt, rank, reporter, control);
   } catch (const std::bad_alloc&) {
-    return Failed("HOST_OOM", absl::ResourceExhaustedError(
-                                  "out of memory: lower train.max_length or train.micro_batch, or use qlora"));
+    return Failed(WithClass(absl::ResourceExhaustedError(
+                                "out of memory: lower train.max_length or train.micro_batch, or use qlora"),
+                            "HOST_OOM"));
   } catch (const std::exception& error) {
-    return Failed("UNKNOWN_EXIT", absl::InternalError(error.what()));
+    return Failed(absl::InternalError(error.what()));
   }
 }
 
@@ -63,7 +64,7 @@ int Run(const RunOptions& options) {
   StatusOr<Attempt> attempt = ReadAttempt(options.attempt_dir);
   if (const Status limited = attempt.ok() ? LimitReading(*attempt) : absl::OkStatus(); !limited.ok()) attempt = limited;
   const records::Result result =
-      attempt.ok() ? RunGuarded(*attempt, options.rank, *reporter, control) : Failed("CONFIG", attempt.status());
+      attempt.ok() ? RunGuarded(*attempt, options.rank, *reporter, control) : Failed(WithClass(attempt.status(), "CONFIG"));
   if (result.state == records::ResultState::kFailed) {
     std::fprintf(stderr, "ft-rank: %s: %s\n", result.failure_class.c_str(), result.message.c_str());
   }

@@ -42,7 +42,7 @@ std::string SettingsDigest(const recipe::JobSpec& spec) {
   deciding.gate = {};
   deciding.allow_numeric_change = false;
   deciding.strict_exclusive = false;
-  // Of how the work is divided, only the micro-batches of a step and the leaves of its sums decide numbers.
+  // How the work is divided decides numbers only by the micro-batches of a step and the leaves of its sums.
   const int leaves = recipe::MaxRanks(spec.parallel);
   deciding.train.accumulation = recipe::MicroBatchesPerStep(spec);
   deciding.parallel = {};

@@ -14,9 +14,9 @@
 #include "worker/train/checkpoint/share.h"
 #include "worker/train/checkpoint/write_model.h"
 #include "worker/data/prepare/model_files.h"
-#include "worker/rank/answerer.h"
+#include "worker/rank/chat_responder.h"
 #include "worker/rank/load_model.h"
-#include "worker/rank/meet.h"
+#include "worker/rank/rendezvous.h"
 #include "worker/rank/settings.h"
 #include "worker/train/trainer/learning.h"
 #include "worker/train/trainer/resolve.h"
@@ -27,51 +27,37 @@
 namespace ft::rank {
 namespace {
 
-// An error and the failure class it counts under.
-struct Trouble {
-  std::string failure_class;
-  Status status;
-};
-
-// The class of an error: of the exchange between ranks, of ranks that compute other numbers, or of what was being done.
-std::string ClassOf(const Status& status, std::string_view doing) {
-  if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsInternal(status)) return "NETWORK";
-  return absl::IsDataLoss(status) ? "DEVICE_FAULT" : std::string(doing);
-}
-
-// The run while it lasts. Built once by Load; everything below is called on the training thread.
+// The run while it lasts, on the training thread.
 class TrainRun {
  public:
   TrainRun(const Attempt& attempt, int rank, Reporter& reporter, Control& control)
       : attempt_(attempt), rank_(rank), spec_(attempt.spec), reporter_(reporter), control_(control) {}
 
   records::Result Run() {
-    StatusOr<std::unique_ptr<comm::Comm>> comm = Meet(attempt_, rank_, reporter_, control_);
-    if (!comm.ok()) return Failed(ClassOf(comm.status(), "CONFIG"), comm.status());
-    comm_ = *std::move(comm);
-    if (std::optional<Trouble> trouble = Load()) return Failed(trouble->failure_class, trouble->status);
-    if (std::optional<Trouble> trouble = Steps()) return Failed(trouble->failure_class, trouble->status, step_);
+    if (const Status started = Start(); !started.ok()) return Failed(started);
+    if (const Status stepped = Steps(); !stepped.ok()) return Failed(stepped, step_);
     if (stopped_) return {.state = records::ResultState::kStopped, .step = step_};
-    return leads() ? Finish() : records::Result{.state = records::ResultState::kSucceeded, .step = step_};
+    return is_rank0() ? Finish() : records::Result{.state = records::ResultState::kSucceeded, .step = step_};
   }
 
  private:
-  bool leads() const { return rank_ == 0; }
-  std::optional<Trouble> Load();
-  std::optional<Trouble> LoadModelAndTrainer();
-  std::optional<Trouble> OpenLeadersFiles();
-  std::optional<Trouble> Restore();
-  std::optional<Trouble> Steps();
-  std::optional<Trouble> OneStep();
-  std::optional<Trouble> WriteStep(train::StepOutcome outcome);
-  StatusOr<Control::Wishes> AgreeOnWishes();
-  std::optional<Trouble> SaveCheckpoint();
-  std::optional<Trouble> Evaluate();
-  std::optional<Trouble> AnswerPrompts();
+  bool is_rank0() const { return rank_ == 0; }
+  // Errors carry their failure class.
+  Status Start();  // Joins the other ranks, loads, resumes.
+  Status LoadModelAndTrainer();
+  Status OpenRank0Files();
+  Status Restore();
+  Status Steps();
+  Status OneStep();
+  Status WriteStep(train::StepOutcome outcome);
+  StatusOr<Control::Commands> AgreeOnCommands();
+  Status SaveCheckpoint();
+  Status Evaluate();
+  Status AnswerPrompts();
   records::Result Finish();
   std::function<void(int64_t)> Progress(const char* phase);  // Beats of a file that is being written.
-  StatusOr<std::string> WriteOutput();  // SHA-256 of the weights' file.
-  StatusOr<std::string> WriteModel();   // Of a full fine-tuning.
+  StatusOr<std::string> WriteOutput();  // Returns the SHA-256 of the weights' file.
+  StatusOr<std::string> WriteModel();   // The output of a full fine-tuning.
   Status WritePlan();
 
   const Attempt& attempt_;
@@ -83,12 +69,12 @@ class TrainRun {
   std::optional<data::TokenCache> cache_;
   std::unique_ptr<run::LanguageModel> model_;
   std::unique_ptr<train::Trainer> trainer_;
-  std::unique_ptr<Answerer> answerer_;  // Of rank 0, when there are prompts to answer.
+  std::unique_ptr<ChatResponder> responder_;  // On rank 0, when there are prompts to answer.
   std::optional<records::FrameWriter> ledger_;
   checkpoint::Identity identity_;
-  train::Learning learning_;     // Of this attempt's steps.
+  train::Learning learning_;     // The losses of this attempt's steps.
   int64_t step_ = 0;             // Completed.
-  int64_t checkpoint_step_ = 0;  // Of the newest checkpoint.
+  int64_t checkpoint_step_ = 0;  // Step of the newest checkpoint.
   bool stopped_ = false;
 };
 
@@ -113,182 +99,158 @@ checkpoint::TextConfig TextOf(const recipe::JobSpec& spec) {
 
 checkpoint::State StateOf(train::Trainer& trainer) { return {trainer.optimizer(), trainer.loss_scale()}; }
 
-std::optional<Trouble> TrainRun::Load() {
+Status TrainRun::Start() {
+  ASSIGN_OR_RETURN(comm_, WithExchangeClass(ConnectRanks(attempt_, rank_, reporter_, control_), "CONFIG"));
   reporter_.Beat("load");
-  StatusOr<data::TokenCache> cache = data::TokenCache::Open(attempt_.prepared_cache, /*verify=*/true);
-  if (!cache.ok()) return Trouble{"DATA", cache.status()};
-  if (cache->digest() != attempt_.prepared_sha256) {
-    return Trouble{"DATA", absl::DataLossError(StrCat(attempt_.prepared_cache.string(), " has digest ", cache->digest(),
-                                                      ", the job was prepared as ", attempt_.prepared_sha256))};
+  ASSIGN_OR_RETURN(cache_, WithClass(data::TokenCache::Open(attempt_.prepared_cache, /*verify=*/true), "DATA"));
+  if (cache_->digest() != attempt_.prepared_sha256) {
+    return WithClass(absl::DataLossError(StrCat(attempt_.prepared_cache.string(), " has digest ", cache_->digest(),
+                                                ", the job was prepared as ", attempt_.prepared_sha256)),
+                     "DATA");
   }
-  if (cache->train_samples() == 0) return Trouble{"DATA", absl::InvalidArgumentError("the data has no training samples")};
-  cache_ = *std::move(cache);
-  spec_ = train::Resolved(spec_, *cache_);
-  if (std::optional<Trouble> trouble = LoadModelAndTrainer()) return trouble;
-  if (std::optional<Trouble> trouble = OpenLeadersFiles()) return trouble;
+  if (cache_->train_samples() == 0) {
+    return WithClass(absl::InvalidArgumentError("the data has no training samples"), "DATA");
+  }
+  spec_ = train::ResolveFromData(spec_, *cache_);
+  RETURN_IF_ERROR(LoadModelAndTrainer());
+  RETURN_IF_ERROR(OpenRank0Files());
   return Restore();
 }
 
-std::optional<Trouble> TrainRun::LoadModelAndTrainer() {
+Status TrainRun::LoadModelAndTrainer() {
   const auto loading = [this] { reporter_.Beat("load"); };
-  StatusOr<std::string> base = weights::ModelDigest(spec_.model.source, attempt_.cache_dir, loading);
-  if (!base.ok()) return Trouble{"CONFIG", base.status()};
-  auto model = LoadModel(spec_.model.source, OptionsOf(spec_), loading);
-  if (!model.ok()) return Trouble{"CONFIG", model.status()};
-  model_ = *std::move(model);
-  if (const Status fits = train::CheckTokens(*cache_, model_->config().vocabulary); !fits.ok()) return Trouble{"DATA", fits};
+  ASSIGN_OR_RETURN(const std::string base,
+                   WithClass(weights::ModelDigest(spec_.model.source, attempt_.cache_dir, loading), "CONFIG"));
+  ASSIGN_OR_RETURN(model_, WithClass(LoadModel(spec_.model.source, OptionsOf(spec_), loading), "CONFIG"));
+  RETURN_IF_ERROR(WithClass(train::CheckTokens(*cache_, model_->config().vocabulary), "DATA"));
   trainer_ = std::make_unique<train::Trainer>(spec_, *cache_, *model_, *comm_,
                                               [this](std::string_view phase) { reporter_.Beat(phase); });
-  identity_ = {*base, cache_->digest(), SettingsDigest(spec_), NumericFingerprint(attempt_.threads)};
-  return std::nullopt;
+  identity_ = {base, cache_->digest(), SettingsDigest(spec_), NumericFingerprint(attempt_.threads)};
+  return absl::OkStatus();
 }
 
-std::optional<Trouble> TrainRun::OpenLeadersFiles() {
-  if (!leads()) return std::nullopt;
+Status TrainRun::OpenRank0Files() {
+  if (!is_rank0()) return absl::OkStatus();
   if (!spec_.train.evaluate.prompts.empty()) {
-    auto answerer = Answerer::Open(spec_.model.source, TextOf(spec_),
-                                   {.max_new_tokens = spec_.train.evaluate.max_new_tokens});
-    if (!answerer.ok()) return Trouble{"CONFIG", WithContext(answerer.status(), "train.evaluate.prompts")};
-    answerer_ = *std::move(answerer);
+    auto responder = ChatResponder::Open(spec_.model.source, TextOf(spec_),
+                                         {.max_new_tokens = spec_.train.evaluate.max_new_tokens});
+    if (!responder.ok()) return WithClass(WithContext(responder.status(), "train.evaluate.prompts"), "CONFIG");
+    responder_ = *std::move(responder);
   }
   // In the run's folder, which may be shared: whichever node ends the job reads the ledgers of all attempts.
   const std::filesystem::path folder = attempt_.run_dir / "attempts" / StrCat(attempt_.epoch);
-  if (const Status made = MakeDirectories(folder); !made.ok()) return Trouble{"CHECKPOINT_IO", made};
-  StatusOr<records::FrameWriter> ledger = records::FrameWriter::Open(folder / "ledger.ftr");
-  if (!ledger.ok()) return Trouble{"CHECKPOINT_IO", ledger.status()};
-  ledger_ = *std::move(ledger);
-  return std::nullopt;
+  RETURN_IF_ERROR(WithClass(MakeDirectories(folder), "CHECKPOINT_IO"));
+  ASSIGN_OR_RETURN(ledger_, WithClass(records::FrameWriter::Open(folder / "ledger.ftr"), "CHECKPOINT_IO"));
+  return absl::OkStatus();
 }
 
-std::optional<Trouble> TrainRun::Restore() {
-  if (!attempt_.resume_path.empty() && leads()) {
+Status TrainRun::Restore() {
+  if (!attempt_.resume_path.empty() && is_rank0()) {
     const checkpoint::Resume resume{.run_dir = attempt_.run_dir,
                                     .path = attempt_.resume_path,
                                     .allow_numeric_change = spec_.allow_numeric_change,
                                     .progress = [this] { reporter_.Beat("load"); }};
     const StatusOr<int64_t> step = checkpoint::Load(resume, identity_, StateOf(*trainer_));
     if (!step.ok()) {
-      return Trouble{absl::IsFailedPrecondition(step.status()) ? "CONFIG" : "CHECKPOINT_IO", step.status()};
+      return WithClass(step.status(), absl::IsFailedPrecondition(step.status()) ? "CONFIG" : "CHECKPOINT_IO");
     }
     step_ = *step;
   }
   if (!attempt_.resume_path.empty()) {
-    const Status shared = checkpoint::ShareState(*comm_, StateOf(*trainer_), step_);
-    if (!shared.ok()) return Trouble{ClassOf(shared, "CHECKPOINT_IO"), shared};
+    RETURN_IF_ERROR(WithExchangeClass(checkpoint::ShareState(*comm_, StateOf(*trainer_), step_), "CHECKPOINT_IO"));
     checkpoint_step_ = step_;
   }
-  if (leads()) {
+  if (is_rank0()) {
     for (const std::string& remark : model_->remarks()) reporter_.Note("INFO", "MODEL_FILES", remark);
     if (spec_.model.dtype == "fp16") {
       reporter_.Note("INFO", "FP16_IN_FP32", "model.dtype fp16 on CPU: products are computed in fp32 over weights rounded to fp16");
     }
-    if (const Status status = WritePlan(); !status.ok()) return Trouble{"CHECKPOINT_IO", status};
+    RETURN_IF_ERROR(WithClass(WritePlan(), "CHECKPOINT_IO"));
   }
-  if (step_ == 0) return Evaluate();
-  return std::nullopt;
+  return step_ == 0 ? Evaluate() : absl::OkStatus();
 }
 
 Status TrainRun::WritePlan() {
   records::Plan plan{.total_steps = trainer_->total_steps(), .first_step = step_ + 1,
                      .parameters = plan::ParameterCount(ShapeOf(model_->config())), .numeric_fingerprint = identity_.numeric_fingerprint};
-  for (const plan::Place& place : model_->store().table().places()) plan.trainable_parameters += place.elements;
+  for (const plan::TensorRange& range : model_->store().table().ranges()) plan.trainable_parameters += range.elements;
   return reporter_.Write(std::move(plan));
 }
 
-std::optional<Trouble> TrainRun::Steps() {
+Status TrainRun::Steps() {
   while (step_ < trainer_->total_steps() && !stopped_) {
-    if (std::optional<Trouble> trouble = OneStep()) return trouble;
-    const StatusOr<Control::Wishes> agreed = AgreeOnWishes();
-    if (!agreed.ok()) return Trouble{ClassOf(agreed.status(), "UNKNOWN_EXIT"), agreed.status()};
-    const Control::Wishes wishes = *agreed;
+    RETURN_IF_ERROR(OneStep());
+    ASSIGN_OR_RETURN(const Control::Commands commands, WithExchangeClass(AgreeOnCommands(), "UNKNOWN_EXIT"));
     const bool last = step_ == trainer_->total_steps();
     const bool due = step_ - checkpoint_step_ >= spec_.train.checkpoint.every_steps;
-    if (!last && (due || wishes.checkpoint || wishes.stop)) {
-      if (std::optional<Trouble> trouble = SaveCheckpoint()) return trouble;
-    }
-    stopped_ = wishes.stop && !last;
+    if (!last && (due || commands.checkpoint || commands.stop)) RETURN_IF_ERROR(SaveCheckpoint());
+    stopped_ = commands.stop && !last;
   }
-  return std::nullopt;
+  return absl::OkStatus();
 }
 
 // A command reaches each rank at its own moment: what one has heard, all do at the same step.
-StatusOr<Control::Wishes> TrainRun::AgreeOnWishes() {
-  const Control::Wishes own = control_.Poll();
+StatusOr<Control::Commands> TrainRun::AgreeOnCommands() {
+  const Control::Commands own = control_.Poll();
   const std::array<bool, 2> mine = {own.checkpoint, own.stop};
   std::vector<std::array<bool, 2>> all(static_cast<size_t>(comm_->size()));
   RETURN_IF_ERROR(comm_->AllGather(std::as_bytes(std::span(mine)), std::as_writable_bytes(std::span(all))));
-  Control::Wishes wishes;
+  Control::Commands commands;
   for (const auto& [checkpoint, stop] : all) {
-    wishes.checkpoint |= checkpoint;
-    wishes.stop |= stop;
+    commands.checkpoint |= checkpoint;
+    commands.stop |= stop;
   }
-  return wishes;
+  return commands;
 }
 
-std::optional<Trouble> TrainRun::OneStep() {
+Status TrainRun::OneStep() {
   StatusOr<train::StepOutcome> outcome = trainer_->RunStep(step_ + 1);
-  if (!outcome.ok())
-    return Trouble{ClassOf(outcome.status(), ClassOfStep(outcome.status())), outcome.status()};
+  if (!outcome.ok()) return WithExchangeClass(outcome.status(), StepFailureClass(outcome.status()));
   ++step_;
   learning_.Add(outcome->record.loss);
-  if (leads()) {
-    if (std::optional<Trouble> trouble = WriteStep(*std::move(outcome))) return trouble;
-  }
+  if (is_rank0()) RETURN_IF_ERROR(WithClass(WriteStep(*std::move(outcome)), "CHECKPOINT_IO"));
   const int64_t every = spec_.train.evaluate.every_steps;
   const bool last = step_ == trainer_->total_steps();
-  if (last || (every > 0 && step_ % every == 0)) return Evaluate();
-  return std::nullopt;
+  return last || (every > 0 && step_ % every == 0) ? Evaluate() : absl::OkStatus();
 }
 
-std::optional<Trouble> TrainRun::WriteStep(train::StepOutcome outcome) {
+Status TrainRun::WriteStep(train::StepOutcome outcome) {
   // The ledger first: a step that is reported is in it.
-  if (const Status status = ledger_->Append(ledger::Encode(outcome.ledger)); !status.ok()) {
-    return Trouble{"CHECKPOINT_IO", status};
-  }
-  if (const Status status = reporter_.Write(std::move(outcome.record)); !status.ok()) {
-    return Trouble{"CHECKPOINT_IO", status};
-  }
-  return std::nullopt;
+  RETURN_IF_ERROR(ledger_->Append(ledger::Encode(outcome.ledger)));
+  return reporter_.Write(std::move(outcome.record));
 }
 
-std::optional<Trouble> TrainRun::SaveCheckpoint() {
+Status TrainRun::SaveCheckpoint() {
   checkpoint_step_ = step_;
-  if (!leads()) return std::nullopt;
+  if (!is_rank0()) return absl::OkStatus();
   reporter_.Beat("checkpoint");
-  const StatusOr<checkpoint::Saved> saved = checkpoint::Save({.run_dir = attempt_.run_dir,
-                                                              .epoch = attempt_.epoch,
-                                                              .step = step_,
-                                                              .progress = Progress("checkpoint")},
-                                                             identity_, StateOf(*trainer_));
-  if (!saved.ok()) return Trouble{"CHECKPOINT_IO", saved.status()};
-  const Status status = reporter_.Write(records::Checkpoint{step_, saved->path, saved->manifest_sha256, saved->size_bytes});
-  if (!status.ok()) return Trouble{"CHECKPOINT_IO", status};
-  return std::nullopt;
+  const checkpoint::SaveOptions options{.run_dir = attempt_.run_dir,
+                                        .epoch = attempt_.epoch,
+                                        .step = step_,
+                                        .progress = Progress("checkpoint")};
+  ASSIGN_OR_RETURN(const checkpoint::Saved saved,
+                   WithClass(checkpoint::Save(options, identity_, StateOf(*trainer_)), "CHECKPOINT_IO"));
+  return WithClass(reporter_.Write(records::Checkpoint{step_, saved.path, saved.manifest_sha256, saved.size_bytes}),
+                   "CHECKPOINT_IO");
 }
 
-std::optional<Trouble> TrainRun::Evaluate() {
+Status TrainRun::Evaluate() {
   if (cache_->holdout_samples() > 0) {
     const StatusOr<records::Eval> eval = trainer_->EvaluateHoldout(step_);
-    if (!eval.ok() && !absl::IsNotFound(eval.status())) {
-      return Trouble{ClassOf(eval.status(), "UNKNOWN_EXIT"), eval.status()};
-    }
-    if (eval.ok() && leads()) {
-      if (const Status status = reporter_.Write(*eval); !status.ok()) return Trouble{"CHECKPOINT_IO", status};
-    }
+    if (!eval.ok() && !absl::IsNotFound(eval.status())) return WithExchangeClass(eval.status(), "UNKNOWN_EXIT");
+    if (eval.ok() && is_rank0()) RETURN_IF_ERROR(WithClass(reporter_.Write(*eval), "CHECKPOINT_IO"));
   }
-  return leads() ? AnswerPrompts() : std::nullopt;
+  return is_rank0() ? AnswerPrompts() : absl::OkStatus();
 }
 
-std::optional<Trouble> TrainRun::AnswerPrompts() {
+Status TrainRun::AnswerPrompts() {
   for (const std::string& prompt : spec_.train.evaluate.prompts) {
     const auto beat = [this](std::string_view) { reporter_.Beat("generate"); };
-    const StatusOr<Answer> answer = answerer_->Reply(*model_, {}, {.input = prompt}, beat);
-    if (!answer.ok()) return Trouble{"CONFIG", WithContext(answer.status(), "train.evaluate.prompts")};
-    if (const Status status = reporter_.Write(records::Sample{step_, prompt, answer->text}); !status.ok()) {
-      return Trouble{"CHECKPOINT_IO", status};
-    }
+    const StatusOr<Answer> answer = responder_->Reply(*model_, {}, {.input = prompt}, beat);
+    if (!answer.ok()) return WithClass(WithContext(answer.status(), "train.evaluate.prompts"), "CONFIG");
+    RETURN_IF_ERROR(WithClass(reporter_.Write(records::Sample{step_, prompt, answer->text}), "CHECKPOINT_IO"));
   }
-  return std::nullopt;
+  return absl::OkStatus();
 }
 
 // The last name components of the adapted layers, from PEFT's parameter names.
@@ -335,10 +297,10 @@ StatusOr<std::string> TrainRun::WriteOutput() {
 }
 
 records::Result TrainRun::Finish() {
-  const StatusOr<std::string> sha256 = WriteOutput();
-  if (!sha256.ok()) return Failed("CHECKPOINT_IO", sha256.status(), step_);
-  StatusOr<std::vector<ledger::LedgerEntry>> entries = ledger::ReadJobLedger(attempt_.run_dir);
-  if (!entries.ok()) return Failed("CHECKPOINT_IO", entries.status(), step_);
+  const StatusOr<std::string> sha256 = WithClass(WriteOutput(), "CHECKPOINT_IO");
+  if (!sha256.ok()) return Failed(sha256.status(), step_);
+  StatusOr<std::vector<ledger::LedgerEntry>> entries = WithClass(ledger::ReadJobLedger(attempt_.run_dir), "CHECKPOINT_IO");
+  if (!entries.ok()) return Failed(entries.status(), step_);
   if (const std::string verdict = learning_.Verdict(model_->config().vocabulary, spec_.train.optimizer.lr);
       !verdict.empty()) {
     reporter_.Note("WARNING", "NOTHING_LEARNT", verdict);

@@ -4,7 +4,7 @@
 
 #include "worker/rank/attempt.h"
 #include "worker/rank/control.h"
-#include "worker/rank/outcome.h"
+#include "worker/rank/failure.h"
 #include "worker/rank/reporter.h"
 
 namespace ft::rank {

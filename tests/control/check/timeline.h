@@ -41,7 +41,7 @@ struct Sign {
 // Somebody did something to a process or a wire, or a rank did it to itself (target "self").
 struct Harm {
   std::string target;  // coordinator | store | agent | rank | worker | network | self
-  std::string job;     // Of "self".
+  std::string job;     // The job of "self".
   int64_t epoch = 0;
   Span span;  // An instant has no length.
 };

@@ -5,7 +5,7 @@
 #include <thread>
 #include <vector>
 
-#include "worker/train/comm/board_comm.h"
+#include "worker/train/comm/shared_memory_comm.h"
 
 namespace ft::testing {
 

@@ -21,7 +21,7 @@ std::string_view BytesOf(const std::vector<T>& values) {
 
 int64_t SupervisedTokens(const TokenSample& sample) {
   int64_t count = 0;
-  for (size_t t = 1; t < sample.loss.size(); ++t) count += sample.loss[t] != 0;
+  for (size_t t = 1; t < sample.loss_mask.size(); ++t) count += sample.loss_mask[t] != 0;
   return count;
 }
 
@@ -52,7 +52,7 @@ StatusOr<TokenCache> TokenCache::Open(const std::filesystem::path& path, bool ve
   cache.holdout_ = static_cast<int64_t>(header[3]);
   cache.offsets_ = reinterpret_cast<const uint64_t*>(base + kHeaderBytes);
   cache.ids_ = reinterpret_cast<const int32_t*>(cache.offsets_ + header[0] + 1);
-  cache.loss_ = reinterpret_cast<const uint8_t*>(cache.ids_ + header[1]);
+  cache.loss_mask_ = reinterpret_cast<const uint8_t*>(cache.ids_ + header[1]);
   for (uint64_t i = 0; i < header[0]; ++i) {
     if (cache.offsets_[i] > cache.offsets_[i + 1]) return broken("offsets go backwards");
   }
@@ -67,20 +67,20 @@ TokenSample TokenCache::at(int64_t index) const {
   FT_CHECK(index >= 0 && index < samples_) << index << " of " << samples_;
   const size_t begin = offsets_[index];
   const size_t size = offsets_[index + 1] - begin;
-  return {{ids_ + begin, size}, {loss_ + begin, size}};
+  return {{ids_ + begin, size}, {loss_mask_ + begin, size}};
 }
 
-void TokenCacheWriter::Part::Add(std::span<const int32_t> new_ids, std::span<const uint8_t> new_loss) {
-  FT_CHECK(new_ids.size() == new_loss.size()) << new_ids.size() << " ids, " << new_loss.size() << " loss marks";
+void TokenCacheWriter::Part::Add(std::span<const int32_t> new_ids, std::span<const uint8_t> new_loss_mask) {
+  FT_CHECK(new_ids.size() == new_loss_mask.size()) << new_ids.size() << " ids, " << new_loss_mask.size() << " loss marks";
   ids.insert(ids.end(), new_ids.begin(), new_ids.end());
-  loss.insert(loss.end(), new_loss.begin(), new_loss.end());
+  loss_mask.insert(loss_mask.end(), new_loss_mask.begin(), new_loss_mask.end());
   offsets.push_back(ids.size());
 }
 
-void TokenCacheWriter::AddTrain(std::span<const int32_t> ids, std::span<const uint8_t> loss) { train_.Add(ids, loss); }
+void TokenCacheWriter::AddTrain(std::span<const int32_t> ids, std::span<const uint8_t> loss_mask) { train_.Add(ids, loss_mask); }
 
-void TokenCacheWriter::AddHoldout(std::span<const int32_t> ids, std::span<const uint8_t> loss) {
-  holdout_.Add(ids, loss);
+void TokenCacheWriter::AddHoldout(std::span<const int32_t> ids, std::span<const uint8_t> loss_mask) {
+  holdout_.Add(ids, loss_mask);
 }
 
 std::vector<int64_t> TokenCacheWriter::TrainLengths() const {
@@ -99,15 +99,15 @@ StatusOr<std::string> TokenCacheWriter::Write(const std::filesystem::path& dir) 
   for (const Part* part : {&train_, &holdout_}) {
     for (size_t i = 0; i + 1 < part->offsets.size(); ++i) {
       const size_t size = part->offsets[i + 1] - part->offsets[i];
-      supervised += SupervisedTokens({{part->ids.data() + part->offsets[i], size}, {part->loss.data() + part->offsets[i], size}});
+      supervised += SupervisedTokens({{part->ids.data() + part->offsets[i], size}, {part->loss_mask.data() + part->offsets[i], size}});
     }
   }
   const uint64_t header[4] = {offsets.size() - 1, train_.ids.size() + holdout_.ids.size(),
                               static_cast<uint64_t>(supervised), holdout_.offsets.size() - 1};
   std::string content(kMagic);
   content.append(reinterpret_cast<const char*>(header), sizeof(header));
-  StrAppend(&content, BytesOf(offsets), BytesOf(train_.ids), BytesOf(holdout_.ids), BytesOf(train_.loss),
-                  BytesOf(holdout_.loss));
+  StrAppend(&content, BytesOf(offsets), BytesOf(train_.ids), BytesOf(holdout_.ids), BytesOf(train_.loss_mask),
+                  BytesOf(holdout_.loss_mask));
   const Digest digest = Sha256Of(content);
   content.append(reinterpret_cast<const char*>(digest.data()), digest.size());
   const std::filesystem::path path = dir / (Hex(digest) + ".ftt");

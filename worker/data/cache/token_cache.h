@@ -20,10 +20,11 @@ namespace ft::data {
 // One training sequence. The views live as long as the cache.
 struct TokenSample {
   std::span<const int32_t> ids;
-  std::span<const uint8_t> loss;  // Same length; loss[0] never counts, since nothing predicts the first token.
+  // Same length; 1 = this token is predicted and counted. loss_mask[0] never counts, since nothing predicts the first token.
+  std::span<const uint8_t> loss_mask;
 };
 
-// Counts of the positions t >= 1 with loss[t] == 1: what a mean loss divides by.
+// Counts of the positions t >= 1 with loss_mask[t] == 1: what a mean loss divides by.
 int64_t SupervisedTokens(const TokenSample& sample);
 
 // Read-only, thread-safe.
@@ -47,15 +48,15 @@ class TokenCache {
   int64_t samples_ = 0, tokens_ = 0, supervised_ = 0, holdout_ = 0;
   const uint64_t* offsets_ = nullptr;
   const int32_t* ids_ = nullptr;
-  const uint8_t* loss_ = nullptr;
+  const uint8_t* loss_mask_ = nullptr;
   std::string digest_;
 };
 
 // Collects samples and writes the file durably. One thread. Holds all samples in memory (5 bytes a token).
 class TokenCacheWriter {
  public:
-  void AddTrain(std::span<const int32_t> ids, std::span<const uint8_t> loss);
-  void AddHoldout(std::span<const int32_t> ids, std::span<const uint8_t> loss);
+  void AddTrain(std::span<const int32_t> ids, std::span<const uint8_t> loss_mask);
+  void AddHoldout(std::span<const int32_t> ids, std::span<const uint8_t> loss_mask);
   int64_t samples() const { return static_cast<int64_t>(train_.offsets.size() + holdout_.offsets.size()) - 2; }
   // In tokens, of the training samples in the order added.
   std::vector<int64_t> TrainLengths() const;
@@ -66,8 +67,8 @@ class TokenCacheWriter {
   struct Part {
     std::vector<uint64_t> offsets = {0};
     std::vector<int32_t> ids;
-    std::vector<uint8_t> loss;
-    void Add(std::span<const int32_t> new_ids, std::span<const uint8_t> new_loss);
+    std::vector<uint8_t> loss_mask;
+    void Add(std::span<const int32_t> new_ids, std::span<const uint8_t> new_loss_mask);
   };
   Part train_, holdout_;
 };

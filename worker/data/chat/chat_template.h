@@ -37,7 +37,7 @@ struct Rendered {
 // Ids and, for each, whether it is learnt (1) or only read (0).
 struct TokenizedSample {
   std::vector<int32_t> ids;
-  std::vector<uint8_t> loss;
+  std::vector<uint8_t> loss_mask;
 };
 
 enum class TokenizeMode {

@@ -164,15 +164,15 @@ TEST(TokenizeConversationTest, WholeMarksAnswersAndEndMarks) {
   const auto sample = TokenizeConversation(*tiny, OpenTemplate("model", *tiny),
                                            {{.input = "hello", .output = "ab"}}, TokenizeMode::kWhole);
   ASSERT_TRUE(sample.ok()) << sample.status();
-  ASSERT_EQ(sample->ids.size(), sample->loss.size());
+  ASSERT_EQ(sample->ids.size(), sample->loss_mask.size());
   Ids learnt;
   for (size_t i = 0; i < sample->ids.size(); ++i) {
-    if (sample->loss[i]) learnt.push_back(sample->ids[i]);
+    if (sample->loss_mask[i]) learnt.push_back(sample->ids[i]);
   }
   EXPECT_EQ(learnt, (Ids{263, tokenizer::kTinyImEnd}));
   EXPECT_EQ(sample->ids.front(), tokenizer::kTinyImStart);
   EXPECT_EQ(sample->ids.back(), '\n');
-  EXPECT_EQ(sample->loss.back(), 0);
+  EXPECT_EQ(sample->loss_mask.back(), 0);
 }
 
 TEST(TokenizeConversationTest, ATokenAcrossTheBorderIsNotLearnt) {
@@ -184,11 +184,11 @@ TEST(TokenizeConversationTest, ATokenAcrossTheBorderIsNotLearnt) {
   const auto whole = TokenizeConversation(*tiny, model, turns, TokenizeMode::kWhole);
   ASSERT_TRUE(whole.ok()) << whole.status();
   EXPECT_EQ(whole->ids, (Ids{'x', ' ', 263, '!'}));
-  EXPECT_EQ(whole->loss, (std::vector<uint8_t>{0, 0, 0, 1}));
+  EXPECT_EQ(whole->loss_mask, (std::vector<uint8_t>{0, 0, 0, 1}));
   const auto pieces = TokenizeConversation(*tiny, model, turns, TokenizeMode::kPieces);
   ASSERT_TRUE(pieces.ok()) << pieces.status();
   EXPECT_EQ(pieces->ids, (Ids{'x', ' ', 'a', 'b', '!'}));
-  EXPECT_EQ(pieces->loss, (std::vector<uint8_t>{0, 0, 0, 1, 1}));
+  EXPECT_EQ(pieces->loss_mask, (std::vector<uint8_t>{0, 0, 0, 1, 1}));
 }
 
 TEST(TokenizeConversationTest, PiecesPutBosAndEosAsIds) {
@@ -197,9 +197,9 @@ TEST(TokenizeConversationTest, PiecesPutBosAndEosAsIds) {
                                            {{.input = "hello", .output = "ab"}}, TokenizeMode::kPieces);
   ASSERT_TRUE(sample.ok()) << sample.status();
   EXPECT_EQ(sample->ids.front(), tiny->bos_id());
-  EXPECT_EQ(sample->loss.front(), 0);
+  EXPECT_EQ(sample->loss_mask.front(), 0);
   EXPECT_EQ(sample->ids.back(), tiny->eos_id());
-  EXPECT_EQ(sample->loss.back(), 1);
+  EXPECT_EQ(sample->loss_mask.back(), 1);
 }
 
 TEST(TokenizeConversationTest, PromptIsTheBeginningOfTheSample) {
@@ -213,8 +213,8 @@ TEST(TokenizeConversationTest, PromptIsTheBeginningOfTheSample) {
       ASSERT_TRUE(sample.ok() && prompt.ok()) << name;
       ASSERT_LT(prompt->size(), sample->ids.size()) << name;
       EXPECT_TRUE(std::equal(prompt->begin(), prompt->end(), sample->ids.begin())) << name;
-      EXPECT_EQ(sample->loss[prompt->size() - 1], 0) << name;
-      EXPECT_EQ(sample->loss[prompt->size()], 1) << name;
+      EXPECT_EQ(sample->loss_mask[prompt->size() - 1], 0) << name;
+      EXPECT_EQ(sample->loss_mask[prompt->size()], 1) << name;
     }
   }
 }

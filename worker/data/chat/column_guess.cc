@@ -86,7 +86,7 @@ std::optional<ColumnGuess> GuessColumns(std::span<const Record> first,
                                         const std::vector<std::string>& fields) {
   std::vector<Facts> candidates = Candidates(first, fields);
   if (candidates.size() < 2) return std::nullopt;
-  // Of equals the last: answers stand behind questions.
+  // Among equals the last wins: answers stand behind questions.
   const auto output =
       std::max_element(candidates.rbegin(), candidates.rend(), [](const Facts& a, const Facts& b) {
         const auto rank = [](const Facts& f) {

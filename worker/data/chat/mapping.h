@@ -28,7 +28,7 @@ struct MappingOptions {
   std::string source;           // As the job file names it; for messages.
   std::string format = "auto";  // recipe::DataSource::format, except tokens.
   std::optional<recipe::ColumnMap> map;
-  std::string text_column = "text";  // Of text, or of a list of messages that has another name.
+  std::string text_column = "text";  // Column of text, or of a list of messages that has another name.
   std::string table;  // RecordReader::table(): which sheet and row named the columns; for messages.
   bool xtuner_alpaca =
       false;  // XTuner 0.1.9's alpaca: its system text, and a line break after every instruction.

@@ -18,7 +18,7 @@ enum class Speaker { kSystem, kQuestion, kToolResult, kAnswer };
 struct Message {
   Speaker speaker = Speaker::kQuestion;
   std::string text;
-  bool loss = true;  // Of an answer: whether it is learnt.
+  bool loss = true;  // Whether an answer is learnt.
 };
 
 // `number` counts the messages of a record from 1. INVALID_ARGUMENT names the record's place, the message's

@@ -15,14 +15,14 @@ StatusOr<TokenizedSample> EncodeWhole(const Tokenizer& tokenizer, const Rendered
   ASSIGN_OR_RETURN(const std::vector<EncodedToken> tokens, tokenizer.EncodeWithOffsets(rendered.text));
   TokenizedSample sample;
   sample.ids.reserve(tokens.size());
-  sample.loss.reserve(tokens.size());
+  sample.loss_mask.reserve(tokens.size());
   size_t next = 0;
   for (const EncodedToken& token : tokens) {
     while (next < rendered.supervised.size() && rendered.supervised[next].end <= token.begin) ++next;
     const bool learnt = next < rendered.supervised.size() && rendered.supervised[next].begin <= token.begin &&
                         token.end <= rendered.supervised[next].end;
     sample.ids.push_back(token.id);
-    sample.loss.push_back(learnt ? 1 : 0);
+    sample.loss_mask.push_back(learnt ? 1 : 0);
   }
   return sample;
 }
@@ -39,7 +39,7 @@ StatusOr<TokenizedSample> EncodePieces(const Tokenizer& tokenizer, const std::ve
       ids.push_back(id);
     }
     sample.ids.insert(sample.ids.end(), ids.begin(), ids.end());
-    sample.loss.insert(sample.loss.end(), ids.size(), piece.loss ? 1 : 0);
+    sample.loss_mask.insert(sample.loss_mask.end(), ids.size(), piece.loss ? 1 : 0);
   }
   return sample;
 }

@@ -30,7 +30,7 @@ struct JinjaLimits {
 struct OutputRange {
   size_t begin = 0;
   size_t end = 0;
-  int line = 0;  // Of the expression in the template.
+  int line = 0;  // Line of the expression in the template.
   bool operator==(const OutputRange&) const = default;
 };
 

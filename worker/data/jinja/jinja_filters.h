@@ -29,7 +29,7 @@ StatusOr<Value> ApplyFilter(std::string_view name, const Value& value, const Arg
 StatusOr<bool> ApplyTest(std::string_view name, const Value& value, const Arguments& arguments);
 // raise_exception namespace range dict
 StatusOr<Value> CallFunction(std::string_view name, const Arguments& arguments);
-// Of strings: strip lstrip rstrip split startswith endswith upper lower capitalize replace join. Of
+// Methods of strings: strip lstrip rstrip split startswith endswith upper lower capitalize replace join. Of
 // dictionaries: get items keys values.
 StatusOr<Value> CallMethod(const Value& object, std::string_view name, const Arguments& arguments);
 

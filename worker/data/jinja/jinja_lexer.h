@@ -25,7 +25,7 @@ struct Token {
     kEnd
   };
   Kind kind = Kind::kEnd;
-  std::string text;  // Of a string literal its value.
+  std::string text;  // The value, for a string literal.
   int64_t integer = 0;
   int line = 1;
 };

@@ -82,8 +82,8 @@ bool Collector::RefusesUnseen(const SampleFacts& facts) const {
 }
 
 void Collector::Add(Sample sample, const SampleFacts& facts) {
-  FT_CHECK(sample.ids.size() == sample.loss.size())
-      << sample.ids.size() << " ids, " << sample.loss.size() << " marks";
+  FT_CHECK(sample.ids.size() == sample.loss_mask.size())
+      << sample.ids.size() << " ids, " << sample.loss_mask.size() << " marks";
   FT_CHECK(records_ > 0);
   ++added_;
   // One violation a sample is listed, the one nearest to the cause.
@@ -93,14 +93,14 @@ void Collector::Add(Sample sample, const SampleFacts& facts) {
   if (facts.doubled_bos) return Refuse(kDoubledBos);
   if (facts.unsupervised_stop) return Refuse(kUnsupervisedStop);
   const auto size = static_cast<int64_t>(sample.ids.size());
-  const bool had_loss = data::SupervisedTokens({sample.ids, sample.loss}) > 0;
+  const bool had_loss = data::SupervisedTokens({sample.ids, sample.loss_mask}) > 0;
   longest_uncut_ = std::max(longest_uncut_, size);
   if (size > max_length_) {
     ++truncated_;
     sample.ids.resize(static_cast<size_t>(max_length_));
-    sample.loss.resize(static_cast<size_t>(max_length_));
+    sample.loss_mask.resize(static_cast<size_t>(max_length_));
   }
-  const int64_t supervised = data::SupervisedTokens({sample.ids, sample.loss});
+  const int64_t supervised = data::SupervisedTokens({sample.ids, sample.loss_mask});
   if (supervised == 0) {
     if (!gate_.allow_unsupervised) return Refuse(had_loss ? kCutUnsupervised : kUnsupervised);
     ++dropped_;
@@ -156,10 +156,10 @@ int64_t Collector::Drain(double share, uint64_t seed, data::TokenCacheWriter* wr
   int64_t held_samples = 0;
   for (Kept& kept : kept_) {
     if (held[static_cast<size_t>(kept.record)]) {
-      writer->AddHoldout(kept.sample.ids, kept.sample.loss);
+      writer->AddHoldout(kept.sample.ids, kept.sample.loss_mask);
       ++held_samples;
     } else {
-      writer->AddTrain(kept.sample.ids, kept.sample.loss);
+      writer->AddTrain(kept.sample.ids, kept.sample.loss_mask);
     }
     kept.sample = Sample();  // Given back as the writer grows.
   }

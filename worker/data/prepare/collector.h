@@ -15,7 +15,7 @@ namespace ft::prepare {
 
 struct Sample {
   std::vector<int32_t> ids;
-  std::vector<uint8_t> loss;  // As long as ids; 1 = this token is predicted and counted.
+  std::vector<uint8_t> loss_mask;  // As long as ids; 1 = this token is predicted and counted.
 };
 
 // What the source of a sample found in it, before cutting.
@@ -29,7 +29,7 @@ struct SampleFacts {
 
 // A sample as it will be trained, kept aside to be shown.
 struct Shown {
-  std::string place;  // Of its record.
+  std::string place;  // Where its record stands.
   Sample sample;
 };
 
@@ -41,7 +41,7 @@ class Collector {
   void BeginRecord(const data::Origin& origin);
   // Whether these facts alone refuse a sample, so that it need not be made.
   bool RefusesUnseen(const SampleFacts& facts) const;
-  // A sample of the record begun last. REQUIRES: ids and loss are equally long.
+  // A sample of the record begun last. REQUIRES: ids and loss_mask are equally long.
   void Add(Sample sample, const SampleFacts& facts);
   // A record that gives no sample by its format's rules (an empty conversation).
   void DropRecord() { ++dropped_records_; }
@@ -59,7 +59,7 @@ class Collector {
   int64_t dropped_records() const { return dropped_records_; }
   int64_t dropped_samples() const { return dropped_; }
   int64_t truncated() const { return truncated_; }
-  // Of the samples that were kept, those with more tokens.
+  // Kept samples with more tokens.
   int64_t CountLonger(int64_t tokens) const;
   int64_t longest() const { return longest_; }
   int64_t samples() const { return static_cast<int64_t>(kept_.size()); }
@@ -86,7 +86,7 @@ class Collector {
 
   recipe::GateSpec gate_;
   int64_t max_length_;
-  data::Origin origin_;  // Of the record begun last.
+  data::Origin origin_;  // Where the record begun last stands.
   int64_t records_ = 0, dropped_records_ = 0, dropped_ = 0, added_ = 0;
   int64_t truncated_ = 0, longest_ = 0, longest_uncut_ = 0, tokens_ = 0, supervised_ = 0;
   std::array<int64_t, kKinds> refused_ = {};

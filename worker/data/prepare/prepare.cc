@@ -109,7 +109,7 @@ class Preparer {
     if (tokenizer_ == nullptr) return;  // Only ids were given; there is nothing to spell them with.
     int number = 0;
     for (const Shown& shown : collector_.shown()) {
-      const data::TokenSample sample{shown.sample.ids, shown.sample.loss};
+      const data::TokenSample sample{shown.sample.ids, shown.sample.loss_mask};
       lines->push_back(
           StrCat("Sample ", ++number, ", ", shown.place, ": ",
                  Counted(static_cast<int64_t>(sample.ids.size()), "token"), ", ",

@@ -57,8 +57,8 @@ TEST_F(PrepareTokensTest, LinesBecomeTheCache) {
   EXPECT_EQ(cache->digest(), report->cache_digest);
   ASSERT_EQ(cache->samples(), 2);
   EXPECT_THAT(Numbers(cache->at(0).ids), ElementsAre(1, 2, 3));
-  EXPECT_THAT(Numbers(cache->at(0).loss), ElementsAre(0, 0, 1));
-  EXPECT_THAT(Numbers(cache->at(1).loss), ElementsAre(1, 1));
+  EXPECT_THAT(Numbers(cache->at(0).loss_mask), ElementsAre(0, 0, 1));
+  EXPECT_THAT(Numbers(cache->at(1).loss_mask), ElementsAre(1, 1));
 }
 
 TEST_F(PrepareTokensTest, AnArrayGivesTheSameCacheAsLines) {

@@ -62,7 +62,7 @@ std::string Marked(const std::string& text, bool ansi) {
 // Renders the tokens [begin, end): runs of equal marking are decoded together, so that characters stay whole.
 std::string RenderRange(const tokenizer::Tokenizer& tokenizer, const data::TokenSample& sample, size_t begin,
                         size_t end, bool ansi) {
-  const auto marked = [&](size_t t) { return t > 0 && sample.loss[t] != 0; };
+  const auto marked = [&](size_t t) { return t > 0 && sample.loss_mask[t] != 0; };
   std::string out;
   while (begin < end) {
     size_t stop = begin + 1;

@@ -12,7 +12,7 @@ namespace ft::prepare {
 
 struct PreviewOptions {
   bool ansi = false;         // Mark by bold and underline instead of ⟦ and ⟧.
-  int64_t max_tokens = 512;  // Of a longer sample the middle is left out and counted.
+  int64_t max_tokens = 512;  // The middle of a longer sample is left out and counted.
 };
 
 // Several lines, without a line break at the end. The first token is never marked: nothing predicts it.

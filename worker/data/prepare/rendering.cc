@@ -16,7 +16,7 @@ StatusOr<Render> OpenRender(const tokenizer::Tokenizer& tokenizer, const std::st
   return Render([&tokenizer, chat_template, mode](const data::Conversation& turns) -> StatusOr<Sample> {
     ASSIGN_OR_RETURN(data::TokenizedSample sample,
                      data::TokenizeConversation(tokenizer, *chat_template, turns, mode));
-    return Sample{std::move(sample.ids), std::move(sample.loss)};
+    return Sample{std::move(sample.ids), std::move(sample.loss_mask)};
   });
 }
 

@@ -9,7 +9,7 @@ namespace {
 
 // Whether the last token before `end` that is more than white space is a special one.
 bool EndsWithSpecial(const Sample& sample, size_t end, const tokenizer::Tokenizer& tokenizer) {
-  for (size_t t = end; t-- > 0 && sample.loss[t] != 0;) {
+  for (size_t t = end; t-- > 0 && sample.loss_mask[t] != 0;) {
     if (tokenizer.is_special(sample.ids[t])) return true;
     const std::string text = tokenizer.Decode(std::span(sample.ids).subspan(t, 1));
     if (text.find_first_not_of(" \t\r\n") != std::string::npos) return false;
@@ -33,7 +33,7 @@ bool HasDoubledBos(const Sample& sample, const tokenizer::Tokenizer& tokenizer) 
 
 bool HasUnsupervisedStop(const Sample& sample, const tokenizer::Tokenizer& tokenizer) {
   for (size_t t = 1; t < sample.ids.size(); ++t) {
-    const bool answer_ended = sample.loss[t - 1] != 0 && sample.loss[t] == 0;
+    const bool answer_ended = sample.loss_mask[t - 1] != 0 && sample.loss_mask[t] == 0;
     if (answer_ended && tokenizer.is_special(sample.ids[t]) && !EndsWithSpecial(sample, t, tokenizer))
       return true;
   }

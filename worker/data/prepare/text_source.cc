@@ -135,7 +135,7 @@ class TextReader {
       Sample sample;
       sample.ids.assign(ids.begin() + static_cast<std::ptrdiff_t>(begin),
                         ids.begin() + static_cast<std::ptrdiff_t>(begin + size));
-      sample.loss.assign(size, 1);
+      sample.loss_mask.assign(size, 1);
       collector_->Add(std::move(sample), SampleFacts());
       begin += size;
     }

@@ -12,7 +12,7 @@
 namespace ft::prepare {
 namespace {
 
-constexpr int64_t kNoLabel = -100;
+constexpr int64_t kIgnoreIndex = -100;
 
 // The arrays of one record, once its keys are known to be right.
 struct Arrays {
@@ -77,7 +77,7 @@ class Parser {
       sample->ids.push_back(static_cast<int32_t>(id));
       ++position;
     }
-    sample->loss.assign(sample->ids.size(), 1);
+    sample->loss_mask.assign(sample->ids.size(), 1);
     return absl::OkStatus();
   }
 
@@ -90,12 +90,12 @@ class Parser {
       }
       if (position < sample->ids.size()) {
         const int32_t id = sample->ids[position];
-        if (label != kNoLabel && label != id) {
+        if (label != kIgnoreIndex && label != id) {
           return Error(StrCat("label ", label, " at position ", position,
                               " is neither -100 nor the id there (", id,
                               "); labels stand beside their ids, not shifted"));
         }
-        sample->loss[position] = label != kNoLabel;
+        sample->loss_mask[position] = label != kIgnoreIndex;
       }
       ++position;
     }

@@ -42,7 +42,7 @@ class CsvReader : public RecordReader {
   std::string buffer_;
   size_t pos_ = 0;
   char delimiter_ = ',';
-  int64_t line_ = 1;      // Of pos_.
+  int64_t line_ = 1;      // The line of pos_.
   int64_t row_line_ = 1;  // On which the row read last begins.
   int64_t header_line_ = 0;
   int64_t index_ = 0;

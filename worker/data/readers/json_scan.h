@@ -19,7 +19,7 @@ struct JsonMember {
 };
 
 struct JsonFault {
-  size_t offset = 0;  // Of the byte where it shows.
+  size_t offset = 0;  // Offset of the byte where it shows.
   std::string why;
 };
 

@@ -16,7 +16,7 @@ inline constexpr size_t kMaxRecordBytes = size_t{16} << 20;
 inline constexpr int kMaxJsonDepth = 64;
 
 struct JsonValue {
-  std::string_view text;  // Of one object, valid until the next call.
+  std::string_view text;  // The text of one object, valid until the next call.
   int64_t line = 0;       // Where it begins, from 1,
   int64_t column = 0;     // in characters of the line, from 1.
   int64_t index = 0;      // Counts the records of the file from 0.
@@ -43,7 +43,7 @@ class JsonValues {
   TextStream stream_;
   std::string buffer_;
   size_t pos_ = 0;
-  int64_t line_ = 1;  // Of pos_.
+  int64_t line_ = 1;  // The line of pos_.
   int64_t column_ = 1;
   int64_t index_ = 0;
   bool started_ = false;

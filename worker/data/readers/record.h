@@ -19,7 +19,7 @@ namespace ft::data {
 // Where a record stands. Lines and rows count from 1 as editors and spreadsheets show them.
 struct Origin {
   std::string file;   // The path as it was opened.
-  std::string sheet;  // Of a spreadsheet, otherwise empty.
+  std::string sheet;  // Sheet of a spreadsheet, otherwise empty.
   int64_t row = 0;    // The spreadsheet's row, otherwise the line the record begins on.
   int64_t index = 0;  // Counts the records of the source from 0.
 };

@@ -22,7 +22,7 @@ std::string ColumnName(int64_t number);
 struct SheetCell {
   int64_t column = 0;
   FieldKind kind = FieldKind::kNull;
-  std::string text;  // Of kError: what is wrong.
+  std::string text;  // For kError what is wrong.
 };
 
 struct SheetRow {
@@ -65,9 +65,9 @@ class SheetRows {
   std::string file_, sheet_;
   pugi::xml_document document_;
   pugi::xml_node next_;          // The next row.
-  int64_t row_number_ = 0;       // Of the row read last.
+  int64_t row_number_ = 0;       // Number of the row read last.
   std::vector<Range> merged_;    // By first row.
-  size_t merged_begun_ = 0;      // Of them, those whose first row was reached.
+  size_t merged_begun_ = 0;      // Merged ranges whose first row was reached.
   std::vector<Range> covering_;  // Those that may cover the row read last.
   std::vector<bool> hidden_columns_;
   int64_t hidden_rows_ = 0, plain_numbers_ = 0;

@@ -14,7 +14,7 @@ struct Utf8Char {
   Kind kind = Kind::kInvalid;
   size_t length = 1;  // Bytes; of an invalid or incomplete sequence, its longest start that could have become
                       // a character.
-  char32_t code = 0;  // Of a valid one.
+  char32_t code = 0;  // The code point, when valid.
 };
 
 // REQUIRES: pos < text.size().

@@ -33,13 +33,13 @@ struct DecoderConfig {
   int64_t heads = 0;
   int64_t key_heads = 0;     // Divides heads.
   int64_t head_size = 0;     // Even.
-  int64_t intermediate = 0;  // Of the gated MLP.
+  int64_t intermediate = 0;  // Width of the gated MLP.
   double norm_epsilon = 1e-6;
   double rope_theta = 10000;
   RopeScaling rope_scaling;
   int64_t max_positions = 2048;
   bool qkv_bias = false;
-  bool output_bias = false;  // Of the attention's output projection.
+  bool output_bias = false;  // The attention's output projection has a bias.
   bool mlp_bias = false;
   bool tied_head = false;
 

@@ -14,25 +14,25 @@ namespace {
 
 using torch::Tensor;
 
-ops::LinearLayer LayerOf(const BlockWeights& weights, const Pass& pass, int64_t layer, Site site) {
+ops::LinearLayer LayerOf(const BlockWeights& weights, const ForwardContext& context, int64_t layer, Site site) {
   const Projection& projection = weights.projection[site];
   ops::LinearLayer linear;
   linear.weight_OI = projection.weight.get();
   linear.bias_O = projection.bias.get();
   if (projection.adapter.has_value()) {
     linear.lora = &*projection.adapter;
-    linear.dropout = {pass.dropout, static_cast<uint32_t>(layer), static_cast<uint32_t>(site),
+    linear.dropout = {context.dropout, static_cast<uint32_t>(layer), static_cast<uint32_t>(site),
                     projection.adapter->dropout};
   }
   return linear;
 }
 
 // What an epilogue makes of projections that read the same rows.
-std::vector<Tensor> Apply(const BlockWeights& weights, const Tensor& x_NI, const Pass& pass, int64_t layer,
+std::vector<Tensor> Apply(const BlockWeights& weights, const Tensor& x_NI, const ForwardContext& context, int64_t layer,
                           std::initializer_list<Site> sites, std::shared_ptr<const ops::Epilogue> epilogue) {
   std::vector<ops::LinearLayer> layers;
-  for (const Site site : sites) layers.push_back(LayerOf(weights, pass, layer, site));
-  return ops::Linears(x_NI, layers, std::move(epilogue), pass.saved_as);
+  for (const Site site : sites) layers.push_back(LayerOf(weights, context, layer, site));
+  return ops::Linears(x_NI, layers, std::move(epilogue), context.saved_dtype);
 }
 
 // Appends this pass's keys and values to those of the sequence and returns all of them.
@@ -44,21 +44,21 @@ std::pair<Tensor, Tensor> Extend(LayerCache& cache, const Tensor& k_NKD, const T
 
 // The input of the output projection.
 Tensor Attention(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC,
-                 const Pass& pass, int64_t layer) {
+                 const ForwardContext& context, int64_t layer) {
   const int64_t rows = x_NC.size(0);
   const std::vector<ops::HeadsOfLayer> heads = {{config.heads, true}, {config.key_heads, true}, {config.key_heads, false}};
-  const std::vector<Tensor> qkv = Apply(weights, x_NC, pass, layer, {kQuery, kKey, kValue},
-                                        std::make_shared<ops::RotaryEpilogue>(pass.rope, heads));
+  const std::vector<Tensor> qkv = Apply(weights, x_NC, context, layer, {kQuery, kKey, kValue},
+                                        std::make_shared<ops::RotaryEpilogue>(context.rope, heads));
   Tensor k_MKD = qkv[1], v_MKD = qkv[2];
-  if (pass.cache != nullptr) std::tie(k_MKD, v_MKD) = Extend(pass.cache->at(layer), k_MKD, v_MKD);
-  ops::SavedAttention* saved = pass.saved_attention == nullptr ? nullptr : &pass.saved_attention->at(layer);
-  return ops::CausalAttention(qkv[0], k_MKD, v_MKD, pass.attention, saved)
+  if (context.cache != nullptr) std::tie(k_MKD, v_MKD) = Extend(context.cache->at(layer), k_MKD, v_MKD);
+  ops::SavedAttention* saved = context.saved_attention == nullptr ? nullptr : &context.saved_attention->at(layer);
+  return ops::CausalAttention(qkv[0], k_MKD, v_MKD, context.attention, saved)
       .view({rows, config.heads * config.head_size});
 }
 
 // The input of the down projection.
-Tensor Mlp(const BlockWeights& weights, const Tensor& x_NC, const Pass& pass, int64_t layer) {
-  return Apply(weights, x_NC, pass, layer, {kGate, kUp}, std::make_shared<ops::GateEpilogue>())[0];
+Tensor Mlp(const BlockWeights& weights, const Tensor& x_NC, const ForwardContext& context, int64_t layer) {
+  return Apply(weights, x_NC, context, layer, {kGate, kUp}, std::make_shared<ops::GateEpilogue>())[0];
 }
 
 }  // namespace
@@ -93,19 +93,19 @@ void AssignWeight(const DecoderConfig& config, const Role& role, ops::SlotPtr sl
   }
 }
 
-Tensor AttentionForward(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC, const Pass& pass,
+Tensor AttentionForward(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC, const ForwardContext& context,
                         int64_t layer, ops::ForwardOutput output) {
-  const Tensor normed_NC = ops::RmsNorm(x_NC, *weights.attention_norm, {config.norm_epsilon, pass.compute});
-  const Tensor heads_NA = Attention(config, weights, normed_NC, pass, layer);
+  const Tensor normed_NC = ops::RmsNorm(x_NC, *weights.attention_norm, {config.norm_epsilon, context.compute});
+  const Tensor heads_NA = Attention(config, weights, normed_NC, context, layer);
   // Attention saves its result as it is, and the projection behind it the same tensor.
-  return ops::AddLinear(x_NC, heads_NA, LayerOf(weights, pass, layer, kOutput), output, pass.compute);
+  return ops::AddLinear(x_NC, heads_NA, LayerOf(weights, context, layer, kOutput), output, context.compute);
 }
 
-Tensor MlpForward(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC, const Pass& pass, int64_t layer,
+Tensor MlpForward(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC, const ForwardContext& context, int64_t layer,
                   ops::ForwardOutput output) {
-  const Tensor normed_NC = ops::RmsNorm(x_NC, *weights.mlp_norm, {config.norm_epsilon, pass.compute});
-  const Tensor gated_NI = Mlp(weights, normed_NC, pass, layer);
-  return ops::AddLinear(x_NC, gated_NI, LayerOf(weights, pass, layer, kDown), output, pass.saved_as);
+  const Tensor normed_NC = ops::RmsNorm(x_NC, *weights.mlp_norm, {config.norm_epsilon, context.compute});
+  const Tensor gated_NI = Mlp(weights, normed_NC, context, layer);
+  return ops::AddLinear(x_NC, gated_NI, LayerOf(weights, context, layer, kDown), output, context.saved_dtype);
 }
 
 }  // namespace ft::model

@@ -47,16 +47,16 @@ DecoderWeights MakeStructure(const DecoderConfig& config, const Layout& layout);
 // Gives the slot its role. A tied head is the embedding.
 void AssignWeight(const DecoderConfig& config, const Role& role, ops::SlotPtr slot, DecoderWeights& weights);
 
-// Keys and values of earlier tokens of one sequence, for generation. Rows are appended by the pass that
-// computes them.
+// Keys and values of earlier tokens of one sequence, for generation. Rows are appended by the forward
+// pass that computes them.
 struct LayerCache {
   torch::Tensor keys_MKD, values_MKD;  // Undefined while empty.
 };
 
-// What all blocks of one pass share.
-struct Pass {
-  at::ScalarType compute = at::kFloat;   // Of the linear layers and of attention.
-  at::ScalarType saved_as = at::kFloat;  // What backward reads of linear layers and gate, where narrower than that.
+// What all blocks of one forward pass share.
+struct ForwardContext {
+  at::ScalarType compute = at::kFloat;   // Dtype of products in linear layers and attention.
+  at::ScalarType saved_dtype = at::kFloat;  // What backward reads of linear layers and gate, where narrower than that.
   ops::RopeTable rope;
   ops::AttentionShape attention;
   std::shared_ptr<const ops::DropoutRows> dropout;  // Null outside training.
@@ -69,8 +69,8 @@ struct Pass {
 // whatever the compute type, so that only products round. With ForwardOutput::kSkipped the result has its graph, which is all that
 // gradients need, but the last product is left out and the values mean nothing.
 torch::Tensor AttentionForward(const DecoderConfig& config, const BlockWeights& weights, const torch::Tensor& x_NC,
-                               const Pass& pass, int64_t layer, ops::ForwardOutput output = ops::ForwardOutput::kComputed);
-torch::Tensor MlpForward(const DecoderConfig& config, const BlockWeights& weights, const torch::Tensor& x_NC, const Pass& pass,
+                               const ForwardContext& context, int64_t layer, ops::ForwardOutput output = ops::ForwardOutput::kComputed);
+torch::Tensor MlpForward(const DecoderConfig& config, const BlockWeights& weights, const torch::Tensor& x_NC, const ForwardContext& context,
                          int64_t layer, ops::ForwardOutput output = ops::ForwardOutput::kComputed);
 
 }  // namespace ft::model

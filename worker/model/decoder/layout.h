@@ -18,8 +18,8 @@ enum class Part : uint8_t { kEmbedding, kAttentionNorm, kMlpNorm, kProjection, k
 
 struct Role {
   Part part = Part::kEmbedding;
-  int64_t layer = 0;   // Of a block's weights.
-  Site site = kQuery;  // Of projections and biases.
+  int64_t layer = 0;   // The block, for a block's weights.
+  Site site = kQuery;  // The place in the block, for projections and biases.
 };
 
 struct StoredWeight {

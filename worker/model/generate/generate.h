@@ -18,7 +18,7 @@ struct GenerateOptions {
   double temperature = 0;         // 0 = always the most probable token (of equals the first).
   int64_t top_k = 0;              // Sample among the k most probable; 0 = all.
   double top_p = 1;               // ... and among the fewest that together have this probability.
-  uint64_t seed = 0;              // Of sampling; the i-th token's draw is a function of seed and i.
+  uint64_t seed = 0;              // Seed of sampling; the i-th token's draw is a function of seed and i.
   std::vector<int32_t> stop_ids;  // End the text, and are not part of it.
 };
 

@@ -87,6 +87,7 @@ std::vector<Tensor> RotaryEpilogue::Forward(const std::vector<Tensor>& y_NO, at:
   for (size_t i = 0; i < layers_.size(); ++i) {
     const int64_t rows = y_NO[i].size(0), heads = layers_[i].heads;
     const Tensor y_NHD = y_NO[i].view({rows, heads, y_NO[i].size(1) / heads});
+    // Rotated in float32, then rounded: one rounding, where rotating the rounded product would make two.
     results.push_back((layers_[i].rotated ? Rotate(y_NHD, table_, 1) : y_NHD).to(type));
   }
   return results;
@@ -107,6 +108,7 @@ std::vector<Tensor> GateEpilogue::Forward(const std::vector<Tensor>& y_NO, at::S
   FT_CHECK(y_NO.size() == 2);
   const Tensor &gate = y_NO[0], &up = y_NO[1];
   if (type == at::kBFloat16 && gate.is_cpu()) return {RoundedGate(gate, up, saved)};
+  // Backward reads rounded inputs, the gate itself is computed from the float32 sums: it is rounded once.
   if (saved != nullptr) saved->insert(saved->end(), {gate.to(type), up.to(type)});
   return {Gate(gate, up).to(type)};
 }

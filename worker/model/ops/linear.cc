@@ -205,11 +205,11 @@ Tensor Narrowed(const Tensor& value, at::ScalarType type) {
   return c10::elementSize(type) < value.element_size() ? value.to(type) : value;
 }
 
-// What backward reads of a forward pass: x rounded to `saved_as`, and the down-projections.
+// What backward reads of a forward pass: x rounded to `saved_dtype`, and the down-projections.
 variable_list Saved(const Tensor& x_NI, const std::vector<LinearLayer>& layers,
-                    const std::vector<Tensor>& down_NR, at::ScalarType saved_as) {
+                    const std::vector<Tensor>& down_NR, at::ScalarType saved_dtype) {
   const bool reads = std::any_of(layers.begin(), layers.end(), ReadsInputInBackward);
-  variable_list saved = {reads ? Narrowed(x_NI, saved_as) : Tensor()};
+  variable_list saved = {reads ? Narrowed(x_NI, saved_dtype) : Tensor()};
   saved.insert(saved.end(), down_NR.begin(), down_NR.end());
   return saved;
 }
@@ -217,7 +217,7 @@ variable_list Saved(const Tensor& x_NI, const std::vector<LinearLayer>& layers,
 struct LinearsCall {
   std::vector<LinearLayer> layers;
   std::shared_ptr<const Epilogue> epilogue;
-  at::ScalarType saved_as = at::kFloat;
+  at::ScalarType saved_dtype = at::kFloat;
   // Whether a graph is made. GradMode is always off inside Function::forward, so the caller passes it.
   bool has_backward = true;
 };
@@ -237,8 +237,8 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
       results = call.epilogue->Forward(results, x_NI.scalar_type(), call.has_backward ? &rest : nullptr);
     }
     if (call.has_backward) {
-      variable_list saved = Saved(x_NI, layers, down_NR, call.saved_as);
-      for (const Tensor& value : rest) saved.push_back(Narrowed(value, call.saved_as));
+      variable_list saved = Saved(x_NI, layers, down_NR, call.saved_dtype);
+      for (const Tensor& value : rest) saved.push_back(Narrowed(value, call.saved_dtype));
       context->save_for_backward(saved);
     }
     SaveInContext(context, std::move(call));
@@ -268,10 +268,10 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
 struct AddLinearFunction : torch::autograd::Function<AddLinearFunction> {
   static Tensor forward(AutogradContext* context, const Tensor& residual_NO, const Tensor& x_NI,
                         at::TensorList handles, LinearLayer layer, ForwardOutput output,
-                        at::ScalarType saved_as) {
+                        at::ScalarType saved_dtype) {
     const std::vector<LinearLayer> layers = {layer};
     const std::vector<Tensor> down_NR = LoraDownProjections(x_NI, layers);
-    context->save_for_backward(Saved(x_NI, layers, down_NR, saved_as));
+    context->save_for_backward(Saved(x_NI, layers, down_NR, saved_dtype));
     context->saved_data["type"] = x_NI.scalar_type();
     SaveInContext(context, layers);
     if (output == ForwardOutput::kSkipped)
@@ -295,20 +295,20 @@ struct AddLinearFunction : torch::autograd::Function<AddLinearFunction> {
 }  // namespace
 
 std::vector<Tensor> Linears(const Tensor& x_NI, const std::vector<LinearLayer>& layers,
-                            std::shared_ptr<const Epilogue> epilogue, at::ScalarType saved_as) {
+                            std::shared_ptr<const Epilogue> epilogue, at::ScalarType saved_dtype) {
   const variable_list handles = Handles(layers);
   return LinearFunction::apply(
       x_NI, at::TensorList(handles),
-      LinearsCall{layers, std::move(epilogue), saved_as, at::GradMode::is_enabled()});
+      LinearsCall{layers, std::move(epilogue), saved_dtype, at::GradMode::is_enabled()});
 }
 
 Tensor Linear(const Tensor& x_NI, const LinearLayer& layer) { return Linears(x_NI, {layer})[0]; }
 
 Tensor AddLinear(const Tensor& residual_NO, const Tensor& x_NI, const LinearLayer& layer,
-                 ForwardOutput output, at::ScalarType saved_as) {
+                 ForwardOutput output, at::ScalarType saved_dtype) {
   FT_CHECK(residual_NO.scalar_type() == at::kFloat) << residual_NO.scalar_type();
   const variable_list handles = Handles({layer});
-  return AddLinearFunction::apply(residual_NO, x_NI, at::TensorList(handles), layer, output, saved_as);
+  return AddLinearFunction::apply(residual_NO, x_NI, at::TensorList(handles), layer, output, saved_dtype);
 }
 
 std::shared_ptr<const DropoutRows> MakeDropoutRows(uint64_t seed, uint64_t step,

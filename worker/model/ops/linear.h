@@ -59,11 +59,11 @@ struct LinearLayer {
 // the graph for all of them, so that the gradient of x is added up inside the fused GEMM. Weights are read
 // again in backward; trainable weights, biases and adapters get their gradients, float32, through their
 // handles. An adapter saves x and its down-projection, a trainable weight x, a frozen one nothing, the epilogue
-// what it asks for. x and what the epilogue saves are rounded to `saved_as` where that is narrower: activations
+// what it asks for. x and what the epilogue saves are rounded to `saved_dtype` where that is narrower: activations
 // that wait for backward take most of a step's memory, and gradients need fewer bits than sums do.
 std::vector<torch::Tensor> Linears(const torch::Tensor& x_NI, const std::vector<LinearLayer>& layers,
                                    std::shared_ptr<const Epilogue> epilogue = nullptr,
-                                   at::ScalarType saved_as = at::kFloat);
+                                   at::ScalarType saved_dtype = at::kFloat);
 
 // One layer alone.
 torch::Tensor Linear(const torch::Tensor& x_NI, const LinearLayer& layer);
@@ -75,6 +75,6 @@ enum class ForwardOutput { kComputed, kSkipped };
 // as in Linears.
 torch::Tensor AddLinear(const torch::Tensor& residual_NO, const torch::Tensor& x_NI, const LinearLayer& layer,
                         ForwardOutput output = ForwardOutput::kComputed,
-                        at::ScalarType saved_as = at::kFloat);
+                        at::ScalarType saved_dtype = at::kFloat);
 
 }  // namespace ft::ops

@@ -233,9 +233,9 @@ TEST_F(Ops, WhatIsSavedNarrowerChangesGradientsByItsRoundingAndNoResult) {
              down = Slot("d", {8, 66}, true);
   const Tensor x = Leaf({9, 32}), residual = torch::zeros({9, 8}), dy = torch::randn({9, 8});
   const std::vector<LinearLayer> layers = {{.weight_OI = gate.get()}, {.weight_OI = up.get()}};
-  const auto run = [&](at::ScalarType saved_as) {
-    const Tensor z = Linears(x, layers, std::make_shared<GateEpilogue>(), saved_as)[0];
-    const Tensor y = AddLinear(residual, z, {.weight_OI = down.get()}, ForwardOutput::kComputed, saved_as);
+  const auto run = [&](at::ScalarType saved_dtype) {
+    const Tensor z = Linears(x, layers, std::make_shared<GateEpilogue>(), saved_dtype)[0];
+    const Tensor y = AddLinear(residual, z, {.weight_OI = down.get()}, ForwardOutput::kComputed, saved_dtype);
     auto results = torch::autograd::grad({y}, {x, gate->handle(), up->handle(), down->handle()}, {dy});
     results.push_back(y.detach());
     results.push_back(z.detach());

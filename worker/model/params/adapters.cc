@@ -82,8 +82,8 @@ ops::LoraSlots MakeAdapter(const AdapterOptions& options, const LinearModule& mo
   const int a = store.Find(a_name), b = store.Find(AdapterName(module.name, 'B'));
   torch::Tensor a_RI = store.value(a);
   ops::FillUniform(options.seed, NameKey(a_name), 1.0f / std::sqrt(static_cast<float>(module.inputs)), a_RI);
-  return {.a_RI = std::make_shared<TrainedSlot>(store, a, options.rounded_to),
-          .b_OR = std::make_shared<TrainedSlot>(store, b, options.rounded_to),
+  return {.a_RI = std::make_shared<TrainedSlot>(store, a, options.cast_dtype),
+          .b_OR = std::make_shared<TrainedSlot>(store, b, options.cast_dtype),
           .scale = options.alpha / options.rank,
           .dropout = static_cast<float>(options.dropout),
           .compute = options.compute};

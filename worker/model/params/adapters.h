@@ -19,16 +19,16 @@ struct AdapterOptions {
   double dropout = 0;   // On the adapter's input, 0..1.
   // "all_linear", or last parts of module names (q_proj, down_proj), or whole ones.
   std::vector<std::string> targets = {"all_linear"};
-  at::ScalarType compute = at::kFloat;     // Of the adapter's products.
-  at::ScalarType rounded_to = at::kFloat;  // What A and B are rounded to when they are used.
-  uint64_t seed = 0;                       // Of A's first values.
+  at::ScalarType compute = at::kFloat;     // Dtype of the adapter's products.
+  at::ScalarType cast_dtype = at::kFloat;  // What A and B are rounded to when they are used.
+  uint64_t seed = 0;                       // Seed of A's first values.
 };
 
 // A linear layer that can have an adapter.
 struct LinearModule {
   std::string name;  // Whole: model.layers.0.self_attn.q_proj.
   int64_t inputs = 0, outputs = 0;
-  int unit = 0;      // Of plan::TrainedTensor.
+  int unit = 0;      // As in plan::TrainedTensor.
 };
 
 // "base_model.model.<module>.lora_A.weight" (or lora_B): how PEFT names adapter tensors.

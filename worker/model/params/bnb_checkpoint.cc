@@ -13,7 +13,7 @@ using weights::DType;
 using weights::TensorInfo;
 using weights::TensorSource;
 
-// Of each kind of 4-bit weight.
+// The two kinds of 4-bit weight.
 constexpr std::string_view kStates[] = {".quant_state.bitsandbytes__nf4", ".quant_state.bitsandbytes__fp4"};
 constexpr uint64_t kMaxStateBytes = 1 << 16;
 constexpr int64_t kBlock = 64, kNestedBlock = 256;  // What bitsandbytes writes unless it is told otherwise.

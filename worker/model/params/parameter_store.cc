@@ -11,14 +11,14 @@ ParameterStore::ParameterStore(plan::SliceTable table, at::Device device)
       gradients_(torch::zeros_like(values_)) {}
 
 int ParameterStore::Find(std::string_view name) const {
-  const auto places = table_.places();
-  const auto found = std::lower_bound(places.begin(), places.end(), name,
-                                      [](const plan::Place& place, std::string_view name) { return place.tensor.name < name; });
-  return found != places.end() && found->tensor.name == name ? static_cast<int>(found - places.begin()) : -1;
+  const auto ranges = table_.ranges();
+  const auto found = std::lower_bound(ranges.begin(), ranges.end(), name,
+                                      [](const plan::TensorRange& range, std::string_view name) { return range.tensor.name < name; });
+  return found != ranges.end() && found->tensor.name == name ? static_cast<int>(found - ranges.begin()) : -1;
 }
 
 torch::Tensor ParameterStore::View(const torch::Tensor& whole, int index) const {
-  const plan::Place& at = place(index);
+  const plan::TensorRange& at = range(index);
   return whole.narrow(0, at.begin, at.elements).view(at.tensor.shape);
 }
 

@@ -19,8 +19,8 @@ class ParameterStore {
   ParameterStore& operator=(const ParameterStore&) = delete;
 
   const plan::SliceTable& table() const { return table_; }
-  int size() const { return static_cast<int>(table_.places().size()); }
-  const std::string& name(int index) const { return place(index).tensor.name; }
+  int size() const { return static_cast<int>(table_.ranges().size()); }
+  const std::string& name(int index) const { return range(index).tensor.name; }
   // The index of a name, -1 where nothing of that name is trained.
   int Find(std::string_view name) const;
 
@@ -46,7 +46,7 @@ class ParameterStore {
   int64_t version() const { return version_; }
 
  private:
-  const plan::Place& place(int index) const { return table_.places()[static_cast<size_t>(index)]; }
+  const plan::TensorRange& range(int index) const { return table_.ranges()[static_cast<size_t>(index)]; }
   torch::Tensor View(const torch::Tensor& whole, int index) const;
 
   const plan::SliceTable table_;

@@ -33,14 +33,14 @@ StatusOr<ops::SlotPtr> ReadFrozenSlot(const weights::TensorSource& source, const
 }
 
 StatusOr<ops::SlotPtr> ReadTrainedSlot(const weights::TensorSource& source, const weights::TensorInfo& info, ParameterStore& store,
-                                  int index, at::ScalarType rounded_to) {
+                                  int index, at::ScalarType cast_dtype) {
   if (IsBnb4(source, info.name)) {
     return absl::InvalidArgumentError(
         StrCat("tensor ", info.name, " is stored in 4 bits and cannot be trained: use method qlora"));
   }
   ASSIGN_OR_RETURN(const torch::Tensor value, ReadTensor(source, info));
   store.value(index).copy_(value);
-  return std::make_shared<TrainedSlot>(store, index, value.dim() == 1 ? at::kFloat : rounded_to);
+  return std::make_shared<TrainedSlot>(store, index, value.dim() == 1 ? at::kFloat : cast_dtype);
 }
 
 Status ReadValues(const weights::TensorSource& source, ParameterStore& store) {

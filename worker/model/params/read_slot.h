@@ -25,10 +25,10 @@ struct FrozenPolicy {
 StatusOr<ops::SlotPtr> ReadFrozenSlot(const weights::TensorSource& source, const weights::TensorInfo& info, std::string name,
                                  const FrozenPolicy& policy);
 
-// Reads the tensor into the store's value `index`. A matrix is rounded to `rounded_to` when it is used, a vector never.
+// Reads the tensor into the store's value `index`. A matrix is rounded to `cast_dtype` when it is used, a vector never.
 // INVALID_ARGUMENT for what is stored in 4 bits.
 StatusOr<ops::SlotPtr> ReadTrainedSlot(const weights::TensorSource& source, const weights::TensorInfo& info, ParameterStore& store,
-                                  int index, at::ScalarType rounded_to);
+                                  int index, at::ScalarType cast_dtype);
 
 // Takes all values of the store by name from `source`. INVALID_ARGUMENT names a tensor that is missing, left over or of another
 // shape; values are unchanged then.

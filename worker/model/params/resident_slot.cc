@@ -15,19 +15,19 @@ std::shared_ptr<const ops::MatrixTiles> ResidentSlot::Tiles(at::ScalarType type)
   return WeightSlot::Tiles(value_.scalar_type() == at::kBFloat16 ? at::kBFloat16 : type);
 }
 
-TrainedSlot::TrainedSlot(const ParameterStore& store, int index, at::ScalarType rounded_to)
-    : WeightSlot(store.name(index), store.value(index).sizes().vec(), index), store_(store), rounded_to_(rounded_to) {}
+TrainedSlot::TrainedSlot(const ParameterStore& store, int index, at::ScalarType cast_dtype)
+    : WeightSlot(store.name(index), store.value(index).sizes().vec(), index), store_(store), cast_dtype_(cast_dtype) {}
 
 std::shared_ptr<const ops::MatrixTiles> TrainedSlot::Tiles(at::ScalarType type) const {
-  return WeightSlot::Tiles(rounded_to_ == at::kBFloat16 ? at::kBFloat16 : type);
+  return WeightSlot::Tiles(cast_dtype_ == at::kBFloat16 ? at::kBFloat16 : type);
 }
 
 torch::Tensor TrainedSlot::Load(at::ScalarType type) const {
   const torch::Tensor value = store_.value(index());
-  const bool rounds = rounded_to_ != at::kFloat;
+  const bool rounds = cast_dtype_ != at::kFloat;
   if (value.scalar_type() == type && !rounds) return value;
   if (copied_ != store_.version() || copy_.scalar_type() != type) {
-    copy_ = (rounds ? value.to(rounded_to_) : value).to(type);
+    copy_ = (rounds ? value.to(cast_dtype_) : value).to(type);
     copied_ = store_.version();
   }
   return copy_;

@@ -23,10 +23,10 @@ class ResidentSlot final : public ops::WeightSlot {
   const torch::Tensor value_;
 };
 
-// A trained weight: tensor `index` of the store, which outlives the slot. What is used of it is rounded to `rounded_to` first.
+// A trained weight: tensor `index` of the store, which outlives the slot. What is used of it is rounded to `cast_dtype` first.
 class TrainedSlot final : public ops::WeightSlot {
  public:
-  TrainedSlot(const ParameterStore& store, int index, at::ScalarType rounded_to = at::kFloat);
+  TrainedSlot(const ParameterStore& store, int index, at::ScalarType cast_dtype = at::kFloat);
   // The tiles are bfloat16 where that is what the slot rounds to.
   std::shared_ptr<const ops::MatrixTiles> Tiles(at::ScalarType type) const override;
 
@@ -34,7 +34,7 @@ class TrainedSlot final : public ops::WeightSlot {
   torch::Tensor Load(at::ScalarType type) const override;
 
   const ParameterStore& store_;
-  const at::ScalarType rounded_to_;
+  const at::ScalarType cast_dtype_;
   // The value in another type, kept between updates; of the store's version `copied_`.
   mutable torch::Tensor copy_;
   mutable int64_t copied_ = -1;

@@ -49,9 +49,9 @@ ops::RopeTable RopeOf(const model::DecoderConfig& config, const PackedRows& rows
   return {at::cat(cosine), at::cat(sine)};
 }
 
-model::Pass MakePass(const model::DecoderConfig& config, const PackedRows& rows, const RunnerOptions& options) {
-  return model::Pass{.compute = options.compute,
-                     .saved_as = options.saved_as,
+model::ForwardContext MakeForwardContext(const model::DecoderConfig& config, const PackedRows& rows, const RunnerOptions& options) {
+  return model::ForwardContext{.compute = options.compute,
+                     .saved_dtype = options.saved_dtype,
                      .rope = RopeOf(config, rows),
                      .attention = {std::make_shared<const std::vector<ops::AttentionSegment>>(rows.segments),
                                    1.0 / std::sqrt(static_cast<double>(config.head_size))}};
@@ -88,16 +88,16 @@ bool BlockRunner::IsRecomputed(int64_t i) const {
   return i + 1 < SubLayers() && (blocks == 0 || i / 2 < blocks);
 }
 
-Tensor BlockRunner::Forward(int64_t i, const Tensor& x_NC, const model::Pass& pass, ops::ForwardOutput output) const {
+Tensor BlockRunner::Forward(int64_t i, const Tensor& x_NC, const model::ForwardContext& context, ops::ForwardOutput output) const {
   const auto& forward = i % 2 == 0 ? model::AttentionForward : model::MlpForward;
-  return forward(config_, weights_.blocks[static_cast<size_t>(i / 2)], x_NC, pass, i / 2, output);
+  return forward(config_, weights_.blocks[static_cast<size_t>(i / 2)], x_NC, context, i / 2, output);
 }
 
-BlockRunner::SubLayerRun BlockRunner::ForwardWithGraph(int64_t i, const Tensor& x_NC, const model::Pass& pass,
+BlockRunner::SubLayerRun BlockRunner::ForwardWithGraph(int64_t i, const Tensor& x_NC, const model::ForwardContext& context,
                                                        ops::ForwardOutput output) const {
   SubLayerRun run;
   run.input_NC = x_NC.detach().requires_grad_(TrainsBelow(i));
-  run.output_NC = Forward(i, run.input_NC, pass, output);
+  run.output_NC = Forward(i, run.input_NC, context, output);
   return run;
 }
 
@@ -112,13 +112,13 @@ Tensor BlockRunner::FinalNorm(const Tensor& x_NC) const {
 
 Tensor BlockRunner::Hidden(const PackedRows& rows, std::vector<model::LayerCache>* cache) const {
   torch::NoGradGuard no_grad;
-  model::Pass pass = MakePass(config_, rows, options_);
-  pass.cache = cache;
+  model::ForwardContext context = MakeForwardContext(config_, rows, options_);
+  context.cache = cache;
   Tensor x_NC = Embed(rows);
   for (int64_t layer = 0; layer < config_.layers; ++layer) {
     const params::UnitLease lease(units_, BlockUnit(layer));
-    x_NC = Forward(2 * layer, x_NC, pass);
-    x_NC = Forward(2 * layer + 1, x_NC, pass);
+    x_NC = Forward(2 * layer, x_NC, context);
+    x_NC = Forward(2 * layer + 1, x_NC, context);
   }
   const params::UnitLease lease(units_, HeadUnit());
   return FinalNorm(x_NC);
@@ -169,19 +169,19 @@ Tensor BlockRunner::Backward(int64_t i, const SubLayerRun& run, const Tensor& do
   return below ? gradients.back() : Tensor();
 }
 
-Tensor BlockRunner::ForwardBlocks(Tensor x_NC, model::Pass& pass, std::vector<ops::SavedAttention>& saved,
+Tensor BlockRunner::ForwardBlocks(Tensor x_NC, model::ForwardContext& context, std::vector<ops::SavedAttention>& saved,
                                   std::vector<SubLayerRun>& runs) const {
   for (int64_t layer = 0; layer < config_.layers; ++layer) {
     const params::UnitLease lease(units_, BlockUnit(layer));
     for (const int64_t i : {2 * layer, 2 * layer + 1}) {
       SubLayerRun& run = runs[static_cast<size_t>(i)];
-      pass.saved_attention = IsRecomputed(i) ? &saved : nullptr;
+      context.saved_attention = IsRecomputed(i) ? &saved : nullptr;
       if (IsRecomputed(i)) {
         torch::NoGradGuard no_grad;
         run.input_NC = x_NC;
-        x_NC = Forward(i, x_NC, pass);
+        x_NC = Forward(i, x_NC, context);
       } else {
-        run = ForwardWithGraph(i, x_NC, pass, ops::ForwardOutput::kComputed);
+        run = ForwardWithGraph(i, x_NC, context, ops::ForwardOutput::kComputed);
         x_NC = run.output_NC.detach();
       }
     }
@@ -189,15 +189,15 @@ Tensor BlockRunner::ForwardBlocks(Tensor x_NC, model::Pass& pass, std::vector<op
   return x_NC;
 }
 
-Tensor BlockRunner::BackwardBlocks(Tensor dx_NC, model::Pass& pass, std::vector<ops::SavedAttention>& saved,
+Tensor BlockRunner::BackwardBlocks(Tensor dx_NC, model::ForwardContext& context, std::vector<ops::SavedAttention>& saved,
                                    std::vector<SubLayerRun>& runs, const GradientSink& sink) const {
-  pass.saved_attention = &saved;
+  context.saved_attention = &saved;
   for (int64_t layer = config_.layers - 1; layer >= 0 && TrainsBelow(2 * layer + 2); --layer) {
     const params::UnitLease lease(units_, BlockUnit(layer));
     for (const int64_t i : {2 * layer + 1, 2 * layer}) {
       if (!TrainsBelow(i + 1)) break;
       SubLayerRun run = std::move(runs[static_cast<size_t>(i)]);
-      if (IsRecomputed(i)) run = ForwardWithGraph(i, run.input_NC, pass, ops::ForwardOutput::kSkipped);
+      if (IsRecomputed(i)) run = ForwardWithGraph(i, run.input_NC, context, ops::ForwardOutput::kSkipped);
       dx_NC = Backward(i, run, dx_NC, sink);
     }
   }
@@ -207,14 +207,14 @@ Tensor BlockRunner::BackwardBlocks(Tensor dx_NC, model::Pass& pass, std::vector<
 double BlockRunner::ForwardBackward(const PackedRows& rows, std::shared_ptr<const ops::DropoutRows> dropout,
                                     double gradient_scale, const GradientSink& sink) const {
   if (rows.targets.empty()) return 0;
-  model::Pass pass = MakePass(config_, rows, options_);
-  pass.dropout = std::move(dropout);
+  model::ForwardContext context = MakeForwardContext(config_, rows, options_);
+  context.dropout = std::move(dropout);
   std::vector<ops::SavedAttention> saved(static_cast<size_t>(config_.layers));
   std::vector<SubLayerRun> runs(static_cast<size_t>(SubLayers()));
-  const Tensor x_NC = ForwardBlocks(Embed(rows), pass, saved, runs);
+  const Tensor x_NC = ForwardBlocks(Embed(rows), context, saved, runs);
   Tensor dx_NC;
   const double loss = HeadBackward(rows, x_NC, gradient_scale, dx_NC, sink);
-  dx_NC = BackwardBlocks(dx_NC, pass, saved, runs, sink);
+  dx_NC = BackwardBlocks(dx_NC, context, saved, runs, sink);
   if (weights_.embedding_VC->trainable()) {
     Tensor gradient = torch::zeros(weights_.embedding_VC->shape(), torch::kFloat);
     ops::AddEmbeddingGradient(rows.ids_N, dx_NC, gradient);

@@ -18,12 +18,12 @@ namespace ft::run {
 
 struct RunnerOptions {
   at::ScalarType compute = at::kFloat;
-  at::ScalarType saved_as = at::kFloat;  // Of what waits for backward: model::Pass.
+  at::ScalarType saved_dtype = at::kFloat;  // Dtype of what waits for backward: model::ForwardContext.
   // Keep only the inputs of sub-layers and the results of attention, whose recomputation would cost more than
   // their bytes, and compute the rest again in backward: all but what only the next sub-layer reads (Korthikanti
   // et al., arXiv 2205.05198, section 5, with the last products left out as well).
   bool checkpointing = true;
-  // Of the first so many blocks only; 0 = of all. Backward begins with the last, so their activations wait shortest.
+  // Checkpoint only the first N blocks; 0 = all. Backward begins with the last, so their activations wait shortest.
   int64_t checkpointed_blocks = 0;
 };
 
@@ -52,18 +52,18 @@ class BlockRunner {
 
   int64_t SubLayers() const { return 2 * config_.layers; }
   // Sub-layer i is the attention (i even) or the MLP of block i / 2.
-  torch::Tensor Forward(int64_t i, const torch::Tensor& x_NC, const model::Pass& pass,
+  torch::Tensor Forward(int64_t i, const torch::Tensor& x_NC, const model::ForwardContext& context,
                         ops::ForwardOutput output = ops::ForwardOutput::kComputed) const;
   // The same with a graph.
-  SubLayerRun ForwardWithGraph(int64_t i, const torch::Tensor& x_NC, const model::Pass& pass,
+  SubLayerRun ForwardWithGraph(int64_t i, const torch::Tensor& x_NC, const model::ForwardContext& context,
                                ops::ForwardOutput output) const;
   torch::Tensor Embed(const PackedRows& rows) const;
   torch::Tensor FinalNorm(const torch::Tensor& x_NC) const;
   // Runs all sub-layers over the embedded rows and keeps in `runs` what backward needs of each; returns the residual stream.
-  torch::Tensor ForwardBlocks(torch::Tensor x_NC, model::Pass& pass, std::vector<ops::SavedAttention>& saved,
+  torch::Tensor ForwardBlocks(torch::Tensor x_NC, model::ForwardContext& context, std::vector<ops::SavedAttention>& saved,
                               std::vector<SubLayerRun>& runs) const;
   // The way back, until nothing below trains; returns the gradient of the embedded rows.
-  torch::Tensor BackwardBlocks(torch::Tensor dx_NC, model::Pass& pass, std::vector<ops::SavedAttention>& saved,
+  torch::Tensor BackwardBlocks(torch::Tensor dx_NC, model::ForwardContext& context, std::vector<ops::SavedAttention>& saved,
                                std::vector<SubLayerRun>& runs, const GradientSink& sink) const;
   // Final norm and head, forward and backward: returns the loss and sets the gradient of x.
   double HeadBackward(const PackedRows& rows, const torch::Tensor& x_NC, double gradient_scale,
@@ -81,7 +81,7 @@ class BlockRunner {
   const model::DecoderWeights& weights_;
   params::UnitStore& units_;
   const RunnerOptions options_;
-  std::vector<std::vector<const ops::WeightSlot*>> trainable_;  // Of each sub-layer, in a fixed order.
+  std::vector<std::vector<const ops::WeightSlot*>> trainable_;  // The trained weights of each sub-layer, in a fixed order.
 };
 
 }  // namespace ft::run

@@ -13,22 +13,22 @@ namespace ft::run {
 namespace {
 
 // How a dtype is computed on CPU. Weights of one dimension, norms and biases, are float32 in all of them.
-struct Arithmetic {
+struct PrecisionPolicy {
   at::ScalarType compute;
-  at::ScalarType stored;      // Of frozen weights.
-  at::ScalarType rounded_to;  // Of trained weights when they are used in products of the compute type.
-  at::ScalarType saved_as;    // Of activations that wait for backward.
+  at::ScalarType weight_dtype;  // Dtype of frozen weights as they are held.
+  at::ScalarType cast_dtype;  // Dtype that trained weights are cast to for products.
+  at::ScalarType saved_dtype;    // Dtype of activations that wait for backward.
 };
 
-StatusOr<Arithmetic> ArithmeticOf(const std::string& dtype) {
-  if (dtype == "fp32") return Arithmetic{at::kFloat, at::kFloat, at::kFloat, at::kFloat};
+StatusOr<PrecisionPolicy> PrecisionPolicyOf(const std::string& dtype) {
+  if (dtype == "fp32") return PrecisionPolicy{at::kFloat, at::kFloat, at::kFloat, at::kFloat};
   if (dtype == "bf16" && ops::MultipliesBf16()) {
-    return Arithmetic{at::kBFloat16, at::kBFloat16, at::kFloat, at::kBFloat16};
+    return PrecisionPolicy{at::kBFloat16, at::kBFloat16, at::kFloat, at::kBFloat16};
   }
   // Other CPUs multiply float32 in any case: activations rounded before would cost accuracy and gain nothing.
-  if (dtype == "bf16") return Arithmetic{at::kFloat, at::kBFloat16, at::kBFloat16, at::kBFloat16};
+  if (dtype == "bf16") return PrecisionPolicy{at::kFloat, at::kBFloat16, at::kBFloat16, at::kBFloat16};
   // CPUs have no fast fp16 products, so fp16 is float32 arithmetic over rounded weights.
-  if (dtype == "fp16") return Arithmetic{at::kFloat, at::kHalf, at::kHalf, at::kFloat};
+  if (dtype == "fp16") return PrecisionPolicy{at::kFloat, at::kHalf, at::kHalf, at::kFloat};
   return absl::UnimplementedError(
       StrCat("model.dtype \"", dtype, "\" is not supported by this version (fp32, bf16, fp16)"));
 }
@@ -37,14 +37,14 @@ bool HasAdapter(const ModelOptions& options) {
   return options.method == "lora" || options.method == "qlora" || options.attach_adapter;
 }
 
-params::AdapterOptions AdapterOf(const ModelOptions& options, const Arithmetic& arithmetic) {
+params::AdapterOptions AdapterOf(const ModelOptions& options, const PrecisionPolicy& policy) {
   const bool exact = options.adapter_compute == "fp32";
   return {.rank = options.rank,
           .alpha = options.alpha,
           .dropout = options.dropout,
           .targets = options.targets,
-          .compute = exact ? at::kFloat : arithmetic.compute,
-          .rounded_to = exact ? at::kFloat : arithmetic.rounded_to,
+          .compute = exact ? at::kFloat : policy.compute,
+          .cast_dtype = exact ? at::kFloat : policy.cast_dtype,
           .seed = options.seed};
 }
 
@@ -85,7 +85,7 @@ StatusOr<std::unique_ptr<LanguageModel>> LanguageModel::Load(const model::Decode
 }
 
 Status LanguageModel::Build(const weights::TensorSource& source) {
-  ASSIGN_OR_RETURN(const Arithmetic arithmetic, ArithmeticOf(options_.dtype));
+  ASSIGN_OR_RETURN(const PrecisionPolicy policy, PrecisionPolicyOf(options_.dtype));
   const std::string& method = options_.method;
   if (method != "none" && method != "full" && method != "lora" && method != "qlora") {
     return absl::UnimplementedError(
@@ -93,7 +93,7 @@ Status LanguageModel::Build(const weights::TensorSource& source) {
   }
   const model::Layout layout = model::LayoutOf(config_);
   weights_ = model::MakeStructure(config_, layout);
-  const params::AdapterOptions adapter = AdapterOf(options_, arithmetic);
+  const params::AdapterOptions adapter = AdapterOf(options_, policy);
   std::vector<plan::TrainedTensor> trained;
   if (method == "full") {
     for (const model::StoredWeight& weight : layout) {
@@ -107,7 +107,7 @@ Status LanguageModel::Build(const weights::TensorSource& source) {
     }
   }
   store_ = std::make_unique<params::ParameterStore>(plan::SliceTable::Of(std::move(trained)));
-  const LoadOptions load{arithmetic.stored, arithmetic.rounded_to, method == "qlora" || options_.nf4_base};
+  const LoadOptions load{policy.weight_dtype, policy.cast_dtype, method == "qlora" || options_.nf4_base};
   RETURN_IF_ERROR(LoadDecoder(config_, layout, source, load, *store_, weights_));
   if (HasAdapter(options_)) AttachAdapters(adapter);
   remarks_ = source.remarks();
@@ -118,7 +118,7 @@ Status LanguageModel::Build(const weights::TensorSource& source) {
   }
   runner_ = std::make_unique<BlockRunner>(
       config_, weights_, units_,
-      RunnerOptions{arithmetic.compute, arithmetic.saved_as, options_.checkpointing, options_.checkpointed_blocks});
+      RunnerOptions{policy.compute, policy.saved_dtype, options_.checkpointing, options_.checkpointed_blocks});
   return absl::OkStatus();
 }
 

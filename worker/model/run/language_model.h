@@ -35,7 +35,7 @@ struct ModelOptions {
   std::string adapter_compute = "auto";  // auto = the compute type | fp32
   bool checkpointing = true;             // Recompute activations in backward,
   int64_t checkpointed_blocks = 0;       // of the first so many blocks; 0 = of all.
-  uint64_t seed = 42;                    // Of the adapter's first values.
+  uint64_t seed = 42;                    // Seed of the adapter's first values.
 };
 
 class LanguageModel {

@@ -89,8 +89,8 @@ Status LoadDecoder(const model::DecoderConfig& config, const model::Layout& layo
     const int index = store.Find(weight.name);
     const bool projection = weight.role.part == model::Part::kProjection;
     ASSIGN_OR_RETURN(ops::SlotPtr slot,
-                     index >= 0 ? params::ReadTrainedSlot(source, info, store, index, options.rounded_to)
-                                : params::ReadFrozenSlot(source, info, weight.name, {options.stored, options.nf4 && projection}));
+                     index >= 0 ? params::ReadTrainedSlot(source, info, store, index, options.cast_dtype)
+                                : params::ReadFrozenSlot(source, info, weight.name, {options.weight_dtype, options.nf4 && projection}));
     model::AssignWeight(config, weight.role, std::move(slot), weights);
   }
   return absl::OkStatus();

@@ -14,9 +14,9 @@
 namespace ft::run {
 
 struct LoadOptions {
-  // Of matrices; norms and biases are float32.
-  at::ScalarType stored = at::kFloat;      // What frozen weights are kept as.
-  at::ScalarType rounded_to = at::kFloat;  // What trained weights are rounded to when they are used.
+  // Dtypes of matrices; norms and biases are float32.
+  at::ScalarType weight_dtype = at::kFloat;  // What frozen weights are kept as.
+  at::ScalarType cast_dtype = at::kFloat;  // What trained weights are rounded to when they are used.
   bool nf4 = false;  // Keep the weights of the blocks' projections as NF4 with double quantisation.
 };
 

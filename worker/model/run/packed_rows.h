@@ -17,7 +17,7 @@ struct PackedRows {
   std::vector<int64_t> position_N;  // In its sample.
   std::vector<uint64_t> sample_N;   // The sample's key.
   std::vector<ops::AttentionSegment> segments;
-  std::vector<int64_t> rope_lengths;     // Of each segment: what length-dependent rotary angles look at.
+  std::vector<int64_t> rope_lengths;     // The length that rotary angles of each segment look at.
   std::vector<int64_t> supervised_rows;  // Rows whose next token carries loss, in order.
   std::vector<int64_t> targets;          // Those next tokens.
   uint64_t seed = 0, step = 0;           // With the samples' keys they decide dropout.
@@ -25,7 +25,7 @@ struct PackedRows {
 
 struct RowsSample {
   std::span<const int32_t> ids;
-  std::span<const uint8_t> loss_mask;  // Of each token: not 0 where predicting it carries loss. Empty: none does.
+  std::span<const uint8_t> loss_mask;  // One a token: not 0 where predicting it counts. Empty: none does.
   uint64_t key = 0;
 };
 

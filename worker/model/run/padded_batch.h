@@ -15,8 +15,8 @@ namespace ft::run {
 struct PaddedBatch {
   torch::Tensor ids_BT;               // int64.
   torch::Tensor labels_BT;            // int64, not shifted; -100 = carries no loss. Undefined: none does.
-  std::vector<int64_t> lengths;       // Of each row, 1..T.
-  std::vector<uint64_t> sample_keys;  // Of each row; with seed and step they decide dropout.
+  std::vector<int64_t> lengths;       // Length of each row, 1..T.
+  std::vector<uint64_t> sample_keys;  // Key of each row; with seed and step they decide dropout.
   uint64_t seed = 0;
   uint64_t step = 0;
 };

@@ -136,7 +136,7 @@ Status GgufFile::AddTensor(const GgufTensor& tensor, uint64_t data_offset, uint6
   }
   ASSIGN_OR_RETURN(const uint64_t heads, PermutedHeads(tensor.name, info));
   RETURN_IF_ERROR(table_.Add(std::move(info)));
-  places_.push_back({data_offset + tensor.offset, bytes, heads});
+  ranges_.push_back({data_offset + tensor.offset, bytes, heads});
   return absl::OkStatus();
 }
 
@@ -161,13 +161,13 @@ StatusOr<uint64_t> GgufFile::PermutedHeads(const std::string& stored_name, const
 }
 
 Status GgufFile::CheckOverlaps() const {
-  std::vector<size_t> order(places_.size());
+  std::vector<size_t> order(ranges_.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::sort(order.begin(), order.end(),
-            [this](size_t a, size_t b) { return places_[a].offset < places_[b].offset; });
+            [this](size_t a, size_t b) { return ranges_[a].offset < ranges_[b].offset; });
   for (size_t i = 1; i < order.size(); ++i) {
-    const Place& before = places_[order[i - 1]];
-    if (before.offset + before.bytes <= places_[order[i]].offset) continue;
+    const StoredRange& before = ranges_[order[i - 1]];
+    if (before.offset + before.bytes <= ranges_[order[i]].offset) continue;
     return absl::InvalidArgumentError(
         StrCat("tensors '", tensors()[order[i - 1]].name, "' and '", tensors()[order[i]].name, "' overlap"));
   }
@@ -177,22 +177,22 @@ Status GgufFile::CheckOverlaps() const {
 Status GgufFile::ReadBytes(const TensorInfo& info, std::span<std::byte> out) const {
   const std::optional<size_t> index = table_.IndexOf(info.name);
   if (!index) return absl::NotFoundError(StrCat(file_.path().string(), ": no tensor '", info.name, "'"));
-  const Place& place = places_[*index];
-  FT_CHECK(out.size() == place.bytes) << info.name << ": " << out.size() << " of " << place.bytes;
+  const StoredRange& range = ranges_[*index];
+  FT_CHECK(out.size() == range.bytes) << info.name << ": " << out.size() << " of " << range.bytes;
   const Status status =
-      place.heads == 0 ? file_.ReadAt(place.offset, out) : ReadPermuted(tensors()[*index], place, out);
+      range.heads == 0 ? file_.ReadAt(range.offset, out) : ReadPermuted(tensors()[*index], range, out);
   return WithContext(status, StrCat("tensor '", info.name, "'"));
 }
 
 // The file's row 2i + j of a head is Hugging Face's row i + j * (half of the head), j = 0 or 1. One head at a
 // time.
-Status GgufFile::ReadPermuted(const TensorInfo& info, const Place& place, std::span<std::byte> out) const {
+Status GgufFile::ReadPermuted(const TensorInfo& info, const StoredRange& range, std::span<std::byte> out) const {
   const auto rows = static_cast<uint64_t>(info.shape[0]);
-  const uint64_t row_bytes = place.bytes / rows;
-  const uint64_t half = rows / place.heads / 2;
+  const uint64_t row_bytes = range.bytes / rows;
+  const uint64_t half = rows / range.heads / 2;
   std::vector<std::byte> head(2 * half * row_bytes);
-  for (uint64_t h = 0; h < place.heads; ++h) {
-    RETURN_IF_ERROR(file_.ReadAt(place.offset + h * head.size(), head));
+  for (uint64_t h = 0; h < range.heads; ++h) {
+    RETURN_IF_ERROR(file_.ReadAt(range.offset + h * head.size(), head));
     std::byte* const to = out.data() + h * head.size();
     for (uint64_t i = 0; i < half; ++i) {
       std::memcpy(to + i * row_bytes, head.data() + 2 * i * row_bytes, row_bytes);

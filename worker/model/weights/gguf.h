@@ -33,10 +33,10 @@ class GgufFile final : public TensorSource {
   Status ReadBytes(const TensorInfo& info, std::span<std::byte> out) const override;
 
  private:
-  struct Place {
+  struct StoredRange {
     uint64_t offset = 0;  // In the file.
     uint64_t bytes = 0;
-    uint64_t heads = 0;  // Of a permuted tensor, else 0.
+    uint64_t heads = 0;  // Heads of a permuted tensor, else 0.
   };
 
   explicit GgufFile(RandomAccessFile file) : file_(std::move(file)) {}
@@ -44,12 +44,12 @@ class GgufFile final : public TensorSource {
   Status AddTensor(const GgufTensor& tensor, uint64_t data_offset, uint64_t alignment);
   StatusOr<uint64_t> PermutedHeads(const std::string& stored_name, const TensorInfo& info) const;
   Status CheckOverlaps() const;
-  Status ReadPermuted(const TensorInfo& info, const Place& place, std::span<std::byte> out) const;
+  Status ReadPermuted(const TensorInfo& info, const StoredRange& range, std::span<std::byte> out) const;
 
   RandomAccessFile file_;
   GgufMetadata metadata_;
   TensorTable table_;
-  std::vector<Place> places_;  // By index in table_.
+  std::vector<StoredRange> ranges_;  // By index in table_.
 };
 
 // The Hugging Face name of a tensor of a Llama GGUF; nothing for a name that Llama does not have.

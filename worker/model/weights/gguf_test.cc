@@ -315,7 +315,7 @@ TEST_F(GgufTest, LyingTensorsAreRefusedByName) {
     return Refusal(SmallModel().TensorAt(name, type, sizes, offset, std::string(64, 'x')).Bytes());
   };
   constexpr char kName[] = "blk.0.ffn_up.weight";
-  constexpr uint64_t kEnd = 320;  // Of the model's own data.
+  constexpr uint64_t kEnd = 320;  // End of the model's own data.
   EXPECT_EQ(with(kName, kTypeF32, {16}, kEnd), "");
   EXPECT_THAT(with(kName, kTypeF32, {17}, kEnd), HasSubstr("reach past the end"));
   EXPECT_THAT(with(kName, kTypeF32, {16}, kEnd + 32), HasSubstr("reach past the end"));

@@ -39,13 +39,13 @@ bool IsRowMajor(const std::vector<int64_t>& shape, const std::vector<int64_t>& s
 // The place of a storage, whose entry must have exactly the bytes that the dictionary declares.
 StatusOr<uint64_t> StorageOffset(const StoredZip& zip, const std::string& entry,
                                  const PickledTensor& tensor) {
-  ASSIGN_OR_RETURN(const StoredZip::Place place, zip.Locate(entry));
+  ASSIGN_OR_RETURN(const StoredZip::StoredRange range, zip.Locate(entry));
   ASSIGN_OR_RETURN(const uint64_t bytes, StoredBytes(tensor.info.dtype, tensor.storage_elements));
-  if (place.size != bytes) {
+  if (range.size != bytes) {
     return absl::InvalidArgumentError(
-        StrCat("its storage should have ", bytes, " bytes, the entry '", entry, "' has ", place.size));
+        StrCat("its storage should have ", bytes, " bytes, the entry '", entry, "' has ", range.size));
   }
-  return place.offset;
+  return range.offset;
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ class TorchFile final : public TensorSource {
  private:
   // What a tensor's elements are within the file.
   struct View {
-    uint64_t offset = 0;           // Of the first element, in bytes of the file.
+    uint64_t offset = 0;           // Offset of the first element, in bytes of the file.
     std::vector<int64_t> strides;  // In elements; empty when the elements lie end to end in row-major order.
   };
 

@@ -77,7 +77,7 @@ class HeaderParser final : public nlohmann::json_sax<nlohmann::json> {
   At at_ = At::kStart;
   std::string key_;
   std::set<std::string, std::less<>> names_;
-  std::set<std::string, std::less<>> fields_;  // Of the tensor at hand.
+  std::set<std::string, std::less<>> fields_;  // Fields of the tensor at hand.
   size_t offsets_seen_ = 0;
 };
 

@@ -92,7 +92,7 @@ class SafetensorsWriter {
   UniqueFd fd_;  // Invalid once finished or moved from.
   Sha256 sha256_;
   uint64_t remaining_ = 0;  // Bytes still to be appended.
-  int64_t written_ = 0;     // Of the file.
+  int64_t written_ = 0;     // Bytes written to the file.
   int64_t synced_ = 0;      // Brought on their way to the disk.
   Progress progress_;
 };

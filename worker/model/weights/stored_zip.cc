@@ -150,7 +150,7 @@ StatusOr<std::string> StoredZip::FindInFolder(std::string_view base) const {
   return found;
 }
 
-StatusOr<StoredZip::Place> StoredZip::Locate(std::string_view name) const {
+StatusOr<StoredZip::StoredRange> StoredZip::Locate(std::string_view name) const {
   const auto broken = [&](std::string_view why) {
     return absl::InvalidArgumentError(StrCat("the entry '", name, "' ", why));
   };
@@ -169,16 +169,16 @@ StatusOr<StoredZip::Place> StoredZip::Locate(std::string_view name) const {
   const uint64_t offset =
       entry.header_offset + kLocalHeaderBytes + At<uint16_t>(header, 26) + At<uint16_t>(header, 28);
   if (offset > data_end_ || entry.size > data_end_ - offset) return broken("reaches past the archive's data");
-  return Place{offset, entry.size};
+  return StoredRange{offset, entry.size};
 }
 
 StatusOr<std::string> StoredZip::Read(std::string_view name, uint64_t max_bytes) const {
-  ASSIGN_OR_RETURN(const Place place, Locate(name));
-  if (place.size > max_bytes) {
+  ASSIGN_OR_RETURN(const StoredRange range, Locate(name));
+  if (range.size > max_bytes) {
     return absl::InvalidArgumentError(
-        StrCat("the entry '", name, "' has ", place.size, " bytes, more than the ", max_bytes, " allowed"));
+        StrCat("the entry '", name, "' has ", range.size, " bytes, more than the ", max_bytes, " allowed"));
   }
-  return ReadPart(file_, place.offset, static_cast<size_t>(place.size));
+  return ReadPart(file_, range.offset, static_cast<size_t>(range.size));
 }
 
 }  // namespace ft::weights

@@ -16,7 +16,7 @@ namespace ft::weights {
 // Immutable and thread-safe. Errors are INVALID_ARGUMENT; Open names the file, the others the entry only.
 class StoredZip {
  public:
-  struct Place {
+  struct StoredRange {
     uint64_t offset = 0;  // In the file.
     uint64_t size = 0;
   };
@@ -28,7 +28,7 @@ class StoredZip {
   StatusOr<std::string> FindInFolder(std::string_view base) const;
   // Where the entry's bytes lie: checked to be within the file. INVALID_ARGUMENT for a compressed or
   // encrypted entry.
-  StatusOr<Place> Locate(std::string_view name) const;
+  StatusOr<StoredRange> Locate(std::string_view name) const;
   // The entry's bytes. INVALID_ARGUMENT when there are more than max_bytes.
   StatusOr<std::string> Read(std::string_view name, uint64_t max_bytes) const;
 

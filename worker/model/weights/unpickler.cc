@@ -19,7 +19,7 @@ constexpr size_t kMaxStack = 1'000'000;
 constexpr size_t kMaxMarks = 1000;
 constexpr size_t kMaxArguments = 16;
 constexpr size_t kMaxNameBytes = 1024;
-// Of a storage, in practice a number. Every tensor that names a storage holds a copy.
+// The key of a storage, in practice a number. Every tensor that names a storage holds a copy.
 constexpr size_t kMaxKeyBytes = 64;
 // Where trainers keep the weights in a checkpoint of several things (Lightning, DeepSpeed, plain loops).
 constexpr std::string_view kStateDictKeys[] = {"state_dict", "model_state_dict", "module", "model"};

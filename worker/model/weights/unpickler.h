@@ -20,7 +20,7 @@ struct PickledTensor {
   TensorInfo info;
   std::string storage;  // The storage's key: its bytes are the archive's entry data/<key>.
   uint64_t storage_elements = 0;
-  uint64_t offset = 0;           // Of the first element, in elements.
+  uint64_t offset = 0;           // Offset of the first element, in elements.
   std::vector<int64_t> strides;  // In elements, one for each dimension, none negative.
 };
 

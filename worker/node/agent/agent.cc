@@ -27,7 +27,7 @@ std::shared_ptr<grpc::ChannelCredentials> CredentialsOf(const Config& config) {
 Agent::Agent(Config config, UniqueFd supervisor)
     : config_(std::move(config)),
       client_(context_, rpc::OpenChannel(config_.coordinator, CredentialsOf(config_))),
-      probe_(config_.node_id),
+      metrics_(config_.node_id),
       supervisor_(std::move(supervisor)),
       supervisor_wait_(context_, supervisor_.get()),
       signals_(context_, SIGTERM, SIGINT),
@@ -35,22 +35,22 @@ Agent::Agent(Config config, UniqueFd supervisor)
       renew_timer_(context_),
       register_timer_(context_),
       stream_timer_(context_) {
-  host_.client = &client_;
-  host_.files = &files_;
+  deps_.client = &client_;
+  deps_.files = &files_;
   // After its lease the first thing a worker does is to ask whether its ranks still count.
-  host_.session = [this] { return HoldsLease() ? session_ : std::string(); };
-  host_.hang_limits = {config_.hang_timeout, config_.start_timeout};
-  host_.log_bytes = config_.log_bytes;
-  host_.session_lost = [this] { LoseSession(); };
-  host_.drop_checkpoint = [this](const RankKey& key, const std::string& path) { DropCheckpoint(key, path); };
-  host_.checkpoint_folder = [this](const RankKey& key) { return config_.SharedRunsDir() / key.job_id; };
-  host_.signal = [this](const RankKey& key, int signal) {
+  deps_.session = [this] { return HoldsLease() ? session_ : std::string(); };
+  deps_.hang_limits = {config_.hang_timeout, config_.start_timeout};
+  deps_.log_bytes = config_.log_bytes;
+  deps_.session_lost = [this] { LoseSession(); };
+  deps_.drop_checkpoint = [this](const RankKey& key, const std::string& path) { DropCheckpoint(key, path); };
+  deps_.checkpoint_folder = [this](const RankKey& key) { return config_.SharedRunsDir() / key.job_id; };
+  deps_.signal = [this](const RankKey& key, int signal) {
     nlohmann::json body = ToJson(key);
     body["op"] = "signal";
     body["signal"] = signal;
     Tell(body);
   };
-  host_.finished = [this](const RankKey& key) {
+  deps_.finished = [this](const RankKey& key) {
     nlohmann::json body = ToJson(key);
     body["op"] = "forget";
     Tell(body);
@@ -58,14 +58,14 @@ Agent::Agent(Config config, UniqueFd supervisor)
       runs_.erase(key);
       const bool more = std::any_of(runs_.begin(), runs_.end(),
                                     [&](const auto& item) { return item.first.job_id == key.job_id; });
-      if (!more) probe_.OnJobGone(key.job_id);
+      if (!more) metrics_.OnJobGone(key.job_id);
     });
   };
-  host_.observe = [this](const RankKey& key, const wpb::RankRecord& record) {
+  deps_.observe = [this](const RankKey& key, const wpb::RankRecord& record) {
     if (record.has_prepared()) TouchCache(record.prepared().cache_path());
     if (key.rank != 0) return;
-    if (record.has_step() && !probe_.Knows(key.job_id)) probe_.OnJob(key.job_id, ReadJobInfo(key));
-    probe_.OnRecord(key.job_id, record);
+    if (record.has_step() && !metrics_.Knows(key.job_id)) metrics_.OnJob(key.job_id, ReadJobInfo(key));
+    metrics_.OnRecord(key.job_id, record);
   };
 }
 
@@ -96,8 +96,8 @@ Status Agent::Run() {
 // Training matters more than its graphs: a port that is taken is said and no more.
 void Agent::StartPages() {
   if (config_.metrics != "0" && !config_.metrics.empty()) {
-    auto endpoint = metrics::Endpoint::Start(config_.metrics, probe_.registry());
-    if (endpoint.ok()) metrics_ = *std::move(endpoint);
+    auto endpoint = metrics::Endpoint::Start(config_.metrics, metrics_.registry());
+    if (endpoint.ok()) metrics_endpoint_ = *std::move(endpoint);
     if (!endpoint.ok()) spdlog::error("{}", std::string(Message(endpoint.status())));
   }
   if (config_.probes != "0" && !config_.probes.empty()) {
@@ -162,7 +162,7 @@ void Agent::OnSupervisorMessage(process::Message message) {
       it->second->OnNotStarted(body.value("failure_class", ""), body.value("message", ""));
     } else {
       it->second->OnExited(body.value("wait_status", 0), body.value("end_reason", ""));
-      probe_.OnExit(body.value("wait_status", 0));
+      metrics_.OnExit(body.value("wait_status", 0));
     }
     it->second->Tick();
   }
@@ -170,7 +170,7 @@ void Agent::OnSupervisorMessage(process::Message message) {
 
 std::shared_ptr<RankRun> Agent::NewRun(const RankKey& key, wpb::AttemptKind kind) {
   auto& slot = runs_[key];
-  if (slot == nullptr) slot = std::make_shared<RankRun>(key, kind, config_.RunsDir() / key.job_id, host_);
+  if (slot == nullptr) slot = std::make_shared<RankRun>(key, kind, config_.RunsDir() / key.job_id, deps_);
   return slot;
 }
 
@@ -253,7 +253,7 @@ void Agent::OnRegistered(absl::Duration sent, const Status& status,
     return;
   }
   coordinator_away_ = false;
-  if (metrics_ != nullptr) metrics_->SetServing();
+  if (metrics_endpoint_ != nullptr) metrics_endpoint_->SetServing();
   register_backoff_ = absl::Milliseconds(100);
   session_ = response.session_id();
   lease_millis_ = std::max<int64_t>(response.lease_millis(), 100);
@@ -330,7 +330,7 @@ void Agent::Renew() {
       [this, sent = clock_.BootTime(), asked = session_, told = draining_](
           const Status& status, const wpb::RenewLeaseResponse& response) {
         renewing_ = false;
-        if (session_ != asked) return;  // Of a session that was replaced meanwhile.
+        if (session_ != asked) return;  // The answer is for a session that was replaced meanwhile.
         if (status.ok()) {
           drain_told_ = told;
           OnRenewed(sent, response);
@@ -385,7 +385,7 @@ void Agent::Tick() {
     spool += run->SpoolBytes();
   }
   const double age = session_.empty() ? 0 : absl::ToDoubleSeconds(clock_.BootTime() - last_renewal_);
-  probe_.Refresh(running, exited, spool, age);
+  metrics_.Refresh(running, exited, spool, age);
   tick_timer_.expires_after(std::chrono::milliseconds(absl::ToInt64Milliseconds(config_.poll)));
   tick_timer_.async_wait([this](const boost::system::error_code& error) {
     if (!error) Tick();

@@ -22,7 +22,7 @@
 #include "worker/node/agent/config.h"
 #include "worker/node/agent/devices.h"
 #include "worker/node/agent/file_thread.h"
-#include "worker/node/agent/probe.h"
+#include "worker/node/agent/metrics.h"
 #include "worker/node/agent/rank_run.h"
 
 namespace ft::agent {
@@ -84,7 +84,7 @@ class Agent {
   Status RemoveLater(const std::filesystem::path& path);
   // What an earlier agent had discarded and not yet removed.
   void RemoveDiscarded();
-  // Of earlier attempts: checkpoints that were never committed, and what a rank that died had begun to write.
+  // Leftovers of earlier attempts: checkpoints that were never committed, and what a rank that died had begun to write.
   void PruneCheckpoints(const wpb::StartRanks& start);
   // One folder of a run that nobody asks for any more.
   void DropCheckpoint(const RankKey& key, const std::string& path);
@@ -104,8 +104,8 @@ class Agent {
   boost::asio::io_context context_{1};
   Client client_;
   FileThread files_;
-  Probe probe_;
-  std::unique_ptr<metrics::Endpoint> metrics_;
+  Metrics metrics_;
+  std::unique_ptr<metrics::Endpoint> metrics_endpoint_;
   http::Heartbeat turned_;
   std::unique_ptr<http::Probes> probes_;
   std::unique_ptr<DeviceSource> nvml_;
@@ -117,7 +117,7 @@ class Agent {
   std::string incarnation_, boot_id_;
   bool ready_ = false;  // The supervisor has told all its ranks.
   std::map<RankKey, std::shared_ptr<RankRun>> runs_;
-  RunHost host_;
+  RankRunDeps deps_;
 
   std::string session_;
   bool registering_ = false;

@@ -52,16 +52,16 @@ void SendWord(const UniqueFd& control, const std::string& word) {
 
 }  // namespace
 
-RankRun::RankRun(RankKey key, wpb::AttemptKind kind, std::filesystem::path run_dir, const RunHost& host)
+RankRun::RankRun(RankKey key, wpb::AttemptKind kind, std::filesystem::path run_dir, const RankRunDeps& deps)
     : key_(std::move(key)),
       kind_(kind),
       run_dir_(std::move(run_dir)),
-      host_(host),
+      deps_(deps),
       follower_(RankDir() / "records.ftr"),
-      watchdog_(host.hang_limits, SystemClock().BootTime()),
+      watchdog_(deps.hang_limits, SystemClock().BootTime()),
       oom_kills_(OomKills()),
-      stdout_("stdout", RankDir() / "stdout.log", host.log_bytes),
-      stderr_("stderr", RankDir() / "stderr.log", host.log_bytes) {
+      stdout_("stdout", RankDir() / "stdout.log", deps.log_bytes),
+      stderr_("stderr", RankDir() / "stderr.log", deps.log_bytes) {
   LoadShipped();
 }
 
@@ -106,16 +106,16 @@ void RankRun::OnProcess(const process::RankProcess& process, UniqueFd control) {
 void RankRun::OnExited(int wait_status, const std::string& end_reason) {
   wait_status_ = wait_status;
   control_.Reset();
-  Follow();
+  PollRecords();
   if (!end_reason.empty()) {
-    Blame(finetune::v1::CONTROL_PLANE, StrCat("rank ", key_.rank, " was killed: ", end_reason));
+    RecordCause(finetune::v1::CONTROL_PLANE, StrCat("rank ", key_.rank, " was killed: ", end_reason));
   } else if (stop_applied_ && !stop_->checkpoint) {
-    Blame(finetune::v1::CONTROL_PLANE, StrCat("rank ", key_.rank, " was stopped as asked"));
+    RecordCause(finetune::v1::CONTROL_PLANE, StrCat("rank ", key_.rank, " was stopped as asked"));
   } else if (stop_applied_ && WIFSIGNALED(wait_status) && SteadyNow() >= stop_->kill_at) {
-    Blame(finetune::v1::CONTROL_PLANE,
+    RecordCause(finetune::v1::CONTROL_PLANE,
           StrCat("rank ", key_.rank, " was killed: it did not come to a checkpoint in the time to stop"));
   } else if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL && OomKills() > oom_kills_) {
-    Blame(finetune::v1::HOST_OOM,
+    RecordCause(finetune::v1::HOST_OOM,
           StrCat("rank ", key_.rank, " was killed because the machine ran out of memory"));
   }
 }
@@ -126,13 +126,13 @@ void RankRun::OnNotStarted(const std::string& failure_class, const std::string& 
   message_ = message;
 }
 
-void RankRun::Blame(finetune::v1::FailureClass failure_class, const std::string& message) {
+void RankRun::RecordCause(finetune::v1::FailureClass failure_class, const std::string& message) {
   if (!failure_class_.empty() || has_result_) return;
   failure_class_ = finetune::v1::FailureClass_Name(failure_class);
   message_ = message;
 }
 
-void RankRun::Follow() {
+void RankRun::PollRecords() {
   auto frames = follower_.Next();
   const absl::Duration now = SystemClock().BootTime();
   while (frames.ok() && !frames->empty()) {
@@ -157,8 +157,8 @@ void RankRun::Follow() {
   const std::optional<std::string> hang = watchdog_.Look(now);
   if (!hang || !failure_class_.empty()) return;
   spdlog::error("job {} attempt {} rank {} hangs: {}", key_.job_id, key_.epoch, key_.rank, *hang);
-  Blame(finetune::v1::HANG, StrCat("rank ", key_.rank, " hangs: ", *hang));
-  host_.signal(key_, SIGKILL);
+  RecordCause(finetune::v1::HANG, StrCat("rank ", key_.rank, " hangs: ", *hang));
+  deps_.signal(key_, SIGKILL);
 }
 
 void RankRun::SetRendezvous(const std::string& address) {
@@ -173,7 +173,7 @@ void RankRun::TellRendezvous() {
 
 void RankRun::Abandon() {
   abandoned_ = true;
-  if (!exited()) host_.signal(key_, SIGKILL);
+  if (!exited()) deps_.signal(key_, SIGKILL);
 }
 
 void RankRun::Stop(bool checkpoint, absl::Duration grace) {
@@ -189,7 +189,7 @@ void RankRun::ApplyStop() {
   if (stop_->checkpoint) {
     SendWord(control_, "stop");
   } else {
-    host_.signal(key_, SIGTERM);
+    deps_.signal(key_, SIGTERM);
   }
 }
 
@@ -237,16 +237,16 @@ void RankRun::TrimLogs() {
 
 void RankRun::Tick() {
   if (finished_) return;
-  Follow();
+  PollRecords();
   TrimLogs();
   if (SteadyNow() >= saved_at_ + kSavePause) SaveShipped();
-  if (stop_ && !exited() && pid_ != 0 && SteadyNow() >= stop_->kill_at) host_.signal(key_, SIGKILL);
+  if (stop_ && !exited() && pid_ != 0 && SteadyNow() >= stop_->kill_at) deps_.signal(key_, SIGKILL);
   if (abandoned_ && exited() && !in_flight_) {
     finished_ = true;
-    host_.finished(key_);
+    deps_.finished(key_);
     return;
   }
-  if (!adopted_ || abandoned_ || in_flight_ || SteadyNow() < retry_at_ || host_.session().empty()) return;
+  if (!adopted_ || abandoned_ || in_flight_ || SteadyNow() < retry_at_ || deps_.session().empty()) return;
   if (pid_ == 0 && !exited()) return;
   if (ReportRunning() || ShipNext()) return;
   if (!exited() || ShipAdapter()) return;
@@ -264,7 +264,7 @@ bool RankRun::ShipNext() {
   return false;
 }
 
-bool RankRun::Settled(const Status& status) {
+bool RankRun::OnCallDone(const Status& status) {
   in_flight_ = false;
   if (status.ok()) {
     backoff_ = absl::Milliseconds(100);
@@ -276,7 +276,7 @@ bool RankRun::Settled(const Status& status) {
                  std::string(Message(status)));
     Abandon();
   } else if (reason == finetune::v1::SESSION_UNKNOWN) {
-    host_.session_lost();
+    deps_.session_lost();
   } else {
     const bool no_room = absl::IsResourceExhausted(status) && SteadyNow() >= warned_at_ + kWarnPause;
     if (no_room) warned_at_ = SteadyNow();
@@ -288,7 +288,7 @@ bool RankRun::Settled(const Status& status) {
   return false;
 }
 
-bool RankRun::PutOff(const Status& why) {
+bool RankRun::Backoff(const Status& why) {
   spdlog::warn("job {} attempt {} rank {}: {}; trying again", key_.job_id, key_.epoch, key_.rank,
                std::string(Message(why)));
   retry_at_ = SteadyNow() + backoff_;
@@ -299,15 +299,15 @@ bool RankRun::PutOff(const Status& why) {
 bool RankRun::ReportRunning() {
   if (reported_running_ || exited()) return false;
   wpb::ReportRankRequest request;
-  request.set_session_id(host_.session());
+  request.set_session_id(deps_.session());
   *request.mutable_ref() = Ref();
   request.set_state(wpb::RANK_RUNNING);
   request.set_pid(pid_);
   in_flight_ = true;
-  host_.client->Call<wpb::ReportRankRequest, wpb::ReportRankResponse>(
+  deps_.client->Call<wpb::ReportRankRequest, wpb::ReportRankResponse>(
       &Client::Async::ReportRank, std::move(request),
       [self = shared_from_this()](const Status& status, const wpb::ReportRankResponse&) {
-        if (self->Settled(status)) self->reported_running_ = true;
+        if (self->OnCallDone(status)) self->reported_running_ = true;
         self->Tick();
       });
   return true;
@@ -324,7 +324,7 @@ bool RankRun::ShipRecords() {
     reader = records::FrameReader(RankDir() / "records.ftr", record_offset_);
     frames = reader.Next(max_frames);
   }
-  if (!frames.ok() && !absl::IsDataLoss(frames.status())) return PutOff(frames.status());
+  if (!frames.ok() && !absl::IsDataLoss(frames.status())) return Backoff(frames.status());
   if (!frames.ok()) {
     spdlog::error("{}", std::string(Message(frames.status())));
     records_broken_ = true;
@@ -347,11 +347,11 @@ bool RankRun::ShipRecords() {
     return false;
   }
   wpb::PushRecordsRequest request;
-  request.set_session_id(host_.session());
+  request.set_session_id(deps_.session());
   *request.mutable_ref() = Ref();
   for (const wpb::RankRecord& record : batch_) *request.add_records() = record;
   in_flight_ = true;
-  host_.client->Call<wpb::PushRecordsRequest, wpb::PushRecordsResponse>(
+  deps_.client->Call<wpb::PushRecordsRequest, wpb::PushRecordsResponse>(
       &Client::Async::PushRecords, std::move(request),
       [self = shared_from_this()](const Status& status, const wpb::PushRecordsResponse& response) {
         self->OnRecordsAcked(status, static_cast<uint64_t>(response.acked_sequence()));
@@ -361,7 +361,7 @@ bool RankRun::ShipRecords() {
 }
 
 void RankRun::OnRecordsAcked(const Status& status, uint64_t acked) {
-  if (!Settled(status)) return;
+  if (!OnCallDone(status)) return;
   if (acked < batch_.back().sequence()) {
     // It has less than we thought: read again from the start, and skip what it has.
     record_offset_ = 0;
@@ -374,7 +374,7 @@ void RankRun::OnRecordsAcked(const Status& status, uint64_t acked) {
     if (record.has_result() && record.result().state() == wpb::ResultRecord::SUCCEEDED) {
       adapter_path_ = record.result().adapter_path();
     }
-    host_.observe(key_, record);
+    deps_.observe(key_, record);
   }
   record_sequence_ = batch_.back().sequence();
   record_offset_ = batch_offset_;
@@ -383,7 +383,7 @@ void RankRun::OnRecordsAcked(const Status& status, uint64_t acked) {
 
 void RankRun::DropUncommitted() {
   while (written_.size() > kUncommittedKept) {
-    host_.drop_checkpoint(key_, written_.front());
+    deps_.drop_checkpoint(key_, written_.front());
     written_.erase(written_.begin());
   }
 }
@@ -392,21 +392,21 @@ bool RankRun::CommitNextCheckpoint() {
   std::error_code error;
   // One that was dropped, by this agent or by the one before it, is not there any more.
   while (!checkpoints_.empty() &&
-         !std::filesystem::exists(host_.checkpoint_folder(key_) / checkpoints_.front().path(), error)) {
+         !std::filesystem::exists(deps_.checkpoint_folder(key_) / checkpoints_.front().path(), error)) {
     checkpoints_.erase(checkpoints_.begin());
     shipped_changed_ = true;
   }
   if (checkpoints_.empty()) return false;
   std::erase(written_, checkpoints_.front().path());
   wpb::CommitCheckpointRequest request;
-  request.set_session_id(host_.session());
+  request.set_session_id(deps_.session());
   *request.mutable_ref() = Ref();
   *request.mutable_checkpoint() = checkpoints_.front();
   in_flight_ = true;
-  host_.client->Call<wpb::CommitCheckpointRequest, wpb::CommitCheckpointResponse>(
+  deps_.client->Call<wpb::CommitCheckpointRequest, wpb::CommitCheckpointResponse>(
       &Client::Async::CommitCheckpoint, std::move(request),
       [self = shared_from_this()](const Status& status, const wpb::CommitCheckpointResponse&) {
-        if (self->Settled(status)) {
+        if (self->OnCallDone(status)) {
           self->checkpoints_.erase(self->checkpoints_.begin());
           self->shipped_changed_ = true;
         }
@@ -417,20 +417,20 @@ bool RankRun::CommitNextCheckpoint() {
 
 bool RankRun::ShipLog(LogTail& tail) {
   auto piece = tail.Next(kLogPiece);
-  if (!piece.ok()) return PutOff(piece.status());
+  if (!piece.ok()) return Backoff(piece.status());
   if (piece->data.empty()) return false;
   wpb::PushLogsRequest request;
-  request.set_session_id(host_.session());
+  request.set_session_id(deps_.session());
   *request.mutable_ref() = Ref();
   request.set_stream(tail.stream());
   request.set_offset(piece->offset);
   request.set_oldest(piece->oldest);
   request.set_data(std::move(piece->data));
   in_flight_ = true;
-  host_.client->Call<wpb::PushLogsRequest, wpb::PushLogsResponse>(
+  deps_.client->Call<wpb::PushLogsRequest, wpb::PushLogsResponse>(
       &Client::Async::PushLogs, std::move(request),
       [self = shared_from_this(), &tail](const Status& status, const wpb::PushLogsResponse& response) {
-        if (self->Settled(status)) {
+        if (self->OnCallDone(status)) {
           // One that takes no step on is not asked again at once.
           if (response.acked_offset() == tail.acked()) self->retry_at_ = SteadyNow() + self->backoff_;
           tail.set_acked(response.acked_offset());
@@ -458,17 +458,17 @@ Status RankRun::ListAdapter() {
 
 bool RankRun::ShipAdapter() {
   if (!adapter_listed_) {
-    if (const Status listed = ListAdapter(); !listed.ok()) return PutOff(listed);
+    if (const Status listed = ListAdapter(); !listed.ok()) return Backoff(listed);
     adapter_listed_ = true;
   }
   if (adapter_files_done_ >= adapter_files_.size()) return false;
   const std::filesystem::path name = adapter_files_[adapter_files_done_];
   in_flight_ = true;
-  PushArtifact(*host_.client, *host_.files,
-               {host_.session(), Ref(), name.generic_string(), run_dir_ / adapter_path_ / name, adapter_digest_,
+  PushArtifact(*deps_.client, *deps_.files,
+               {deps_.session(), Ref(), name.generic_string(), run_dir_ / adapter_path_ / name, adapter_digest_,
                 [self = shared_from_this()](const std::string& digest) { self->adapter_digest_ = digest; }},
                [self = shared_from_this()](const Status& status) {
-                 if (self->Settled(status)) {
+                 if (self->OnCallDone(status)) {
                    ++self->adapter_files_done_;
                    self->adapter_digest_.clear();
                  } else if (absl::IsDataLoss(status)) {
@@ -481,7 +481,7 @@ bool RankRun::ShipAdapter() {
 
 void RankRun::ReportEnd() {
   wpb::ReportRankRequest request;
-  request.set_session_id(host_.session());
+  request.set_session_id(deps_.session());
   *request.mutable_ref() = Ref();
   request.set_state(not_started_ ? wpb::RANK_NOT_STARTED : wpb::RANK_EXITED);
   request.set_pid(pid_);
@@ -489,15 +489,15 @@ void RankRun::ReportEnd() {
   request.set_message(message_);
   request.set_failure_class(failure_class_);
   in_flight_ = true;
-  host_.client->Call<wpb::ReportRankRequest, wpb::ReportRankResponse>(
+  deps_.client->Call<wpb::ReportRankRequest, wpb::ReportRankResponse>(
       &Client::Async::ReportRank, std::move(request),
       [self = shared_from_this()](const Status& status, const wpb::ReportRankResponse&) {
-        if (!self->Settled(status)) {
+        if (!self->OnCallDone(status)) {
           self->Tick();
           return;
         }
         self->finished_ = true;
-        self->host_.finished(self->key_);
+        self->deps_.finished(self->key_);
       });
 }
 

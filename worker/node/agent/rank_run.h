@@ -26,7 +26,7 @@ namespace ft::agent {
 using process::RankKey;
 
 // What a run needs from the agent.
-struct RunHost {
+struct RankRunDeps {
   Client* client = nullptr;
   FileThread* files = nullptr;
   std::function<std::string()> session;                    // Empty while there is none.
@@ -42,7 +42,7 @@ struct RunHost {
 
 class RankRun : public std::enable_shared_from_this<RankRun> {
  public:
-  RankRun(RankKey key, wpb::AttemptKind kind, std::filesystem::path run_dir, const RunHost& host);
+  RankRun(RankKey key, wpb::AttemptKind kind, std::filesystem::path run_dir, const RankRunDeps& deps);
 
   const RankKey& key() const { return key_; }
   wpb::AttemptKind kind() const { return kind_; }
@@ -83,11 +83,11 @@ class RankRun : public std::enable_shared_from_this<RankRun> {
   void TellRendezvous();
   void TellCheckpoint();
   // Reads what the rank wrote since, coordinator or not, and kills it when it hangs.
-  void Follow();
+  void PollRecords();
   // Remembers why the rank ended, for the coordinator; the first reason counts.
-  void Blame(finetune::v1::FailureClass failure_class, const std::string& message);
+  void RecordCause(finetune::v1::FailureClass failure_class, const std::string& message);
   // This node's disk did not answer: what comes next waits a while. Always true.
-  bool PutOff(const Status& why);
+  bool Backoff(const Status& why);
   bool ReportRunning();
   // The next thing that there is to ship; false = nothing. Kinds take turns: records that come as fast as
   // they are taken must not keep checkpoints and logs waiting.
@@ -104,13 +104,13 @@ class RankRun : public std::enable_shared_from_this<RankRun> {
   Status ListAdapter();
   void ReportEnd();
   // Notes the outcome of a call; true when it succeeded.
-  bool Settled(const Status& status);
+  bool OnCallDone(const Status& status);
   wpb::RankRef Ref() const;
 
   const RankKey key_;
   const wpb::AttemptKind kind_;
   const std::filesystem::path run_dir_;
-  const RunHost& host_;
+  const RankRunDeps& deps_;
   pid_t pid_ = 0;
   UniqueFd control_;
   std::optional<int> wait_status_;
@@ -122,16 +122,16 @@ class RankRun : public std::enable_shared_from_this<RankRun> {
   records::FrameReader follower_;
   Watchdog watchdog_;
   bool has_result_ = false;
-  uint64_t oom_kills_ = 0;  // Of this machine, some seconds before it was last seen running.
+  uint64_t oom_kills_ = 0;  // OOM kills of this machine, some seconds before the rank was last seen running.
   absl::Duration oom_looked_;
   bool adopted_ = false;
   bool abandoned_ = false;
   bool finished_ = false;
   bool in_flight_ = false;
   bool reported_running_ = false;
-  size_t next_kind_ = 0;  // Of ShipNext().
+  size_t next_kind_ = 0;  // The kind that ShipNext() tries first.
   absl::Time retry_at_;
-  absl::Time warned_at_ = absl::InfinitePast();  // Of a disk without room.
+  absl::Time warned_at_ = absl::InfinitePast();  // When a disk without room was last told.
   absl::Duration backoff_ = absl::Milliseconds(100);
 
   struct StopRequest {
@@ -147,9 +147,9 @@ class RankRun : public std::enable_shared_from_this<RankRun> {
   uint64_t record_offset_ = 0;
   uint64_t record_sequence_ = 0;
   LogTail stdout_, stderr_;
-  std::string adapter_path_;  // Of a SUCCEEDED result, relative to the run folder.
+  std::string adapter_path_;  // Path of a SUCCEEDED result, relative to the run folder.
   size_t adapter_files_done_ = 0;
-  std::string adapter_digest_;  // Of the file that is being sent; empty = not made yet.
+  std::string adapter_digest_;  // Digest of the file that is being sent; empty = not made yet.
   std::vector<wpb::CheckpointRecord> checkpoints_;  // Acknowledged as records, not yet committed.
   std::vector<std::string> written_;                // Folders of checkpoints whose commit was never asked for, oldest first.
 

@@ -33,9 +33,9 @@ class OrdinaryRankRun : public ::testing::Test {
     run_->OnProcess(process, std::move(ours_));
   }
   ft::testing::TempDir dir_;
-  RunHost host_;
+  RankRunDeps deps_;
   std::shared_ptr<RankRun> run_ = std::make_shared<RankRun>(RankKey{.job_id = "j", .epoch = 1, .rank = 0},
-                                                            wpb::TRAIN, dir_.path(), host_);
+                                                            wpb::TRAIN, dir_.path(), deps_);
   UniqueFd ours_, ranks_;
 };
 
@@ -103,15 +103,15 @@ TEST(RankRunTurns, RecordsThatComeAsFastAsTheyAreTakenKeepNothingWaiting) {
                           .BuildAndStart();
   boost::asio::io_context context;
   Client client(context, grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
-  RunHost host;
-  host.client = &client;
-  host.session = [] { return std::string("session"); };
-  host.signal = [](const RankKey&, int) {};
-  host.observe = [](const RankKey&, const wpb::RankRecord&) {};
-  host.checkpoint_folder = [&](const RankKey&) { return dir / "checkpoints"; };
-  host.log_bytes = 1 << 20;
+  RankRunDeps deps;
+  deps.client = &client;
+  deps.session = [] { return std::string("session"); };
+  deps.signal = [](const RankKey&, int) {};
+  deps.observe = [](const RankKey&, const wpb::RankRecord&) {};
+  deps.checkpoint_folder = [&](const RankKey&) { return dir / "checkpoints"; };
+  deps.log_bytes = 1 << 20;
   const auto run =
-      std::make_shared<RankRun>(RankKey{.job_id = "j", .epoch = 1, .rank = 0}, wpb::TRAIN, dir / "run", host);
+      std::make_shared<RankRun>(RankKey{.job_id = "j", .epoch = 1, .rank = 0}, wpb::TRAIN, dir / "run", deps);
   process::RankProcess process;
   process.pid = 1234;
   run->OnProcess(process, UniqueFd());

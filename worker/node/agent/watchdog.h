@@ -25,7 +25,7 @@ class Watchdog {
   Watchdog(HangLimits limits, absl::Duration now) : limits_(limits), progress_(now), looked_(now) {}
 
   void OnRecord(const finetune::worker::v1::RankRecord& record, absl::Duration now);
-  // Why it is held to hang, or nothing. Time in which nobody looked, because the agent itself stood still,
+  // Why the rank counts as hung; nullopt while it is healthy. Time in which nobody looked, because the agent itself stood still,
   // does not count.
   std::optional<std::string> Look(absl::Duration now);
 
@@ -38,7 +38,7 @@ class Watchdog {
   std::string phase_;  // Empty before the first beat.
   int64_t bytes_ = 0;  // Written in this phase, as the newest beat says.
   std::vector<double> step_seconds_;
-  size_t next_ = 0;    // Of step_seconds_, which is a ring.
+  size_t next_ = 0;    // Next slot of step_seconds_, which is a ring.
   bool done_ = false;  // It has told its result.
 };
 

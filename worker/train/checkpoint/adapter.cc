@@ -33,7 +33,7 @@ constexpr std::string_view kLoraA = ".lora_A.", kLoraB = ".lora_B.";
 std::string PeftName(std::string_view stored) {
   std::string_view rest = stored;
   if (rest.starts_with(kPrefix)) rest.remove_prefix(kPrefix.size());
-  // Of a bare decoder, without "model.".
+  // The name in a bare decoder, without "model.".
   const std::string_view decoder = rest.starts_with("layers.") ? "model." : "";
   for (const std::string_view which : {kLoraA, kLoraB}) {
     const size_t at = rest.find(which);

@@ -23,7 +23,7 @@ struct TextConfig {
 };
 
 struct WrittenAdapter {
-  std::string sha256;                   // Of adapter_model.safetensors, hexadecimal.
+  std::string sha256;                   // Digest of adapter_model.safetensors, hexadecimal.
 };
 
 struct WriteAdapterOptions {

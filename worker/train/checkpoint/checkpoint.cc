@@ -148,7 +148,7 @@ StatusOr<Saved> Save(const SaveOptions& options, const Identity& identity, const
   uint64_t bytes = 0;
   for (int i = 0; i < store.size(); ++i) bytes += 3 * store.value(i).nbytes();
   RETURN_IF_ERROR(CheckSpace(beside, bytes + (1 << 20)));
-  int64_t before = 0;  // Of the files that are whole.
+  int64_t before = 0;  // Bytes of the files that are whole.
   const auto progress = [&](int64_t written) {
     if (options.progress) options.progress(before + written);
   };

@@ -17,9 +17,9 @@ namespace ft::checkpoint {
 
 // What the weights belong to; resume refuses a checkpoint of another base or other data.
 struct Identity {
-  std::string base_sha256;          // Of the frozen base, or the model a full fine-tuning started from.
+  std::string base_sha256;          // Digest of the frozen base, or the model a full fine-tuning started from.
   std::string data_sha256;          // Digest of the token cache.
-  std::string settings_sha256;      // Of the method and train settings that decide the numbers.
+  std::string settings_sha256;      // Digest of the method and train settings that decide the numbers.
   std::string numeric_fingerprint;  // CPU level, library versions, threads, kernels.
 };
 

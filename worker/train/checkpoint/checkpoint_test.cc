@@ -123,7 +123,7 @@ TEST_F(CheckpointTest, OrdinaryWritingTellsItsBytes) {
     return static_cast<int64_t>(fs::file_size(dir_.path() / saved->path / name));
   };
   EXPECT_EQ(told.back(), size("trainable.safetensors") + size("optimizer.safetensors"));
-  int signs = 0;  // Of life, while it is read back.
+  int signs = 0;  // Signs of life while it is read back.
   const auto loaded = Load({.run_dir = dir_.path(), .path = saved->path, .progress = [&] { ++signs; }},
                            identity_, {optimizer, no_scale_});
   ASSERT_TRUE(loaded.ok()) << loaded.status();

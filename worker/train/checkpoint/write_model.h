@@ -22,7 +22,7 @@ struct WriteModelOptions {
 };
 
 struct WrittenModel {
-  std::string sha256;              // Of model.safetensors, hexadecimal.
+  std::string sha256;              // Digest of model.safetensors, hexadecimal.
   int64_t bytes = 0;
   int merged = 0;                  // Projections that the adapter changed.
   std::string dtype;               // As config.json says it: that of the widest weight.

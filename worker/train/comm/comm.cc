@@ -26,14 +26,14 @@ void AddBlock(std::span<const float* const> inputs, size_t begin, size_t count, 
   for (size_t i = 0; i < count; ++i) sum[i] += right[i];
 }
 
-class AloneComm : public Comm {
+class SoleComm : public Comm {
  public:
-  AloneComm() : Comm(0, 1, {}) {}
+  SoleComm() : Comm(0, 1, {}) {}
   std::string_view transport() const override { return "none"; }
 
  private:
   Status DoAllGather(std::span<const std::byte>, std::span<std::byte>) override { return absl::OkStatus(); }
-  Status DoTreeSum(std::span<float>) override { return absl::OkStatus(); }
+  Status DoAllReduceSum(std::span<float>) override { return absl::OkStatus(); }
   Status DoBroadcast(int, std::span<std::byte>) override { return absl::OkStatus(); }
   Status DoBarrier() override { return absl::OkStatus(); }
 };
@@ -62,10 +62,10 @@ Status Comm::AllGather(std::span<const std::byte> mine, std::span<std::byte> all
              [&] { return DoAllGather(mine, all); });
 }
 
-Status Comm::TreeSum(std::span<float> values) {
-  const size_t own = PieceOf(values.size(), rank_, size_).size();
+Status Comm::AllReduceSum(std::span<float> values) {
+  const size_t own = ChunkOf(values.size(), rank_, size_).size();
   const size_t received = (own * static_cast<size_t>(size_ - 1) + values.size() - own) * sizeof(float);
-  return Run("tree sum", static_cast<int64_t>(received), [&] { return DoTreeSum(values); });
+  return Run("tree sum", static_cast<int64_t>(received), [&] { return DoAllReduceSum(values); });
 }
 
 Status Comm::Broadcast(int root, std::span<std::byte> bytes) {
@@ -78,9 +78,9 @@ Status Comm::Barrier() {
   return Run("barrier", 0, [&] { return DoBarrier(); });
 }
 
-std::unique_ptr<Comm> Alone() { return std::make_unique<AloneComm>(); }
+std::unique_ptr<Comm> SingleRankComm() { return std::make_unique<SoleComm>(); }
 
-Piece PieceOf(size_t count, int part, int parts) {
+Chunk ChunkOf(size_t count, int part, int parts) {
   const auto at = [&](int edge) { return count * static_cast<size_t>(edge) / static_cast<size_t>(parts); };
   return {at(part), at(part + 1)};
 }

@@ -23,7 +23,7 @@ namespace ft::comm {
 // What a rank waits for.
 struct Wait {
   std::string_view operation;  // "meeting", "all-gather", "tree sum", "broadcast" or "barrier".
-  // Grows by one with each exchange, and within a long one with each piece of it: the same on all ranks. 0
+  // Grows by one with each exchange, and within a long one with each chunk of it: the same on all ranks. 0
   // while they meet. One that moves is a sign of life; one that stands still is not.
   int64_t sequence = 0;
   int missing = -1;  // The rank that has not come; -1 where the transport does not know.
@@ -32,7 +32,7 @@ struct Wait {
 using WaitFunction = std::function<void(const Wait&)>;
 
 struct CommOptions {
-  std::chrono::milliseconds timeout = std::chrono::minutes(10);  // Of one operation.
+  std::chrono::milliseconds timeout = std::chrono::minutes(10);  // Longest wait of one operation.
   WaitFunction waiting;  // Called several times a second while an operation waits for peers; may be empty.
 };
 
@@ -48,8 +48,8 @@ class Comm {
 
   // `all` receives every rank's bytes, by rank. REQUIRES: all.size() == size() * mine.size().
   Status AllGather(std::span<const std::byte> mine, std::span<std::byte> all);
-  // Afterwards `values` holds on every rank the sum over ranks, element by element in the order of TreeAdd.
-  Status TreeSum(std::span<float> values);
+  // All-reduce with a fixed order: afterwards `values` holds on every rank the sum over ranks, element by element in the order of TreeAdd.
+  Status AllReduceSum(std::span<float> values);
   // `bytes` of `root` on every rank.
   Status Broadcast(int root, std::span<std::byte> bytes);
   // Returns once every rank has called it.
@@ -63,12 +63,12 @@ class Comm {
   Comm(int rank, int size, CommOptions options) : options_(std::move(options)), rank_(rank), size_(size) {}
   // The operations among two or more ranks. Sizes are checked already.
   virtual Status DoAllGather(std::span<const std::byte> mine, std::span<std::byte> all) = 0;
-  virtual Status DoTreeSum(std::span<float> values) = 0;
+  virtual Status DoAllReduceSum(std::span<float> values) = 0;
   virtual Status DoBroadcast(int root, std::span<std::byte> bytes) = 0;
   virtual Status DoBarrier() = 0;
 
-  // The next piece of the operation begins: the sequence of its waits.
-  void NextPiece() { ++sequence_; }
+  // The next chunk of the operation begins: the sequence of its waits.
+  void NextChunk() { ++sequence_; }
   // Tells who is missing, if anybody wants to know.
   void TellWait(int missing) const;
 
@@ -86,14 +86,14 @@ class Comm {
 };
 
 // A group of one: every operation is done at once.
-std::unique_ptr<Comm> Alone();
+std::unique_ptr<Comm> SingleRankComm();
 
-// The piece of `count` elements that rank `part` of `parts` adds up: [begin, end). Pieces tile the whole.
-struct Piece {
+// The chunk of `count` elements that rank `part` of `parts` adds up: [begin, end). Chunks tile the whole.
+struct Chunk {
   size_t begin = 0, end = 0;
   size_t size() const { return end - begin; }
 };
-Piece PieceOf(size_t count, int part, int parts);
+Chunk ChunkOf(size_t count, int part, int parts);
 
 // out[i] = the sum of inputs[k][i], k by a binary tree: ((0+1)+(2+3))+((4+5)+(6+7)); with another count than
 // a power of two the largest power of two goes left. `out` may be one of the inputs.

@@ -28,7 +28,7 @@ using ::ft::testing::TempDir;
 using ::testing::HasSubstr;
 
 constexpr size_t kSmall =
-    1024;  // Bytes of a segment, floats of a piece: so that small data takes many pieces.
+    1024;  // Bytes of a segment, floats of a chunk: so that small data takes many chunks.
 
 std::span<std::byte> AsBytes(auto& values) { return std::as_writable_bytes(std::span(values)); }
 
@@ -40,21 +40,21 @@ class Group {
     if (transport_ == "memory") ready_ = InProcess(ranks, options_, kSmall);
   }
   // Called by each rank's thread.
-  std::unique_ptr<Comm> Join(int rank) {
-    StatusOr<std::unique_ptr<Comm>> joined = Meet(rank);
+  std::unique_ptr<Comm> Connect(int rank) {
+    StatusOr<std::unique_ptr<Comm>> joined = TryConnect(rank);
     EXPECT_TRUE(joined.ok()) << joined.status();
     return joined.ok() ? *std::move(joined) : nullptr;
   }
 
  private:
-  StatusOr<std::unique_ptr<Comm>> Meet(int rank) {
+  StatusOr<std::unique_ptr<Comm>> TryConnect(int rank) {
     if (transport_ == "memory") return std::move(ready_[static_cast<size_t>(rank)]);
     if (transport_ == "shm") {
-      return MeetOverShm({.folder = folder_.path(), .rank = rank, .size = ranks_, .capacity = kSmall},
+      return RendezvousShm({.folder = folder_.path(), .rank = rank, .size = ranks_, .capacity = kSmall},
                          options_);
     }
-    return MeetOverFiles(folder_.path(),
-                         {.host = "127.0.0.1", .rank = rank, .size = ranks_, .piece_floats = kSmall},
+    return RendezvousOverFiles(folder_.path(),
+                         {.host = "127.0.0.1", .rank = rank, .size = ranks_, .chunk_floats = kSmall},
                          options_);
   }
 
@@ -71,7 +71,7 @@ class CommTest : public ::testing::TestWithParam<std::string> {
              CommOptions options = {.timeout = std::chrono::seconds(20)}) {
     Group group(GetParam(), ranks, std::move(options));
     RunRanks(ranks, [&](int rank) {
-      const std::unique_ptr<Comm> comm = group.Join(rank);
+      const std::unique_ptr<Comm> comm = group.Connect(rank);
       if (comm != nullptr) fn(*comm);
     });
   }
@@ -116,7 +116,7 @@ TEST_P(CommTest, TreeSumHasTheBitsOfTheTree) {
       }
       Spawn(ranks, [&](Comm& comm) {
         std::vector<float> values = shares[static_cast<size_t>(comm.rank())];
-        ASSERT_TRUE(comm.TreeSum(values).ok());
+        ASSERT_TRUE(comm.AllReduceSum(values).ok());
         ASSERT_EQ(std::memcmp(values.data(), expected.data(), count * sizeof(float)), 0) << count;
       });
     }
@@ -147,8 +147,8 @@ TEST_P(CommTest, WireBytesDependOnOperationsOnly) {
   Spawn(2, [](Comm& comm) {
     std::vector<float> values(1000);
     std::vector<uint8_t> mine(10), all(20);
-    ASSERT_TRUE(comm.TreeSum(values).ok());
-    EXPECT_EQ(comm.wire_bytes(), 4000);  // The peer's half of this rank's piece, and the peer's piece.
+    ASSERT_TRUE(comm.AllReduceSum(values).ok());
+    EXPECT_EQ(comm.wire_bytes(), 4000);  // The peer's half of this rank's chunk, and the peer's chunk.
     ASSERT_TRUE(comm.AllGather(AsBytes(mine), AsBytes(all)).ok());
     EXPECT_EQ(comm.wire_bytes(), 4010);
     ASSERT_TRUE(comm.Broadcast(0, AsBytes(mine)).ok());
@@ -162,7 +162,7 @@ TEST_P(CommTest, ARankThatLeavesEndsThePeersWaitAndEveryLaterCall) {
     ASSERT_TRUE(comm.Barrier().ok());
     if (comm.rank() == 2) return;
     std::vector<float> values(10);
-    const Status status = comm.TreeSum(values);
+    const Status status = comm.AllReduceSum(values);
     EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
     EXPECT_THAT(std::string(Message(status)),
                 HasSubstr(StrCat("rank ", comm.rank(), " of 3: tree sum over")));
@@ -191,7 +191,7 @@ TEST_P(CommTest, RanksThatLeaveRightAfterTheLastOperationDisturbNobody) {
   for (int round = 0; round < 20; ++round) {
     Spawn(4, [](Comm& comm) {
       std::vector<float> values(500, 1.0f);
-      const Status status = comm.TreeSum(values);
+      const Status status = comm.AllReduceSum(values);
       ASSERT_TRUE(status.ok()) << status;
       EXPECT_EQ(values[499], 4.0f);
     });
@@ -218,7 +218,7 @@ TEST_P(CommTest, OrdinaryWaitsNameTheOperationItsNumberAndWhoIsMissing) {
           ASSERT_TRUE(comm.Barrier().ok());
           std::vector<float> values(10);
           if (comm.rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(400));
-          ASSERT_TRUE(comm.TreeSum(values).ok());
+          ASSERT_TRUE(comm.AllReduceSum(values).ok());
           if (comm.rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(400));
           ASSERT_TRUE(comm.Barrier().ok());
         },
@@ -250,16 +250,16 @@ TEST_P(ProcessCommTest, AKilledProcessEndsThePeersWait) {
   const pid_t child = ::fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
-    const std::unique_ptr<Comm> comm = group.Join(1);
+    const std::unique_ptr<Comm> comm = group.Connect(1);
     if (comm == nullptr || !comm->Barrier().ok()) ::_exit(1);
     ::raise(SIGKILL);
   }
-  const std::unique_ptr<Comm> comm = group.Join(0);
+  const std::unique_ptr<Comm> comm = group.Connect(0);
   ASSERT_NE(comm, nullptr);
   ASSERT_TRUE(comm->Barrier().ok());
   const auto start = std::chrono::steady_clock::now();
   std::vector<float> values(10);
-  const Status status = comm->TreeSum(values);
+  const Status status = comm->AllReduceSum(values);
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
   int exit_status = 0;
@@ -267,7 +267,7 @@ TEST_P(ProcessCommTest, AKilledProcessEndsThePeersWait) {
   EXPECT_TRUE(WIFSIGNALED(exit_status));
 }
 
-TEST(BoardCommTest, ADeadlineSaysHowManyPeersArrived) {
+TEST(SharedMemoryCommTest, ADeadlineSaysHowManyPeersArrived) {
   std::atomic<int> ended{0};
   auto comms = InProcess(3, {.timeout = std::chrono::milliseconds(200)});
   RunRanks(3, [&](int rank) {
@@ -282,10 +282,10 @@ TEST(BoardCommTest, ADeadlineSaysHowManyPeersArrived) {
   });
 }
 
-TEST(BoardCommTest, RanksAtDifferentOperationsAreToldSo) {
+TEST(SharedMemoryCommTest, RanksAtDifferentOperationsAreToldSo) {
   ::ft::testing::SpawnRanks(2, [](Comm& comm) {
     std::vector<float> values(10);
-    const Status status = comm.rank() == 0 ? comm.TreeSum(values) : comm.Barrier();
+    const Status status = comm.rank() == 0 ? comm.AllReduceSum(values) : comm.Barrier();
     EXPECT_EQ(status.code(), absl::StatusCode::kInternal) << status;
     if (comm.rank() == 1) return;
     EXPECT_THAT(std::string(Message(status)),
@@ -295,7 +295,7 @@ TEST(BoardCommTest, RanksAtDifferentOperationsAreToldSo) {
 
 TEST(ShmTest, AMeetingThatNobodyJoinsSaysHowManyCame) {
   const TempDir folder;
-  const auto met = MeetOverShm(
+  const auto met = RendezvousShm(
       {.folder = folder.path(), .rank = 0, .size = 3, .timeout = std::chrono::milliseconds(200)}, {});
   EXPECT_EQ(met.status().code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_THAT(std::string(Message(met.status())), HasSubstr("0 of 2 peers arrived"));
@@ -304,7 +304,7 @@ TEST(ShmTest, AMeetingThatNobodyJoinsSaysHowManyCame) {
 TEST(ShmTest, RanksOfDifferentGroupsDoNotMeet) {
   const TempDir folder;
   RunRanks(2, [&](int rank) {
-    const auto met = MeetOverShm({.folder = folder.path(),
+    const auto met = RendezvousShm({.folder = folder.path(),
                                   .rank = rank,
                                   .size = rank == 0 ? 2 : 4,
                                   .timeout = std::chrono::seconds(5)},
@@ -320,30 +320,30 @@ TEST(ShmTest, AFolderWithALongPathIsNoObstacle) {
   const std::filesystem::path deep = folder / std::string(120, 'x') / std::string(120, 'y');
   std::filesystem::create_directories(deep);
   RunRanks(2, [&](int rank) {
-    const auto met = MeetOverShm({.folder = deep, .rank = rank, .size = 2, .capacity = kSmall}, {});
+    const auto met = RendezvousShm({.folder = deep, .rank = rank, .size = 2, .capacity = kSmall}, {});
     ASSERT_TRUE(met.ok()) << met.status();
     EXPECT_TRUE((*met)->Barrier().ok());
   });
 }
 
 TEST(GlooTest, RanksMeetAtADoorOfAFreePort) {
-  auto door = GlooDoor::Open("127.0.0.1");
-  ASSERT_TRUE(door.ok()) << door.status();
-  EXPECT_THAT(door->address(), HasSubstr("127.0.0.1:"));
+  auto rendezvous = TcpRendezvous::Listen("127.0.0.1");
+  ASSERT_TRUE(rendezvous.ok()) << rendezvous.status();
+  EXPECT_THAT(rendezvous->address(), HasSubstr("127.0.0.1:"));
   RunRanks(2, [&](int rank) {
     const CommOptions options{.timeout = std::chrono::seconds(20)};
-    const auto met = rank == 0 ? door->Meet({.host = "127.0.0.1", .rank = 0, .size = 2}, options)
-                               : MeetAtDoor(door->address(), {.rank = 1, .size = 2}, options);
+    const auto met = rank == 0 ? rendezvous->Connect({.host = "127.0.0.1", .rank = 0, .size = 2}, options)
+                               : ConnectTcp(rendezvous->address(), {.rank = 1, .size = 2}, options);
     ASSERT_TRUE(met.ok()) << met.status();
     std::vector<float> values(3, static_cast<float>(rank + 1));
-    ASSERT_TRUE((*met)->TreeSum(values).ok());
+    ASSERT_TRUE((*met)->AllReduceSum(values).ok());
     EXPECT_EQ(values[2], 3.0f);
   });
 }
 
 TEST(GlooTest, AMeetingThatNobodyJoinsEnds) {
   const TempDir folder;
-  const auto met = MeetOverFiles(
+  const auto met = RendezvousOverFiles(
       folder.path(), {.host = "127.0.0.1", .rank = 0, .size = 2, .timeout = std::chrono::milliseconds(300)},
       {});
   EXPECT_EQ(met.status().code(), absl::StatusCode::kDeadlineExceeded) << met.status();
@@ -351,16 +351,16 @@ TEST(GlooTest, AMeetingThatNobodyJoinsEnds) {
 
 TEST(OrdinaryGloo, AFolderThatIsGoneIsAnErrorThatNamesIt) {
   const TempDir folder;
-  const auto met = MeetOverFiles(folder / "gone", {.host = "127.0.0.1", .rank = 0, .size = 2, .timeout = std::chrono::milliseconds(300)}, {});
+  const auto met = RendezvousOverFiles(folder / "gone", {.host = "127.0.0.1", .rank = 0, .size = 2, .timeout = std::chrono::milliseconds(300)}, {});
   EXPECT_FALSE(met.ok());
   EXPECT_THAT(std::string(Message(met.status())), ::testing::HasSubstr((folder / "gone").string()));
 }
 
 TEST(TreeAddTest, AGroupOfOneHasItsOwnNumbers) {
-  const std::unique_ptr<Comm> alone = Alone();
+  const std::unique_ptr<Comm> alone = SingleRankComm();
   std::vector<float> values = {1, 2};
   std::vector<uint8_t> mine = {7}, all(1);
-  EXPECT_TRUE(alone->TreeSum(values).ok() && alone->Barrier().ok());
+  EXPECT_TRUE(alone->AllReduceSum(values).ok() && alone->Barrier().ok());
   EXPECT_TRUE(alone->AllGather(AsBytes(mine), AsBytes(all)).ok());
   EXPECT_EQ(values[1], 2.0f);
   EXPECT_EQ(all[0], 7);
@@ -370,8 +370,8 @@ TEST(TreeAddTest, PiecesTileTheWhole) {
   for (const size_t count : {0u, 1u, 5u, 1001u}) {
     size_t end = 0;
     for (int part = 0; part < 4; ++part) {
-      EXPECT_EQ(PieceOf(count, part, 4).begin, end);
-      end = PieceOf(count, part, 4).end;
+      EXPECT_EQ(ChunkOf(count, part, 4).begin, end);
+      end = ChunkOf(count, part, 4).end;
     }
     EXPECT_EQ(end, count);
   }

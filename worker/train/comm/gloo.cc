@@ -22,7 +22,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using torch::Tensor;
 
-constexpr auto kLook = std::chrono::milliseconds(100);
+constexpr auto kPollInterval = std::chrono::milliseconds(100);
 // How much longer than Gloo's own timeout this side waits before it says so itself.
 constexpr auto kGrace = std::chrono::seconds(2);
 
@@ -34,25 +34,25 @@ Tensor Bytes(size_t count) { return torch::empty({static_cast<int64_t>(count)}, 
 
 class GlooComm : public Comm {
  public:
-  GlooComm(const GlooMeeting& meeting, c10::intrusive_ptr<c10d::ProcessGroupGloo> group, CommOptions options)
-      : Comm(meeting.rank, meeting.size, std::move(options)),
+  GlooComm(const GlooRendezvousOptions& rendezvous, c10::intrusive_ptr<c10d::ProcessGroupGloo> group, CommOptions options)
+      : Comm(rendezvous.rank, rendezvous.size, std::move(options)),
         group_(std::move(group)),
-        piece_floats_(meeting.piece_floats) {}
+        chunk_floats_(rendezvous.chunk_floats) {}
   std::string_view transport() const override { return "gloo"; }
 
  private:
   Status DoAllGather(std::span<const std::byte> mine, std::span<std::byte> all) override;
-  Status DoTreeSum(std::span<float> values) override;
+  Status DoAllReduceSum(std::span<float> values) override;
   Status DoBroadcast(int root, std::span<std::byte> bytes) override;
   Status DoBarrier() override;
-  Status SumPiece(std::span<float> values);
+  Status SumChunk(std::span<float> values);
   Status Gather(Tensor& all, Tensor& mine);
 
   // Starts an operation of Gloo and waits for its end, looking up now and then.
   template <typename Start>
   Status Await(const Start& start) {
     const Clock::time_point begin = Clock::now();
-    NextPiece();
+    NextChunk();
     try {
       const c10::intrusive_ptr<c10d::Work> work = start();
       while (!WaitABit(*work)) {
@@ -70,7 +70,7 @@ class GlooComm : public Comm {
   // True when the work is done; throws its failure.
   static bool WaitABit(c10d::Work& work) {
     try {
-      return work.wait(kLook);
+      return work.wait(kPollInterval);
     } catch (const std::exception&) {
       if (work.isCompleted()) throw;
       return false;  // Not done yet.
@@ -83,7 +83,7 @@ class GlooComm : public Comm {
   }
 
   const c10::intrusive_ptr<c10d::ProcessGroupGloo> group_;
-  const size_t piece_floats_;
+  const size_t chunk_floats_;
 };
 
 Status GlooComm::Gather(Tensor& all, Tensor& mine) {
@@ -101,15 +101,15 @@ Status GlooComm::DoAllGather(std::span<const std::byte> mine, std::span<std::byt
   return absl::OkStatus();
 }
 
-Status GlooComm::DoTreeSum(std::span<float> values) {
-  for (size_t begin = 0; begin < values.size(); begin += piece_floats_) {
-    RETURN_IF_ERROR(SumPiece(values.subspan(begin, std::min(piece_floats_, values.size() - begin))));
+Status GlooComm::DoAllReduceSum(std::span<float> values) {
+  for (size_t begin = 0; begin < values.size(); begin += chunk_floats_) {
+    RETURN_IF_ERROR(SumChunk(values.subspan(begin, std::min(chunk_floats_, values.size() - begin))));
   }
   return absl::OkStatus();
 }
 
 // Every rank sends each other the share that one adds up, adds its own, and gathers all sums.
-Status GlooComm::SumPiece(std::span<float> values) {
+Status GlooComm::SumChunk(std::span<float> values) {
   const auto ranks = static_cast<size_t>(size());
   const size_t share = (values.size() + ranks - 1) / ranks;
   Tensor sent = torch::zeros({static_cast<int64_t>(share * ranks)}, torch::kFloat);
@@ -146,22 +146,22 @@ Status GlooComm::DoBarrier() {
   return Gather(all, mine);
 }
 
-StatusOr<std::unique_ptr<Comm>> MeetAtStore(const c10::intrusive_ptr<c10d::Store>& store,
-                                            const GlooMeeting& meeting, const CommOptions& options) {
-  FT_CHECK(meeting.size >= 2 && meeting.rank >= 0 && meeting.rank < meeting.size)
-      << meeting.rank << " of " << meeting.size;
+StatusOr<std::unique_ptr<Comm>> ConnectThroughStore(const c10::intrusive_ptr<c10d::Store>& store,
+                                            const GlooRendezvousOptions& rendezvous, const CommOptions& options) {
+  FT_CHECK(rendezvous.size >= 2 && rendezvous.rank >= 0 && rendezvous.rank < rendezvous.size)
+      << rendezvous.rank << " of " << rendezvous.size;
   try {
-    store->setTimeout(meeting.timeout);
-    auto group_options = c10d::ProcessGroupGloo::Options::create(meeting.timeout);
+    store->setTimeout(rendezvous.timeout);
+    auto group_options = c10d::ProcessGroupGloo::Options::create(rendezvous.timeout);
     group_options->devices.push_back(
-        c10d::ProcessGroupGloo::createDeviceForHostname(meeting.host, /*lazyInit=*/false));
+        c10d::ProcessGroupGloo::createDeviceForHostname(rendezvous.host, /*lazyInit=*/false));
     auto group =
-        c10::make_intrusive<c10d::ProcessGroupGloo>(store, meeting.rank, meeting.size, group_options);
+        c10::make_intrusive<c10d::ProcessGroupGloo>(store, rendezvous.rank, rendezvous.size, group_options);
     group->setTimeout(options.timeout);
-    return std::make_unique<GlooComm>(meeting, std::move(group), options);
+    return std::make_unique<GlooComm>(rendezvous, std::move(group), options);
   } catch (const std::exception& error) {
     return absl::DeadlineExceededError(
-        StrCat("rank ", meeting.rank, " of ", meeting.size,
+        StrCat("rank ", rendezvous.rank, " of ", rendezvous.size,
                ": meeting over gloo: not all ranks met in time: ", FirstLine(error.what())));
   }
 }
@@ -219,16 +219,16 @@ StatusOr<std::string> AddressTowards(const std::string& host, const std::string&
 
 }  // namespace
 
-struct GlooDoor::Store {
+struct TcpRendezvous::Store {
   c10::intrusive_ptr<c10d::TCPStore> store;
 };
 
-GlooDoor::GlooDoor(std::unique_ptr<Store> store, std::string address)
+TcpRendezvous::TcpRendezvous(std::unique_ptr<Store> store, std::string address)
     : store_(std::move(store)), address_(std::move(address)) {}
-GlooDoor::GlooDoor(GlooDoor&&) noexcept = default;
-GlooDoor::~GlooDoor() = default;
+TcpRendezvous::TcpRendezvous(TcpRendezvous&&) noexcept = default;
+TcpRendezvous::~TcpRendezvous() = default;
 
-StatusOr<GlooDoor> GlooDoor::Open(const std::string& host) {
+StatusOr<TcpRendezvous> TcpRendezvous::Listen(const std::string& host) {
   AddressList list;
   RETURN_IF_ERROR(Resolve(host, "0", SOCK_STREAM, list));
   // Bound here and not by the store, which would listen on every address of the host.
@@ -247,45 +247,45 @@ StatusOr<GlooDoor> GlooDoor::Open(const std::string& host) {
     options.masterListenFd = socket.Release();
     options.useLibUV = false;  // Its server takes no socket that is bound already.
     auto store = std::make_unique<Store>(Store{c10::make_intrusive<c10d::TCPStore>(host, options)});
-    return GlooDoor(std::move(store), StrCat(host, ":", port));
+    return TcpRendezvous(std::move(store), StrCat(host, ":", port));
   } catch (const std::exception& error) {
     return absl::UnavailableError(StrCat("cannot open a store on ", host, ": ", FirstLine(error.what())));
   }
 }
 
-StatusOr<std::unique_ptr<Comm>> GlooDoor::Meet(const GlooMeeting& meeting, const CommOptions& options) {
-  return MeetAtStore(store_->store, meeting, options);
+StatusOr<std::unique_ptr<Comm>> TcpRendezvous::Connect(const GlooRendezvousOptions& rendezvous, const CommOptions& options) {
+  return ConnectThroughStore(store_->store, rendezvous, options);
 }
 
-StatusOr<std::unique_ptr<Comm>> MeetOverFiles(const std::string& folder, const GlooMeeting& meeting,
+StatusOr<std::unique_ptr<Comm>> RendezvousOverFiles(const std::string& folder, const GlooRendezvousOptions& rendezvous,
                                               const CommOptions& options) {
   // Made here: the store tries for five minutes to open what it cannot, whatever its timeout, before it throws.
   const std::string file = StrCat(folder, "/gloo");
   const UniqueFd made(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
   if (!made.valid()) return ErrnoStatus("meet at", file, errno);
   try {
-    return MeetAtStore(c10::make_intrusive<c10d::FileStore>(file, meeting.size), meeting, options);
+    return ConnectThroughStore(c10::make_intrusive<c10d::FileStore>(file, rendezvous.size), rendezvous, options);
   } catch (const std::exception& error) {  // The store writes to its file at once.
-    return absl::UnavailableError(StrCat("rank ", meeting.rank, ": cannot meet in ", folder, ": ", FirstLine(error.what())));
+    return absl::UnavailableError(StrCat("rank ", rendezvous.rank, ": cannot meet in ", folder, ": ", FirstLine(error.what())));
   }
 }
 
-StatusOr<std::unique_ptr<Comm>> MeetAtDoor(const std::string& address, GlooMeeting meeting,
+StatusOr<std::unique_ptr<Comm>> ConnectTcp(const std::string& address, GlooRendezvousOptions rendezvous,
                                            const CommOptions& options) {
   std::string host, port;
   RETURN_IF_ERROR(Split(address, host, port));
-  if (meeting.host.empty()) {
-    ASSIGN_OR_RETURN(meeting.host, AddressTowards(host, port));
+  if (rendezvous.host.empty()) {
+    ASSIGN_OR_RETURN(rendezvous.host, AddressTowards(host, port));
   }
   try {
     c10d::TCPStoreOptions options_of_store;
     options_of_store.port = static_cast<uint16_t>(std::stoi(port));
     options_of_store.waitWorkers = false;
-    options_of_store.timeout = meeting.timeout;
+    options_of_store.timeout = rendezvous.timeout;
     options_of_store.useLibUV = false;
-    return MeetAtStore(c10::make_intrusive<c10d::TCPStore>(host, options_of_store), meeting, options);
+    return ConnectThroughStore(c10::make_intrusive<c10d::TCPStore>(host, options_of_store), rendezvous, options);
   } catch (const std::exception& error) {
-    return absl::UnavailableError(StrCat("rank ", meeting.rank, ": cannot reach rank 0's store at ", address,
+    return absl::UnavailableError(StrCat("rank ", rendezvous.rank, ": cannot reach rank 0's store at ", address,
                                          ": ", FirstLine(error.what())));
   }
 }

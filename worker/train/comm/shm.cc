@@ -138,30 +138,30 @@ Status AwaitReadable(int fd, Clock::time_point deadline, const WaitFunction& wai
   }
 }
 
-Status CheckMember(const Hello& hello, const ShmMeeting& meeting, const UniqueFd& memory) {
+Status CheckMember(const Hello& hello, const ShmRendezvousOptions& rendezvous, const UniqueFd& memory) {
   struct stat info {};
   const bool sized =
-      ::fstat(memory.get(), &info) == 0 && info.st_size == static_cast<off_t>(SegmentSize(meeting.capacity));
-  if (hello.size == meeting.size && hello.capacity == meeting.capacity && sized) return absl::OkStatus();
+      ::fstat(memory.get(), &info) == 0 && info.st_size == static_cast<off_t>(SegmentSize(rendezvous.capacity));
+  if (hello.size == rendezvous.size && hello.capacity == rendezvous.capacity && sized) return absl::OkStatus();
   return absl::InternalError(StrCat("rank ", hello.rank, " expects ", hello.size, " ranks and segments of ",
-                                    hello.capacity, " bytes, this rank ", meeting.size, " and ",
-                                    meeting.capacity));
+                                    hello.capacity, " bytes, this rank ", rendezvous.size, " and ",
+                                    rendezvous.capacity));
 }
 
 // Rank 0's side: takes every peer's hello, then sends all descriptors to each.
-Status Host(const UniqueFd& folder, const ShmMeeting& meeting, const CommOptions& options,
+Status Listen(const UniqueFd& folder, const ShmRendezvousOptions& rendezvous, const CommOptions& options,
             std::vector<Member>& members) {
-  const Clock::time_point deadline = Clock::now() + meeting.timeout;
+  const Clock::time_point deadline = Clock::now() + rendezvous.timeout;
   const UniqueFd listener(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   const sockaddr_un address = AddressIn(folder);
   ::unlinkat(folder.get(), kSocketName, 0);
   if (::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0)
     return SocketStatus("bind");
-  if (::listen(listener.get(), meeting.size) != 0) return SocketStatus("listen on");
+  if (::listen(listener.get(), rendezvous.size) != 0) return SocketStatus("listen on");
   std::vector<UniqueFd> sockets(members.size());
   int arrived = 0;
   const auto late = [&] {
-    return StrCat("not all ranks met in time; ", arrived, " of ", meeting.size - 1, " peers arrived");
+    return StrCat("not all ranks met in time; ", arrived, " of ", rendezvous.size - 1, " peers arrived");
   };
   // The first that has not come stands for all who have not.
   const auto missing = [&] {
@@ -169,17 +169,17 @@ Status Host(const UniqueFd& folder, const ShmMeeting& meeting, const CommOptions
         std::find_if(sockets.begin() + 1, sockets.end(), [](const UniqueFd& fd) { return !fd.valid(); });
     return static_cast<int>(absent - sockets.begin());
   };
-  while (arrived < meeting.size - 1) {
+  while (arrived < rendezvous.size - 1) {
     RETURN_IF_ERROR(AwaitReadable(listener.get(), deadline, options.waiting, missing(), late));
     UniqueFd socket(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
     if (!socket.valid()) return SocketStatus("accept a peer at");
     RETURN_IF_ERROR(AwaitReadable(socket.get(), deadline, options.waiting, missing(), late));
     std::vector<UniqueFd> fds;
     ASSIGN_OR_RETURN(const Hello hello, Receive(socket.get(), 2, fds));
-    RETURN_IF_ERROR(CheckMember(hello, meeting, fds[0]));
-    if (hello.rank < 1 || hello.rank >= meeting.size || sockets[static_cast<size_t>(hello.rank)].valid()) {
+    RETURN_IF_ERROR(CheckMember(hello, rendezvous, fds[0]));
+    if (hello.rank < 1 || hello.rank >= rendezvous.size || sockets[static_cast<size_t>(hello.rank)].valid()) {
       return absl::InternalError(
-          StrCat("a second rank ", hello.rank, " came to the meeting of ", meeting.size));
+          StrCat("a second rank ", hello.rank, " came to the meeting of ", rendezvous.size));
     }
     members[static_cast<size_t>(hello.rank)] = {std::move(fds[0]), std::move(fds[1])};
     sockets[static_cast<size_t>(hello.rank)] = std::move(socket);
@@ -187,14 +187,14 @@ Status Host(const UniqueFd& folder, const ShmMeeting& meeting, const CommOptions
   }
   std::vector<int> all;
   for (const Member& member : members) all.insert(all.end(), {member.memory.get(), member.process.get()});
-  for (int peer = 1; peer < meeting.size; ++peer) {
+  for (int peer = 1; peer < rendezvous.size; ++peer) {
     RETURN_IF_ERROR(Send(sockets[static_cast<size_t>(peer)].get(),
-                         {.size = meeting.size, .capacity = meeting.capacity}, all));
+                         {.size = rendezvous.size, .capacity = rendezvous.capacity}, all));
   }
   return absl::OkStatus();
 }
 
-StatusOr<UniqueFd> ConnectToHost(const UniqueFd& folder, Clock::time_point deadline,
+StatusOr<UniqueFd> ConnectToRank0(const UniqueFd& folder, Clock::time_point deadline,
                                  const CommOptions& options) {
   const sockaddr_un address = AddressIn(folder);
   while (true) {
@@ -213,19 +213,19 @@ StatusOr<UniqueFd> ConnectToHost(const UniqueFd& folder, Clock::time_point deadl
 }
 
 // The other ranks' side.
-Status Join(const UniqueFd& folder, const ShmMeeting& meeting, const CommOptions& options,
+Status Connect(const UniqueFd& folder, const ShmRendezvousOptions& rendezvous, const CommOptions& options,
             std::vector<Member>& members) {
-  const Clock::time_point deadline = Clock::now() + meeting.timeout;
-  ASSIGN_OR_RETURN(const UniqueFd socket, ConnectToHost(folder, deadline, options));
-  const Member& own = members[static_cast<size_t>(meeting.rank)];
-  const Hello hello{.rank = meeting.rank, .size = meeting.size, .capacity = meeting.capacity};
+  const Clock::time_point deadline = Clock::now() + rendezvous.timeout;
+  ASSIGN_OR_RETURN(const UniqueFd socket, ConnectToRank0(folder, deadline, options));
+  const Member& own = members[static_cast<size_t>(rendezvous.rank)];
+  const Hello hello{.rank = rendezvous.rank, .size = rendezvous.size, .capacity = rendezvous.capacity};
   RETURN_IF_ERROR(Send(socket.get(), hello, {own.memory.get(), own.process.get()}));
   RETURN_IF_ERROR(AwaitReadable(socket.get(), deadline, options.waiting, /*missing=*/-1,
                                 [] { return std::string("not all ranks met in time"); }));
   std::vector<UniqueFd> fds;
   ASSIGN_OR_RETURN(const Hello answer, Receive(socket.get(), 2 * members.size(), fds));
   for (size_t peer = 0; peer < members.size(); ++peer) {
-    RETURN_IF_ERROR(CheckMember(answer, meeting, fds[2 * peer]));
+    RETURN_IF_ERROR(CheckMember(answer, rendezvous, fds[2 * peer]));
     members[peer] = {std::move(fds[2 * peer]), std::move(fds[2 * peer + 1])};
   }
   return absl::OkStatus();
@@ -261,30 +261,30 @@ bool HasEnded(const UniqueFd& process) {
 
 }  // namespace
 
-StatusOr<std::unique_ptr<Comm>> MeetOverShm(const ShmMeeting& meeting, const CommOptions& options) {
-  FT_CHECK(meeting.size >= 2 && meeting.rank >= 0 && meeting.rank < meeting.size)
-      << meeting.rank << " of " << meeting.size;
-  if (meeting.size > kMaxShmRanks) {
+StatusOr<std::unique_ptr<Comm>> RendezvousShm(const ShmRendezvousOptions& rendezvous, const CommOptions& options) {
+  FT_CHECK(rendezvous.size >= 2 && rendezvous.rank >= 0 && rendezvous.rank < rendezvous.size)
+      << rendezvous.rank << " of " << rendezvous.size;
+  if (rendezvous.size > kMaxShmRanks) {
     return absl::InvalidArgumentError(
         StrCat("parallel.transport: shm joins at most ", kMaxShmRanks, " ranks of a host"));
   }
-  const UniqueFd folder(::open(meeting.folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!folder.valid()) return ErrnoStatus("open", meeting.folder, errno);
-  std::vector<Member> members(static_cast<size_t>(meeting.size));
-  ASSIGN_OR_RETURN(members[static_cast<size_t>(meeting.rank)], MakeMember(meeting.capacity));
+  const UniqueFd folder(::open(rendezvous.folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.valid()) return ErrnoStatus("open", rendezvous.folder, errno);
+  std::vector<Member> members(static_cast<size_t>(rendezvous.size));
+  ASSIGN_OR_RETURN(members[static_cast<size_t>(rendezvous.rank)], MakeMember(rendezvous.capacity));
   const Status met =
-      meeting.rank == 0 ? Host(folder, meeting, options, members) : Join(folder, meeting, options, members);
+      rendezvous.rank == 0 ? Listen(folder, rendezvous, options, members) : Connect(folder, rendezvous, options, members);
   if (!met.ok())
-    return WithContext(met, StrCat("rank ", meeting.rank, " of ", meeting.size, ": meeting over shm"));
-  const auto mappings = std::make_shared<Mappings>(meeting.capacity);
-  Board board{.capacity = meeting.capacity, .memory = mappings, .name = "shm"};
+    return WithContext(met, StrCat("rank ", rendezvous.rank, " of ", rendezvous.size, ": meeting over shm"));
+  const auto mappings = std::make_shared<Mappings>(rendezvous.capacity);
+  SharedSegments segments{.capacity = rendezvous.capacity, .memory = mappings, .name = "shm"};
   for (const Member& member : members) {
     ASSIGN_OR_RETURN(const Segment segment, mappings->Map(member.memory));
-    board.segments.push_back(segment);
+    segments.by_rank.push_back(segment);
   }
   const auto processes = std::make_shared<std::vector<Member>>(std::move(members));
-  board.alive = [processes](int rank) { return !HasEnded((*processes)[static_cast<size_t>(rank)].process); };
-  return std::make_unique<BoardComm>(meeting.rank, std::move(board), options);
+  segments.alive = [processes](int rank) { return !HasEnded((*processes)[static_cast<size_t>(rank)].process); };
+  return std::make_unique<SharedMemoryComm>(rendezvous.rank, std::move(segments), options);
 }
 
 }  // namespace ft::comm

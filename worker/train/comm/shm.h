@@ -5,23 +5,23 @@
 
 #include <filesystem>
 
-#include "worker/train/comm/board_comm.h"
+#include "worker/train/comm/shared_memory_comm.h"
 
 namespace ft::comm {
 
-struct ShmMeeting {
+struct ShmRendezvousOptions {
   std::filesystem::path
       folder;  // Exists; belongs to one group of ranks. Its path may be longer than a socket address.
   int rank = 0;
   int size = 1;                                                 // At most kMaxShmRanks.
-  std::chrono::milliseconds timeout = std::chrono::minutes(2);  // Of the meeting.
-  size_t capacity = kSegmentBytes;                              // Of every segment; equal on all ranks.
+  std::chrono::milliseconds timeout = std::chrono::minutes(2);  // Longest wait for the peers to come.
+  size_t capacity = kSegmentBytes;                              // Data bytes of every segment; equal on all ranks.
 };
 
 constexpr int kMaxShmRanks = 64;
 
 // Meets the others. DEADLINE_EXCEEDED says how many of how many peers arrived, UNAVAILABLE that rank 0 has
 // gone, INTERNAL that one came who does not belong to this group.
-StatusOr<std::unique_ptr<Comm>> MeetOverShm(const ShmMeeting& meeting, const CommOptions& options);
+StatusOr<std::unique_ptr<Comm>> RendezvousShm(const ShmRendezvousOptions& rendezvous, const CommOptions& options);
 
 }  // namespace ft::comm

@@ -7,7 +7,7 @@ run::PackedRows MakeMicroBatch(const data::TokenCache& cache, const std::vector<
   std::vector<run::RowsSample> rows;
   for (const data::OrderedSample& ordered : samples) {
     const data::TokenSample sample = cache.at(ordered.index);
-    rows.push_back({sample.ids, sample.loss, ordered.key});
+    rows.push_back({sample.ids, sample.loss_mask, ordered.key});
   }
   return run::PackRows(rows, seed, step);
 }

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "core/base/status.h"
-#include "worker/data/cache/sample_order.h"
+#include "worker/data/cache/batch_sampler.h"
 #include "worker/data/cache/token_cache.h"
 #include "worker/model/run/packed_rows.h"
 

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "core/ledger/ledger.h"
-#include "worker/data/cache/sample_order.h"
+#include "worker/data/cache/batch_sampler.h"
 #include "worker/model/params/parameter_store.h"
 
 namespace ft::train {

@@ -20,7 +20,7 @@ struct Rates {
 constexpr Rates kShortRun = {.rank = 16, .alpha = 32, .adapter_lr = 5e-4, .full_lr = 1e-4};
 constexpr Rates kLongRun = {.rank = 64, .alpha = 16, .adapter_lr = 2e-4, .full_lr = 2e-5};
 
-// Of the training samples, where packing asks for them.
+// Lengths of the training samples, where packing asks for them.
 std::vector<int64_t> LengthsOf(const recipe::JobSpec& job, const data::TokenCache& cache) {
   std::vector<int64_t> lengths;
   for (int64_t i = 0; i < cache.train_samples() && job.train.packing; ++i) {
@@ -35,7 +35,7 @@ int64_t RowsOfAnEpoch(recipe::JobSpec job, int64_t samples, const std::vector<in
       1;  // A step a row, so that steps count rows.
   job.train.max_steps = 0;
   job.parallel = {};
-  return data::SampleOrder(OrderOf(job, samples, lengths)).total_steps();
+  return data::BatchSampler(SamplerConfigOf(job, samples, lengths)).total_steps();
 }
 
 void ChooseRows(recipe::JobSpec& job, int64_t samples, const std::vector<int64_t>& lengths) {
@@ -56,7 +56,7 @@ void ChooseRows(recipe::JobSpec& job, int64_t samples, const std::vector<int64_t
 
 // REQUIRES: rows and epochs are chosen.
 int64_t StepsOf(const recipe::JobSpec& job, int64_t samples, const std::vector<int64_t>& lengths) {
-  return data::SampleOrder(OrderOf(job, samples, lengths)).total_steps();
+  return data::BatchSampler(SamplerConfigOf(job, samples, lengths)).total_steps();
 }
 
 void ChooseEpochs(recipe::JobSpec& job, int64_t samples, const std::vector<int64_t>& lengths) {
@@ -80,7 +80,7 @@ void ChooseRates(recipe::JobSpec& job, int64_t steps) {
 
 }  // namespace
 
-recipe::JobSpec Resolved(const recipe::JobSpec& job, int64_t samples, const std::vector<int64_t>& lengths) {
+recipe::JobSpec ResolveFromData(const recipe::JobSpec& job, int64_t samples, const std::vector<int64_t>& lengths) {
   recipe::JobSpec resolved = job;
   ChooseRows(resolved, samples, lengths);
   ChooseEpochs(resolved, samples, lengths);
@@ -88,11 +88,11 @@ recipe::JobSpec Resolved(const recipe::JobSpec& job, int64_t samples, const std:
   return resolved;
 }
 
-recipe::JobSpec Resolved(const recipe::JobSpec& job, const data::TokenCache& cache) {
-  return Resolved(job, cache.train_samples(), LengthsOf(job, cache));
+recipe::JobSpec ResolveFromData(const recipe::JobSpec& job, const data::TokenCache& cache) {
+  return ResolveFromData(job, cache.train_samples(), LengthsOf(job, cache));
 }
 
-data::OrderConfig OrderOf(const recipe::JobSpec& job, int64_t samples, std::vector<int64_t> lengths) {
+data::SamplerConfig SamplerConfigOf(const recipe::JobSpec& job, int64_t samples, std::vector<int64_t> lengths) {
   const recipe::TrainSpec& spec = job.train;
   return {.seed = spec.seed,
           .shuffle = spec.shuffle,
@@ -106,8 +106,8 @@ data::OrderConfig OrderOf(const recipe::JobSpec& job, int64_t samples, std::vect
           .lengths = std::move(lengths)};
 }
 
-data::OrderConfig OrderOf(const recipe::JobSpec& job, const data::TokenCache& cache) {
-  return OrderOf(job, cache.train_samples(), LengthsOf(job, cache));
+data::SamplerConfig SamplerConfigOf(const recipe::JobSpec& job, const data::TokenCache& cache) {
+  return SamplerConfigOf(job, cache.train_samples(), LengthsOf(job, cache));
 }
 
 }  // namespace ft::train

@@ -6,12 +6,12 @@ namespace ft::train {
 namespace {
 
 recipe::JobSpec ResolvedFor(const recipe::JobSpec& job, int64_t samples, int64_t length) {
-  return Resolved(job, samples, std::vector<int64_t>(static_cast<size_t>(samples), length));
+  return ResolveFromData(job, samples, std::vector<int64_t>(static_cast<size_t>(samples), length));
 }
 
 int64_t StepsFor(const recipe::JobSpec& job, int64_t samples, int64_t length) {
   const recipe::JobSpec resolved = ResolvedFor(job, samples, length);
-  return data::SampleOrder(OrderOf(resolved, samples, std::vector<int64_t>(static_cast<size_t>(samples), length))).total_steps();
+  return data::BatchSampler(SamplerConfigOf(resolved, samples, std::vector<int64_t>(static_cast<size_t>(samples), length))).total_steps();
 }
 
 // docs/decisions/0023: jobs stored by older programs name their epochs and must take the same steps again.
@@ -36,7 +36,7 @@ TEST(ResolvedTest, ANamedEpochHasTenStepsWhereTheDataAllowsIt) {
   EXPECT_EQ(resolved(85, 60, single).packed_length, 0);
 }
 
-TEST(CasesResolved, LittleDataIsSeenOftenEnoughToBeLearnt) {
+TEST(CasesResolveFromData, LittleDataIsSeenOftenEnoughToBeLearnt) {
   const auto epochs = [](int64_t samples) { return ResolvedFor({}, samples, 50).train.epochs; };
   EXPECT_EQ(epochs(8), 10);  // Eight steps an epoch; README's example.
   EXPECT_EQ(epochs(80), 10);
@@ -48,7 +48,7 @@ TEST(CasesResolved, LittleDataIsSeenOftenEnoughToBeLearnt) {
   for (const int64_t samples : {20, 30, 100, 300, 1000, 5000}) EXPECT_GE(StepsFor({}, samples, 50), 80) << samples;
 }
 
-TEST(CasesResolved, ShortRunsGetLargerRates) {
+TEST(CasesResolveFromData, ShortRunsGetLargerRates) {
   const recipe::JobSpec little = ResolvedFor({}, 8, 50);
   EXPECT_EQ(little.method.rank, 16);
   EXPECT_EQ(little.method.alpha, 32);

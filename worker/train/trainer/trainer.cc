@@ -28,10 +28,10 @@ Trainer::Trainer(const recipe::JobSpec& spec, const data::TokenCache& cache, run
       model_(model),
       beat_(std::move(beat)),
       keeps_ledger_(comm.rank() == 0),
-      order_(OrderOf(spec, cache)),
-      total_steps_(order_.total_steps()),
+      sampler_(SamplerConfigOf(spec, cache)),
+      total_steps_(sampler_.total_steps()),
       store_(model.store()),
-      sum_(comm, recipe::MaxRanks(spec.parallel), store_.gradients()) {
+      reducer_(comm, recipe::MaxRanks(spec.parallel), store_.gradients()) {
   const recipe::OptimizerSpec& o = spec_.optimizer;
   optimizer_ = std::make_unique<optim::AdamW>(
       optim::AdamWConfig{.beta1 = o.beta1, .beta2 = o.beta2, .eps = o.eps, .weight_decay = o.weight_decay},
@@ -42,14 +42,14 @@ Trainer::Trainer(const recipe::JobSpec& spec, const data::TokenCache& cache, run
 }
 
 StatusOr<double> Trainer::SumGradients(const MicroBatches& micro_batches, int64_t step, int64_t supervised) {
-  const auto unit = [&](int64_t i) {
+  const auto forward_backward = [&](int64_t i) {
     const auto& samples = micro_batches[static_cast<size_t>(i)];
     const run::PackedRows rows = MakeMicroBatch(cache_, samples, spec_.seed, static_cast<uint64_t>(step));
     const double loss = model_.ForwardBackward(rows, loss_scale_.value() / static_cast<double>(supervised));
     beat_("train");
     return loss;
   };
-  ASSIGN_OR_RETURN(const double loss_sum, sum_.Run(static_cast<int64_t>(micro_batches.size()), unit));
+  ASSIGN_OR_RETURN(const double loss_sum, reducer_.Run(static_cast<int64_t>(micro_batches.size()), forward_backward));
   return loss_sum / static_cast<double>(supervised);
 }
 
@@ -67,7 +67,7 @@ void Trainer::Update(const records::Step& record) {
 
 StatusOr<StepOutcome> Trainer::RunStep(int64_t step) {
   const auto start = std::chrono::steady_clock::now();
-  const MicroBatches micro_batches = order_.Step(step);
+  const MicroBatches micro_batches = sampler_.Step(step);
   StepOutcome outcome;
   records::Step& record = outcome.record;
   record.step = step;
@@ -80,8 +80,10 @@ StatusOr<StepOutcome> Trainer::RunStep(int64_t step) {
   const double backward_seconds = SecondsSince(start);
   bool overflow = false;
   record.loss_scale = loss_scale_.enabled() ? loss_scale_.value() : 0;
+  // The norm is that of the gradients as they are used, so the scale comes out first.
   record.gradient_norm = Unscale(overflow);
-  RETURN_IF_ERROR(sum_.Agree(std::vector<double>{record.loss, record.gradient_norm}));
+  // Before anything changes the weights: ranks that disagree would go apart for good, and after an update it is too late.
+  RETURN_IF_ERROR(reducer_.CheckRanksAgree(std::vector<double>{record.loss, record.gradient_norm}));
   record.learning_rate = LearningRate(spec_.schedule, spec_.optimizer.lr, step, total_steps_);
   // A loss that is not finite is the model's doing, whatever the scale.
   overflow = overflow && std::isfinite(record.loss);
@@ -90,11 +92,12 @@ StatusOr<StepOutcome> Trainer::RunStep(int64_t step) {
     const std::string tensor = optim::FirstNonFinite(store_);
     return NonFinite(tensor.empty() ? "the loss" : StrCat("the gradient of ", tensor), step, micro_batches);
   }
+  // The gradient's digest is taken before Update clips it in place, the weights' after it.
   if (keeps_ledger_) BeginEntry(step, micro_batches, store_, outcome.ledger);
   if (!record.skipped) Update(record);
   if (overflow) loss_scale_.NoteOverflow();
   if (keeps_ledger_) FinishEntry(store_, outcome.ledger);
-  record.samples_seen = order_.SamplesSeen(step);
+  record.samples_seen = sampler_.SamplesSeen(step);
   record.epoch = static_cast<double>(record.samples_seen) / static_cast<double>(cache_.train_samples());
   record.seconds = SecondsSince(start);
   record.phase_seconds = {{"forward_backward", backward_seconds}, {"optimizer", record.seconds - backward_seconds}};
@@ -110,7 +113,7 @@ StatusOr<records::Eval> Trainer::EvaluateHoldout(int64_t step) {
   };
   for (int64_t i = 0; i < cache_.holdout_samples(); ++i) eval.supervised_tokens += SupervisedTokens(cache_, sample(i));
   if (eval.supervised_tokens == 0) return absl::NotFoundError("no held-out samples");
-  ASSIGN_OR_RETURN(const std::vector<double> losses, sum_.Spread(cache_.holdout_samples(), [&](int64_t i) {
+  ASSIGN_OR_RETURN(const std::vector<double> losses, reducer_.DistributedMap(cache_.holdout_samples(), [&](int64_t i) {
     if (SupervisedTokens(cache_, sample(i)) == 0) return 0.0;
     const double loss = model_.Loss(MakeMicroBatch(cache_, sample(i), spec_.seed, static_cast<uint64_t>(step)));
     beat_("evaluate");

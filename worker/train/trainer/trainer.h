@@ -1,5 +1,5 @@
 // One job's training on one rank: the step, evaluation on the held-out share, and the state that a checkpoint holds. Every
-// rank of a job runs the same calls in the same order and ends with the same bits; shard::StepSum divides the work, so
+// rank of a job runs the same calls in the same order and ends with the same bits; shard::GradientReducer divides the work, so
 // nothing here asks how many ranks there are.
 //
 // Lives on the training thread.
@@ -13,12 +13,12 @@
 #include "core/ledger/ledger.h"
 #include "core/recipe/job_spec.h"
 #include "core/records/records.h"
-#include "worker/data/cache/sample_order.h"
+#include "worker/data/cache/batch_sampler.h"
 #include "worker/data/cache/token_cache.h"
 #include "worker/train/optim/adamw.h"
 #include "worker/train/optim/loss_scale.h"
 #include "worker/model/run/language_model.h"
-#include "worker/train/shard/step_sum.h"
+#include "worker/train/shard/gradient_reducer.h"
 
 namespace ft::train {
 
@@ -65,10 +65,10 @@ class Trainer {
   run::LanguageModel& model_;
   const std::function<void(std::string_view)> beat_;
   const bool keeps_ledger_;
-  const data::SampleOrder order_;
+  const data::BatchSampler sampler_;
   const int64_t total_steps_;
   params::ParameterStore& store_;  // The model's.
-  shard::StepSum sum_;
+  shard::GradientReducer reducer_;
   std::unique_ptr<optim::AdamW> optimizer_;
   optim::LossScale loss_scale_;
 };

@@ -111,7 +111,7 @@ TEST(TrainerTest, OrdinaryStepWithoutSupervisedTokensIsTheDatasFault) {
   const auto model = run::LanguageModel::Load(run::SmallConfig(), run::RandomWeights(run::SmallConfig()),
                                               {.method = "lora", .rank = 2});
   ASSERT_TRUE(cache.ok() && model.ok()) << cache.status() << model.status();
-  const auto comm = comm::Alone();
+  const auto comm = comm::SingleRankComm();
   Trainer trainer(Job(1), *cache, **model, *comm, [](std::string_view) {});
   const Status status = trainer.RunStep(1).status();
   EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;

@@ -1,4 +1,4 @@
-#include "worker/data/cache/sample_order.h"
+#include "worker/data/cache/batch_sampler.h"
 
 #include <algorithm>
 #include <array>
@@ -31,7 +31,7 @@ struct OpenRow {
 
 }  // namespace
 
-int64_t Shuffled(uint64_t seed, int64_t epoch, int64_t index, int64_t size) {
+int64_t PermutedIndex(uint64_t seed, int64_t epoch, int64_t index, int64_t size) {
   FT_CHECK(index >= 0 && index < size) << index << " of " << size;
   int half_bits = 1;
   while ((int64_t{1} << (2 * half_bits)) < size) ++half_bits;
@@ -52,7 +52,7 @@ int64_t Shuffled(uint64_t seed, int64_t epoch, int64_t index, int64_t size) {
   return static_cast<int64_t>(value);
 }
 
-SampleOrder::SampleOrder(OrderConfig config) : config_(std::move(config)) {
+BatchSampler::BatchSampler(SamplerConfig config) : config_(std::move(config)) {
   FT_CHECK(config_.samples > 0) << config_.samples << " samples";
   FT_CHECK(rows_per_step() > 0) << config_.micro_batch << " x " << config_.accumulation << " rows a step";
   FT_CHECK(!config_.packing || static_cast<int64_t>(config_.lengths.size()) == config_.samples) << config_.lengths.size();
@@ -60,12 +60,12 @@ SampleOrder::SampleOrder(OrderConfig config) : config_(std::move(config)) {
   if (total_steps_ == 0) total_steps_ = (RowsOfRun() + rows_per_step() - 1) / rows_per_step();
 }
 
-OrderedSample SampleOrder::At(int64_t epoch, int64_t position) const {
-  const int64_t index = config_.shuffle ? Shuffled(config_.seed, epoch, position, config_.samples) : position;
+OrderedSample BatchSampler::At(int64_t epoch, int64_t position) const {
+  const int64_t index = config_.shuffle ? PermutedIndex(config_.seed, epoch, position, config_.samples) : position;
   return {index, static_cast<uint64_t>(epoch * config_.samples + position)};
 }
 
-SampleOrder::Packed SampleOrder::Pack(int64_t epoch) const {
+BatchSampler::Packed BatchSampler::Pack(int64_t epoch) const {
   Packed packed{.epoch = epoch};
   std::vector<OpenRow> open;
   const auto close = [&](std::vector<OpenRow>::iterator row) {
@@ -94,12 +94,12 @@ SampleOrder::Packed SampleOrder::Pack(int64_t epoch) const {
   return packed;
 }
 
-const SampleOrder::Packed& SampleOrder::Rows(int64_t epoch) const {
+const BatchSampler::Packed& BatchSampler::Rows(int64_t epoch) const {
   if (packed_.epoch != epoch) packed_ = Pack(epoch);
   return packed_;
 }
 
-int64_t SampleOrder::RowsBefore(int64_t epoch) const {
+int64_t BatchSampler::RowsBefore(int64_t epoch) const {
   if (!config_.packing) return epoch * config_.samples;
   while (static_cast<int64_t>(rows_before_.size()) <= epoch) {
     const int64_t last = static_cast<int64_t>(rows_before_.size()) - 1;
@@ -108,7 +108,7 @@ int64_t SampleOrder::RowsBefore(int64_t epoch) const {
   return rows_before_[static_cast<size_t>(epoch)];
 }
 
-std::pair<int64_t, int64_t> SampleOrder::Locate(int64_t row) const {
+std::pair<int64_t, int64_t> BatchSampler::Locate(int64_t row) const {
   if (!config_.packing) return {row / config_.samples, row % config_.samples};
   while (rows_before_.back() <= row) RowsBefore(static_cast<int64_t>(rows_before_.size()));
   const auto after = std::upper_bound(rows_before_.begin(), rows_before_.end(), row);
@@ -116,9 +116,9 @@ std::pair<int64_t, int64_t> SampleOrder::Locate(int64_t row) const {
   return {epoch, row - rows_before_[static_cast<size_t>(epoch)]};
 }
 
-int64_t SampleOrder::RowsOfRun() const { return config_.max_steps > 0 ? INT64_MAX : RowsBefore(config_.epochs); }
+int64_t BatchSampler::RowsOfRun() const { return config_.max_steps > 0 ? INT64_MAX : RowsBefore(config_.epochs); }
 
-std::vector<std::vector<OrderedSample>> SampleOrder::Step(int64_t step) const {
+std::vector<std::vector<OrderedSample>> BatchSampler::Step(int64_t step) const {
   FT_CHECK(step >= 1 && step <= total_steps_) << step << " of " << total_steps_;
   const int64_t begin = (step - 1) * rows_per_step(), end = std::min(begin + rows_per_step(), RowsOfRun());
   std::vector<std::vector<OrderedSample>> micro_batches;
@@ -137,7 +137,7 @@ std::vector<std::vector<OrderedSample>> SampleOrder::Step(int64_t step) const {
   return micro_batches;
 }
 
-int64_t SampleOrder::SamplesSeen(int64_t step) const {
+int64_t BatchSampler::SamplesSeen(int64_t step) const {
   const int64_t rows = std::min(step * rows_per_step(), RowsOfRun());
   if (!config_.packing) return rows;
   if (rows == 0) return 0;

@@ -24,30 +24,30 @@ struct Segment {
 };
 
 // The segments of a group as one rank sees them.
-struct Board {
-  std::vector<Segment> segments;        // By rank.
-  size_t capacity = 0;                  // Bytes of data in each; operations on more go in pieces.
+struct SharedSegments {
+  std::vector<Segment> by_rank;
+  size_t capacity = 0;                  // Bytes of data in each; operations on more go in chunks.
   std::shared_ptr<void> memory;         // Keeps them mapped.
   std::function<bool(int rank)> alive;  // Whether a peer's process is there; empty = `left` says all.
   std::string_view name;                // "shm" or "memory".
 };
 
-class BoardComm : public Comm {
+class SharedMemoryComm : public Comm {
  public:
   // REQUIRES: capacity a multiple of 64, at least 64 times the ranks.
-  BoardComm(int rank, Board board, CommOptions options);
-  ~BoardComm() override;  // Tells the peers that this rank has left.
-  std::string_view transport() const override { return board_.name; }
+  SharedMemoryComm(int rank, SharedSegments segments, CommOptions options);
+  ~SharedMemoryComm() override;  // Tells the peers that this rank has left.
+  std::string_view transport() const override { return shared_.name; }
 
  private:
-  enum class Operation : uint64_t { kAllGather = 1, kTreeSum, kBroadcast, kBarrier };
+  enum class Operation : uint64_t { kAllGather = 1, kAllReduceSum, kBroadcast, kBarrier };
 
   Status DoAllGather(std::span<const std::byte> mine, std::span<std::byte> all) override;
-  Status DoTreeSum(std::span<float> values) override;
+  Status DoAllReduceSum(std::span<float> values) override;
   Status DoBroadcast(int root, std::span<std::byte> bytes) override;
   Status DoBarrier() override;
 
-  Status SumPiece(std::span<float> values);
+  Status SumChunk(std::span<float> values);
   // Says what this rank is at, waits for all, and checks that they are at the same.
   Status Begin(Operation operation, size_t bytes);
   // Counts this rank's phase and waits until every peer has counted it too.
@@ -57,9 +57,9 @@ class BoardComm : public Comm {
   int PeersAt(uint32_t phase) const;
   void Leave();
 
-  Segment& own() { return board_.segments[static_cast<size_t>(rank())]; }
+  Segment& own() { return shared_.by_rank[static_cast<size_t>(rank())]; }
 
-  Board board_;
+  SharedSegments shared_;
   uint32_t phase_ = 0;
 };
 

@@ -28,9 +28,9 @@ struct JobInfo {
 // Out of an attempt's job.json; what is not there stays empty.
 JobInfo JobInfoOf(std::string_view job_json);
 
-class Probe {
+class Metrics {
  public:
-  explicit Probe(const std::string& node_id);
+  explicit Metrics(const std::string& node_id);
   std::shared_ptr<prometheus::Registry> registry() const { return registry_; }
   void OnRecord(const std::string& job_id, const finetune::worker::v1::RankRecord& record);
   // Whether OnJob was called since the job came.

@@ -1,22 +1,22 @@
-#include "worker/rank/answerer.h"
+#include "worker/rank/chat_responder.h"
 
 #include "worker/data/prepare/model_files.h"
 #include "worker/data/tokenizer/utf8.h"
 
 namespace ft::rank {
 
-StatusOr<std::unique_ptr<Answerer>> Answerer::Open(const std::filesystem::path& model, const checkpoint::TextConfig& text,
+StatusOr<std::unique_ptr<ChatResponder>> ChatResponder::Open(const std::filesystem::path& model, const checkpoint::TextConfig& text,
                                                    generate::GenerateOptions options) {
-  auto answerer = std::make_unique<Answerer>();
-  ASSIGN_OR_RETURN(answerer->tokenizer_, prepare::OpenModelTokenizer(model));
-  ASSIGN_OR_RETURN(answerer->template_, data::ChatTemplate::Open(text.template_name, *answerer->tokenizer_));
-  ASSIGN_OR_RETURN(answerer->mode_, data::ParseTokenizeMode(text.tokenize));
-  answerer->options_ = std::move(options);
-  answerer->options_.stop_ids = answerer->template_->StopIds(*answerer->tokenizer_);
-  return answerer;
+  auto responder = std::make_unique<ChatResponder>();
+  ASSIGN_OR_RETURN(responder->tokenizer_, prepare::OpenModelTokenizer(model));
+  ASSIGN_OR_RETURN(responder->template_, data::ChatTemplate::Open(text.template_name, *responder->tokenizer_));
+  ASSIGN_OR_RETURN(responder->mode_, data::ParseTokenizeMode(text.tokenize));
+  responder->options_ = std::move(options);
+  responder->options_.stop_ids = responder->template_->StopIds(*responder->tokenizer_);
+  return responder;
 }
 
-StatusOr<Answer> Answerer::Reply(const run::LanguageModel& model, const data::Conversation& past, const data::Turn& next,
+StatusOr<Answer> ChatResponder::Reply(const run::LanguageModel& model, const data::Conversation& past, const data::Turn& next,
                                  const std::function<void(std::string_view)>& show) const {
   ASSIGN_OR_RETURN(const std::vector<int32_t> prompt,
                    data::TokenizePrompt(*tokenizer_, *template_, {past, next}, mode_));

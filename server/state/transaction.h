@@ -24,9 +24,9 @@ struct LogEntry {
   std::string to;
 };
 
-class Editor {
+class Transaction {
  public:
-  Editor(const ClusterState& base, absl::Time now) : next_(base), now_(now) {}
+  Transaction(const ClusterState& base, absl::Time now) : next_(base), now_(now) {}
 
   // The row to change, or null when there is none.
   spb::StoredJob* Job(const std::string& job_id);
@@ -72,52 +72,52 @@ class Editor {
 };
 
 // The parts of Apply(), by who speaks.
-Reply OnCreate(Editor& editor, const CreateJob& event);
-Reply OnCancel(Editor& editor, const CancelJob& event);
-Reply OnPause(Editor& editor, const PauseJob& event);
-Reply OnResume(Editor& editor, const ResumeJob& event);
-Reply OnDelete(Editor& editor, const DeleteJob& event);
-Reply OnRegister(Editor& editor, const RegisterNode& event);
-Reply OnContact(Editor& editor, const std::string& node_id, bool lost);
-Reply OnSilent(Editor& editor, const std::string& node_id);
-Reply OnNodeDraining(Editor& editor, const std::string& node_id);
-Reply OnNodeLeft(Editor& editor, const std::string& node_id);
-Reply OnChangeNode(Editor& editor, const ChangeNode& event);
-Reply OnForgetNodes(Editor& editor);
-Reply OnAttemptDead(Editor& editor, const AttemptDead& event);
-Reply OnAttemptAlive(Editor& editor, const AttemptAlive& event);
-Reply OnGangWaits(Editor& editor, const GangWaits& event);
-Reply OnRankReport(Editor& editor, const RankReport& event);
-Reply OnRecords(Editor& editor, const RecordsArrived& event);
-Reply OnCheckpoint(Editor& editor, const CheckpointWritten& event);
-Reply OnStopFoundNothing(Editor& editor, const StopFoundNothing& event);
-Reply OnFilesDeleted(Editor& editor, const FilesDeleted& event);
-Reply OnSchedule(Editor& editor);
-Reply OnPrune(Editor& editor);
+Reply OnCreate(Transaction& transaction, const CreateJob& event);
+Reply OnCancel(Transaction& transaction, const CancelJob& event);
+Reply OnPause(Transaction& transaction, const PauseJob& event);
+Reply OnResume(Transaction& transaction, const ResumeJob& event);
+Reply OnDelete(Transaction& transaction, const DeleteJob& event);
+Reply OnRegister(Transaction& transaction, const RegisterNode& event);
+Reply OnContact(Transaction& transaction, const std::string& node_id, bool lost);
+Reply OnUnreachable(Transaction& transaction, const std::string& node_id);
+Reply OnNodeDraining(Transaction& transaction, const std::string& node_id);
+Reply OnNodeLeft(Transaction& transaction, const std::string& node_id);
+Reply OnChangeNode(Transaction& transaction, const ChangeNode& event);
+Reply OnForgetNodes(Transaction& transaction);
+Reply OnAttemptDead(Transaction& transaction, const AttemptDead& event);
+Reply OnAttemptAlive(Transaction& transaction, const AttemptAlive& event);
+Reply OnGangWaits(Transaction& transaction, const GangWaits& event);
+Reply OnRankReport(Transaction& transaction, const RankReport& event);
+Reply OnRecords(Transaction& transaction, const RecordsArrived& event);
+Reply OnCheckpoint(Transaction& transaction, const CheckpointWritten& event);
+Reply OnStopFoundNothing(Transaction& transaction, const StopFoundNothing& event);
+Reply OnFilesDeleted(Transaction& transaction, const FilesDeleted& event);
+Reply OnSchedule(Transaction& transaction);
+Reply OnPrune(Transaction& transaction);
 
 // The reply to a request that was carried out before, or nothing when it is new.
-std::optional<Reply> Replay(const Editor& editor, const Caller& caller);
+std::optional<Reply> Replay(const Transaction& transaction, const Caller& caller);
 // A reply that refuses, with its reason for programs.
 Reply Refuse(Status status, pb::ErrorReason reason);
 
 // What the node's flags make of its state while it is in contact.
 pb::NodeState StateInContact(const spb::StoredNode& node);
 // Writes the audit event too.
-void SetNodeState(Editor& editor, spb::StoredNode& node, pb::NodeState to, const std::string& message);
+void SetNodeState(Transaction& transaction, spb::StoredNode& node, pb::NodeState to, const std::string& message);
 // Jobs that wait for devices, whose data lies on the node and nowhere else, and which have no checkpoint there,
 // are prepared again; `why` completes "its data is on node X, which ...".
-void PrepareElsewhere(Editor& editor, const std::string& node_id, const std::string& why);
+void PrepareElsewhere(Transaction& transaction, const std::string& node_id, const std::string& why);
 // Stops, with checkpoints, every attempt with a rank on the node; its job goes on elsewhere and is charged nothing.
-void MoveAttemptsAway(Editor& editor, const std::string& node_id);
+void MoveAttemptsAway(Transaction& transaction, const std::string& node_id);
 
 // Moves the job along a legal edge and writes the audit event.
-void SetJobState(Editor& editor, spb::StoredJob& job, pb::JobState to, const std::string& message,
+void SetJobState(Transaction& transaction, spb::StoredJob& job, pb::JobState to, const std::string& message,
                  const std::string& actor = "coordinator");
 // Tells every node of the attempt to stop its ranks.
-void StopAttempt(Editor& editor, spb::StoredAttempt& attempt, bool with_checkpoint);
+void StopAttempt(Transaction& transaction, spb::StoredAttempt& attempt, bool with_checkpoint);
 // After a rank's end: stops the gang, or ends the attempt when all ranks are gone and decides what the job
 // does next.
-void AfterRankEnded(Editor& editor, spb::StoredJob& job, spb::StoredAttempt& attempt);
+void AfterRankEnded(Transaction& transaction, spb::StoredJob& job, spb::StoredAttempt& attempt);
 
 wpb::Command StartCommand(const ClusterState& state, const spb::StoredJob& job,
                           const spb::StoredAttempt& attempt, const std::string& node_id);

@@ -1,4 +1,4 @@
-#include "worker/train/shard/step_sum.h"
+#include "worker/train/shard/gradient_reducer.h"
 
 #include <bit>
 #include <cstring>
@@ -7,7 +7,7 @@
 
 namespace ft::shard {
 
-StepSum::StepSum(comm::Comm& comm, int leaves, torch::Tensor gradient)
+GradientReducer::GradientReducer(comm::Comm& comm, int leaves, torch::Tensor gradient)
     : comm_(comm), leaves_(leaves), own_leaves_(leaves / comm.size()), gradient_(std::move(gradient)) {
   FT_CHECK(std::has_single_bit(static_cast<unsigned>(leaves)) && leaves % comm.size() == 0)
       << leaves << " leaves for " << comm.size() << " ranks";
@@ -16,33 +16,33 @@ StepSum::StepSum(comm::Comm& comm, int leaves, torch::Tensor gradient)
   for (int width = 1; width < own_leaves_; width *= 2) partial_.push_back(torch::empty_like(gradient_));
 }
 
-void StepSum::FoldLeaf(int leaf) {
+void GradientReducer::FoldLeaf(int leaf) {
   size_t level = 0;
   // The ones at the end of the leaf's number are the sums that wait for this one, as in counting.
   for (; (leaf >> level) & 1; ++level) at::add_out(gradient_, partial_[level], gradient_);
   if (leaf + 1 < own_leaves_) partial_[level].copy_(gradient_);
 }
 
-StatusOr<double> StepSum::Run(int64_t units, const std::function<double(int64_t)>& unit) {
+StatusOr<double> GradientReducer::Run(int64_t micro_batches, const std::function<double(int64_t)>& micro_batch) {
   std::vector<double> losses;
   for (int leaf = 0; leaf < own_leaves_; ++leaf) {
-    const comm::Piece piece =
-        comm::PieceOf(static_cast<size_t>(units), comm_.rank() * own_leaves_ + leaf, leaves_);
+    const comm::Chunk chunk =
+        comm::ChunkOf(static_cast<size_t>(micro_batches), comm_.rank() * own_leaves_ + leaf, leaves_);
     gradient_.zero_();
     double loss = 0;
-    for (size_t u = piece.begin; u < piece.end; ++u) loss += unit(static_cast<int64_t>(u));
+    for (size_t i = chunk.begin; i < chunk.end; ++i) loss += micro_batch(static_cast<int64_t>(i));
     losses.push_back(loss);
     FoldLeaf(leaf);
   }
   RETURN_IF_ERROR(
-      comm_.TreeSum({gradient_.mutable_data_ptr<float>(), static_cast<size_t>(gradient_.numel())}));
+      comm_.AllReduceSum({gradient_.mutable_data_ptr<float>(), static_cast<size_t>(gradient_.numel())}));
   const double own = comm::TreeAdd(losses);
   std::vector<double> all(static_cast<size_t>(comm_.size()));
   RETURN_IF_ERROR(comm_.AllGather(std::as_bytes(std::span(&own, 1)), std::as_writable_bytes(std::span(all))));
   return comm::TreeAdd(all);
 }
 
-StatusOr<std::vector<double>> StepSum::Spread(int64_t items, const std::function<double(int64_t)>& item) {
+StatusOr<std::vector<double>> GradientReducer::DistributedMap(int64_t items, const std::function<double(int64_t)>& item) {
   const auto ranks = static_cast<int64_t>(comm_.size());
   const auto turns = static_cast<size_t>((items + ranks - 1) / ranks);
   std::vector<double> own(turns), all(turns * static_cast<size_t>(ranks)), by_item;
@@ -56,7 +56,7 @@ StatusOr<std::vector<double>> StepSum::Spread(int64_t items, const std::function
   return by_item;
 }
 
-Status StepSum::Agree(std::span<const double> numbers) {
+Status GradientReducer::CheckRanksAgree(std::span<const double> numbers) {
   std::vector<double> all(numbers.size() * static_cast<size_t>(comm_.size()));
   RETURN_IF_ERROR(comm_.AllGather(std::as_bytes(numbers), std::as_writable_bytes(std::span(all))));
   for (int rank = 0; rank < comm_.size(); ++rank) {

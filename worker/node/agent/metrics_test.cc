@@ -1,4 +1,4 @@
-#include "worker/node/agent/probe.h"
+#include "worker/node/agent/metrics.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,8 +10,8 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-std::string Scraped(const Probe& probe) {
-  return prometheus::TextSerializer().Serialize(probe.registry()->Collect());
+std::string Scraped(const Metrics& metrics) {
+  return prometheus::TextSerializer().Serialize(metrics.registry()->Collect());
 }
 
 finetune::worker::v1::RankRecord Step(int64_t step, int64_t samples_seen, double seconds) {
@@ -22,44 +22,44 @@ finetune::worker::v1::RankRecord Step(int64_t step, int64_t samples_seen, double
   return record;
 }
 
-TEST(WorkerProbe, StepsAreTimedAndSamplesAreCounted) {
-  Probe probe("n1");
-  probe.OnRecord("j1", Step(1, 16, 0.3));
-  probe.OnRecord("j1", Step(2, 32, 7));
-  const std::string text = Scraped(probe);
+TEST(WorkerMetrics, StepsAreTimedAndSamplesAreCounted) {
+  Metrics metrics("n1");
+  metrics.OnRecord("j1", Step(1, 16, 0.3));
+  metrics.OnRecord("j1", Step(2, 32, 7));
+  const std::string text = Scraped(metrics);
   EXPECT_THAT(text, HasSubstr("finetune_train_samples_total{job_id=\"j1\"} 32"));
   EXPECT_THAT(text, HasSubstr("finetune_train_step_duration_seconds_bucket{job_id=\"j1\",le=\"0.4\"} 1"));
   EXPECT_THAT(text, HasSubstr("finetune_train_step_duration_seconds_count{job_id=\"j1\"} 2"));
 }
 
-TEST(WorkerProbe, SamplesBeforeTheAgentsStartAndAfterAStepBackAreNotGuessed) {
-  Probe probe("n1");
-  probe.OnRecord("j1", Step(9, 144, 1));
-  probe.OnRecord("j1", Step(10, 160, 1));
-  probe.OnRecord("j1", Step(8, 128, 1));  // From a checkpoint.
-  probe.OnRecord("j1", Step(9, 144, 1));
-  EXPECT_THAT(Scraped(probe), HasSubstr("finetune_train_samples_total{job_id=\"j1\"} 32"));
+TEST(WorkerMetrics, SamplesBeforeTheAgentsStartAndAfterAStepBackAreNotGuessed) {
+  Metrics metrics("n1");
+  metrics.OnRecord("j1", Step(9, 144, 1));
+  metrics.OnRecord("j1", Step(10, 160, 1));
+  metrics.OnRecord("j1", Step(8, 128, 1));  // From a checkpoint.
+  metrics.OnRecord("j1", Step(9, 144, 1));
+  EXPECT_THAT(Scraped(metrics), HasSubstr("finetune_train_samples_total{job_id=\"j1\"} 32"));
 }
 
-TEST(WorkerProbe, AJobIsDescribedUntilItIsGone) {
-  Probe probe("n1");
-  EXPECT_FALSE(probe.Knows("j1"));
-  probe.OnJob("j1",
+TEST(WorkerMetrics, AJobIsDescribedUntilItIsGone) {
+  Metrics metrics("n1");
+  EXPECT_FALSE(metrics.Knows("j1"));
+  metrics.OnJob("j1",
               JobInfoOf(R"({"spec": {"model": {"source": "/models/Llama-3"}, "method": {"kind": "qlora"},
       "resources": {"queue": "default"}, "parallel": {"zero": 0}}, "run": {"world_size": 2}})"));
-  EXPECT_TRUE(probe.Knows("j1"));
-  probe.OnRecord("j1", Step(1, 16, 1));
-  const std::string text = Scraped(probe);
+  EXPECT_TRUE(metrics.Knows("j1"));
+  metrics.OnRecord("j1", Step(1, 16, 1));
+  const std::string text = Scraped(metrics);
   EXPECT_THAT(
       text,
       HasSubstr("finetune_job_info{base_model=\"Llama-3\",job_id=\"j1\",method=\"qlora\",queue=\"default\","
                 "world_size=\"2\",zero_stage=\"0\"} 1"));
-  probe.OnJobGone("j1");
-  EXPECT_FALSE(probe.Knows("j1"));
-  EXPECT_THAT(Scraped(probe), Not(HasSubstr("job_id=\"j1\"")));
+  metrics.OnJobGone("j1");
+  EXPECT_FALSE(metrics.Knows("j1"));
+  EXPECT_THAT(Scraped(metrics), Not(HasSubstr("job_id=\"j1\"")));
 }
 
-TEST(WorkerProbe, AnUnreadableDescriptionIsEmpty) {
+TEST(WorkerMetrics, AnUnreadableDescriptionIsEmpty) {
   for (const char* text : {"", "[]", R"({"spec": 3})", R"({"spec": {"method": {"kind": 7}}})"}) {
     EXPECT_EQ(JobInfoOf(text).method, "") << text;
   }

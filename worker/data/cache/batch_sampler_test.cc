@@ -1,4 +1,4 @@
-#include "worker/data/cache/sample_order.h"
+#include "worker/data/cache/batch_sampler.h"
 
 #include <gtest/gtest.h>
 
@@ -10,7 +10,7 @@ namespace {
 TEST(ShuffledTest, IsAPermutationForEverySize) {
   for (int64_t size : {1, 2, 3, 5, 16, 17, 64, 100, 1000, 4097}) {
     std::set<int64_t> seen;
-    for (int64_t i = 0; i < size; ++i) seen.insert(Shuffled(42, 3, i, size));
+    for (int64_t i = 0; i < size; ++i) seen.insert(PermutedIndex(42, 3, i, size));
     EXPECT_EQ(static_cast<int64_t>(seen.size()), size);
     EXPECT_EQ(*seen.rbegin(), size - 1);
   }
@@ -19,15 +19,15 @@ TEST(ShuffledTest, IsAPermutationForEverySize) {
 TEST(ShuffledTest, SeedAndEpochChangeTheOrder) {
   int same_epoch = 0, same_seed = 0;
   for (int64_t i = 0; i < 1000; ++i) {
-    same_epoch += Shuffled(1, 0, i, 1000) == Shuffled(2, 0, i, 1000);
-    same_seed += Shuffled(1, 0, i, 1000) == Shuffled(1, 1, i, 1000);
+    same_epoch += PermutedIndex(1, 0, i, 1000) == PermutedIndex(2, 0, i, 1000);
+    same_seed += PermutedIndex(1, 0, i, 1000) == PermutedIndex(1, 1, i, 1000);
   }
   EXPECT_LT(same_epoch, 15);
   EXPECT_LT(same_seed, 15);
 }
 
-TEST(SampleOrderTest, EveryEpochSeesEverySampleOnceAndTheLastStepIsShort) {
-  const SampleOrder order({.seed = 9, .samples = 10, .epochs = 2, .micro_batch = 2, .accumulation = 3});
+TEST(BatchSamplerTest, EveryEpochSeesEverySampleOnceAndTheLastStepIsShort) {
+  const BatchSampler order({.seed = 9, .samples = 10, .epochs = 2, .micro_batch = 2, .accumulation = 3});
   EXPECT_EQ(order.total_steps(), 4);
   std::multiset<int64_t> seen;
   uint64_t key = 0;
@@ -46,23 +46,23 @@ TEST(SampleOrderTest, EveryEpochSeesEverySampleOnceAndTheLastStepIsShort) {
   EXPECT_EQ(order.Step(4).size(), 1u);
 }
 
-TEST(SampleOrderTest, MaxStepsRunsOverTheEpochsEnd) {
-  const SampleOrder order({.samples = 3, .max_steps = 5, .micro_batch = 2, .accumulation = 1});
+TEST(BatchSamplerTest, MaxStepsRunsOverTheEpochsEnd) {
+  const BatchSampler order({.samples = 3, .max_steps = 5, .micro_batch = 2, .accumulation = 1});
   EXPECT_EQ(order.total_steps(), 5);
   EXPECT_EQ(order.Step(5)[0].size(), 2u);
 }
 
 constexpr int64_t kRow = 128;
 
-OrderConfig PackedConfig() {
-  OrderConfig config{.seed = 9, .samples = 1000, .epochs = 3, .micro_batch = 2, .accumulation = 4, .packing = true, .row_tokens = kRow};
+SamplerConfig PackedConfig() {
+  SamplerConfig config{.seed = 9, .samples = 1000, .epochs = 3, .micro_batch = 2, .accumulation = 4, .packing = true, .row_tokens = kRow};
   for (int64_t i = 0; i < config.samples; ++i) config.lengths.push_back(5 + (i * 37) % 90);
   return config;
 }
 
 TEST(PackingTest, EveryEpochSeesEverySampleOnceInRowsThatFit) {
-  const OrderConfig config = PackedConfig();
-  const SampleOrder order(config);
+  const SamplerConfig config = PackedConfig();
+  const BatchSampler order(config);
   std::multiset<int64_t> seen;
   std::set<uint64_t> keys;
   for (int64_t step = 1; step <= order.total_steps(); ++step) {
@@ -73,7 +73,7 @@ TEST(PackingTest, EveryEpochSeesEverySampleOnceInRowsThatFit) {
         keys.insert(sample.key);
         // The key is the sample's count in the shuffled order, as without packing.
         const auto epoch = static_cast<int64_t>(sample.key) / config.samples, position = static_cast<int64_t>(sample.key) % config.samples;
-        EXPECT_EQ(Shuffled(config.seed, epoch, position, config.samples), sample.index);
+        EXPECT_EQ(PermutedIndex(config.seed, epoch, position, config.samples), sample.index);
         tokens += config.lengths[static_cast<size_t>(sample.index)];
       }
       EXPECT_LE(tokens, 2 * kRow);
@@ -85,8 +85,8 @@ TEST(PackingTest, EveryEpochSeesEverySampleOnceInRowsThatFit) {
 }
 
 TEST(PackingTest, RowsAreNearlyFull) {
-  const OrderConfig config = PackedConfig();
-  const SampleOrder order(config);
+  const SamplerConfig config = PackedConfig();
+  const BatchSampler order(config);
   int64_t tokens = 0;
   for (const int64_t length : config.lengths) tokens += 3 * length;
   const double rows = static_cast<double>(order.total_steps() * 8);
@@ -95,10 +95,10 @@ TEST(PackingTest, RowsAreNearlyFull) {
 
 // A run that goes on at a step packs the same rows as one that came to it.
 TEST(PackingTest, AStepIsTheSameWheneverItIsAsked) {
-  const SampleOrder whole(PackedConfig());
+  const BatchSampler whole(PackedConfig());
   std::vector<std::vector<std::vector<OrderedSample>>> steps;
   for (int64_t step = 1; step <= whole.total_steps(); ++step) steps.push_back(whole.Step(step));
-  const SampleOrder resumed(PackedConfig());
+  const BatchSampler resumed(PackedConfig());
   for (const int64_t step : {whole.total_steps(), int64_t{40}, int64_t{1}}) {
     const auto again = resumed.Step(step);
     const auto& first = steps[static_cast<size_t>(step - 1)];
@@ -111,9 +111,9 @@ TEST(PackingTest, AStepIsTheSameWheneverItIsAsked) {
 }
 
 TEST(PackingTest, MaxStepsRunsOverTheEpochsEnd) {
-  OrderConfig config = PackedConfig();
+  SamplerConfig config = PackedConfig();
   config.max_steps = 1000;
-  const SampleOrder order(config);
+  const BatchSampler order(config);
   EXPECT_EQ(order.total_steps(), 1000);
   EXPECT_EQ(order.Step(1000).size(), 4u);
   EXPECT_GT(order.SamplesSeen(1000), 3000);

@@ -1,4 +1,4 @@
-#include "server/fleet/witness.h"
+#include "server/fleet/liveness_monitor.h"
 
 #include <algorithm>
 
@@ -13,11 +13,11 @@ bool HasEnded(const spb::StoredRank& rank) {
   return rank.state() == state::wpb::RANK_EXITED || rank.state() == state::wpb::RANK_NOT_STARTED;
 }
 
-std::vector<std::string> SilentNodes(const spb::StoredAttempt& attempt,
-                                     const std::map<std::string, absl::Duration>& silent) {
+std::vector<std::string> UnreachableNodes(const spb::StoredAttempt& attempt,
+                                     const std::map<std::string, absl::Duration>& unreachable) {
   std::vector<std::string> nodes;
   for (const spb::StoredRank& rank : attempt.ranks()) {
-    if (HasEnded(rank) || !silent.contains(rank.node_id())) continue;
+    if (HasEnded(rank) || !unreachable.contains(rank.node_id())) continue;
     if (std::find(nodes.begin(), nodes.end(), rank.node_id()) == nodes.end()) nodes.push_back(rank.node_id());
   }
   return nodes;
@@ -31,7 +31,7 @@ std::string Joined(const std::vector<std::string>& items) {
 
 std::string DeathOf(const GangView& gang, const std::string& nodes) {
   const std::string out =
-      StrCat("node ", nodes, " is out of contact for ", absl::FormatDuration(gang.silent_for));
+      StrCat("node ", nodes, " is out of contact for ", absl::FormatDuration(gang.unreachable_for));
   if (gang.strict_exclusive)
     return StrCat(out, ", and the job is strict_exclusive: its ranks there have been killed");
   if (!gang.has_witness) return StrCat(out, ", and no other rank shows that the gang goes on");
@@ -49,14 +49,14 @@ std::string WaitText(const spb::StoredRank& rank, absl::Duration still) {
 
 }  // namespace
 
-std::vector<Finding> Witness::Look(const state::ClusterState& state,
-                                   const std::map<std::string, absl::Duration>& silent, absl::Duration now) {
+std::vector<Finding> LivenessMonitor::Look(const state::ClusterState& state,
+                                   const std::map<std::string, absl::Duration>& unreachable, absl::Duration now) {
   std::vector<Finding> findings;
   for (auto& [key, watch] : watches_) watch.seen = false;
   for (auto& [key, watch] : wait_watches_) watch.seen = false;
   state.active.ForEach([&](const state::AttemptPtr& attempt) {
-    if (!SilentNodes(*attempt, silent).empty()) {
-      Finding finding = LookAt(state, *attempt, silent, now);
+    if (!UnreachableNodes(*attempt, unreachable).empty()) {
+      Finding finding = LookAt(state, *attempt, unreachable, now);
       if (finding.verdict != Verdict::kWait) findings.push_back(std::move(finding));
     } else if (attempt->ranks_size() > 1 && attempt->state() == spb::StoredAttempt::RUNNING) {
       Finding finding = LookAtWaits(*attempt, now);
@@ -68,7 +68,7 @@ std::vector<Finding> Witness::Look(const state::ClusterState& state,
   return findings;
 }
 
-Finding Witness::LookAtWaits(const spb::StoredAttempt& attempt, absl::Duration now) {
+Finding LivenessMonitor::LookAtWaits(const spb::StoredAttempt& attempt, absl::Duration now) {
   WaitWatch& watch = wait_watches_[state::AttemptKey(attempt.job_id(), attempt.epoch())];
   watch.seen = true;
   WaitView gang{.all = true};
@@ -94,28 +94,28 @@ Finding Witness::LookAtWaits(const spb::StoredAttempt& attempt, absl::Duration n
   return finding;
 }
 
-Finding Witness::LookAt(const state::ClusterState& state, const spb::StoredAttempt& attempt,
-                        const std::map<std::string, absl::Duration>& silent, absl::Duration now) {
+Finding LivenessMonitor::LookAt(const state::ClusterState& state, const spb::StoredAttempt& attempt,
+                        const std::map<std::string, absl::Duration>& unreachable, absl::Duration now) {
   const std::string key = state::AttemptKey(attempt.job_id(), attempt.epoch());
   const auto [slot, fresh] = watches_.try_emplace(key);
   Watch& watch = slot->second;
   watch.seen = true;
   Finding finding{
-      .job_id = attempt.job_id(), .epoch = attempt.epoch(), .nodes = SilentNodes(attempt, silent)};
+      .job_id = attempt.job_id(), .epoch = attempt.epoch(), .nodes = UnreachableNodes(attempt, unreachable)};
   if (fresh) {
     watch.since = now;
-    for (const std::string& node : finding.nodes) watch.since = std::min(watch.since, silent.at(node));
+    for (const std::string& node : finding.nodes) watch.since = std::min(watch.since, unreachable.at(node));
     watch.last_beat = watch.since;
     for (const spb::StoredRank& rank : attempt.ranks()) {
       watch.beats_then[rank.rank()] = rank.beats();
-      if (!silent.contains(rank.node_id())) watch.total += rank.beats();
+      if (!unreachable.contains(rank.node_id())) watch.total += rank.beats();
     }
   }
   GangView gang;
   std::string phase;
   int64_t total = 0;
   for (const spb::StoredRank& rank : attempt.ranks()) {
-    if (silent.contains(rank.node_id()) || HasEnded(rank)) continue;
+    if (unreachable.contains(rank.node_id()) || HasEnded(rank)) continue;
     gang.has_witness = true;
     gang.beats = std::max(gang.beats, rank.beats() - watch.beats_then[rank.rank()]);
     total += rank.beats();
@@ -124,7 +124,7 @@ Finding Witness::LookAt(const state::ClusterState& state, const spb::StoredAttem
   if (total > watch.total) watch.last_beat = now;
   watch.total = total;
   const state::JobPtr job = state.jobs.Find(attempt.job_id());
-  gang.silent_for = now - watch.since;
+  gang.unreachable_for = now - watch.since;
   gang.since_beat = now - watch.last_beat;
   gang.phase_limit = PhaseLimit(rules_, phase, attempt.step_seconds());
   gang.strict_exclusive = job != nullptr && job->strict_exclusive();

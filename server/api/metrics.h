@@ -18,9 +18,9 @@ namespace ft::api {
 
 namespace pb = finetune::v1;
 
-class Probe {
+class Metrics {
  public:
-  Probe();
+  Metrics();
   std::shared_ptr<prometheus::Registry> registry() const { return registry_; }
 
   void OnCommit(double seconds, size_t group);

@@ -1,4 +1,4 @@
-#include "worker/train/comm/board_comm.h"
+#include "worker/train/comm/shared_memory_comm.h"
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -16,12 +16,12 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kLook = std::chrono::milliseconds(50);
+constexpr auto kPollInterval = std::chrono::milliseconds(50);
 constexpr int kOperationShift = 56;
 constexpr const char* kOperations[] = {"nothing", "all-gather", "tree sum", "broadcast", "barrier"};
 
-// An operation word for people: "tree sum of 40 bytes".
-std::string Told(uint64_t word) {
+// "tree sum of 40 bytes": what a header's operation word says, for messages.
+std::string DescribeOp(uint64_t word) {
   const uint64_t operation = word >> kOperationShift;
   return StrCat(operation < std::size(kOperations) ? kOperations[operation] : "another program's operation",
                 " of ", word & ((uint64_t{1} << kOperationShift) - 1), " bytes");
@@ -32,7 +32,7 @@ static_assert(std::atomic<uint32_t>::is_always_lock_free && std::atomic<uint64_t
 // Sleeps until the word is no longer `seen`, a wake, or kLook. Shared, not private: the word may lie in a
 // mapped file.
 void SleepWhile(std::atomic<uint32_t>& word, uint32_t seen) {
-  const timespec limit{0, std::chrono::nanoseconds(kLook).count()};
+  const timespec limit{0, std::chrono::nanoseconds(kPollInterval).count()};
   ::syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAIT, seen, &limit, nullptr, 0);
 }
 
@@ -45,29 +45,29 @@ bool Reached(uint32_t counted, uint32_t phase) { return static_cast<int32_t>(cou
 
 }  // namespace
 
-BoardComm::BoardComm(int rank, Board board, CommOptions options)
-    : Comm(rank, static_cast<int>(board.segments.size()), std::move(options)), board_(std::move(board)) {
-  FT_CHECK(board_.capacity % 64 == 0 && board_.capacity >= 64 * board_.segments.size()) << board_.capacity;
+SharedMemoryComm::SharedMemoryComm(int rank, SharedSegments segments, CommOptions options)
+    : Comm(rank, static_cast<int>(segments.by_rank.size()), std::move(options)), shared_(std::move(segments)) {
+  FT_CHECK(shared_.capacity % 64 == 0 && shared_.capacity >= 64 * shared_.by_rank.size()) << shared_.capacity;
 }
 
-BoardComm::~BoardComm() { Leave(); }
+SharedMemoryComm::~SharedMemoryComm() { Leave(); }
 
-void BoardComm::Leave() {
+void SharedMemoryComm::Leave() {
   own().header->left.store(1);
   WakeAll(own().header->phase);
 }
 
-int BoardComm::PeersAt(uint32_t phase) const {
+int SharedMemoryComm::PeersAt(uint32_t phase) const {
   int count = 0;
   for (int peer = 0; peer < size(); ++peer) {
     count +=
-        peer != rank() && Reached(board_.segments[static_cast<size_t>(peer)].header->phase.load(), phase);
+        peer != rank() && Reached(shared_.by_rank[static_cast<size_t>(peer)].header->phase.load(), phase);
   }
   return count;
 }
 
-Status BoardComm::AwaitPeer(int peer, uint32_t phase, Clock::time_point deadline) const {
-  SegmentHeader& header = *board_.segments[static_cast<size_t>(peer)].header;
+Status SharedMemoryComm::AwaitPeer(int peer, uint32_t phase, Clock::time_point deadline) const {
+  SegmentHeader& header = *shared_.by_rank[static_cast<size_t>(peer)].header;
   const auto trouble = [&](std::string_view what) {
     return StrCat("rank ", peer, " ", what, "; ", PeersAt(phase), " of ", size() - 1, " peers arrived");
   };
@@ -75,7 +75,7 @@ Status BoardComm::AwaitPeer(int peer, uint32_t phase, Clock::time_point deadline
     // In this order: a rank counts its last phase before it leaves, so one that has left and not counted
     // never will.
     const bool left = header.left.load() != 0;
-    const bool alive = left || !board_.alive || board_.alive(peer);
+    const bool alive = left || !shared_.alive || shared_.alive(peer);
     const uint32_t counted = header.phase.load();
     if (Reached(counted, phase)) return absl::OkStatus();
     if (left) return absl::UnavailableError(trouble("has left"));
@@ -86,9 +86,9 @@ Status BoardComm::AwaitPeer(int peer, uint32_t phase, Clock::time_point deadline
   }
 }
 
-Status BoardComm::NextPhase() {
+Status SharedMemoryComm::NextPhase() {
   ++phase_;
-  NextPiece();
+  NextChunk();
   own().header->phase.store(phase_);
   WakeAll(own().header->phase);
   const Clock::time_point deadline = Clock::now() + options_.timeout;
@@ -102,27 +102,27 @@ Status BoardComm::NextPhase() {
   return absl::OkStatus();
 }
 
-Status BoardComm::Begin(Operation operation, size_t bytes) {
+Status SharedMemoryComm::Begin(Operation operation, size_t bytes) {
   const uint64_t mine = (static_cast<uint64_t>(operation) << kOperationShift) | bytes;
   own().header->operation.store(mine);
   RETURN_IF_ERROR(NextPhase());
   for (int peer = 0; peer < size(); ++peer) {
-    const uint64_t theirs = board_.segments[static_cast<size_t>(peer)].header->operation.load();
+    const uint64_t theirs = shared_.by_rank[static_cast<size_t>(peer)].header->operation.load();
     if (theirs == mine) continue;
     Leave();
     return absl::InternalError(
-        StrCat("rank ", peer, " is at a ", Told(theirs), ", this rank at a ", Told(mine)));
+        StrCat("rank ", peer, " is at a ", DescribeOp(theirs), ", this rank at a ", DescribeOp(mine)));
   }
   return absl::OkStatus();
 }
 
-Status BoardComm::DoAllGather(std::span<const std::byte> mine, std::span<std::byte> all) {
-  for (size_t begin = 0; begin == 0 || begin < mine.size(); begin += board_.capacity) {
-    const size_t length = std::min(board_.capacity, mine.size() - begin);
+Status SharedMemoryComm::DoAllGather(std::span<const std::byte> mine, std::span<std::byte> all) {
+  for (size_t begin = 0; begin == 0 || begin < mine.size(); begin += shared_.capacity) {
+    const size_t length = std::min(shared_.capacity, mine.size() - begin);
     std::copy_n(mine.data() + begin, length, own().data);
     RETURN_IF_ERROR(Begin(Operation::kAllGather, mine.size()));
     for (int peer = 0; peer < size(); ++peer) {
-      std::copy_n(board_.segments[static_cast<size_t>(peer)].data, length,
+      std::copy_n(shared_.by_rank[static_cast<size_t>(peer)].data, length,
                   all.data() + static_cast<size_t>(peer) * mine.size() + begin);
     }
     RETURN_IF_ERROR(NextPhase());
@@ -130,46 +130,46 @@ Status BoardComm::DoAllGather(std::span<const std::byte> mine, std::span<std::by
   return absl::OkStatus();
 }
 
-Status BoardComm::DoTreeSum(std::span<float> values) {
-  const size_t most = board_.capacity / sizeof(float);
+Status SharedMemoryComm::DoAllReduceSum(std::span<float> values) {
+  const size_t most = shared_.capacity / sizeof(float);
   for (size_t begin = 0; begin == 0 || begin < values.size(); begin += most) {
-    RETURN_IF_ERROR(SumPiece(values.subspan(begin, std::min(most, values.size() - begin))));
+    RETURN_IF_ERROR(SumChunk(values.subspan(begin, std::min(most, values.size() - begin))));
   }
   return absl::OkStatus();
 }
 
-Status BoardComm::SumPiece(std::span<float> values) {
+Status SharedMemoryComm::SumChunk(std::span<float> values) {
   const auto floats = [&](int peer) {
-    return reinterpret_cast<float*>(board_.segments[static_cast<size_t>(peer)].data);
+    return reinterpret_cast<float*>(shared_.by_rank[static_cast<size_t>(peer)].data);
   };
   std::copy(values.begin(), values.end(), floats(rank()));
-  RETURN_IF_ERROR(Begin(Operation::kTreeSum, values.size_bytes()));
-  // Of this piece only this rank reads the segments, so its sum can go where its own share lay.
-  const Piece own_piece = PieceOf(values.size(), rank(), size());
+  RETURN_IF_ERROR(Begin(Operation::kAllReduceSum, values.size_bytes()));
+  // Only this rank reads this chunk of the segments, so its sum can go where its own share lay.
+  const Chunk own_chunk = ChunkOf(values.size(), rank(), size());
   std::vector<const float*> inputs;
-  for (int peer = 0; peer < size(); ++peer) inputs.push_back(floats(peer) + own_piece.begin);
-  TreeAdd(inputs, own_piece.size(), floats(rank()) + own_piece.begin);
+  for (int peer = 0; peer < size(); ++peer) inputs.push_back(floats(peer) + own_chunk.begin);
+  TreeAdd(inputs, own_chunk.size(), floats(rank()) + own_chunk.begin);
   RETURN_IF_ERROR(NextPhase());
   for (int peer = 0; peer < size(); ++peer) {
-    const Piece piece = PieceOf(values.size(), peer, size());
-    std::copy_n(floats(peer) + piece.begin, piece.size(), values.data() + piece.begin);
+    const Chunk chunk = ChunkOf(values.size(), peer, size());
+    std::copy_n(floats(peer) + chunk.begin, chunk.size(), values.data() + chunk.begin);
   }
   return NextPhase();
 }
 
-Status BoardComm::DoBroadcast(int root, std::span<std::byte> bytes) {
-  for (size_t begin = 0; begin == 0 || begin < bytes.size(); begin += board_.capacity) {
-    const std::span<std::byte> piece = bytes.subspan(begin, std::min(board_.capacity, bytes.size() - begin));
-    if (rank() == root) std::copy(piece.begin(), piece.end(), own().data);
+Status SharedMemoryComm::DoBroadcast(int root, std::span<std::byte> bytes) {
+  for (size_t begin = 0; begin == 0 || begin < bytes.size(); begin += shared_.capacity) {
+    const std::span<std::byte> chunk = bytes.subspan(begin, std::min(shared_.capacity, bytes.size() - begin));
+    if (rank() == root) std::copy(chunk.begin(), chunk.end(), own().data);
     RETURN_IF_ERROR(Begin(Operation::kBroadcast, bytes.size()));
     if (rank() != root)
-      std::copy_n(board_.segments[static_cast<size_t>(root)].data, piece.size(), piece.data());
+      std::copy_n(shared_.by_rank[static_cast<size_t>(root)].data, chunk.size(), chunk.data());
     RETURN_IF_ERROR(NextPhase());
   }
   return absl::OkStatus();
 }
 
-Status BoardComm::DoBarrier() {
+Status SharedMemoryComm::DoBarrier() {
   RETURN_IF_ERROR(Begin(Operation::kBarrier, 0));
   return NextPhase();
 }
@@ -185,11 +185,11 @@ std::vector<std::unique_ptr<Comm>> InProcess(int ranks, const CommOptions& optio
   const auto memory = std::make_shared<Memory>(static_cast<size_t>(ranks), capacity);
   std::vector<std::unique_ptr<Comm>> comms;
   for (int rank = 0; rank < ranks; ++rank) {
-    Board board{.capacity = capacity, .memory = memory, .name = "memory"};
+    SharedSegments segments{.capacity = capacity, .memory = memory, .name = "memory"};
     for (size_t r = 0; r < memory->headers.size(); ++r) {
-      board.segments.push_back({&memory->headers[r], memory->data[r].data()});
+      segments.by_rank.push_back({&memory->headers[r], memory->data[r].data()});
     }
-    comms.push_back(std::make_unique<BoardComm>(rank, std::move(board), options));
+    comms.push_back(std::make_unique<SharedMemoryComm>(rank, std::move(segments), options));
   }
   return comms;
 }

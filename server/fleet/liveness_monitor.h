@@ -23,13 +23,13 @@ struct Finding {
   std::string message;
 };
 
-class Witness {
+class LivenessMonitor {
  public:
-  explicit Witness(VerdictRules rules) : rules_(rules) {}
+  explicit LivenessMonitor(VerdictRules rules) : rules_(rules) {}
 
   // `silent`: nodes out of contact and since when, on the clock of `now`.
   std::vector<Finding> Look(const state::ClusterState& state,
-                            const std::map<std::string, absl::Duration>& silent, absl::Duration now);
+                            const std::map<std::string, absl::Duration>& unreachable, absl::Duration now);
 
  private:
   struct Watch {
@@ -40,7 +40,7 @@ class Witness {
     bool told_alive = false;
     bool seen = false;
   };
-  // Of a gang that is all in contact.
+  // For a gang that is all in contact.
   struct WaitWatch {
     int64_t total = 0;  // Progress of all its ranks.
     absl::Duration since;
@@ -48,7 +48,7 @@ class Witness {
     bool seen = false;
   };
   Finding LookAt(const state::ClusterState& state, const state::spb::StoredAttempt& attempt,
-                 const std::map<std::string, absl::Duration>& silent, absl::Duration now);
+                 const std::map<std::string, absl::Duration>& unreachable, absl::Duration now);
   Finding LookAtWaits(const state::spb::StoredAttempt& attempt, absl::Duration now);
 
   const VerdictRules rules_;

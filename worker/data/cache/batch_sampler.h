@@ -15,9 +15,9 @@ namespace ft::data {
 // The place of position `index` in epoch `epoch`'s permutation of 0..size-1: a Feistel network over the next power of
 // four with Philox as its round function, walked until it falls inside (Black and Rogaway 2002, "Ciphers with arbitrary
 // finite domains"). REQUIRES: 0 <= index < size.
-int64_t Shuffled(uint64_t seed, int64_t epoch, int64_t index, int64_t size);
+int64_t PermutedIndex(uint64_t seed, int64_t epoch, int64_t index, int64_t size);
 
-struct OrderConfig {
+struct SamplerConfig {
   uint64_t seed = 0;
   bool shuffle = true;
   int64_t samples = 0;         // Training samples; above 0.
@@ -26,7 +26,7 @@ struct OrderConfig {
   int64_t micro_batch = 1;     // Rows.
   int64_t accumulation = 1;    // Micro-batches of a step.
   bool packing = false;
-  int64_t row_tokens = 0;      // Of a packed row.
+  int64_t row_tokens = 0;      // Tokens of a packed row.
   std::vector<int64_t> lengths;  // With packing: of every sample, at most row_tokens.
 };
 
@@ -38,9 +38,9 @@ struct OrderedSample {
 };
 
 // One thread; remembers the epochs it has packed last.
-class SampleOrder {
+class BatchSampler {
  public:
-  explicit SampleOrder(OrderConfig config);
+  explicit BatchSampler(SamplerConfig config);
 
   // Optimizer steps of the whole run; the last may be smaller when `epochs` ends it. With packing and without max_steps
   // every epoch is packed once to count its rows.
@@ -69,7 +69,7 @@ class SampleOrder {
   int64_t rows_per_step() const { return config_.micro_batch * config_.accumulation; }
   int64_t RowsOfRun() const;  // Where epochs end it; INT64_MAX where max_steps does.
 
-  const OrderConfig config_;
+  const SamplerConfig config_;
   mutable Packed packed_;                        // The epoch looked at last.
   mutable std::vector<int64_t> rows_before_ = {0};  // With packing: of the epochs known so far.
   int64_t total_steps_ = 0;

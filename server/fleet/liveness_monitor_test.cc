@@ -1,4 +1,4 @@
-#include "server/fleet/witness.h"
+#include "server/fleet/liveness_monitor.h"
 
 #include <gtest/gtest.h>
 
@@ -8,9 +8,9 @@ namespace {
 namespace spb = state::spb;
 
 // A job with rank 0 on node a and rank 1 on node b.
-class WitnessTest : public testing::Test {
+class LivenessMonitorTest : public testing::Test {
  protected:
-  WitnessTest() {
+  LivenessMonitorTest() {
     auto job = std::make_shared<spb::StoredJob>();
     job->set_job_id("j");
     state_.jobs.Set("j", job);
@@ -32,15 +32,15 @@ class WitnessTest : public testing::Test {
     state_.active.Set(state::AttemptKey("j", 2), attempt);
   }
 
-  std::vector<Finding> Look(int second, std::map<std::string, absl::Duration> silent) {
-    return witness_.Look(state_, silent, absl::Seconds(second));
+  std::vector<Finding> Look(int second, std::map<std::string, absl::Duration> unreachable) {
+    return liveness_.Look(state_, unreachable, absl::Seconds(second));
   }
 
   state::ClusterState state_;
-  Witness witness_{VerdictRules()};
+  LivenessMonitor liveness_{VerdictRules()};
 };
 
-TEST_F(WitnessTest, BeatsOfTheOtherNodeProveThatTheGangLives) {
+TEST_F(LivenessMonitorTest, BeatsOfTheOtherNodeProveThatTheGangLives) {
   SetBeats(10, 10);
   EXPECT_TRUE(Look(100, {{"b", absl::Seconds(100)}}).empty());
   SetBeats(11, 10);
@@ -58,7 +58,7 @@ TEST_F(WitnessTest, BeatsOfTheOtherNodeProveThatTheGangLives) {
   EXPECT_EQ(dead[0].nodes, std::vector<std::string>{"b"});
 }
 
-TEST_F(WitnessTest, TheStallCountsFromTheSilenceNotFromTheLastBeatBefore) {
+TEST_F(LivenessMonitorTest, TheStallCountsFromTheSilenceNotFromTheLastBeatBefore) {
   SetBeats(10, 10);
   EXPECT_TRUE(Look(5, {}).empty());
   EXPECT_TRUE(Look(100, {{"b", absl::Seconds(100)}}).empty());
@@ -66,14 +66,14 @@ TEST_F(WitnessTest, TheStallCountsFromTheSilenceNotFromTheLastBeatBefore) {
   EXPECT_EQ(Look(115, {{"b", absl::Seconds(100)}}).size(), 1u);
 }
 
-TEST_F(WitnessTest, AllNodesSilentLeavesNoWitness) {
-  const std::map<std::string, absl::Duration> silent = {{"a", absl::Seconds(1)}, {"b", absl::Seconds(9)}};
-  EXPECT_TRUE(Look(10, silent).empty());
-  EXPECT_TRUE(Look(120, silent).empty());
-  EXPECT_EQ(Look(121, silent).at(0).nodes.size(), 2u);
+TEST_F(LivenessMonitorTest, AllNodesUnreachableLeavesNobodyToTell) {
+  const std::map<std::string, absl::Duration> unreachable = {{"a", absl::Seconds(1)}, {"b", absl::Seconds(9)}};
+  EXPECT_TRUE(Look(10, unreachable).empty());
+  EXPECT_TRUE(Look(120, unreachable).empty());
+  EXPECT_EQ(Look(121, unreachable).at(0).nodes.size(), 2u);
 }
 
-TEST_F(WitnessTest, ANodeThatComesBackStartsAfresh) {
+TEST_F(LivenessMonitorTest, ANodeThatComesBackStartsAfresh) {
   Look(100, {{"b", absl::Seconds(100)}});
   Look(110, {});
   EXPECT_TRUE(Look(120, {{"b", absl::Seconds(120)}}).empty());

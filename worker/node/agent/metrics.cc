@@ -1,4 +1,4 @@
-#include "worker/node/agent/probe.h"
+#include "worker/node/agent/metrics.h"
 
 #include <sys/wait.h>
 
@@ -54,7 +54,7 @@ JobInfo JobInfoOf(std::string_view job_json) {
           .world_size = NumberAt(json, {"run", "world_size"})};
 }
 
-Probe::Probe(const std::string& node_id)
+Metrics::Metrics(const std::string& node_id)
     : node_id_(node_id),
       registry_(std::make_shared<prometheus::Registry>()),
       ranks_(Gauge(*registry_, "finetune_worker_ranks", "Ranks on this node by state.")),
@@ -84,7 +84,7 @@ Probe::Probe(const std::string& node_id)
 }
 
 template <typename T, typename... Rest>
-T& Probe::Series(prometheus::Family<T>& family, const std::string& job_id, prometheus::Labels labels,
+T& Metrics::Series(prometheus::Family<T>& family, const std::string& job_id, prometheus::Labels labels,
                  const Rest&... rest) {
   labels["job_id"] = job_id;
   T& series = family.Add(labels, rest...);
@@ -92,24 +92,24 @@ T& Probe::Series(prometheus::Family<T>& family, const std::string& job_id, prome
   return series;
 }
 
-void Probe::Set(Gauges& family, const std::string& job_id, double value) {
+void Metrics::Set(Gauges& family, const std::string& job_id, double value) {
   Series(family, job_id, {}).Set(value);
 }
 
-void Probe::Count(Counters& family, const std::string& job_id, double value) {
+void Metrics::Count(Counters& family, const std::string& job_id, double value) {
   Series(family, job_id, {}).Increment(value);
 }
 
 // Records say how many samples the whole job has seen. A job that went back to a checkpoint sees some of them
 // again; an agent that starts in mid-job does not know how many were seen before.
-void Probe::CountSamples(const std::string& job_id, int64_t step, int64_t seen) {
+void Metrics::CountSamples(const std::string& job_id, int64_t step, int64_t seen) {
   int64_t& last = samples_seen_.try_emplace(job_id, -1).first->second;
   if (last < 0) last = step == 1 ? 0 : seen;
   Count(samples_, job_id, static_cast<double>(std::max<int64_t>(seen - last, 0)));
   last = seen;
 }
 
-void Probe::OnJob(const std::string& job_id, const JobInfo& info) {
+void Metrics::OnJob(const std::string& job_id, const JobInfo& info) {
   samples_seen_.try_emplace(job_id, -1);
   Series(info_, job_id,
          {{"queue", info.queue},
@@ -120,7 +120,7 @@ void Probe::OnJob(const std::string& job_id, const JobInfo& info) {
       .Set(1);
 }
 
-void Probe::OnRecord(const std::string& job_id, const finetune::worker::v1::RankRecord& record) {
+void Metrics::OnRecord(const std::string& job_id, const finetune::worker::v1::RankRecord& record) {
   if (record.has_plan()) Set(planned_, job_id, static_cast<double>(record.plan().total_steps()));
   if (record.has_eval()) Set(eval_loss_, job_id, record.eval().loss());
   if (!record.has_step()) return;
@@ -136,18 +136,18 @@ void Probe::OnRecord(const std::string& job_id, const finetune::worker::v1::Rank
   Count(skipped_, job_id, step.skipped() ? 1 : 0);
 }
 
-void Probe::OnJobGone(const std::string& job_id) {
+void Metrics::OnJobGone(const std::string& job_id) {
   for (const auto& [series, remove] : removals_[job_id]) remove();
   removals_.erase(job_id);
   samples_seen_.erase(job_id);
 }
 
-void Probe::OnExit(int wait_status) {
+void Metrics::OnExit(int wait_status) {
   const bool clean = WIFEXITED(wait_status) && WEXITSTATUS(wait_status) <= 1;
   exits_.Add({{"node_id", node_id_}, {"class", clean ? "REPORTED" : "UNKNOWN_EXIT"}}).Increment();
 }
 
-void Probe::Refresh(int running, int exited, int64_t spool_bytes, double lease_age_seconds) {
+void Metrics::Refresh(int running, int exited, int64_t spool_bytes, double lease_age_seconds) {
   ranks_.Add({{"node_id", node_id_}, {"state", "running"}}).Set(running);
   ranks_.Add({{"node_id", node_id_}, {"state", "exited"}}).Set(exited);
   spool_.Add({{"node_id", node_id_}, {"kind", "all"}}).Set(static_cast<double>(spool_bytes));

@@ -1,4 +1,4 @@
-#include "server/api/probe.h"
+#include "server/api/metrics.h"
 
 #include <array>
 #include <map>
@@ -21,7 +21,7 @@ constexpr char kQueue[] = "default";
 constexpr size_t kMaxTenants = 20;
 constexpr char kOtherTenants[] = "other";
 
-// Of namespaces/NAME/jobs/ID.
+// NAME of namespaces/NAME/jobs/ID.
 std::string NamespaceOf(const std::string& job) {
   const size_t start = job.find('/') + 1;
   return job.substr(start, job.find('/', start) - start);
@@ -41,7 +41,7 @@ auto& Histograms(prometheus::Registry& registry, const char* name, const char* h
 
 }  // namespace
 
-Probe::Probe()
+Metrics::Metrics()
     : registry_(std::make_shared<prometheus::Registry>()),
       calls_(Counters(*registry_, "finetune_rpc_server_handled_total", "Calls answered.")),
       call_seconds_(Histograms(*registry_, "finetune_rpc_server_handling_seconds", "Time to answer a call.")),
@@ -87,12 +87,12 @@ Probe::Probe()
   leader_.Set(1);
 }
 
-void Probe::OnCommit(double seconds, size_t group) {
+void Metrics::OnCommit(double seconds, size_t group) {
   commit_seconds_.Observe(seconds);
   group_size_.Observe(static_cast<double>(group));
 }
 
-void Probe::OnChanges(const state::Changes& changes) {
+void Metrics::OnChanges(const state::Changes& changes) {
   checkpoints_.Increment(static_cast<double>(changes.checkpoints.size()));
   for (const pb::Event& event : changes.events) {
     if (event.type() == "JOB_CREATED")
@@ -119,7 +119,7 @@ void Probe::OnChanges(const state::Changes& changes) {
   }
 }
 
-std::string Probe::TenantOf(const std::string& namespace_id) {
+std::string Metrics::TenantOf(const std::string& namespace_id) {
   std::lock_guard lock(mutex_);
   if (tenants_.contains(namespace_id)) return namespace_id;
   if (tenants_.size() >= kMaxTenants) return kOtherTenants;
@@ -127,9 +127,9 @@ std::string Probe::TenantOf(const std::string& namespace_id) {
   return namespace_id;
 }
 
-void Probe::OnStoreError(const std::string& code) { store_errors_.Add({{"code", code}}).Increment(); }
+void Metrics::OnStoreError(const std::string& code) { store_errors_.Add({{"code", code}}).Increment(); }
 
-void Probe::OnCall(const std::string& method, const std::string& code, double seconds) {
+void Metrics::OnCall(const std::string& method, const std::string& code, double seconds) {
   const size_t slash = method.find('/');
   const std::string service = method.substr(0, slash);
   const std::string name = slash == std::string::npos ? "" : method.substr(slash + 1);
@@ -137,21 +137,21 @@ void Probe::OnCall(const std::string& method, const std::string& code, double se
   call_seconds_.Add({{"grpc_service", service}, {"method", name}}, kCallSeconds).Observe(seconds);
 }
 
-void Probe::OnStaleEpoch(const std::string& method) { stale_.Add({{"method", method}}).Increment(); }
+void Metrics::OnStaleEpoch(const std::string& method) { stale_.Add({{"method", method}}).Increment(); }
 
-void Probe::OnRefused(const std::string& port, const std::string& reason) {
+void Metrics::OnRefused(const std::string& port, const std::string& reason) {
   refused_.Add({{"port", port}, {"reason", reason}}).Increment();
 }
 
-void Probe::OnWatchEnd(const std::string& kind, const std::string& reason) {
+void Metrics::OnWatchEnd(const std::string& kind, const std::string& reason) {
   watch_ends_.Add({{"kind", kind}, {"reason", reason}}).Increment();
 }
 
-void Probe::OnCheckpointRejected(const std::string& reason) {
+void Metrics::OnCheckpointRejected(const std::string& reason) {
   checkpoints_rejected_.Add({{"reason", reason}}).Increment();
 }
 
-void Probe::Refresh(const state::ClusterState& state, const fleet::FleetCounts& counts, size_t waiting) {
+void Metrics::Refresh(const state::ClusterState& state, const fleet::FleetCounts& counts, size_t waiting) {
   using StateCounts = std::array<int, pb::JobState_ARRAYSIZE>;
   std::map<std::string, StateCounts> jobs;
   state.jobs.ForEach([&](const state::JobPtr& job) {

@@ -20,10 +20,10 @@ struct Answer {
 };
 
 // Lives on the model's thread.
-class Answerer {
+class ChatResponder {
  public:
   // The tokenizer lies with `model`; the text settings are those the adapter was trained with.
-  static StatusOr<std::unique_ptr<Answerer>> Open(const std::filesystem::path& model, const checkpoint::TextConfig& text,
+  static StatusOr<std::unique_ptr<ChatResponder>> Open(const std::filesystem::path& model, const checkpoint::TextConfig& text,
                                                   generate::GenerateOptions options);
 
   // The answer to next.input after the turns so far. `show` gets whole characters as they come; may be empty.

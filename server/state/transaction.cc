@@ -1,10 +1,10 @@
-#include "server/state/editor.h"
+#include "server/state/transaction.h"
 
 namespace ft::state {
 namespace {
 
 template <typename T, typename Map>
-T* EditRow(Map& edited, const CowMap<T>& rows, const std::string& key) {
+T* MutableRow(Map& edited, const CowMap<T>& rows, const std::string& key) {
   const auto it = edited.find(key);
   if (it != edited.end()) return it->second.get();
   const auto row = rows.Find(key);
@@ -14,23 +14,23 @@ T* EditRow(Map& edited, const CowMap<T>& rows, const std::string& key) {
 
 }  // namespace
 
-spb::StoredJob* Editor::Job(const std::string& job_id) { return EditRow(jobs_, next_.jobs, job_id); }
+spb::StoredJob* Transaction::Job(const std::string& job_id) { return MutableRow(jobs_, next_.jobs, job_id); }
 
-spb::StoredConfig* Editor::Config(const std::string& job_id) { return EditRow(configs_, next_.configs, job_id); }
+spb::StoredConfig* Transaction::Config(const std::string& job_id) { return MutableRow(configs_, next_.configs, job_id); }
 
-spb::StoredAttempt* Editor::Attempt(const std::string& job_id, int64_t epoch) {
-  return EditRow(attempts_, next_.attempts, AttemptKey(job_id, epoch));
+spb::StoredAttempt* Transaction::Attempt(const std::string& job_id, int64_t epoch) {
+  return MutableRow(attempts_, next_.attempts, AttemptKey(job_id, epoch));
 }
 
-spb::StoredNode* Editor::Node(const std::string& node_id) { return EditRow(nodes_, next_.nodes, node_id); }
+spb::StoredNode* Transaction::Node(const std::string& node_id) { return MutableRow(nodes_, next_.nodes, node_id); }
 
-spb::StoredJob* Editor::NewJob(const spb::StoredJob& row) {
+spb::StoredJob* Transaction::NewJob(const spb::StoredJob& row) {
   auto& slot = jobs_[row.job_id()];
   slot = std::make_shared<spb::StoredJob>(row);
   return slot.get();
 }
 
-spb::StoredAttempt* Editor::NewAttempt(const std::string& job_id, int64_t epoch) {
+spb::StoredAttempt* Transaction::NewAttempt(const std::string& job_id, int64_t epoch) {
   auto& slot = attempts_[AttemptKey(job_id, epoch)];
   slot = std::make_shared<spb::StoredAttempt>();
   slot->set_job_id(job_id);
@@ -38,18 +38,18 @@ spb::StoredAttempt* Editor::NewAttempt(const std::string& job_id, int64_t epoch)
   return slot.get();
 }
 
-spb::StoredNode* Editor::NewNode(const std::string& node_id) {
+spb::StoredNode* Transaction::NewNode(const std::string& node_id) {
   auto& slot = nodes_[node_id];
   slot = std::make_shared<spb::StoredNode>();
   slot->set_node_id(node_id);
   return slot.get();
 }
 
-void Editor::AddCheckpoint(const spb::StoredCheckpoint& row) {
+void Transaction::AddCheckpoint(const spb::StoredCheckpoint& row) {
   changes_.checkpoints.push_back(std::make_shared<spb::StoredCheckpoint>(row));
 }
 
-void Editor::AddRequest(const Caller& caller, const std::string& job_id) {
+void Transaction::AddRequest(const Caller& caller, const std::string& job_id) {
   if (caller.request_id.empty()) return;
   auto row = std::make_shared<spb::StoredRequest>();
   row->set_request_id(caller.request_id);
@@ -60,7 +60,7 @@ void Editor::AddRequest(const Caller& caller, const std::string& job_id) {
   changes_.requests.push_back(std::move(row));
 }
 
-void Editor::Log(const LogEntry& entry) {
+void Transaction::Log(const LogEntry& entry) {
   pb::Event event;
   *event.mutable_time() = ToProto(now_);
   event.set_subject(entry.subject);
@@ -74,7 +74,7 @@ void Editor::Log(const LogEntry& entry) {
   changes_.events.push_back(std::move(event));
 }
 
-Transition Editor::Finish(Reply reply) {
+Transition Transaction::Finish(Reply reply) {
   for (auto& [key, row] : jobs_) changes_.jobs.push_back(row);
   for (auto& [key, row] : configs_) changes_.configs.push_back(row);
   for (auto& [key, row] : attempts_) changes_.attempts.push_back(row);
