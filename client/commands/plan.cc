@@ -107,7 +107,7 @@ StatusOr<ConfigText> ConfigOf(const JobText& text, const recipe::JobSpec& spec) 
   return ConfigText{"config.json", text.model_config};
 }
 
-// Of a job whose data or model are not at hand, from settings and sizes alone.
+// A plan from settings and sizes alone, where data or model are not at hand.
 StatusOr<int> ShowOutline(const PlanOptions& options, const JobText& text, const recipe::JobSpec& spec,
                           const Session& session) {
   ASSIGN_OR_RETURN(const ConfigText config, ConfigOf(text, spec));

@@ -47,7 +47,7 @@ StatusOr<recipe::JobSpec> ResolveJob(JobText& text, const std::vector<std::strin
 // INVALID_ARGUMENT with a line for each setting that is not built yet.
 Status RefuseUnbuilt(const recipe::JobSpec& spec);
 
-// As ResolveJob, and checks everything that can be checked without the coordinator.
+// Resolves it and checks everything that can be checked without the coordinator.
 StatusOr<recipe::JobSpec> CheckJob(JobText& text, const std::vector<std::string>& sets);
 
 enum class SourceKind { kModel, kData };

@@ -46,7 +46,7 @@ std::string OffloadText(const recipe::OffloadSpec& offload) {
 
 int64_t Ceil(int64_t a, int64_t b) { return a / b + (a % b != 0 ? 1 : 0); }
 
-// Of all epochs; micro-batches of a step go on over an epoch's end.
+// Steps of all epochs; micro-batches of a step go on over an epoch's end.
 int64_t StepsOf(const recipe::JobSpec& spec, int64_t records) {
   if (spec.train.max_steps > 0) return spec.train.max_steps;
   if (records == 0) return 0;

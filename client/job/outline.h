@@ -24,7 +24,7 @@ struct Outline {
   plan::ConfigShape model;
   int64_t parameters = 0;
   int64_t steps = 0;                     // 0 = unknown.
-  std::vector<plan::MemoryPart> memory;  // Of a rank.
+  std::vector<plan::MemoryPart> memory;  // A rank's.
   std::vector<std::string> refused;      // What `submit` would refuse, a sentence each.
   std::vector<std::string> remarks;
 };

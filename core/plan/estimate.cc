@@ -27,7 +27,7 @@ constexpr int64_t kSegmentBytes = int64_t{4} << 20;                       // Wha
 constexpr double kChunkElements = 1 << 24;                                // Logits computed at a time: ops/loss_head.cc.
 constexpr int64_t kProgramBytes = int64_t{256} << 20;                     // LibTorch's CPU libraries and small buffers.
 
-// Of 8 bits each has a float32 scale.
+// Rows of all projections: each has a float32 scale where weights have 8 bits.
 int64_t LinearRows(const ModelShape& shape) {
   int64_t rows = 0;
   for (const Projection& p : Projections(shape)) rows += p.out;

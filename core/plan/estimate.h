@@ -26,7 +26,7 @@ struct ModelShape {
   int64_t intermediate = 0;
   bool tied_head = false;
   std::vector<Projection> projections =
-      {};                        // Of a block. Empty: a gated MLP and split projections as Llama's.
+      {};                        // A block's. Empty: a gated MLP and split projections as Llama's.
   int64_t other_parameters = 0;  // Biases of projections and norms, learned positions.
 };
 

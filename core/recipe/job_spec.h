@@ -14,7 +14,7 @@ struct ModelSpec {
   std::string source;          // hf://, modelscope:// or a path: folder in Hugging Face layout, or a .gguf file.
   std::string dtype = "auto";  // auto | bf16 | fp16 | fp32
   std::string eos_token;       // Ends an answer; empty = the tokenizer's own.
-  bool encode_special_tokens = false;  // Of ChatGLM3: markup in a text becomes the tokens that it names.
+  bool encode_special_tokens = false;  // ChatGLM3: markup in a text becomes the tokens that it names.
 };
 
 // Which columns of a record play which part; an empty name = not there. Of another kind than columns: `system` is the text
@@ -25,7 +25,7 @@ struct ColumnMap {
   std::string system;  // Literal text unless it names a column of the data.
   std::string input;
   std::string output;
-  std::string bot_name;  // Of moss_sft: what the assistant is called in place of MOSS.
+  std::string bot_name;  // moss_sft: what the assistant is called in place of MOSS.
 };
 
 struct DataSource {
@@ -37,7 +37,7 @@ struct DataSource {
   std::string sheet;               // For .xlsx; empty = the first.
   std::optional<ColumnMap> map;
   int64_t max_records = 0;         // 0 = all.
-  std::string choose = "first";    // Of max_records: first | random
+  std::string choose = "first";    // first | random: which max_records are kept.
   std::string subset;              // On a hub: the data set's configuration; empty = the only one.
   std::string folder;              // On a hub: read only what lies below it.
   std::string split;               // On a hub; empty = train.
@@ -81,12 +81,12 @@ struct CheckpointSpec {
 
 struct EvaluateSpec {
   int64_t every_steps = 0;         // 0 = only at the end.
-  int64_t every_micro_batches = 0;  // Of an epoch, after the step that holds it; 0 = by steps.
+  int64_t every_micro_batches = 0;  // Counted in an epoch, after the step that holds it; 0 = by steps.
   std::vector<std::string> prompts;
   std::vector<std::string> sets;
   int max_new_tokens = 64;
   std::string system;                   // Before each prompt.
-  std::string template_name;            // Of the prompts: a named one, or none; empty = the first source's.
+  std::string template_name;            // The prompts': a named one, or none; empty = the first source's.
   std::vector<std::string> stop_words;  // End an answer, beside the end token.
 };
 

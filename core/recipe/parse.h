@@ -31,7 +31,7 @@ void CheckWhole(const JobSpec& spec, std::vector<Problem>& problems);
 // The known word that differs least, for "did you mean"; empty when none is near.
 std::string Nearest(std::string_view word, const std::set<std::string>& known);
 
-// Of the known words the `count` that differ least, nearest first.
+// The `count` known words that differ least, nearest first.
 std::vector<std::string> NearestOf(std::string_view word, std::vector<std::string> known, size_t count);
 
 // What keeps a text from being a job's name, which people type and commands carry; empty when nothing does.

@@ -10,7 +10,7 @@
 
 namespace ft::recipe {
 
-// Of a recipe's settings: what is not built and changes no number gives way to what is. One sentence for each that did.
+// What a recipe sets, is not built and changes no number gives way to what is. One sentence for each that did.
 std::vector<std::string> TakeSubstitutes(nlohmann::ordered_json& job);
 
 // UNIMPLEMENTED with one line a key, each naming the value that works instead.

@@ -27,7 +27,7 @@ StatusOr<nlohmann::ordered_json> MergedLayers(const JobText& job, const FileRead
 // INVALID_ARGUMENT when --set has given a recipe's own keys what they do not take.
 Status CheckOverridden(const nlohmann::ordered_json& tree, const std::string& file_name);
 
-// As MergedLayers, of one file of recipes/.
+// MergedLayers for one file of recipes/.
 StatusOr<nlohmann::ordered_json> MergedBuiltin(const std::string& path);
 
 }  // namespace ft::recipes

@@ -17,7 +17,7 @@ using Json = nlohmann::ordered_json;
 constexpr std::string_view kZeroFolder = "zero/";
 constexpr std::string_view kYaml = ".yaml";
 constexpr size_t kNearest = 3;
-constexpr size_t kMostShown = 100;  // Of a name that there is none of.
+constexpr size_t kMostShown = 100;  // Characters of a name that there is none of.
 
 // REQUIRES: a file of recipes/.
 Json TreeOf(std::string_view path) {

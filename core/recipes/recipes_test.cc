@@ -252,6 +252,7 @@ TEST(ResolveTest, ARecipeFileStartsFromAnotherBesideIt) {
 TEST(ResolveTest, TextsAreNamedAndBotsAreCalled) {
   const recipe::JobSpec moss = SpecOf("recipe: qwen_7b_qlora_moss_sft_plugins_e1");
   EXPECT_EQ(moss.data[0].map->bot_name, "Qwen");
+  EXPECT_FALSE(moss.train.packing);
   EXPECT_THAT(moss.train.evaluate.system, HasSubstr("whose name is Qwen.\n"));
   EXPECT_EQ(moss.data[0].template_name, "model");  // Its records carry their own markup.
   EXPECT_EQ(SpecOf("recipe: qwen_7b_qlora_moss_sft_plugins_e1", {"bot_name=Finn"}).data[0].map->bot_name,

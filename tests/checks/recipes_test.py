@@ -114,7 +114,10 @@ class Expectation:
                          "method.dropout": facts.take("lora.dropout"),
                          "method.targets": targets if isinstance(targets, list) else [targets]})
         facts.take("lora" if not facts.tree["lora"] else "lora.r")
-        want.update({"train.max_length": facts.take("max_length"), "train.packing": facts.take("pack_to_max_length")})
+        # The loader of MOSS does not pack, whatever the flag says.
+        is_moss = any(self.reference["data_sources"][source]["loader"] == "moss_sft" for source in facts.tree["data"])
+        packs = facts.take("pack_to_max_length") and not is_moss
+        want.update({"train.max_length": facts.take("max_length"), "train.packing": packs})
         trainer = self.of_transformers if facts.take("framework") == "huggingface" else self.of_mmengine
         trainer(facts, task, want)
         self.data(facts, model, want)
