@@ -13,11 +13,10 @@
 #include "client/commands/submit_job.h"
 #include "client/commands/verb.h"
 #include "client/job/job_file.h"
+#include "client/job/model_config.h"
 #include "client/job/outline.h"
 #include "client/render/table.h"
 #include "client/render/width.h"
-#include "core/base/file.h"
-#include "core/recipe/hub_source.h"
 #include "core/recipe/json.h"
 #include "core/recipe/parse.h"
 #include "nlohmann/json.hpp"
@@ -27,7 +26,6 @@ namespace {
 
 constexpr std::chrono::minutes kTimeout{60};
 
-constexpr uint64_t kMostConfigBytes = 1 << 20;
 constexpr int64_t kMostRecords = 1'000'000'000'000;
 
 struct PlanOptions {
@@ -74,45 +72,19 @@ void ShowReport(const Session& session, const std::string& json) {
   }
 }
 
-// Whether a source is a path where something is.
-bool IsAtHand(const JobText& text, const std::string& source) {
-  std::error_code error;
-  return !recipe::IsRemoteSource(source) && std::filesystem::exists(LocalPath(text.base, source), error);
-}
-
 bool IsAllAtHand(const JobText& text, const recipe::JobSpec& spec) {
   return IsAtHand(text, spec.model.source) &&
          std::all_of(spec.data.begin(), spec.data.end(),
                      [&](const recipe::DataSource& data) { return IsAtHand(text, data.source); });
 }
 
-struct ConfigText {
-  std::string file;
-  std::string text;
-};
-
-// config.json of the model's folder, or the recipe's where there is none.
-StatusOr<ConfigText> ConfigOf(const JobText& text, const recipe::JobSpec& spec) {
-  const std::filesystem::path file = LocalPath(text.base, spec.model.source) / "config.json";
-  if (IsAtHand(text, spec.model.source)) {
-    ASSIGN_OR_RETURN(std::string json, ReadFile(file, kMostConfigBytes));
-    return ConfigText{file.string(), std::move(json)};
-  }
-  if (text.model_config.empty()) {
-    return absl::InvalidArgumentError(
-        StrCat(text.file_name,
-               ": model.source: there is no config.json at hand that tells the model's "
-               "sizes: give its folder with --set model.source=DIR"));
-  }
-  return ConfigText{"config.json", text.model_config};
-}
-
 // A plan from settings and sizes alone, where data or model are not at hand.
 StatusOr<int> ShowOutline(const PlanOptions& options, const JobText& text, const recipe::JobSpec& spec,
                           const Session& session) {
-  ASSIGN_OR_RETURN(const ConfigText config, ConfigOf(text, spec));
+  ASSIGN_OR_RETURN(const ModelConfig config, ModelConfigOf(text, spec));
   ASSIGN_OR_RETURN(Outline outline, OutlineOf(spec, config.text, config.file, options.records));
   outline.remarks.insert(outline.remarks.begin(), text.remarks.begin(), text.remarks.end());
+  if (!config.remark.empty()) outline.remarks.push_back(config.remark);
   if (session.json()) {
     PrintLine(ToTree(outline).dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
   } else {
@@ -125,7 +97,7 @@ StatusOr<int> Inspect(const char* word, const PlanOptions& options, Session& ses
   ASSIGN_OR_RETURN(JobText text, TextOf(options));
   ASSIGN_OR_RETURN(const recipe::JobSpec asked, ResolveJob(text, options.sets));
   const bool is_plan = std::string_view(word) == "plan";
-  const Status built = RefuseUnbuilt(asked);
+  const Status built = RefuseUnbuilt(text, asked);
   const bool from_sizes = text.from_recipe && (!built.ok() || !IsAllAtHand(text, asked));
   if (is_plan && (options.records > 0 || from_sizes)) return ShowOutline(options, text, asked, session);
   RETURN_IF_ERROR(built);

@@ -9,6 +9,7 @@
 #include <iterator>
 #include <utility>
 
+#include "client/job/model_config.h"
 #include "core/base/file.h"
 #include "core/recipe/hub_source.h"
 #include "core/recipe/parse.h"
@@ -209,14 +210,20 @@ StatusOr<recipe::JobSpec> ResolveJob(JobText& text, const std::vector<std::strin
   return recipe::ParseJob(text.yaml, text.file_name, text.has_lines);
 }
 
-Status RefuseUnbuilt(const recipe::JobSpec& spec) {
-  const Status supported = recipe::CheckSupported(spec);
-  return supported.ok() ? supported : absl::InvalidArgumentError(std::string(Message(supported)));
+Status RefuseUnbuilt(const JobText& text, const recipe::JobSpec& spec) {
+  std::string lines(Message(recipe::CheckSupported(spec)));
+  const StatusOr<ModelConfig> config = ModelConfigOf(text, spec);
+  const Json json = config.ok() ? Json::parse(config->text, nullptr, /*allow_exceptions=*/false) : Json();
+  if (json.is_object() && json.contains("model_type") && json["model_type"].is_string()) {
+    const Status family = recipe::CheckFamily(json["model_type"].get<std::string>());
+    if (!family.ok()) StrAppend(&lines, lines.empty() ? "" : "\n", Message(family));
+  }
+  return lines.empty() ? absl::OkStatus() : absl::InvalidArgumentError(lines);
 }
 
 StatusOr<recipe::JobSpec> CheckJob(JobText& text, const std::vector<std::string>& sets) {
   ASSIGN_OR_RETURN(recipe::JobSpec spec, ResolveJob(text, sets));
-  RETURN_IF_ERROR(RefuseUnbuilt(spec));
+  RETURN_IF_ERROR(RefuseUnbuilt(text, spec));
   return spec;
 }
 

@@ -44,8 +44,8 @@ StatusOr<std::string> MapAssignment(std::string_view map);
 // Puts the recipe that the text starts from under it, applies --set assignments and parses. What is not built yet passes.
 StatusOr<recipe::JobSpec> ResolveJob(JobText& text, const std::vector<std::string>& sets);
 
-// INVALID_ARGUMENT with a line for each setting that is not built yet.
-Status RefuseUnbuilt(const recipe::JobSpec& spec);
+// INVALID_ARGUMENT with a line for each setting that is not built yet, and for the model's family where its config.json tells it.
+Status RefuseUnbuilt(const JobText& text, const recipe::JobSpec& spec);
 
 // Resolves it and checks everything that can be checked without the coordinator.
 StatusOr<recipe::JobSpec> CheckJob(JobText& text, const std::vector<std::string>& sets);

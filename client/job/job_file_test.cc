@@ -152,6 +152,24 @@ TEST(JobFileTest, ARecipeIsRefusedForWhatIsNotBuilt) {
   EXPECT_EQ(spec->method.rank, 64);
 }
 
+TEST(JobFileTest, AModelWhoseFamilyIsNotBuiltIsRefusedBeforeItIsSent) {
+  const ft::testing::TempDir dir;
+  fs::create_directories(dir / "m");
+  Touch(dir / "m/config.json", "{\"model_type\": \"chatglm\"}");
+  JobText text = QuickJobText({.model = (dir / "m").string(), .data = {"d"}}, "/base");
+  const Status status = CheckJob(text, {}).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(status));
+  EXPECT_NE(Message(status).find("model family chatglm is not supported yet"), std::string_view::npos)
+      << status;
+  Touch(dir / "m/config.json", "{\"model_type\": \"llama\"}");
+  EXPECT_TRUE(CheckJob(text, {}).ok());
+  Touch(dir / "m/config.json", "no JSON");  // Whoever reads the model says so.
+  EXPECT_TRUE(CheckJob(text, {}).ok());
+  text = *ReadJobText("internlm_7b_qlora_oasst1_e3");
+  EXPECT_NE(Message(CheckJob(text, {}).status()).find("model family internlm is not supported yet"),
+            std::string_view::npos);
+}
+
 TEST(JobFileTest, AnAbsentFileOfARecipeIsToldWhereToGet) {
   auto text = ReadJobText("llama2_7b_qlora_lawyer_e3");
   ASSERT_TRUE(ResolveJob(*text, {"model.source=hf://a/b"}).ok());

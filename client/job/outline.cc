@@ -108,10 +108,13 @@ std::vector<OutlineSetting> SettingsOf(const recipe::JobSpec& spec, const Outlin
   return all;
 }
 
-std::vector<std::string> RefusedOf(const recipe::JobSpec& spec) {
-  const Status status = recipe::CheckSupported(spec);
-  if (status.ok()) return {};
-  return absl::StrSplit(status.message(), '\n');
+std::vector<std::string> RefusedOf(const recipe::JobSpec& spec, const std::string& family) {
+  std::vector<std::string> lines;
+  for (const Status& status : {recipe::CheckSupported(spec), recipe::CheckFamily(family)}) {
+    if (status.ok()) continue;
+    for (const absl::string_view line : absl::StrSplit(status.message(), '\n')) lines.emplace_back(line);
+  }
+  return lines;
 }
 
 }  // namespace
@@ -125,7 +128,7 @@ StatusOr<Outline> OutlineOf(const recipe::JobSpec& asked, std::string_view confi
   outline.steps = StepsOf(spec, records);
   outline.settings = SettingsOf(spec, outline, records);
   outline.memory = plan::EstimateMemory(outline.model.shape, spec, spec.model.dtype == "bf16", {});
-  outline.refused = RefusedOf(asked);
+  outline.refused = RefusedOf(asked, outline.model.model_type);
   if (spec.parallel.zero > 0)
     outline.remarks.push_back("the memory above is that of stage 0, with nothing divided or moved");
   return outline;

@@ -91,6 +91,14 @@ TEST(OutlineTest, EightBitBasesTakeAByteAWeight) {
               0.01 * static_cast<double>(weights));
 }
 
+TEST(OutlineTest, AFamilyThatIsNotBuiltIsNamed) {
+  std::string config = kConfig;
+  config.replace(config.find("llama"), 5, "baichuan");
+  EXPECT_THAT(
+      OutlineOf(SmallJob(), config, "config.json", 0)->refused,
+      testing::ElementsAre("model family baichuan is not supported yet: use a model of Llama's kind"));
+}
+
 TEST(OutlineTest, AWrongConfigIsNamed) {
   EXPECT_THAT(std::string(Message(OutlineOf(SmallJob(), "{}", "/m/config.json", 0).status())),
               HasSubstr("/m/config.json: has no vocab_size"));

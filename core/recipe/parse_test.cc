@@ -155,6 +155,13 @@ TEST(WithOverridesTest, SetsNestedKeysAndRefusesNonsense) {
   EXPECT_FALSE(WithOverrides("model: m\n", {"model.source.x=1"}).ok());
 }
 
+TEST(CheckSupportedTest, FamiliesOfXTunersModelsThatAreNotBuiltAreNamed) {
+  EXPECT_EQ(Message(CheckFamily("gpt_bigcode")),
+            "model family gpt_bigcode is not supported yet: use a model of Llama's kind");
+  EXPECT_TRUE(CheckFamily("llama").ok());
+  EXPECT_TRUE(CheckFamily("no-such").ok());
+}
+
 TEST(CheckSupportedTest, RefusesByName) {
   JobSpec spec;
   EXPECT_TRUE(CheckSupported(spec).ok());

@@ -74,6 +74,9 @@ class RecipeTest(daemons.DaemonTest):
         self.write("model/config.json", json.dumps({**CONFIG, "num_attention_heads": 7}))
         self.assertIn("has a width of 64 and 7 heads, which do not divide it",
                       self.refused("plan", "yi_34b_qlora_alpaca_enzh_e3", "--set", f"model.source={model}"))
+        self.assertIn("model family internlm is not supported yet", self.node.ftctl("plan", "internlm_20b_qlora_sql_e3"))
+        absent = self.node.ftctl("plan", "yi_34b_qlora_alpaca_enzh_e3", "--set", "model.source=./typo")
+        self.assertIn("so the sizes are those of the recipe's model", absent)
         bare = self.write("bare.yaml", "model: hf://a/b\ndata: hf://c/d\n")
         self.assertIn("there is no config.json at hand", self.refused("plan", bare, "--records", "10"))
 
