@@ -36,8 +36,8 @@ StatusOr<ModelConfig> ModelConfigOf(const JobText& text, const recipe::JobSpec& 
   }
   ModelConfig config{.file = "config.json", .text = text.model_config};
   if (!recipe::IsRemoteSource(source)) {
-    config.remark =
-        StrCat("model.source: there is nothing at ", path.string(), ", so the sizes are those of the recipe's model");
+    config.remark = StrCat("model.source: there is nothing at ", path.string(),
+                           ", so the sizes are those of the recipe's model");
   }
   return config;
 }

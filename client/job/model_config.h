@@ -10,7 +10,7 @@
 namespace ft::client {
 
 struct ModelConfig {
-  std::string file;    // For messages.
+  std::string file;  // For messages.
   std::string text;
   std::string remark;  // Where it is another model's than the job names; else empty.
 };

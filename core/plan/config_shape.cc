@@ -9,7 +9,8 @@ using Json = nlohmann::json;
 
 constexpr size_t kMostBytes = 1 << 20;
 constexpr int kMostLevels = 64;
-constexpr double kLargest = 1 << 24;  // The largest that any one size may be: products of three stay far within 64 bits.
+constexpr double kLargest =
+    1 << 24;  // The largest that any one size may be: products of three stay far within 64 bits.
 
 // Reads sizes; remembers the first that is wrong.
 class Reader {

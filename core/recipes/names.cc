@@ -84,8 +84,9 @@ Status NoSuchRecipe(std::string_view name) {
   std::vector<std::string> known;
   for (const Name& one : AllNames()) known.push_back(one.name);
   const std::vector<std::string> near = recipe::NearestOf(name, known, kNearest);
-  return absl::NotFoundError(StrCat("there is no recipe '", Excerpt(name, kMostShown), "'; the nearest are ", near[0], ", ",
-                                    near[1], " and ", near[2], "; `ftctl recipe list` shows all"));
+  return absl::NotFoundError(StrCat("there is no recipe '", Excerpt(name, kMostShown), "'; the nearest are ",
+                                    near[0], ", ", near[1], " and ", near[2],
+                                    "; `ftctl recipe list` shows all"));
 }
 
 StatusOr<std::vector<std::string>> ZeroAssignments(std::string_view name) {
