@@ -12,6 +12,7 @@ JOBS ?= $(shell nproc)
 DIR ?= $(firstword $(wildcard ../shared/golden) tests/golden)
 CASES ?= *
 DTYPE ?= fp32
+NOT_BUILT ?= tests/golden/not_built.txt
 PREFIX ?= /usr/local
 PAIRS ?= 5
 FUZZ_SECONDS ?= 600
@@ -46,17 +47,17 @@ test: build ## Set up, build and run every test that needs neither GPU nor hours
 	@cmake/setup.sh --python-checks
 	@$(LOCKED) ctest --test-dir $(BUILD) --no-tests=error -LE soak -j $(JOBS) $(if $(ONLY),-R '$(ONLY)')
 
-golden: ## Compare with reference results: make golden DIR=folder CASES=glob DTYPE=fp32|bf16|fp16.
-	@$(MAKE) --no-print-directory build TARGET=ft-rank
-	@$(BUILD)/bin/ft-rank golden '$(DIR)' --cases '$(CASES)' --dtype '$(DTYPE)'
+golden: ## Compare with reference results: make golden DIR=folder CASES='glob glob,glob' DTYPE=fp32|bf16|fp16.
+	@$(MAKE) --no-print-directory build TARGET=ft-golden
+	@$(BUILD)/bin/ft-golden compare '$(DIR)' --cases '$(CASES)' --dtype '$(DTYPE)' --not-built '$(NOT_BUILT)'
 
 demo: ## Set up, build, fine-tune a real model, talk to it.
 	@$(MAKE) --no-print-directory build TARGET='$(PROGRAMS)'
 	@deploy/demo/demo.sh $(BUILD)/bin
 
 gpu-check: ## Compare the CUDA kernels with the CPU's on this machine's GPU (docs/gpu.md).
-	@$(MAKE) --no-print-directory build TARGET='ft-rank ft_cuda'
-	@$(BUILD)/bin/ft-rank gpu-check
+	@$(MAKE) --no-print-directory build TARGET='ft-golden ft_cuda'
+	@$(BUILD)/bin/ft-golden gpu-check
 
 bench: ## Measure beside the Python peers, in one run (PAIRS=1 is quick; ONLY=regex of scenarios; AGAINST=bin/ of another build).
 	@cmake/setup.sh --bench

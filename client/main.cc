@@ -10,10 +10,10 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "client/commands/output.h"
 #include "client/commands/parser.h"
-#include "client/commands/session.h"
 #include "client/render/width.h"
+#include "client/session/output.h"
+#include "client/session/session.h"
 
 namespace ft::client {
 namespace {
@@ -59,11 +59,12 @@ fs::path ProgramDir() {
 }
 
 void ReadEnvironment(Session& session) {
-  session.terminal = TerminalFor({.all = Variable("LC_ALL"),
-                                  .type = Variable("LC_CTYPE"),
-                                  .messages = Variable("LC_MESSAGES"),
-                                  .lang = Variable("LANG")},
-                                 ::isatty(STDOUT_FILENO) == 1 && CanRedraw(Variable("TERM")), TerminalColumns());
+  session.terminal =
+      TerminalFor({.all = Variable("LC_ALL"),
+                   .type = Variable("LC_CTYPE"),
+                   .messages = Variable("LC_MESSAGES"),
+                   .lang = Variable("LANG")},
+                  ::isatty(STDOUT_FILENO) == 1 && CanRedraw(Variable("TERM")), TerminalColumns());
   session.server = std::string(Variable("FTCTL_SERVER"));
   session.security = {std::string(Variable("FTCTL_CA")), std::string(Variable("FTCTL_TOKEN_FILE"))};
   session.data_dir = UserDataDir();
@@ -81,7 +82,8 @@ int Main(int argc, char** argv) {
   RaiseFileLimit();
   ReadEnvironment(session);
   if (session.data_dir.empty()) {
-    Remark("ftctl: this user has no home folder: set HOME, or XDG_DATA_HOME to a folder for jobs and results");
+    PrintNotice(
+        "ftctl: this user has no home folder: set HOME, or XDG_DATA_HOME to a folder for jobs and results");
     return kExitUsage;
   }
   CLI::App root;
@@ -99,12 +101,12 @@ int Main(int argc, char** argv) {
     PrintLine(version.what());
     return kExitOk;
   } catch (const CLI::ParseError& error) {
-    Remark(StrCat("ftctl: ", PrintableLines(session.InLanguage(UsageMessage(root, error.what())))));
+    PrintNotice(StrCat("ftctl: ", PrintableLines(session.InLanguage(UsageMessage(root, error.what())))));
     return kExitUsage;
   }
   const StatusOr<int> outcome = session.action();
   if (outcome.ok()) return *outcome;
-  Remark(StrCat("ftctl: ", PrintableLines(session.InLanguage(Message(outcome.status())))));
+  PrintNotice(StrCat("ftctl: ", PrintableLines(session.InLanguage(Message(outcome.status())))));
   return ExitStatusOf(outcome.status());
 }
 

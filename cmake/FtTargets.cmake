@@ -3,7 +3,8 @@
 #
 #   ft_library(worker_model_weights DEPS core_base simdjson::simdjson)   library and tests of this folder
 #   ft_program(ftctl DEPS client_commands)                         this folder's main.cc
-#   TORCH links LibTorch and compiles with the shared precompiled header. FILES replaces the search by name.
+#   TORCH links LibTorch and compiles with the shared precompiled header. FILES replaces the search by name. A program of TEST is
+#   built beside the others and not installed.
 
 # Adds each named top-level folder's sub-folders that have a CMakeLists.txt, parents before children.
 function(ft_add_folders)
@@ -89,7 +90,7 @@ function(ft_library name)
 endfunction()
 
 function(ft_program name)
-  cmake_parse_arguments(ARG "TORCH" "" "DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "TORCH;TEST" "" "DEPS" ${ARGN})
   add_executable(${name} main.cc)
   target_link_libraries(${name} PRIVATE ${ARG_DEPS})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
@@ -97,7 +98,9 @@ function(ft_program name)
     ft_use_torch(${name})
     set_target_properties(${name} PROPERTIES BUILD_RPATH "${LIBTORCH_RPATH}" INSTALL_RPATH "$ORIGIN/../lib/finetuned")
   endif()
-  install(TARGETS ${name} RUNTIME DESTINATION bin)
+  if(NOT ARG_TEST)
+    install(TARGETS ${name} RUNTIME DESTINATION bin)
+  endif()
 endfunction()
 
 # Makes the files below `root` a part of the library `target`: `entries` are files and folders of it. What they hold is read when the

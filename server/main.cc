@@ -41,8 +41,10 @@ int main(int argc, char** argv) {
       "folder and serves on a Unix socket there."};
   app.add_option("--config", arguments.config_file, "YAML file with any of the keys of docs/config.md");
   auto* data = app.add_option("--data", "data folder");
-  auto* listen = app.add_option("--listen", "also serve users on HOST:PORT; beyond this machine with TLS only");
-  auto* worker_listen = app.add_option("--worker-listen", "also serve workers on HOST:PORT; beyond this machine with TLS only");
+  auto* listen =
+      app.add_option("--listen", "also serve users on HOST:PORT; beyond this machine with TLS only");
+  auto* worker_listen =
+      app.add_option("--worker-listen", "also serve workers on HOST:PORT; beyond this machine with TLS only");
   auto* metrics = app.add_option("--metrics", "Prometheus address, 0 = off");
   app.set_version_flag("--version", FT_VERSION);
   try {

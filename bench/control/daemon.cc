@@ -42,7 +42,8 @@ void Must(const grpc::Status& status) {
 
 Daemon::Daemon(const std::string& finetuned) {
   const std::string config = (dir_ / "finetuned.yaml").string();
-  std::ofstream(config) << "data: " << (dir_ / "data").string() << "\nmetrics: \"0\"\nlease: 60s\nlog_level: error\n";
+  std::ofstream(config) << "data: " << (dir_ / "data").string()
+                        << "\nmetrics: \"0\"\nlease: 60s\nlog_level: error\n";
   std::vector<std::string> words = {finetuned, "--config", config};
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());

@@ -61,7 +61,8 @@ template <typename Condition>
 void WaitFor(const char* what, Condition condition) {
   const auto deadline = Clock::now() + std::chrono::seconds(60);
   while (!condition()) {
-    if (Clock::now() > deadline) Must({grpc::StatusCode::DEADLINE_EXCEEDED, StrCat(what, ": not within 60 s")});
+    if (Clock::now() > deadline)
+      Must({grpc::StatusCode::DEADLINE_EXCEEDED, StrCat(what, ": not within 60 s")});
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
 }
@@ -105,7 +106,8 @@ void MeasureWatches(const std::string& finetuned) {
   for (int i = 0; i < kWatches; ++i)
     watches.push_back(std::make_unique<Watch>(*stub, jobs[static_cast<size_t>(i) % jobs.size()]));
   WaitFor("watches are synced", [&] {
-    return std::all_of(watches.begin(), watches.end(), [](const auto& watch) { return watch->synced.load(); });
+    return std::all_of(watches.begin(), watches.end(),
+                       [](const auto& watch) { return watch->synced.load(); });
   });
   std::map<int64_t, Clock::time_point> sent;
   for (int64_t step = 1; step <= kWatchSteps; ++step) {

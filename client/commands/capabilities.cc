@@ -4,9 +4,9 @@
 #include <vector>
 
 #include "client/commands/commands.h"
-#include "client/commands/output.h"
 #include "client/commands/verb.h"
 #include "client/render/table.h"
+#include "client/session/output.h"
 #include "core/recipe/supported.h"
 #include "nlohmann/json.hpp"
 
@@ -103,7 +103,8 @@ StatusOr<int> Capabilities(const CapabilitiesOptions&, Session& session) {
                {.title = "ZERO 3"}});
   for (size_t i = 0; i + kStages <= all.size(); i += kStages) {
     std::vector<std::string> cells = {all[i].method, all[i].device, all[i].offload};
-    for (size_t stage = 0; stage < kStages; ++stage) cells.push_back(all[i + stage].verdict.ok() ? "yes" : "no");
+    for (size_t stage = 0; stage < kStages; ++stage)
+      cells.push_back(all[i + stage].verdict.ok() ? "yes" : "no");
     table.AddRow(std::move(cells));
   }
   Print(table.Render(session.terminal));
@@ -117,8 +118,8 @@ StatusOr<int> Capabilities(const CapabilitiesOptions&, Session& session) {
 
 void AddCapabilities(CLI::App& root, Session& session) {
   auto options = std::make_shared<CapabilitiesOptions>();
-  CLI::App* verb =
-      root.add_subcommand("capabilities", "What this version runs, and what it refuses")->group(kGroupMachine);
+  CLI::App* verb = root.add_subcommand("capabilities", "What this version runs, and what it refuses")
+                       ->group(kGroupMachine);
   SetAction(verb, options, session, Capabilities);
 }
 

@@ -1,9 +1,9 @@
 // ftctl checkpoints: the committed checkpoints of a job.
 #include "client/commands/commands.h"
-#include "client/commands/output.h"
 #include "client/commands/verb.h"
 #include "client/render/table.h"
 #include "client/render/units.h"
+#include "client/session/output.h"
 #include "finetune/v1/artifacts.grpc.pb.h"
 
 namespace ft::client {
@@ -24,7 +24,7 @@ StatusOr<int> Checkpoints(const CheckpointsOptions& options, Session& session) {
     return kExitOk;
   }
   if (list.checkpoints().empty()) {
-    Remark(session.Say(Text::kNoCheckpoints, CallName(job)));
+    PrintNotice(session.Localized(Text::kNoCheckpoints, CallName(job)));
     return kExitOk;
   }
   Table table({{.title = "STEP", .align = Align::kRight},
@@ -35,7 +35,8 @@ StatusOr<int> Checkpoints(const CheckpointsOptions& options, Session& session) {
                {.title = "PATH", .may_cut = true, .min_width = 16}});
   for (const v1::Checkpoint& checkpoint : list.checkpoints()) {
     table.AddRow({StrCat(checkpoint.step()), StrCat(checkpoint.epoch()), FormatBytes(checkpoint.size_bytes()),
-                  AgeOf(checkpoint.commit_time()), checkpoint.manifest_sha256().substr(0, 12), checkpoint.path()});
+                  AgeOf(checkpoint.commit_time()), checkpoint.manifest_sha256().substr(0, 12),
+                  checkpoint.path()});
   }
   Print(table.Render(session.terminal));
   return kExitOk;

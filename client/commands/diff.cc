@@ -3,10 +3,10 @@
 #include <vector>
 
 #include "client/commands/commands.h"
-#include "client/commands/output.h"
-#include "client/commands/run_folder.h"
 #include "client/commands/verb.h"
 #include "client/render/units.h"
+#include "client/session/output.h"
+#include "client/stored/run_folder.h"
 #include "core/ledger/ledger.h"
 #include "nlohmann/json.hpp"
 
@@ -25,8 +25,8 @@ StatusOr<std::vector<ledger::LedgerEntry>> LedgerOf(Session& session, const std:
   }
   ASSIGN_OR_RETURN(std::vector<ledger::LedgerEntry> entries, ledger::ReadJobLedger(folder.run_dir));
   if (entries.empty()) {
-    return absl::FailedPreconditionError(
-        StrCat(argument, " has no ledger yet: ", (folder.run_dir / "attempts").string(), " holds no recorded step"));
+    return absl::FailedPreconditionError(StrCat(
+        argument, " has no ledger yet: ", (folder.run_dir / "attempts").string(), " holds no recorded step"));
   }
   return entries;
 }
@@ -35,11 +35,13 @@ std::string WhatDiffers(const DiffOptions& options, const Session& session,
                         const ledger::LedgerDifference& difference) {
   const std::string part = difference.tensor.empty() ? "*" : difference.tensor;
   switch (difference.kind) {
-    case ledger::DifferenceKind::kMissingInFirst: return session.Say(Text::kDifferMissing, options.second);
-    case ledger::DifferenceKind::kMissingInSecond: return session.Say(Text::kDifferMissing, options.first);
-    case ledger::DifferenceKind::kSamples: return session.Say(Text::kDifferSamples);
-    case ledger::DifferenceKind::kGradient: return session.Say(Text::kDifferGradient, part);
-    case ledger::DifferenceKind::kWeights: return session.Say(Text::kDifferWeights, part);
+    case ledger::DifferenceKind::kMissingInFirst:
+      return session.Localized(Text::kDifferMissing, options.second);
+    case ledger::DifferenceKind::kMissingInSecond:
+      return session.Localized(Text::kDifferMissing, options.first);
+    case ledger::DifferenceKind::kSamples: return session.Localized(Text::kDifferSamples);
+    case ledger::DifferenceKind::kGradient: return session.Localized(Text::kDifferGradient, part);
+    case ledger::DifferenceKind::kWeights: return session.Localized(Text::kDifferWeights, part);
   }
   return part;
 }
@@ -79,10 +81,11 @@ StatusOr<int> Diff(const DiffOptions& options, Session& session) {
     return exit_status;
   }
   if (!difference.has_value()) {
-    PrintLine(session.Say(Text::kLedgersEqual, FormatCount(static_cast<int64_t>(first.size()))));
+    PrintLine(session.Localized(Text::kLedgersEqual, FormatCount(static_cast<int64_t>(first.size()))));
     return exit_status;
   }
-  PrintLine(session.Say(Text::kLedgersDiffer, difference->step, WhatDiffers(options, session, *difference)));
+  PrintLine(
+      session.Localized(Text::kLedgersDiffer, difference->step, WhatDiffers(options, session, *difference)));
   if (!difference->first.empty()) PrintLine(StrCat("  ", difference->first, "  ", options.first));
   if (!difference->second.empty()) PrintLine(StrCat("  ", difference->second, "  ", options.second));
   return exit_status;
@@ -92,7 +95,8 @@ StatusOr<int> Diff(const DiffOptions& options, Session& session) {
 
 void AddDiff(CLI::App& root, Session& session) {
   auto options = std::make_shared<DiffOptions>();
-  CLI::App* verb = root.add_subcommand("diff", "First step and tensor in which two runs differ")->group(kGroupLook);
+  CLI::App* verb =
+      root.add_subcommand("diff", "First step and tensor in which two runs differ")->group(kGroupLook);
   verb->add_option("A", options->first, "Job or run folder")->required()->type_name("");
   verb->add_option("B", options->second, "Job or run folder")->required()->type_name("");
   verb->footer(

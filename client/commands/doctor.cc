@@ -11,13 +11,13 @@
 #include <vector>
 
 #include "client/commands/commands.h"
-#include "client/commands/launch.h"
-#include "client/commands/output.h"
-#include "client/commands/private_daemons.h"
 #include "client/commands/verb.h"
+#include "client/daemons/launch.h"
+#include "client/daemons/private_daemons.h"
 #include "client/render/table.h"
 #include "client/render/units.h"
 #include "client/render/width.h"
+#include "client/session/output.h"
 #include "core/base/file.h"
 #include "finetune/v1/nodes.grpc.pb.h"
 #include "nlohmann/json.hpp"
@@ -57,7 +57,8 @@ Check DataFolder(const Session& session) {
 Check Disk(const Session& session) {
   struct statvfs info {};
   if (::statvfs(session.data_dir.c_str(), &info) != 0) {
-    return {Verdict::kProblem, "free disk", std::string(Message(ErrnoStatus("look at", session.data_dir, errno))),
+    return {Verdict::kProblem, "free disk",
+            std::string(Message(ErrnoStatus("look at", session.data_dir, errno))),
             "see the data folder above"};
   }
   const auto free = static_cast<int64_t>(info.f_bavail) * static_cast<int64_t>(info.f_frsize);
@@ -84,7 +85,8 @@ int64_t AvailableMemory() {
 
 Check Memory() {
   const int64_t free = AvailableMemory();
-  if (free < 0) return {Verdict::kNote, "free memory", "cannot be read from /proc/meminfo", "check it with free -h"};
+  if (free < 0)
+    return {Verdict::kNote, "free memory", "cannot be read from /proc/meminfo", "check it with free -h"};
   if (free >= kLittleMemory) return {Verdict::kOk, "free memory", FormatBytes(free), ""};
   return {Verdict::kProblem, "free memory", FormatBytes(free),
           "close other programs: a 135M model wants about 2 GiB, a 7B model about 8 GiB"};
@@ -132,13 +134,15 @@ Check Locale(const Session& session) {
 std::vector<Check> Coordinator(Session& session) {
   const StatusOr<Address> address = session.ServerAddress();
   if (!address.ok()) {
-    return {{Verdict::kProblem, "address", std::string(Message(address.status())), "correct --server or FTCTL_SERVER"}};
+    return {{Verdict::kProblem, "address", std::string(Message(address.status())),
+             "correct --server or FTCTL_SERVER"}};
   }
   const std::string shown = address->local() ? address->socket.string() : address->target;
   const auto info = session.Call(&v1::NodeService::Stub::GetServerInfo, v1::GetServerInfoRequest());
   if (!info.ok()) {
     const bool asked_for = !session.server.empty();
-    return {{asked_for ? Verdict::kProblem : Verdict::kNote, "coordinator", StrCat("not reachable at ", shown),
+    return {{asked_for ? Verdict::kProblem : Verdict::kNote, "coordinator",
+             StrCat("not reachable at ", shown),
              asked_for ? "start it, or correct --server" : "`ftctl up` starts one; `ftctl run` needs none"}};
   }
   std::vector<Check> checks = {{Verdict::kOk, "coordinator", StrCat(info->version(), " at ", shown), ""}};
@@ -150,7 +154,8 @@ std::vector<Check> Coordinator(Session& session) {
   if (ready > 0) {
     checks.push_back({Verdict::kOk, "nodes", StrCat(ready, " ready"), ""});
   } else {
-    checks.push_back({Verdict::kProblem, "nodes", "none is ready", "see ftctl nodes and the log of ft-worker"});
+    checks.push_back(
+        {Verdict::kProblem, "nodes", "none is ready", "see ftctl nodes and the log of ft-worker"});
   }
   return checks;
 }
@@ -200,13 +205,14 @@ StatusOr<int> Doctor(const DoctorOptions&, Session& session) {
     return problems == 0 ? kExitOk : kExitFailed;
   }
   for (const Check& check : checks) {
-    PrintLine(Wrap(StrCat(PadRight(VerdictName(check.verdict), 9), PadRight(check.what, 15), Printable(check.found)),
-                   session.terminal.columns, 24));
+    PrintLine(Wrap(
+        StrCat(PadRight(VerdictName(check.verdict), 9), PadRight(check.what, 15), Printable(check.found)),
+        session.terminal.columns, 24));
     if (!check.advice.empty()) {
       PrintLine(Wrap(StrCat(PadRight("", 24), "-> ", check.advice), session.terminal.columns, 27));
     }
   }
-  PrintLine(problems == 0 ? session.Say(Text::kAllWell) : session.Say(Text::kProblems, problems));
+  PrintLine(problems == 0 ? session.Localized(Text::kAllWell) : session.Localized(Text::kProblems, problems));
   return problems == 0 ? kExitOk : kExitFailed;
 }
 
@@ -214,7 +220,8 @@ StatusOr<int> Doctor(const DoctorOptions&, Session& session) {
 
 void AddDoctor(CLI::App& root, Session& session) {
   auto options = std::make_shared<DoctorOptions>();
-  CLI::App* verb = root.add_subcommand("doctor", "What this machine lacks, and what to do")->group(kGroupMachine);
+  CLI::App* verb =
+      root.add_subcommand("doctor", "What this machine lacks, and what to do")->group(kGroupMachine);
   verb->footer("Exit status: 0 no problem, 1 some. Notes are no problems.");
   SetAction(verb, options, session, Doctor);
 }

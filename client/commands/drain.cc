@@ -2,9 +2,9 @@
 #include <thread>
 
 #include "client/commands/commands.h"
-#include "client/commands/interrupts.h"
-#include "client/commands/output.h"
 #include "client/commands/verb.h"
+#include "client/session/interrupts.h"
+#include "client/session/output.h"
 #include "finetune/v1/nodes.grpc.pb.h"
 
 namespace ft::client {
@@ -17,7 +17,8 @@ struct NodeOptions {
   bool wait = false;
 };
 
-using NodeCall = grpc::Status (v1::NodeService::Stub::*)(grpc::ClientContext*, const v1::NodeRequest&, v1::Node*);
+using NodeCall = grpc::Status (v1::NodeService::Stub::*)(grpc::ClientContext*, const v1::NodeRequest&,
+                                                         v1::Node*);
 
 StatusOr<v1::Node> Change(const NodeOptions& options, Session& session, NodeCall call) {
   v1::NodeRequest request;
@@ -30,7 +31,7 @@ int Show(const Session& session, const v1::Node& node) {
   if (session.json()) {
     Print(ToJsonText(node));
   } else {
-    PrintLine(session.Say(Text::kStillRunning, node.node_id(), v1::NodeState_Name(node.state())));
+    PrintLine(session.Localized(Text::kStillRunning, node.node_id(), v1::NodeState_Name(node.state())));
   }
   return kExitOk;
 }
@@ -40,7 +41,8 @@ StatusOr<v1::Node> AwaitEmpty(Session& session, v1::Node node) {
   const Interrupts interrupts;
   while (node.jobs_size() > 0) {
     if (interrupts.count() > 0) {
-      return absl::FailedPreconditionError(session.Say(Text::kStillDraining, node.node_id(), node.jobs_size()));
+      return absl::FailedPreconditionError(
+          session.Localized(Text::kStillDraining, node.node_id(), node.jobs_size()));
     }
     std::this_thread::sleep_for(kLookAgain);
     ASSIGN_OR_RETURN(const v1::ListNodesResponse nodes,

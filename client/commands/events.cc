@@ -2,10 +2,10 @@
 #include <vector>
 
 #include "client/commands/commands.h"
-#include "client/commands/output.h"
 #include "client/commands/verb.h"
 #include "client/render/table.h"
 #include "client/render/width.h"
+#include "client/session/output.h"
 #include "finetune/v1/events.grpc.pb.h"
 
 namespace ft::client {
@@ -20,7 +20,8 @@ struct EventsOptions {
 std::string EventText(const v1::Event& event) {
   std::string text = event.type();
   if (!event.to_state().empty()) {
-    StrAppend(&text, " ", event.from_state().empty() ? "" : StrCat(event.from_state(), " -> "), event.to_state());
+    StrAppend(&text, " ", event.from_state().empty() ? "" : StrCat(event.from_state(), " -> "),
+              event.to_state());
   }
   if (!event.message().empty()) StrAppend(&text, ": ", Printable(event.message()));
   return text;
@@ -76,7 +77,7 @@ StatusOr<int> Events(const EventsOptions& options, Session& session) {
   }
   if (options.follow) return FollowEvents(subject, session);
   ASSIGN_OR_RETURN(const std::vector<v1::Event> events, FetchEvents(options, subject, session));
-  if (events.empty()) Remark(session.Say(Text::kNoEvents));
+  if (events.empty()) PrintNotice(session.Localized(Text::kNoEvents));
   for (const v1::Event& event : events) PrintEvent(session, event);
   return kExitOk;
 }

@@ -1,9 +1,9 @@
 // ftctl explain: why a job is where it is and what would let it go on.
 #include "client/commands/commands.h"
-#include "client/commands/output.h"
 #include "client/commands/verb.h"
 #include "client/render/table.h"
 #include "client/render/width.h"
+#include "client/session/output.h"
 
 namespace ft::client {
 namespace {
@@ -22,12 +22,16 @@ StatusOr<int> Explain(const ExplainOptions& options, Session& session) {
     return kExitOk;
   }
   const int columns = session.terminal.columns;
-  const std::string state = session.Say(Text::kState, CallName(job), StateName(answer.state()));
-  PrintLine(Wrap(answer.reason().empty() ? state : StrCat(state, " - ", Printable(session.InLanguage(answer.reason()))), columns, 2));
+  const std::string state = session.Localized(Text::kState, CallName(job), StateName(answer.state()));
+  PrintLine(Wrap(
+      answer.reason().empty() ? state : StrCat(state, " - ", Printable(session.InLanguage(answer.reason()))),
+      columns, 2));
   for (const std::string& detail : answer.details()) PrintLine(StrCat("  ", detail));
-  if (answer.queue_position() > 0) PrintLine(session.Say(Text::kQueuePosition, answer.queue_position()));
-  if (!answer.unblock().empty()) PrintLine(session.Say(Text::kToUnblock));
-  for (const std::string& way : answer.unblock()) PrintLine(Wrap(StrCat("  - ", Printable(session.InLanguage(way))), columns, 4));
+  if (answer.queue_position() > 0)
+    PrintLine(session.Localized(Text::kQueuePosition, answer.queue_position()));
+  if (!answer.unblock().empty()) PrintLine(session.Localized(Text::kToUnblock));
+  for (const std::string& way : answer.unblock())
+    PrintLine(Wrap(StrCat("  - ", Printable(session.InLanguage(way))), columns, 4));
   return kExitOk;
 }
 
@@ -35,7 +39,8 @@ StatusOr<int> Explain(const ExplainOptions& options, Session& session) {
 
 void AddExplain(CLI::App& root, Session& session) {
   auto options = std::make_shared<ExplainOptions>();
-  CLI::App* verb = root.add_subcommand("explain", "Why a job waits, and what would let it run")->group(kGroupLook);
+  CLI::App* verb =
+      root.add_subcommand("explain", "Why a job waits, and what would let it run")->group(kGroupLook);
   AddJobArgument(verb, options->job);
   SetAction(verb, options, session, Explain);
 }

@@ -1,10 +1,10 @@
 // ftctl get: one job in full.
 #include "client/commands/commands.h"
-#include "client/commands/output.h"
-#include "client/commands/stored_job.h"
 #include "client/commands/verb.h"
 #include "client/render/table.h"
 #include "client/render/units.h"
+#include "client/session/output.h"
+#include "client/stored/stored_job.h"
 
 namespace ft::client {
 namespace {
@@ -26,7 +26,8 @@ std::string ProgressText(const v1::JobProgress& progress) {
 
 std::string FailureText(const Session& session, const v1::Job& job) {
   if (!job.has_failure()) return std::string();
-  std::string text = StrCat(v1::FailureClass_Name(job.failure().failure_class()), ": ", session.InLanguage(job.failure().message()));
+  std::string text = StrCat(v1::FailureClass_Name(job.failure().failure_class()), ": ",
+                            session.InLanguage(job.failure().message()));
   if (!job.failure().node_id().empty()) {
     StrAppend(&text, " (rank ", job.failure().rank(), " on ", job.failure().node_id(), ")");
   }
@@ -43,7 +44,7 @@ void TellEarlierResult(Session& session, const v1::Job& job) {
   if (job.state() != v1::FAILED && job.state() != v1::CANCELLED) return;
   if (job.display_name().empty()) return;
   const StatusOr<v1::Job> earlier = session.NewestSucceeded(job.display_name());
-  if (earlier.ok()) Remark(session.Say(Text::kEarlierResult, CallName(job), JobId(*earlier)));
+  if (earlier.ok()) PrintNotice(session.Localized(Text::kEarlierResult, CallName(job), JobId(*earlier)));
 }
 
 std::string CheckpointText(const v1::JobProgress& progress) {
@@ -69,7 +70,8 @@ void Show(const Session& session, const v1::Job& job) {
                       {"SHA-256", job.result().adapter_sha256()}}));
   const std::string data = DataText(session, job);
   if (!data.empty()) PrintLine(data);
-  for (const std::string& line : job.prepared().report()) PrintLine(StrCat("  ", ReportInLanguage(session.terminal, line)));
+  for (const std::string& line : job.prepared().report())
+    PrintLine(StrCat("  ", ReportInLanguage(session.terminal, line)));
 }
 
 // What the files of this user's own job show while no coordinator runs; `why` where there are none.
@@ -77,7 +79,7 @@ StatusOr<int> GetFiles(const GetOptions& options, Session& session, const Status
   if (!FilesMayAnswer(session, why) || options.config) return why;
   ASSIGN_OR_RETURN(const RunFolder run, StoredRun(session, options.job, why));
   const v1::Job job = StoredJob(run, /*full=*/true);
-  Remark(session.Say(Text::kFromFiles, PrivateRuns(session).string()));
+  PrintNotice(session.Localized(Text::kFromFiles, PrivateRuns(session).string()));
   if (options.resolved) {
     PrintLine(job.resolved_config_json());
   } else if (session.json()) {
@@ -86,7 +88,8 @@ StatusOr<int> GetFiles(const GetOptions& options, Session& session, const Status
     Show(session, job);
     const StatusOr<RunFolder> best = FindRunByName(PrivateRuns(session), run.name);
     const bool is_earlier = run.adapter.empty() && best.ok() && !best->adapter.empty();
-    if (is_earlier) Remark(session.Say(Text::kEarlierResult, run.name, best->run_dir.filename().string()));
+    if (is_earlier)
+      PrintNotice(session.Localized(Text::kEarlierResult, run.name, best->run_dir.filename().string()));
   }
   return kExitOk;
 }
@@ -116,7 +119,8 @@ void AddGet(CLI::App& root, Session& session) {
   AddJobArgument(verb, options->job);
   CLI::Option* config = verb->add_flag("--config", options->config, "Print the job file as it was given");
   verb->add_flag("--resolved", options->resolved, "Print the settings with every default")->excludes(config);
-  verb->footer("Examples:\n  ftctl get qa\n  ftctl get qa --config > job.yaml      start another one from it");
+  verb->footer(
+      "Examples:\n  ftctl get qa\n  ftctl get qa --config > job.yaml      start another one from it");
   SetAction(verb, options, session, Get);
 }
 

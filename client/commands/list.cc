@@ -4,11 +4,11 @@
 #include <vector>
 
 #include "client/commands/commands.h"
-#include "client/commands/output.h"
-#include "client/commands/stored_job.h"
 #include "client/commands/verb.h"
 #include "client/render/table.h"
 #include "client/render/units.h"
+#include "client/session/output.h"
+#include "client/stored/stored_job.h"
 
 namespace ft::client {
 namespace {
@@ -53,7 +53,7 @@ StatusOr<int> ListFiles(const ListOptions& options, Session& session, const Stat
   std::vector<RunFolder> runs = FilesMayAnswer(session, why) ? AllRuns(session) : std::vector<RunFolder>();
   if (runs.empty()) return why;
   runs.resize(std::min(runs.size(), static_cast<size_t>(options.limit)));
-  Remark(session.Say(Text::kFromFiles, PrivateRuns(session).string()));
+  PrintNotice(session.Localized(Text::kFromFiles, PrivateRuns(session).string()));
   v1::ListJobsResponse all;
   Table table({{.title = "NAME", .may_cut = true},
                {.title = "ID"},
@@ -79,7 +79,7 @@ StatusOr<int> List(const ListOptions& options, Session& session) {
     return kExitOk;
   }
   if (jobs.jobs().empty()) {
-    Remark(session.Say(Text::kNoJobs));
+    PrintNotice(session.Localized(Text::kNoJobs));
     return kExitOk;
   }
   Table table({{.title = "NAME", .may_cut = true},
@@ -104,9 +104,12 @@ StatusOr<int> List(const ListOptions& options, Session& session) {
 void AddList(CLI::App& root, Session& session) {
   auto options = std::make_shared<ListOptions>();
   CLI::App* verb = root.add_subcommand("list", "All jobs, newest first")->group(kGroupLook);
-  verb->add_option("--limit", options->limit, "At most so many jobs (50)")->type_name("N")->check(CLI::Range(1, 100000));
+  verb->add_option("--limit", options->limit, "At most so many jobs (50)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 100000));
   verb->add_option("--namespace", options->name_space, "Of this namespace (default)")->type_name("NAME");
-  verb->footer("A state with '?' is the last one known: its node is out of contact.\nExample: ftctl list -o json");
+  verb->footer(
+      "A state with '?' is the last one known: its node is out of contact.\nExample: ftctl list -o json");
   SetAction(verb, options, session, List);
 }
 

@@ -3,11 +3,11 @@
 #include <utility>
 
 #include "client/commands/commands.h"
-#include "client/commands/output.h"
-#include "client/commands/stored_job.h"
-#include "client/commands/stored_logs.h"
 #include "client/commands/verb.h"
 #include "client/render/width.h"
+#include "client/session/output.h"
+#include "client/stored/stored_job.h"
+#include "client/stored/stored_logs.h"
 #include "finetune/v1/logs.grpc.pb.h"
 
 namespace ft::client {
@@ -80,8 +80,8 @@ class LogPrinter {
 StatusOr<int> LogsOfFiles(const LogsOptions& options, Session& session, const Status& why) {
   if (!FilesMayAnswer(session, why)) return why;
   ASSIGN_OR_RETURN(const RunFolder run, StoredRun(session, options.job, why));
-  if (options.follow) return absl::UnavailableError(session.Say(Text::kNothingToFollow));
-  Remark(session.Say(Text::kFromFiles, PrivateRuns(session).string()));
+  if (options.follow) return absl::UnavailableError(session.Localized(Text::kNothingToFollow));
+  PrintNotice(session.Localized(Text::kFromFiles, PrivateRuns(session).string()));
   LogPrinter printer(options, session);
   const Status status = VisitStoredLogs(session, run, RequestOf(options),
                                         [&printer](const v1::LogChunk& chunk) { printer.Add(chunk); });

@@ -2,12 +2,12 @@
 #include <vector>
 
 #include "client/commands/commands.h"
-#include "client/commands/output.h"
-#include "client/commands/stored_job.h"
 #include "client/commands/verb.h"
 #include "client/render/progress.h"
 #include "client/render/table.h"
 #include "client/render/units.h"
+#include "client/session/output.h"
+#include "client/stored/stored_job.h"
 #include "core/series/series.h"
 #include "finetune/v1/metrics.grpc.pb.h"
 
@@ -73,14 +73,14 @@ void PrintTable(const Session& session, const v1::QueryMetricsResponse& points) 
     losses.push_back(point.record().step().loss());
   }
   Print(table.Render(session.terminal));
-  PrintLine(StrCat(session.Say(Text::kLoss), " ", Sparkline(losses, 60, session.terminal)));
+  PrintLine(StrCat(session.Localized(Text::kLoss), " ", Sparkline(losses, 60, session.terminal)));
 }
 
 void Show(const Session& session, const std::string& name, const v1::QueryMetricsResponse& points) {
   if (session.json()) {
     Print(ToJsonText(points));
   } else if (points.points().empty()) {
-    Remark(session.Say(Text::kNoMetrics, name));
+    PrintNotice(session.Localized(Text::kNoMetrics, name));
   } else {
     PrintTable(session, points);
   }
@@ -90,7 +90,7 @@ void Show(const Session& session, const std::string& name, const v1::QueryMetric
 StatusOr<int> MetricsOfFiles(const MetricsOptions& options, Session& session, const Status& why) {
   if (!FilesMayAnswer(session, why)) return why;
   ASSIGN_OR_RETURN(const RunFolder run, StoredRun(session, options.job, why));
-  if (options.follow) return absl::UnavailableError(session.Say(Text::kNothingToFollow));
+  if (options.follow) return absl::UnavailableError(session.Localized(Text::kNothingToFollow));
   ASSIGN_OR_RETURN(std::vector<v1::MetricPoint> all, StoredSeries(session, run));
   v1::QueryMetricsResponse points;
   for (v1::MetricPoint& point : all) {
@@ -98,7 +98,7 @@ StatusOr<int> MetricsOfFiles(const MetricsOptions& options, Session& session, co
     if (step >= options.first && (options.last == 0 || step <= options.last))
       *points.add_points() = std::move(point);
   }
-  Remark(session.Say(Text::kFromFiles, PrivateRuns(session).string()));
+  PrintNotice(session.Localized(Text::kFromFiles, PrivateRuns(session).string()));
   Show(session, run.name, points);
   return kExitOk;
 }
@@ -121,7 +121,8 @@ StatusOr<int> Metrics(const MetricsOptions& options, Session& session) {
 
 void AddMetrics(CLI::App& root, Session& session) {
   auto options = std::make_shared<MetricsOptions>();
-  CLI::App* verb = root.add_subcommand("metrics", "Loss, rate, speed and memory of each step")->group(kGroupLook);
+  CLI::App* verb =
+      root.add_subcommand("metrics", "Loss, rate, speed and memory of each step")->group(kGroupLook);
   AddJobArgument(verb, options->job);
   verb->add_option("--first", options->first, "From this step on")->type_name("STEP");
   verb->add_option("--last", options->last, "Up to this step")->type_name("STEP");

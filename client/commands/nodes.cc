@@ -1,9 +1,9 @@
 // ftctl nodes: machines that joined, their devices and what runs there; ftctl nodes remove: forgets one.
 #include "client/commands/commands.h"
-#include "client/commands/output.h"
 #include "client/commands/verb.h"
 #include "client/render/table.h"
 #include "client/render/units.h"
+#include "client/session/output.h"
 #include "finetune/v1/nodes.grpc.pb.h"
 
 namespace ft::client {
@@ -31,7 +31,7 @@ StatusOr<int> Nodes(const NodesOptions&, Session& session) {
     return kExitOk;
   }
   if (nodes.nodes().empty()) {
-    Remark(session.Say(Text::kNoNodes));
+    PrintNotice(session.Localized(Text::kNoNodes));
     return kExitOk;
   }
   Table table({{.title = "NODE", .may_cut = true},
@@ -52,7 +52,8 @@ StatusOr<int> Nodes(const NodesOptions&, Session& session) {
       const std::string free = FormatBytes(device.free_memory_bytes());
       const std::string total = FormatBytes(device.total_memory_bytes());
       if (i == 0) {
-        table.AddRow({node.node_id(), v1::NodeState_Name(node.state()), DeviceText(device), free, total, jobs, seen});
+        table.AddRow(
+            {node.node_id(), v1::NodeState_Name(node.state()), DeviceText(device), free, total, jobs, seen});
       } else {
         table.AddRow({"", "", DeviceText(device), free, total, "", ""});
       }
@@ -71,7 +72,7 @@ StatusOr<int> Remove(const RemoveOptions& options, Session& session) {
   if (session.json()) {
     Print(ToJsonText(removed));
   } else {
-    PrintLine(session.Say(Text::kNodeRemoved, options.node));
+    PrintLine(session.Localized(Text::kNodeRemoved, options.node));
   }
   return kExitOk;
 }
@@ -80,9 +81,11 @@ StatusOr<int> Remove(const RemoveOptions& options, Session& session) {
 
 void AddNodes(CLI::App& root, Session& session) {
   auto options = std::make_shared<NodesOptions>();
-  CLI::App* verb = root.add_subcommand("nodes", "Machines, their devices and free memory")->group(kGroupMachine);
+  CLI::App* verb =
+      root.add_subcommand("nodes", "Machines, their devices and free memory")->group(kGroupMachine);
   verb->callback([options, verb, &session] {
-    if (verb->get_subcommands().empty()) session.action = [options, &session] { return Nodes(*options, session); };
+    if (verb->get_subcommands().empty())
+      session.action = [options, &session] { return Nodes(*options, session); };
   });
   auto removed = std::make_shared<RemoveOptions>();
   CLI::App* remove = verb->add_subcommand("remove", "Forget a node that is gone for good");

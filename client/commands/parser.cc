@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "client/commands/commands.h"
-#include "client/commands/output.h"
 #include "client/commands/verb.h"
+#include "client/session/output.h"
 #include "core/recipe/parse.h"
 
 namespace ft::client {
@@ -95,7 +95,8 @@ void DeclareVerbs(CLI::App& root, Session& session) {
   root.require_subcommand(1);
   root.fallthrough();
   root.add_option("--server", session.server, "Coordinator: socket path or HOST:PORT")->type_name("ADDR");
-  root.add_option("--ca", session.security.ca, "Who signs the certificate of HOST:PORT (PEM)")->type_name("FILE");
+  root.add_option("--ca", session.security.ca, "Who signs the certificate of HOST:PORT (PEM)")
+      ->type_name("FILE");
   root.add_option("--token-file", session.security.token_file, "Your token for HOST:PORT")->type_name("FILE");
   root.add_option("-o,--output", session.output, "table or json")
       ->type_name("FORMAT")
@@ -105,9 +106,7 @@ void DeclareVerbs(CLI::App& root, Session& session) {
   CLI::App* help = root.add_subcommand("help", "This list, or one verb's options")->group(kGroupMachine);
   auto verb = std::make_shared<std::string>();
   help->add_option("VERB", *verb, "A verb")->type_name("");
-  help->callback([&root, &session, verb] {
-    session.action = [&root, verb] { return Help(root, *verb); };
-  });
+  help->callback([&root, &session, verb] { session.action = [&root, verb] { return Help(root, *verb); }; });
 }
 
 namespace {
@@ -122,14 +121,17 @@ constexpr std::pair<std::string_view, std::string_view> kOtherWords[] = {
     {"check", "doctor"},    {"validate", "plan"},  {"view", "preview"},  {"recipes", "recipe"},
     {"list-cfg", "recipe"}, {"copy-cfg", "recipe"}};
 
-std::string DidYouMean(const std::string& near) { return near.empty() ? "" : StrCat(", did you mean ", near, "?"); }
+std::string DidYouMean(const std::string& near) {
+  return near.empty() ? "" : StrCat(", did you mean ", near, "?");
+}
 
 std::string NearestVerb(const CLI::App& root, std::string_view word) {
   for (const auto& [other, verb] : kOtherWords) {
     if (word == other) return std::string(verb);
   }
   std::set<std::string> verbs;
-  for (const CLI::App* verb : root.get_subcommands([](const CLI::App*) { return true; })) verbs.insert(verb->get_name());
+  for (const CLI::App* verb : root.get_subcommands([](const CLI::App*) { return true; }))
+    verbs.insert(verb->get_name());
   return recipe::Nearest(word, verbs);
 }
 
@@ -153,16 +155,18 @@ std::string UsageMessage(const CLI::App& root, const std::string& what) {
     for (const std::string& word : root.remaining(/*recurse=*/true)) {
       const std::string option = word.substr(0, word.find('='));
       if (!option.starts_with("--") || verb.get_allow_extras()) continue;
-      return StrCat("there is no option ", option, DidYouMean(NearestOption(root, verb, option)), "; see ftctl ",
-                    verb.get_name(), " --help");
+      return StrCat("there is no option ", option, DidYouMean(NearestOption(root, verb, option)),
+                    "; see ftctl ", verb.get_name(), " --help");
     }
     return StrCat(what, "; see ftctl ", verb.get_name(), " --help");
   }
   for (const std::string& word : root.remaining()) {
     if (word.starts_with("-")) continue;
-    return StrCat("there is no verb '", word, "'", DidYouMean(NearestVerb(root, word)), "; ftctl --help lists them");
+    return StrCat("there is no verb '", word, "'", DidYouMean(NearestVerb(root, word)),
+                  "; ftctl --help lists them");
   }
-  return StrCat("which verb? ", root.remaining().empty() ? "" : StrCat(root.remaining().front(), " is no option; "),
+  return StrCat("which verb? ",
+                root.remaining().empty() ? "" : StrCat(root.remaining().front(), " is no option; "),
                 "ftctl --help lists all");
 }
 

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "client/commands/session.h"
 #include "client/render/width.h"
+#include "client/session/session.h"
 
 namespace ft::client {
 namespace {
@@ -98,7 +98,8 @@ TEST_F(ParserTest, CasesOtherWordsForVerbsAreKnown) {
 
 TEST_F(ParserTest, CasesMisspeltOptionsAreGuessed) {
   EXPECT_THROW(Parse({"run", "--modle", "x", "--data", "a.jsonl"}), CLI::ParseError);
-  EXPECT_NE(UsageMessage(root_, "").find("there is no option --modle, did you mean --model?"), std::string::npos)
+  EXPECT_NE(UsageMessage(root_, "").find("there is no option --modle, did you mean --model?"),
+            std::string::npos)
       << UsageMessage(root_, "");
 }
 

@@ -8,15 +8,15 @@
 #include <vector>
 
 #include "client/commands/commands.h"
-#include "client/commands/launch.h"
-#include "client/commands/output.h"
-#include "client/commands/submit_job.h"
 #include "client/commands/verb.h"
+#include "client/daemons/launch.h"
 #include "client/job/job_file.h"
 #include "client/job/model_config.h"
 #include "client/job/outline.h"
 #include "client/render/table.h"
 #include "client/render/width.h"
+#include "client/session/output.h"
+#include "client/transfer/submit_job.h"
 #include "core/recipe/json.h"
 #include "core/recipe/parse.h"
 #include "nlohmann/json.hpp"
@@ -46,12 +46,13 @@ StatusOr<JobText> TextOf(const PlanOptions& options) {
 
 // What ft-rank answers, changed by `show`; what went wrong as it says it.
 template <typename ShowAnswer>
-StatusOr<int> ShowChanged(const Session& session, const std::vector<std::string>& arguments, const ShowAnswer& show) {
+StatusOr<int> ShowChanged(const Session& session, const std::vector<std::string>& arguments,
+                          const ShowAnswer& show) {
   ASSIGN_OR_RETURN(const std::filesystem::path program, ProgramBeside(session, "ft-rank"));
   ASSIGN_OR_RETURN(const Output output, OutputOf(program, arguments, kTimeout));
   if (output.exit_status != 0) {
     const std::string said = output.text.substr(0, output.text.find_last_not_of('\n') + 1);
-    Remark(PrintableLines(session.InLanguage(said)));
+    PrintNotice(PrintableLines(session.InLanguage(said)));
   } else {
     show(output.text);
   }
@@ -114,13 +115,16 @@ StatusOr<int> Inspect(const char* word, const PlanOptions& options, Session& ses
     return ShowChanged(session, arguments, [&session](const std::string& text) { ShowPlan(session, text); });
   }
   if (!session.json() && is_chinese) {
-    return ShowChanged(session, arguments, [&session](const std::string& text) { ShowReport(session, text); });
+    return ShowChanged(session, arguments,
+                       [&session](const std::string& text) { ShowReport(session, text); });
   }
   return BecomeRank(session, arguments);
 }
 
 StatusOr<int> Plan(const PlanOptions& options, Session& session) { return Inspect("plan", options, session); }
-StatusOr<int> Preview(const PlanOptions& options, Session& session) { return Inspect("preview", options, session); }
+StatusOr<int> Preview(const PlanOptions& options, Session& session) {
+  return Inspect("preview", options, session);
+}
 
 void Declare(CLI::App* verb, PlanOptions& options) {
   verb->add_option("FILE", options.file, "Job file, recipe, or - for standard input")->type_name("");

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "client/commands/commands.h"
-#include "client/commands/output.h"
 #include "client/commands/verb.h"
 #include "client/job/job_file.h"
+#include "client/session/output.h"
 #include "core/recipe/json.h"
 #include "core/recipe/parse.h"
 #include "core/recipe/yaml_text.h"
@@ -149,7 +149,7 @@ StatusOr<int> Diff(const DiffOptions& options, Session& session) {
   }
   for (const Difference& difference : all)
     PrintLine(StrCat(difference.path, ": ", difference.one, " -> ", difference.other));
-  if (all.empty()) Remark(session.Say(Text::kRecipesEqual, options.one, options.other));
+  if (all.empty()) PrintNotice(session.Localized(Text::kRecipesEqual, options.one, options.other));
   return kExitOk;
 }
 

@@ -5,16 +5,16 @@
 #include <vector>
 
 #include "client/commands/commands.h"
-#include "client/commands/follow.h"
-#include "client/commands/interrupts.h"
-#include "client/commands/launch.h"
-#include "client/commands/output.h"
-#include "client/commands/private_daemons.h"
-#include "client/commands/submit_job.h"
 #include "client/commands/verb.h"
+#include "client/daemons/launch.h"
+#include "client/daemons/private_daemons.h"
+#include "client/follow/follow.h"
 #include "client/job/data_digest.h"
-#include "core/base/shell_quote.h"
 #include "client/render/table.h"
+#include "client/session/interrupts.h"
+#include "client/session/output.h"
+#include "client/transfer/submit_job.h"
+#include "core/base/shell_quote.h"
 #include "core/recipe/json.h"
 #include "core/recipe/parse.h"
 
@@ -77,7 +77,8 @@ Status ShowPlan(const Session& session, const recipe::JobSpec& spec) {
   const std::string cache = (session.data_dir / "worker" / "cache").string();
   const auto plan = OutputOf(*program, {"plan", "--spec", *file, "--cache", cache}, kPlanTimeout);
   if (!plan.ok()) return absl::OkStatus();
-  if (plan->exit_status == 0) Print(WrapLines(PlanInLanguage(session.terminal, plan->text), session.terminal));
+  if (plan->exit_status == 0)
+    Print(WrapLines(PlanInLanguage(session.terminal, plan->text), session.terminal));
   const bool refused = plan->exit_status == 1 || plan->exit_status == 2;
   return refused ? absl::FailedPreconditionError(Reason(plan->text)) : absl::OkStatus();
 }
@@ -97,7 +98,7 @@ StatusOr<v1::Job> Resume(Session& session, v1::Job job) {
     job = std::move(followed.job);
   }
   if (job.state() != v1::PAUSED) return job;
-  Remark(session.Say(Text::kResuming, CallName(job), job.progress().checkpoint_step()));
+  PrintNotice(session.Localized(Text::kResuming, CallName(job), job.progress().checkpoint_step()));
   v1::ResumeJobRequest request;
   request.set_name(job.name());
   request.set_request_id(NewRequestId());
@@ -110,7 +111,7 @@ void TellChangedData(const Session& session, const recipe::JobSpec& spec, const 
   if (began_with == job.labels().end()) return;
   const std::vector<std::string> changed = ChangedData(spec, began_with->second);
   if (changed.empty()) return;
-  Remark(session.Say(Text::kDataChanged, ShellQuoted(CallName(job)), Listed(changed)));
+  PrintNotice(session.Localized(Text::kDataChanged, ShellQuoted(CallName(job)), Listed(changed)));
 }
 
 // The unfinished job that an earlier run of the same command left, or a new one.
@@ -126,7 +127,8 @@ StatusOr<v1::Job> FindOrSubmit(const RunOptions& options, Session& session, cons
       return Resume(session, *found);
     }
     if (IsPausedOrPausing(*found)) {
-      return absl::FailedPreconditionError(session.Say(Text::kPausedElsewise, ShellQuoted(CallName(*found))));
+      return absl::FailedPreconditionError(
+          session.Localized(Text::kPausedElsewise, ShellQuoted(CallName(*found))));
     }
   }
   if (!options.no_plan && !session.json()) RETURN_IF_ERROR(ShowPlan(session, spec));
@@ -134,28 +136,31 @@ StatusOr<v1::Job> FindOrSubmit(const RunOptions& options, Session& session, cons
   submission.labels[kDataLabel] = DataDigests(spec);
   submission.sets.clear();  // They are in the text already.
   ASSIGN_OR_RETURN(v1::Job job, SubmitJob(session, text, submission));
-  Remark(session.Say(Text::kSubmitted, CallName(job), JobId(job)));
+  PrintNotice(session.Localized(Text::kSubmitted, CallName(job), JobId(job)));
   return job;
 }
 
 // `followed` is how far it came, whatever the outcome.
-StatusOr<int> FollowToEnd(const RunOptions& options, Session& session, const JobText& text, Followed& followed) {
+StatusOr<int> FollowToEnd(const RunOptions& options, Session& session, const JobText& text,
+                          Followed& followed) {
   ASSIGN_OR_RETURN(const recipe::JobSpec spec, recipe::ParseJob(text.yaml, text.file_name, text.has_lines));
   ASSIGN_OR_RETURN(followed.job, FindOrSubmit(options, session, text, spec));
   ASSIGN_OR_RETURN(followed, Follow(session, followed.job, {.pause_on_interrupt = true}));
   if (followed.disk_full && followed.interrupted && !HasEnded(followed.job.state())) {
-    Remark(session.Say(Text::kDiskFullLeave, ShellQuoted(CallName(followed.job))));
+    PrintNotice(session.Localized(Text::kDiskFullLeave, ShellQuoted(CallName(followed.job))));
     return kExitFailed;
   }
   if (followed.interrupted && !HasEnded(followed.job.state())) {
     if (followed.job.state() == v1::PAUSED) {
-      Remark(session.Say(Text::kRunInterrupted, CallName(followed.job), followed.job.progress().checkpoint_step()));
+      PrintNotice(session.Localized(Text::kRunInterrupted, CallName(followed.job),
+                                    followed.job.progress().checkpoint_step()));
     }
-    Remark(session.Say(Text::kRunAgain));
+    PrintNotice(session.Localized(Text::kRunAgain));
     return kExitFailed;
   }
   const int exit_status = Conclude(session, followed);
-  if (followed.job.state() == v1::SUCCEEDED) Remark(session.Say(Text::kNext, ShellQuoted(CallName(followed.job))));
+  if (followed.job.state() == v1::SUCCEEDED)
+    PrintNotice(session.Localized(Text::kNext, ShellQuoted(CallName(followed.job))));
   return exit_status;
 }
 
@@ -165,7 +170,8 @@ std::vector<std::string> UnfinishedOthers(Session& session, const v1::Job& own) 
   const StatusOr<std::vector<v1::Job>> jobs = session.ListJobs();
   if (!jobs.ok()) return names;
   for (const v1::Job& job : *jobs) {
-    if (!HasEnded(job.state()) && job.state() != v1::PAUSED && job.name() != own.name()) names.push_back(CallName(job));
+    if (!HasEnded(job.state()) && job.state() != v1::PAUSED && job.name() != own.name())
+      names.push_back(CallName(job));
   }
   return names;
 }
@@ -177,28 +183,30 @@ void StopUnlessUsed(Session& session, DaemonUse& use, const Followed& followed) 
   switch (use.End(session)) {
     case DaemonUse::Ending::kKept: return;
     case DaemonUse::Ending::kInUse:
-      if (users.empty()) users.push_back(session.Say(Text::kAnotherRun));
+      if (users.empty()) users.push_back(session.Localized(Text::kAnotherRun));
       break;
     case DaemonUse::Ending::kLast: break;
   }
   if (!users.empty()) {
-    Remark(session.Say(Text::kLeftRunning, Listed(users)));
+    PrintNotice(session.Localized(Text::kLeftRunning, Listed(users)));
     return;
   }
-  const StatusOr<std::vector<std::string>> stopped = StopPrivateDaemons(session, {.hurry = followed.disk_full});
-  if (!stopped.ok()) Remark(Message(stopped.status()));
+  const StatusOr<std::vector<std::string>> stopped =
+      StopPrivateDaemons(session, {.hurry = followed.disk_full});
+  if (!stopped.ok()) PrintNotice(Message(stopped.status()));
 }
 
 // On daemons of this user's own, which are started where they do not run.
-StatusOr<int> RunPrivately(const RunOptions& options, Session& session, JobText& text, const Interrupts& interrupts) {
+StatusOr<int> RunPrivately(const RunOptions& options, Session& session, JobText& text,
+                           const Interrupts& interrupts) {
   // Before anything starts: a wrong path shall not cost a start.
   ASSIGN_OR_RETURN(text.yaml, WithAbsolutePaths(text));
   RETURN_IF_ERROR(session.ServerAddress().status());
   ASSIGN_OR_RETURN(DaemonUse use, DaemonUse::Begin(session));
-  Remark(session.Say(Text::kStarting, session.data_dir.string()));
+  PrintNotice(session.Localized(Text::kStarting, session.data_dir.string()));
   ASSIGN_OR_RETURN(const Started daemons, StartPrivateDaemons(session, {}));
   const Status noted = use.Started(session, daemons);
-  if (!noted.ok()) Remark(Message(noted));
+  if (!noted.ok()) PrintNotice(Message(noted));
   StatusOr<int> outcome = kExitFailed;
   Followed followed;
   if (interrupts.count() == 0) outcome = FollowToEnd(options, session, text, followed);
@@ -224,7 +232,8 @@ void AddRun(CLI::App& root, Session& session) {
   auto options = std::make_shared<RunOptions>();
   CLI::App* verb = root.add_subcommand("run", "Train on your own file; no daemon needed")->group(kGroupTrain);
   verb->add_option("FILE", options->file, "Job file or recipe, instead of --model and --data")->type_name("");
-  verb->add_option("--model", options->quick.model, "Folder in Hugging Face layout, or .gguf file")->type_name("DIR");
+  verb->add_option("--model", options->quick.model, "Folder in Hugging Face layout, or .gguf file")
+      ->type_name("DIR");
   verb->add_option("--data", options->quick.data, "xlsx, csv, json, jsonl or txt; may be repeated")
       ->type_name("FILE")
       ->allow_extra_args(false);

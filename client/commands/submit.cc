@@ -1,9 +1,9 @@
 // ftctl submit: a job file to the coordinator.
 #include "client/commands/commands.h"
-#include "client/commands/follow.h"
-#include "client/commands/output.h"
-#include "client/commands/submit_job.h"
 #include "client/commands/verb.h"
+#include "client/follow/follow.h"
+#include "client/session/output.h"
+#include "client/transfer/submit_job.h"
 #include "core/base/shell_quote.h"
 
 namespace ft::client {
@@ -23,7 +23,7 @@ StatusOr<int> Submit(const SubmitOptions& options, Session& session) {
     return kExitOk;
   }
   if (options.wait) {
-    Remark(session.Say(Text::kSubmitted, CallName(job), JobId(job)));
+    PrintNotice(session.Localized(Text::kSubmitted, CallName(job), JobId(job)));
     ASSIGN_OR_RETURN(const Followed followed, Follow(session, job, {}));
     return Conclude(session, followed);
   }
@@ -32,9 +32,9 @@ StatusOr<int> Submit(const SubmitOptions& options, Session& session) {
     return kExitOk;
   }
   // The id alone on standard output, for scripts; the rest is for people.
-  Remark(session.Say(Text::kSubmitted, CallName(job), JobId(job)));
+  PrintNotice(session.Localized(Text::kSubmitted, CallName(job), JobId(job)));
   PrintLine(JobId(job));
-  Remark(session.Say(Text::kWatchHint, ShellQuoted(CallName(job))));
+  PrintNotice(session.Localized(Text::kWatchHint, ShellQuoted(CallName(job))));
   return kExitOk;
 }
 
@@ -48,7 +48,8 @@ void AddSubmit(CLI::App& root, Session& session) {
       ->type_name("");
   AddChanges(verb, options->submission.sets);
   verb->add_flag("--wait", options->wait, "Follow it; the exit status is the job's");
-  verb->add_flag("--validate", options->submission.validate_only, "Check and print all settings, start nothing");
+  verb->add_flag("--validate", options->submission.validate_only,
+                 "Check and print all settings, start nothing");
   verb->add_option("--request-id", options->submission.request_id, "Repeat an attempt whose answer was lost")
       ->type_name("UUID");
   verb->footer(

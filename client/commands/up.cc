@@ -2,9 +2,9 @@
 #include <vector>
 
 #include "client/commands/commands.h"
-#include "client/commands/output.h"
-#include "client/commands/private_daemons.h"
 #include "client/commands/verb.h"
+#include "client/daemons/private_daemons.h"
+#include "client/session/output.h"
 
 namespace ft::client {
 namespace {
@@ -15,10 +15,10 @@ struct UpOptions {
 
 StatusOr<int> Up(const UpOptions& options, Session& session) {
   const std::string socket = session.default_socket().string();
-  Remark(session.Say(Text::kStarting, session.data_dir.string()));
+  PrintNotice(session.Localized(Text::kStarting, session.data_dir.string()));
   ASSIGN_OR_RETURN(const Started started, StartPrivateDaemons(session, options.metrics));
   KeepPrivateDaemons(session);
-  PrintLine(session.Say(started.any() ? Text::kStarted : Text::kAlreadyUp, socket));
+  PrintLine(session.Localized(started.any() ? Text::kStarted : Text::kAlreadyUp, socket));
   if (started.coordinator) PrintLine(StrCat("  finetuned  http://", started.metrics.coordinator, "/metrics"));
   if (started.worker) PrintLine(StrCat("  ft-worker  http://", started.metrics.worker, "/metrics"));
   return kExitOk;
@@ -26,8 +26,8 @@ StatusOr<int> Up(const UpOptions& options, Session& session) {
 
 StatusOr<int> Down(const UpOptions&, Session& session) {
   ASSIGN_OR_RETURN(const std::vector<std::string> stopped, StopPrivateDaemons(session));
-  if (stopped.empty()) PrintLine(session.Say(Text::kNothingRuns));
-  for (const std::string& program : stopped) PrintLine(session.Say(Text::kStopped, program));
+  if (stopped.empty()) PrintLine(session.Localized(Text::kNothingRuns));
+  for (const std::string& program : stopped) PrintLine(session.Localized(Text::kStopped, program));
   return kExitOk;
 }
 
@@ -47,8 +47,9 @@ void AddUp(CLI::App& root, Session& session) {
 void AddDown(CLI::App& root, Session& session) {
   auto options = std::make_shared<UpOptions>();
   CLI::App* verb = root.add_subcommand("down", "Stop what `up` started")->group(kGroupMachine);
-  verb->footer("A job that runs goes on from its last checkpoint after the next `ftctl up`;\n"
-               "`ftctl pause JOB --wait` first saves the very last step.");
+  verb->footer(
+      "A job that runs goes on from its last checkpoint after the next `ftctl up`;\n"
+      "`ftctl pause JOB --wait` first saves the very last step.");
   SetAction(verb, options, session, Down);
 }
 

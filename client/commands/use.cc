@@ -3,11 +3,11 @@
 #include <vector>
 
 #include "client/commands/commands.h"
-#include "client/commands/fetch_adapter.h"
-#include "client/commands/launch.h"
-#include "client/commands/output.h"
-#include "client/commands/run_folder.h"
 #include "client/commands/verb.h"
+#include "client/daemons/launch.h"
+#include "client/session/output.h"
+#include "client/stored/run_folder.h"
+#include "client/transfer/fetch_adapter.h"
 #include "core/base/shell_quote.h"
 
 namespace ft::client {
@@ -42,8 +42,8 @@ StatusOr<RunFolder> FolderWithResult(Session& session, const std::string& argume
                ShellQuoted(argument), " DIR` copies it"));
   }
   return absl::FailedPreconditionError(
-      StrCat(argument, " has no result: it appears when the job has succeeded; `ftctl get ", ShellQuoted(argument),
-             "` shows its state"));
+      StrCat(argument, " has no result: it appears when the job has succeeded; `ftctl get ",
+             ShellQuoted(argument), "` shows its state"));
 }
 
 StatusOr<int> Become(const UseOptions& options, Session& session, std::vector<std::string> arguments) {
@@ -55,14 +55,15 @@ StatusOr<int> Become(const UseOptions& options, Session& session, std::vector<st
 StatusOr<int> Chat(const UseOptions& options, Session& session) {
   ASSIGN_OR_RETURN(const RunFolder folder, ResolveRunFolder(session, options.job));
   if (!folder.run_dir.empty() && folder.adapter.empty()) {
-    Remark(StrCat(folder.name, " has no result yet: this is its base model"));
+    PrintNotice(StrCat(folder.name, " has no result yet: this is its base model"));
   }
   std::vector<std::string> arguments = {"chat"};
   for (std::string& argument : Sources(folder)) arguments.push_back(std::move(argument));
   return Become(options, session, std::move(arguments));
 }
 
-StatusOr<int> WriteOut(const char* word, const UseOptions& options, Session& session, const RunFolder& folder) {
+StatusOr<int> WriteOut(const char* word, const UseOptions& options, Session& session,
+                       const RunFolder& folder) {
   std::vector<std::string> arguments = {word};
   for (std::string& argument : Sources(folder)) arguments.push_back(std::move(argument));
   arguments.emplace_back("--out");
@@ -83,17 +84,21 @@ StatusOr<int> Export(const UseOptions& options, Session& session) {
   if (!may_fetch) return folder.status();
   const StatusOr<v1::Job> job = session.GetJob(options.job);
   if (!job.ok()) return folder.status();
-  const StatusOr<v1::Job> with_result = job->state() == v1::SUCCEEDED ? *job : session.NewestSucceeded(options.job);
+  const StatusOr<v1::Job> with_result =
+      job->state() == v1::SUCCEEDED ? *job : session.NewestSucceeded(options.job);
   if (!with_result.ok()) return folder.status();
   if (JobId(*with_result) != JobId(*job)) {
-    Remark(StrCat("the newest ", options.job, " has no result: this is the one of ", JobId(*with_result)));
+    PrintNotice(
+        StrCat("the newest ", options.job, " has no result: this is the one of ", JobId(*with_result)));
   }
   RETURN_IF_ERROR(FetchAdapter(session, *with_result, options.out));
   PrintLine(options.out);
   return kExitOk;
 }
 
-StatusOr<int> Convert(const UseOptions& options, Session& session) { return Become(options, session, {"convert"}); }
+StatusOr<int> Convert(const UseOptions& options, Session& session) {
+  return Become(options, session, {"convert"});
+}
 
 // These verbs leave options that they do not know to ft-rank.
 CLI::App* AddRankVerb(CLI::App& root, const char* name, const char* description, UseOptions& options) {
@@ -117,7 +122,8 @@ void AddChat(CLI::App& root, Session& session) {
   AddServerOption(verb, session);
   verb->footer(
       "Other options go to `ft-rank chat`; see ft-rank chat --help.\n"
-      "Examples:\n  ftctl chat qa\n  ftctl chat qa --prompt \"Who are you?\"\n  ftctl chat ./SmolLM2-135M-Instruct");
+      "Examples:\n  ftctl chat qa\n  ftctl chat qa --prompt \"Who are you?\"\n  ftctl chat "
+      "./SmolLM2-135M-Instruct");
   SetAction(verb, options, session, Chat);
 }
 

@@ -6,7 +6,9 @@
 namespace ft::client {
 
 void AddChanges(CLI::App* verb, std::vector<std::string>& sets) {
-  verb->add_option("--set", sets, "Change one setting; may be repeated")->type_name("KEY=VALUE")->allow_extra_args(false);
+  verb->add_option("--set", sets, "Change one setting; may be repeated")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
   verb->add_option_function<std::string>(
           "--map",
           [&sets](const std::string& map) {

@@ -7,14 +7,14 @@
 #include <string>
 #include <vector>
 
-#include "client/commands/session.h"
+#include "client/session/session.h"
 
 namespace ft::client {
 
 // Groups of `ftctl --help`, in its order.
 inline constexpr const char* kGroupTrain = "Train a model";
 inline constexpr const char* kGroupLook = "Look at jobs";
-inline constexpr const char* kGroupSteer = "Steer jobs";
+inline constexpr const char* kGroupJobAction = "Steer jobs";
 inline constexpr const char* kGroupUse = "Use the result (a job's name or a folder; needs no daemon)";
 inline constexpr const char* kGroupMachine = "Machines and this program";
 

@@ -1,7 +1,7 @@
 // ftctl version: this program's and the coordinator's.
 #include "client/commands/commands.h"
-#include "client/commands/output.h"
 #include "client/commands/verb.h"
+#include "client/session/output.h"
 #include "finetune/v1/nodes.grpc.pb.h"
 #include "nlohmann/json.hpp"
 
@@ -12,12 +12,13 @@ struct VersionOptions {};
 
 // The version must print also where nothing runs, so an unreachable coordinator is no failure here.
 StatusOr<int> Version(const VersionOptions&, Session& session) {
-  const StatusOr<v1::ServerInfo> server =
-      session.Call(&v1::NodeService::Stub::GetServerInfo, v1::GetServerInfoRequest(), std::chrono::seconds(2));
+  const StatusOr<v1::ServerInfo> server = session.Call(&v1::NodeService::Stub::GetServerInfo,
+                                                       v1::GetServerInfoRequest(), std::chrono::seconds(2));
   if (session.json()) {
     nlohmann::ordered_json versions;
     versions["ftctl"] = FT_VERSION;
-    versions["coordinator"] = server.ok() ? nlohmann::ordered_json(server->version()) : nlohmann::ordered_json();
+    versions["coordinator"] =
+        server.ok() ? nlohmann::ordered_json(server->version()) : nlohmann::ordered_json();
     PrintLine(versions.dump(2));
     return kExitOk;
   }

@@ -1,7 +1,7 @@
 // ftctl watch: a job while it trains.
 #include "client/commands/commands.h"
-#include "client/commands/follow.h"
 #include "client/commands/verb.h"
+#include "client/follow/follow.h"
 
 namespace ft::client {
 namespace {
@@ -20,7 +20,8 @@ StatusOr<int> Watch(const WatchOptions& options, Session& session) {
 
 void AddWatch(CLI::App& root, Session& session) {
   auto options = std::make_shared<WatchOptions>();
-  CLI::App* verb = root.add_subcommand("watch", "Progress, loss curve, speed and time left")->group(kGroupLook);
+  CLI::App* verb =
+      root.add_subcommand("watch", "Progress, loss curve, speed and time left")->group(kGroupLook);
   AddJobArgument(verb, options->job);
   verb->footer("Ctrl-C stops watching; the job goes on. Ends with the job, with its exit status.");
   SetAction(verb, options, session, Watch);

@@ -28,8 +28,8 @@ bool IsPort(std::string_view text) {
 
 StatusOr<Address> UnixAddress(std::string_view path) {
   if (path.size() >= sizeof(sockaddr_un::sun_path)) {
-    return absl::InvalidArgumentError(StrCat("the socket path ", path, " has ", path.size(), " bytes, at most ",
-                                             sizeof(sockaddr_un::sun_path) - 1,
+    return absl::InvalidArgumentError(StrCat("the socket path ", path, " has ", path.size(),
+                                             " bytes, at most ", sizeof(sockaddr_un::sun_path) - 1,
                                              " are possible: give a shorter one with --server"));
   }
   Address address;
@@ -50,7 +50,8 @@ StatusOr<Address> Secured(Address address, const Security& security) {
   if (!text.ok()) return absl::InvalidArgumentError(StrCat("--token-file: ", text.status().message()));
   address.token = text->substr(0, text->find_last_not_of(" \t\r\n") + 1);
   if (address.token.empty() || address.token.find_first_of(" \t\r\n") != std::string::npos)
-    return absl::InvalidArgumentError(StrCat("--token-file: ", security.token_file, " does not hold one word"));
+    return absl::InvalidArgumentError(
+        StrCat("--token-file: ", security.token_file, " does not hold one word"));
   return address;
 }
 
@@ -73,11 +74,12 @@ StatusOr<Address> ParseAddress(std::string_view text, const Security& security) 
         StrCat("'", text, "' is no address: write HOST:PORT, /path/to/socket or unix:/path/to/socket"));
   }
   if (security.ca.empty() && !IsLoopback(host)) {
-    return absl::InvalidArgumentError(StrCat("'", host,
-                                             "' is another machine and plain text is allowed on this machine only: "
-                                             "give --ca FILE if it speaks TLS, else forward its port, e.g. ssh -L "
-                                             "7717:localhost:7717 ",
-                                             host, ", and use localhost:7717"));
+    return absl::InvalidArgumentError(
+        StrCat("'", host,
+               "' is another machine and plain text is allowed on this machine only: "
+               "give --ca FILE if it speaks TLS, else forward its port, e.g. ssh -L "
+               "7717:localhost:7717 ",
+               host, ", and use localhost:7717"));
   }
   return Secured(Address{.target = StrCat(host, ":", port)}, security);
 }
@@ -89,9 +91,11 @@ Status Probe(const Address& address) {
   sockaddr_un name{};
   name.sun_family = AF_UNIX;
   const std::string path = address.socket.string();
-  if (path.size() >= sizeof(name.sun_path)) return absl::InvalidArgumentError(StrCat(path, " is too long a path"));
+  if (path.size() >= sizeof(name.sun_path))
+    return absl::InvalidArgumentError(StrCat(path, " is too long a path"));
   std::memcpy(name.sun_path, path.data(), path.size());
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&name), sizeof(name)) == 0) return absl::OkStatus();
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&name), sizeof(name)) == 0)
+    return absl::OkStatus();
   switch (errno) {
     case EAGAIN: return absl::OkStatus();  // Its backlog is full, so somebody listens.
     case ENOENT: return absl::NotFoundError("no such socket");

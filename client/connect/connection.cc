@@ -59,8 +59,8 @@ std::string NewRequestId() {
   const auto word = [&device] { return static_cast<uint64_t>(device()) << 32 | device(); };
   const uint64_t high = (word() & ~uint64_t{0xF000}) | 0x4000;
   const uint64_t low = (word() & ~(uint64_t{3} << 62)) | (uint64_t{1} << 63);
-  return fmt::format("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", high >> 32, high >> 16 & 0xFFFF, high & 0xFFFF, low >> 48,
-                     low & 0xFFFFFFFFFFFF);
+  return fmt::format("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", high >> 32, high >> 16 & 0xFFFF, high & 0xFFFF,
+                     low >> 48, low & 0xFFFFFFFFFFFF);
 }
 
 }  // namespace ft::client

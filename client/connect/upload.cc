@@ -54,9 +54,9 @@ StatusOr<v1::UploadStatus> Send(const Connection& connection, const Upload& uplo
 Status CheckSize(const RandomAccessFile& file) {
   if (file.size() == 0) return absl::InvalidArgumentError(StrCat(file.path().string(), " is empty"));
   if (file.size() <= kMaxUploadBytes) return absl::OkStatus();
-  return absl::InvalidArgumentError(StrCat(file.path().string(), " has ", file.size(), " bytes and at most ",
-                                           kMaxUploadBytes,
-                                           " can be uploaded: put it on the coordinator's machine and name it there"));
+  return absl::InvalidArgumentError(
+      StrCat(file.path().string(), " has ", file.size(), " bytes and at most ", kMaxUploadBytes,
+             " can be uploaded: put it on the coordinator's machine and name it there"));
 }
 
 }  // namespace
@@ -81,7 +81,8 @@ StatusOr<std::string> UploadFile(const Connection& connection, const std::filesy
     if (sent.ok() && !sent->source().empty()) return sent->source();
     last = sent.status();
     if (sent.ok()) {
-      last = absl::DataLossError(StrCat("the coordinator has ", sent->received(), " of ", file.size(), " bytes"));
+      last = absl::DataLossError(
+          StrCat("the coordinator has ", sent->received(), " of ", file.size(), " bytes"));
     }
     if (!sent.ok() && !absl::IsUnavailable(last)) break;
   }

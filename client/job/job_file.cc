@@ -52,7 +52,8 @@ Status RewriteOne(Json& node, const Source& source, const SourceRewriter& rewrit
 }
 
 // A source is a plain string or the `source` of a mapping; anything else is for the parser to complain about.
-Status RewriteNode(Json& node, SourceKind kind, const std::string& key, const SourceRewriter& rewrite, bool& changed) {
+Status RewriteNode(Json& node, SourceKind kind, const std::string& key, const SourceRewriter& rewrite,
+                   bool& changed) {
   if (node.is_string()) return RewriteOne(node, {kind, key, node.get<std::string>()}, rewrite, changed);
   if (!node.is_object()) return absl::OkStatus();
   const auto found = node.find("source");
@@ -69,7 +70,8 @@ std::string KindOf(const fs::path& path) {
   char start[4] = {};
   std::ifstream(path, std::ios::binary).read(start, sizeof(start));
   const std::string_view bytes(start, sizeof(start));
-  if (ending == ".xlsx" || ending == ".xlsm" || ending == ".xls" || bytes == "PK\x03\x04") return "a workbook";
+  if (ending == ".xlsx" || ending == ".xlsm" || ending == ".xls" || bytes == "PK\x03\x04")
+    return "a workbook";
   if (ending == ".gguf" || bytes == "GGUF") return "a model";
   if (ending == ".csv" || ending == ".tsv") return "a table";
   if (ending == ".jsonl" || ending == ".txt" || ending == ".md") return "data";
@@ -133,7 +135,8 @@ StatusOr<JobText> ReadJobText(const std::string& argument) {
   std::error_code error;
   if (fs::is_directory(path, error)) {
     if (fs::exists(path / "config.json", error)) {
-      return absl::InvalidArgumentError(StrCat(argument, " is a model: give it with --model, and the data with --data"));
+      return absl::InvalidArgumentError(
+          StrCat(argument, " is a model: give it with --model, and the data with --data"));
     }
     return absl::InvalidArgumentError(StrCat(argument, " is a folder: give the job file inside it"));
   }
@@ -167,7 +170,9 @@ JobText QuickJobText(const QuickJob& quick, const fs::path& base) {
   job["name"] = name;
   job["model"] = Json::object({{"source", quick.model}});
   job["data"] = std::move(data);
-  return {.yaml = job.dump(2, ' ', false, Json::error_handler_t::replace), .file_name = "arguments", .base = base,
+  return {.yaml = job.dump(2, ' ', false, Json::error_handler_t::replace),
+          .file_name = "arguments",
+          .base = base,
           .has_lines = false};
 }
 
@@ -184,7 +189,8 @@ StatusOr<std::string> MapAssignment(std::string_view map) {
     });
     if (found != std::end(kKeys)) {
       key = *found;
-      if (columns.contains(key)) return absl::InvalidArgumentError(StrCat("--map ", map, ": ", key, " is there twice"));
+      if (columns.contains(key))
+        return absl::InvalidArgumentError(StrCat("--map ", map, ": ", key, " is there twice"));
       columns[key] = part.substr(key.size() + 1);
     } else if (!key.empty()) {
       columns[key] = StrCat(columns[key].get<std::string>(), ",", part);  // A comma within a column's name.
@@ -193,7 +199,8 @@ StatusOr<std::string> MapAssignment(std::string_view map) {
     }
   }
   for (const auto& [name, column] : columns.items()) {
-    if (column.get<std::string>().empty()) return absl::InvalidArgumentError(StrCat("--map ", map, ": ", name, " is empty"));
+    if (column.get<std::string>().empty())
+      return absl::InvalidArgumentError(StrCat("--map ", map, ": ", name, " is empty"));
   }
   return StrCat("data.map=", columns.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
@@ -245,7 +252,9 @@ StatusOr<std::string> RewriteSources(std::string_view yaml, const SourceRewriter
   return tree.root.dump(2, ' ', false, Json::error_handler_t::replace);
 }
 
-fs::path LocalPath(const fs::path& base, const std::string& source) { return (base / source).lexically_normal(); }
+fs::path LocalPath(const fs::path& base, const std::string& source) {
+  return (base / source).lexically_normal();
+}
 
 Status RefuseHubs(const JobText& text) {
   return RewriteSources(text.yaml,
@@ -263,8 +272,8 @@ namespace {
 // ORGANISATION/NAME, as model hubs call what they have.
 bool LooksLikeHubName(const Source& source) {
   const auto slashes = std::count(source.value.begin(), source.value.end(), '/');
-  return source.kind == SourceKind::kModel && slashes == 1 && source.value.front() != '/' && source.value.front() != '.' &&
-         source.value.back() != '/';
+  return source.kind == SourceKind::kModel && slashes == 1 && source.value.front() != '/' &&
+         source.value.front() != '.' && source.value.back() != '/';
 }
 
 // What more can be said of a path where there is nothing.

@@ -55,7 +55,7 @@ enum class SourceKind { kModel, kData };
 // One place in a job file that names a model or data.
 struct Source {
   SourceKind kind = SourceKind::kData;
-  std::string key;    // model.source, data[0].source
+  std::string key;  // model.source, data[0].source
   std::string value;
 };
 

@@ -66,10 +66,12 @@ TEST(JobFileTest, TextWithoutLocalPathsStaysAsItIs) {
 
 TEST(JobFileTest, MissingDataIsNamedWithKeyAndPath) {
   const Status status =
-      WithAbsolutePaths({.yaml = "model: hf://a/b\ndata: [none.csv]\n", .file_name = "j.yaml", .base = "/nowhere"})
+      WithAbsolutePaths(
+          {.yaml = "model: hf://a/b\ndata: [none.csv]\n", .file_name = "j.yaml", .base = "/nowhere"})
           .status();
   EXPECT_TRUE(absl::IsInvalidArgument(status));
-  EXPECT_NE(Message(status).find("j.yaml: data[0]: there is nothing at /nowhere/none.csv"), std::string_view::npos)
+  EXPECT_NE(Message(status).find("j.yaml: data[0]: there is nothing at /nowhere/none.csv"),
+            std::string_view::npos)
       << status;
 }
 
@@ -207,8 +209,11 @@ TEST(CasesJobFile, DataAndModelsAreNoJobFiles) {
   Touch(dir / "list.json", "[{}]");
   Touch(dir / "m.gguf", "GGUF");
   Touch(dir / "job.json", "{\"model\": \"m\", \"data\": \"d\"}");
-  const auto said = [&](const char* name) { return std::string(Message(ReadJobText((dir / name).string()).status())); };
-  EXPECT_NE(said("q.xlsx").find("q.xlsx is a workbook and no job file: give it with --data"), std::string::npos);
+  const auto said = [&](const char* name) {
+    return std::string(Message(ReadJobText((dir / name).string()).status()));
+  };
+  EXPECT_NE(said("q.xlsx").find("q.xlsx is a workbook and no job file: give it with --data"),
+            std::string::npos);
   EXPECT_NE(said("renamed.yaml").find("is a workbook"), std::string::npos);
   EXPECT_NE(said("a.jsonl").find("give it with --data"), std::string::npos);
   EXPECT_NE(said("list.json").find("give it with --data"), std::string::npos);
@@ -220,10 +225,12 @@ TEST(CasesJobFile, DataAndModelsAreNoJobFiles) {
 TEST(CasesJobFile, HubsAreRefusedWithWhatToDo) {
   for (const char* model : {"https://huggingface.co/a/b", "hf://a/b", "modelscope://a/b"}) {
     const Status status = RefuseHubs(QuickJobText({.model = model, .data = {"d"}}, "/"));
-    EXPECT_NE(Message(status).find("download it first and give the folder"), std::string_view::npos) << status;
+    EXPECT_NE(Message(status).find("download it first and give the folder"), std::string_view::npos)
+        << status;
   }
   EXPECT_TRUE(RefuseHubs(QuickJobText({.model = "m", .data = {"upload://abc/d"}}, "/")).ok());
-  const Status named = WithAbsolutePaths(QuickJobText({.model = "Org/Model-1B", .data = {"d"}}, "/nowhere")).status();
+  const Status named =
+      WithAbsolutePaths(QuickJobText({.model = "Org/Model-1B", .data = {"d"}}, "/nowhere")).status();
   EXPECT_NE(Message(named).find("download it first and give the folder"), std::string_view::npos) << named;
 }
 
@@ -233,7 +240,9 @@ TEST(CasesJobFile, EditedDataAreNoticed) {
   Touch(dir / "a.jsonl", "one");
   Touch(dir / "b.jsonl", "two");
   recipe::JobSpec spec;
-  spec.data = {{.source = (dir / "a.jsonl").string()}, {.source = (dir / "b.jsonl").string()}, {.source = "/nowhere/c"}};
+  spec.data = {{.source = (dir / "a.jsonl").string()},
+               {.source = (dir / "b.jsonl").string()},
+               {.source = "/nowhere/c"}};
   const std::string before = DataDigests(spec);
   EXPECT_TRUE(ChangedData(spec, before).empty());
   Touch(dir / "b.jsonl", "ten");

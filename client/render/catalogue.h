@@ -1,5 +1,5 @@
 // Every sentence that ftctl says to people, in English and Chinese. Reasons of errors stay English enums.
-//   Say(terminal, Text::kSubmitted, name, id)
+//   Localized(terminal, Text::kSubmitted, name, id)
 // A sentence names its arguments {0}, {1}, ...; a test checks that both languages use the same ones.
 #pragma once
 
@@ -95,7 +95,7 @@ std::span<const Sentence> Catalogue();
 std::string_view Lookup(Language language, Text text);
 
 template <typename... Args>
-std::string Say(const Terminal& terminal, Text text, const Args&... args) {
+std::string Localized(const Terminal& terminal, Text text, const Args&... args) {
   const std::string_view pattern = Lookup(terminal.language, text);
   return fmt::vformat(fmt::string_view(pattern.data(), pattern.size()), fmt::make_format_args(args...));
 }

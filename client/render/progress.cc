@@ -43,7 +43,8 @@ std::string ProgressBar(double fraction, int width, const Terminal& terminal) {
 
 std::string Sparkline(std::span<const double> values, int width, const Terminal& terminal) {
   std::vector<double> finite;
-  std::copy_if(values.begin(), values.end(), std::back_inserter(finite), [](double v) { return std::isfinite(v); });
+  std::copy_if(values.begin(), values.end(), std::back_inserter(finite),
+               [](double v) { return std::isfinite(v); });
   if (finite.empty() || width <= 0) return std::string();
   const std::vector<double> means = Grouped(finite, static_cast<size_t>(width));
   const auto [low, high] = std::minmax_element(means.begin(), means.end());

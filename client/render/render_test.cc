@@ -49,7 +49,9 @@ TEST(WidthTest, CutsBetweenGraphemesOnly) {
 
 TEST(WidthTest, NothingPrintedSteersTheTerminal) {
   EXPECT_EQ(Printable("a\x1b[2Jb\n"), "a [2Jb ");
-  EXPECT_EQ(Printable("a\xff" "b"), "a?b");
+  EXPECT_EQ(Printable("a\xff"
+                      "b"),
+            "a?b");
   EXPECT_EQ(PrintableLines("a\r\n\tb"), "a \n\tb");
 }
 
@@ -73,25 +75,29 @@ TEST(TableTest, WideTablesAreCutToTheTerminal) {
 }
 
 TEST(TableTest, FieldsAlignAndEmptyOnesAreLeftOut) {
-  EXPECT_EQ(RenderFields({{"Name", "qa"}, {"None", ""}, {"State", "RUNNING"}}), "Name:  qa\nState: RUNNING\n");
+  EXPECT_EQ(RenderFields({{"Name", "qa"}, {"None", ""}, {"State", "RUNNING"}}),
+            "Name:  qa\nState: RUNNING\n");
 }
 
 TEST(WrapTest, BreaksAtSpacesAndBetweenChinese) {
   EXPECT_EQ(Wrap("one two three", 8, 2), "one two\n  three");
-  for (const std::string& line : Lines(Wrap("医疗问答数据集的样本数量", 10, 0))) EXPECT_LE(DisplayWidth(line), 10);
+  for (const std::string& line : Lines(Wrap("医疗问答数据集的样本数量", 10, 0)))
+    EXPECT_LE(DisplayWidth(line), 10);
   EXPECT_EQ(Wrap("short", 80, 4), "short");
 }
 
 TEST(WrapTest, ArgumentsOfCommandsStayWhole) {
-  for (const std::string& argument : {"input=读者提问的内容,output=标准答复的内容", "'input=读者 提问,output=标准 答复'", "\"标准 答复\"",
-                                      "/数据/图书馆/常见问题.xlsx", "--name=图书馆常见问题"}) {
+  for (const std::string& argument :
+       {"input=读者提问的内容,output=标准答复的内容", "'input=读者 提问,output=标准 答复'", "\"标准 答复\"",
+        "/数据/图书馆/常见问题.xlsx", "--name=图书馆常见问题"}) {
     for (int width = 10; width < 60; ++width) {
       const std::string wrapped = Wrap(StrCat("请写明各列：--map ", argument, " （猜测）"), width, 2);
       EXPECT_NE(wrapped.find(argument), std::string::npos) << width << "\n" << wrapped;
       EXPECT_NE(Wrap(StrCat("(", argument, ")"), width, 2).find(argument), std::string::npos) << argument;
     }
   }
-  EXPECT_NE(Wrap("已暂停；`ftctl resume 图书馆常见问题` 继续", 20, 0).find("图书馆常见问题"), std::string::npos);
+  EXPECT_NE(Wrap("已暂停；`ftctl resume 图书馆常见问题` 继续", 20, 0).find("图书馆常见问题"),
+            std::string::npos);
   const std::string_view path = "/数据/问答.csv";
   EXPECT_EQ(Wrap(StrCat(path, "：这一行有三个字段"), 20, 0), StrCat(path, "：这一\n行有三个字段"));
   // An apostrophe and an open quote are none.
@@ -149,8 +155,10 @@ TEST(TerminalTest, LanguageAndEncodingComeFromTheLocale) {
   EXPECT_EQ(TerminalFor({.lang = "zh_CN.GBK"}, true, 100).language, Language::kEnglish);
   EXPECT_FALSE(TerminalFor({.lang = "C"}, true, 100).utf8);
   EXPECT_TRUE(TerminalFor({.lang = "C.utf8"}, true, 100).utf8);
-  EXPECT_EQ(TerminalFor({.all = "en_GB.UTF-8", .lang = "zh_CN.UTF-8"}, true, 100).language, Language::kEnglish);
-  EXPECT_EQ(TerminalFor({.messages = "zh_TW.UTF-8", .lang = "en_US.UTF-8"}, true, 100).language, Language::kChinese);
+  EXPECT_EQ(TerminalFor({.all = "en_GB.UTF-8", .lang = "zh_CN.UTF-8"}, true, 100).language,
+            Language::kEnglish);
+  EXPECT_EQ(TerminalFor({.messages = "zh_TW.UTF-8", .lang = "en_US.UTF-8"}, true, 100).language,
+            Language::kChinese);
   EXPECT_EQ(TerminalFor({}, false, 0).columns, 80);
 }
 
@@ -172,8 +180,9 @@ TEST(CatalogueTest, BothLanguagesSayTheSame) {
     EXPECT_FALSE(sentence.chinese.empty());
     EXPECT_EQ(Arguments(sentence.english), Arguments(sentence.chinese)) << sentence.english;
   }
-  EXPECT_EQ(Say({.utf8 = true, .language = Language::kChinese}, Text::kSubmitted, "qa", "1"), "已提交 qa，编号 1");
-  EXPECT_EQ(Say({}, Text::kSubmitted, "qa", "1"), "Submitted qa as 1");
+  EXPECT_EQ(Localized({.utf8 = true, .language = Language::kChinese}, Text::kSubmitted, "qa", "1"),
+            "已提交 qa，编号 1");
+  EXPECT_EQ(Localized({}, Text::kSubmitted, "qa", "1"), "Submitted qa as 1");
 }
 
 // 195
@@ -185,7 +194,8 @@ TEST(CasesTerminal, DumbOnesAreNotRedrawn) {
 
 TEST(CasesTerminal, LinesBreakAtWordsOnATerminalOnly) {
   Terminal terminal{.interactive = true, .columns = 20};
-  EXPECT_EQ(WrapLines("short\nseven words of many letters here\n", terminal), "short\nseven words of many\n      letters here\n");
+  EXPECT_EQ(WrapLines("short\nseven words of many letters here\n", terminal),
+            "short\nseven words of many\n      letters here\n");
   terminal.interactive = false;
   EXPECT_EQ(WrapLines("seven words of many letters here\n", terminal), "seven words of many letters here\n");
 }

@@ -14,7 +14,7 @@ namespace {
 
 constexpr size_t kLongest = 4096;  // The longest line that is looked at.
 constexpr int kDeepest = 8;
-constexpr size_t kMostParts = 500;   // Parts of a line; what has more of them is no sentence.
+constexpr size_t kMostParts = 500;     // Parts of a line; what has more of them is no sentence.
 constexpr int kMostTries = 2'000'000;  // Characters compared for a line.
 constexpr size_t kMostValues = 10;
 
@@ -53,7 +53,8 @@ bool IsNumber(std::string_view text) {
 
 // A value that stands for several parts of a text is none: those are looked at one by one before.
 bool HoldsParts(std::string_view value, bool is_first) {
-  return value.find("; ") != std::string_view::npos || (is_first && value.find(": ") != std::string_view::npos);
+  return value.find("; ") != std::string_view::npos ||
+         (is_first && value.find(": ") != std::string_view::npos);
 }
 
 // Whether all of `text` has the template's form. A placeholder takes as little as it can. False when no tries are left.
@@ -73,7 +74,8 @@ bool Matches(std::string_view pattern, std::string_view text, Values& values, in
     // Up to where the next literal part stands; that part is never empty but at the end.
     const size_t next = std::min(pattern.find_first_of("{<"), pattern.size());
     const std::string_view literal = next == 0 ? pattern.substr(0, 1) : pattern.substr(0, next);
-    for (size_t end = pattern.empty() ? text.size() : text.find(literal, 1); end != std::string_view::npos && end > 0;
+    for (size_t end = pattern.empty() ? text.size() : text.find(literal, 1);
+         end != std::string_view::npos && end > 0;
          end = pattern.empty() ? std::string_view::npos : text.find(literal, end + 1)) {
       const std::string_view taken = text.substr(0, end);
       if (kind == '#' && !IsNumber(taken)) break;
@@ -150,8 +152,8 @@ class Translator {
   }
 
   // Parts that follow each other, each of which is translated where it can be; the first must be.
-  std::optional<std::string> InParts(std::string_view text, std::string_view mark, std::string_view chinese_mark,
-                                     int depth) {
+  std::optional<std::string> InParts(std::string_view text, std::string_view mark,
+                                     std::string_view chinese_mark, int depth) {
     for (size_t at = text.find(mark); at != std::string_view::npos; at = text.find(mark, at + 1)) {
       const std::optional<std::string> first = Translate(text.substr(0, at), depth + 1);
       if (!first) continue;
@@ -166,7 +168,8 @@ class Translator {
   // "WHAT (WHY)"
   std::optional<std::string> WithRemark(std::string_view text, int depth) {
     if (!text.ends_with(')')) return std::nullopt;
-    for (size_t at = text.rfind(" ("); at != std::string_view::npos && at > 0; at = text.rfind(" (", at - 1)) {
+    for (size_t at = text.rfind(" ("); at != std::string_view::npos && at > 0;
+         at = text.rfind(" (", at - 1)) {
       const std::optional<std::string> what = Translate(text.substr(0, at), depth + 1);
       if (what) return *what + "（" + OrAsItIs(text.substr(at + 2, text.size() - at - 3), depth) + "）";
     }
@@ -200,7 +203,8 @@ std::string EachLine(std::string_view text, const Change& change) {
 std::string PlanLine(std::string_view line) {
   constexpr size_t kKey = 2, kValue = 17, kReason = 34;
   Translator translator;
-  const bool has_columns = line.starts_with("  ") && line.size() > kReason && line[kValue - 1] == ' ' && line[kKey] != ' ';
+  const bool has_columns =
+      line.starts_with("  ") && line.size() > kReason && line[kValue - 1] == ' ' && line[kKey] != ' ';
   if (!has_columns) return Line(line);
   const std::string_view key = line.substr(kKey, line.find("  ", kKey) - kKey);
   const std::optional<std::string> chinese_key = translator.Translate(key.substr(0, kValue - kKey));
@@ -233,8 +237,8 @@ std::string PlanInLanguage(const Terminal& terminal, std::string_view plan) {
 }
 
 std::span<const std::span<const Template>> AllTemplates() {
-  static const std::array<std::span<const Template>, 5> kAll = {PlanTemplates(), DataTemplates(), ModelTemplates(),
-                                                                JobTemplates(), kSystemErrors};
+  static const std::array<std::span<const Template>, 5> kAll = {
+      PlanTemplates(), DataTemplates(), ModelTemplates(), JobTemplates(), kSystemErrors};
   return kAll;
 }
 

@@ -42,7 +42,8 @@ size_t ArgumentEnd(std::string_view text) {
   if (start.find('=') != std::string_view::npos || start.starts_with("--")) return word.size();
   if (start.find('/') == std::string_view::npos) return 0;
   // What follows a path in a Chinese sentence follows without a space.
-  for (const std::string_view mark : {"：", "；", "，", "。", "（", "）"}) end = std::min(end == 0 ? word.size() : end, word.find(mark));
+  for (const std::string_view mark : {"：", "；", "，", "。", "（", "）"})
+    end = std::min(end == 0 ? word.size() : end, word.find(mark));
   return end;
 }
 
@@ -50,7 +51,8 @@ size_t ArgumentEnd(std::string_view text) {
 // (between backquotes) words stay whole.
 std::string_view NextPiece(std::string_view text, bool begins_word, bool in_command) {
   // An opening bracket stays with what it opens.
-  const size_t bracket = begins_word && text.size() > 1 && std::string_view("([{").find(text[0]) != std::string_view::npos;
+  const size_t bracket =
+      begins_word && text.size() > 1 && std::string_view("([{").find(text[0]) != std::string_view::npos;
   size_t end = begins_word ? ArgumentEnd(text.substr(bracket)) : 0;
   if (end > 0) end += bracket;
   if (end > 0) return text.substr(0, end);
@@ -85,7 +87,8 @@ std::vector<int> Table::Widths(int available) const {
     int widest = -1;
     for (size_t i = 0; i < columns_.size(); ++i) {
       const bool can_shrink = columns_[i].may_cut && widths[i] > columns_[i].min_width;
-      if (can_shrink && (widest < 0 || widths[i] > widths[static_cast<size_t>(widest)])) widest = static_cast<int>(i);
+      if (can_shrink && (widest < 0 || widths[i] > widths[static_cast<size_t>(widest)]))
+        widest = static_cast<int>(i);
     }
     if (widest < 0) break;
     --widths[static_cast<size_t>(widest)];

@@ -19,7 +19,8 @@ constexpr Template kTemplates[] = {
      "结束答案的词元不参与训练，模型学不会停下"},
     {"the beginning-of-sequence token stands twice", "序列起始词元出现了两次"},
     {"fill in the empty questions, or delete their records", "请补上空的问题，或删除这些记录"},
-    {"write what the tool gave, for example null, or delete the records", "请写上工具返回的内容（例如 null），或删除这些记录"},
+    {"write what the tool gave, for example null, or delete the records",
+     "请写上工具返回的内容（例如 null），或删除这些记录"},
     {"fill in the empty answers, or allow them with gate: {allow_empty_output: true}",
      "请补上空的答案，或用 gate: {allow_empty_output: true} 放行"},
     {"give every record an answer, or drop such records with gate: {allow_unsupervised: true}",
@@ -28,13 +29,17 @@ constexpr Template kTemplates[] = {
      "请调高 train.max_length，或用 gate: {allow_unsupervised: true} 丢弃这些记录"},
     {"choose a template whose answers end with their stop token", "请选择答案以停止词元结尾的模板"},
     {"take the beginning-of-sequence text out of the data", "请从数据中去掉序列起始文本"},
-    {"{#0} of <1> ({2}) is longer than train.max_length {#3} and would be cut, more than gate.max_truncated {#4} allows; the "
+    {"{#0} of <1> ({2}) is longer than train.max_length {#3} and would be cut, more than gate.max_truncated "
+     "{#4} allows; the "
      "longest has <5>; raise train.max_length, or allow it with gate: {allow_truncation: true}",
-     "<1>中有 {0} 条（{2}）超过 train.max_length {3}，会被截断，多于 gate.max_truncated {4} 所允许的；最长的有 <5>；请调高 "
+     "<1>中有 {0} 条（{2}）超过 train.max_length {3}，会被截断，多于 gate.max_truncated {4} "
+     "所允许的；最长的有 <5>；请调高 "
      "train.max_length，或用 gate: {allow_truncation: true} 放行"},
-    {"{#0} of <1> ({2}) are longer than train.max_length {#3} and would be cut, more than gate.max_truncated {#4} allows; the "
+    {"{#0} of <1> ({2}) are longer than train.max_length {#3} and would be cut, more than gate.max_truncated "
+     "{#4} allows; the "
      "longest has <5>; raise train.max_length, or allow it with gate: {allow_truncation: true}",
-     "<1>中有 {0} 条（{2}）超过 train.max_length {3}，会被截断，多于 gate.max_truncated {4} 所允许的；最长的有 <5>；请调高 "
+     "<1>中有 {0} 条（{2}）超过 train.max_length {3}，会被截断，多于 gate.max_truncated {4} "
+     "所允许的；最长的有 <5>；请调高 "
      "train.max_length，或用 gate: {allow_truncation: true} 放行"},
     {"{0} holds no records; give a file with at least one", "{0} 没有记录；请给出至少有一条记录的文件"},
     {"no sample of {#0} record is left to train on; {#1} dropped, with nothing that carries loss",
@@ -48,29 +53,35 @@ constexpr Template kTemplates[] = {
      "{0} 是旧式 .xls 或有密码的工作簿；请另存为无密码的 .xlsx"},
     {"{0} is no plain text; take documents: out", "{0} 不是纯文本；请去掉 documents:"},
     {"{0} is a newer workbook; call it .xlsx", "{0} 是较新的工作簿；请把扩展名改为 .xlsx"},
-    {"{0} is a web page and no workbook, whatever its name says; open it in a spreadsheet program and save it as .xlsx",
+    {"{0} is a web page and no workbook, whatever its name says; open it in a spreadsheet program and save "
+     "it as .xlsx",
      "{0} 实为网页而非工作簿；请用表格软件打开并另存为 .xlsx"},
     {"{0} is a workbook of the XML kind of 2003; open it in a spreadsheet program and save it as .xlsx",
      "{0} 是 2003 年的 XML 工作簿；请用表格软件打开并另存为 .xlsx"},
-    {"{0} is text and no workbook, whatever its name says; if it is a table, call it .csv, or save it as .xlsx",
+    {"{0} is text and no workbook, whatever its name says; if it is a table, call it .csv, or save it as "
+     ".xlsx",
      "{0} 实为文本而非工作簿；若是表格，请改名为 .csv，或另存为 .xlsx"},
     {"{0} is no workbook; open it in a spreadsheet program and save it as .xlsx",
      "{0} 不是工作簿；请用表格软件打开并另存为 .xlsx"},
     {"{0} has no sheets; take sheet: out", "{0} 没有工作表；请去掉 sheet:"},
-    {"{0} is a zip file; unpack it, or call it .xlsx if it is a workbook", "{0} 是 zip 文件；请解压，若是工作簿请改名为 .xlsx"},
+    {"{0} is a zip file; unpack it, or call it .xlsx if it is a workbook",
+     "{0} 是 zip 文件；请解压，若是工作簿请改名为 .xlsx"},
     {"{0} is compressed; unpack it with gunzip", "{0} 是压缩文件；请用 gunzip 解压"},
     {"{0} is a parquet file, which this version cannot read; save it as .jsonl",
      "{0} 是 parquet 文件，本版本不能读取；请另存为 .jsonl"},
     {"{0} is of no kind this version reads; give it as .json, .jsonl, .csv, .tsv, .txt or .xlsx",
      "{0} 不是本版本能读取的类型；请提供 .json、.jsonl、.csv、.tsv、.txt 或 .xlsx"},
     // Encodings.
-    {"<0> holds a zero byte, so it is not text; save it as UTF-8 text", "<0> 含有零字节，不是文本；请存为 UTF-8 文本"},
+    {"<0> holds a zero byte, so it is not text; save it as UTF-8 text",
+     "<0> 含有零字节，不是文本；请存为 UTF-8 文本"},
     {"{0} mixes encodings: line {#1} is UTF-8, line {#2} is not; save the whole file as UTF-8",
      "{0} 混用了编码：第 {1} 行是 UTF-8，第 {2} 行不是；请把整个文件存为 UTF-8"},
     {"<0> is neither UTF-8 nor text in another encoding that is read ({1}); save the file as UTF-8",
      "<0> 既不是 UTF-8，也不是其他可读取的编码（{1}）；请把文件存为 UTF-8"},
-    {"<0> is not UTF-8 and may be {1}; save the file as UTF-8", "<0> 不是 UTF-8，可能是 {1}；请把文件存为 UTF-8"},
-    {"{0} is broken near byte {#1} ({2}); save the file as UTF-8", "{0} 在第 {1} 字节附近损坏（{2}）；请把文件存为 UTF-8"},
+    {"<0> is not UTF-8 and may be {1}; save the file as UTF-8",
+     "<0> 不是 UTF-8，可能是 {1}；请把文件存为 UTF-8"},
+    {"{0} is broken near byte {#1} ({2}); save the file as UTF-8",
+     "{0} 在第 {1} 字节附近损坏（{2}）；请把文件存为 UTF-8"},
     // JSON.
     {"broken JSON: <0> (at: {1})", "JSON 有误：<0>（此处：{1}）"},
     {"{0} is no JSON; write null, or leave the key out", "{0} 不是合法的 JSON；请写 null 或去掉该键"},
@@ -91,82 +102,106 @@ constexpr Template kTemplates[] = {
     {"\"{0}\" is no JSON value; put quotes around a text", "\"{0}\" 不是 JSON 的值；文本请加引号"},
     {"a text is not closed", "文本没有结束"},
     {"a tab stands in a text; write it as \\t", "文本中有制表符；请写作 \\t"},
-    {"a control character stands in a text; write it as an escape such as \\n", "文本中有控制字符；请写作 \\n 这样的转义"},
-    {"\"{0}\" is no escape of JSON; a backslash is written \\\\", "\"{0}\" 不是 JSON 的转义；反斜杠写作 \\\\"},
+    {"a control character stands in a text; write it as an escape such as \\n",
+     "文本中有控制字符；请写作 \\n 这样的转义"},
+    {"\"{0}\" is no escape of JSON; a backslash is written \\\\",
+     "\"{0}\" 不是 JSON 的转义；反斜杠写作 \\\\"},
     {"\\u is followed by four hexadecimal digits in JSON", "JSON 中 \\u 之后应是四位十六进制数字"},
     {"a \\u escape is half of a character that needs two", "\\u 转义只是需要两个转义的字符的一半"},
     {"the value of \"{0}\" cannot be read", "\"{0}\" 的值无法读取"},
     {"this record has more than 1,024 keys", "此记录的键超过 1,024 个"},
     {"a comma or ] is missing between two records", "两条记录之间缺少逗号或 ]"},
     {"a comma stands before the closing ]; remove it", "结尾的 ] 之前有多余的逗号；请去掉"},
-    {"a comma stands after a record; remove the commas between the lines, or put [ before the first record and ] behind the "
+    {"a comma stands after a record; remove the commas between the lines, or put [ before the first record "
+     "and ] behind the "
      "last",
      "记录之后有逗号；请去掉各行之间的逗号，或在第一条记录前加 [、最后一条后加 ]"},
     {"the file ends before the closing ]; it was probably cut off, copy it again",
      "文件在结尾的 ] 之前就结束了；可能被截断，请重新复制"},
     {"text follows the closing ]; keep one array in the file, or one record a line",
      "结尾的 ] 之后还有文本；文件中请只保留一个数组，或每行一条记录"},
-    {"this record is longer than 16 MiB; split it, or, if the records lie in a list inside it, save that list alone",
+    {"this record is longer than 16 MiB; split it, or, if the records lie in a list inside it, save that "
+     "list alone",
      "此记录超过 16 MiB；请拆分，若各记录在其内部的列表中，请单独保存该列表"},
     {"this record is not closed before the end of the file; it was probably cut off",
      "此记录到文件末尾仍未结束；可能被截断"},
     {"this record is not closed before the end of the file", "此记录到文件末尾仍未结束"},
     {"a string is not closed on its line; write a line break as \\n", "字符串在本行没有结束；换行请写作 \\n"},
     {"this record is nested more than 64 levels deep", "此记录嵌套超过 64 层"},
-    {"a record must be an object like {\"question\": ..., \"answer\": ...}, and this is a list; write its parts as "
+    {"a record must be an object like {\"question\": ..., \"answer\": ...}, and this is a list; write its "
+     "parts as "
      "{\"question\": ..., \"answer\": ...} (column {#0}, at: {1})",
-     "记录必须是 {\"question\": ..., \"answer\": ...} 这样的对象，而这里是列表；请把各部分写作 {\"question\": ..., "
+     "记录必须是 {\"question\": ..., \"answer\": ...} 这样的对象，而这里是列表；请把各部分写作 "
+     "{\"question\": ..., "
      "\"answer\": ...}（第 {0} 列：{1}）"},
-    {"a record must be an object like {\"question\": ..., \"answer\": ...}, and this is a text; write {\"text\": ...} "
+    {"a record must be an object like {\"question\": ..., \"answer\": ...}, and this is a text; write "
+     "{\"text\": ...} "
      "(column {#0}, at: {1})",
-     "记录必须是 {\"question\": ..., \"answer\": ...} 这样的对象，而这里是文本；请写 {\"text\": ...}（第 {0} 列：{1}）"},
-    {"a record must be an object like {\"question\": ..., \"answer\": ...}, and this is none; if the file is plain text, call "
+     "记录必须是 {\"question\": ..., \"answer\": ...} 这样的对象，而这里是文本；请写 {\"text\": ...}（第 {0} "
+     "列：{1}）"},
+    {"a record must be an object like {\"question\": ..., \"answer\": ...}, and this is none; if the file is "
+     "plain text, call "
      "it .txt (column {#0}, at: {1})",
-     "记录必须是 {\"question\": ..., \"answer\": ...} 这样的对象，而这里不是；若是纯文本，请改名为 .txt（第 {0} 列：{1}）"},
+     "记录必须是 {\"question\": ..., \"answer\": ...} 这样的对象，而这里不是；若是纯文本，请改名为 .txt（第 "
+     "{0} 列：{1}）"},
     // CSV and text.
     {"a quote opens here and is not closed before the end of the file", "此处的引号到文件末尾仍未结束"},
-    {"a field is longer than 1 MiB; a quote that opens here is probably not closed", "字段超过 1 MiB；此处的引号可能没有结束"},
+    {"a field is longer than 1 MiB; a quote that opens here is probably not closed",
+     "字段超过 1 MiB；此处的引号可能没有结束"},
     {"a field is longer than 1 MiB; split it", "字段超过 1 MiB；请拆分"},
-    {"text follows a closing quote; double the quotes that belong to the text", "结束的引号之后还有文本；属于文本的引号请写两个"},
+    {"text follows a closing quote; double the quotes that belong to the text",
+     "结束的引号之后还有文本；属于文本的引号请写两个"},
     {"this row has more than 1,024 fields", "此行的字段超过 1,024 个"},
     {"this row has {#0} field, the header has {#1}; put quotes around text that holds the delimiter",
      "此行有 {0} 个字段，表头有 {1} 个；含分隔符的文本请加引号"},
     {"this row has {#0} fields, the header has {#1}; put quotes around text that holds the delimiter",
      "此行有 {0} 个字段，表头有 {1} 个；含分隔符的文本请加引号"},
-    {"this row has {#0} fields, the header has one (\"{1}\"); put quotes around text that holds a comma, or, if every line is "
+    {"this row has {#0} fields, the header has one (\"{1}\"); put quotes around text that holds a comma, or, "
+     "if every line is "
      "one text, call the file .txt",
      "此行有 {0} 个字段，表头只有一个（\"{1}\"）；含逗号的文本请加引号，若每行是一段文本，请改名为 .txt"},
     {"the header row is empty; name the columns in the first row", "表头行为空；请在第一行写上各列的名称"},
     {"two columns are called \"{0}\"; rename one of them", "有两列都叫 \"{0}\"；请给其中一列改名"},
     {"<0> is longer than 16 MiB; split it", "<0> 超过 16 MiB；请拆分"},
-    {"the document that begins here is longer than 16 MiB; cut the file in parts", "从此处开始的文档超过 16 MiB；请把文件分成几部分"},
+    {"the document that begins here is longer than 16 MiB; cut the file in parts",
+     "从此处开始的文档超过 16 MiB；请把文件分成几部分"},
     {"the document that begins here is longer than 16 MiB; separate its parts by blank lines",
      "从此处开始的文档超过 16 MiB；请用空行分隔各部分"},
     // Workbooks.
     {"{0} has no sheet; add one", "{0} 没有工作表；请添加一个"},
-    {"{0} has only hidden sheets; name one with sheet:, of: {1}", "{0} 只有隐藏的工作表；请用 sheet: 指明一个，可选：{1}"},
+    {"{0} has only hidden sheets; name one with sheet:, of: {1}",
+     "{0} 只有隐藏的工作表；请用 sheet: 指明一个，可选：{1}"},
     {"{0} has no sheet \"{1}\"; its sheets are: {2}", "{0} 没有工作表 \"{1}\"；它的工作表有：{2}"},
     {"<0> is a chart and holds no rows; name another with sheet:, of: {1}",
      "<0> 是图表，没有数据行；请用 sheet: 指明另一个，可选：{1}"},
-    {"cell {0} stands to the right of the header in row {#1}, which names {#2} column; name the column there, or clear the cell",
+    {"cell {0} stands to the right of the header in row {#1}, which names {#2} column; name the column "
+     "there, or clear the cell",
      "单元格 {0} 在第 {1} 行表头（共 {2} 列）的右侧；请为该列命名，或清空该单元格"},
-    {"cell {0} stands to the right of the header in row {#1}, which names {#2} columns; name the column there, or clear the cell",
+    {"cell {0} stands to the right of the header in row {#1}, which names {#2} columns; name the column "
+     "there, or clear the cell",
      "单元格 {0} 在第 {1} 行表头（共 {2} 列）的右侧；请为该列命名，或清空该单元格"},
     {"cell {0} holds \"{1}\" where a number belongs", "单元格 {0} 应为数字，却是 \"{1}\""},
     {"\"{0}\" holds the error {1}", "\"{0}\" 含有错误 {1}"},
     {"\"{0}\" holds a formula without a stored result; <1>", "\"{0}\" 含有没有存储结果的公式；<1>"},
     {"open the file in a spreadsheet program and save it", "请用表格软件打开文件并保存"},
-    {"\"{0}\" holds merged cells at {1}; unmerge them and fill in every row, since a merged value belongs to one",
+    {"\"{0}\" holds merged cells at {1}; unmerge them and fill in every row, since a merged value belongs to "
+     "one",
      "\"{0}\" 在 {1} 含有合并的单元格；请取消合并并填写每一行，因为合并的值只属于一行"},
     {"merged cells overlap; save or copy the file again", "合并的单元格互相重叠；请重新保存或复制文件"},
-    {"<0> claims merged cells at \"{1}\"; save or copy the file again", "<0> 声称在 \"{1}\" 有合并的单元格；请重新保存或复制文件"},
-    {"{0} is not a whole .xlsx workbook: <1>; save or copy it again", "{0} 不是完整的 .xlsx 工作簿：<1>；请重新保存或复制"},
-    {"its part {0} declares a document type, which workbooks never do", "其部分 {0} 声明了文档类型，而工作簿从不如此"},
+    {"<0> claims merged cells at \"{1}\"; save or copy the file again",
+     "<0> 声称在 \"{1}\" 有合并的单元格；请重新保存或复制文件"},
+    {"{0} is not a whole .xlsx workbook: <1>; save or copy it again",
+     "{0} 不是完整的 .xlsx 工作簿：<1>；请重新保存或复制"},
+    {"its part {0} declares a document type, which workbooks never do",
+     "其部分 {0} 声明了文档类型，而工作簿从不如此"},
     {"its part {0} is broken near byte {#1} ({2})", "其部分 {0} 在第 {1} 字节附近损坏（{2}）"},
-    {"{0} is not a whole zip file ({1}); save or copy it again", "{0} 不是完整的 zip 文件（{1}）；请重新保存或复制"},
-    {"{0} holds more than 10,000 parts; save the sheet alone", "{0} 的部分超过 10,000 个；请单独保存该工作表"},
+    {"{0} is not a whole zip file ({1}); save or copy it again",
+     "{0} 不是完整的 zip 文件（{1}）；请重新保存或复制"},
+    {"{0} holds more than 10,000 parts; save the sheet alone",
+     "{0} 的部分超过 10,000 个；请单独保存该工作表"},
     {"{0} has no part {1}; save or copy it again", "{0} 缺少部分 {1}；请重新保存或复制"},
-    {"{0} unpacks to more than {#1} MiB; save the sheet as .csv", "{0} 解压后超过 {1} MiB；请把工作表存为 .csv"},
+    {"{0} unpacks to more than {#1} MiB; save the sheet as .csv",
+     "{0} 解压后超过 {1} MiB；请把工作表存为 .csv"},
     // Columns.
     {"<0>; the fields are: {1} (<2>)", "<0>；字段有：{1}（<2>）"},
     {"<0>; the fields are: {1}", "<0>；字段有：{1}"},
@@ -177,40 +212,49 @@ constexpr Template kTemplates[] = {
     {"no fields look like question and answer", "看不出哪些字段是问题和答案"},
     {"both {0} and {1} may be the question", "{0} 和 {1} 都可能是问题"},
     {"both {0} and {1} may be the answer", "{0} 和 {1} 都可能是答案"},
-    {"both {0} and {1} may be the system text; name one with map: {2}", "{0} 和 {1} 都可能是系统文本；请用 map: {2} 指明一个"},
+    {"both {0} and {1} may be the system text; name one with map: {2}",
+     "{0} 和 {1} 都可能是系统文本；请用 map: {2} 指明一个"},
     {"name them, perhaps (a guess by what the fields hold): <0>", "请指明各列，也许是（按内容猜测）：<0>"},
     {"name them: <0>", "请指明各列：<0>"},
     {"--map {0} (in a job file map: {1})", "--map {0} （任务文件中写 map: {1}）"},
     {"--set {0} (in a job file map: {1})", "--set {0} （任务文件中写 map: {1}）"},
-    {"to learn plain text instead write --set data.format=text --set {0} (in a job file format: text and column: {1})",
+    {"to learn plain text instead write --set data.format=text --set {0} (in a job file format: text and "
+     "column: {1})",
      "若要学习纯文本，请写 --set data.format=text --set {0} （任务文件中写 format: text 和 column: {1}）"},
-    {"the file is one object, and the records seem to lie under \"{0}\" (a list of {#1}); save that list alone, for example "
+    {"the file is one object, and the records seem to lie under \"{0}\" (a list of {#1}); save that list "
+     "alone, for example "
      "with jq {2}",
      "文件是单个对象，记录似乎在 \"{0}\" 之下（{1} 项的列表）；请单独保存该列表，例如用 jq {2}"},
-    {"map: names columns, which goes with format: table, not with {0}", "map: 指明的是列，应与 format: table 而非 {0} 同用"},
-    {"map: names no output; name the field that holds the answers", "map: 没有指明 output；请指明答案所在的字段"},
+    {"map: names columns, which goes with format: table, not with {0}",
+     "map: 指明的是列，应与 format: table 而非 {0} 同用"},
+    {"map: names no output; name the field that holds the answers",
+     "map: 没有指明 output；请指明答案所在的字段"},
     {"map: names \"{0}\", which is not there", "map: 指明的 \"{0}\" 不存在"},
     {"column: names \"{0}\", which is not there", "column: 指明的 \"{0}\" 不存在"},
     {"format: {0} needs the field \"{1}\", which is not there", "format: {0} 需要字段 \"{1}\"，但它不存在"},
-    {"if the list of messages has another name, give it with column:", "若消息列表另有名称，请用 column: 指明"},
+    {"if the list of messages has another name, give it with column:",
+     "若消息列表另有名称，请用 column: 指明"},
     {"no field is a list of messages such as conversations or messages; give its name with column:",
      "没有字段是 conversations 或 messages 这样的消息列表；请用 column: 指明其名称"},
     {"several fields hold messages: {0} and {1}; name one with format: chat and column:",
      "有多个字段是消息列表：{0} 和 {1}；请用 format: chat 和 column: 指明一个"},
     {"\"{0}\" is missing; give every record this field", "缺少 \"{0}\"；请为每条记录写上此字段"},
     {"\"{0}\" holds a list or an object where text belongs", "\"{0}\" 应为文本，却是列表或对象"},
-    {"\"{0}\" must be a list of [question, answer] pairs of texts", "\"{0}\" 必须是 [问题, 答案] 文本对的列表"},
+    {"\"{0}\" must be a list of [question, answer] pairs of texts",
+     "\"{0}\" 必须是 [问题, 答案] 文本对的列表"},
     // Messages.
     {"message {#0} <1>", "第 {0} 条消息 <1>"},
     {"\"{0}\" must be a list of messages", "\"{0}\" 必须是消息列表"},
     {"an entry of \"conversation\" has no \"{0}\"", "\"conversation\" 的某一项没有 \"{0}\""},
     {"\"{0}\" of an entry of \"conversation\" must be text", "\"conversation\" 某一项的 \"{0}\" 必须是文本"},
     {"an entry of \"conversation\" must be an object", "\"conversation\" 的每一项都必须是对象"},
-    {"an entry of \"conversation\" has the unknown key \"{0}\"; it takes system, input, output and output_with_loss",
+    {"an entry of \"conversation\" has the unknown key \"{0}\"; it takes system, input, output and "
+     "output_with_loss",
      "\"conversation\" 的某一项有未知的键 \"{0}\"；可用的有 system、input、output 和 output_with_loss"},
     {"the record has two system texts, one beside its messages and one among them; keep one",
      "记录有两段系统文本，一段在消息之外，一段在消息之中；请保留一段"},
-    {"the record has \"tools\", which are not read beside messages with role and content; take them out, or write the messages "
+    {"the record has \"tools\", which are not read beside messages with role and content; take them out, or "
+     "write the messages "
      "with from and value",
      "记录含有 \"tools\"，与 role、content 形式的消息同用时不读取；请去掉，或用 from 和 value 书写消息"},
     {"has both \"{0}\" and \"{1}\"; keep one", "同时有 \"{0}\" 和 \"{1}\"；请保留一个"},
@@ -219,26 +263,35 @@ constexpr Template kTemplates[] = {
     {"has a \"{0}\" that is no text", "的 \"{0}\" 不是文本"},
     {"has the role \"{0}\"; known are system, user (human), assistant (gpt), function_call and observation",
      "的角色是 \"{0}\"；已知的有 system、user（human）、assistant（gpt）、function_call 和 observation"},
-    {"has the role \"{0}\", which is not read; write calls as text: an answer with role function_call and what came of it with "
+    {"has the role \"{0}\", which is not read; write calls as text: an answer with role function_call and "
+     "what came of it with "
      "role observation",
      "的角色是 \"{0}\"，不读取；请把调用写成文本：答案用角色 function_call，其结果用角色 observation"},
-    {"has \"{0}\", which is not read; write calls as text: an answer with role function_call and what came of it with role "
+    {"has \"{0}\", which is not read; write calls as text: an answer with role function_call and what came "
+     "of it with role "
      "observation",
      "含有 \"{0}\"，不读取；请把调用写成文本：答案用角色 function_call，其结果用角色 observation"},
     {"has \"{0}\", which is not read; write the reasoning into the answer's text, as the model is to give it",
      "含有 \"{0}\"，不读取；请按模型应输出的样子把推理写进答案文本"},
     {"holds a part that is no object like {\"type\": \"text\", \"text\": ...}",
      "含有不是 {\"type\": \"text\", \"text\": ...} 这样的对象的部分"},
-    {"holds a part of type \"{0}\"; only parts of type text are read", "含有类型为 \"{0}\" 的部分；只读取 text 类型"},
+    {"holds a part of type \"{0}\"; only parts of type text are read",
+     "含有类型为 \"{0}\" 的部分；只读取 text 类型"},
     {"holds a part of type text without a \"text\"", "含有没有 \"text\" 的 text 类型部分"},
-    {"holds a part with the unknown key \"{0}\"; it takes type and text", "含有带未知键 \"{0}\" 的部分；可用的有 type 和 text"},
-    {"has a \"{0}\" that is neither text nor a list of text parts", "的 \"{0}\" 既不是文本，也不是文本部分的列表"},
-    {"has the unknown key \"{0}\"; it takes role (from), content (value) and weight (train, loss, loss_mask, loss_weight); "
+    {"holds a part with the unknown key \"{0}\"; it takes type and text",
+     "含有带未知键 \"{0}\" 的部分；可用的有 type 和 text"},
+    {"has a \"{0}\" that is neither text nor a list of text parts",
+     "的 \"{0}\" 既不是文本，也不是文本部分的列表"},
+    {"has the unknown key \"{0}\"; it takes role (from), content (value) and weight (train, loss, loss_mask, "
+     "loss_weight); "
      "take the key out",
-     "有未知的键 \"{0}\"；可用的有 role（from）、content（value）和 weight（train、loss、loss_mask、loss_weight）；请去掉该键"},
-    {"has a \"{0}\" that is neither 0 nor 1, true nor false; an answer is learnt or only read, shares are not built",
+     "有未知的键 \"{0}\"；可用的有 role（from）、content（value）和 "
+     "weight（train、loss、loss_mask、loss_weight）；请去掉该键"},
+    {"has a \"{0}\" that is neither 0 nor 1, true nor false; an answer is learnt or only read, shares are "
+     "not built",
      "的 \"{0}\" 既不是 0 或 1，也不是 true 或 false；答案要么学习、要么只读，不支持比例"},
-    {"must be an object like {\"role\": \"user\", \"content\": ...}", "必须是 {\"role\": \"user\", \"content\": ...} 这样的对象"},
+    {"must be an object like {\"role\": \"user\", \"content\": ...}",
+     "必须是 {\"role\": \"user\", \"content\": ...} 这样的对象"},
     {"is no answer and has a \"{0}\" that asks for it to be learnt; only answers are, take the key out",
      "不是答案，却用 \"{0}\" 要求学习；只学习答案，请去掉该键"},
     // Templates.
@@ -249,33 +302,43 @@ constexpr Template kTemplates[] = {
     {"choose a named template such as template: chatml, or take them out of the data",
      "请选择具名模板，例如 template: chatml，或从数据中去掉它们"},
     {"there is no chat template \"{0}\"; known are {1}", "没有对话模板 \"{0}\"；已知的有 {1}"},
-    {"the chat template {0} ends answers with EOS, but the tokenizer names none; set eos_token in tokenizer_config.json or "
+    {"the chat template {0} ends answers with EOS, but the tokenizer names none; set eos_token in "
+     "tokenizer_config.json or "
      "choose another template",
-     "对话模板 {0} 以 EOS 结束答案，但分词器没有指明 EOS；请在 tokenizer_config.json 中设置 eos_token，或选择另一模板"},
+     "对话模板 {0} 以 EOS 结束答案，但分词器没有指明 EOS；请在 tokenizer_config.json 中设置 "
+     "eos_token，或选择另一模板"},
     {"the model has no chat template of its own (template: model); name one, for example template: chatml",
      "模型没有自带的对话模板（template: model）；请指明一个，例如 template: chatml"},
     {"the chat template {0} has no place for a system text", "对话模板 {0} 没有放系统文本的位置"},
-    {"two messages of the same side follow each other (the first is \"{0}\"), and the chat template {1} writes a question only "
+    {"two messages of the same side follow each other (the first is \"{0}\"), and the chat template {1} "
+     "writes a question only "
      "with its answer; join them in the data, or use template: model",
-     "同一方的两条消息相连（第一条是 \"{0}\"），而对话模板 {1} 只把问题和答案一起书写；请在数据中合并它们，或使用 template: model"},
+     "同一方的两条消息相连（第一条是 \"{0}\"），而对话模板 {1} "
+     "只把问题和答案一起书写；请在数据中合并它们，或使用 template: model"},
     {"the model's chat template marks {#0} answers of {#1}; choose a named template",
      "模型的对话模板标出了 {1} 个答案中的 {0} 个；请选择具名模板"},
-    {"the model's chat template changes earlier text when message {#0} is added, so that the answer cannot be located; choose "
+    {"the model's chat template changes earlier text when message {#0} is added, so that the answer cannot "
+     "be located; choose "
      "a named template",
      "加入第 {0} 条消息时，模型的对话模板改动了之前的文本，因此无法定位答案；请选择具名模板"},
     // Token samples and caches.
     {"input_ids is missing; write {\"input_ids\": [...], \"labels\": [...]}",
      "缺少 input_ids；请写 {\"input_ids\": [...], \"labels\": [...]}"},
-    {"unknown key \"{0}\"; `format: tokens` takes input_ids and labels", "未知的键 \"{0}\"；`format: tokens` 只用 input_ids 和 labels"},
+    {"unknown key \"{0}\"; `format: tokens` takes input_ids and labels",
+     "未知的键 \"{0}\"；`format: tokens` 只用 input_ids 和 labels"},
     {"{0} must be an array of whole numbers", "{0} 必须是整数数组"},
     {"input_ids at position {#0} is not a whole number", "input_ids 第 {0} 位不是整数"},
-    {"id {#0} at position {#1} is outside the model's vocabulary of {#2} ids; tokenise the data with this model's tokenizer",
+    {"id {#0} at position {#1} is outside the model's vocabulary of {#2} ids; tokenise the data with this "
+     "model's tokenizer",
      "第 {1} 位的编号 {0} 超出模型词表（{2} 个）；请用该模型的分词器处理数据"},
     {"labels at position {#0} is not a whole number", "labels 第 {0} 位不是整数"},
-    {"label {#0} at position {#1} is neither -100 nor the id there ({#2}); labels stand beside their ids, not shifted",
+    {"label {#0} at position {#1} is neither -100 nor the id there ({#2}); labels stand beside their ids, "
+     "not shifted",
      "第 {1} 位的标签 {0} 既不是 -100，也不是该处的编号（{2}）；标签与编号对齐，不移位"},
-    {"{#0} labels for {#1} input_ids; give one label an id", "{1} 个 input_ids 有 {0} 个标签；请为每个编号给一个标签"},
-    {"attention_mask at position {#0} is not 1; give samples without padding", "attention_mask 第 {0} 位不是 1；请给出没有填充的样本"},
+    {"{#0} labels for {#1} input_ids; give one label an id",
+     "{1} 个 input_ids 有 {0} 个标签；请为每个编号给一个标签"},
+    {"attention_mask at position {#0} is not 1; give samples without padding",
+     "attention_mask 第 {0} 位不是 1；请给出没有填充的样本"},
     {"{0}: not a token cache: {1}; prepare the job again", "{0}：不是词元缓存：{1}；请重新准备任务"},
     {"the data has no training samples", "数据中没有训练样本"},
 };

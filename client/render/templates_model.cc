@@ -4,7 +4,8 @@ namespace ft::client {
 namespace {
 
 constexpr Template kTemplates[] = {
-    {"there is no model at {0}: give its folder with --model DIR", "{0} 没有模型：请用 --model 目录 指明其文件夹"},
+    {"there is no model at {0}: give its folder with --model DIR",
+     "{0} 没有模型：请用 --model 目录 指明其文件夹"},
     {"{0} is not a folder with a model", "{0} 不是模型的文件夹"},
     {"{0} holds no weights", "{0} 没有权重"},
     {"{0} holds no weights: no model.safetensors, pytorch_model.bin, index of shards or single .gguf file",
@@ -19,9 +20,11 @@ constexpr Template kTemplates[] = {
      "缺少 {0}，而 {1} 把张量 '{2}' 放在其中；请重新获取模型文件"},
     {"{0} holds shards of {1} and no {2}, and {3} is missing; fetch the model's files again",
      "{0} 有 {1} 的分片而没有 {2}，且缺少 {3}；请重新获取模型文件"},
-    {"{0} holds {1} but no model.safetensors and no model.safetensors.index.json that says which tensor lies in which file; "
+    {"{0} holds {1} but no model.safetensors and no model.safetensors.index.json that says which tensor lies "
+     "in which file; "
      "fetch the model's files again",
-     "{0} 有 {1}，但没有 model.safetensors，也没有说明张量在哪个文件的 model.safetensors.index.json；请重新获取模型文件"},
+     "{0} 有 {1}，但没有 model.safetensors，也没有说明张量在哪个文件的 "
+     "model.safetensors.index.json；请重新获取模型文件"},
     {"tensor '{0}' is not in {1}, where the index places it", "张量 '{0}' 不在索引所说的 {1} 中"},
     {"tensor '{0}' is there twice", "张量 '{0}' 出现了两次"},
     {"tensor '{0}': <1>", "张量 '{0}'：<1>"},
@@ -33,8 +36,10 @@ constexpr Template kTemplates[] = {
     {"its bytes overlap another tensor's", "它的字节与另一张量重叠"},
     {"there is a hole before its bytes", "它的字节之前有空洞"},
     {"{#0} bytes follow the last tensor", "最后一个张量之后还有 {0} 字节"},
-    {"type {0} and shape {1} need {#2} bytes, its offsets give {#3}", "类型 {0}、形状 {1} 需要 {2} 字节，而偏移给出 {3}"},
-    {"its bytes {#0} to {#1} do not lie within the {#2} bytes of data; the file is damaged or incomplete; fetch it again",
+    {"type {0} and shape {1} need {#2} bytes, its offsets give {#3}",
+     "类型 {0}、形状 {1} 需要 {2} 字节，而偏移给出 {3}"},
+    {"its bytes {#0} to {#1} do not lie within the {#2} bytes of data; the file is damaged or incomplete; "
+     "fetch it again",
      "它的第 {0} 至 {1} 字节不在 {2} 字节的数据之内；文件损坏或不完整，请重新获取"},
     {"not a safetensors file: it has only {#0} bytes", "不是 safetensors 文件：只有 {0} 字节"},
     {"not a safetensors file: its header would have {#0} bytes, more than the {#1} allowed",
@@ -53,38 +58,50 @@ constexpr Template kTemplates[] = {
     {"not a GGUF file: it does not begin with the letters GGUF", "不是 GGUF 文件：不以 GGUF 四字母开头"},
     {"architecture '{0}' is not read from GGUF, only llama is; take the model's Hugging Face files",
      "不从 GGUF 读取架构 '{0}'，只读取 llama；请使用模型的 Hugging Face 文件"},
-    {"type {0} is not supported by this version; take the model's Hugging Face folder, or its GGUF file in BF16, F16, F32, "
+    {"type {0} is not supported by this version; take the model's Hugging Face folder, or its GGUF file in "
+     "BF16, F16, F32, "
      "Q8_0, Q4_0 or Q4_1",
-     "本版本不支持类型 {0}；请使用模型的 Hugging Face 文件夹，或其 BF16、F16、F32、Q8_0、Q4_0、Q4_1 的 GGUF 文件"},
+     "本版本不支持类型 {0}；请使用模型的 Hugging Face 文件夹，或其 BF16、F16、F32、Q8_0、Q4_0、Q4_1 的 GGUF "
+     "文件"},
     {"its header promises {#0} tensors, more than it can hold", "文件头声称有 {0} 个张量，多于它能容纳的"},
-    {"its header promises {#0} metadata entries, more than it can hold", "文件头声称有 {0} 项元数据，多于它能容纳的"},
-    {"its {#0} bytes at offset {#1} reach past the end of the file; it is damaged or incomplete; fetch it again",
+    {"its header promises {#0} metadata entries, more than it can hold",
+     "文件头声称有 {0} 项元数据，多于它能容纳的"},
+    {"its {#0} bytes at offset {#1} reach past the end of the file; it is damaged or incomplete; fetch it "
+     "again",
      "它在偏移 {1} 处的 {0} 字节超出文件末尾；文件损坏或不完整，请重新获取"},
     {"the file ends within its header; fetch it again", "文件在文件头中就结束了；请重新获取"},
     {"rotary scaling '{0}' is not read from GGUF; take the model's Hugging Face files",
      "不从 GGUF 读取旋转位置缩放 '{0}'；请使用模型的 Hugging Face 文件"},
     // Pickles.
     {"the pickle is refused: <0>", "拒绝此 pickle：<0>"},
-    {"it names {0}, which is not needed for tensors and may run code", "它提到 {0}，张量用不到它，而它可能执行代码"},
+    {"it names {0}, which is not needed for tensors and may run code",
+     "它提到 {0}，张量用不到它，而它可能执行代码"},
     {"it calls something that is no function", "它调用了不是函数的东西"},
     {"it ends in the middle", "它在中途就结束了"},
     {"its entry '{0}' is no tensor; save the model's state_dict() alone, best as model.safetensors",
      "其中的 '{0}' 不是张量；请单独保存模型的 state_dict()，最好存为 model.safetensors"},
     {"it has {#0} bytes, more than the {#1} allowed", "它有 {0} 字节，超过允许的 {1}"},
     {"it makes more than {#0} values", "它产生的值超过 {0} 个"},
-    {"{0} is in the format that torch.save used before PyTorch 1.6; load it with PyTorch and save it again, best as "
+    {"{0} is in the format that torch.save used before PyTorch 1.6; load it with PyTorch and save it again, "
+     "best as "
      "model.safetensors",
      "{0} 是 PyTorch 1.6 之前 torch.save 的格式；请用 PyTorch 载入后重新保存，最好存为 model.safetensors"},
-    {"{0} is no file of torch.save: it does not begin as a zip archive", "{0} 不是 torch.save 的文件：开头不是 zip 归档"},
+    {"{0} is no file of torch.save: it does not begin as a zip archive",
+     "{0} 不是 torch.save 的文件：开头不是 zip 归档"},
     {"not a whole zip archive: {0}; fetch the file again", "不是完整的 zip 归档：{0}；请重新获取文件"},
     // Quantised weights.
     {"{0} is {1}: {2} weights are not read by this version; <3>", "{0} 为 {1}：本版本不读取 {2} 权重；<3>"},
-    {"tensor {0} is stored as {1}, which is not read by this version; <2>", "张量 {0} 以 {1} 存放，本版本不读取；<2>"},
-    {"tensor {0} has type {1}, which holds no floating-point weights; <2>", "张量 {0} 的类型是 {1}，不是浮点权重；<2>"},
-    {"tensor '{0}' has type {1}, which holds no floating-point weights", "张量 '{0}' 的类型是 {1}，不是浮点权重"},
-    {"tensor {0} is stored in 4 bits and cannot be trained: use method qlora", "张量 {0} 以 4 比特存放，无法训练：请用方法 qlora"},
+    {"tensor {0} is stored as {1}, which is not read by this version; <2>",
+     "张量 {0} 以 {1} 存放，本版本不读取；<2>"},
+    {"tensor {0} has type {1}, which holds no floating-point weights; <2>",
+     "张量 {0} 的类型是 {1}，不是浮点权重；<2>"},
+    {"tensor '{0}' has type {1}, which holds no floating-point weights",
+     "张量 '{0}' 的类型是 {1}，不是浮点权重"},
+    {"tensor {0} is stored in 4 bits and cannot be trained: use method qlora",
+     "张量 {0} 以 4 比特存放，无法训练：请用方法 qlora"},
     // Configurations.
-    {"model family \"{0}\" is not supported by this version (supported: llama)", "本版本不支持模型族 \"{0}\"（支持：llama）"},
+    {"model family \"{0}\" is not supported by this version (supported: {1})",
+     "本版本不支持模型族 \"{0}\"（支持：{1}）"},
     {"has no model_type, so the model's family is unknown", "没有 model_type，无法得知模型族"},
     {"{0} is not a JSON object; copy the model's folder again", "{0} 不是 JSON 对象；请重新复制模型文件夹"},
     {"config.json is not a JSON object", "config.json 不是 JSON 对象"},
@@ -98,71 +115,94 @@ constexpr Template kTemplates[] = {
      "本版本不支持 \"{0}\" 类的 rope_scaling（支持：linear、dynamic、llama3）"},
     {"the weights have no tensor {0}, which config.json asks for", "权重中没有 config.json 要求的张量 {0}"},
     {"tensor {0} has shape {1}, config.json asks for {2}", "张量 {0} 的形状是 {1}，而 config.json 要求 {2}"},
-    {"tensor {0} is not part of the model that config.json describes", "张量 {0} 不属于 config.json 描述的模型"},
+    {"tensor {0} is not part of the model that config.json describes",
+     "张量 {0} 不属于 config.json 描述的模型"},
     {"{0} has no embedding; convert the model again", "{0} 没有嵌入；请重新转换模型"},
     // Tokenizers.
-    {"the tokenizer has {#0} ids, the model {#1}; the tokenizer belongs to another model, put this model's own tokenizer files "
+    {"the tokenizer has {#0} ids, the model {#1}; the tokenizer belongs to another model, put this model's "
+     "own tokenizer files "
      "there",
      "分词器有 {0} 个编号，模型有 {1} 个；分词器属于另一模型，请放入该模型自己的分词器文件"},
-    {"{0} \"{1}\" has the id {#2}, but the model has only {#3} rows: enlarge its embedding (resize_token_embeddings in "
+    {"{0} \"{1}\" has the id {#2}, but the model has only {#3} rows: enlarge its embedding "
+     "(resize_token_embeddings in "
      "transformers), or take the original tokenizer files",
-     "{0} \"{1}\" 的编号是 {2}，而模型只有 {3} 行：请扩大嵌入（transformers 的 resize_token_embeddings），或使用原来的分词器文件"},
-    {"{0} \"{1}\" is not a token of {2}; are these files of one model?", "{0} \"{1}\" 不是 {2} 中的词元；这些文件属于同一模型吗？"},
+     "{0} \"{1}\" 的编号是 {2}，而模型只有 {3} 行：请扩大嵌入（transformers 的 "
+     "resize_token_embeddings），或使用原来的分词器文件"},
+    {"{0} \"{1}\" is not a token of {2}; are these files of one model?",
+     "{0} \"{1}\" 不是 {2} 中的词元；这些文件属于同一模型吗？"},
     {"{0} names \"{1}\", which is not in the vocabulary", "{0} 提到 \"{1}\"，它不在词表中"},
-    {"{0} is a SentencePiece vocabulary (Llama 1 and 2, TinyLlama, Vicuna, Yi), which this version does not read; take a model "
+    {"{0} is a SentencePiece vocabulary (Llama 1 and 2, TinyLlama, Vicuna, Yi), which this version does not "
+     "read; take a model "
      "with a byte-level tokenizer.json (Llama 3, SmolLM2, DeepSeek-Coder)",
-     "{0} 是 SentencePiece 词表（Llama 1 和 2、TinyLlama、Vicuna、Yi），本版本不读取；请使用带字节级 tokenizer.json "
+     "{0} 是 SentencePiece 词表（Llama 1 和 2、TinyLlama、Vicuna、Yi），本版本不读取；请使用带字节级 "
+     "tokenizer.json "
      "的模型（Llama 3、SmolLM2、DeepSeek-Coder）"},
-    {"{0} holds no vocabulary: tokenizer.json, qwen.tiktoken, tokenizer.model, or vocab.json with merges.txt is needed; copy "
+    {"{0} holds no vocabulary: tokenizer.json, qwen.tiktoken, tokenizer.model, or vocab.json with merges.txt "
+     "is needed; copy "
      "the model's folder again",
-     "{0} 没有词表：需要 tokenizer.json、qwen.tiktoken、tokenizer.model，或 vocab.json 与 merges.txt；请重新复制模型文件夹"},
-    {"{0} holds vocab.json and merges.txt but no tokenizer.json, and the tokenizer_class \"{1}\" of tokenizer_config.json does "
-     "not say how text is cut into words (GPT2Tokenizer and Qwen2Tokenizer do): make tokenizer.json with transformers, {2}",
-     "{0} 有 vocab.json 和 merges.txt 而没有 tokenizer.json，且 tokenizer_config.json 的 tokenizer_class \"{1}\" "
+     "{0} 没有词表：需要 tokenizer.json、qwen.tiktoken、tokenizer.model，或 vocab.json 与 "
+     "merges.txt；请重新复制模型文件夹"},
+    {"{0} holds vocab.json and merges.txt but no tokenizer.json, and the tokenizer_class \"{1}\" of "
+     "tokenizer_config.json does "
+     "not say how text is cut into words (GPT2Tokenizer and Qwen2Tokenizer do): make tokenizer.json with "
+     "transformers, {2}",
+     "{0} 有 vocab.json 和 merges.txt 而没有 tokenizer.json，且 tokenizer_config.json 的 tokenizer_class "
+     "\"{1}\" "
      "没有说明如何切词（GPT2Tokenizer 和 Qwen2Tokenizer 会）：请用 transformers 生成 tokenizer.json，{2}"},
     {"\"{0}\" is not supported", "不支持 \"{0}\""},
     {"is missing; only byte-level vocabularies are supported", "缺失；只支持字节级词表"},
-    {"without ByteLevel is not supported; only byte-level vocabularies are", "没有 ByteLevel，不支持；只支持字节级词表"},
+    {"without ByteLevel is not supported; only byte-level vocabularies are",
+     "没有 ByteLevel，不支持；只支持字节级词表"},
     {"is not an object", "不是对象"},
     {"is not an integer", "不是整数"},
     {"is not a token id", "不是词元编号"},
     {"is not supported", "不支持"},
     // Adapters and whole results.
-    {"adapter_config.json names {0} as its base, which is a name on a model hub: download that model and give its folder with "
+    {"adapter_config.json names {0} as its base, which is a name on a model hub: download that model and "
+     "give its folder with "
      "--model DIR",
      "adapter_config.json 以 {0} 为基座，这是模型库中的名称：请下载该模型，并用 --model 目录 指明其文件夹"},
-    {"adapter_config.json names {0} as its base, where there is nothing: download that model and give its folder with --model "
+    {"adapter_config.json names {0} as its base, where there is nothing: download that model and give its "
+     "folder with --model "
      "DIR",
      "adapter_config.json 以 {0} 为基座，而那里什么也没有：请下载该模型，并用 --model 目录 指明其文件夹"},
     {"adapter_config.json names no base: give its folder with --model DIR",
      "adapter_config.json 没有指明基座：请用 --model 目录 指明其文件夹"},
-    {"option {0} is not supported by this version; merge the adapter with PEFT (merge_and_unload) and use the merged model",
+    {"option {0} is not supported by this version; merge the adapter with PEFT (merge_and_unload) and use "
+     "the merged model",
      "本版本不支持选项 {0}；请用 PEFT 合并适配器（merge_and_unload），再使用合并后的模型"},
     {"{0} holds no adapter_model.safetensors and no adapter_model.bin; copy the adapter's folder again",
      "{0} 没有 adapter_model.safetensors 和 adapter_model.bin；请重新复制适配器的文件夹"},
     {"tensor {0} has no other half, {1}", "张量 {0} 缺少另一半 {1}"},
-    {"tensor {0} is no lora_A or lora_B of a linear layer: adapters of embeddings, magnitudes and saved layers are not read, "
+    {"tensor {0} is no lora_A or lora_B of a linear layer: adapters of embeddings, magnitudes and saved "
+     "layers are not read, "
      "merge it with PEFT",
      "张量 {0} 不是线性层的 lora_A 或 lora_B：不读取嵌入、幅度和整层保存的适配器，请用 PEFT 合并"},
     {"the adapter changes no layer", "适配器没有改动任何层"},
-    {"the adapter changes {0}, which is no linear layer of this model's blocks ({1}): adapters of other layers are not read, "
+    {"the adapter changes {0}, which is no linear layer of this model's blocks ({1}): adapters of other "
+     "layers are not read, "
      "merge it with PEFT",
      "适配器改动了 {0}，它不是此模型各块的线性层（{1}）：不读取其他层的适配器，请用 PEFT 合并"},
-    {"the adapter's shapes do not fit {0}: it belongs to another model", "适配器的形状与 {0} 不符：它属于另一模型"},
+    {"the adapter's shapes do not fit {0}: it belongs to another model",
+     "适配器的形状与 {0} 不符：它属于另一模型"},
     {"the model has no weight {0} that the adapter changes: it belongs to another model",
      "模型没有适配器所改动的权重 {0}：它属于另一模型"},
-    {"the adapter changes lm_head, which this model has in common with its embedding (tie_word_embeddings) and which cannot be "
+    {"the adapter changes lm_head, which this model has in common with its embedding (tie_word_embeddings) "
+     "and which cannot be "
      "changed alone: merge it with PEFT",
-     "适配器改动了 lm_head，而此模型的 lm_head 与嵌入共用（tie_word_embeddings），不能单独改动：请用 PEFT 合并"},
+     "适配器改动了 lm_head，而此模型的 lm_head 与嵌入共用（tie_word_embeddings），不能单独改动：请用 PEFT "
+     "合并"},
     {"--base has no meaning for {0}: a full fine-tuning leaves a whole model, which needs no base",
      "--base 对 {0} 没有意义：全量微调留下的是完整的模型，不需要基座"},
-    {"--base '{0}' is none of: auto, stored, dequantised", "--base '{0}' 不是以下之一：auto、stored、dequantised"},
+    {"--base '{0}' is none of: auto, stored, dequantised",
+     "--base '{0}' 不是以下之一：auto、stored、dequantised"},
     {"dtype '{0}' is none of: auto, fp32, bf16, fp16", "dtype '{0}' 不是以下之一：auto、fp32、bf16、fp16"},
     {"{0} is there already: give a new folder", "{0} 已经存在：请给出新的文件夹"},
     {"method.targets: this model has no linear layer \"{0}\" that takes an adapter (it has {1})",
      "method.targets：此模型没有可加适配器的线性层 \"{0}\"（它有 {1}）"},
     {"base model {0}, {1}, as in training", "基座模型 {0}，{1}，与训练时相同"},
-    {"base model {0}, {1}, not as in training: answers may differ", "基座模型 {0}，{1}，与训练时不同：答案可能不同"},
+    {"base model {0}, {1}, not as in training: answers may differ",
+     "基座模型 {0}，{1}，与训练时不同：答案可能不同"},
     // Training and checkpoints.
     {"out of memory: lower train.max_length or train.micro_batch, or use qlora",
      "内存不足：请调低 train.max_length 或 train.micro_batch，或使用 qlora"},
@@ -172,7 +212,8 @@ constexpr Template kTemplates[] = {
     {"{0} has no step: the checkpoint is damaged", "{0} 没有步数：检查点已损坏"},
     {"checkpoint {0} was made with {1}: submit a new job, or restore what it was made with",
      "检查点 {0} 是用 {1} 做的：请提交新任务，或恢复当时所用的"},
-    {"checkpoint {0} was made on '{1}', this is '{2}': results would differ in the last bits; set allow_numeric_change: true",
+    {"checkpoint {0} was made on '{1}', this is '{2}': results would differ in the last bits; set "
+     "allow_numeric_change: true",
      "检查点 {0} 做于 '{1}'，这里是 '{2}'：结果的末位会不同；请设置 allow_numeric_change: true"},
 };
 

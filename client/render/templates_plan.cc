@@ -22,7 +22,8 @@ constexpr Template kTemplates[] = {
     {"as the job says", "按任务的设置"},
     {"the longest sample has {#0} token", "最长的样本有 {0} 个词元"},
     {"the longest sample has {#0} tokens", "最长的样本有 {0} 个词元"},
-    {"tokens of a row of whole samples, which do not see each other", "一行由若干完整样本拼成，样本之间互不可见；此为一行的词元数"},
+    {"tokens of a row of whole samples, which do not see each other",
+     "一行由若干完整样本拼成，样本之间互不可见；此为一行的词元数"},
     {"packed rows at once x micro-batches a step", "一次的拼接行数 x 每步的微批数"},
     {"samples at once x micro-batches a step", "一次的样本数 x 每步的微批数"},
     {"any power of two up to the second gives the same bits", "不超过后者的任何 2 的幂都得到逐位相同的结果"},
@@ -58,7 +59,8 @@ constexpr Template kTemplates[] = {
     {"every {#0} epochs", "每 {0} 轮"},
     {"{#0} GiB  in all", "{0} GiB  合计"},
     {"Note: <0>", "注意：<0>"},
-    {"the memory above is that of stage 0, with nothing divided or moved", "以上内存为阶段 0 的，没有任何划分或移出"},
+    {"the memory above is that of stage 0, with nothing divided or moved",
+     "以上内存为阶段 0 的，没有任何划分或移出"},
     {"What submit refuses until it is built or changed:", "以下各项在实现或修改之前，submit 会拒绝："},
     // Settings that the job left open (ft-rank's plan).
     {"<0>, chosen by the data's size", "<0>，按数据量选定"},
@@ -92,7 +94,8 @@ constexpr Template kTemplates[] = {
     // The report of prepared data.
     {"{0} is the question, {1} is the answer", "{0} 为问题，{1} 为答案"},
     {"there is no question, {0} is the answer", "没有问题，{0} 为答案"},
-    {"instruction and input are the question, output is the answer", "instruction 和 input 为问题，output 为答案"},
+    {"instruction and input are the question, output is the answer",
+     "instruction 和 input 为问题，output 为答案"},
     {"instruction is the question, output is the answer", "instruction 为问题，output 为答案"},
     {"history holds the rounds before", "history 为之前的轮次"},
     {"{0} is the system text", "{0} 为系统文本"},
@@ -100,7 +103,8 @@ constexpr Template kTemplates[] = {
     {"{0} is text to learn whole, without a template", "{0} 为整段学习的文本，不用模板"},
     {"{0} holds the messages", "{0} 为消息列表"},
     {"answers carry loss, questions do not", "答案参与训练，问题不参与"},
-    {"tools go into the system text, and function calls count as answers", "tools 写入系统文本，函数调用算作答案"},
+    {"tools go into the system text, and function calls count as answers",
+     "tools 写入系统文本，函数调用算作答案"},
     {"not used: {0}", "未使用：{0}"},
     {"guessed by their names", "按名称猜测"},
     {"guessed by its name", "按名称猜测"},
@@ -119,8 +123,10 @@ constexpr Template kTemplates[] = {
     {"{#0} without loss were dropped", "{0} 条无可学内容，已丢弃"},
     {"{#0} record without an answer was left out", "{0} 条记录没有答案，已略去"},
     {"{#0} records without an answer were left out", "{0} 条记录没有答案，已略去"},
-    {"Sample {#0}, <1>: <2>, {#3} carries loss (between ⟦ and ⟧)", "样本 {0}，<1>：<2>，其中 {3} 个参与训练（⟦ 与 ⟧ 之间）"},
-    {"Sample {#0}, <1>: <2>, {#3} carry loss (between ⟦ and ⟧)", "样本 {0}，<1>：<2>，其中 {3} 个参与训练（⟦ 与 ⟧ 之间）"},
+    {"Sample {#0}, <1>: <2>, {#3} carries loss (between ⟦ and ⟧)",
+     "样本 {0}，<1>：<2>，其中 {3} 个参与训练（⟦ 与 ⟧ 之间）"},
+    {"Sample {#0}, <1>: <2>, {#3} carry loss (between ⟦ and ⟧)",
+     "样本 {0}，<1>：<2>，其中 {3} 个参与训练（⟦ 与 ⟧ 之间）"},
     {"{0} record ends with messages that nothing answers, which were left out (first: <1>)",
      "{0} 条记录末尾的消息无人回答，已略去（首例：<1>）"},
     {"{0} records end with messages that nothing answers, which were left out (first: <1>)",
@@ -131,13 +137,16 @@ constexpr Template kTemplates[] = {
      "{0} 条记录按其标注含有只读不学的答案（首例：<1>）"},
     {"every document begins with BOS and ends with EOS and is cut into chunks of at most <0>",
      "每篇文档以 BOS 开头、以 EOS 结尾，并切成至多 <0> 的块"},
-    {"every document begins with BOS and is cut into chunks of at most <0>", "每篇文档以 BOS 开头，并切成至多 <0> 的块"},
-    {"every document ends with EOS and is cut into chunks of at most <0>", "每篇文档以 EOS 结尾，并切成至多 <0> 的块"},
+    {"every document begins with BOS and is cut into chunks of at most <0>",
+     "每篇文档以 BOS 开头，并切成至多 <0> 的块"},
+    {"every document ends with EOS and is cut into chunks of at most <0>",
+     "每篇文档以 EOS 结尾，并切成至多 <0> 的块"},
     {"every document is cut into chunks of at most <0>", "每篇文档切成至多 <0> 的块"},
     {"the whole file is one document", "整个文件为一篇文档"},
     {"documents are separated by blank lines", "文档以空行分隔"},
     {"every line is one document", "每行为一篇文档"},
-    {"if it is one text, such as a book, write documents: file", "若是一整篇文本（如一本书），请写 documents: file"},
+    {"if it is one text, such as a book, write documents: file",
+     "若是一整篇文本（如一本书），请写 documents: file"},
     {"its first line says that fields are separated by tabs", "首行说明字段以制表符分隔"},
     {"its first line says that fields are separated by {0}", "首行说明字段以 {0} 分隔"},
     {"column {0} has no name in the header and was not read", "第 {0} 列在表头中没有名称，未读取"},
@@ -151,17 +160,24 @@ constexpr Template kTemplates[] = {
     {"{#0} rows that the sheet hides (by a filter, or by hand) were left out, the first is row {#1}",
      "工作表隐藏的（筛选或手动）{0} 行已略去，首个是第 {1} 行"},
     {"show them in the spreadsheet program to have them learnt", "若要学习它们，请在表格软件中取消隐藏"},
-    {"{#0} number stands plainly, not as the sheet shows it; the first is {1}", "{0} 个数字按原值写出，与工作表的显示不同；首个是 {1}"},
+    {"{#0} number stands plainly, not as the sheet shows it; the first is {1}",
+     "{0} 个数字按原值写出，与工作表的显示不同；首个是 {1}"},
     {"{#0} numbers stand plainly, not as the sheet shows it; the first is {1}",
      "{0} 个数字按原值写出，与工作表的显示不同；首个是 {1}"},
     {"read as {0} and converted to UTF-8", "按 {0} 读取并转换为 UTF-8"},
-    {"Warning: {#0} sample of {#1} is longer than the {#2} positions that the model was made for (max_position_embeddings), "
-     "the longest has <3>; beyond them it answers badly: write train: {max_length: {#4}}, or split the long records",
-     "警告：{1} 条样本中有 {0} 条超过模型设计的 {2} 个位置（max_position_embeddings），最长的有 <3>；超出之后模型回答很差：请写 "
+    {"Warning: {#0} sample of {#1} is longer than the {#2} positions that the model was made for "
+     "(max_position_embeddings), "
+     "the longest has <3>; beyond them it answers badly: write train: {max_length: {#4}}, or split the long "
+     "records",
+     "警告：{1} 条样本中有 {0} 条超过模型设计的 {2} 个位置（max_position_embeddings），最长的有 "
+     "<3>；超出之后模型回答很差：请写 "
      "train: {max_length: {4}}，或拆分过长的记录"},
-    {"Warning: {#0} samples of {#1} are longer than the {#2} positions that the model was made for (max_position_embeddings), "
-     "the longest has <3>; beyond them it answers badly: write train: {max_length: {#4}}, or split the long records",
-     "警告：{1} 条样本中有 {0} 条超过模型设计的 {2} 个位置（max_position_embeddings），最长的有 <3>；超出之后模型回答很差：请写 "
+    {"Warning: {#0} samples of {#1} are longer than the {#2} positions that the model was made for "
+     "(max_position_embeddings), "
+     "the longest has <3>; beyond them it answers badly: write train: {max_length: {#4}}, or split the long "
+     "records",
+     "警告：{1} 条样本中有 {0} 条超过模型设计的 {2} 个位置（max_position_embeddings），最长的有 "
+     "<3>；超出之后模型回答很差：请写 "
      "train: {max_length: {4}}，或拆分过长的记录"},
     // What became of the loss.
     {"the training loss ended at {#0}, from {#1} at first, and blind guessing costs {#2}: <3>",
@@ -169,7 +185,8 @@ constexpr Template kTemplates[] = {
     {"the model is worse than that still", "模型仍比盲猜差"},
     {"nothing was learnt", "什么也没学到"},
     {"lower train.optimizer.lr (it is {#0})", "请调低 train.optimizer.lr（现为 {0}）"},
-    {"the training loss did not fall: {#0} at first, {#1} at the end", "训练损失没有下降：最初 {0}，最终 {1}"},
+    {"the training loss did not fall: {#0} at first, {#1} at the end",
+     "训练损失没有下降：最初 {0}，最终 {1}"},
     {"lower train.optimizer.lr (it is {#0}), or give it more steps (train.epochs)",
      "请调低 train.optimizer.lr（现为 {0}），或增加步数（train.epochs）"},
 };

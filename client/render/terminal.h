@@ -8,7 +8,7 @@ namespace ft::client {
 enum class Language { kEnglish, kChinese };
 
 struct Terminal {
-  bool utf8 = false;         // Bars, dots and sparklines may leave ASCII. Text of the user is never changed for it.
+  bool utf8 = false;  // Bars, dots and sparklines may leave ASCII. Text of the user is never changed for it.
   Language language = Language::kEnglish;
   bool interactive = false;  // A terminal: lines may be redrawn.
   int columns = 80;          // Tables and bars fit into this.

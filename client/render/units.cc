@@ -26,7 +26,8 @@ std::string FormatBytes(int64_t bytes) {
     value /= 1024;
     ++unit;
   }
-  return value < 9.95 ? fmt::format("{:.1f} {}", value, kUnits[unit]) : fmt::format("{:.0f} {}", value, kUnits[unit]);
+  return value < 9.95 ? fmt::format("{:.1f} {}", value, kUnits[unit])
+                      : fmt::format("{:.0f} {}", value, kUnits[unit]);
 }
 
 std::string FormatCount(int64_t count) {
@@ -42,7 +43,8 @@ std::string FormatCount(int64_t count) {
 std::string FormatLoss(double loss) {
   if (!std::isfinite(loss)) return "-";
   const double size = std::abs(loss);
-  return size != 0 && (size < 1e-3 || size >= 1e5) ? fmt::format("{:.1e}", loss) : fmt::format("{:.4f}", loss);
+  return size != 0 && (size < 1e-3 || size >= 1e5) ? fmt::format("{:.1e}", loss)
+                                                   : fmt::format("{:.4f}", loss);
 }
 
 std::string FormatRate(double learning_rate) {

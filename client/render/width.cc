@@ -135,7 +135,9 @@ std::string PadRight(std::string_view text, int width) {
   return std::string(text).append(Spaces(width - DisplayWidth(text)));
 }
 
-std::string PadLeft(std::string_view text, int width) { return Spaces(width - DisplayWidth(text)).append(text); }
+std::string PadLeft(std::string_view text, int width) {
+  return Spaces(width - DisplayWidth(text)).append(text);
+}
 
 std::string Printable(std::string_view text) { return Cleaned(text, /*keep_lines=*/false); }
 

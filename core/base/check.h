@@ -23,6 +23,7 @@ struct Voidify {
 
 }  // namespace ft::internal
 
-#define FT_CHECK(condition)   \
-  (condition) ? (void)0       \
-              : ::ft::internal::Voidify() & ::ft::internal::CheckFailure(__FILE__, __LINE__, #condition).stream()
+#define FT_CHECK(condition) \
+  (condition)               \
+      ? (void)0             \
+      : ::ft::internal::Voidify() & ::ft::internal::CheckFailure(__FILE__, __LINE__, #condition).stream()

@@ -27,7 +27,10 @@ class ManualClock : public Clock {
  public:
   absl::Time Now() const override { return now_; }
   absl::Duration BootTime() const override { return boot_; }
-  void Advance(absl::Duration by) { now_ += by; boot_ += by; }
+  void Advance(absl::Duration by) {
+    now_ += by;
+    boot_ += by;
+  }
   void JumpWallClock(absl::Duration by) { now_ += by; }
 
  private:

@@ -15,8 +15,9 @@ inline bool IsDnsName(std::string_view name) {
   while (true) {
     const size_t dot = name.find('.');
     const std::string_view label = name.substr(0, dot);
-    const bool valid = !label.empty() && label.size() <= kMaxDnsLabel && label.front() != '-' && label.back() != '-' &&
-                       label.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string_view::npos;
+    const bool valid =
+        !label.empty() && label.size() <= kMaxDnsLabel && label.front() != '-' && label.back() != '-' &&
+        label.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string_view::npos;
     if (!valid) return false;
     if (dot == std::string_view::npos) return true;
     name.remove_prefix(dot + 1);

@@ -81,7 +81,8 @@ Status WriteFileDurably(const fs::path& path, std::string_view content) {
   const fs::path beside =
       dir / StrCat(".", path.filename().string(), ".", ::getpid(), ".", counter.fetch_add(1), ".tmp");
   Status status = WriteAndSync(beside, content);
-  if (status.ok() && ::rename(beside.c_str(), path.c_str()) != 0) status = ErrnoStatus("rename to", path, errno);
+  if (status.ok() && ::rename(beside.c_str(), path.c_str()) != 0)
+    status = ErrnoStatus("rename to", path, errno);
   if (!status.ok()) {
     ::unlink(beside.c_str());
     return status;
@@ -107,14 +108,15 @@ StatusOr<RandomAccessFile> RandomAccessFile::Open(const fs::path& path) {
   ASSIGN_OR_RETURN(UniqueFd fd, OpenForReading(path));
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return ErrnoStatus("stat", path, errno);
-  if (!S_ISREG(info.st_mode)) return absl::InvalidArgumentError(StrCat(path.string(), " is not a regular file"));
+  if (!S_ISREG(info.st_mode))
+    return absl::InvalidArgumentError(StrCat(path.string(), " is not a regular file"));
   return RandomAccessFile(std::move(fd), static_cast<uint64_t>(info.st_size), path);
 }
 
 Status RandomAccessFile::ReadAt(uint64_t offset, std::span<std::byte> out) const {
   if (offset > size_ || out.size() > size_ - offset) {
     return absl::OutOfRangeError(StrCat(path_.string(), ": bytes ", offset, " to ", offset + out.size(),
-                                              " asked for, the file ends at ", size_));
+                                        " asked for, the file ends at ", size_));
   }
   while (!out.empty()) {
     const ssize_t got = ::pread(fd_.get(), out.data(), out.size(), static_cast<off_t>(offset));

@@ -20,7 +20,11 @@ class UniqueFd {
   ~UniqueFd() { Reset(); }
   int get() const { return fd_; }
   bool valid() const { return fd_ >= 0; }
-  int Release() { int fd = fd_; fd_ = -1; return fd; }
+  int Release() {
+    int fd = fd_;
+    fd_ = -1;
+    return fd;
+  }
   void Reset();
 
  private:

@@ -11,7 +11,8 @@ namespace fs = std::filesystem;
 
 class FileTest : public testing::Test {
  protected:
-  FileTest() : dir_(fs::path(testing::TempDir()) / testing::UnitTest::GetInstance()->current_test_info()->name()) {
+  FileTest()
+      : dir_(fs::path(testing::TempDir()) / testing::UnitTest::GetInstance()->current_test_info()->name()) {
     fs::remove_all(dir_);
     fs::create_directories(dir_);
   }
@@ -49,7 +50,8 @@ TEST_F(FileTest, TooLargeFileIsRefusedBeforeReading) {
 
 TEST_F(FileTest, Sha256OfFileEqualsKnownVector) {
   ASSERT_TRUE(WriteFileDurably(dir_ / "a", "abc").ok());
-  EXPECT_EQ(Hex(*Sha256OfFile(dir_ / "a")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(Hex(*Sha256OfFile(dir_ / "a")),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
 }  // namespace

@@ -61,7 +61,8 @@ std::string Sha256::Save() const {
 
 StatusOr<Sha256> Sha256::Restore(std::string_view saved) {
   const uint64_t bytes = saved.size() < kSavedHead ? 0 : LittleEndian(saved.substr(8 * 4, 8));
-  if (saved.size() < kSavedHead || saved.size() - kSavedHead != bytes % kBlock || bytes >= uint64_t{1} << 60) {
+  if (saved.size() < kSavedHead || saved.size() - kSavedHead != bytes % kBlock ||
+      bytes >= uint64_t{1} << 60) {
     return absl::InvalidArgumentError("this is no saved state of a SHA-256");
   }
   Sha256 hash;
@@ -86,7 +87,8 @@ StatusOr<Digest> Sha256OfFile(const std::filesystem::path& path, const std::stop
   std::vector<std::byte> buffer(1 << 20);
   for (uint64_t offset = 0; offset < file.size();) {
     const auto chunk = std::span(buffer).first(std::min<uint64_t>(buffer.size(), file.size() - offset));
-    if (stop.stop_requested()) return absl::CancelledError(StrCat("the digest of ", path.string(), " is not wanted any more"));
+    if (stop.stop_requested())
+      return absl::CancelledError(StrCat("the digest of ", path.string(), " is not wanted any more"));
     RETURN_IF_ERROR(file.ReadAt(offset, chunk));
     hash.Update(chunk);
     offset += chunk.size();
@@ -95,7 +97,8 @@ StatusOr<Digest> Sha256OfFile(const std::filesystem::path& path, const std::stop
 }
 
 std::string Hex(const Digest& digest) {
-  return absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(digest.data()), digest.size()));
+  return absl::BytesToHexString(
+      absl::string_view(reinterpret_cast<const char*>(digest.data()), digest.size()));
 }
 
 }  // namespace ft

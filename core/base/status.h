@@ -19,7 +19,8 @@ inline std::string_view Message(const Status& status) { return FromAbsl(status.m
 inline Status WithContext(const Status& status, std::string_view context) {
   if (status.ok()) return status;
   Status longer(status.code(), StrCat(context, ": ", status.message()));
-  status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) { longer.SetPayload(url, payload); });
+  status.ForEachPayload(
+      [&](absl::string_view url, const absl::Cord& payload) { longer.SetPayload(url, payload); });
   return longer;
 }
 
@@ -28,15 +29,15 @@ inline Status WithContext(const Status& status, std::string_view context) {
 #define FT_CONCAT_INNER(a, b) a##b
 #define FT_CONCAT(a, b) FT_CONCAT_INNER(a, b)
 
-#define RETURN_IF_ERROR(expr)                                      \
-  do {                                                             \
-    if (::absl::Status ft_status = (expr); !ft_status.ok()) {      \
-      return ft_status;                                            \
-    }                                                              \
+#define RETURN_IF_ERROR(expr)                                 \
+  do {                                                        \
+    if (::absl::Status ft_status = (expr); !ft_status.ok()) { \
+      return ft_status;                                       \
+    }                                                         \
   } while (false)
 
-#define FT_ASSIGN_OR_RETURN_INNER(result, lhs, expr) \
-  auto result = (expr);                              \
+#define FT_ASSIGN_OR_RETURN_INNER(result, lhs, expr)   \
+  auto result = (expr);                                \
   if (!result.ok()) return std::move(result).status(); \
   lhs = std::move(result).value()
 

@@ -11,7 +11,9 @@
 namespace ft {
 
 inline absl::string_view ToAbsl(std::string_view text) { return absl::string_view(text.data(), text.size()); }
-inline std::string_view FromAbsl(absl::string_view text) { return std::string_view(text.data(), text.size()); }
+inline std::string_view FromAbsl(absl::string_view text) {
+  return std::string_view(text.data(), text.size());
+}
 
 namespace internal {
 template <typename T>

@@ -107,9 +107,10 @@ class HttpServer::Impl {
       response_.keep_alive(request.keep_alive());
       response_.prepare_payload();
       stream_.expires_after(kRequestTimeout);
-      beast::http::async_write(stream_, response_, [self = shared_from_this()](const beast::error_code& error, size_t) {
-        if (!error && self->response_.keep_alive()) self->ReadRequest();
-      });
+      beast::http::async_write(stream_, response_,
+                               [self = shared_from_this()](const beast::error_code& error, size_t) {
+                                 if (!error && self->response_.keep_alive()) self->ReadRequest();
+                               });
     }
 
     Impl& server_;

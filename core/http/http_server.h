@@ -25,7 +25,8 @@ class HttpServer {
   static constexpr size_t kMaxConnections = 1024;
 
   // `address` is HOST:PORT (PORT 0 = any free one). UNAVAILABLE when the port is in use, INVALID_ARGUMENT when it is no address.
-  static StatusOr<std::unique_ptr<HttpServer>> Start(const std::string& address, std::map<std::string, Handler> pages);
+  static StatusOr<std::unique_ptr<HttpServer>> Start(const std::string& address,
+                                                     std::map<std::string, Handler> pages);
   // Ends connections and joins the thread; no handler runs afterwards.
   ~HttpServer();
   int port() const;

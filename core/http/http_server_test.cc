@@ -41,8 +41,9 @@ std::string Receive(const UniqueFd& fd, const std::string& end = "") {
 }
 
 std::unique_ptr<HttpServer> Started() {
-  auto server = HttpServer::Start("127.0.0.1:0", {{"/page", [] { return Page{.body = "content\n"}; }},
-                                                  {"/down", [] { return Page{.status = 503, .body = "not now\n"}; }}});
+  auto server =
+      HttpServer::Start("127.0.0.1:0", {{"/page", [] { return Page{.body = "content\n"}; }},
+                                        {"/down", [] { return Page{.status = 503, .body = "not now\n"}; }}});
   EXPECT_TRUE(server.ok());
   return *std::move(server);
 }
@@ -94,7 +95,8 @@ TEST(HttpServer, RequestsThatAreTooLongAreCutOff) {
 
 TEST(HttpServer, AnAddressThatIsTakenOrNoneIsRefused) {
   const auto server = Started();
-  EXPECT_TRUE(absl::IsUnavailable(HttpServer::Start("127.0.0.1:" + std::to_string(server->port()), {}).status()));
+  EXPECT_TRUE(
+      absl::IsUnavailable(HttpServer::Start("127.0.0.1:" + std::to_string(server->port()), {}).status()));
   for (const char* wrong : {"", "127.0.0.1", ":1", "127.0.0.1:x", "127.0.0.1:70000"})
     EXPECT_TRUE(absl::IsInvalidArgument(HttpServer::Start(wrong, {}).status())) << wrong;
 }

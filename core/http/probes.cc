@@ -5,7 +5,8 @@ namespace ft::http {
 Page LivePage(const std::map<std::string, absl::Duration>& turned, absl::Duration now) {
   for (const auto& [name, at] : turned) {
     if (now - at > kTurnLimit)
-      return {503, StrCat(name, " has not turned for ", absl::FormatDuration(absl::Floor(now - at, absl::Seconds(1))), "\n")};
+      return {503, StrCat(name, " has not turned for ",
+                          absl::FormatDuration(absl::Floor(now - at, absl::Seconds(1))), "\n")};
   }
   return {200, "live\n"};
 }
@@ -22,8 +23,9 @@ StatusOr<std::unique_ptr<Probes>> Probes::Start(const std::string& address, cons
   pages["/readyz"] = [probes = probes.get()] { return probes->Ready(); };
   auto server = HttpServer::Start(address, std::move(pages));
   if (!server.ok()) {
-    return absl::UnavailableError(StrCat("cannot serve probes on ", address,
-                                         ": stop the program that holds the port, or set probes to another address or 0"));
+    return absl::UnavailableError(
+        StrCat("cannot serve probes on ", address,
+               ": stop the program that holds the port, or set probes to another address or 0"));
   }
   probes->server_ = *std::move(server);
   return probes;

@@ -44,7 +44,7 @@ class Probes {
  private:
   Page Ready() const;
 
-  mutable std::mutex mutex_;
+  mutable std::mutex mutex_;  // Guards ready_ and why_not_.
   bool ready_ = false;
   std::string why_not_ = "it is starting";
   std::unique_ptr<HttpServer> server_;  // Last: its pages use the rest.

@@ -48,14 +48,16 @@ StatusOr<TensorDigests> TensorOf(const std::string& name, const Json& value) {
 
 // The number of an attempt's folder, or nothing for any other name.
 std::optional<int64_t> EpochOf(const std::string& name) {
-  if (name.empty() || name.size() > 18 || !std::all_of(name.begin(), name.end(), IsDigit)) return std::nullopt;
+  if (name.empty() || name.size() > 18 || !std::all_of(name.begin(), name.end(), IsDigit))
+    return std::nullopt;
   return std::stoll(name);
 }
 
 bool Differ(const std::string& a, const std::string& b) { return !a.empty() && !b.empty() && a != b; }
 
 // The first tensor, in natural order, whose digest differs or that only one side has.
-std::optional<std::string> FirstTensor(const LedgerEntry& a, const LedgerEntry& b, std::string TensorDigests::* part) {
+std::optional<std::string> FirstTensor(const LedgerEntry& a, const LedgerEntry& b,
+                                       std::string TensorDigests::*part) {
   if (a.tensors.empty() || b.tensors.empty()) return std::nullopt;
   std::optional<std::string> first;
   const auto offer = [&first](const std::string& name) {
@@ -71,13 +73,14 @@ std::optional<std::string> FirstTensor(const LedgerEntry& a, const LedgerEntry& 
   return first;
 }
 
-std::string DigestIn(const LedgerEntry& entry, const std::string& tensor, std::string TensorDigests::* part) {
+std::string DigestIn(const LedgerEntry& entry, const std::string& tensor, std::string TensorDigests::*part) {
   const auto found = entry.tensors.find(tensor);
   return found == entry.tensors.end() ? std::string() : found->second.*part;
 }
 
 // Gradients or weights of one step: the tensor if one can be named, else the digest of the whole.
-std::optional<LedgerDifference> PartDifference(const LedgerEntry& a, const LedgerEntry& b, DifferenceKind kind) {
+std::optional<LedgerDifference> PartDifference(const LedgerEntry& a, const LedgerEntry& b,
+                                               DifferenceKind kind) {
   const bool is_gradient = kind == DifferenceKind::kGradient;
   const auto part = is_gradient ? &TensorDigests::gradient : &TensorDigests::weights;
   const auto whole = is_gradient ? &LedgerEntry::gradient : &LedgerEntry::weights;
@@ -105,7 +108,8 @@ std::optional<LedgerDifference> StepDifference(const LedgerEntry& a, const Ledge
 
 std::string Encode(const LedgerEntry& entry) {
   Json tensors = Json::object();
-  for (const auto& [name, digests] : entry.tensors) tensors[name] = Json::array({digests.gradient, digests.weights});
+  for (const auto& [name, digests] : entry.tensors)
+    tensors[name] = Json::array({digests.gradient, digests.weights});
   Json object = Json::object();
   object["step"] = entry.step;
   object["samples"] = entry.samples;

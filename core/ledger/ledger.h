@@ -26,10 +26,11 @@ struct TensorDigests {
 };
 
 struct LedgerEntry {
-  int64_t step = 0;      // From 1: the optimizer step this entry describes.
-  std::string samples;   // SHA-256 of the step's sample ids in order, 64 hexadecimal digits; empty = not recorded.
-  std::string gradient;  // Digest of the reduced gradient before clipping.
-  std::string weights;   // Digest of the trainable weights after the step.
+  int64_t step = 0;  // From 1: the optimizer step this entry describes.
+  std::string
+      samples;  // SHA-256 of the step's sample ids in order, 64 hexadecimal digits; empty = not recorded.
+  std::string gradient;                          // Digest of the reduced gradient before clipping.
+  std::string weights;                           // Digest of the trainable weights after the step.
   std::map<std::string, TensorDigests> tensors;  // By canonical name; may be empty on steps without detail.
   bool operator==(const LedgerEntry&) const = default;
 };

@@ -14,11 +14,12 @@ std::string Whole(char digit) { return std::string(64, digit); }
 std::string Short(char digit) { return std::string(16, digit); }
 
 LedgerEntry Entry(int64_t step) {
-  return {.step = step,
-          .samples = Whole('1'),
-          .gradient = Whole('2'),
-          .weights = Whole('3'),
-          .tensors = {{"layers.2.q.a", {Short('4'), Short('5')}}, {"layers.10.q.a", {Short('6'), Short('7')}}}};
+  return {
+      .step = step,
+      .samples = Whole('1'),
+      .gradient = Whole('2'),
+      .weights = Whole('3'),
+      .tensors = {{"layers.2.q.a", {Short('4'), Short('5')}}, {"layers.10.q.a", {Short('6'), Short('7')}}}};
 }
 
 void Write(const fs::path& file, const std::vector<LedgerEntry>& entries) {
@@ -126,6 +127,16 @@ TEST(LedgerTest, NewestAttemptsRecordOfEachStepCounts) {
 TEST(LedgerTest, FolderWithoutAttemptsIsNotFound) {
   const ft::testing::TempDir dir;
   EXPECT_TRUE(absl::IsNotFound(ReadJobLedger(dir.path()).status()));
+}
+
+TEST(LedgerTest, ZerosThatALossOfPowerLeftAtTheEndAreNoEntries) {
+  const ft::testing::TempDir dir;
+  const fs::path file = dir / "ledger.ftr";
+  Write(file, {Entry(1), Entry(2)});
+  fs::resize_file(file, fs::file_size(file) + 4096);
+  const auto entries = ReadLedgerFile(file);
+  ASSERT_TRUE(entries.ok()) << entries.status();
+  EXPECT_EQ(entries->size(), 2u);
 }
 
 TEST(LedgerTest, FrameThatIsNoEntryNamesTheFile) {

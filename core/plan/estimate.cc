@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <string_view>
 #include <utility>
 
 namespace ft::plan {
@@ -10,27 +11,32 @@ namespace {
 std::vector<Projection> Projections(const ModelShape& s) {
   if (!s.projections.empty()) return s.projections;
   const int64_t q = s.heads * s.head_size, kv = s.key_heads * s.head_size;
-  return {{"q_proj", s.hidden, q},  {"k_proj", s.hidden, kv},           {"v_proj", s.hidden, kv},
-          {"o_proj", q, s.hidden},  {"gate_proj", s.hidden, s.intermediate}, {"up_proj", s.hidden, s.intermediate},
+  return {{"q_proj", s.hidden, q},
+          {"k_proj", s.hidden, kv},
+          {"v_proj", s.hidden, kv},
+          {"o_proj", q, s.hidden},
+          {"gate_proj", s.hidden, s.intermediate},
+          {"up_proj", s.hidden, s.intermediate},
           {"down_proj", s.intermediate, s.hidden}};
 }
 
-bool Targeted(const recipe::MethodSpec& method, const std::string& name) {
-  const auto has = [&](const std::string& word) {
+bool Targeted(const recipe::MethodSpec& method, std::string_view name) {
+  const auto has = [&](std::string_view word) {
     return std::find(method.targets.begin(), method.targets.end(), word) != method.targets.end();
   };
   return has("all_linear") || has(name);
 }
 
-constexpr double kNf4BytesPerWeight = 0.5 + 1.0 / 64 + 4.0 / (64 * 256);  // Codes, 8-bit scales, their fp32 scales.
-constexpr int64_t kSegmentBytes = int64_t{4} << 20;                       // What a rank shows the others of its host.
-constexpr double kChunkElements = 1 << 24;                                // Logits computed at a time: ops/loss_head.cc.
-constexpr int64_t kProgramBytes = int64_t{256} << 20;                     // LibTorch's CPU libraries and small buffers.
+constexpr double kNf4BytesPerWeight =
+    0.5 + 1.0 / 64 + 4.0 / (64 * 256);                 // Codes, 8-bit scales, their fp32 scales.
+constexpr int64_t kSegmentBytes = int64_t{4} << 20;    // What a rank shows the others of its host.
+constexpr double kChunkElements = 1 << 24;             // Logits computed at a time: ops/loss_head.cc.
+constexpr int64_t kProgramBytes = int64_t{256} << 20;  // LibTorch's CPU libraries and small buffers.
 
 // Rows of all projections: each has a float32 scale where weights have 8 bits.
 int64_t LinearRows(const ModelShape& shape) {
   int64_t rows = 0;
-  for (const Projection& p : Projections(shape)) rows += p.out;
+  for (const Projection& p : Projections(shape)) rows += p.outputs;
   return rows * shape.layers;
 }
 
@@ -44,7 +50,7 @@ int64_t CheckpointedBlocks(const ModelShape& shape, const recipe::TrainSpec& tra
 
 int64_t LinearParameters(const ModelShape& shape) {
   int64_t count = 0;
-  for (const Projection& p : Projections(shape)) count += p.in * p.out;
+  for (const Projection& p : Projections(shape)) count += p.inputs * p.outputs;
   return count * shape.layers;
 }
 
@@ -58,12 +64,13 @@ int64_t TrainableParameters(const ModelShape& shape, const recipe::MethodSpec& m
   if (method.kind == "full") return ParameterCount(shape);
   int64_t count = 0;
   for (const Projection& p : Projections(shape)) {
-    if (Targeted(method, p.name)) count += method.rank * (p.in + p.out);
+    if (Targeted(method, p.name)) count += method.rank * (p.inputs + p.outputs);
   }
   return count * shape.layers;
 }
 
-std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::JobSpec& spec, bool bf16, DataSize data) {
+std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::JobSpec& spec, bool bf16,
+                                       DataSize data) {
   const double compute_bytes = bf16 ? 2 : 4;
   const auto linear = static_cast<double>(LinearParameters(shape));
   const auto other = static_cast<double>(ParameterCount(shape)) - linear;
@@ -93,7 +100,8 @@ std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::Jo
   const double block = rows * (hidden * 34 + inner * 8) * compute_bytes;
   const double recomputed = static_cast<double>(CheckpointedBlocks(shape, spec.train));
   const double activations = inputs * recomputed + kept * (layers - recomputed) + block;
-  const double logits = std::min(rows * static_cast<double>(shape.vocabulary), kChunkElements) * compute_bytes;
+  const double logits =
+      std::min(rows * static_cast<double>(shape.vocabulary), kChunkElements) * compute_bytes;
   // On a CPU panels of it, which the program's own part holds.
   const bool whole = spec.method.kind == "qlora" && spec.resources.device == "gpu";
   const double dequantised = whole ? hidden * inner * compute_bytes * 2 : 0;
@@ -118,11 +126,13 @@ int64_t TotalBytes(const std::vector<MemoryPart>& parts) {
 }
 
 double FlopsPerToken(const ModelShape& shape, const recipe::JobSpec& spec) {
-  const double n = static_cast<double>(ParameterCount(shape)) - (shape.tied_head ? 0.0 : static_cast<double>(shape.vocabulary * shape.hidden));
-  const double adapters = spec.method.kind == "full" ? 0 : 6.0 * static_cast<double>(TrainableParameters(shape, spec.method));
+  const double n = static_cast<double>(ParameterCount(shape)) -
+                   (shape.tied_head ? 0.0 : static_cast<double>(shape.vocabulary * shape.hidden));
+  const double adapters =
+      spec.method.kind == "full" ? 0 : 6.0 * static_cast<double>(TrainableParameters(shape, spec.method));
   // Recomputation leaves out the last product of each sub-layer, about a third.
-  const double recomputed =
-      static_cast<double>(CheckpointedBlocks(shape, spec.train)) / static_cast<double>(std::max<int64_t>(shape.layers, 1));
+  const double recomputed = static_cast<double>(CheckpointedBlocks(shape, spec.train)) /
+                            static_cast<double>(std::max<int64_t>(shape.layers, 1));
   const double passes = (spec.method.kind == "full" ? 6 : 4) + 1.3 * recomputed;
   return passes * n + adapters;
 }

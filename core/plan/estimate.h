@@ -9,13 +9,13 @@
 
 namespace ft::plan {
 
-// One stored matrix of a block: what an adapter is put on.
+// A linear layer of a block.
 struct Projection {
-  std::string name;  // The last part of its module's name, which targets go by; two of a block may share it.
-  int64_t in = 0, out = 0;
+  std::string name;  // As method.targets names it: the last part of its module's name.
+  int64_t inputs = 0, outputs = 0;
 };
 
-// The sizes of a decoder.
+// The sizes of a decoder with gated MLP.
 struct ModelShape {
   int64_t vocabulary = 0;
   int64_t hidden = 0;
@@ -25,9 +25,8 @@ struct ModelShape {
   int64_t head_size = 0;
   int64_t intermediate = 0;
   bool tied_head = false;
-  std::vector<Projection> projections =
-      {};                        // A block's. Empty: a gated MLP and split projections as Llama's.
-  int64_t other_parameters = 0;  // Biases of projections and norms, learned positions.
+  std::vector<Projection> projections;  // Of a block; empty = the seven of Llama.
+  int64_t other_parameters = 0;         // Biases of projections and norms, learned positions.
 };
 
 // All weights.
@@ -54,7 +53,8 @@ struct DataSize {
 // micro_batch x max_length tokens (kept inputs of sub-layers, results of attention and one block's work with checkpointing), logits of the supervised
 // share, the partial sums of a rank that holds several leaves of a step's sum, the segment it shares with the others, the
 // program itself. Formulas: docs/memory.md.
-std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::JobSpec& spec, bool bf16, DataSize data);
+std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::JobSpec& spec, bool bf16,
+                                       DataSize data);
 
 int64_t TotalBytes(const std::vector<MemoryPart>& parts);
 

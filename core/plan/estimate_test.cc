@@ -5,8 +5,13 @@
 namespace ft::plan {
 namespace {
 
-const ModelShape kLlama7B{.vocabulary = 32000, .hidden = 4096, .layers = 32, .heads = 32, .key_heads = 32,
-                          .head_size = 128, .intermediate = 11008};
+const ModelShape kLlama7B{.vocabulary = 32000,
+                          .hidden = 4096,
+                          .layers = 32,
+                          .heads = 32,
+                          .key_heads = 32,
+                          .head_size = 128,
+                          .intermediate = 11008};
 
 TEST(EstimateTest, CountsOfLlama7BEqualPublishedOnes) {
   EXPECT_EQ(ParameterCount(kLlama7B), 6'738'415'616);
@@ -16,6 +21,14 @@ TEST(EstimateTest, CountsOfLlama7BEqualPublishedOnes) {
   EXPECT_EQ(TrainableParameters(kLlama7B, method), 32 * 2 * 64 * 8192);
   method.kind = "full";
   EXPECT_EQ(TrainableParameters(kLlama7B, method), ParameterCount(kLlama7B));
+}
+
+TEST(EstimateTest, ProjectionsAreThoseOfTheFamily) {
+  ModelShape fused = kLlama7B;
+  fused.projections = {{"W_pack", 4096, 12288}, {"o_proj", 4096, 4096}};
+  EXPECT_EQ(LinearParameters(fused), int64_t{32} * (4096 * 12288 + 4096 * 4096));
+  const recipe::MethodSpec method{.kind = "lora", .rank = 8, .targets = {"W_pack"}};
+  EXPECT_EQ(TrainableParameters(fused, method), 32 * 8 * (4096 + 12288));
 }
 
 TEST(EstimateTest, QloraOfLlama7BNeedsWhatPeersMeasure) {
@@ -28,13 +41,21 @@ TEST(EstimateTest, QloraOfLlama7BNeedsWhatPeersMeasure) {
 
 // Peaks of the jobs of `make bench` on two cores without bf16 products, GiB: docs/decisions/0025.
 TEST(EstimateTest, TheDemoModelNeedsWhatWasMeasured) {
-  const ModelShape demo{.vocabulary = 49152, .hidden = 576, .layers = 30, .heads = 9, .key_heads = 3,
-                        .head_size = 64, .intermediate = 1536, .tied_head = true};
+  const ModelShape demo{.vocabulary = 49152,
+                        .hidden = 576,
+                        .layers = 30,
+                        .heads = 9,
+                        .key_heads = 3,
+                        .head_size = 64,
+                        .intermediate = 1536,
+                        .tied_head = true};
   recipe::JobSpec spec;
   spec.method.kind = "qlora";
   spec.method.rank = 64;
   spec.train.max_length = 512;
-  const auto gib = [&] { return static_cast<double>(TotalBytes(EstimateMemory(demo, spec, true, {512, 4096}))) / (1 << 30); };
+  const auto gib = [&] {
+    return static_cast<double>(TotalBytes(EstimateMemory(demo, spec, true, {512, 4096}))) / (1 << 30);
+  };
   EXPECT_NEAR(gib(), 0.84, 0.08);
   spec.train.activation_checkpointing = false;
   EXPECT_NEAR(gib(), 1.09, 0.1);

@@ -38,8 +38,9 @@ std::vector<std::string> EnvironmentWithNumericSettings() {
   std::vector<std::string> all;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string text = *entry;
-    const bool replaced = std::any_of(settings.begin(), settings.end(),
-                                      [&](const auto& setting) { return text.starts_with(setting.first + "="); });
+    const bool replaced = std::any_of(settings.begin(), settings.end(), [&](const auto& setting) {
+      return text.starts_with(setting.first + "=");
+    });
     if (!replaced) all.push_back(text);
   }
   for (const auto& [name, value] : settings) all.push_back(name + "=" + value);

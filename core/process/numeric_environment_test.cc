@@ -13,7 +13,8 @@ TEST(NumericEnvironment, ReplacesSettingsAndKeepsEverythingElse) {
   ::setenv("MKL_CBWR_OTHER", "kept", 1);
   const std::vector<std::string> all = EnvironmentWithNumericSettings();
   const auto count = [&](const std::string& start) {
-    return std::count_if(all.begin(), all.end(), [&](const std::string& text) { return text.starts_with(start); });
+    return std::count_if(all.begin(), all.end(),
+                         [&](const std::string& text) { return text.starts_with(start); });
   };
   EXPECT_EQ(count("MKL_CBWR="), 1);
   EXPECT_EQ(count("MKL_CBWR=AUTO"), 0);

@@ -11,9 +11,9 @@
 namespace ft::recipe {
 
 struct ModelSpec {
-  std::string source;          // hf://, modelscope:// or a path: folder in Hugging Face layout, or a .gguf file.
-  std::string dtype = "auto";  // auto | bf16 | fp16 | fp32
-  std::string eos_token;       // Ends an answer; empty = the tokenizer's own.
+  std::string source;  // hf://, modelscope:// or a path: folder in Hugging Face layout, or a .gguf file.
+  std::string dtype = "auto";          // auto | bf16 | fp16 | fp32
+  std::string eos_token;               // Ends an answer; empty = the tokenizer's own.
   bool encode_special_tokens = false;  // ChatGLM3: markup in a text becomes the tokens that it names.
 };
 
@@ -29,32 +29,33 @@ struct ColumnMap {
 };
 
 struct DataSource {
-  std::string source;              // Path, hf://, modelscope:// or upload://.
-  std::string format = "auto";     // auto | tokens | text | chat | alpaca | conversation | sharegpt | openai | table
+  std::string source;  // Path, hf://, modelscope:// or upload://.
+  std::string format =
+      "auto";  // auto | tokens | text | chat | alpaca | conversation | sharegpt | openai | table
   std::string template_name = "model";  // The tokenizer's own, or a named one.
-  std::string column = "text";     // For format: text; of chat formats, the list of messages.
-  std::string documents = "auto";  // What is one text in a .txt file: auto | paragraphs | lines | file
-  std::string sheet;               // For .xlsx; empty = the first.
+  std::string column = "text";          // For format: text; of chat formats, the list of messages.
+  std::string documents = "auto";       // What is one text in a .txt file: auto | paragraphs | lines | file
+  std::string sheet;                    // For .xlsx; empty = the first.
   std::optional<ColumnMap> map;
-  int64_t max_records = 0;         // 0 = all.
-  std::string choose = "first";    // first | random: which max_records are kept.
-  std::string subset;              // On a hub: the data set's configuration; empty = the only one.
-  std::string folder;              // On a hub: read only what lies below it.
-  std::string split;               // On a hub; empty = train.
+  int64_t max_records = 0;       // 0 = all.
+  std::string choose = "first";  // first | random: which max_records are kept.
+  std::string subset;            // On a hub: the data set's configuration; empty = the only one.
+  std::string folder;            // On a hub: read only what lies below it.
+  std::string split;             // On a hub; empty = train.
 };
 
 struct MethodSpec {
-  std::string kind = "qlora";      // qlora | int8_lora | lora | full
-  int rank = 0;                    // 1..1024; 0 = chosen (train::ResolveFromData).
-  double alpha = 0;                // 0 = chosen (train::ResolveFromData).
-  double dropout = 0.1;            // 0..1, on the adapter's input.
+  std::string kind = "qlora";  // qlora | int8_lora | lora | full
+  int rank = 0;                // 1..1024; 0 = chosen (train::ResolveFromData).
+  double alpha = 0;            // 0 = chosen (train::ResolveFromData).
+  double dropout = 0.1;        // 0..1, on the adapter's input.
   std::vector<std::string> targets = {"all_linear"};
   std::string adapter_compute = "auto";  // auto = the job's compute type | fp32 (PEFT's products)
 };
 
 struct OptimizerSpec {
-  std::string kind = "adamw";      // adamw | paged_adamw
-  double lr = 0;                   // 0 = chosen (train::ResolveFromData).
+  std::string kind = "adamw";  // adamw | paged_adamw
+  double lr = 0;               // 0 = chosen (train::ResolveFromData).
   double beta1 = 0.9;
   double beta2 = 0.999;
   double eps = 1e-8;
@@ -62,15 +63,15 @@ struct OptimizerSpec {
 };
 
 struct ScheduleSpec {
-  std::string kind = "cosine";     // cosine | linear | constant
-  double warmup = 0.03;            // A share of all steps when below 1, else a number of steps.
-  std::string by = "step";         // step | micro_batch: what the rate goes down with.
+  std::string kind = "cosine";  // cosine | linear | constant
+  double warmup = 0.03;         // A share of all steps when below 1, else a number of steps.
+  std::string by = "step";      // step | micro_batch: what the rate goes down with.
 };
 
 // Used by fp16 only.
 struct LossScaleSpec {
-  double initial = 65536;          // A power of two.
-  int64_t growth_steps = 2000;     // Good steps in a row before it doubles.
+  double initial = 65536;       // A power of two.
+  int64_t growth_steps = 2000;  // Good steps in a row before it doubles.
 };
 
 struct CheckpointSpec {
@@ -80,7 +81,7 @@ struct CheckpointSpec {
 };
 
 struct EvaluateSpec {
-  int64_t every_steps = 0;         // 0 = only at the end.
+  int64_t every_steps = 0;          // 0 = only at the end.
   int64_t every_micro_batches = 0;  // Counted in an epoch, after the step that holds it; 0 = by steps.
   std::vector<std::string> prompts;
   std::vector<std::string> sets;
@@ -91,23 +92,23 @@ struct EvaluateSpec {
 };
 
 struct TrainSpec {
-  int64_t epochs = 0;              // 0 = chosen (train::ResolveFromData).
-  int64_t max_steps = 0;           // 0 = by epochs.
+  int64_t epochs = 0;     // 0 = chosen (train::ResolveFromData).
+  int64_t max_steps = 0;  // 0 = by epochs.
   int64_t max_length = 2048;
   bool packing = true;
-  int64_t packed_length = 0;       // Tokens of a packed row; 0 = chosen (train::ResolveFromData).
+  int64_t packed_length = 0;  // Tokens of a packed row; 0 = chosen (train::ResolveFromData).
   int64_t micro_batch = 1;
-  int64_t accumulation = 0;        // 0 = chosen (train::ResolveFromData).
+  int64_t accumulation = 0;  // 0 = chosen (train::ResolveFromData).
   OptimizerSpec optimizer;
   ScheduleSpec schedule;
-  double max_grad_norm = 1.0;      // 0 = no clipping.
+  double max_grad_norm = 1.0;  // 0 = no clipping.
   uint64_t seed = 42;
   bool shuffle = true;
   bool activation_checkpointing = true;
-  int64_t checkpointed_blocks = 0;  // Checkpoint only the first N blocks; 0 = all.
-  std::string loss = "token_mean";      // token_mean | microbatch_mean
-  std::string tokenize = "whole";       // whole | pieces
-  std::string on_nonfinite = "stop";    // stop | skip
+  int64_t checkpointed_blocks = 0;    // Checkpoint only the first N blocks; 0 = all.
+  std::string loss = "token_mean";    // token_mean | microbatch_mean
+  std::string tokenize = "whole";     // whole | pieces
+  std::string on_nonfinite = "stop";  // stop | skip
   LossScaleSpec loss_scale;
   CheckpointSpec checkpoint;
   EvaluateSpec evaluate;
@@ -129,15 +130,15 @@ struct ParallelSpec {
 struct ResourceSpec {
   std::string queue = "default";
   int priority = 0;
-  std::string device = "auto";     // auto | cpu | gpu
-  int threads = 0;                 // Threads of a rank on CPU; 0 = the node's cores divided by the ranks on it.
+  std::string device = "auto";  // auto | cpu | gpu
+  int threads = 0;              // Threads of a rank on CPU; 0 = the node's cores divided by the ranks on it.
   int64_t device_memory_bytes = 0;
   std::string arch;
 };
 
 struct GateSpec {
-  bool allow_unsupervised = false;     // Samples without a supervised token are dropped, not refused.
-  bool allow_truncation = false;       // More than max_truncated of the samples may be cut.
+  bool allow_unsupervised = false;  // Samples without a supervised token are dropped, not refused.
+  bool allow_truncation = false;    // More than max_truncated of the samples may be cut.
   double max_truncated = 0.2;
   bool allow_empty_output = false;
 };
@@ -148,13 +149,13 @@ struct JobSpec {
   std::string compat = "none";  // none | xtuner-0.1.9: whose habits training has.
   ModelSpec model;
   std::vector<DataSource> data;
-  double holdout = 0;                  // A share of the records, 0..0.5, kept for evaluation loss.
+  double holdout = 0;  // A share of the records, 0..0.5, kept for evaluation loss.
   MethodSpec method;
   TrainSpec train;
   ParallelSpec parallel;
   ResourceSpec resources;
   GateSpec gate;
-  std::string fit = "auto";            // auto | off
+  std::string fit = "auto";  // auto | off
   bool strict_exclusive = false;
   bool allow_numeric_change = false;
   std::map<std::string, std::string> labels;
@@ -162,7 +163,9 @@ struct JobSpec {
 
 // Micro-batches of an optimizer step: of every rank as submitted, frozen for the job whatever the ranks later. REQUIRES: the
 // accumulation is chosen.
-inline int64_t MicroBatchesPerStep(const JobSpec& spec) { return spec.train.accumulation * spec.parallel.ranks; }
+inline int64_t MicroBatchesPerStep(const JobSpec& spec) {
+  return spec.train.accumulation * spec.parallel.ranks;
+}
 
 // The most ranks that may ever train the job, and so the leaves of a step's sums: max_ranks, or the ranks submitted.
 inline int MaxRanks(const ParallelSpec& parallel) {

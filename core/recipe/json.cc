@@ -15,7 +15,9 @@ class Writer {
   explicit Writer(bool whole) : whole_(whole) {}
 
   template <typename T, typename Check>
-  void operator()(const char* key, T& field, const Check&) { out_[key] = field; }
+  void operator()(const char* key, T& field, const Check&) {
+    out_[key] = field;
+  }
   void operator()(const char* key, std::string& field, const LaterOneOf& allowed) {
     if (whole_ || field != allowed.words.front()) out_[key] = field;
   }

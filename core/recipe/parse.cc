@@ -1,5 +1,5 @@
-#include "core/base/excerpt.h"
 #include "core/recipe/parse.h"
+#include "core/base/excerpt.h"
 
 #include <algorithm>
 #include <charconv>
@@ -130,7 +130,8 @@ class Reader {
       if (known_.contains(key)) continue;
       std::string near = path_.empty() ? PlaceOf(key) : std::string();
       if (near.empty()) near = Nearest(key, known_);
-      Complain(key, near.empty() ? std::string("unknown key") : StrCat("unknown key, did you mean '", near, "'?"));
+      Complain(key,
+               near.empty() ? std::string("unknown key") : StrCat("unknown key, did you mean '", near, "'?"));
     }
   }
 
@@ -141,8 +142,8 @@ class Reader {
     if (error != std::errc() || number < 0) return false;
     const std::string_view unit(end, text.data() + text.size() - end);
     static constexpr std::pair<std::string_view, double> kUnits[] = {
-        {"B", 1}, {"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0}, {"TiB", 1099511627776.0},
-        {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}};
+        {"B", 1},    {"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0}, {"TiB", 1099511627776.0},
+        {"KB", 1e3}, {"MB", 1e6},     {"GB", 1e9},        {"TB", 1e12}};
     for (const auto& [name, scale] : kUnits) {
       if (unit == name && number * scale < 9e18) {
         bytes = static_cast<int64_t>(number * scale);
@@ -169,13 +170,20 @@ class Reader {
     return found == object_.end() || found->is_null() ? nullptr : &*found;
   }
 
-  std::string Path(std::string_view key) const { return path_.empty() ? std::string(key) : StrCat(path_, ".", key); }
-  void Complain(std::string_view key, std::string message) { problems_.push_back({0, Path(key), std::move(message)}); }
+  std::string Path(std::string_view key) const {
+    return path_.empty() ? std::string(key) : StrCat(path_, ".", key);
+  }
+  void Complain(std::string_view key, std::string message) {
+    problems_.push_back({0, Path(key), std::move(message)});
+  }
 
   static bool Convert(const Json& value, std::string& out) {
-    if (value.is_string()) out = value.get<std::string>();
-    else if (value.is_number() || value.is_boolean()) out = value.dump();
-    else return false;
+    if (value.is_string())
+      out = value.get<std::string>();
+    else if (value.is_number() || value.is_boolean())
+      out = value.dump();
+    else
+      return false;
     return true;
   }
   static bool Convert(const Json& value, bool& out) {
@@ -236,7 +244,9 @@ class Reader {
   static std::string_view Expected(const std::map<std::string, std::string>&) { return "a mapping of texts"; }
 
   template <typename T>
-  bool Verify(const char*, const T&, const Anything&) { return true; }
+  bool Verify(const char*, const T&, const Anything&) {
+    return true;
+  }
   template <typename T>
   bool Verify(const char* key, const T& value, const Range& range) {
     if (value >= range.low && value <= range.high) return true;
@@ -309,11 +319,12 @@ std::pair<std::string, std::optional<size_t>> KeyAndIndex(const std::string& par
 StatusOr<Json*> EntryOf(Json* node, std::optional<size_t> index, const std::string& path) {
   if (node->is_array()) {
     if (!index.has_value() && node->size() != 1) {
-      return absl::InvalidArgumentError(
-          StrCat("--set ", path, ": there are ", node->size(), " sources: write which is meant, e.g. data[0]"));
+      return absl::InvalidArgumentError(StrCat("--set ", path, ": there are ", node->size(),
+                                               " sources: write which is meant, e.g. data[0]"));
     }
     if (index.value_or(0) >= node->size()) {
-      return absl::InvalidArgumentError(StrCat("--set ", path, ": there are only ", node->size(), " sources, from [0] on"));
+      return absl::InvalidArgumentError(
+          StrCat("--set ", path, ": there are only ", node->size(), " sources, from [0] on"));
     }
     node = &(*node)[index.value_or(0)];
   } else if (index.value_or(0) != 0) {
@@ -331,15 +342,16 @@ Status Assign(Json& root, const std::string& path, const Json& value) {
     const size_t dot = path.find('.', begin);
     const auto [key, index] = KeyAndIndex(path.substr(begin, dot - begin));
     if (key.empty() || !(node->is_object() || node->is_null())) {
-      return absl::InvalidArgumentError(StrCat("--set ", path, ": '", path.substr(0, begin == 0 ? 0 : begin - 1),
-                                               "' holds no keys"));
+      return absl::InvalidArgumentError(
+          StrCat("--set ", path, ": '", path.substr(0, begin == 0 ? 0 : begin - 1), "' holds no keys"));
     }
     node = &(*node)[key];
     const bool is_source = begin == 0 && (key == "data" || key == "model");
     if (is_source && (index.has_value() || dot != std::string::npos)) {
       ASSIGN_OR_RETURN(node, EntryOf(node, index, path));
     } else if (index.has_value()) {
-      return absl::InvalidArgumentError(StrCat("--set ", path, ": only entries of data have numbers, e.g. data[0].map"));
+      return absl::InvalidArgumentError(
+          StrCat("--set ", path, ": only entries of data have numbers, e.g. data[0].map"));
     }
     if (dot == std::string::npos) break;
     begin = dot + 1;
@@ -352,7 +364,9 @@ Status Assign(Json& root, const std::string& path, const Json& value) {
 class PathCollector {
  public:
   template <typename T, typename Check>
-  void operator()(const char* key, T&, const Check&) { Add(key); }
+  void operator()(const char* key, T&, const Check&) {
+    Add(key);
+  }
   void Pair(const char* key, double&, double&, const Range&) { Add(key); }
   template <typename T>
   void Object(const char* key, T& member) {
@@ -437,7 +451,8 @@ std::string WrongWithName(std::string_view name) {
   if (control) return "holds a line end, a tab or another control character; write it without";
   if (name.find('/') != std::string_view::npos)
     return StrCat("'", name, "' holds a '/', which paths have and names of jobs have not; give another name");
-  if (name == "." || name == "..") return StrCat("'", name, "' is a folder and no name for a job; give another name");
+  if (name == "." || name == "..")
+    return StrCat("'", name, "' is a folder and no name for a job; give another name");
   if (name.starts_with("-"))
     return StrCat("'", name, "' begins with '-' and would be taken for an option; give another name");
   return "";
@@ -491,8 +506,9 @@ void CheckWhole(const JobSpec& spec, std::vector<Problem>& problems) {
     complain("train.loss_scale.initial", StrCat(spec.train.loss_scale.initial, " is not a power of two"));
   }
   if (spec.train.packed_length > 0 && spec.train.packed_length < spec.train.max_length) {
-    complain("train.packed_length", StrCat(spec.train.packed_length, " is less than train.max_length ", spec.train.max_length,
-                                           ": a row holds whole samples; leave it out to have it chosen"));
+    complain("train.packed_length",
+             StrCat(spec.train.packed_length, " is less than train.max_length ", spec.train.max_length,
+                    ": a row holds whole samples; leave it out to have it chosen"));
   }
   if (spec.train.evaluate.every_steps > 0 && spec.train.evaluate.every_micro_batches > 0) {
     complain("train.evaluate.every_micro_batches", "stands beside every_steps: give one of the two");
@@ -527,7 +543,8 @@ Status Override(Json& root, const std::vector<std::string>& assignments) {
   for (const std::string& assignment : assignments) {
     const size_t equals = assignment.find('=');
     if (equals == std::string::npos || equals == 0) {
-      return absl::InvalidArgumentError(StrCat("--set ", assignment, ": write KEY=VALUE, e.g. train.epochs=2"));
+      return absl::InvalidArgumentError(
+          StrCat("--set ", assignment, ": write KEY=VALUE, e.g. train.epochs=2"));
     }
     YamlTree value = ReadYaml(assignment.substr(equals + 1));
     if (!value.problems.empty()) {

@@ -48,7 +48,8 @@ train:
   evaluate: {prompts: ["你好"]}
 resources: {device_memory: 20GiB, threads: 2}
 labels: {team: a}
-)", "job.yaml");
+)",
+                       "job.yaml");
   ASSERT_TRUE(spec.ok()) << spec.status();
   EXPECT_EQ(spec->name, "医疗问答");
   EXPECT_EQ(spec->data[0].map->output, "Answer");
@@ -61,7 +62,8 @@ labels: {team: a}
 }
 
 TEST(ParseJobTest, EveryProblemIsReportedWithLineAndNearestKey) {
-  const std::string error = ErrorOf("model: m\ndata: d\ntrain:\n  epocs: 2\n  micro_batch: none\nmethod: {rank: 2000}\n");
+  const std::string error =
+      ErrorOf("model: m\ndata: d\ntrain:\n  epocs: 2\n  micro_batch: none\nmethod: {rank: 2000}\n");
   EXPECT_THAT(error, HasSubstr("job.yaml:4: train.epocs: unknown key, did you mean 'epochs'?"));
   EXPECT_THAT(error, HasSubstr("job.yaml:5: train.micro_batch: expects a whole number, got \"none\""));
   EXPECT_THAT(error, HasSubstr("job.yaml:6: method.rank: 2000 is not between 1 and 1024"));
@@ -112,7 +114,9 @@ TEST(ParseJobTest, AliasBombIsRefused) {
   EXPECT_THAT(ErrorOf("a: &a [x,x]\nb: &b [*a,*a]\nmodel: m\ndata: d\n"), HasSubstr("anchors (&name)"));
 }
 
-TEST(ParseJobTest, BrokenYamlNamesLine) { EXPECT_THAT(ErrorOf("model: m\n  data: [\n"), HasSubstr("job.yaml:")); }
+TEST(ParseJobTest, BrokenYamlNamesLine) {
+  EXPECT_THAT(ErrorOf("model: m\n  data: [\n"), HasSubstr("job.yaml:"));
+}
 
 TEST(ParseJobTest, TooDeepAndTooLongAreRefused) {
   EXPECT_THAT(ErrorOf(std::string(200, '[') + std::string(200, ']')), HasSubstr("levels"));
@@ -138,7 +142,8 @@ TEST(ParseJobTest, MissingModelAndDataAreNamedTogether) {
 }
 
 TEST(ParseJobTest, RanksMustBePowersOfTwo) {
-  EXPECT_THAT(ErrorOf("model: m\ndata: d\ntrain: {loss_scale: {initial: 1000}}\n"), HasSubstr("1000 is not a power of two"));
+  EXPECT_THAT(ErrorOf("model: m\ndata: d\ntrain: {loss_scale: {initial: 1000}}\n"),
+              HasSubstr("1000 is not a power of two"));
   EXPECT_THAT(ErrorOf("model: m\ndata: d\ntrain: {packed_length: 9, max_length: 10}\n"),
               HasSubstr("train.packed_length: 9 is less than train.max_length 10"));
   EXPECT_THAT(ErrorOf("model: m\ndata: d\nparallel: {ranks: 3}\n"), HasSubstr("ranks(3) and max_ranks(3)"));
@@ -207,13 +212,16 @@ TEST(OrdinaryJson, WhatIsLeftOpenIsNotWritten) {
   EXPECT_EQ(FromJson(ToJson(*spec))->train.epochs, 5);
   EXPECT_EQ(FromJson(ToJson(*spec))->train.optimizer.lr, 1e-3);
   EXPECT_EQ(FromJson(ToJson(*spec))->method.rank, 0);
-  EXPECT_THAT(ErrorOf("model: m\ndata: d\nmethod: {rank: -1, alpha: 0.0001}\n"), HasSubstr("rank: -1 is not between 1 and 1024"));
-  EXPECT_THAT(ErrorOf("model: m\ndata: d\nmethod: {rank: -1, alpha: 0.0001}\n"), HasSubstr("alpha: 0.0001 is not between 0.001"));
+  EXPECT_THAT(ErrorOf("model: m\ndata: d\nmethod: {rank: -1, alpha: 0.0001}\n"),
+              HasSubstr("rank: -1 is not between 1 and 1024"));
+  EXPECT_THAT(ErrorOf("model: m\ndata: d\nmethod: {rank: -1, alpha: 0.0001}\n"),
+              HasSubstr("alpha: 0.0001 is not between 0.001"));
 }
 
 // 196
 TEST(CasesOverrides, KeysOfTheOnlySourceAreSetWithoutItsNumber) {
-  for (const char* yaml : {"model: m\ndata: d\n", "model: m\ndata: [d]\n", "model: m\ndata: [{source: d}]\n", "model: m\ndata: {source: d}\n"}) {
+  for (const char* yaml : {"model: m\ndata: d\n", "model: m\ndata: [d]\n", "model: m\ndata: [{source: d}]\n",
+                           "model: m\ndata: {source: d}\n"}) {
     for (const char* set : {"data.map={input: q, output: a}", "data[0].map={input: q, output: a}"}) {
       const auto text = WithOverrides(yaml, {set});
       ASSERT_TRUE(text.ok()) << yaml << text.status();
@@ -225,21 +233,26 @@ TEST(CasesOverrides, KeysOfTheOnlySourceAreSetWithoutItsNumber) {
     }
   }
   const std::string two = "model: m\ndata: [a, b]\n";
-  EXPECT_THAT(std::string(Message(WithOverrides(two, {"data.map.input=q"}).status())), HasSubstr("there are 2 sources"));
+  EXPECT_THAT(std::string(Message(WithOverrides(two, {"data.map.input=q"}).status())),
+              HasSubstr("there are 2 sources"));
   EXPECT_EQ(ParseJob(*WithOverrides(two, {"data[1].map.input=q"}), "j")->data[1].map->input, "q");
-  EXPECT_THAT(std::string(Message(WithOverrides(two, {"data[2].map.input=q"}).status())), HasSubstr("there are only 2"));
+  EXPECT_THAT(std::string(Message(WithOverrides(two, {"data[2].map.input=q"}).status())),
+              HasSubstr("there are only 2"));
 }
 
 // 198
 TEST(CasesOverrides, AKeyWithoutWhatIsAboveItIsToldItsPlace) {
-  EXPECT_THAT(ErrorOf("model: m\ndata: d\nepochs: 5\n"), HasSubstr("epochs: unknown key, did you mean 'train.epochs'?"));
+  EXPECT_THAT(ErrorOf("model: m\ndata: d\nepochs: 5\n"),
+              HasSubstr("epochs: unknown key, did you mean 'train.epochs'?"));
   EXPECT_THAT(ErrorOf("model: m\ndata: d\nmap: {input: a}\n"), HasSubstr("did you mean 'data.map'?"));
 }
 
 // 194
 TEST(CasesNames, NamesThatAreNoneAreRefused) {
-  for (const char* name : {"a/b", "..", ".", "-dash", "a\tb", "a\nb", "\x1b[1m"}) EXPECT_NE(WrongWithName(name), "") << name;
-  for (const char* name : {"", "qa", "my data", "医疗问答", "a.b", "it's", "a-b"}) EXPECT_EQ(WrongWithName(name), "") << name;
+  for (const char* name : {"a/b", "..", ".", "-dash", "a\tb", "a\nb", "\x1b[1m"})
+    EXPECT_NE(WrongWithName(name), "") << name;
+  for (const char* name : {"", "qa", "my data", "医疗问答", "a.b", "it's", "a-b"})
+    EXPECT_EQ(WrongWithName(name), "") << name;
   EXPECT_THAT(ErrorOf("name: a/b\nmodel: m\ndata: d\n"), HasSubstr("name: 'a/b' holds a '/'"));
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/recipe/job_spec.h"
+#include "core/recipe/record_shapes.h"
 
 namespace ft::recipe {
 
@@ -47,11 +48,17 @@ void Visit(V& v, ColumnMap& s) {
   v("bot_name", s.bot_name, LaterAnything{});
 }
 
+// What `format:` takes.
+inline std::vector<std::string_view> FormatWords() {
+  std::vector<std::string_view> words = {"auto", "tokens", "text", "chat", "table"};
+  for (const RecordShape& shape : kRecordShapes) words.push_back(shape.format);
+  return words;
+}
+
 template <typename V>
 void Visit(V& v, DataSource& s) {
   v("source", s.source, Anything{});
-  v("format", s.format,
-    OneOf{{"auto", "tokens", "text", "chat", "alpaca", "conversation", "sharegpt", "openai", "table"}});
+  v("format", s.format, OneOf{FormatWords()});
   v("template", s.template_name, Anything{});
   v("column", s.column, Anything{});
   v("documents", s.documents, LaterOneOf{{{"auto", "paragraphs", "lines", "file"}}});

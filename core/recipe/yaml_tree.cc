@@ -30,7 +30,8 @@ Json PlainScalar(const std::string& text) {
   const char* begin = text.data() + (text[0] == '+' ? 1 : 0);
   const char* end = text.data() + text.size();
   int64_t integer = 0;
-  if (auto [p, error] = std::from_chars(begin, end, integer); error == std::errc() && p == end) return integer;
+  if (auto [p, error] = std::from_chars(begin, end, integer); error == std::errc() && p == end)
+    return integer;
   double number = 0;
   if (auto [p, error] = std::from_chars(begin, end, number); error == std::errc() && p == end) return number;
   return text;
@@ -67,7 +68,7 @@ class TreeBuilder : public YAML::EventHandler {
   struct Level {
     Json value;
     std::string path;
-    std::string key;       // Key of the entry being read, in a map.
+    std::string key;  // Key of the entry being read, in a map.
     bool has_key = false;
   };
 
@@ -97,7 +98,9 @@ class TreeBuilder : public YAML::EventHandler {
     return path;
   }
 
-  bool ExpectsKey() const { return !levels_.empty() && levels_.back().value.is_object() && !levels_.back().has_key; }
+  bool ExpectsKey() const {
+    return !levels_.empty() && levels_.back().value.is_object() && !levels_.back().has_key;
+  }
 
   void Scalar(const YAML::Mark& mark, YAML::anchor_t anchor, Json value, const std::string& text) {
     Count(mark, anchor);
@@ -161,7 +164,8 @@ YamlTree ReadYaml(std::string_view text) {
     TreeBuilder builder(tree);
     parser.HandleNextDocument(builder);
     const Json root = tree.root;
-    if (parser.HandleNextDocument(builder)) tree.problems.push_back({0, "", "more than one document in the file"});
+    if (parser.HandleNextDocument(builder))
+      tree.problems.push_back({0, "", "more than one document in the file"});
     tree.root = root;
   } catch (const StopReading&) {
     tree.root = nullptr;

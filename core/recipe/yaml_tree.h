@@ -13,8 +13,8 @@ namespace ft::recipe {
 
 // One thing wrong with a document: where, and what to do.
 struct Problem {
-  int line = 0;       // From 1; 0 = unknown.
-  std::string path;   // train.optimizer.lr, data[0].map; empty = the whole document.
+  int line = 0;      // From 1; 0 = unknown.
+  std::string path;  // train.optimizer.lr, data[0].map; empty = the whole document.
   std::string message;
 };
 

@@ -12,6 +12,9 @@
 namespace ft::records {
 namespace {
 
+// Nobody writes empty frames, whose bytes would be these.
+constexpr char kZerosInside[] = "zeros where a frame is expected, and more behind them";
+
 uint32_t Crc(std::string_view bytes) {
   return static_cast<uint32_t>(
       crc32(0, reinterpret_cast<const Bytef*>(bytes.data()), static_cast<uInt>(bytes.size())));
@@ -23,9 +26,11 @@ uint32_t LoadU32(const char* p) {
   return value;
 }
 
-void AppendU32(std::string& out, uint32_t value) { out.append(reinterpret_cast<const char*>(&value), sizeof(value)); }
+void AppendU32(std::string& out, uint32_t value) {
+  out.append(reinterpret_cast<const char*>(&value), sizeof(value));
+}
 
-// The whole frames at the start of `bytes`, and how many bytes they take. `complete` bytes follow the file's real end.
+// The whole frames at the start of `bytes`, and how many bytes they take.
 struct Scan {
   std::vector<std::string> frames;
   size_t used = 0;
@@ -43,9 +48,22 @@ StatusOr<Scan> ScanFrames(std::string_view bytes, size_t max_frames, const std::
   return scan;
 }
 
+// DATA_LOSS when the file has anything but zeros from `offset` on.
+Status ExpectZeros(const RandomAccessFile& file, uint64_t offset) {
+  std::string bytes;
+  for (; offset < file.size(); offset += bytes.size()) {
+    bytes.resize(std::min<uint64_t>(file.size() - offset, kMaxFrameBytes));
+    RETURN_IF_ERROR(file.ReadAt(offset, std::as_writable_bytes(std::span(bytes))));
+    if (bytes.find_first_not_of('\0') == std::string::npos) continue;
+    return absl::DataLossError(StrCat(file.path().string(), ": ", kZerosInside));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 Status AppendFrame(std::string_view payload, std::string* out) {
+  if (payload.empty()) return absl::InvalidArgumentError("record of 0 bytes");
   if (payload.size() > kMaxFrameBytes) {
     return absl::InvalidArgumentError(
         StrCat("record of ", payload.size(), " bytes, at most ", kMaxFrameBytes));
@@ -66,10 +84,11 @@ StatusOr<std::string_view> FrameAt(std::string_view bytes) {
   }
   if (bytes.size() < kFrameHeaderBytes + length) return absl::OutOfRangeError("torn frame");
   const std::string_view payload = bytes.substr(kFrameHeaderBytes, length);
-  if (Crc(payload) != LoadU32(bytes.data() + 4)) {
-    return absl::DataLossError(StrCat("wrong checksum in a frame of ", length, " bytes"));
-  }
-  return payload;
+  if (length > 0 && Crc(payload) == LoadU32(bytes.data() + 4)) return payload;
+  const size_t zeros = bytes.find_last_not_of('\0') + 1;  // Where those at the end begin.
+  if (zeros < kFrameHeaderBytes + length) return absl::OutOfRangeError("torn frame");
+  return absl::DataLossError(length > 0 ? StrCat("wrong checksum in a frame of ", length, " bytes")
+                                        : kZerosInside);
 }
 
 StatusOr<FrameWriter> FrameWriter::Open(const std::filesystem::path& path) {
@@ -109,6 +128,8 @@ StatusOr<std::vector<std::string>> FrameReader::Next(size_t max_frames) {
   std::string bytes(std::min<uint64_t>(available, 2 * (kMaxFrameBytes + kFrameHeaderBytes)), '\0');
   RETURN_IF_ERROR(file->ReadAt(offset_, std::as_writable_bytes(std::span(bytes))));
   ASSIGN_OR_RETURN(Scan scan, ScanFrames(bytes, max_frames, path_));
+  // Longer than any frame and torn: zeros, if the rest of the file is.
+  if (scan.used == 0 && max_frames > 0) RETURN_IF_ERROR(ExpectZeros(*file, offset_ + bytes.size()));
   offset_ += scan.used;
   return std::move(scan.frames);
 }
@@ -124,7 +145,8 @@ StatusOr<RecordWriter> RecordWriter::Open(const std::filesystem::path& path) {
 }
 
 Status RecordWriter::Write(decltype(Record::body) body) {
-  const Record record{.sequence = sequence_ + 1, .unix_nanos = absl::GetCurrentTimeNanos(), .body = std::move(body)};
+  const Record record{
+      .sequence = sequence_ + 1, .unix_nanos = absl::GetCurrentTimeNanos(), .body = std::move(body)};
   RETURN_IF_ERROR(frames_.Append(Encode(record)));
   ++sequence_;
   return absl::OkStatus();

@@ -12,10 +12,12 @@ namespace fs = std::filesystem;
 class RecordFileTest : public testing::Test {
  protected:
   RecordFileTest()
-      : path_(fs::path(testing::TempDir()) / (std::string(testing::UnitTest::GetInstance()->current_test_info()->name()) + ".ftr")) {
+      : path_(fs::path(testing::TempDir()) /
+              (std::string(testing::UnitTest::GetInstance()->current_test_info()->name()) + ".ftr")) {
     fs::remove(path_);
   }
   ~RecordFileTest() override { fs::remove(path_); }
+  void Put(std::string_view content) { std::ofstream(path_, std::ios::binary | std::ios::trunc) << content; }
   fs::path path_;
 };
 
@@ -60,6 +62,60 @@ TEST_F(RecordFileTest, TornTailIsCutAtEveryLengthAndSequenceGoesOn) {
   EXPECT_EQ(records->back().sequence, 2u);
 }
 
+// What a loss of power leaves where the file's length was stored and the blocks at its end were not.
+TEST_F(RecordFileTest, ZerosAtTheEndAreATornTailFromAnyByteOn) {
+  { ASSERT_TRUE(RecordWriter::Open(path_)->Write(Beat{.count = 1, .phase = "load"}).ok()); }
+  const std::string one = *ReadFile(path_);
+  { ASSERT_TRUE(RecordWriter::Open(path_)->Write(Beat{.count = 2, .phase = "load"}).ok()); }
+  const std::string both = *ReadFile(path_);
+  for (size_t written = one.size(); written <= both.size(); ++written) {
+    for (const size_t zeros : {1u, 7u, 8u, 9u, 4096u}) {
+      Put(both.substr(0, written) + std::string(zeros, '\0'));
+      const auto records = ReadRecords(path_);
+      ASSERT_TRUE(records.ok()) << written << ": " << records.status();
+      EXPECT_EQ(records->size(), written == both.size() ? 2u : 1u) << written;
+    }
+  }
+  // More than a reader takes at once, behind a whole frame and behind a part of one.
+  for (const size_t written : {one.size(), one.size() + 12}) {
+    Put(both.substr(0, written) + std::string(5 << 20, '\0'));
+    FrameReader reader(path_);
+    EXPECT_EQ(reader.Next()->size(), 1u);
+    const auto rest = reader.Next();
+    ASSERT_TRUE(rest.ok()) << rest.status();
+    EXPECT_TRUE(rest->empty());
+    EXPECT_EQ(reader.offset(), one.size());
+    auto writer = RecordWriter::Open(path_);
+    ASSERT_TRUE(writer.ok()) << writer.status();
+    EXPECT_EQ(fs::file_size(path_), one.size());
+    ASSERT_TRUE(writer->Write(Beat{.count = 3, .phase = "train"}).ok());
+    EXPECT_EQ(reader.Next()->size(), 1u);
+    EXPECT_EQ(ReadRecords(path_)->back().sequence, 2u);
+  }
+}
+
+TEST_F(RecordFileTest, ZerosInTheMiddleAreDataLoss) {
+  { ASSERT_TRUE(RecordWriter::Open(path_)->Write(Beat{.count = 1, .phase = "load"}).ok()); }
+  const std::string one = *ReadFile(path_);
+  for (const size_t zeros : {8u, 16u, 4096u, 5u << 20}) {
+    Put(one + std::string(zeros, '\0') + one);
+    const Status read = ReadRecords(path_).status();
+    EXPECT_TRUE(absl::IsDataLoss(read)) << zeros;
+    EXPECT_NE(Message(read).find(path_.string() + ": zeros where a frame is expected"),
+              std::string_view::npos)
+        << read;
+    EXPECT_TRUE(absl::IsDataLoss(FrameWriter::Open(path_).status())) << zeros;
+    EXPECT_EQ(fs::file_size(path_), 2 * one.size() + zeros);
+  }
+}
+
+TEST_F(RecordFileTest, EmptyRecordsAreNotWritten) {
+  auto writer = FrameWriter::Open(path_);
+  ASSERT_TRUE(writer.ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(writer->Append("")));
+  EXPECT_EQ(fs::file_size(path_), 0u);
+}
+
 TEST_F(RecordFileTest, FlippedBitIsDataLoss) {
   { ASSERT_TRUE(RecordWriter::Open(path_)->Write(Note{.message = "hello"}).ok()); }
   const std::string whole = *ReadFile(path_, 1 << 20);
@@ -67,7 +123,7 @@ TEST_F(RecordFileTest, FlippedBitIsDataLoss) {
   for (size_t at = sizeof(uint32_t); at < whole.size(); ++at) {
     std::string damaged = whole;
     damaged[at] = static_cast<char>(damaged[at] ^ (1 << at % 8));
-    std::ofstream(path_, std::ios::binary | std::ios::trunc) << damaged;
+    Put(damaged);
     EXPECT_TRUE(absl::IsDataLoss(ReadRecords(path_).status())) << at;
   }
 }

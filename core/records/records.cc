@@ -95,29 +95,49 @@ struct Encoder {
 };
 
 Step DecodeStep(const pb::StepRecord& p) {
-  return {.step = p.step(), .loss = p.loss(), .learning_rate = p.learning_rate(),
-          .gradient_norm = p.gradient_norm(), .supervised_tokens = p.supervised_tokens(), .tokens = p.tokens(),
-          .samples_seen = p.samples_seen(), .epoch = p.epoch(), .seconds = p.seconds(),
-          .phase_seconds = {p.phase_seconds().begin(), p.phase_seconds().end()}, .skipped = p.skipped(),
-          .loss_scale = p.loss_scale(), .peak_memory_bytes = p.peak_memory_bytes()};
+  return {.step = p.step(),
+          .loss = p.loss(),
+          .learning_rate = p.learning_rate(),
+          .gradient_norm = p.gradient_norm(),
+          .supervised_tokens = p.supervised_tokens(),
+          .tokens = p.tokens(),
+          .samples_seen = p.samples_seen(),
+          .epoch = p.epoch(),
+          .seconds = p.seconds(),
+          .phase_seconds = {p.phase_seconds().begin(), p.phase_seconds().end()},
+          .skipped = p.skipped(),
+          .loss_scale = p.loss_scale(),
+          .peak_memory_bytes = p.peak_memory_bytes()};
 }
 
 Beat DecodeBeat(const pb::BeatRecord& p) {
-  return {.count = p.count(), .phase = p.phase(), .bytes = p.bytes(),
-          .wait = {.operation = p.wait_operation(), .sequence = p.wait_sequence(),
+  return {.count = p.count(),
+          .phase = p.phase(),
+          .bytes = p.bytes(),
+          .wait = {.operation = p.wait_operation(),
+                   .sequence = p.wait_sequence(),
                    .rank = p.has_wait_rank() ? p.wait_rank() : -1}};
 }
 
 Prepared DecodePrepared(const pb::PreparedRecord& p) {
-  return {.cache_path = p.cache_path(), .cache_sha256 = p.cache_sha256(), .samples = p.samples(),
-          .tokens = p.tokens(), .supervised_tokens = p.supervised_tokens(),
-          .truncated_samples = p.truncated_samples(), .holdout_samples = p.holdout_samples(),
-          .longest_sample = p.longest_sample(), .report = {p.report().begin(), p.report().end()}};
+  return {.cache_path = p.cache_path(),
+          .cache_sha256 = p.cache_sha256(),
+          .samples = p.samples(),
+          .tokens = p.tokens(),
+          .supervised_tokens = p.supervised_tokens(),
+          .truncated_samples = p.truncated_samples(),
+          .holdout_samples = p.holdout_samples(),
+          .longest_sample = p.longest_sample(),
+          .report = {p.report().begin(), p.report().end()}};
 }
 
 Result DecodeResult(const pb::ResultRecord& p) {
-  return {.state = static_cast<ResultState>(p.state()), .failure_class = p.failure_class(), .message = p.message(),
-          .step = p.step(), .adapter_path = p.adapter_path(), .adapter_sha256 = p.adapter_sha256(),
+  return {.state = static_cast<ResultState>(p.state()),
+          .failure_class = p.failure_class(),
+          .message = p.message(),
+          .step = p.step(),
+          .adapter_path = p.adapter_path(),
+          .adapter_sha256 = p.adapter_sha256(),
           .ledger_sha256 = p.ledger_sha256()};
 }
 
@@ -144,8 +164,8 @@ StatusOr<Record> Decode(std::string_view bytes) {
       break;
     case pb::RankRecord::kBeat: record.body = DecodeBeat(in.beat()); break;
     case pb::RankRecord::kCheckpoint:
-      record.body = Checkpoint{in.checkpoint().step(), in.checkpoint().path(), in.checkpoint().manifest_sha256(),
-                               in.checkpoint().size_bytes()};
+      record.body = Checkpoint{in.checkpoint().step(), in.checkpoint().path(),
+                               in.checkpoint().manifest_sha256(), in.checkpoint().size_bytes()};
       break;
     case pb::RankRecord::kSample:
       record.body = Sample{in.sample().step(), in.sample().prompt(), in.sample().text()};

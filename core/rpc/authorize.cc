@@ -50,8 +50,9 @@ class RoleCheck final : public grpc::AuthMetadataProcessor {
     for (const grpc::string_ref& uri : context->FindPropertyValues(GRPC_PEER_URI_PROPERTY_NAME)) {
       if (uri == role_) return grpc::Status::OK;
     }
-    return log_.Refuse(grpc::StatusCode::PERMISSION_DENIED, "no_role",
-                       StrCat("the client's certificate does not name the URI ", role_, ": issue one that does"));
+    return log_.Refuse(
+        grpc::StatusCode::PERMISSION_DENIED, "no_role",
+        StrCat("the client's certificate does not name the URI ", role_, ": issue one that does"));
   }
 
  private:
@@ -66,7 +67,10 @@ StatusOr<Users> ReadUsers(const std::string& path);
 class TokenCheck final : public grpc::AuthMetadataProcessor {
  public:
   TokenCheck(std::string path, Users users, OnRefused on_refused)
-      : path_(std::move(path)), log_(std::move(on_refused)), users_(std::move(users)), stamp_(StampOf(path_)) {}
+      : path_(std::move(path)),
+        log_(std::move(on_refused)),
+        users_(std::move(users)),
+        stamp_(StampOf(path_)) {}
   bool IsBlocking() const override { return false; }
 
   // Digests are looked up, never tokens, so the time it takes says nothing about a token.
@@ -124,7 +128,7 @@ class TokenCheck final : public grpc::AuthMetadataProcessor {
 
   const std::string path_;
   RefusalLog log_;
-  std::mutex mutex_;
+  std::mutex mutex_;  // Guards all below.
   Users users_;
   std::pair<std::filesystem::file_time_type, uintmax_t> stamp_;
   absl::Time looked_;
@@ -160,7 +164,8 @@ std::shared_ptr<grpc::AuthMetadataProcessor> RequireRole(std::string role, OnRef
   return std::make_shared<RoleCheck>(std::move(role), std::move(on_refused));
 }
 
-StatusOr<std::shared_ptr<grpc::AuthMetadataProcessor>> RequireToken(const std::string& path, OnRefused on_refused) {
+StatusOr<std::shared_ptr<grpc::AuthMetadataProcessor>> RequireToken(const std::string& path,
+                                                                    OnRefused on_refused) {
   ASSIGN_OR_RETURN(Users users, ReadUsers(path));
   return std::make_shared<TokenCheck>(path, std::move(users), std::move(on_refused));
 }

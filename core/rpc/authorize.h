@@ -34,7 +34,8 @@ std::shared_ptr<grpc::AuthMetadataProcessor> RequireRole(std::string role, OnRef
 // that start with # are skipped. INVALID_ARGUMENT with file and line for anything else, and for a file
 // without users. The file is looked at again once a second: a token that is taken out is refused from then on. A file that cannot
 // be read any more, or is wrong, is said in the log, and what it last held stays in force.
-StatusOr<std::shared_ptr<grpc::AuthMetadataProcessor>> RequireToken(const std::string& path, OnRefused on_refused);
+StatusOr<std::shared_ptr<grpc::AuthMetadataProcessor>> RequireToken(const std::string& path,
+                                                                    OnRefused on_refused);
 
 // Whether the peer's certificate lets it be this node.
 bool MayBeNode(const grpc::AuthContext& context, const std::string& node_id);

@@ -90,9 +90,10 @@ bool IsLoopback(std::string_view address) {
 Status CheckListenAddress(const std::string& address, bool tls) {
   if (IsUnix(address)) return CheckUnixSocket(address.substr(kUnixPrefix.size()));
   if (!tls && !IsLoopback(address)) {
-    return absl::InvalidArgumentError(StrCat("address ", address,
-                                             " is not loopback: without certificate and key, plain text is served on "
-                                             "Unix sockets, 127.0.0.1 and [::1] only"));
+    return absl::InvalidArgumentError(
+        StrCat("address ", address,
+               " is not loopback: without certificate and key, plain text is served on "
+               "Unix sockets, 127.0.0.1 and [::1] only"));
   }
   ASSIGN_OR_RETURN(const int port, PortOf(address));
   return CheckPort(address, port);

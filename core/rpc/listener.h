@@ -19,7 +19,8 @@ struct ListenOptions {
   std::vector<std::string> addresses;
   std::shared_ptr<grpc::ServerCredentials> tls;  // For TCP ports; null = plain text.
   int max_message_bytes = 4 << 20;
-  std::vector<std::string> service_names;  // Full names, which health checks may ask for beside the whole server.
+  std::vector<std::string>
+      service_names;  // Full names, which health checks may ask for beside the whole server.
 };
 
 // Whether the host of "HOST:PORT" is this machine.

@@ -49,7 +49,8 @@ StatusOr<double> LeastCapability(const std::string& arch) {
   const std::string text = arch.starts_with(">=") ? arch.substr(2) : arch;
   double value = 0;
   if (!absl::SimpleAtod(text, &value) || !(value >= 1 && value < 100))
-    return Invalid(StrCat("job.yaml: resources.arch: '", arch, "' is no compute capability such as \">=8.0\""));
+    return Invalid(
+        StrCat("job.yaml: resources.arch: '", arch, "' is no compute capability such as \">=8.0\""));
   return value;
 }
 
@@ -113,11 +114,13 @@ Status ResolveSources(const AdmissionRules& rules, recipe::JobSpec& spec) {
 // A queue or a device that nobody serves would let the job wait for ever.
 Status CheckResources(const recipe::JobSpec& spec, state::spb::StoredJob& row) {
   if (spec.resources.queue != kQueue) {
-    return Invalid(StrCat("job.yaml: resources.queue: there is no queue '", spec.resources.queue, "', only '", kQueue, "'"));
+    return Invalid(StrCat("job.yaml: resources.queue: there is no queue '", spec.resources.queue, "', only '",
+                          kQueue, "'"));
   }
   if (spec.resources.arch.empty()) return absl::OkStatus();
   if (row.device() != "gpu")
-    return Invalid("job.yaml: resources.arch: is the compute capability of a GPU, and this job asks for none");
+    return Invalid(
+        "job.yaml: resources.arch: is the compute capability of a GPU, and this job asks for none");
   ASSIGN_OR_RETURN(const double least, LeastCapability(spec.resources.arch));
   row.set_least_capability(least);
   return absl::OkStatus();

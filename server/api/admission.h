@@ -24,8 +24,7 @@ struct Admitted {
 };
 
 // INVALID_ARGUMENT, UNIMPLEMENTED or PERMISSION_DENIED, each with its reason.
-StatusOr<Admitted> Admit(const finetune::v1::CreateJobRequest& request,
-                                      const AdmissionRules& rules);
+StatusOr<Admitted> Admit(const finetune::v1::CreateJobRequest& request, const AdmissionRules& rules);
 
 // Sorts by time of creation; unguessable enough not to collide.
 std::string NewJobId();

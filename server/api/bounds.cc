@@ -1,7 +1,7 @@
 #include "server/api/bounds.h"
 
-#include "core/base/excerpt.h"
 #include "core/base/dns_name.h"
+#include "core/base/excerpt.h"
 
 namespace ft::api {
 

@@ -8,7 +8,7 @@
 
 namespace ft::api {
 
-inline constexpr size_t kMaxNameBytes = 256;        // Resource names, display names, request ids.
+inline constexpr size_t kMaxNameBytes = 256;  // Resource names, display names, request ids.
 inline constexpr size_t kMaxReasonBytes = 4 << 10;
 inline constexpr size_t kMaxLabelBytes = 64 << 10;  // Keys and values of a job, all together.
 // Below the 4 MiB that gRPC clients take by default.

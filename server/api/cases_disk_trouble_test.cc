@@ -5,14 +5,16 @@
 namespace ft::api {
 namespace {
 
-const Status kFull = absl::ResourceExhaustedError("cannot write /d/model.safetensors.part: No space left on device");
+const Status kFull =
+    absl::ResourceExhaustedError("cannot write /d/model.safetensors.part: No space left on device");
 
 // 191
 TEST(CasesDiskTrouble, IsSaidWhileItLastsAndLoggedOnceAMinute) {
   DiskTrouble trouble;
   const absl::Time start = absl::UnixEpoch();
   EXPECT_TRUE(trouble.Note("j1", kFull, start));
-  EXPECT_NE(trouble.Of("j1", start).find("the disk is full: cannot write /d/model.safetensors.part"), std::string::npos);
+  EXPECT_NE(trouble.Of("j1", start).find("the disk is full: cannot write /d/model.safetensors.part"),
+            std::string::npos);
   EXPECT_EQ(trouble.Of("j2", start), "");
   for (int second = 2; second < 60; second += 2) {
     EXPECT_FALSE(trouble.Note("j1", kFull, start + absl::Seconds(second))) << second;

@@ -17,7 +17,8 @@ bool CleanDigest(const std::string& digest) {
 // The file's last part, made harmless: it becomes part of a path.
 StatusOr<std::string> CleanName(const std::string& name) {
   const std::string last = fs::path(name).filename().string();
-  if (last.empty() || last == "." || last == ".." || last.size() > 200 || last.ends_with(kPart) || last.ends_with(".part.state")) {
+  if (last.empty() || last == "." || last == ".." || last.size() > 200 || last.ends_with(kPart) ||
+      last.ends_with(".part.state")) {
     return absl::InvalidArgumentError(StrCat("file name '", name, "' cannot be kept: rename the file"));
   }
   return last;

@@ -15,8 +15,9 @@ std::string Sentence(std::string_view what) {
 }  // namespace
 
 bool DiskTrouble::Note(const std::string& job_id, const Status& status, absl::Time now) {
-  const bool full = absl::IsResourceExhausted(status) && (Message(status).find("No space left") != std::string_view::npos ||
-                                                          Message(status).find("disk is full") != std::string_view::npos);
+  const bool full =
+      absl::IsResourceExhausted(status) && (Message(status).find("No space left") != std::string_view::npos ||
+                                            Message(status).find("disk is full") != std::string_view::npos);
   if (!full) return false;
   const std::lock_guard lock(mutex_);
   std::erase_if(jobs_, [now](const auto& item) { return now - item.second.noted > kLogPause; });

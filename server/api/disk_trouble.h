@@ -27,7 +27,7 @@ class DiskTrouble {
     absl::Time noted = absl::InfinitePast();
     absl::Time logged = absl::InfinitePast();
   };
-  mutable std::mutex mutex_;
+  mutable std::mutex mutex_;  // Guards all below.
   std::map<std::string, Entry> jobs_;
   Entry store_;
 };

@@ -30,7 +30,8 @@ grpc::ServerUnaryReactor* EventService::ListEvents(grpc::CallbackServerContext* 
   const std::string filter = "list-events/" + subject;
   int64_t after = 0;
   if (!request->page_token().empty()) {
-    auto position = ReadPageToken(state->secret, request->page_token(), {state->store_id, filter, state->revision});
+    auto position =
+        ReadPageToken(state->secret, request->page_token(), {state->store_id, filter, state->revision});
     if (!position.ok()) {
       call.Finish(position.status());
       return call.reactor();
@@ -43,7 +44,9 @@ grpc::ServerUnaryReactor* EventService::ListEvents(grpc::CallbackServerContext* 
     if (events.ok()) {
       const bool more = static_cast<int>(events->size()) > size;
       if (more) events->pop_back();
-      if (more) reply->set_next_page_token(WriteToken(state->secret, {state->store_id, filter, events->back().revision()}));
+      if (more)
+        reply->set_next_page_token(
+            WriteToken(state->secret, {state->store_id, filter, events->back().revision()}));
       for (pb::Event& event : *events) *reply->add_events() = std::move(event);
     }
     call.Finish(events.status());
@@ -59,8 +62,8 @@ grpc::ServerWriteReactor<pb::WatchEventsResponse>* EventService::WatchEvents(
   int64_t after = 0;
   Status refused;
   if (!request->resume_token().empty()) {
-    auto position =
-        ReadResumeToken(state->secret, request->resume_token(), {state->store_id, "events/" + subject, state->revision});
+    auto position = ReadResumeToken(state->secret, request->resume_token(),
+                                    {state->store_id, "events/" + subject, state->revision});
     if (position.ok()) {
       after = *position;
     } else {

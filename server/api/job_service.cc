@@ -48,14 +48,17 @@ std::vector<std::string> ToUnblock(schedule::Why why, const state::spb::StoredJo
     case Why::kOtherArch:
       return {"start a worker on a machine of that kind", "set allow_numeric_change: true in a new job"};
     case Why::kTooLarge: {
-      if (!row.has_numerics()) return {"ask for less (resources.threads, parallel.ranks, resources.device_memory)"};
-      return {StrCat("start a worker with at least ", row.numerics().threads(), " cores a rank: it began with so many")};
+      if (!row.has_numerics())
+        return {"ask for less (resources.threads, parallel.ranks, resources.device_memory)"};
+      return {StrCat("start a worker with at least ", row.numerics().threads(),
+                     " cores a rank: it began with so many")};
     }
     case Why::kNoSlot: return {"wait for a preparation to end", "raise prepare_slots of a worker"};
     default: break;
   }
   std::vector<std::string> actions = {"wait for a running job to end, or cancel one"};
-  if (row.threads() > 1) actions.push_back(StrCat("ask for fewer than ", row.threads(), " threads (resources.threads)"));
+  if (row.threads() > 1)
+    actions.push_back(StrCat("ask for fewer than ", row.threads(), " threads (resources.threads)"));
   return actions;
 }
 
@@ -101,7 +104,8 @@ class DeletionReader : public std::enable_shared_from_this<DeletionReader> {
     }
     if (!events->empty()) read_to_ = events->back().revision();
     const bool more = events->size() == kBatch;
-    deleted_.insert(deleted_.end(), std::make_move_iterator(events->begin()), std::make_move_iterator(events->end()));
+    deleted_.insert(deleted_.end(), std::make_move_iterator(events->begin()),
+                    std::make_move_iterator(events->end()));
     if (!more) {
       backend_.hub.Add(watch_, after_, deleted_);
     } else if (const Status posted = Start(); !posted.ok()) {
@@ -223,7 +227,8 @@ grpc::ServerUnaryReactor* JobService::CancelJob(grpc::CallbackServerContext* con
   if (checked.ok()) checked = CheckText("reason", request->reason(), kMaxReasonBytes);
   if (!checked.ok()) return call.Refuse(checked);
   return Mutate(
-      call, state::CancelJob{CallerOf(*context, "CancelJob", *request), request->name(), request->reason()}, reply);
+      call, state::CancelJob{CallerOf(*context, "CancelJob", *request), request->name(), request->reason()},
+      reply);
 }
 
 grpc::ServerUnaryReactor* JobService::PauseJob(grpc::CallbackServerContext* context,
@@ -277,8 +282,8 @@ grpc::ServerWriteReactor<pb::WatchJobsResponse>* JobService::WatchJobs(grpc::Cal
   watch->Hold();
   int64_t after = 0;
   if (refused.ok() && !request->resume_token().empty()) {
-    auto position =
-        ReadResumeToken(state->secret, request->resume_token(), {state->store_id, filter.Text(), state->revision});
+    auto position = ReadResumeToken(state->secret, request->resume_token(),
+                                    {state->store_id, filter.Text(), state->revision});
     if (position.ok()) {
       after = *position;
     } else {

@@ -82,8 +82,10 @@ Metrics::Metrics()
   for (const char* code : {"RESOURCE_EXHAUSTED", "DATA_LOSS"}) store_errors_.Add({{"code", code}});
   for (const char* method : {"ReportRank", "PushRecords", "PushLogs", "CommitCheckpoint"})
     stale_.Add({{"method", method}});
-  for (const char* reason : {"no_token", "unknown_token"}) refused_.Add({{"port", "users"}, {"reason", reason}});
-  for (const char* reason : {"no_role", "other_node"}) refused_.Add({{"port", "workers"}, {"reason", reason}});
+  for (const char* reason : {"no_token", "unknown_token"})
+    refused_.Add({{"port", "users"}, {"reason", reason}});
+  for (const char* reason : {"no_role", "other_node"})
+    refused_.Add({{"port", "workers"}, {"reason", reason}});
   leader_.Set(1);
 }
 
@@ -169,11 +171,15 @@ void Metrics::Refresh(const state::ClusterState& state, const fleet::FleetCounts
   }
   for (const auto& [tenant, counts] : tenants) {
     for (int value = pb::PREPARING; value <= pb::CANCELLED; ++value) {
-      jobs_.Add({{"tenant", tenant}, {"queue", kQueue}, {"state", pb::JobState_Name(static_cast<pb::JobState>(value))}})
+      jobs_
+          .Add({{"tenant", tenant},
+                {"queue", kQueue},
+                {"state", pb::JobState_Name(static_cast<pb::JobState>(value))}})
           .Set(counts[static_cast<size_t>(value)]);
     }
   }
-  std::map<std::string, int> nodes = {{"ready", 0}, {"suspect", 0}, {"draining", 0}, {"cordoned", 0}, {"lost", 0}};
+  std::map<std::string, int> nodes = {
+      {"ready", 0}, {"suspect", 0}, {"draining", 0}, {"cordoned", 0}, {"lost", 0}};
   state.nodes.ForEach([&](const state::NodePtr& node) {
     std::string name = pb::NodeState_Name(node->state());
     for (char& c : name) c = static_cast<char>(std::tolower(c));

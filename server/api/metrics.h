@@ -42,7 +42,7 @@ class Metrics {
   // The tenant label of a namespace; all but the first few share one.
   std::string TenantOf(const std::string& namespace_id);
 
-  std::mutex mutex_;
+  std::mutex mutex_;  // Guards tenants_.
   std::set<std::string> tenants_;
   std::shared_ptr<prometheus::Registry> registry_;
   Family<prometheus::Counter>& calls_;

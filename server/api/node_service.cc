@@ -56,7 +56,8 @@ grpc::ServerUnaryReactor* NodeService::Change(const UnaryCall& call, state::Chan
   const std::string node_id = change.node_id;
   if (const Status checked = CheckRequest(change); !checked.ok()) return call.Refuse(checked);
   const Status posted = backend_.loop.Post(
-      std::move(change), [this, call, reply, node_id](const state::Reply& result, const state::Snapshot& state) {
+      std::move(change),
+      [this, call, reply, node_id](const state::Reply& result, const state::Snapshot& state) {
         const state::NodePtr row = state->nodes.Find(node_id);
         if (result.status.ok() && row != nullptr) *reply = ViewOf(*state, *row);
         call.Finish(result.status);
@@ -67,16 +68,18 @@ grpc::ServerUnaryReactor* NodeService::Change(const UnaryCall& call, state::Chan
 
 grpc::ServerUnaryReactor* NodeService::CordonNode(grpc::CallbackServerContext* context,
                                                   const pb::NodeRequest* request, pb::Node* reply) {
-  return Change(UnaryCall(context, "NodeService/CordonNode"),
-                {CallerOf(*context, "CordonNode", *request), request->node_id(), state::ChangeNode::What::kCordon},
-                reply);
+  return Change(
+      UnaryCall(context, "NodeService/CordonNode"),
+      {CallerOf(*context, "CordonNode", *request), request->node_id(), state::ChangeNode::What::kCordon},
+      reply);
 }
 
 grpc::ServerUnaryReactor* NodeService::DrainNode(grpc::CallbackServerContext* context,
                                                  const pb::NodeRequest* request, pb::Node* reply) {
-  return Change(UnaryCall(context, "NodeService/DrainNode"),
-                {CallerOf(*context, "DrainNode", *request), request->node_id(), state::ChangeNode::What::kDrain},
-                reply);
+  return Change(
+      UnaryCall(context, "NodeService/DrainNode"),
+      {CallerOf(*context, "DrainNode", *request), request->node_id(), state::ChangeNode::What::kDrain},
+      reply);
 }
 
 grpc::ServerUnaryReactor* NodeService::UncordonNode(grpc::CallbackServerContext* context,
@@ -91,12 +94,11 @@ grpc::ServerUnaryReactor* NodeService::RemoveNode(grpc::CallbackServerContext* c
                                                   const pb::NodeRequest* request, pb::RemoveNodeResponse*) {
   const UnaryCall call(context, "NodeService/RemoveNode");
   const std::string node_id = request->node_id();
-  state::ChangeNode change{CallerOf(*context, "RemoveNode", *request), node_id, state::ChangeNode::What::kRemove,
-                           backend_.fleet.IsInContact(node_id)};
+  state::ChangeNode change{CallerOf(*context, "RemoveNode", *request), node_id,
+                           state::ChangeNode::What::kRemove, backend_.fleet.IsInContact(node_id)};
   if (const Status checked = CheckRequest(change); !checked.ok()) return call.Refuse(checked);
   const Status posted = backend_.loop.Post(
-      std::move(change),
-      [this, call, node_id](const state::Reply& result, const state::Snapshot&) {
+      std::move(change), [this, call, node_id](const state::Reply& result, const state::Snapshot&) {
         if (result.status.ok()) backend_.fleet.Forget(node_id);
         call.Finish(result.status);
       });

@@ -85,8 +85,8 @@ class PushStream : public grpc::ServerWriteReactor<Response>,
   // Once, after the stream's end.
   virtual void Ended() {}
 
-  // Held over StartWrite and Finish, so that no write can start after the end; recursive, in case gRPC runs a
-  // reaction inside them.
+  // Guards what the stream has to send, writing_ and finished_. Held over StartWrite and Finish, so that no write can start
+  // after the end; recursive, in case gRPC runs a reaction inside them.
   mutable std::recursive_mutex mutex_;
 
  private:

@@ -22,7 +22,8 @@ std::string Seal(const std::string& secret, const std::string& body) {
   Digest mac;
   unsigned int size = 0;
   FT_CHECK(HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
-                reinterpret_cast<const unsigned char*>(body.data()), body.size(), mac.data(), &size) != nullptr);
+                reinterpret_cast<const unsigned char*>(body.data()), body.size(), mac.data(),
+                &size) != nullptr);
   return Hex(mac).substr(0, 32);
 }
 
@@ -69,8 +70,9 @@ StatusOr<int64_t> ReadResumeToken(const std::string& secret, const std::string& 
   }
   if (token->position > expected.position) {
     return rpc::WithReason(
-        absl::InvalidArgumentError(StrCat("the resume token is of revision ", token->position, ", the store has reached ",
-                                          expected.position, ", so it was put back to an earlier state: start without one")),
+        absl::InvalidArgumentError(StrCat("the resume token is of revision ", token->position,
+                                          ", the store has reached ", expected.position,
+                                          ", so it was put back to an earlier state: start without one")),
         finetune::v1::RESUME_TOKEN_FOREIGN);
   }
   return token->position;
@@ -78,13 +80,13 @@ StatusOr<int64_t> ReadResumeToken(const std::string& secret, const std::string& 
 
 StatusOr<int64_t> ReadPageToken(const std::string& secret, const std::string& text, const Token& expected) {
   const std::optional<Token> token = Parse(secret, text);
-  const bool ours = token && token->store_id == expected.store_id && token->filter == Short(expected.filter) &&
-                    token->position >= 0 && token->position <= expected.position;
+  const bool ours = token && token->store_id == expected.store_id &&
+                    token->filter == Short(expected.filter) && token->position >= 0 &&
+                    token->position <= expected.position;
   if (ours) return token->position;
-  return rpc::WithReason(
-      absl::InvalidArgumentError(
-          "the page token is damaged or belongs to another list: start at the first page"),
-      finetune::v1::PAGE_TOKEN_INVALID);
+  return rpc::WithReason(absl::InvalidArgumentError(
+                             "the page token is damaged or belongs to another list: start at the first page"),
+                         finetune::v1::PAGE_TOKEN_INVALID);
 }
 
 }  // namespace ft::api

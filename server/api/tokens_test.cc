@@ -33,12 +33,14 @@ TEST(Tokens, AnotherStoreIsToldApartFromDamage) {
 
 TEST(OrdinaryTokens, ThatTheStoreNeverGaveOutAreRefused) {
   // With another key: made by somebody who knows the format.
-  EXPECT_EQ(rpc::ReasonOf(
-                ReadResumeToken(kSecret, WriteToken("guess", {"store", "filter", 42}), {"store", "filter", 100}).status()),
+  EXPECT_EQ(rpc::ReasonOf(ReadResumeToken(kSecret, WriteToken("guess", {"store", "filter", 42}),
+                                          {"store", "filter", 100})
+                              .status()),
             finetune::v1::RESUME_TOKEN_INVALID);
   // Ahead of the store: it was put back to a backup.
-  EXPECT_EQ(rpc::ReasonOf(
-                ReadResumeToken(kSecret, WriteToken(kSecret, {"store", "filter", 42}), {"store", "filter", 41}).status()),
+  EXPECT_EQ(rpc::ReasonOf(ReadResumeToken(kSecret, WriteToken(kSecret, {"store", "filter", 42}),
+                                          {"store", "filter", 41})
+                              .status()),
             finetune::v1::RESUME_TOKEN_FOREIGN);
 }
 

@@ -131,7 +131,7 @@ class WatchHub {
 
   state::StateLoop& loop_;
   Metrics& metrics_;
-  std::mutex mutex_;
+  std::mutex mutex_;  // Guards all below but the thread.
   std::condition_variable wake_;
   std::deque<state::Committed> queue_;
   state::Snapshot snapshot_;

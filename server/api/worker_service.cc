@@ -97,7 +97,7 @@ class CommandStreamReactor : public grpc::ServerBidiReactor<wpb::CommandAck, wpb
   Backend& backend_;
   wpb::CommandAck ack_;
   std::string session_id_;
-  std::recursive_mutex mutex_;
+  std::recursive_mutex mutex_;  // Guards all below, as PushStream's.
   CommandQueue queue_;
   wpb::Command current_;
   bool writing_ = false;
@@ -170,8 +170,9 @@ grpc::ServerUnaryReactor* WorkerService::RegisterWorker(grpc::CallbackServerCont
   if (auth != nullptr && !rpc::MayBeNode(*auth, request->node_id())) {
     backend_.metrics.OnRefused("workers", "other_node");
     return call.Refuse(rpc::WithReason(
-        absl::PermissionDeniedError(StrCat("this worker's certificate does not let it be node ", request->node_id(),
-                                           ": it would name the URI ", rpc::kNodePrefix, request->node_id())),
+        absl::PermissionDeniedError(StrCat("this worker's certificate does not let it be node ",
+                                           request->node_id(), ": it would name the URI ", rpc::kNodePrefix,
+                                           request->node_id())),
         pb::PERMISSION));
   }
   const int64_t term = state->term;

@@ -30,7 +30,8 @@ Status Config::CheckTls() const {
   if (!has_tls()) return absl::OkStatus();
   if (!worker_listen.empty() && worker_ca.empty()) {
     return absl::InvalidArgumentError(
-        "worker_listen: with TLS, workers must show a certificate: name the CA that signs them with worker_ca");
+        "worker_listen: with TLS, workers must show a certificate: name the CA that signs them with "
+        "worker_ca");
   }
   if (!listen.empty() && tokens.empty() && !rpc::IsLoopback(listen)) {
     return absl::InvalidArgumentError(

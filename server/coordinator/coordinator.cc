@@ -93,8 +93,9 @@ Status Coordinator::OpenTls() {
   RETURN_IF_ERROR(tls::Check(files, "worker_ca"));
   user_tls_ = tls::ServerCredentials({files.certificate, files.key, ""});
   if (!config_.tokens.empty()) {
-    ASSIGN_OR_RETURN(const auto tokens, rpc::RequireToken(
-        config_.tokens, [this](const char* reason) { metrics_.OnRefused("users", reason); }));
+    ASSIGN_OR_RETURN(const auto tokens, rpc::RequireToken(config_.tokens, [this](const char* reason) {
+                       metrics_.OnRefused("users", reason);
+                     }));
     user_tls_->SetAuthMetadataProcessor(tokens);
   }
   worker_tls_ = tls::ServerCredentials(files);
@@ -108,7 +109,8 @@ Status Coordinator::CheckAddresses() {
   for (const std::string& address : {config_.listen, config_.worker_listen}) {
     if (!address.empty()) addresses.push_back(address);
   }
-  for (const std::string& address : addresses) RETURN_IF_ERROR(rpc::CheckListenAddress(address, config_.has_tls()));
+  for (const std::string& address : addresses)
+    RETURN_IF_ERROR(rpc::CheckListenAddress(address, config_.has_tls()));
   if (config_.metrics == "0" || config_.metrics.empty()) return absl::OkStatus();
   ASSIGN_OR_RETURN(metrics_endpoint_, metrics::Endpoint::Start(config_.metrics, metrics_.registry()));
   return absl::OkStatus();
@@ -142,9 +144,9 @@ Status Coordinator::Serve() {
   workers.addresses.push_back("unix:" + config_.worker_socket);
   if (!config_.worker_listen.empty()) workers.addresses.push_back(config_.worker_listen);
   workers.max_message_bytes = 16 << 20;
-  users.service_names = {pb::JobService::service_full_name(),      pb::EventService::service_full_name(),
-                         pb::LogService::service_full_name(),      pb::MetricService::service_full_name(),
-                         pb::NodeService::service_full_name(),     pb::ArtifactService::service_full_name(),
+  users.service_names = {pb::JobService::service_full_name(),  pb::EventService::service_full_name(),
+                         pb::LogService::service_full_name(),  pb::MetricService::service_full_name(),
+                         pb::NodeService::service_full_name(), pb::ArtifactService::service_full_name(),
                          pb::DataService::service_full_name()};
   workers.service_names = {wpb::WorkerService::service_full_name()};
   users.tls = user_tls_;
@@ -197,7 +199,8 @@ void Coordinator::SweepFiles() {
     state->jobs.ForEach([&](const state::JobPtr& job) {
       const state::ConfigPtr config =
           state::IsTerminal(job->job().state()) ? nullptr : state->configs.Find(job->job_id());
-      if (config != nullptr) live.merge(spool::UploadsNamed(config->resolved_config_json(), spool_->UploadDir()));
+      if (config != nullptr)
+        live.merge(spool::UploadsNamed(config->resolved_config_json(), spool_->UploadDir()));
     });
     const auto now = std::filesystem::file_time_type::clock::now();
     spool::SweepUploads(spool_->UploadDir(), live, {}, now);

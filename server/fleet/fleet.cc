@@ -33,7 +33,7 @@ Fleet::Fleet(state::StateLoop& loop, const Clock& clock, VerdictRules rules)
       liveness_(rules) {
   const absl::Duration grace_end = clock_.BootTime() + rules_.lease;
   loop.published()->nodes.ForEach([&](const state::NodePtr& node) {
-    if (!node->left()) silent_nodes_[node->node_id()] = grace_end;
+    if (!node->left()) unreachable_nodes_[node->node_id()] = grace_end;
   });
 }
 
@@ -61,13 +61,13 @@ std::vector<std::string> Fleet::FindLostLocked(absl::Duration now) {
     ++counts_.expirations;
     lost.push_back(node_id);
   }
-  for (auto it = silent_nodes_.begin(); it != silent_nodes_.end();) {
+  for (auto it = unreachable_nodes_.begin(); it != unreachable_nodes_.end();) {
     if (now < it->second) {
       ++it;
       continue;
     }
     lost.push_back(it->first);
-    it = silent_nodes_.erase(it);
+    it = unreachable_nodes_.erase(it);
   }
   for (const std::string& node_id : lost) silences_.try_emplace(node_id, Silence{now, now});
   return lost;
@@ -78,7 +78,7 @@ void Fleet::PostLost(const std::vector<std::string>& lost) {
     spdlog::warn("node {} is out of contact: its lease ran out", node_id);
     if (loop_.Post(state::NodeContactLost{node_id}, nullptr).ok()) continue;
     std::lock_guard lock(mutex_);
-    silent_nodes_[node_id] = clock_.BootTime();
+    unreachable_nodes_[node_id] = clock_.BootTime();
   }
 }
 
@@ -99,7 +99,8 @@ void Fleet::JudgeSilent(absl::Duration now) {
     spdlog::warn("job {} attempt {}: {}", finding.job_id, finding.epoch, finding.message);
     state::Event event;
     if (finding.wait != WaitVerdict::kNone) {
-      event = state::GangWaits{finding.job_id, finding.epoch, finding.message, finding.wait == WaitVerdict::kHung};
+      event = state::GangWaits{finding.job_id, finding.epoch, finding.message,
+                               finding.wait == WaitVerdict::kHung};
     } else if (finding.verdict == Verdict::kDead) {
       event = state::AttemptDead{finding.job_id, finding.epoch, finding.nodes, finding.message};
     } else {
@@ -174,7 +175,7 @@ void Fleet::Open(const wpb::RegisterWorkerRequest& request, const state::Reply& 
     std::lock_guard lock(mutex_);
     session.deadline = clock_.BootTime() + rules_.lease;
     session.contact = clock_.Now();
-    silent_nodes_.erase(session.node_id);
+    unreachable_nodes_.erase(session.node_id);
     silences_.erase(session.node_id);
     Session& slot = sessions_[session.node_id];
     replaced = std::move(slot.sink);
@@ -261,7 +262,7 @@ void Fleet::Forget(const std::string& node_id) {
       sink = std::move(it->second.sink);
       sessions_.erase(it);
     }
-    silent_nodes_.erase(node_id);
+    unreachable_nodes_.erase(node_id);
     silences_.erase(node_id);
   }
   if (sink) sink->Close();

@@ -108,10 +108,11 @@ class Fleet {
   boost::asio::steady_timer timer_;
   LivenessMonitor liveness_;  // The loop's thread.
 
-  mutable std::mutex mutex_;
-  std::map<std::string, Session> sessions_;             // by node id
-  std::map<std::string, absl::Duration> silent_nodes_;  // known, not registered since the start: deadline
-  std::map<std::string, Silence> silences_;             // of nodes out of contact
+  mutable std::mutex mutex_;                 // Guards all below.
+  std::map<std::string, Session> sessions_;  // by node id
+  std::map<std::string, absl::Duration>
+      unreachable_nodes_;                    // known, not registered since the start: deadline
+  std::map<std::string, Silence> silences_;  // of nodes out of contact
   int64_t next_command_ = 1;
   FleetCounts counts_;
   bool stopped_ = false;

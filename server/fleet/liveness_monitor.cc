@@ -14,7 +14,7 @@ bool HasEnded(const spb::StoredRank& rank) {
 }
 
 std::vector<std::string> UnreachableNodes(const spb::StoredAttempt& attempt,
-                                     const std::map<std::string, absl::Duration>& unreachable) {
+                                          const std::map<std::string, absl::Duration>& unreachable) {
   std::vector<std::string> nodes;
   for (const spb::StoredRank& rank : attempt.ranks()) {
     if (HasEnded(rank) || !unreachable.contains(rank.node_id())) continue;
@@ -44,13 +44,15 @@ std::string WaitText(const spb::StoredRank& rank, absl::Duration still) {
   const std::string peer = wait.missing_rank() < 0 ? "its peers" : StrCat("rank ", wait.missing_rank());
   const std::string operation = wait.operation().empty() ? "an exchange" : wait.operation();
   return StrCat("rank ", rank.rank(), " waits for ", peer, " in ", operation, " ", wait.sequence(),
-                ", and no rank made progress for ", absl::FormatDuration(absl::Floor(still, absl::Seconds(1))));
+                ", and no rank made progress for ",
+                absl::FormatDuration(absl::Floor(still, absl::Seconds(1))));
 }
 
 }  // namespace
 
 std::vector<Finding> LivenessMonitor::Look(const state::ClusterState& state,
-                                   const std::map<std::string, absl::Duration>& unreachable, absl::Duration now) {
+                                           const std::map<std::string, absl::Duration>& unreachable,
+                                           absl::Duration now) {
   std::vector<Finding> findings;
   for (auto& [key, watch] : watches_) watch.seen = false;
   for (auto& [key, watch] : wait_watches_) watch.seen = false;
@@ -73,7 +75,8 @@ Finding LivenessMonitor::LookAtWaits(const spb::StoredAttempt& attempt, absl::Du
   watch.seen = true;
   WaitView gang{.all = true};
   int64_t total = 0;
-  const spb::StoredRank* waits = nullptr;  // The one that waits in the earliest exchange: what it lacks, the others lack too.
+  const spb::StoredRank* waits =
+      nullptr;  // The one that waits in the earliest exchange: what it lacks, the others lack too.
   for (const spb::StoredRank& rank : attempt.ranks()) {
     total += rank.beats();
     if (HasEnded(rank)) continue;
@@ -95,7 +98,8 @@ Finding LivenessMonitor::LookAtWaits(const spb::StoredAttempt& attempt, absl::Du
 }
 
 Finding LivenessMonitor::LookAt(const state::ClusterState& state, const spb::StoredAttempt& attempt,
-                        const std::map<std::string, absl::Duration>& unreachable, absl::Duration now) {
+                                const std::map<std::string, absl::Duration>& unreachable,
+                                absl::Duration now) {
   const std::string key = state::AttemptKey(attempt.job_id(), attempt.epoch());
   const auto [slot, fresh] = watches_.try_emplace(key);
   Watch& watch = slot->second;

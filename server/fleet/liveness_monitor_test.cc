@@ -67,7 +67,8 @@ TEST_F(LivenessMonitorTest, TheStallCountsFromTheSilenceNotFromTheLastBeatBefore
 }
 
 TEST_F(LivenessMonitorTest, AllNodesUnreachableLeavesNobodyToTell) {
-  const std::map<std::string, absl::Duration> unreachable = {{"a", absl::Seconds(1)}, {"b", absl::Seconds(9)}};
+  const std::map<std::string, absl::Duration> unreachable = {{"a", absl::Seconds(1)},
+                                                             {"b", absl::Seconds(9)}};
   EXPECT_TRUE(Look(10, unreachable).empty());
   EXPECT_TRUE(Look(120, unreachable).empty());
   EXPECT_EQ(Look(121, unreachable).at(0).nodes.size(), 2u);

@@ -34,11 +34,11 @@ struct VerdictRules {
 };
 
 struct GangView {
-  absl::Duration unreachable_for;   // Since its first member fell silent.
-  bool has_witness = false;    // A rank is in contact and has not ended.
-  int64_t beats = 0;           // Most that one rank in contact made since then.
-  absl::Duration since_beat;   // Since the newest of them, at most unreachable_for.
-  absl::Duration phase_limit;  // PhaseLimit() of what the ranks in contact do.
+  absl::Duration unreachable_for;  // Since its first member fell silent.
+  bool has_witness = false;        // A rank is in contact and has not ended.
+  int64_t beats = 0;               // Most that one rank in contact made since then.
+  absl::Duration since_beat;       // Since the newest of them, at most unreachable_for.
+  absl::Duration phase_limit;      // PhaseLimit() of what the ranks in contact do.
   bool strict_exclusive = false;
 };
 

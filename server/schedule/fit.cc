@@ -44,7 +44,8 @@ std::vector<Device> Cards(const NodeCapacity& node, const Gang& gang, int count)
 std::optional<Fit> OnOneNode(const Gang& gang, const std::vector<NodeCapacity>& nodes) {
   std::optional<size_t> best;
   for (size_t i = 0; i < nodes.size(); ++i) {
-    if (!MayUse(gang, nodes[i]) || Room(nodes[i], gang, ThreadsOn(nodes[i], gang, gang.ranks)) < gang.ranks) continue;
+    if (!MayUse(gang, nodes[i]) || Room(nodes[i], gang, ThreadsOn(nodes[i], gang, gang.ranks)) < gang.ranks)
+      continue;
     if (!best || nodes[i].free_cores < nodes[*best].free_cores) best = i;
   }
   if (!best) return std::nullopt;
@@ -74,17 +75,19 @@ std::optional<Fit> OverNodes(const Gang& gang, const std::vector<NodeCapacity>& 
 }  // namespace
 
 bool MayUse(const Gang& gang, const NodeCapacity& node) {
-  return gang.nodes.empty() || std::find(gang.nodes.begin(), gang.nodes.end(), node.node_id) != gang.nodes.end();
+  return gang.nodes.empty() ||
+         std::find(gang.nodes.begin(), gang.nodes.end(), node.node_id) != gang.nodes.end();
 }
 
 bool HasArch(const Gang& gang, const NodeCapacity& node) {
   if (gang.arch.empty()) return true;
   if (!gang.gpu) return node.cpu_arch == gang.arch;
   const auto has = [&](const std::vector<Device>& devices) {
-    return std::any_of(devices.begin(), devices.end(), [&](const Device& device) { return device.arch == gang.arch; });
+    return std::any_of(devices.begin(), devices.end(),
+                       [&](const Device& device) { return device.arch == gang.arch; });
   };
-  return has(node.free_gpus) ||
-         std::any_of(node.holdings.begin(), node.holdings.end(), [&](const Holding& held) { return has(held.gpus); });
+  return has(node.free_gpus) || std::any_of(node.holdings.begin(), node.holdings.end(),
+                                            [&](const Holding& held) { return has(held.gpus); });
 }
 
 std::optional<Fit> FindFit(const Gang& gang, const std::vector<NodeCapacity>& nodes) {
@@ -101,7 +104,8 @@ int Suits(const Gang& gang, const NodeCapacity& emptied) {
 std::vector<NodeCapacity> Emptied(std::vector<NodeCapacity> nodes) {
   for (NodeCapacity& node : nodes) {
     node.free_cores = node.cores;
-    for (const Holding& held : node.holdings) node.free_gpus.insert(node.free_gpus.end(), held.gpus.begin(), held.gpus.end());
+    for (const Holding& held : node.holdings)
+      node.free_gpus.insert(node.free_gpus.end(), held.gpus.begin(), held.gpus.end());
     node.holdings.clear();
   }
   return nodes;

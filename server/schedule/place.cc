@@ -73,8 +73,8 @@ class Pass {
 
   std::vector<NodeCapacity> now_;
   const std::vector<NodeCapacity> emptied_;
-  int slots_ = 0;                              // Free for preparations, on all nodes.
-  std::map<Needs, std::vector<int>> suits_;    // By node.
+  int slots_ = 0;                            // Free for preparations, on all nodes.
+  std::map<Needs, std::vector<int>> suits_;  // By node.
   bool reserved_ = false;
   double reserved_from_ = 0;
   std::vector<NodeCapacity> later_;  // Free beside the reservation when it begins.
@@ -115,7 +115,8 @@ void Pass::Reserve(const Gang& gang) {
     if (!MayUse(gang, now_[i])) continue;
     for (const Holding& held : now_[i].holdings) releases.push_back({held.ends, i, &held});
   }
-  std::stable_sort(releases.begin(), releases.end(), [](const Release& a, const Release& b) { return a.ends < b.ends; });
+  std::stable_sort(releases.begin(), releases.end(),
+                   [](const Release& a, const Release& b) { return a.ends < b.ends; });
   const auto after = [&](size_t count) {
     std::vector<NodeCapacity> nodes = now_;
     for (size_t i = 0; i < count; ++i) Return(releases[i], nodes);
@@ -144,7 +145,8 @@ Why Pass::WhyNot(const Gang& gang) {
   std::copy_if(emptied_.begin(), emptied_.end(), std::back_inserter(usable),
                [&](const NodeCapacity& node) { return MayUse(gang, node); });
   if (usable.empty()) return Why::kAway;
-  if (std::none_of(usable.begin(), usable.end(), [&](const NodeCapacity& node) { return HasArch(gang, node); }))
+  if (std::none_of(usable.begin(), usable.end(),
+                   [&](const NodeCapacity& node) { return HasArch(gang, node); }))
     return Why::kOtherArch;
   if (!FindFit(gang, usable)) return Why::kTooLarge;
   return reserved_ && !EndsInTime(gang) && FindFit(gang, now_) ? Why::kReserved : Why::kBusy;
@@ -173,12 +175,14 @@ Pass::Found Pass::TakeSlot(const Gang& gang) {
 }
 
 std::string RanksOf(const Gang& gang) {
-  const std::string each = gang.threads > 0 ? StrCat(gang.threads, gang.threads == 1 ? " core" : " cores") : "a whole node";
+  const std::string each =
+      gang.threads > 0 ? StrCat(gang.threads, gang.threads == 1 ? " core" : " cores") : "a whole node";
   const std::string with =
-      gang.gpu ? StrCat(" and a GPU", gang.device_memory_bytes > 0
-                                          ? StrCat(" with ", gang.device_memory_bytes / (1 << 20), " MiB free")
-                                          : "")
-               : "";
+      gang.gpu
+          ? StrCat(" and a GPU", gang.device_memory_bytes > 0
+                                     ? StrCat(" with ", gang.device_memory_bytes / (1 << 20), " MiB free")
+                                     : "")
+          : "";
   if (gang.ranks == 1) return StrCat(each, with);
   return StrCat(gang.ranks, " ranks of ", each, with, " each");
 }
@@ -203,7 +207,8 @@ std::string Sentence(const Gang& gang, Why why) {
                     ", which is not connected or takes no work");
     case Why::kOtherArch:
       return StrCat("it began on a device of kind ", gang.arch, ", and no node has one that it may use");
-    case Why::kTooLarge: return StrCat("it needs ", RanksOf(gang), ", more than the nodes that it may use have");
+    case Why::kTooLarge:
+      return StrCat("it needs ", RanksOf(gang), ", more than the nodes that it may use have");
     case Why::kBusy: return StrCat("it needs ", RanksOf(gang), ", and not enough is free");
     case Why::kReserved: return "what is free is kept for a larger job that waits longer";
     case Why::kNoSlot: return "every node prepares as many jobs as it may at a time";
@@ -214,7 +219,8 @@ std::string Sentence(const Gang& gang, Why why) {
 std::vector<std::string> Details(const Gang& gang, const std::vector<NodeCapacity>& nodes) {
   std::vector<std::string> lines;
   for (const NodeCapacity& node : nodes) {
-    std::string line = StrCat("node ", node.node_id, ": ", node.free_cores, " of ", node.cores, " cores free");
+    std::string line =
+        StrCat("node ", node.node_id, ": ", node.free_cores, " of ", node.cores, " cores free");
     if (gang.gpu) StrAppend(&line, ", ", node.free_gpus.size(), " GPU(s) free");
     if (gang.prepares) StrAppend(&line, ", ", node.free_slots, " free slot(s) for preparations");
     if (!MayUse(gang, node)) StrAppend(&line, "; the job's data or checkpoint is not there");

@@ -26,7 +26,8 @@ struct Device {
 
 // What a running attempt holds on a node.
 struct Holding {
-  double ends = 0;  // Seconds from now; jobs whose end is not known come after all whose is, in the order they started.
+  double ends =
+      0;  // Seconds from now; jobs whose end is not known come after all whose is, in the order they started.
   int cores = 0;
   std::vector<Device> gpus;
 };
@@ -53,7 +54,7 @@ struct Gang {
   int64_t order = 0;  // Submit order; smaller is earlier.
   // The only nodes it may use (that see its data or checkpoint); empty = any.
   std::vector<std::string> nodes = {};
-  bool prepares = false;  // Takes a slot, and none of its other needs.
+  bool prepares = false;    // Takes a slot, and none of its other needs.
   double takes = kUnknown;  // Seconds until it ends, if it starts now.
 };
 

@@ -160,14 +160,16 @@ TEST(OrdinaryPlace, WhatTheFirstThatWaitsWillNeedIsKeptForIt) {
 TEST(OrdinaryPlace, WhatTheReservationLeavesIsGivenAway) {
   // The large gang fits on a first; b is nobody's.
   const std::vector<NodeCapacity> nodes = {Held("a", 8, {{100, 8, {}}}), Held("b", 8, {{500, 6, {}}})};
-  const Placement result = Place({CpuGang("large", 1, 8, 1), CpuGang("small", 1, 2, 2), CpuGang("more", 1, 2, 3)}, nodes);
+  const Placement result =
+      Place({CpuGang("large", 1, 8, 1), CpuGang("small", 1, 2, 2), CpuGang("more", 1, 2, 3)}, nodes);
   ASSERT_EQ(result.assigned.size(), 1u);
   EXPECT_EQ(result.assigned[0].ranks[0].node_id, "b");
   EXPECT_EQ(result.waiting[1].why, Why::kBusy);
 }
 
 TEST(OrdinaryPlace, AGangThatNoNodeCanHoldKeepsNothing) {
-  const Placement result = Place({CpuGang("huge", 1, 64, 1), CpuGang("small", 1, 2, 2)}, {Held("a", 8, {{100, 6, {}}})});
+  const Placement result =
+      Place({CpuGang("huge", 1, 64, 1), CpuGang("small", 1, 2, 2)}, {Held("a", 8, {{100, 6, {}}})});
   ASSERT_EQ(result.assigned.size(), 1u);
   EXPECT_EQ(result.waiting[0].why, Why::kTooLarge);
 }
@@ -208,7 +210,8 @@ TEST(OrdinaryPlace, AStarvingGangStartsWithinTheLongestRunningJob) {
         EXPECT_LE(now, 200 + longest);
         return;
       }
-      running.push_back({now, now + 20 + static_cast<double>(random() % 80), one.ranks[0].node_id == "n0" ? 0u : 1u,
+      running.push_back({now, now + 20 + static_cast<double>(random() % 80),
+                         one.ranks[0].node_id == "n0" ? 0u : 1u,
                          one.threads * static_cast<int>(one.ranks.size())});
       std::erase_if(queue, [&](const Gang& gang) { return gang.job_id == one.job_id; });
     }

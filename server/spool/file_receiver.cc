@@ -33,7 +33,8 @@ std::optional<SavedState> ReadState(const fs::path& path) {
   const auto json = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
   const bool whole = json.is_object() && json.contains("sha256") && json["sha256"].is_string() &&
                      json.contains("size") && json["size"].is_number_integer() && json.contains("received") &&
-                     json["received"].is_number_integer() && json.contains("digest") && json["digest"].is_string();
+                     json["received"].is_number_integer() && json.contains("digest") &&
+                     json["digest"].is_string();
   if (!whole) return std::nullopt;
   SavedState state{json["sha256"], json["size"], json["received"], ""};
   state.digest = absl::HexStringToBytes(json["digest"].get<std::string>());

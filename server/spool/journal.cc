@@ -76,8 +76,8 @@ Status Journal::Replay(const std::filesystem::path& path,
   while (true) {
     const StatusOr<std::string_view> frame = records::FrameAt(rest);
     JournalEntry entry;
-    if (!frame.ok() || frame->empty() ||
-        !entry.ParseFromArray(frame->data(), static_cast<int>(frame->size())) || entry.offset() < 0) {
+    if (!frame.ok() || !entry.ParseFromArray(frame->data(), static_cast<int>(frame->size())) ||
+        entry.offset() < 0) {
       break;
     }
     rest.remove_prefix(records::kFrameHeaderBytes + frame->size());

@@ -14,7 +14,9 @@ namespace {
 // A gap stands for many megabytes, so this is far beyond what any stream has.
 constexpr uint64_t kMaxGapsBytes = 1 << 20;
 
-std::string LineOf(int64_t lost) { return StrCat("\n[", lost, " bytes are missing here: the node could not keep them]\n"); }
+std::string LineOf(int64_t lost) {
+  return StrCat("\n[", lost, " bytes are missing here: the node could not keep them]\n");
+}
 
 int64_t LengthOf(int64_t lost) { return static_cast<int64_t>(LineOf(lost).size()); }
 
@@ -38,9 +40,9 @@ Status LogFile::ReadGaps() {
   if (absl::IsNotFound(text.status())) return absl::OkStatus();
   RETURN_IF_ERROR(text.status());
   std::istringstream lines(*text);
-  int64_t before = 0;
-  for (Gap gap; lines >> gap.stored >> gap.lost;) {
-    if (gap.stored < before || gap.lost < 1) {
+  int64_t before = 0, room = kMaxStreamBytes;
+  for (Gap gap; lines >> gap.stored >> gap.lost; room -= gap.lost) {
+    if (gap.stored < before || gap.lost < 1 || gap.lost > room) {
       return absl::DataLossError(StrCat(GapsPath().string(), " is damaged: ", gap.stored, " ", gap.lost));
     }
     // A gap that was noted and whose line was never begun will be noted again.
@@ -55,8 +57,9 @@ Status LogFile::FinishLine() {
   if (gaps_.empty()) return absl::OkStatus();
   const std::string line = LineOf(gaps_.back().lost);
   const int64_t there = size_ - gaps_.back().stored;
-  return there < static_cast<int64_t>(line.size()) ? Append(std::string_view(line).substr(static_cast<size_t>(there)))
-                                                   : absl::OkStatus();
+  return there < static_cast<int64_t>(line.size())
+             ? Append(std::string_view(line).substr(static_cast<size_t>(there)))
+             : absl::OkStatus();
 }
 
 int64_t LogFile::end() const {

@@ -13,16 +13,20 @@
 
 namespace ft::spool {
 
+// What no stream reaches: numbers beyond it come from a broken node or file, and sums of them would overflow.
+inline constexpr int64_t kMaxStreamBytes = int64_t{1} << 60;
+
 class LogFile {
  public:
-  // Creates the file where there is none, and finishes a line that a crash cut off.
+  // Creates the file where there is none, and finishes a line that a crash cut off. DATA_LOSS where what is noted of gaps
+  // cannot be.
   static StatusOr<LogFile> Open(std::filesystem::path path);
 
   // How many bytes that the rank printed are here or known to be lost.
   int64_t end() const;
   // Appends what the rank printed from end() on.
   Status Append(std::string_view data);
-  // The next `bytes` bytes, at least 1, will never come.
+  // The next `bytes` bytes, at least 1, will never come. REQUIRES that end() stays within kMaxStreamBytes.
   Status NoteLoss(int64_t bytes);
   // Makes what was appended durable. After an error nobody knows what is on disk.
   Status Sync();

@@ -93,7 +93,7 @@ class RecordStore {
 
   const std::filesystem::path root_;
   boost::asio::io_context& context_;
-  std::mutex mutex_;
+  std::mutex mutex_;              // Guards waiting_.
   std::vector<Waiting> waiting_;  // Not empty = CommitInTime() or Commit() comes.
 
   // The store's thread.

@@ -219,6 +219,17 @@ TEST(RecordStore, AFileThatWasChangedIsReadAndCheckedBeforeItTakesMore) {
   EXPECT_TRUE(absl::IsDataLoss(opened.Append(0, {Step(5)})));
 }
 
+// Taken for empty records, they would have no number, and all that was sent would be wanted again.
+TEST(RecordStore, ZerosThatALossOfPowerLeftBehindTheRecordsAreCut) {
+  testing::TempDir dir;
+  Opened opened(dir.path());
+  ASSERT_TRUE(opened.Append(0, {Step(1), Step(2), Step(3)}).ok());
+  Write(FileOf(dir.path(), 0), *ReadFile(FileOf(dir.path(), 0)) + std::string(4096, '\0'));
+  opened.store.Forget("j1");
+  ASSERT_TRUE(opened.Append(0, {Step(3), Step(4)}).ok());
+  EXPECT_EQ(Sequences(dir.path(), 0), UpTo(4));
+}
+
 TEST(RecordStore, WhatTheJournalCannotTakeIsRefusedAndTakenLater) {
   testing::TempDir dir;
   Opened opened(dir.path());

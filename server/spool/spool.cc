@@ -69,6 +69,9 @@ std::filesystem::path Spool::AdapterDir(const std::string& job_id, int64_t epoch
 }
 
 StatusOr<int64_t> Spool::AppendLog(const wpb::RankRef& ref, const LogPiece& piece) {
+  if (std::max(piece.offset, piece.oldest) > kMaxStreamBytes) {
+    return absl::InvalidArgumentError(StrCat("offset and oldest must be at most ", kMaxStreamBytes));
+  }
   const std::filesystem::path dir = RankDir(root_, ref.job_id(), ref.epoch(), ref.rank());
   RETURN_IF_ERROR(MakeDirectories(dir));
   ASSIGN_OR_RETURN(LogFile file, LogFile::Open(dir / piece.stream));
@@ -116,7 +119,8 @@ std::vector<int32_t> Spool::Ranks(const std::string& job_id, int64_t epoch) cons
 
 StatusOr<std::vector<pb::MetricPoint>> Spool::NextPoints(const std::string& job_id,
                                                          SeriesCursor* cursor) const {
-  return series::NextPoints(RankDir(root_, job_id, cursor->epoch, 0) / kRecordsFile, cursor->epoch, &cursor->offset);
+  return series::NextPoints(RankDir(root_, job_id, cursor->epoch, 0) / kRecordsFile, cursor->epoch,
+                            &cursor->offset);
 }
 
 StatusOr<std::vector<pb::MetricPoint>> Spool::Series(const std::string& job_id, int64_t last_epoch,

@@ -82,7 +82,8 @@ class Spool {
   // The rest: REQUIRES the thread of records.
 
   // Appends what lies beyond the stream's end; returns its end. A gap is left to the sender, who gets the end back, unless
-  // it begins at the oldest byte that the sender still has: then the file says how much is missing.
+  // it begins at the oldest byte that the sender still has: then the file says how much is missing. INVALID_ARGUMENT for
+  // numbers beyond kMaxStreamBytes.
   StatusOr<int64_t> AppendLog(const wpb::RankRef& ref, const LogPiece& piece);
   StatusOr<std::string> ReadLog(const LogRead& read) const;
   int64_t LogSize(const LogRead& read) const;

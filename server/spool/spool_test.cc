@@ -4,6 +4,7 @@
 
 #include <fstream>
 #include <future>
+#include <limits>
 #include <optional>
 
 #include "core/base/sha256.h"
@@ -129,6 +130,33 @@ TEST(Spool, ALossThatACrashCutOffIsFinished) {
   }
 }
 
+// Sums of such numbers overflowed.
+TEST(Spool, LogOffsetsThatNoStreamReachesAreRefused) {
+  testing::TempDir dir;
+  Spool spool(dir.path());
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  EXPECT_TRUE(absl::IsInvalidArgument(spool.AppendLog(Ref(1), {"stdout", kMost, kMost, "x"}).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(spool.AppendLog(Ref(1), {"stdout", kMost, 0, "x"}).status()));
+  EXPECT_EQ(*spool.AppendLog(Ref(1), {"stdout", 0, 0, "one\n"}), 4);
+  EXPECT_EQ(*spool.AppendLog(Ref(1), {"stdout", int64_t{1} << 60, int64_t{1} << 60, "x"}),
+            (int64_t{1} << 60) + 1);
+}
+
+TEST(Spool, DamagedNotesOfLossesAreRefused) {
+  testing::TempDir dir;
+  const std::filesystem::path file = dir / "jobs/j1/e1/rank0/stdout";
+  std::filesystem::create_directories(file.parent_path());
+  ASSERT_TRUE(WriteFileDurably(file, std::string(1000, 'x')).ok());
+  for (const char* gaps : {"0 9000000000000000000\n", "0 800000000000000000\n500 800000000000000000\n",
+                           "4 0\n", "4 -5\n", "100 5\n50 5\n"}) {
+    ASSERT_TRUE(WriteFileDurably(file.string() + ".gaps", gaps).ok());
+    Spool spool(dir.path());
+    const Status status = spool.AppendLog(Ref(1), {"stdout", 0, 0, "one"}).status();
+    EXPECT_TRUE(absl::IsDataLoss(status)) << gaps;
+    EXPECT_NE(Message(status).find("stdout.gaps is damaged"), std::string_view::npos) << status;
+  }
+}
+
 TEST(FileReceiver, GoesOnWhereItStoppedAndChecksTheDigest) {
   testing::TempDir dir;
   const std::string content = "the whole file";
@@ -176,7 +204,8 @@ TEST(FileReceiver, AStateThatDoesNotFitIsOfNoUse) {
 TEST(FileReceiver, SenderThatBeginsAnewIsHeardToTheEnd) {
   testing::TempDir dir;
   const std::string content = "the whole file";
-  auto receiver = FileReceiver::Open({dir / "file", Hex(Sha256Of(content)), static_cast<int64_t>(content.size()), 100});
+  auto receiver =
+      FileReceiver::Open({dir / "file", Hex(Sha256Of(content)), static_cast<int64_t>(content.size()), 100});
   ASSERT_TRUE(receiver.ok());
   ASSERT_TRUE(receiver->Append(0, content.substr(0, 6)).ok());
   ASSERT_TRUE(receiver->Append(0, content.substr(0, 4)).ok());

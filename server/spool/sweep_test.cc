@@ -56,7 +56,8 @@ TEST_F(OrdinarySweep, PiecesOfResultsGoAfterADay) {
 
 TEST_F(OrdinarySweep, AConfigurationNamesItsUploads) {
   const std::string one(64, 'a'), two(64, 'b');
-  EXPECT_EQ(UploadsNamed("{\"a\": \"/up/" + one + "/f\", \"b\": \"/up/" + two + "/g\", \"c\": \"/up/short\"}", "/up"),
+  EXPECT_EQ(UploadsNamed("{\"a\": \"/up/" + one + "/f\", \"b\": \"/up/" + two + "/g\", \"c\": \"/up/short\"}",
+                         "/up"),
             (std::set<std::string>{one, two}));
 }
 

@@ -132,8 +132,9 @@ struct PruneRequests {};  // Forgets requests older than 24 hours.
 
 using Event =
     std::variant<CreateJob, CancelJob, PauseJob, ResumeJob, DeleteJob, RegisterNode, NodeContactLost,
-                 NodeContactRegained, NodeUnreachable, NodeDraining, NodeLeft, ChangeNode, ForgetNodes, AttemptDead, AttemptAlive, GangWaits, RankReport, RecordsArrived,
-                 CheckpointWritten, StopFoundNothing, FilesDeleted, SchedulePass, PruneRequests>;
+                 NodeContactRegained, NodeUnreachable, NodeDraining, NodeLeft, ChangeNode, ForgetNodes,
+                 AttemptDead, AttemptAlive, GangWaits, RankReport, RecordsArrived, CheckpointWritten,
+                 StopFoundNothing, FilesDeleted, SchedulePass, PruneRequests>;
 
 // For an agent; the fleet adds command id and term.
 struct NodeCommand {

@@ -9,9 +9,8 @@ namespace {
 constexpr absl::Duration kForgetAfter = absl::Hours(24);
 
 bool HasRankOn(const spb::StoredAttempt& attempt, const std::string& node_id) {
-  return std::any_of(attempt.ranks().begin(), attempt.ranks().end(), [&](const spb::StoredRank& rank) {
-    return rank.node_id() == node_id && !IsGone(rank);
-  });
+  return std::any_of(attempt.ranks().begin(), attempt.ranks().end(),
+                     [&](const spb::StoredRank& rank) { return rank.node_id() == node_id && !IsGone(rank); });
 }
 
 bool HoldsRanks(const ClusterState& state, const std::string& node_id) {
@@ -77,12 +76,14 @@ void PrepareElsewhere(Transaction& transaction, const std::string& node_id, cons
 void MoveAttemptsAway(Transaction& transaction, const std::string& node_id) {
   std::vector<AttemptPtr> here;
   transaction.base().active.ForEach([&](const AttemptPtr& attempt) {
-    if (HasRankOn(*attempt, node_id) && attempt->state() != spb::StoredAttempt::STOPPING) here.push_back(attempt);
+    if (HasRankOn(*attempt, node_id) && attempt->state() != spb::StoredAttempt::STOPPING)
+      here.push_back(attempt);
   });
   for (const AttemptPtr& base : here) {
     spb::StoredAttempt& attempt = *transaction.Attempt(base->job_id(), base->epoch());
     // What this transition has already begun to stop, stops for its own reason.
-    if (attempt.state() == spb::StoredAttempt::STOPPING || attempt.state() == spb::StoredAttempt::ENDED) continue;
+    if (attempt.state() == spb::StoredAttempt::STOPPING || attempt.state() == spb::StoredAttempt::ENDED)
+      continue;
     attempt.set_preempted_for(StrCat("node ", node_id, " is draining"));
     spb::StoredJob& job = *transaction.Job(base->job_id());
     job.mutable_job()->set_state_message(StrCat("stopping to go on elsewhere: ", attempt.preempted_for()));
@@ -135,7 +136,8 @@ Reply OnChangeNode(Transaction& transaction, const ChangeNode& event) {
     case ChangeNode::What::kDrain: node.set_availability(spb::StoredNode::DRAINED); break;
     default: node.set_availability(spb::StoredNode::AVAILABLE); break;
   }
-  if (!away) SetNodeState(transaction, node, StateInContact(node), StrCat("asked for by ", event.caller.actor));
+  if (!away)
+    SetNodeState(transaction, node, StateInContact(node), StrCat("asked for by ", event.caller.actor));
   if (event.what == ChangeNode::What::kDrain) Drain(transaction, event.node_id);
   transaction.WantSchedule();
   return {};

@@ -83,7 +83,8 @@ void StartAttempt(Transaction& transaction, const schedule::Assignment& assignme
              attempt.resume_step() > 0 ? StrCat(", from step ", attempt.resume_step()) : "")};
   entry.epoch = epoch;
   transaction.Log(entry);
-  for (const std::string& id : nodes) transaction.Send(id, StartCommand(transaction.base(), job, attempt, id));
+  for (const std::string& id : nodes)
+    transaction.Send(id, StartCommand(transaction.base(), job, attempt, id));
   if (prepare) {
     job.mutable_job()->mutable_progress()->set_phase("prepare");
     job.mutable_job()->set_state_message(StrCat("preparing data on node ", nodes.front()));
@@ -123,7 +124,8 @@ Reply OnCreate(Transaction& transaction, const CreateJob& event) {
   LogEntry entry{row.job().name(), "JOB_CREATED", row.job().display_name(), event.caller.actor};
   entry.request_id = event.caller.request_id;
   transaction.Log(entry);
-  SetJobState(transaction, row, pb::PREPARING, "waiting for a worker to prepare the data", event.caller.actor);
+  SetJobState(transaction, row, pb::PREPARING, "waiting for a worker to prepare the data",
+              event.caller.actor);
   transaction.AddRequest(event.caller, row.job_id());
   return Done(row.job_id());
 }
@@ -191,7 +193,8 @@ Reply OnResume(Transaction& transaction, const ResumeJob& event) {
   transaction.AddRequest(event.caller, job.job_id());
   if (state != pb::PAUSED) return Done(job.job_id());
   const bool prepared = !job.prepared_cache().empty();
-  SetJobState(transaction, job, prepared ? pb::QUEUED : pb::PREPARING, "resumed by request", event.caller.actor);
+  SetJobState(transaction, job, prepared ? pb::QUEUED : pb::PREPARING, "resumed by request",
+              event.caller.actor);
   return Done(job.job_id());
 }
 
@@ -233,7 +236,8 @@ Reply OnSchedule(Transaction& transaction) {
   if (gangs.empty()) return {};
   std::vector<schedule::Gang> queue;
   for (const auto& [id, gang] : gangs) queue.push_back(gang);
-  const schedule::Placement placement = schedule::Place(std::move(queue), CapacitiesOf(transaction.base(), transaction.now()));
+  const schedule::Placement placement =
+      schedule::Place(std::move(queue), CapacitiesOf(transaction.base(), transaction.now()));
   for (const schedule::Assignment& assignment : placement.assigned) StartAttempt(transaction, assignment);
   for (const schedule::Unplaced& waiting : placement.waiting) {
     const std::string reason = schedule::Sentence(gangs.at(waiting.job_id), waiting.why);

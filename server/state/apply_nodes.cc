@@ -40,7 +40,8 @@ void EndMissingRanks(Transaction& transaction, const wpb::RegisterWorkerRequest&
       const bool confirmed = rank.state() != wpb::RANK_STATE_UNSPECIFIED;
       if (!confirmed && attempt->state() != spb::StoredAttempt::STOPPING)
         continue;  // Its start is sent again.
-      spb::StoredRank& row = *transaction.Attempt(attempt->job_id(), attempt->epoch())->mutable_ranks(rank.rank());
+      spb::StoredRank& row =
+          *transaction.Attempt(attempt->job_id(), attempt->epoch())->mutable_ranks(rank.rank());
       lost = true;
       if (!confirmed) {
         row.set_state(wpb::RANK_NOT_STARTED);
@@ -66,7 +67,8 @@ void ExcuseRanks(Transaction& transaction, const std::string& node_id) {
   for (const AttemptPtr& attempt : here) {
     for (const spb::StoredRank& rank : attempt->ranks()) {
       if (rank.node_id() != node_id || rank.state() != wpb::RANK_RUNNING) continue;
-      spb::StoredRank& row = *transaction.Attempt(attempt->job_id(), attempt->epoch())->mutable_ranks(rank.rank());
+      spb::StoredRank& row =
+          *transaction.Attempt(attempt->job_id(), attempt->epoch())->mutable_ranks(rank.rank());
       if (row.result().state() == wpb::ResultRecord::SUCCEEDED) continue;
       row.set_failure_class(pb::FailureClass_Name(pb::NODE_LOST));
       row.set_message(StrCat("the worker on node ", node_id, " was restarted"));
@@ -86,7 +88,8 @@ void SetContactLost(Transaction& transaction, const std::string& node_id, bool l
 
 }  // namespace
 
-void SetNodeState(Transaction& transaction, spb::StoredNode& node, pb::NodeState to, const std::string& message) {
+void SetNodeState(Transaction& transaction, spb::StoredNode& node, pb::NodeState to,
+                  const std::string& message) {
   if (node.state() == to) return;
   LogEntry entry{StrCat("nodes/", node.node_id()), StrCat("NODE_", pb::NodeState_Name(to)), message};
   entry.from = pb::NodeState_Name(node.state());
@@ -153,7 +156,8 @@ Reply OnAttemptDead(Transaction& transaction, const AttemptDead& event) {
     const bool named = std::find(event.nodes.begin(), event.nodes.end(), rank.node_id()) != event.nodes.end();
     const NodePtr node = transaction.base().nodes.Find(rank.node_id());
     // A node that came back meanwhile speaks for its ranks itself.
-    const bool away = node == nullptr || node->left() || node->state() == pb::SUSPECT || node->state() == pb::LOST;
+    const bool away =
+        node == nullptr || node->left() || node->state() == pb::SUSPECT || node->state() == pb::LOST;
     if (!named || IsGone(rank) || !away) continue;
     rank.set_state(wpb::RANK_EXITED);
     rank.set_failure_class(pb::FailureClass_Name(pb::NODE_LOST));

@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include "core/rpc/errors.h"
-#include "server/state/transaction.h"
 #include "server/state/failure.h"
+#include "server/state/transaction.h"
 
 namespace ft::state {
 namespace {
@@ -14,7 +14,8 @@ constexpr size_t kMaxReportBytes = 256 << 10;
 
 // What a rank tells again after a crash of the coordinator, because its acknowledgement is forgotten with it.
 bool IsProgress(const wpb::RankRecord& record) {
-  return record.has_step() || record.has_beat() || record.has_eval() || record.has_plan() || record.has_sample();
+  return record.has_step() || record.has_beat() || record.has_eval() || record.has_plan() ||
+         record.has_sample();
 }
 
 // Rank 0's result is the attempt's. One that was given up after it told its result may not have delivered the
@@ -75,7 +76,8 @@ void Recover(Transaction& transaction, spb::StoredJob& job, absl::Duration wait,
   }
 }
 
-void FailOrRetry(Transaction& transaction, spb::StoredJob& job, spb::StoredAttempt& attempt, int64_t furthest_before) {
+void FailOrRetry(Transaction& transaction, spb::StoredJob& job, spb::StoredAttempt& attempt,
+                 int64_t furthest_before) {
   const pb::JobFailure failure = BlamedFailure(attempt);
   *attempt.mutable_failure() = failure;
   NoteFault(transaction, job, attempt);
@@ -91,7 +93,8 @@ void FailOrRetry(Transaction& transaction, spb::StoredJob& job, spb::StoredAttem
     SetJobState(transaction, job, pb::PAUSED, StrCat("paused at its last checkpoint: ", failure.message()));
   } else if (attempt.kind() == wpb::PREPARE) {
     job.mutable_job()->set_state_message(StrCat("preparing again: ", failure.message()));
-    if (decision.wait > absl::ZeroDuration()) *job.mutable_not_before() = ToProto(transaction.now() + decision.wait);
+    if (decision.wait > absl::ZeroDuration())
+      *job.mutable_not_before() = ToProto(transaction.now() + decision.wait);
     transaction.WantSchedule();
   } else {
     Recover(transaction, job, decision.wait, failure.message());
@@ -110,7 +113,8 @@ void EndAttempt(Transaction& transaction, spb::StoredJob& job, spb::StoredAttemp
   const int64_t furthest_before = job.furthest_step();
   job.set_furthest_step(std::max(furthest_before, attempt.step()));
   const bool succeeded = HasResult(attempt);
-  if (!succeeded && EndedOnRequest(attempt) && !attempt.preempted_for().empty()) *attempt.mutable_failure() = Preemption(attempt);
+  if (!succeeded && EndedOnRequest(attempt) && !attempt.preempted_for().empty())
+    *attempt.mutable_failure() = Preemption(attempt);
   LogEntry entry{job.job().name(), "ATTEMPT_ENDED", succeeded ? "succeeded" : "stopped or failed"};
   entry.epoch = attempt.epoch();
   transaction.Log(entry);
@@ -123,7 +127,8 @@ void EndAttempt(Transaction& transaction, spb::StoredJob& job, spb::StoredAttemp
     Succeed(transaction, job, attempt);
   } else if (EndedOnRequest(attempt)) {
     if (state == pb::PAUSING) {
-      SetJobState(transaction, job, pb::PAUSED, StrCat("paused at step ", job.job().progress().checkpoint_step()));
+      SetJobState(transaction, job, pb::PAUSED,
+                  StrCat("paused at step ", job.job().progress().checkpoint_step()));
     } else if (attempt.kind() == wpb::TRAIN && state != pb::RECOVERING) {
       SetJobState(transaction, job, pb::QUEUED, StoppedBecause(attempt, job));
     }
@@ -138,9 +143,10 @@ void EndAttempt(Transaction& transaction, spb::StoredJob& job, spb::StoredAttemp
 void NoteRecovered(Transaction& transaction, spb::StoredJob& job, const spb::StoredAttempt& attempt) {
   if (job.fault_epoch() == 0 || job.fault_epoch() >= attempt.epoch()) return;
   job.set_fault_epoch(0);
-  LogEntry entry{job.job().name(), "RECOVERED",
-                 StrCat("trains again, ", absl::FormatDuration(transaction.now() - FromProto(job.fault_time())),
-                        " after the failure was noticed")};
+  LogEntry entry{
+      job.job().name(), "RECOVERED",
+      StrCat("trains again, ", absl::FormatDuration(transaction.now() - FromProto(job.fault_time())),
+             " after the failure was noticed")};
   entry.epoch = attempt.epoch();
   transaction.Log(entry);
 }
@@ -179,7 +185,8 @@ void KeepReport(const wpb::PreparedRecord& record, spb::StoredConfig& config) {
   }
 }
 
-void ApplyPrepared(Transaction& transaction, const wpb::PreparedRecord& record, const std::string& node_id, spb::StoredJob& job) {
+void ApplyPrepared(Transaction& transaction, const wpb::PreparedRecord& record, const std::string& node_id,
+                   spb::StoredJob& job) {
   pb::PreparedData& data = *job.mutable_job()->mutable_prepared();
   data.set_cache_sha256(record.cache_sha256());
   data.set_samples(record.samples());
@@ -256,7 +263,9 @@ void ApplyRecord(Transaction& transaction, const wpb::RankRecord& record, spb::S
     case wpb::RankRecord::kRendezvous:
       if (rank.rank() == 0) ApplyRendezvous(transaction, record.rendezvous().address(), attempt);
       break;
-    case wpb::RankRecord::kPrepared: ApplyPrepared(transaction, record.prepared(), rank.node_id(), job); break;
+    case wpb::RankRecord::kPrepared:
+      ApplyPrepared(transaction, record.prepared(), rank.node_id(), job);
+      break;
     case wpb::RankRecord::kResult: *rank.mutable_result() = record.result(); break;
     case wpb::RankRecord::kNote: {
       LogEntry entry{job.job().name(), StrCat("RANK_", record.note().reason()), record.note().message(),
@@ -326,7 +335,8 @@ void AfterRankEnded(Transaction& transaction, spb::StoredJob& job, spb::StoredAt
 
 Reply OnRankReport(Transaction& transaction, const RankReport& event) {
   const wpb::RankRef& ref = event.report.ref();
-  if (Status fence = CheckFence(transaction.base(), event.node_id, ref); !fence.ok()) return {fence, "", {}, 0};
+  if (Status fence = CheckFence(transaction.base(), event.node_id, ref); !fence.ok())
+    return {fence, "", {}, 0};
   spb::StoredJob& job = *transaction.Job(ref.job_id());
   spb::StoredAttempt& attempt = *transaction.Attempt(ref.job_id(), ref.epoch());
   spb::StoredRank& rank = *attempt.mutable_ranks(ref.rank());
@@ -354,7 +364,8 @@ Reply OnRankReport(Transaction& transaction, const RankReport& event) {
 Reply OnGangWaits(Transaction& transaction, const GangWaits& event) {
   const JobPtr base = transaction.base().jobs.Find(event.job_id);
   const AttemptPtr current = base == nullptr ? nullptr : CurrentAttempt(transaction.base(), *base);
-  if (current == nullptr || current->epoch() != event.epoch || current->state() != spb::StoredAttempt::RUNNING)
+  if (current == nullptr || current->epoch() != event.epoch ||
+      current->state() != spb::StoredAttempt::RUNNING)
     return {};
   LogEntry entry{base->job().name(), event.hung ? "GANG_HUNG" : "GANG_WAITS", event.message};
   entry.epoch = event.epoch;
@@ -374,7 +385,8 @@ Reply OnGangWaits(Transaction& transaction, const GangWaits& event) {
 
 Reply OnRecords(Transaction& transaction, const RecordsArrived& event) {
   const wpb::RankRef& ref = event.ref;
-  if (Status fence = CheckFence(transaction.base(), event.node_id, ref); !fence.ok()) return {fence, "", {}, 0};
+  if (Status fence = CheckFence(transaction.base(), event.node_id, ref); !fence.ok())
+    return {fence, "", {}, 0};
   Reply reply;
   reply.acked_sequence = CurrentAttempt(transaction.base(), *transaction.base().jobs.Find(ref.job_id()))
                              ->ranks(ref.rank())
@@ -399,7 +411,8 @@ Reply OnRecords(Transaction& transaction, const RecordsArrived& event) {
 
 Reply OnCheckpoint(Transaction& transaction, const CheckpointWritten& event) {
   const wpb::RankRef& ref = event.ref;
-  if (Status fence = CheckFence(transaction.base(), event.node_id, ref); !fence.ok()) return {fence, "", {}, 0};
+  if (Status fence = CheckFence(transaction.base(), event.node_id, ref); !fence.ok())
+    return {fence, "", {}, 0};
   const wpb::CheckpointRecord& record = event.checkpoint;
   if (transaction.base().checkpoints.Find(CheckpointKey(ref.job_id(), ref.epoch(), record.step())) != nullptr)
     return {};

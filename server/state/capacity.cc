@@ -70,10 +70,11 @@ schedule::NodeCapacity CapacityOf(const spb::StoredNode& node, const Usage& usag
   capacity.holdings = usage.holdings;
   for (const pb::Device& device : node.devices()) {
     capacity.cores += device.cores();
-    const bool taken = std::any_of(usage.holdings.begin(), usage.holdings.end(), [&](const schedule::Holding& held) {
-      return std::any_of(held.gpus.begin(), held.gpus.end(),
-                         [&](const schedule::Device& gpu) { return gpu.uuid == device.uuid(); });
-    });
+    const bool taken =
+        std::any_of(usage.holdings.begin(), usage.holdings.end(), [&](const schedule::Holding& held) {
+          return std::any_of(held.gpus.begin(), held.gpus.end(),
+                             [&](const schedule::Device& gpu) { return gpu.uuid == device.uuid(); });
+        });
     if (device.kind() == "cpu" || taken) continue;
     capacity.free_gpus.push_back({device.uuid(), device.free_memory_bytes(), device.arch()});
   }

@@ -64,9 +64,9 @@ struct Changes {
   std::vector<std::string> deleted_nodes;
   std::vector<pb::Event> events;
   bool empty() const {
-    return jobs.empty() && configs.empty() && deleted_jobs.empty() && attempts.empty() && nodes.empty() && checkpoints.empty() &&
-           deleted_checkpoints.empty() && requests.empty() && deleted_requests.empty() && deleted_nodes.empty() &&
-           events.empty();
+    return jobs.empty() && configs.empty() && deleted_jobs.empty() && attempts.empty() && nodes.empty() &&
+           checkpoints.empty() && deleted_checkpoints.empty() && requests.empty() &&
+           deleted_requests.empty() && deleted_nodes.empty() && events.empty();
   }
 };
 

@@ -54,7 +54,8 @@ class CowMap {
     const Node* leaf = LeafOf(HashOf(prefix));
     if (leaf == nullptr) return found;
     const std::string start = prefix + "/";
-    for (auto it = leaf->entries.lower_bound(start); it != leaf->entries.end() && it->first.starts_with(start); ++it) {
+    for (auto it = leaf->entries.lower_bound(start);
+         it != leaf->entries.end() && it->first.starts_with(start); ++it) {
       found.push_back(it->second);
     }
     return found;
@@ -103,7 +104,8 @@ class CowMap {
 
   const Node* LeafOf(uint64_t hash) const {
     const Node* node = root_.get();
-    for (int depth = 0; node != nullptr && !node->is_leaf; ++depth) node = node->children[ChildOf(hash, depth)].get();
+    for (int depth = 0; node != nullptr && !node->is_leaf; ++depth)
+      node = node->children[ChildOf(hash, depth)].get();
     return node;
   }
 

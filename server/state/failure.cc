@@ -98,7 +98,7 @@ pb::JobFailure BlamedFailure(const spb::StoredAttempt& attempt) {
 }
 
 RetryDecision ChargeFailure(const Policy& policy, wpb::AttemptKind kind, pb::FailureClass failure_class,
-                     bool progressed, spb::StoredJob& job) {
+                            bool progressed, spb::StoredJob& job) {
   if (progressed) {
     // These two say something about the run as it is now, not about the job: they count in a row.
     for (const pb::FailureClass in_row : {pb::UNKNOWN_EXIT, pb::NODE_LOST}) {

@@ -35,6 +35,6 @@ struct RetryDecision {
   absl::Duration wait;  // Before the next attempt.
 };
 RetryDecision ChargeFailure(const Policy& policy, wpb::AttemptKind kind, pb::FailureClass failure_class,
-                     bool progressed, spb::StoredJob& job);
+                            bool progressed, spb::StoredJob& job);
 
 }  // namespace ft::state

@@ -49,7 +49,8 @@ void MakeVersion1(const std::filesystem::path& dir) {
   char* why = nullptr;
   ASSERT_EQ(sqlite3_exec(db, kSchema1, nullptr, nullptr, &why), SQLITE_OK) << why;
   sqlite3_stmt* insert = nullptr;
-  ASSERT_EQ(sqlite3_prepare_v2(db, "INSERT INTO jobs VALUES (?,'default','name','SUCCEEDED',1,1,?)", -1, &insert, nullptr),
+  ASSERT_EQ(sqlite3_prepare_v2(db, "INSERT INTO jobs VALUES (?,'default','name','SUCCEEDED',1,1,?)", -1,
+                               &insert, nullptr),
             SQLITE_OK);
   for (int i = 0; i < kJobs; ++i) {
     spb::StoredJob row;
@@ -129,7 +130,8 @@ TEST(OrdinaryMigration, KilledAtRandomMomentsItLosesNothing) {
   ASSERT_NO_FATAL_FAILURE(MakeVersion1(timed.path()));
   const auto start = std::chrono::steady_clock::now();
   ExpectWhole(timed.path());
-  const auto took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
+  const auto took =
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
   for (int kill = 0; kill < kKills; ++kill) {
     testing::TempDir dir;
     ASSERT_NO_FATAL_FAILURE(MakeVersion1(dir.path()));

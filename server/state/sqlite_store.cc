@@ -166,10 +166,9 @@ Status SqliteStore::CreateSchema(const std::filesystem::path& path) {
   if (id != 0) return absl::FailedPreconditionError("not a store of finetuned");
   RETURN_IF_ERROR(Execute("BEGIN IMMEDIATE"));
   RETURN_IF_ERROR(Execute(kSchema));
-  RETURN_IF_ERROR(Execute(
-      StrCat("INSERT INTO meta VALUES ('store_id', '", RandomHex(), "'), ('revision', '0'), ('secret', '",
-             RandomHex(), RandomHex(), "')")
-          .c_str()));
+  RETURN_IF_ERROR(Execute(StrCat("INSERT INTO meta VALUES ('store_id', '", RandomHex(),
+                                 "'), ('revision', '0'), ('secret', '", RandomHex(), RandomHex(), "')")
+                              .c_str()));
   RETURN_IF_ERROR(Execute("INSERT INTO leader VALUES (1, 0)"));
   RETURN_IF_ERROR(Execute(StrCat("PRAGMA application_id=", kApplicationId).c_str()));
   RETURN_IF_ERROR(Execute(StrCat("PRAGMA user_version=", kSchemaVersion).c_str()));
@@ -199,7 +198,8 @@ Status SqliteStore::MigrateFrom1(const std::filesystem::path& path) {
     status = Execute(StrCat("INSERT INTO meta VALUES ('secret', '", RandomHex(), RandomHex(), "')").c_str());
   if (status.ok()) status = Execute(StrCat("PRAGMA user_version=", kSchemaVersion).c_str());
   if (status.ok()) status = Execute("COMMIT");
-  if (!status.ok() && sqlite3_get_autocommit(db_) == 0) sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
+  if (!status.ok() && sqlite3_get_autocommit(db_) == 0)
+    sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
   return status;
 }
 
@@ -209,7 +209,8 @@ Status SqliteStore::MoveConfigs() {
     ASSIGN_OR_RETURN(sqlite3_stmt * select, Prepared("SELECT row FROM jobs"));
     Statement rows(select);
     while (rows.Next()) {
-      if (!jobs.emplace_back().ParseFromString(rows.Text(0))) return absl::DataLossError("store: a row of jobs does not parse");
+      if (!jobs.emplace_back().ParseFromString(rows.Text(0)))
+        return absl::DataLossError("store: a row of jobs does not parse");
     }
     RETURN_IF_ERROR(CheckDone("SELECT row FROM jobs"));
   }
@@ -288,7 +289,9 @@ Status SqliteStore::WriteGroup(std::span<const Changes* const> group, int64_t re
     if (status.ok()) status = WriteChanges(*changes);
     if (status.ok()) status = WriteDeletions(*changes);
   }
-  if (status.ok()) status = Execute(StrCat("INSERT OR REPLACE INTO meta VALUES ('revision_limit', '", revision_limit, "')").c_str());
+  if (status.ok())
+    status = Execute(
+        StrCat("INSERT OR REPLACE INTO meta VALUES ('revision_limit', '", revision_limit, "')").c_str());
   if (status.ok()) status = Execute("COMMIT");
   if (!status.ok() && sqlite3_get_autocommit(db_) == 0)
     sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
@@ -418,7 +421,8 @@ Status SqliteStore::TrimEvents(int64_t up_to_revision) {
   if (status.ok())
     status = Execute(StrCat("INSERT OR REPLACE INTO meta VALUES ('trimmed', ", up_to_revision, ")").c_str());
   if (status.ok()) status = Execute("COMMIT");
-  if (!status.ok() && sqlite3_get_autocommit(db_) == 0) sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
+  if (!status.ok() && sqlite3_get_autocommit(db_) == 0)
+    sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
   return status;
 }
 

@@ -3,8 +3,8 @@
 #include <pthread.h>
 #include <spdlog/spdlog.h>
 
-#include <boost/asio/post.hpp>
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <chrono>
 
 #include "core/rpc/errors.h"
@@ -180,7 +180,8 @@ Status StateLoop::StoreProgress(bool all) {
   for (const auto& [key, row] : progress_jobs_) changes.jobs.push_back(row);
   for (const auto& [key, row] : progress_attempts_) changes.attempts.push_back(row);
   const Changes* const group[] = {&changes};
-  RETURN_IF_ERROR(store_.WriteGroup(group, all ? revision : std::max(revision_limit_, revision + kReservedRevisions)));
+  RETURN_IF_ERROR(
+      store_.WriteGroup(group, all ? revision : std::max(revision_limit_, revision + kReservedRevisions)));
   revision_limit_ = all ? revision : std::max(revision_limit_, revision + kReservedRevisions);
   progress_jobs_.clear();
   progress_attempts_.clear();

@@ -128,7 +128,7 @@ class StateLoop {
   std::thread loop_thread_;
 
   // Between the two.
-  mutable std::mutex mutex_;
+  mutable std::mutex mutex_;  // Guards queue_, stop_ and published_.
   std::condition_variable wake_;
   std::deque<Item> queue_;
   bool stop_ = false;
@@ -140,7 +140,7 @@ class StateLoop {
   std::map<std::string, JobPtr> progress_jobs_;
   std::map<std::string, AttemptPtr> progress_attempts_;
   std::chrono::steady_clock::time_point progress_stored_;
-  int64_t revision_limit_ = 0;       // Durable.
+  int64_t revision_limit_ = 0;  // Durable.
   std::thread writer_thread_;
 };
 

@@ -16,7 +16,7 @@ namespace ft::state {
 
 struct EventQuery {
   int64_t after_revision = 0;
-  std::string subject;  // Empty = all.
+  std::string subject;          // Empty = all.
   bool only_deletions = false;  // Deletions of jobs only, of all subjects.
   int limit = 100;
 };

@@ -145,16 +145,18 @@ TEST_F(Loop, OrdinaryFullDiskLeavesNothingCountedAsWaiting) {
   faulty_->full = true;
   std::atomic<int> refused = 0;
   for (int i = 0; i < kJobs; ++i) {
-    const Status posted = loop_->Post(NewJob("j" + std::to_string(i)), [&](const Reply& reply, const Snapshot&) {
-      refused += rpc::ReasonOf(reply.status) == pb::STORE_FULL;
-    });
+    const Status posted =
+        loop_->Post(NewJob("j" + std::to_string(i)), [&](const Reply& reply, const Snapshot&) {
+          refused += rpc::ReasonOf(reply.status) == pb::STORE_FULL;
+        });
     ASSERT_TRUE(posted.ok());
   }
   std::this_thread::sleep_for(std::chrono::milliseconds(300));  // All are decided.
   gate.set_value();
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
   const auto wait_for = [&](const auto& condition) {
-    while (!condition() && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    while (!condition() && std::chrono::steady_clock::now() < deadline)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
   };
   wait_for([&] { return refused == kJobs; });
   EXPECT_EQ(refused, kJobs);

@@ -16,13 +16,17 @@ T* MutableRow(Map& edited, const CowMap<T>& rows, const std::string& key) {
 
 spb::StoredJob* Transaction::Job(const std::string& job_id) { return MutableRow(jobs_, next_.jobs, job_id); }
 
-spb::StoredConfig* Transaction::Config(const std::string& job_id) { return MutableRow(configs_, next_.configs, job_id); }
+spb::StoredConfig* Transaction::Config(const std::string& job_id) {
+  return MutableRow(configs_, next_.configs, job_id);
+}
 
 spb::StoredAttempt* Transaction::Attempt(const std::string& job_id, int64_t epoch) {
   return MutableRow(attempts_, next_.attempts, AttemptKey(job_id, epoch));
 }
 
-spb::StoredNode* Transaction::Node(const std::string& node_id) { return MutableRow(nodes_, next_.nodes, node_id); }
+spb::StoredNode* Transaction::Node(const std::string& node_id) {
+  return MutableRow(nodes_, next_.nodes, node_id);
+}
 
 spb::StoredJob* Transaction::NewJob(const spb::StoredJob& row) {
   auto& slot = jobs_[row.job_id()];

@@ -37,7 +37,9 @@ class Transaction {
   spb::StoredNode* NewNode(const std::string& node_id);
   // The job's large parts, to change; null when there are none.
   spb::StoredConfig* Config(const std::string& job_id);
-  void NewConfig(const spb::StoredConfig& row) { configs_[row.job_id()] = std::make_shared<spb::StoredConfig>(row); }
+  void NewConfig(const spb::StoredConfig& row) {
+    configs_[row.job_id()] = std::make_shared<spb::StoredConfig>(row);
+  }
   // What this transition changes is progress and nothing else, unless it also writes an event.
   void MarkProgress() { progress_ = true; }
   void AddCheckpoint(const spb::StoredCheckpoint& row);
@@ -103,7 +105,8 @@ Reply Refuse(Status status, pb::ErrorReason reason);
 // What the node's flags make of its state while it is in contact.
 pb::NodeState StateInContact(const spb::StoredNode& node);
 // Writes the audit event too.
-void SetNodeState(Transaction& transaction, spb::StoredNode& node, pb::NodeState to, const std::string& message);
+void SetNodeState(Transaction& transaction, spb::StoredNode& node, pb::NodeState to,
+                  const std::string& message);
 // Jobs that wait for devices, whose data lies on the node and nowhere else, and which have no checkpoint there,
 // are prepared again; `why` completes "its data is on node X, which ...".
 void PrepareElsewhere(Transaction& transaction, const std::string& node_id, const std::string& why);

@@ -20,7 +20,7 @@ def block(path, name):
 
 class FamiliesTest(unittest.TestCase):
     def test_each_is_either_built_or_refused(self):
-        built = set(re.findall(r'\{"(\w+)"', block("worker/model/decoder/family.cc", "kFamilies")))
+        built = set(re.findall(r'(?:\{|model_type = )"(\w+)"', block("worker/model/decoder/family.cc", "kFamilies")))
         refused = set(re.findall(r'"(\w+)"', block("core/recipe/supported.cc", "kFamiliesToCome")))
         used = {json.loads(read(path))["model_type"] for path in glob.glob(os.path.join(ROOT, "recipes", "models", "*.json"))}
         self.assertIn("llama", built)

@@ -256,12 +256,11 @@ TEST_F(HistoryCheck, EveryWayOfSpoilingAHistoryIsNoticed) {
                     [&](const std::string& line) { return line.starts_with(spoilt.invariant + ":"); }))
         << spoilt.invariant << ", " << spoilt.name << ": " << (found.empty() ? "nothing" : found.front());
   };
-  for (const std::vector<Case>& cases :
-       {SpoiltJobs(crashes_, given_up_), SpoiltWatches(waits_), SpoiltLives(crashes_, waits_, last_, given_up_)}) {
+  for (const std::vector<Case>& cases : {SpoiltJobs(crashes_, given_up_), SpoiltWatches(waits_),
+                                         SpoiltLives(crashes_, waits_, last_, given_up_)}) {
     for (const Case& spoilt : cases) expect(spoilt);
   }
-  const std::filesystem::path gaps =
-      cluster_.dir() / "coordinator/jobs" / crashes_ / "e3/rank0/stdout.gaps";
+  const std::filesystem::path gaps = cluster_.dir() / "coordinator/jobs" / crashes_ / "e3/rank0/stdout.gaps";
   ASSERT_TRUE(WriteFileDurably(gaps, "0 5\n").ok());
   expect({"I8", "a loss is noted where none is said", [](Evidence&) {}});
   std::filesystem::remove(gaps);

@@ -150,7 +150,9 @@ void Cluster::StartWorker(const std::string& node, const std::string& coordinato
   std::ofstream(config) << "data: " << WorkerDir(node).string()
                         << "\ncoordinator: unix:" << (coordinator.empty() ? worker_socket() : coordinator)
                         << "\nmetrics: \"0\"\nnode_id: " << node
-                        << "\ncores: " << (cores > 0 ? cores : options_.cores) << "\npoll: 5ms\nrank_binary: " << FT_FAKE_RANK << "\nnvml: none\nstop_grace: " << options_.stop_grace << "\n"
+                        << "\ncores: " << (cores > 0 ? cores : options_.cores)
+                        << "\npoll: 5ms\nrank_binary: " << FT_FAKE_RANK
+                        << "\nnvml: none\nstop_grace: " << options_.stop_grace << "\n"
                         << (options_.shared ? "shared: " + (dir_ / "shared").string() + "\n" : "")
                         << options_.worker;
   if (workers_.contains(node)) NoteFault("worker", "end");

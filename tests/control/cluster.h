@@ -48,8 +48,9 @@ struct ClusterOptions {
   std::string coordinator;         // More lines of its configuration file.
   std::string worker;              // The same of every worker.
   int cores = 4;                   // Cores of every worker.
-  std::string stop_grace = "2s";   // The stop_grace of every worker: what a test leaves running may not listen.
-  bool shared = false;             // Workers share their run folders.
+  std::string stop_grace =
+      "2s";             // The stop_grace of every worker: what a test leaves running may not listen.
+  bool shared = false;  // Workers share their run folders.
   std::string coordinator_binary = FT_BIN_DIR "/finetuned";
   std::vector<std::string> coordinator_arguments;
 };
@@ -100,7 +101,7 @@ class Cluster {
   std::vector<pb::Node> Nodes();
   pb::Node Node(const std::string& node);  // Empty when it is not known.
   void WaitForNodes(size_t count);         // Until so many are READY.
-  void WaitForNode();  // Until one is READY.
+  void WaitForNode();                      // Until one is READY.
 
   // Stops everything and has history_check judge what happened. Fails the test with its findings. Once.
   void Check();

@@ -149,7 +149,8 @@ TEST_F(Control, DeletedJobTakesItsFilesAlong) {
 }
 
 TEST_F(Control, WhatAnAgentDiscardedAndDidNotRemoveIsRemovedByTheNext) {
-  const std::filesystem::path left = cluster_.WorkerDir() / "runs" / (std::string(".discarded-") + kNode) / "7.1/attempts";
+  const std::filesystem::path left =
+      cluster_.WorkerDir() / "runs" / (std::string(".discarded-") + kNode) / "7.1/attempts";
   std::filesystem::create_directories(left);
   std::ofstream(left / "job.json") << "{}";
   cluster_.WaitForNode();

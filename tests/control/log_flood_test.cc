@@ -39,9 +39,10 @@ class LogFlood : public StartedCluster {
 };
 
 TEST_F(LogFlood, WithoutACoordinatorTheDiskIsNotFilledAndEveryLostByteIsCounted) {
-  const pb::Job job = Submit({.name = "flood",
-                              .labels = "  fake_steps: \"" + std::to_string(kSteps) +
-                                        "\"\n  fake_step_ms: \"5\"\n  fake_flood: \"" + std::to_string(kPadding) + "\"\n"});
+  const pb::Job job =
+      Submit({.name = "flood",
+              .labels = "  fake_steps: \"" + std::to_string(kSteps) +
+                        "\"\n  fake_step_ms: \"5\"\n  fake_flood: \"" + std::to_string(kPadding) + "\"\n"});
   cluster_.WaitFor(job.name(), [](const pb::Job& now) { return now.progress().step() >= 5; });
   cluster_.KillCoordinator();
   for (const int64_t size : {2 << 20, 4 << 20}) {
@@ -50,7 +51,8 @@ TEST_F(LogFlood, WithoutACoordinatorTheDiskIsNotFilledAndEveryLostByteIsCounted)
     // What it prints while the agent is away is more than may stay; whoever comes next makes up for it.
     cluster_.Signal(cluster_.AgentPid(), SIGKILL);
   }
-  EXPECT_TRUE(Eventually([&] { return StdoutOf(job).st_blocks * 512 <= kLogBytes; })) << StdoutOf(job).st_blocks;
+  EXPECT_TRUE(Eventually([&] { return StdoutOf(job).st_blocks * 512 <= kLogBytes; }))
+      << StdoutOf(job).st_blocks;
   cluster_.StartCoordinator();
   cluster_.WaitForState(job.name(), pb::SUCCEEDED);
 

@@ -55,8 +55,8 @@ class OrdinaryCluster : public StartedCluster {
     std::ifstream file(cluster_.history().path());
     for (std::string line; std::getline(file, line);) {
       const auto entry = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-      if (entry.is_object() && entry.value("kind", "") == "rank_step" && entry.value("job", "") == IdOf(job) &&
-          entry.value("rank", 0) == 0)
+      if (entry.is_object() && entry.value("kind", "") == "rank_step" &&
+          entry.value("job", "") == IdOf(job) && entry.value("rank", 0) == 0)
         ++done[entry.value("step", int64_t{0})];
     }
     return done;
@@ -74,7 +74,8 @@ class OrdinaryCluster : public StartedCluster {
     return found;
   }
 
-  grpc::Status Ask(grpc::Status (pb::NodeService::Stub::*call)(grpc::ClientContext*, const pb::NodeRequest&, pb::Node*),
+  grpc::Status Ask(grpc::Status (pb::NodeService::Stub::*call)(grpc::ClientContext*, const pb::NodeRequest&,
+                                                               pb::Node*),
                    const std::string& node) {
     pb::NodeRequest request;
     request.set_node_id(node);
@@ -129,7 +130,8 @@ TEST_F(OrdinaryDrain, WithTheCoordinatorAwayItWaitsToDeliver) {
   EXPECT_TRUE(Eventually([&] { return cluster_.RankPids().empty(); }));
   ASSERT_TRUE(cluster_.StartCoordinator());
   EXPECT_EQ(cluster_.AwaitWorker("node-a"), 0);
-  EXPECT_EQ(cluster_.WaitForState(job.name(), pb::QUEUED).failure().failure_class(), pb::FAILURE_CLASS_UNSPECIFIED);
+  EXPECT_EQ(cluster_.WaitForState(job.name(), pb::QUEUED).failure().failure_class(),
+            pb::FAILURE_CLASS_UNSPECIFIED);
   cluster_.StartWorker("node-a");
   cluster_.WaitForState(job.name(), pb::SUCCEEDED);
   ExpectEachStepOnce(job, 400);
@@ -278,7 +280,8 @@ TEST_F(OrdinaryWaits, WhoWaitsForASilentNodeIsNoWitnessOfIt) {
 using OrdinaryThreads = OrdinaryCluster;
 
 nlohmann::json RunPart(Cluster& cluster, const std::string& node, const pb::Job& job) {
-  std::ifstream file(cluster.WorkerDir(node) / "runs" / IdOf(job) / "attempts" / std::to_string(job.epoch()) / "job.json");
+  std::ifstream file(cluster.WorkerDir(node) / "runs" / IdOf(job) / "attempts" / std::to_string(job.epoch()) /
+                     "job.json");
   return nlohmann::json::parse(file)["run"];
 }
 
@@ -293,8 +296,9 @@ TEST_F(OrdinaryThreads, StayAsTheFirstAttemptHadThem) {
   EXPECT_EQ(cluster_.AwaitWorker("node-a"), 0);
   // Six cores would do for two ranks of three threads, whose numbers would be others.
   cluster_.StartWorker("node-six", "", 6);
-  const pb::Job waits = cluster_.WaitFor(
-      job.name(), [](const pb::Job& j) { return j.state_message().find("2 ranks of 4 cores") != std::string::npos; });
+  const pb::Job waits = cluster_.WaitFor(job.name(), [](const pb::Job& j) {
+    return j.state_message().find("2 ranks of 4 cores") != std::string::npos;
+  });
   EXPECT_EQ(waits.state(), pb::QUEUED);
   pb::ExplainJobRequest request;
   request.set_name(job.name());

@@ -1,4 +1,4 @@
-"""libft_cuda.so opens in a rank program: on a machine without a driver it says so, on one with a GPU its kernels agree."""
+"""libft_cuda.so opens in a program that was built as a rank is: on a machine without a driver it says so, on one with a GPU its kernels agree."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ class CudaLibraryTest(unittest.TestCase):
     def test_it_opens_and_names_the_driver_that_is_needed(self):
         library = os.path.join(os.path.dirname(daemons.BIN), "lib", "libft_cuda.so")
         self.assertTrue(os.path.exists(library), f"{library} was not built")
-        done = subprocess.run([os.path.join(daemons.BIN, "ft-rank"), "gpu-check"], capture_output=True, text=True, timeout=100,
+        done = subprocess.run([os.path.join(daemons.BIN, "ft-golden"), "gpu-check"], capture_output=True, text=True, timeout=100,
                               check=False, stdin=subprocess.DEVNULL)
         if os.path.exists("/proc/driver/nvidia/version"):
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)

@@ -43,19 +43,15 @@ class PeftTest(daemons.DaemonTest):
         if not os.path.exists(PEERS):
             self.skipTest("the Python peers are not installed: `make test`, or cmake/setup.sh --python-checks")
 
-    def rank(self, *arguments, timeout=180):
-        """`ft-rank ...`; its standard output."""
-        done = subprocess.run([os.path.join(daemons.BIN, "ft-rank"), *arguments], capture_output=True, text=True,
-                              timeout=timeout, check=False, stdin=subprocess.DEVNULL, cwd=self.folder)
-        self.assertEqual(done.returncode, 0, f"ft-rank {' '.join(arguments)}\n{done.stdout}{done.stderr}")
-        return done.stdout
-
     def our_logits(self, rows, model, *arguments):
         """Our fp32 logits of rows of one length, in the file that the peers' check reads."""
         tokens, raw = os.path.join(self.folder, "tokens.json"), os.path.join(self.folder, "raw.safetensors")
         with open(tokens, "w", encoding="utf-8") as file:
             json.dump(rows, file)
-        self.rank("logits", "--model", model, "--tokens", tokens, "--out", raw, *arguments)
+        done = subprocess.run([os.path.join(daemons.BIN, "ft-golden"), "logits", "--model", model, "--tokens", tokens,
+                               "--out", raw, *arguments],
+                              capture_output=True, text=True, timeout=180, check=False, stdin=subprocess.DEVNULL, cwd=self.folder)
+        self.assertEqual(done.returncode, 0, f"{' '.join(done.args)}\n{done.stdout}{done.stderr}")
         found = read_safetensors(raw)
         parts = [found[str(row)] for row in range(len(rows))]
         self.assertTrue(all(part[1] == parts[0][1] and part[0] == "F32" for part in parts))

@@ -7,12 +7,12 @@
 #include "core/base/file.h"
 #include "tests/fuzz/readers.h"
 #include "tests/support/temp_dir.h"
-#include "worker/data/readers/number_format.h"
-#include "worker/data/readers/record.h"
 #include "worker/data/cache/token_cache.h"
-#include "worker/data/readers/xlsx_fixture.h"
 #include "worker/data/prepare/prepare.h"
 #include "worker/data/prepare/token_source.h"
+#include "worker/data/readers/number_format.h"
+#include "worker/data/readers/record.h"
+#include "worker/data/readers/xlsx_fixture.h"
 #include "worker/data/tokenizer/tiny_tokenizer.h"
 
 namespace ft::fuzz {

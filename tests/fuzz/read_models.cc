@@ -6,14 +6,14 @@
 #include "core/base/file.h"
 #include "tests/fuzz/readers.h"
 #include "tests/support/temp_dir.h"
-#include "worker/model/params/peft_config.h"
 #include "worker/data/chat/chat_template.h"
 #include "worker/data/jinja/jinja.h"
 #include "worker/data/jinja/jinja_fixture.h"
-#include "worker/model/decoder/family.h"
 #include "worker/data/prepare/model_files.h"
 #include "worker/data/tokenizer/tiny_tokenizer.h"
 #include "worker/data/tokenizer/tokenizer.h"
+#include "worker/model/decoder/family.h"
+#include "worker/model/params/peft_config.h"
 
 namespace ft::fuzz {
 namespace {
@@ -108,7 +108,8 @@ Status ReadMerges(const fs::path& path) {
   const fs::path folder = path.parent_path();
   const nlohmann::json vocabulary = tokenizer::TinyTokenizerJson()["model"]["vocab"];
   RETURN_IF_ERROR(WriteFileDurably(folder / "vocab.json", vocabulary.dump()));
-  RETURN_IF_ERROR(WriteFileDurably(folder / "tokenizer_config.json", R"({"tokenizer_class": "GPT2Tokenizer"})"));
+  RETURN_IF_ERROR(
+      WriteFileDurably(folder / "tokenizer_config.json", R"({"tokenizer_class": "GPT2Tokenizer"})"));
   return ReadTokenizer(path);
 }
 

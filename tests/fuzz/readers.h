@@ -46,4 +46,9 @@ Status ReadLedgerEntry(const std::filesystem::path& path);
 Status ReadRankState(const std::filesystem::path& path);
 Status ShowText(const std::filesystem::path& path);
 
+// What the coordinator finds in its own folder after a crash (read_spool.cc).
+Status ReadJournal(const std::filesystem::path& path);
+Status ReadLogGaps(const std::filesystem::path& path);
+Status ReadTransfer(const std::filesystem::path& path);
+
 }  // namespace ft::fuzz

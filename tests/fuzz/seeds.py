@@ -127,6 +127,26 @@ def spool():
     return b"".join(struct.pack("<II", len(payload), zlib.crc32(payload)) + payload for payload in (b"\x08\x01\x1a\0", b"\x08\x02\x42\0"))
 
 
+def field(number, value):
+    """A field of a protobuf message: a small number, or bytes."""
+    if isinstance(value, int):
+        return bytes((number << 3, value))
+    return bytes((number << 3 | 2, len(value))) + value
+
+
+def journal():
+    """Records of two ranks, the second rank's in two pieces."""
+    pieces = ((0, 0, spool()), (1, 0, spool()[:12]), (1, 12, spool()[12:]))
+    entries = [field(1, b"j1") + field(2, 3) + field(3, rank) + field(4, offset) + field(5, data) for rank, offset, data in pieces]
+    return b"".join(struct.pack("<II", len(entry), zlib.crc32(entry)) + entry for entry in entries)
+
+
+def transfer():
+    """Three bytes of "hello", with the SHA-256 begun: its first chaining value, the number of bytes, the bytes."""
+    begun = struct.pack("<8IQ", 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19, 3) + b"hel"
+    return json.dumps({"sha256": hashlib.sha256(b"hello").hexdigest(), "size": 5, "received": 3, "digest": begun.hex()}).encode()
+
+
 def cache():
     content = b"FTTOKEN1" + struct.pack("<4Q", 1, 3, 2, 0) + struct.pack("<2Q", 0, 3) + struct.pack("<3i", 1, 5, 6) + b"\0\1\1"
     return content + hashlib.sha256(content).digest()
@@ -183,7 +203,9 @@ DIALOGUES = [b'{"instruction": "Add", "input": "1 2", "output": "3"}\n{"instruct
 GOOD = {
     "safetensors": [safetensors()], "torch": [torch()], "pickle": [pickle()], "gguf": [gguf()], "tokenizer": [tokenizer()],
     "merges": [b"#version: 0.2\nh e\nl l\nhe ll\n"],
-    "tiktoken": [tiktoken()], "xlsx": [xlsx()], "spool": [spool()], "cache": [cache()], "sheet": [sheet()],
+    "tiktoken": [tiktoken()], "xlsx": [xlsx()], "spool": [spool(), spool() + bytes(4096), spool()[:-3] + bytes(60)],
+    "journal": [journal(), journal() + bytes(4096), journal()[:-9]], "log_gaps": [b"", b"10 96\n", b"40 7\n150 9\n"], "transfer": [transfer()],
+    "cache": [cache()], "sheet": [sheet()],
     "weight_index": [b'{"metadata": {"total_size": 8}, "weight_map": {"a": "x-1.safetensors", "b": "x-2.safetensors"}}'],
     "model_config": [json.dumps(LLAMA).encode()], "adapter_config": [json.dumps(ADAPTER).encode()],
     "tokenizer_config": [json.dumps({"bos_token": "<|endoftext|>", "eos_token": {"content": "<|im_end|>"},

@@ -5,7 +5,7 @@ import re
 
 from tree import without_comments
 
-# Words of an identifier: `is_cuda`, `kCUDA`, `CudaKernels` and `cudaStream_t` all say cuda. Where tensors lie (at::Device, .device()) is
+# Words of an identifier: `is_cuda`, `kCUDA`, `CudaTable` and `cudaStream_t` all say cuda. Where tensors lie (at::Device, .device()) is
 # no question of which device it is, so `device` is no such word.
 DEVICE = {"cpu", "cublas", "cuda", "cudnn", "gpu", "gpus", "hip", "npu", "nvml", "rocm"}
 TRANSPORT = {"gloo", "mpi", "nccl", "shm"}

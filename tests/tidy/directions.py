@@ -9,6 +9,9 @@ WORKER_WINGS = {
     "train": ({"comm": 0, "optim": 0, "cuda": 0, "shard": 1, "checkpoint": 1, "trainer": 2}, {"model", "data"}),
     "rank": ({}, {"model", "data", "train"}),
 }
+# The rooms of client/ by rows: a room uses rooms of smaller rows. client/main.cc uses what it likes.
+CLIENT_ROOMS = {"job": 0, "connect": 0, "render": 0, "session": 1, "daemons": 2, "stored": 2, "transfer": 2, "follow": 3,
+                "commands": 4}
 KERNEL_USERS = {"worker/model/ops", "worker/train/cuda"}
 TORCH_FOLDERS = {"worker/" + name for name in (
     "model/ops", "model/params", "model/decoder", "model/run", "model/generate", "train/comm", "train/optim", "train/shard",
@@ -59,7 +62,22 @@ def refusal(path, target):
         return None if other in TOP_USES[top] else f"{top}/ never includes {other}/"
     if top == "worker":
         return _worker_refusal(here.partition("/")[2], there.partition("/")[2])
+    if top == "client" and here != "client":
+        return _client_refusal(here.partition("/")[2], there.partition("/")[2])
     return None
+
+
+def _client_refusal(here, there):
+    for name in (here, there):
+        if name not in CLIENT_ROOMS:
+            return f"client/{name} has no row in tests/tidy/directions.py"
+    return _row_refusal("client", here, CLIENT_ROOMS[here], there, CLIENT_ROOMS[there])
+
+
+def _row_refusal(top, here, row, there, other_row):
+    if other_row < row:
+        return None
+    return f"{top}/{here} (row {row}) may use only smaller rows, {top}/{there} is row {other_row}"
 
 
 def _worker_refusal(here, there):
@@ -73,8 +91,5 @@ def _worker_refusal(here, there):
     rooms, uses = WORKER_WINGS[wing]
     if wing != other_wing:
         return None if {there, other_wing} & uses else f"worker/{wing} uses {', '.join(sorted(uses)) or 'core'}, not worker/{there}"
-    row, other_row = rooms[room], rooms[there.partition("/")[2]]
-    if other_row >= row:
-        return f"worker/{here} (row {row}) may use only smaller rows, worker/{there} is row {other_row}"
-    return None
+    return _row_refusal("worker", here, rooms[room], there, rooms[there.partition("/")[2]])
 

@@ -28,6 +28,7 @@ MAX_FUNCTION_LINES = 70
 MAX_FILE_LINES = 800
 CODE_SUFFIXES = CPP_SUFFIXES + (".proto", ".py", ".sh", ".cmake")
 PROGRAMS_WITHOUT_TORCH = ("finetuned", "ft-worker", "ftctl")
+PROGRAMS_WITHOUT_CUDA = ("ft-rank", "ft-golden")
 DRAWERS = {"util", "utils", "common", "helper", "helpers", "misc"}
 
 
@@ -248,10 +249,10 @@ def check_unfinished(tree, options):
 
 
 def check_links(tree, options):
-    """finetuned, ft-worker and ftctl link neither LibTorch nor CUDA; ft-rank links nothing of CUDA's compute."""
+    """finetuned, ft-worker and ftctl link neither LibTorch nor CUDA; ft-rank and ft-golden link nothing of CUDA's compute."""
     forbidden = re.compile(r"lib(torch|c10|cuda|cudart|cublas|cudnn|nccl|nvrtc|ft_cuda)")
-    rank_forbidden = re.compile(r"lib(torch_cuda|c10_cuda|cublas|cudnn|nccl|ft_cuda)")
-    rules = [(name, forbidden) for name in PROGRAMS_WITHOUT_TORCH] + [("ft-rank", rank_forbidden)]
+    compute = re.compile(r"lib(torch_cuda|c10_cuda|cublas|cudnn|nccl|ft_cuda)")
+    rules = [(name, forbidden) for name in PROGRAMS_WITHOUT_TORCH] + [(name, compute) for name in PROGRAMS_WITHOUT_CUDA]
     for name, pattern in rules:
         program = os.path.join(options.build_dir, "bin", name)
         if not os.path.exists(program):

@@ -116,6 +116,9 @@ class DirectionsTest(TreeTest):
                 ("worker/model/run/a.cc", "worker/train/optim/b.h", "worker/model uses core"),
                 ("worker/data/chat/a.cc", "worker/model/ops/b.h", "worker/data uses model/weights"),
                 ("worker/rank/a.cc", "worker/node/agent/b.h", "worker/rank uses"),
+                ("client/session/a.cc", "client/commands/b.h", "smaller rows"),
+                ("client/stored/a.cc", "client/daemons/b.h", "smaller rows"),
+                ("client/new/a.cc", "client/session/b.h", "has no row"),
                 ("worker/new/a.cc", "worker/model/ops/b.h", "has no row"),
                 ("worker/model/new/a.cc", "worker/model/ops/b.h", "has no row"),
                 ("core/a/a.cc", "tests/support/b.h", "only tests"),
@@ -131,6 +134,7 @@ class DirectionsTest(TreeTest):
         for here, there in [("server/a/a.cc", "core/base/b.h"), ("worker/model/ops/a.cc", "kernels/nf4/nf4.h"),
                             ("worker/train/trainer/a.cc", "worker/model/run/b.h"), ("worker/model/run/a.cc", "worker/model/run/b.h"),
                             ("worker/data/prepare/a.cc", "worker/model/weights/b.h"), ("worker/rank/a.cc", "worker/train/comm/b.h"),
+                            ("client/commands/a.cc", "client/follow/b.h"), ("client/main.cc", "client/session/b.h"),
                             ("tests/e2e/a.cc", "server/state/b.h"), ("core/a/a_test.cc", "tests/support/b.h")]:
             files.update(self.include(here, there))
         self.assert_clean("include_directions", files)
@@ -222,11 +226,11 @@ class FilesTest(TreeTest):
 
 class LinksTest(TreeTest):
     def test_missing_programs_are_findings(self):
-        self.assertEqual(len(self.findings("links", {})), 4)
+        self.assertEqual(len(self.findings("links", {})), 5)
 
     def test_forbidden_library(self):
         # A program that says what it links is all the check looks at: a copy of this machine's `true`.
-        for name in tidy.PROGRAMS_WITHOUT_TORCH + ("ft-rank",):
+        for name in tidy.PROGRAMS_WITHOUT_TORCH + tidy.PROGRAMS_WITHOUT_CUDA:
             self.write(files={f"build/bin/{name}": ""})
             source = os.path.realpath("/bin/true")
             with open(source, "rb") as read, open(os.path.join(self.folder.name, "build", "bin", name), "wb") as out:
@@ -333,12 +337,12 @@ class DeviceWordsTest(TreeTest):
             self.assert_one("device_words", self.files(path, text), f"says {name}:")
 
     def test_mathematics_names_no_device_rank_or_format(self):
-        for text, name in [("if (x.is_cuda()) F();", "is_cuda"), ("auto d = at::kCUDA;", "kCUDA"), ("CudaKernels k;", "CudaKernels"),
+        for text, name in [("if (x.is_cuda()) F();", "is_cuda"), ("auto d = at::kCUDA;", "kCUDA"), ("CudaTable t;", "CudaTable"),
                            ("cudaStream_t s;", "cudaStream_t"), ("comm::NcclComm c;", "NcclComm"), ("int zero_stage = 3;", "zero_stage"),
                            ("if (kZero3) F();", "kZero3"), ("if (spec.zero > 1) F();", "zero"), ("if (comm.rank() == 0) F();", "rank"),
                            ("int rank_ = 0;", "rank_"), ("int n = world_size;", "world_size"), ("Nf4Slot s;", "Nf4Slot"),
                            ('if (device == "cuda") F();', "cuda"), ("#include <c10/cuda/CUDAStream.h>", "cuda"),
-                           ('#include "worker/model/ops/cuda_kernels.h"', "cuda_kernels"), ("#define F(x) GPU(x)", "GPU"),
+                           ('#include "worker/train/comm/nccl_api.h"', "nccl_api"), ("#define F(x) GPU(x)", "GPU"),
                            ("ShardedTensor t;", "ShardedTensor")]:
             if name == "cuda" and text.startswith("#"):
                 self.assertEqual(len(self.findings("device_words", self.files("worker/model/decoder/a.cc", text))), 2)

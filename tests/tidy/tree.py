@@ -154,7 +154,7 @@ class Tree:
 
 
 _COMMAND = re.compile(r"(\w+)\s*\(([^()]*)\)")
-_SECTIONS = {"DEPS", "TEST_DEPS", "FILES", "PROTOS", "TORCH", "GRPC"}
+_SECTIONS = {"DEPS", "TEST_DEPS", "FILES", "PROTOS", "TORCH", "TEST", "GRPC"}
 _SCOPES = {"PUBLIC", "PRIVATE", "INTERFACE"}
 
 

@@ -7,8 +7,8 @@
 #include <memory>
 
 #include "nlohmann/json.hpp"
-#include "worker/rank/chat_responder.h"
 #include "worker/rank/base.h"
+#include "worker/rank/chat_responder.h"
 #include "worker/rank/flags.h"
 #include "worker/rank/load_model.h"
 #include "worker/rank/settings.h"

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "worker/train/checkpoint/adapter.h"
 #include "worker/data/chat/chat_template.h"
-#include "worker/model/generate/generate.h"
 #include "worker/data/tokenizer/tokenizer.h"
+#include "worker/model/generate/generate.h"
+#include "worker/train/checkpoint/adapter.h"
 
 namespace ft::rank {
 
@@ -23,12 +23,13 @@ struct Answer {
 class ChatResponder {
  public:
   // The tokenizer lies with `model`; the text settings are those the adapter was trained with.
-  static StatusOr<std::unique_ptr<ChatResponder>> Open(const std::filesystem::path& model, const checkpoint::TextConfig& text,
-                                                  generate::GenerateOptions options);
+  static StatusOr<std::unique_ptr<ChatResponder>> Open(const std::filesystem::path& model,
+                                                       const checkpoint::TextConfig& text,
+                                                       generate::GenerateOptions options);
 
   // The answer to next.input after the turns so far. `show` gets whole characters as they come; may be empty.
-  StatusOr<Answer> Reply(const run::LanguageModel& model, const data::Conversation& past, const data::Turn& next,
-                         const std::function<void(std::string_view)>& show) const;
+  StatusOr<Answer> Reply(const run::LanguageModel& model, const data::Conversation& past,
+                         const data::Turn& next, const std::function<void(std::string_view)>& show) const;
 
  private:
   std::unique_ptr<tokenizer::Tokenizer> tokenizer_;

@@ -10,7 +10,8 @@
 namespace ft::rank {
 namespace {
 
-constexpr size_t kMaxWord = 320;  // Longer words are nonsense and are dropped; the longest is a host's name and a port.
+constexpr size_t kMaxWord =
+    320;  // Longer words are nonsense and are dropped; the longest is a host's name and a port.
 constexpr std::string_view kRendezvous = "rendezvous ";
 constexpr int kLookMillis = 50;
 
@@ -50,7 +51,8 @@ Control::Commands Control::Poll() {
   return {.checkpoint = std::exchange(checkpoint_, false), .stop = stop_};
 }
 
-StatusOr<std::string> Control::AwaitRendezvous(std::chrono::milliseconds timeout, const std::function<void()>& waiting) {
+StatusOr<std::string> Control::AwaitRendezvous(std::chrono::milliseconds timeout,
+                                               const std::function<void()>& waiting) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   while (true) {
     ReadWords();

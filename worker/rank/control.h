@@ -25,7 +25,8 @@ class Control {
 
   // Rank 0's address as soon as it has come. DEADLINE_EXCEEDED after `timeout`, UNAVAILABLE when the socket is closed.
   // `waiting` is called several times a second meanwhile.
-  StatusOr<std::string> AwaitRendezvous(std::chrono::milliseconds timeout, const std::function<void()>& waiting);
+  StatusOr<std::string> AwaitRendezvous(std::chrono::milliseconds timeout,
+                                        const std::function<void()>& waiting);
 
  private:
   void ReadWords();

@@ -57,7 +57,8 @@ TEST_F(ControlTest, WaitingForTheRendezvousEnds) {
   EXPECT_EQ(late.status().code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_GE(looks, 1);
   sender_.Reset();
-  EXPECT_EQ(control_->AwaitRendezvous(std::chrono::seconds(5), {}).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(control_->AwaitRendezvous(std::chrono::seconds(5), {}).status().code(),
+            absl::StatusCode::kUnavailable);
 }
 
 }  // namespace

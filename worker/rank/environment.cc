@@ -35,7 +35,7 @@ void FixNumericEnvironment(char** argv) {
     process::SetNumericEnvironment();
     ::setenv(kRestarted, "1", 1);
     ::execv("/proc/self/exe", argv);
-    std::fprintf(stderr, "ft-rank: cannot start again with numeric settings: %s\n", std::strerror(errno));
+    std::fprintf(stderr, "%s: cannot start again with numeric settings: %s\n", argv[0], std::strerror(errno));
     std::exit(1);
   }
   ::unsetenv(kRestarted);

@@ -10,7 +10,8 @@ constexpr const char* kPayload = "finetune.v1.FailureClass";
 }  // namespace
 
 Status WithClass(Status status, std::string_view failure_class) {
-  if (!status.ok() && !status.GetPayload(kPayload)) status.SetPayload(kPayload, absl::Cord(std::string(failure_class)));
+  if (!status.ok() && !status.GetPayload(kPayload))
+    status.SetPayload(kPayload, absl::Cord(std::string(failure_class)));
   return status;
 }
 

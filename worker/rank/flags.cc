@@ -6,8 +6,8 @@
 
 namespace ft::rank {
 
-StatusOr<Flags> Flags::Parse(const std::vector<std::string>& arguments, const std::set<std::string>& with_value,
-                             const std::set<std::string>& switches) {
+StatusOr<Flags> Flags::Parse(const std::vector<std::string>& arguments,
+                             const std::set<std::string>& with_value, const std::set<std::string>& switches) {
   Flags flags;
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];

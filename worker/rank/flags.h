@@ -13,7 +13,8 @@ namespace ft::rank {
 class Flags {
  public:
   // INVALID_ARGUMENT for a name that is in neither list, or a value that is missing. Names may repeat.
-  static StatusOr<Flags> Parse(const std::vector<std::string>& arguments, const std::set<std::string>& with_value,
+  static StatusOr<Flags> Parse(const std::vector<std::string>& arguments,
+                               const std::set<std::string>& with_value,
                                const std::set<std::string>& switches);
 
   bool Has(const std::string& name) const { return values_.contains(name); }

@@ -117,9 +117,20 @@ StatusOr<std::unique_ptr<run::LanguageModel>> LoadTrained(const Trained& trained
 }
 
 plan::ModelShape ShapeOf(const model::DecoderConfig& config) {
-  return {.vocabulary = config.vocabulary, .hidden = config.hidden, .layers = config.layers, .heads = config.heads,
-          .key_heads = config.key_heads, .head_size = config.head_size, .intermediate = config.intermediate,
-          .tied_head = config.tied_head};
+  plan::ModelShape shape{.vocabulary = config.vocabulary,
+                         .hidden = config.hidden,
+                         .layers = config.layers,
+                         .heads = config.heads,
+                         .key_heads = config.key_heads,
+                         .head_size = config.head_size,
+                         .intermediate = config.intermediate,
+                         .tied_head = config.tied_head};
+  for (const model::StoredWeight& weight : model::LayoutOf(config)) {
+    if (weight.role.part != model::Part::kProjection || weight.role.layer > 0) continue;
+    const std::string module = weight.name.substr(0, weight.name.size() - std::string_view(".weight").size());
+    shape.projections.push_back({module.substr(module.rfind('.') + 1), weight.shape[1], weight.shape[0]});
+  }
+  return shape;
 }
 
 }  // namespace ft::rank

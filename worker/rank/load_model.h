@@ -6,9 +6,9 @@
 #include <string>
 
 #include "core/plan/estimate.h"
-#include "worker/train/checkpoint/adapter.h"
 #include "worker/model/run/language_model.h"
 #include "worker/model/weights/model_digest.h"
+#include "worker/train/checkpoint/adapter.h"
 
 namespace ft::rank {
 

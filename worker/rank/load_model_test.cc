@@ -6,6 +6,7 @@
 
 #include "core/base/file.h"
 #include "tests/support/temp_dir.h"
+#include "worker/model/decoder/family.h"
 #include "worker/rank/base.h"
 
 namespace ft::rank {
@@ -102,6 +103,20 @@ TEST(OrdinaryLoading, GivesASignOfLifeForEachTensor) {
   const auto model = LoadModel(fs::path(FT_SOURCE_DIR) / "tests/golden/llama_mha", {}, [&] { ++signs; });
   ASSERT_TRUE(model.ok()) << model.status();
   EXPECT_GE(signs, 2 * 9 + 3);
+}
+
+TEST(ShapeOf, TargetsAreCountedByTheNamesOfTheLayout) {
+  const auto config = model::ParseConfig(
+      R"({"model_type": "llama", "vocab_size": 100, "hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 6,
+          "num_key_value_heads": 2, "intermediate_size": 80})",
+      "config.json");
+  ASSERT_TRUE(config.ok()) << config.status();
+  const plan::ModelShape shape = ShapeOf(*config);
+  ASSERT_EQ(shape.projections.size(), 7u);
+  EXPECT_EQ(shape.projections[1].name, "k_proj");
+  EXPECT_EQ(shape.projections[1].outputs, 16);
+  EXPECT_EQ(plan::TrainableParameters(shape, {.kind = "lora", .rank = 4, .targets = {"down_proj"}}),
+            2 * 4 * (80 + 48));
 }
 
 }  // namespace

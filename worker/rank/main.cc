@@ -6,9 +6,6 @@
 
 #include "worker/rank/chat.h"
 #include "worker/rank/environment.h"
-#include "worker/rank/golden.h"
-#include "worker/rank/gpu_check.h"
-#include "worker/rank/logits.h"
 #include "worker/rank/model_verbs.h"
 #include "worker/rank/plan.h"
 #include "worker/rank/run.h"
@@ -31,16 +28,12 @@ constexpr Verb kVerbs[] = {
     {"merge", "adapter and base as one model: merge --model M --adapter A --out DIR", ft::rank::MergeVerb},
     {"export", "the adapter as PEFT reads it: export --adapter A --out DIR", ft::rank::ExportVerb},
     {"convert", "a model in Hugging Face layout: convert SRC DST", ft::rank::ConvertVerb},
-    {"logits", "logits of given ids: logits --model M --tokens FILE --out FILE", ft::rank::LogitsVerb},
     {"version", "version of this program and of LibTorch", ft::rank::VersionVerb},
-    {"golden", "compare with reference results: golden DIR [--cases GLOB] [--dtype fp32|bf16|fp16]",
-     ft::rank::GoldenVerb},
-    {"gpu-check", "compare the CUDA kernels with the CPU's on this machine's first GPU", ft::rank::GpuCheckVerb},
 };
 
 int Usage(std::FILE* to) {
   std::fprintf(to, "usage: ft-rank VERB ...\n");
-  for (const Verb& verb : kVerbs) std::fprintf(to, "  %-9s %s\n", verb.name, verb.purpose);
+  for (const Verb& verb : kVerbs) std::fprintf(to, "  %-8s %s\n", verb.name, verb.purpose);
   return to == stdout ? 0 : 2;
 }
 

@@ -5,11 +5,11 @@
 #include "absl/strings/str_format.h"
 #include "core/base/file.h"
 #include "nlohmann/json.hpp"
-#include "worker/train/checkpoint/adapter.h"
-#include "worker/train/checkpoint/write_model.h"
 #include "worker/data/prepare/model_files.h"
 #include "worker/rank/base.h"
 #include "worker/rank/flags.h"
+#include "worker/train/checkpoint/adapter.h"
+#include "worker/train/checkpoint/write_model.h"
 
 namespace ft::rank {
 namespace {
@@ -22,14 +22,15 @@ constexpr uint64_t kMaxConfigBytes = 1 << 20;
 StatusOr<checkpoint::WrittenModel> WriteWhole(const char* verb,
                                               const checkpoint::WriteModelOptions& options) {
   ASSIGN_OR_RETURN(checkpoint::WrittenModel written, checkpoint::WriteModel(options));
-  if (options.model.extension() == ".gguf") RETURN_IF_ERROR(prepare::WriteTokenizerFiles(options.model, options.out));
+  if (options.model.extension() == ".gguf")
+    RETURN_IF_ERROR(prepare::WriteTokenizerFiles(options.model, options.out));
   TellRemarks(verb, written.remarks);
   return written;
 }
 
 Status Convert(const Flags& flags) {
-  const checkpoint::WriteModelOptions options{.model = flags.positional()[0], .out = flags.positional()[1],
-                                              .dtype = flags.Get("dtype", "auto")};
+  const checkpoint::WriteModelOptions options{
+      .model = flags.positional()[0], .out = flags.positional()[1], .dtype = flags.Get("dtype", "auto")};
   ASSIGN_OR_RETURN(const checkpoint::WrittenModel written, WriteWhole("convert", options));
   absl::PrintF("%s: %d bytes of weights in %s, sha256 %s\n", options.out.string(), written.bytes,
                written.dtype, written.sha256);
@@ -147,7 +148,8 @@ Status ExportBase(Base base, const Trained& trained, const fs::path& out) {
 Status Export(const Flags& flags) {
   const fs::path adapter = flags.Get("adapter"), out = flags.Get("out");
   std::error_code error;
-  if (fs::exists(out, error)) return absl::AlreadyExistsError(StrCat(out.string(), " is there already: give a new folder"));
+  if (fs::exists(out, error))
+    return absl::AlreadyExistsError(StrCat(out.string(), " is there already: give a new folder"));
   if (!fs::exists(adapter / "adapter_config.json", error) && fs::exists(adapter / "config.json", error)) {
     const Trained whole{.model = adapter};
     RETURN_IF_ERROR(RefuseBaseOfWhole(flags, whole));
@@ -187,12 +189,13 @@ int RunVerb(const char* verb, const char* usage, const StatusOr<Flags>& flags, b
 
 int ConvertVerb(const std::vector<std::string>& arguments) {
   const StatusOr<Flags> flags = Flags::Parse(arguments, {"dtype"}, {"help"});
-  return RunVerb("convert", "SRC DST [--dtype auto|fp32|bf16|fp16]", flags, flags.ok() && flags->positional().size() == 2,
-                 Convert);
+  return RunVerb("convert", "SRC DST [--dtype auto|fp32|bf16|fp16]", flags,
+                 flags.ok() && flags->positional().size() == 2, Convert);
 }
 
 int MergeVerb(const std::vector<std::string>& arguments) {
-  const StatusOr<Flags> flags = Flags::Parse(arguments, {"model", "adapter", "attempt", "out", "dtype", "base"}, {"help"});
+  const StatusOr<Flags> flags =
+      Flags::Parse(arguments, {"model", "adapter", "attempt", "out", "dtype", "base"}, {"help"});
   const bool complete =
       flags.ok() && flags->Has("adapter") && flags->Has("out") && flags->positional().empty();
   return RunVerb("merge", "[--model M] --adapter A --out DIR [--dtype D] [--base auto|stored|dequantised]",
@@ -200,8 +203,10 @@ int MergeVerb(const std::vector<std::string>& arguments) {
 }
 
 int ExportVerb(const std::vector<std::string>& arguments) {
-  const StatusOr<Flags> flags = Flags::Parse(arguments, {"model", "adapter", "attempt", "out", "base"}, {"help"});
-  const bool complete = flags.ok() && flags->Has("adapter") && flags->Has("out") && flags->positional().empty();
+  const StatusOr<Flags> flags =
+      Flags::Parse(arguments, {"model", "adapter", "attempt", "out", "base"}, {"help"});
+  const bool complete =
+      flags.ok() && flags->Has("adapter") && flags->Has("out") && flags->positional().empty();
   return RunVerb("export", "--adapter A --out DIR [--model M] [--base auto|stored|dequantised]", flags,
                  complete, Export);
 }

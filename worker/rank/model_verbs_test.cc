@@ -8,10 +8,10 @@
 #include "core/base/file.h"
 #include "nlohmann/json.hpp"
 #include "tests/support/temp_dir.h"
-#include "worker/train/checkpoint/adapter.h"
-#include "worker/train/checkpoint/write_model.h"
 #include "worker/model/ops/nf4.h"
 #include "worker/model/params/store_fixture.h"
+#include "worker/train/checkpoint/adapter.h"
+#include "worker/train/checkpoint/write_model.h"
 
 namespace ft::rank {
 namespace {

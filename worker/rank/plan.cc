@@ -7,11 +7,11 @@
 #include <cstdio>
 
 #include "absl/strings/str_format.h"
+#include "core/base/counted.h"
 #include "core/base/file.h"
 #include "core/plan/estimate.h"
 #include "core/recipe/json.h"
 #include "nlohmann/json.hpp"
-#include "core/base/counted.h"
 #include "worker/data/prepare/prepare.h"
 #include "worker/rank/flags.h"
 #include "worker/rank/load_model.h"
@@ -66,8 +66,10 @@ int64_t FreeMemory() {
   return kilobytes * 1024;
 }
 
-StatusOr<prepare::PreparedReport> PrepareData(const recipe::JobSpec& spec, const std::filesystem::path& cache_dir) {
-  return prepare::Prepare({.spec = spec, .model = spec.model.source, .roots = {.allowed = {"/"}}, .cache_dir = cache_dir});
+StatusOr<prepare::PreparedReport> PrepareData(const recipe::JobSpec& spec,
+                                              const std::filesystem::path& cache_dir) {
+  return prepare::Prepare(
+      {.spec = spec, .model = spec.model.source, .roots = {.allowed = {"/"}}, .cache_dir = cache_dir});
 }
 
 StatusOr<Planned> MakePlan(const Flags& flags) {
@@ -86,17 +88,21 @@ StatusOr<Planned> MakePlan(const Flags& flags) {
   const data::BatchSampler order(train::SamplerConfigOf(spec, samples, planned.data.train_lengths));
   planned.steps = order.total_steps();
   const plan::ModelShape shape = ShapeOf(planned.config);
-  planned.memory = plan::EstimateMemory(shape, spec, bf16,
-                                          {planned.data.longest_sample, planned.data.tokens});
+  planned.memory =
+      plan::EstimateMemory(shape, spec, bf16, {planned.data.longest_sample, planned.data.tokens});
   planned.free_memory = FreeMemory();
-  const double tokens = static_cast<double>(order.SamplesSeen(planned.steps)) * static_cast<double>(planned.data.tokens) /
+  const double tokens = static_cast<double>(order.SamplesSeen(planned.steps)) *
+                        static_cast<double>(planned.data.tokens) /
                         static_cast<double>(std::max<int64_t>(1, planned.data.samples));
-  FixNumerics(spec.resources.threads > 0 ? spec.resources.threads : static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN)));
+  FixNumerics(spec.resources.threads > 0 ? spec.resources.threads
+                                         : static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN)));
   planned.seconds = tokens * plan::FlopsPerToken(shape, spec) / (FlopsPerSecond(bf16) * kStepEfficiency);
   return planned;
 }
 
-std::string Gibibytes(int64_t bytes) { return absl::StrFormat("%.2f GiB", static_cast<double>(bytes) / (1 << 30)); }
+std::string Gibibytes(int64_t bytes) {
+  return absl::StrFormat("%.2f GiB", static_cast<double>(bytes) / (1 << 30));
+}
 
 std::string Duration(double seconds) {
   if (seconds < 90) return absl::StrFormat("%.0f s", seconds);
@@ -129,37 +135,52 @@ std::vector<Setting> Settings(const Planned& p) {
     settings.push_back({std::move(key), std::move(value), std::move(reason)});
   };
   const std::string& kind = p.spec.method.kind;
-  add("method", kind, kind == "qlora" ? "base in 4 bits, small adapters trained: least memory"
-                      : kind == "lora" ? "base as it is, small adapters trained" : "every weight is trained");
+  add("method", kind,
+      kind == "qlora"  ? "base in 4 bits, small adapters trained: least memory"
+      : kind == "lora" ? "base as it is, small adapters trained"
+                       : "every weight is trained");
   if (kind != "full") {
     add("rank, alpha", absl::StrFormat("%d, %g", p.spec.method.rank, p.spec.method.alpha),
         StrCat(Counted(plan::TrainableParameters(ShapeOf(p.config), p.spec.method), "trained weight"),
                ChosenBySteps(p, p.asked.method.rank == 0 && p.asked.method.alpha == 0)));
   }
-  add("compute", p.dtype, p.spec.model.dtype == "auto" ? "the fastest type this machine multiplies" : "as the job says");
-  add("max_length", absl::StrFormat("%d", t.max_length), StrCat("the longest sample has ", Counted(p.data.longest_sample, "token")));
-  if (t.packing) add("packed_length", absl::StrFormat("%d", t.packed_length), "tokens of a row of whole samples, which do not see each other");
-  add("batch", absl::StrFormat("%d x %d", t.micro_batch, recipe::MicroBatchesPerStep(p.spec)), StrCat(t.packing ? "packed rows" : "samples", " at once x micro-batches a step"));
+  add("compute", p.dtype,
+      p.spec.model.dtype == "auto" ? "the fastest type this machine multiplies" : "as the job says");
+  add("max_length", absl::StrFormat("%d", t.max_length),
+      StrCat("the longest sample has ", Counted(p.data.longest_sample, "token")));
+  if (t.packing)
+    add("packed_length", absl::StrFormat("%d", t.packed_length),
+        "tokens of a row of whole samples, which do not see each other");
+  add("batch", absl::StrFormat("%d x %d", t.micro_batch, recipe::MicroBatchesPerStep(p.spec)),
+      StrCat(t.packing ? "packed rows" : "samples", " at once x micro-batches a step"));
   if (recipe::MaxRanks(p.spec.parallel) > 1) {
     add("ranks", absl::StrFormat("%d of %d", p.spec.parallel.ranks, recipe::MaxRanks(p.spec.parallel)),
         "any power of two up to the second gives the same bits");
   }
   add("steps", absl::StrFormat("%d", p.steps), ReasonOfSteps(p));
-  add("learning rate", absl::StrFormat("%g %s", t.optimizer.lr, t.schedule.kind), StrCat(absl::StrFormat("warm-up %g", t.schedule.warmup), ChosenBySteps(p, p.asked.train.optimizer.lr == 0)));
-  add("checkpoint", StrCat("every ", Counted(t.checkpoint.every_steps, "step")), t.checkpoint.keep_last == 1 ? "the newest one is kept" : StrCat("the newest ", t.checkpoint.keep_last, " are kept"));
+  add("learning rate", absl::StrFormat("%g %s", t.optimizer.lr, t.schedule.kind),
+      StrCat(absl::StrFormat("warm-up %g", t.schedule.warmup),
+             ChosenBySteps(p, p.asked.train.optimizer.lr == 0)));
+  add("checkpoint", StrCat("every ", Counted(t.checkpoint.every_steps, "step")),
+      t.checkpoint.keep_last == 1 ? "the newest one is kept"
+                                  : StrCat("the newest ", t.checkpoint.keep_last, " are kept"));
   return settings;
 }
 
 void PrintText(const Planned& p) {
   for (const Setting& s : Settings(p)) absl::PrintF("  %-14s %-16s %s\n", s.key, s.value, s.reason);
-  absl::PrintF("Data: %s, %s, %d %s loss; %d held out\n", Counted(p.data.samples, "sample"), Counted(p.data.tokens, "token"),
-               p.data.supervised_tokens, p.data.supervised_tokens == 1 ? "carries" : "carry", p.data.holdout_samples);
+  absl::PrintF("Data: %s, %s, %d %s loss; %d held out\n", Counted(p.data.samples, "sample"),
+               Counted(p.data.tokens, "token"), p.data.supervised_tokens,
+               p.data.supervised_tokens == 1 ? "carries" : "carry", p.data.holdout_samples);
   for (const std::string& warning : p.data.warnings) absl::PrintF("%s\n", warning);
   absl::PrintF("Memory of the rank, predicted:\n");
-  for (const plan::MemoryPart& part : p.memory) absl::PrintF("  %10s  %s\n", Gibibytes(part.bytes), part.name);
+  for (const plan::MemoryPart& part : p.memory)
+    absl::PrintF("  %10s  %s\n", Gibibytes(part.bytes), part.name);
   const int64_t total = plan::TotalBytes(p.memory);
   absl::PrintF("  %10s  in all; %s are free: %s\n", Gibibytes(total), Gibibytes(p.free_memory),
-             total <= p.free_memory ? "it fits" : "it does not fit; lower train.max_length, train.micro_batch or method.rank");
+               total <= p.free_memory
+                   ? "it fits"
+                   : "it does not fit; lower train.max_length, train.micro_batch or method.rank");
   absl::PrintF("Training time, predicted: about %s\n", Duration(p.seconds));
 }
 
@@ -167,17 +188,25 @@ void PrintJson(const Planned& p) {
   Json settings = Json::object(), memory = Json::object();
   for (const Setting& s : Settings(p)) settings[s.key] = {{"value", s.value}, {"reason", s.reason}};
   for (const plan::MemoryPart& part : p.memory) memory[part.name] = part.bytes;
-  const Json json = {{"settings", settings}, {"steps", p.steps}, {"samples", p.data.samples}, {"tokens", p.data.tokens},
-                     {"supervised_tokens", p.data.supervised_tokens}, {"holdout_samples", p.data.holdout_samples},
-                     {"memory_bytes", memory}, {"memory_total_bytes", plan::TotalBytes(p.memory)},
-                     {"free_memory_bytes", p.free_memory}, {"fits", plan::TotalBytes(p.memory) <= p.free_memory},
-                     {"predicted_seconds", p.seconds}, {"report", p.data.lines}};
+  const Json json = {{"settings", settings},
+                     {"steps", p.steps},
+                     {"samples", p.data.samples},
+                     {"tokens", p.data.tokens},
+                     {"supervised_tokens", p.data.supervised_tokens},
+                     {"holdout_samples", p.data.holdout_samples},
+                     {"memory_bytes", memory},
+                     {"memory_total_bytes", plan::TotalBytes(p.memory)},
+                     {"free_memory_bytes", p.free_memory},
+                     {"fits", plan::TotalBytes(p.memory) <= p.free_memory},
+                     {"predicted_seconds", p.seconds},
+                     {"report", p.data.lines}};
   absl::PrintF("%s\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
 }
 
 StatusOr<Flags> ParseFlags(const std::vector<std::string>& arguments) {
   ASSIGN_OR_RETURN(Flags flags, Flags::Parse(arguments, {"spec", "cache"}, {"json"}));
-  if (!flags.Has("spec") || !flags.positional().empty()) return absl::InvalidArgumentError("expects --spec FILE [--cache DIR] [--json]");
+  if (!flags.Has("spec") || !flags.positional().empty())
+    return absl::InvalidArgumentError("expects --spec FILE [--cache DIR] [--json]");
   return flags;
 }
 
@@ -206,7 +235,8 @@ int PreviewVerb(const std::vector<std::string>& arguments) {
   const StatusOr<prepare::PreparedReport> report = PrepareData(*spec, "");
   if (!report.ok()) return Complain("preview", report.status());
   if (flags->Has("json")) {
-    absl::PrintF("%s\n", Json({{"report", report->lines}}).dump(2, ' ', false, Json::error_handler_t::replace));
+    absl::PrintF("%s\n",
+                 Json({{"report", report->lines}}).dump(2, ' ', false, Json::error_handler_t::replace));
   } else {
     for (const std::string& line : report->lines) absl::PrintF("%s\n", line);
   }

@@ -7,15 +7,16 @@ namespace ft::rank {
 records::Result RunPrepare(const Attempt& attempt, Reporter& reporter) {
   prepare::PrepareRequest request{.spec = attempt.spec,
                                   .model = attempt.spec.model.source,
-                                  .roots = {.allowed = attempt.roots, .uploads = attempt.uploads_dir},
-                                  .cache_dir = attempt.cache_dir / "data",
+                                  .roots = {.allowed = attempt.run.roots, .uploads = attempt.run.uploads_dir},
+                                  .cache_dir = attempt.run.cache_dir / "data",
                                   .progress = [&](int64_t) { reporter.Beat("prepare"); }};
   StatusOr<std::filesystem::path> model = prepare::ResolveSource(attempt.spec.model.source, request.roots);
   if (!model.ok()) return Failed(WithClass(WithContext(model.status(), "model.source"), "CONFIG"));
   request.model = *model;
   const StatusOr<prepare::PreparedReport> report = prepare::Prepare(request);
   if (!report.ok()) {
-    return Failed(WithClass(report.status(), absl::IsResourceExhausted(report.status()) ? "CHECKPOINT_IO" : "DATA"));
+    return Failed(
+        WithClass(report.status(), absl::IsResourceExhausted(report.status()) ? "CHECKPOINT_IO" : "DATA"));
   }
   const Status written = reporter.Write(records::Prepared{.cache_path = report->cache_path.string(),
                                                           .cache_sha256 = report->cache_digest,

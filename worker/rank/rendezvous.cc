@@ -13,30 +13,36 @@ constexpr auto kRendezvousTimeout = std::chrono::minutes(5);
 constexpr auto kExchangeTimeout = std::chrono::minutes(30);
 constexpr const char* kLoopback = "127.0.0.1";
 
-StatusOr<std::unique_ptr<comm::Comm>> RendezvousOnOneNode(const Attempt& attempt, int rank, const comm::CommOptions& options) {
-  const std::filesystem::path& folder = attempt.rendezvous.folder;
+StatusOr<std::unique_ptr<comm::Comm>> RendezvousOnOneNode(const Attempt& attempt, int rank,
+                                                          const comm::CommOptions& options) {
+  const std::filesystem::path folder = attempt.dir / attempt.run.rendezvous->path;
   RETURN_IF_ERROR(MakeDirectories(folder));
   if (attempt.spec.parallel.transport == "gloo") {
-    const comm::GlooRendezvousOptions rendezvous{.host = kLoopback, .rank = rank, .size = attempt.world_size, .timeout = kRendezvousTimeout};
+    const comm::GlooRendezvousOptions rendezvous{
+        .host = kLoopback, .rank = rank, .size = attempt.run.world_size, .timeout = kRendezvousTimeout};
     return comm::RendezvousOverFiles(folder.string(), rendezvous, options);
   }
-  const comm::ShmRendezvousOptions rendezvous{.folder = folder, .rank = rank, .size = attempt.world_size, .timeout = kRendezvousTimeout};
+  const comm::ShmRendezvousOptions rendezvous{
+      .folder = folder, .rank = rank, .size = attempt.run.world_size, .timeout = kRendezvousTimeout};
   return comm::RendezvousShm(rendezvous, options);
 }
 
-StatusOr<std::unique_ptr<comm::Comm>> RendezvousOverNodes(const Attempt& attempt, int rank, Reporter& reporter, Control& control,
-                                                    const comm::CommOptions& options) {
+StatusOr<std::unique_ptr<comm::Comm>> RendezvousOverNodes(const Attempt& attempt, int rank,
+                                                          Reporter& reporter, Control& control,
+                                                          const comm::CommOptions& options) {
   if (attempt.spec.parallel.transport == "shm") {
-    return absl::InvalidArgumentError("parallel.transport: shm joins ranks of one node, this job has several: use auto");
+    return absl::InvalidArgumentError(
+        "parallel.transport: shm joins ranks of one node, this job has several: use auto");
   }
-  comm::GlooRendezvousOptions group{.rank = rank, .size = attempt.world_size, .timeout = kRendezvousTimeout};
+  comm::GlooRendezvousOptions group{
+      .rank = rank, .size = attempt.run.world_size, .timeout = kRendezvousTimeout};
   if (rank != 0) {
     ASSIGN_OR_RETURN(const std::string address, control.AwaitRendezvous(kRendezvousTimeout, [&] {
       options.waiting({.operation = "meeting", .missing = 0});
     }));
     return comm::ConnectTcp(address, group, options);
   }
-  group.host = attempt.rendezvous.host;
+  group.host = attempt.run.rendezvous->host;
   ASSIGN_OR_RETURN(comm::TcpRendezvous rendezvous, comm::TcpRendezvous::Listen(group.host));
   RETURN_IF_ERROR(reporter.Write(records::Rendezvous{rendezvous.address()}));
   return rendezvous.Connect(group, options);
@@ -44,14 +50,16 @@ StatusOr<std::unique_ptr<comm::Comm>> RendezvousOverNodes(const Attempt& attempt
 
 }  // namespace
 
-StatusOr<std::unique_ptr<comm::Comm>> ConnectRanks(const Attempt& attempt, int rank, Reporter& reporter, Control& control) {
-  if (rank < 0 || rank >= attempt.world_size) {
-    return absl::InvalidArgumentError(StrCat("rank ", rank, " of an attempt of ", attempt.world_size));
+StatusOr<std::unique_ptr<comm::Comm>> ConnectRanks(const Attempt& attempt, int rank, Reporter& reporter,
+                                                   Control& control) {
+  if (rank < 0 || rank >= attempt.run.world_size) {
+    return absl::InvalidArgumentError(StrCat("rank ", rank, " of an attempt of ", attempt.run.world_size));
   }
-  if (attempt.world_size == 1) return comm::SingleRankComm();
+  if (attempt.run.world_size == 1) return comm::SingleRankComm();
   const int most = recipe::MaxRanks(attempt.spec.parallel);
-  if (most % attempt.world_size != 0) {
-    return absl::InvalidArgumentError(StrCat("a job of max_ranks(", most, ") cannot run on ", attempt.world_size,
+  if (most % attempt.run.world_size != 0) {
+    return absl::InvalidArgumentError(StrCat("a job of max_ranks(", most, ") cannot run on ",
+                                             attempt.run.world_size,
                                              " ranks: a power of two up to max_ranks is needed"));
   }
   const comm::CommOptions options{.timeout = kExchangeTimeout,
@@ -59,7 +67,7 @@ StatusOr<std::unique_ptr<comm::Comm>> ConnectRanks(const Attempt& attempt, int r
                                     reporter.Wait({std::string(wait.operation), wait.sequence, wait.missing});
                                   }};
   reporter.Wait({.operation = "meeting"});
-  if (attempt.rendezvous.one_node) return RendezvousOnOneNode(attempt, rank, options);
+  if (attempt.run.rendezvous->store == "file") return RendezvousOnOneNode(attempt, rank, options);
   return RendezvousOverNodes(attempt, rank, reporter, control, options);
 }
 

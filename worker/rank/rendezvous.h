@@ -3,16 +3,17 @@
 
 #include <memory>
 
-#include "worker/train/comm/comm.h"
 #include "worker/rank/attempt.h"
 #include "worker/rank/control.h"
 #include "worker/rank/reporter.h"
+#include "worker/train/comm/comm.h"
 
 namespace ft::rank {
 
 // The group of this attempt's ranks; alone when there is but one. Waiting for peers, now and in every
 // exchange, is a beat of phase "wait" that says what is waited for. Errors are those of worker/train/comm, and
 // INVALID_ARGUMENT for a transport that does not reach other nodes.
-StatusOr<std::unique_ptr<comm::Comm>> ConnectRanks(const Attempt& attempt, int rank, Reporter& reporter, Control& control);
+StatusOr<std::unique_ptr<comm::Comm>> ConnectRanks(const Attempt& attempt, int rank, Reporter& reporter,
+                                                   Control& control);
 
 }  // namespace ft::rank

@@ -20,7 +20,8 @@ struct LogLine {
   }
   std::string operator()(const records::Step& s) {
     return absl::StrFormat("step %d: loss %.6f, gradient norm %.4f, rate %.3g, %s, %.2f s%s", s.step, s.loss,
-                           s.gradient_norm, s.learning_rate, Counted(s.tokens, "token"), s.seconds, s.skipped ? ", skipped" : "");
+                           s.gradient_norm, s.learning_rate, Counted(s.tokens, "token"), s.seconds,
+                           s.skipped ? ", skipped" : "");
   }
   std::string operator()(const records::Eval& e) {
     return absl::StrFormat("step %d: %s loss %.6f over %s", e.step, e.name, e.loss,
@@ -32,7 +33,9 @@ struct LogLine {
   std::string operator()(const records::Sample& s) {
     return absl::StrFormat("step %d: \"%s\" -> \"%s\"", s.step, s.prompt, s.text);
   }
-  std::string operator()(const records::Note& n) { return StrCat(n.severity, " ", n.reason, ": ", n.message); }
+  std::string operator()(const records::Note& n) {
+    return StrCat(n.severity, " ", n.reason, ": ", n.message);
+  }
   std::string operator()(const records::Prepared& p) {
     return absl::StrFormat("prepared %s, %s, %d %s loss: %s", Counted(p.samples, "sample"),
                            Counted(p.tokens, "token"), p.supervised_tokens,
@@ -40,7 +43,8 @@ struct LogLine {
   }
   std::string operator()(const records::Result& r) {
     switch (r.state) {
-      case records::ResultState::kSucceeded: return StrCat("succeeded after step ", r.step, " ", r.adapter_path);
+      case records::ResultState::kSucceeded:
+        return StrCat("succeeded after step ", r.step, " ", r.adapter_path);
       case records::ResultState::kStopped: return StrCat("stopped after step ", r.step, " as asked");
       case records::ResultState::kFailed: return StrCat("failed: ", r.failure_class, ": ", r.message);
     }

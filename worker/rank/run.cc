@@ -27,18 +27,19 @@ bool DieWithParent() {
 
 // Sources below the coordinator's roots, and what belongs to the attempt itself.
 Status LimitReading(const Attempt& attempt) {
-  if (attempt.roots == Attempt().roots) return absl::OkStatus();
-  std::vector<std::filesystem::path> folders = attempt.roots;
-  folders.insert(folders.end(), {attempt.dir, attempt.run_dir, attempt.cache_dir, attempt.prepared_cache.parent_path()});
-  if (!attempt.uploads_dir.empty()) folders.push_back(attempt.uploads_dir);
+  if (attempt.run.roots == process::AttemptFacts().roots) return absl::OkStatus();
+  std::vector<std::filesystem::path> folders = attempt.run.roots;
+  folders.insert(folders.end(), {attempt.dir, attempt.run.run_dir, attempt.run.cache_dir,
+                                 attempt.run.prepared_cache.parent_path()});
+  if (!attempt.run.uploads_dir.empty()) folders.push_back(attempt.run.uploads_dir);
   return ft::LimitReading(folders);
 }
 
 // The one place where LibTorch's exceptions become a result.
 records::Result RunGuarded(const Attempt& attempt, int rank, Reporter& reporter, Control& control) {
   try {
-    if (attempt.kind == AttemptKind::kPrepare) return RunPrepare(attempt, reporter);
-    FixNumerics(attempt.threads);
+    if (attempt.run.kind == "PREPARE") return RunPrepare(attempt, reporter);
+    FixNumerics(attempt.run.threads);
     return RunTrain(attempt, rank, reporter, control);
   } catch (const std::bad_alloc&) {
     return Failed(WithClass(absl::ResourceExhaustedError(
@@ -62,9 +63,10 @@ int Run(const RunOptions& options) {
   }
   Control control(options.control_fd);
   StatusOr<Attempt> attempt = ReadAttempt(options.attempt_dir);
-  if (const Status limited = attempt.ok() ? LimitReading(*attempt) : absl::OkStatus(); !limited.ok()) attempt = limited;
-  const records::Result result =
-      attempt.ok() ? RunGuarded(*attempt, options.rank, *reporter, control) : Failed(WithClass(attempt.status(), "CONFIG"));
+  if (const Status limited = attempt.ok() ? LimitReading(*attempt) : absl::OkStatus(); !limited.ok())
+    attempt = limited;
+  const records::Result result = attempt.ok() ? RunGuarded(*attempt, options.rank, *reporter, control)
+                                              : Failed(WithClass(attempt.status(), "CONFIG"));
   if (result.state == records::ResultState::kFailed) {
     std::fprintf(stderr, "ft-rank: %s: %s\n", result.failure_class.c_str(), result.message.c_str());
   }
@@ -80,10 +82,14 @@ int RunVerb(const std::vector<std::string>& arguments) {
   for (size_t i = 0; i + 1 < arguments.size(); i += 2) {
     int number = 0;
     const bool is_number = absl::SimpleAtoi(arguments[i + 1], &number);
-    if (arguments[i] == "--attempt") options.attempt_dir = arguments[i + 1];
-    else if (arguments[i] == "--rank" && is_number) options.rank = number;
-    else if (arguments[i] == "--control-fd" && is_number) options.control_fd = number;
-    else options.attempt_dir.clear();
+    if (arguments[i] == "--attempt")
+      options.attempt_dir = arguments[i + 1];
+    else if (arguments[i] == "--rank" && is_number)
+      options.rank = number;
+    else if (arguments[i] == "--control-fd" && is_number)
+      options.control_fd = number;
+    else
+      options.attempt_dir.clear();
   }
   if (options.attempt_dir.empty() || arguments.size() % 2 != 0) {
     std::fprintf(stderr, "ft-rank run: expects --attempt DIR --rank R [--control-fd N]\n");

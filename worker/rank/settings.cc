@@ -27,8 +27,8 @@ void FixNumerics(int threads) {
 
 std::string NumericFingerprint(int threads) {
   // LibTorch's level is the same with and without bf16 products, which decide what bf16 jobs round.
-  return StrCat("cpu=", at::get_cpu_capability(), ops::MultipliesBf16() ? "+bf16" : "", " torch=", TORCH_VERSION,
-                " threads=", threads, " kernels=", kKernelVersion);
+  return StrCat("cpu=", at::get_cpu_capability(), ops::MultipliesBf16() ? "+bf16" : "",
+                " torch=", TORCH_VERSION, " threads=", threads, " kernels=", kKernelVersion);
 }
 
 std::string SettingsDigest(const recipe::JobSpec& spec) {

@@ -9,20 +9,20 @@
 #include "core/base/file.h"
 #include "core/base/sha256.h"
 #include "core/records/record_file.h"
-#include "worker/train/checkpoint/adapter.h"
-#include "worker/train/checkpoint/checkpoint.h"
-#include "worker/train/checkpoint/share.h"
-#include "worker/train/checkpoint/write_model.h"
 #include "worker/data/prepare/model_files.h"
+#include "worker/model/weights/model_digest.h"
 #include "worker/rank/chat_responder.h"
 #include "worker/rank/load_model.h"
 #include "worker/rank/rendezvous.h"
 #include "worker/rank/settings.h"
+#include "worker/train/checkpoint/adapter.h"
+#include "worker/train/checkpoint/checkpoint.h"
+#include "worker/train/checkpoint/share.h"
+#include "worker/train/checkpoint/write_model.h"
+#include "worker/train/trainer/batch.h"
 #include "worker/train/trainer/learning.h"
 #include "worker/train/trainer/resolve.h"
-#include "worker/train/trainer/batch.h"
 #include "worker/train/trainer/trainer.h"
-#include "worker/model/weights/model_digest.h"
 
 namespace ft::rank {
 namespace {
@@ -56,8 +56,8 @@ class TrainRun {
   Status AnswerPrompts();
   records::Result Finish();
   std::function<void(int64_t)> Progress(const char* phase);  // Beats of a file that is being written.
-  StatusOr<std::string> WriteOutput();  // Returns the SHA-256 of the weights' file.
-  StatusOr<std::string> WriteModel();   // The output of a full fine-tuning.
+  StatusOr<std::string> WriteOutput();                       // Returns the SHA-256 of the weights' file.
+  StatusOr<std::string> WriteModel();                        // The output of a full fine-tuning.
   Status WritePlan();
 
   const Attempt& attempt_;
@@ -102,11 +102,13 @@ checkpoint::State StateOf(train::Trainer& trainer) { return {trainer.optimizer()
 Status TrainRun::Start() {
   ASSIGN_OR_RETURN(comm_, WithExchangeClass(ConnectRanks(attempt_, rank_, reporter_, control_), "CONFIG"));
   reporter_.Beat("load");
-  ASSIGN_OR_RETURN(cache_, WithClass(data::TokenCache::Open(attempt_.prepared_cache, /*verify=*/true), "DATA"));
-  if (cache_->digest() != attempt_.prepared_sha256) {
-    return WithClass(absl::DataLossError(StrCat(attempt_.prepared_cache.string(), " has digest ", cache_->digest(),
-                                                ", the job was prepared as ", attempt_.prepared_sha256)),
-                     "DATA");
+  ASSIGN_OR_RETURN(cache_,
+                   WithClass(data::TokenCache::Open(attempt_.run.prepared_cache, /*verify=*/true), "DATA"));
+  if (cache_->digest() != attempt_.run.prepared_sha256) {
+    return WithClass(
+        absl::DataLossError(StrCat(attempt_.run.prepared_cache.string(), " has digest ", cache_->digest(),
+                                   ", the job was prepared as ", attempt_.run.prepared_sha256)),
+        "DATA");
   }
   if (cache_->train_samples() == 0) {
     return WithClass(absl::InvalidArgumentError("the data has no training samples"), "DATA");
@@ -119,13 +121,14 @@ Status TrainRun::Start() {
 
 Status TrainRun::LoadModelAndTrainer() {
   const auto loading = [this] { reporter_.Beat("load"); };
-  ASSIGN_OR_RETURN(const std::string base,
-                   WithClass(weights::ModelDigest(spec_.model.source, attempt_.cache_dir, loading), "CONFIG"));
+  ASSIGN_OR_RETURN(
+      const std::string base,
+      WithClass(weights::ModelDigest(spec_.model.source, attempt_.run.cache_dir, loading), "CONFIG"));
   ASSIGN_OR_RETURN(model_, WithClass(LoadModel(spec_.model.source, OptionsOf(spec_), loading), "CONFIG"));
   RETURN_IF_ERROR(WithClass(train::CheckTokens(*cache_, model_->config().vocabulary), "DATA"));
   trainer_ = std::make_unique<train::Trainer>(spec_, *cache_, *model_, *comm_,
                                               [this](std::string_view phase) { reporter_.Beat(phase); });
-  identity_ = {base, cache_->digest(), SettingsDigest(spec_), NumericFingerprint(attempt_.threads)};
+  identity_ = {base, cache_->digest(), SettingsDigest(spec_), NumericFingerprint(attempt_.run.threads)};
   return absl::OkStatus();
 }
 
@@ -134,20 +137,21 @@ Status TrainRun::OpenRank0Files() {
   if (!spec_.train.evaluate.prompts.empty()) {
     auto responder = ChatResponder::Open(spec_.model.source, TextOf(spec_),
                                          {.max_new_tokens = spec_.train.evaluate.max_new_tokens});
-    if (!responder.ok()) return WithClass(WithContext(responder.status(), "train.evaluate.prompts"), "CONFIG");
+    if (!responder.ok())
+      return WithClass(WithContext(responder.status(), "train.evaluate.prompts"), "CONFIG");
     responder_ = *std::move(responder);
   }
   // In the run's folder, which may be shared: whichever node ends the job reads the ledgers of all attempts.
-  const std::filesystem::path folder = attempt_.run_dir / "attempts" / StrCat(attempt_.epoch);
+  const std::filesystem::path folder = attempt_.run.run_dir / "attempts" / StrCat(attempt_.run.epoch);
   RETURN_IF_ERROR(WithClass(MakeDirectories(folder), "CHECKPOINT_IO"));
   ASSIGN_OR_RETURN(ledger_, WithClass(records::FrameWriter::Open(folder / "ledger.ftr"), "CHECKPOINT_IO"));
   return absl::OkStatus();
 }
 
 Status TrainRun::Restore() {
-  if (!attempt_.resume_path.empty() && is_rank0()) {
-    const checkpoint::Resume resume{.run_dir = attempt_.run_dir,
-                                    .path = attempt_.resume_path,
+  if (!attempt_.run.resume_path.empty() && is_rank0()) {
+    const checkpoint::Resume resume{.run_dir = attempt_.run.run_dir,
+                                    .path = attempt_.run.resume_path,
                                     .allow_numeric_change = spec_.allow_numeric_change,
                                     .progress = [this] { reporter_.Beat("load"); }};
     const StatusOr<int64_t> step = checkpoint::Load(resume, identity_, StateOf(*trainer_));
@@ -156,14 +160,16 @@ Status TrainRun::Restore() {
     }
     step_ = *step;
   }
-  if (!attempt_.resume_path.empty()) {
-    RETURN_IF_ERROR(WithExchangeClass(checkpoint::ShareState(*comm_, StateOf(*trainer_), step_), "CHECKPOINT_IO"));
+  if (!attempt_.run.resume_path.empty()) {
+    RETURN_IF_ERROR(
+        WithExchangeClass(checkpoint::ShareState(*comm_, StateOf(*trainer_), step_), "CHECKPOINT_IO"));
     checkpoint_step_ = step_;
   }
   if (is_rank0()) {
     for (const std::string& remark : model_->remarks()) reporter_.Note("INFO", "MODEL_FILES", remark);
     if (spec_.model.dtype == "fp16") {
-      reporter_.Note("INFO", "FP16_IN_FP32", "model.dtype fp16 on CPU: products are computed in fp32 over weights rounded to fp16");
+      reporter_.Note("INFO", "FP16_IN_FP32",
+                     "model.dtype fp16 on CPU: products are computed in fp32 over weights rounded to fp16");
     }
     RETURN_IF_ERROR(WithClass(WritePlan(), "CHECKPOINT_IO"));
   }
@@ -171,9 +177,12 @@ Status TrainRun::Restore() {
 }
 
 Status TrainRun::WritePlan() {
-  records::Plan plan{.total_steps = trainer_->total_steps(), .first_step = step_ + 1,
-                     .parameters = plan::ParameterCount(ShapeOf(model_->config())), .numeric_fingerprint = identity_.numeric_fingerprint};
-  for (const plan::TensorRange& range : model_->store().table().ranges()) plan.trainable_parameters += range.elements;
+  records::Plan plan{.total_steps = trainer_->total_steps(),
+                     .first_step = step_ + 1,
+                     .parameters = plan::ParameterCount(ShapeOf(model_->config())),
+                     .numeric_fingerprint = identity_.numeric_fingerprint};
+  for (const plan::TensorRange& range : model_->store().table().ranges())
+    plan.trainable_parameters += range.elements;
   return reporter_.Write(std::move(plan));
 }
 
@@ -224,20 +233,22 @@ Status TrainRun::SaveCheckpoint() {
   checkpoint_step_ = step_;
   if (!is_rank0()) return absl::OkStatus();
   reporter_.Beat("checkpoint");
-  const checkpoint::SaveOptions options{.run_dir = attempt_.run_dir,
-                                        .epoch = attempt_.epoch,
+  const checkpoint::SaveOptions options{.run_dir = attempt_.run.run_dir,
+                                        .epoch = attempt_.run.epoch,
                                         .step = step_,
                                         .progress = Progress("checkpoint")};
   ASSIGN_OR_RETURN(const checkpoint::Saved saved,
                    WithClass(checkpoint::Save(options, identity_, StateOf(*trainer_)), "CHECKPOINT_IO"));
-  return WithClass(reporter_.Write(records::Checkpoint{step_, saved.path, saved.manifest_sha256, saved.size_bytes}),
-                   "CHECKPOINT_IO");
+  return WithClass(
+      reporter_.Write(records::Checkpoint{step_, saved.path, saved.manifest_sha256, saved.size_bytes}),
+      "CHECKPOINT_IO");
 }
 
 Status TrainRun::Evaluate() {
   if (cache_->holdout_samples() > 0) {
     const StatusOr<records::Eval> eval = trainer_->EvaluateHoldout(step_);
-    if (!eval.ok() && !absl::IsNotFound(eval.status())) return WithExchangeClass(eval.status(), "UNKNOWN_EXIT");
+    if (!eval.ok() && !absl::IsNotFound(eval.status()))
+      return WithExchangeClass(eval.status(), "UNKNOWN_EXIT");
     if (eval.ok() && is_rank0()) RETURN_IF_ERROR(WithClass(reporter_.Write(*eval), "CHECKPOINT_IO"));
   }
   return is_rank0() ? AnswerPrompts() : absl::OkStatus();
@@ -248,7 +259,8 @@ Status TrainRun::AnswerPrompts() {
     const auto beat = [this](std::string_view) { reporter_.Beat("generate"); };
     const StatusOr<Answer> answer = responder_->Reply(*model_, {}, {.input = prompt}, beat);
     if (!answer.ok()) return WithClass(WithContext(answer.status(), "train.evaluate.prompts"), "CONFIG");
-    RETURN_IF_ERROR(WithClass(reporter_.Write(records::Sample{step_, prompt, answer->text}), "CHECKPOINT_IO"));
+    RETURN_IF_ERROR(
+        WithClass(reporter_.Write(records::Sample{step_, prompt, answer->text}), "CHECKPOINT_IO"));
   }
   return absl::OkStatus();
 }
@@ -259,7 +271,8 @@ std::vector<std::string> TargetsOf(const params::ParameterStore& store) {
   for (int i = 0; i < store.size(); ++i) {
     const std::string& name = store.name(i);
     const size_t end = name.find(".lora_A.");
-    if (end != std::string::npos) targets.insert(name.substr(name.rfind('.', end - 1) + 1, end - name.rfind('.', end - 1) - 1));
+    if (end != std::string::npos)
+      targets.insert(name.substr(name.rfind('.', end - 1) + 1, end - name.rfind('.', end - 1) - 1));
   }
   return {targets.begin(), targets.end()};
 }
@@ -283,10 +296,10 @@ StatusOr<std::string> TrainRun::WriteOutput() {
   reporter_.Beat("write");
   if (spec_.method.kind == "full") return WriteModel();
   const params::PeftConfig config{.rank = spec_.method.rank,
-                                 .alpha = spec_.method.alpha,
-                                 .dropout = spec_.method.dropout,
-                                 .targets = TargetsOf(model_->store()),
-                                 .base_model = spec_.model.source};
+                                  .alpha = spec_.method.alpha,
+                                  .dropout = spec_.method.dropout,
+                                  .targets = TargetsOf(model_->store()),
+                                  .base_model = spec_.model.source};
   ASSIGN_OR_RETURN(const checkpoint::WrittenAdapter written,
                    checkpoint::WriteAdapter({.dir = attempt_.dir / "adapter",
                                              .config = config,
@@ -299,7 +312,8 @@ StatusOr<std::string> TrainRun::WriteOutput() {
 records::Result TrainRun::Finish() {
   const StatusOr<std::string> sha256 = WithClass(WriteOutput(), "CHECKPOINT_IO");
   if (!sha256.ok()) return Failed(sha256.status(), step_);
-  StatusOr<std::vector<ledger::LedgerEntry>> entries = WithClass(ledger::ReadJobLedger(attempt_.run_dir), "CHECKPOINT_IO");
+  StatusOr<std::vector<ledger::LedgerEntry>> entries =
+      WithClass(ledger::ReadJobLedger(attempt_.run.run_dir), "CHECKPOINT_IO");
   if (!entries.ok()) return Failed(entries.status(), step_);
   if (const std::string verdict = learning_.Verdict(model_->config().vocabulary, spec_.train.optimizer.lr);
       !verdict.empty()) {
@@ -309,7 +323,7 @@ records::Result TrainRun::Finish() {
   for (const ledger::LedgerEntry& entry : *entries) ledger_digest.Update(ledger::Encode(entry) + "\n");
   return {.state = records::ResultState::kSucceeded,
           .step = step_,
-          .adapter_path = StrCat("attempts/", attempt_.epoch, "/adapter"),
+          .adapter_path = StrCat("attempts/", attempt_.run.epoch, "/adapter"),
           .adapter_sha256 = *sha256,
           .ledger_sha256 = Hex(ledger_digest.Finish())};
 }

@@ -245,7 +245,8 @@ std::optional<std::string> AsPrinted(const std::string& kept, const std::filesys
 bool BeginsAs(const std::string& kept, const std::string& printed) {
   const size_t hole = std::min(printed.find_first_not_of('\0'), printed.size());
   return kept.size() <= printed.size() &&
-         (kept.size() <= hole || printed.compare(hole, kept.size() - hole, kept, hole, kept.size() - hole) == 0);
+         (kept.size() <= hole ||
+          printed.compare(hole, kept.size() - hole, kept, hole, kept.size() - hole) == 0);
 }
 
 void CheckKeptLogs(const Evidence& evidence, const spb::StoredAttempt& attempt, Violations& out) {

@@ -9,9 +9,10 @@ namespace {
 
 namespace pb = state::pb;
 
-constexpr int64_t kSlack = 1'000'000'000;        // Between two clocks read by two processes.
-constexpr int64_t kSmallSlack = 50'000'000;      // The same, where a shorter time is measured.
-constexpr int64_t kOrphanLimit = 5'000'000'000;  // How long orphans may live on a node that is in contact again.
+constexpr int64_t kSlack = 1'000'000'000;    // Between two clocks read by two processes.
+constexpr int64_t kSmallSlack = 50'000'000;  // The same, where a shorter time is measured.
+constexpr int64_t kOrphanLimit =
+    5'000'000'000;  // How long orphans may live on a node that is in contact again.
 
 double Seconds(int64_t nanos) { return static_cast<double>(nanos) * 1e-9; }
 

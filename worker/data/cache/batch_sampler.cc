@@ -42,7 +42,8 @@ int64_t PermutedIndex(uint64_t seed, int64_t epoch, int64_t index, int64_t size)
     auto left = static_cast<uint32_t>(value >> half_bits);
     auto right = static_cast<uint32_t>(value & mask);
     for (uint32_t round = 0; round < 6; ++round) {
-      const uint32_t mixed = Philox({right, round, static_cast<uint32_t>(epoch), static_cast<uint32_t>(epoch >> 32)}, key);
+      const uint32_t mixed =
+          Philox({right, round, static_cast<uint32_t>(epoch), static_cast<uint32_t>(epoch >> 32)}, key);
       const uint32_t next = (left ^ mixed) & mask;
       left = right;
       right = next;
@@ -55,13 +56,15 @@ int64_t PermutedIndex(uint64_t seed, int64_t epoch, int64_t index, int64_t size)
 BatchSampler::BatchSampler(SamplerConfig config) : config_(std::move(config)) {
   FT_CHECK(config_.samples > 0) << config_.samples << " samples";
   FT_CHECK(rows_per_step() > 0) << config_.micro_batch << " x " << config_.accumulation << " rows a step";
-  FT_CHECK(!config_.packing || static_cast<int64_t>(config_.lengths.size()) == config_.samples) << config_.lengths.size();
+  FT_CHECK(!config_.packing || static_cast<int64_t>(config_.lengths.size()) == config_.samples)
+      << config_.lengths.size();
   total_steps_ = config_.max_steps;
   if (total_steps_ == 0) total_steps_ = (RowsOfRun() + rows_per_step() - 1) / rows_per_step();
 }
 
 OrderedSample BatchSampler::At(int64_t epoch, int64_t position) const {
-  const int64_t index = config_.shuffle ? PermutedIndex(config_.seed, epoch, position, config_.samples) : position;
+  const int64_t index =
+      config_.shuffle ? PermutedIndex(config_.seed, epoch, position, config_.samples) : position;
   return {index, static_cast<uint64_t>(epoch * config_.samples + position)};
 }
 
@@ -116,7 +119,9 @@ std::pair<int64_t, int64_t> BatchSampler::Locate(int64_t row) const {
   return {epoch, row - rows_before_[static_cast<size_t>(epoch)]};
 }
 
-int64_t BatchSampler::RowsOfRun() const { return config_.max_steps > 0 ? INT64_MAX : RowsBefore(config_.epochs); }
+int64_t BatchSampler::RowsOfRun() const {
+  return config_.max_steps > 0 ? INT64_MAX : RowsBefore(config_.epochs);
+}
 
 std::vector<std::vector<OrderedSample>> BatchSampler::Step(int64_t step) const {
   FT_CHECK(step >= 1 && step <= total_steps_) << step << " of " << total_steps_;
@@ -132,7 +137,8 @@ std::vector<std::vector<OrderedSample>> BatchSampler::Step(int64_t step) const {
     const Packed& rows = Rows(epoch);
     const auto r = static_cast<size_t>(in_epoch);
     const int64_t first = r == 0 ? 0 : rows.ends[r - 1];
-    micro_batches.back().insert(micro_batches.back().end(), rows.samples.begin() + first, rows.samples.begin() + rows.ends[r]);
+    micro_batches.back().insert(micro_batches.back().end(), rows.samples.begin() + first,
+                                rows.samples.begin() + rows.ends[r]);
   }
   return micro_batches;
 }

@@ -20,13 +20,13 @@ int64_t PermutedIndex(uint64_t seed, int64_t epoch, int64_t index, int64_t size)
 struct SamplerConfig {
   uint64_t seed = 0;
   bool shuffle = true;
-  int64_t samples = 0;         // Training samples; above 0.
+  int64_t samples = 0;  // Training samples; above 0.
   int64_t epochs = 1;
-  int64_t max_steps = 0;       // 0 = by epochs.
-  int64_t micro_batch = 1;     // Rows.
-  int64_t accumulation = 1;    // Micro-batches of a step.
+  int64_t max_steps = 0;     // 0 = by epochs.
+  int64_t micro_batch = 1;   // Rows.
+  int64_t accumulation = 1;  // Micro-batches of a step.
   bool packing = false;
-  int64_t row_tokens = 0;      // Tokens of a packed row.
+  int64_t row_tokens = 0;        // Tokens of a packed row.
   std::vector<int64_t> lengths;  // With packing: of every sample, at most row_tokens.
 };
 
@@ -70,7 +70,7 @@ class BatchSampler {
   int64_t RowsOfRun() const;  // Where epochs end it; INT64_MAX where max_steps does.
 
   const SamplerConfig config_;
-  mutable Packed packed_;                        // The epoch looked at last.
+  mutable Packed packed_;                           // The epoch looked at last.
   mutable std::vector<int64_t> rows_before_ = {0};  // With packing: of the epochs known so far.
   int64_t total_steps_ = 0;
 };

@@ -55,7 +55,13 @@ TEST(BatchSamplerTest, MaxStepsRunsOverTheEpochsEnd) {
 constexpr int64_t kRow = 128;
 
 SamplerConfig PackedConfig() {
-  SamplerConfig config{.seed = 9, .samples = 1000, .epochs = 3, .micro_batch = 2, .accumulation = 4, .packing = true, .row_tokens = kRow};
+  SamplerConfig config{.seed = 9,
+                       .samples = 1000,
+                       .epochs = 3,
+                       .micro_batch = 2,
+                       .accumulation = 4,
+                       .packing = true,
+                       .row_tokens = kRow};
   for (int64_t i = 0; i < config.samples; ++i) config.lengths.push_back(5 + (i * 37) % 90);
   return config;
 }
@@ -72,7 +78,8 @@ TEST(PackingTest, EveryEpochSeesEverySampleOnceInRowsThatFit) {
         seen.insert(sample.index);
         keys.insert(sample.key);
         // The key is the sample's count in the shuffled order, as without packing.
-        const auto epoch = static_cast<int64_t>(sample.key) / config.samples, position = static_cast<int64_t>(sample.key) % config.samples;
+        const auto epoch = static_cast<int64_t>(sample.key) / config.samples,
+                   position = static_cast<int64_t>(sample.key) % config.samples;
         EXPECT_EQ(PermutedIndex(config.seed, epoch, position, config.samples), sample.index);
         tokens += config.lengths[static_cast<size_t>(sample.index)];
       }

@@ -28,7 +28,8 @@ int64_t SupervisedTokens(const TokenSample& sample) {
 StatusOr<TokenCache> TokenCache::Open(const std::filesystem::path& path, bool verify) {
   ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
   const auto broken = [&](std::string_view why) {
-    return absl::DataLossError(StrCat(path.string(), ": not a token cache: ", why, "; prepare the job again"));
+    return absl::DataLossError(
+        StrCat(path.string(), ": not a token cache: ", why, "; prepare the job again"));
   };
   const std::span<const std::byte> bytes = file.bytes();
   const char* base = reinterpret_cast<const char*>(bytes.data());
@@ -38,7 +39,8 @@ StatusOr<TokenCache> TokenCache::Open(const std::filesystem::path& path, bool ve
   std::memcpy(header, base + kMagic.size(), sizeof(header));
   constexpr uint64_t kMax = uint64_t{1} << 48;
   if (header[0] >= kMax || header[1] >= kMax || header[3] > header[0]) return broken("impossible counts");
-  if (bytes.size() != kHeaderBytes + (header[0] + 1) * 8 + header[1] * 5 + kDigestBytes) return broken("wrong length");
+  if (bytes.size() != kHeaderBytes + (header[0] + 1) * 8 + header[1] * 5 + kDigestBytes)
+    return broken("wrong length");
   const std::string_view content(base, bytes.size() - kDigestBytes);
   const std::string_view digest(base + content.size(), kDigestBytes);
   if (verify) {
@@ -56,7 +58,8 @@ StatusOr<TokenCache> TokenCache::Open(const std::filesystem::path& path, bool ve
   for (uint64_t i = 0; i < header[0]; ++i) {
     if (cache.offsets_[i] > cache.offsets_[i + 1]) return broken("offsets go backwards");
   }
-  if (cache.offsets_[0] != 0 || cache.offsets_[header[0]] != header[1]) return broken("offsets do not cover the tokens");
+  if (cache.offsets_[0] != 0 || cache.offsets_[header[0]] != header[1])
+    return broken("offsets do not cover the tokens");
   Digest stored;
   std::memcpy(stored.data(), digest.data(), kDigestBytes);
   cache.digest_ = Hex(stored);
@@ -71,13 +74,16 @@ TokenSample TokenCache::at(int64_t index) const {
 }
 
 void TokenCacheWriter::Part::Add(std::span<const int32_t> new_ids, std::span<const uint8_t> new_loss_mask) {
-  FT_CHECK(new_ids.size() == new_loss_mask.size()) << new_ids.size() << " ids, " << new_loss_mask.size() << " loss marks";
+  FT_CHECK(new_ids.size() == new_loss_mask.size())
+      << new_ids.size() << " ids, " << new_loss_mask.size() << " loss marks";
   ids.insert(ids.end(), new_ids.begin(), new_ids.end());
   loss_mask.insert(loss_mask.end(), new_loss_mask.begin(), new_loss_mask.end());
   offsets.push_back(ids.size());
 }
 
-void TokenCacheWriter::AddTrain(std::span<const int32_t> ids, std::span<const uint8_t> loss_mask) { train_.Add(ids, loss_mask); }
+void TokenCacheWriter::AddTrain(std::span<const int32_t> ids, std::span<const uint8_t> loss_mask) {
+  train_.Add(ids, loss_mask);
+}
 
 void TokenCacheWriter::AddHoldout(std::span<const int32_t> ids, std::span<const uint8_t> loss_mask) {
   holdout_.Add(ids, loss_mask);
@@ -94,12 +100,14 @@ std::vector<int64_t> TokenCacheWriter::TrainLengths() const {
 StatusOr<std::string> TokenCacheWriter::Write(const std::filesystem::path& dir) const {
   RETURN_IF_ERROR(MakeDirectories(dir));
   std::vector<uint64_t> offsets = train_.offsets;
-  for (size_t i = 1; i < holdout_.offsets.size(); ++i) offsets.push_back(train_.ids.size() + holdout_.offsets[i]);
+  for (size_t i = 1; i < holdout_.offsets.size(); ++i)
+    offsets.push_back(train_.ids.size() + holdout_.offsets[i]);
   int64_t supervised = 0;
   for (const Part* part : {&train_, &holdout_}) {
     for (size_t i = 0; i + 1 < part->offsets.size(); ++i) {
       const size_t size = part->offsets[i + 1] - part->offsets[i];
-      supervised += SupervisedTokens({{part->ids.data() + part->offsets[i], size}, {part->loss_mask.data() + part->offsets[i], size}});
+      supervised += SupervisedTokens(
+          {{part->ids.data() + part->offsets[i], size}, {part->loss_mask.data() + part->offsets[i], size}});
     }
   }
   const uint64_t header[4] = {offsets.size() - 1, train_.ids.size() + holdout_.ids.size(),
@@ -107,7 +115,7 @@ StatusOr<std::string> TokenCacheWriter::Write(const std::filesystem::path& dir) 
   std::string content(kMagic);
   content.append(reinterpret_cast<const char*>(header), sizeof(header));
   StrAppend(&content, BytesOf(offsets), BytesOf(train_.ids), BytesOf(holdout_.ids), BytesOf(train_.loss_mask),
-                  BytesOf(holdout_.loss_mask));
+            BytesOf(holdout_.loss_mask));
   const Digest digest = Sha256Of(content);
   content.append(reinterpret_cast<const char*>(digest.data()), digest.size());
   const std::filesystem::path path = dir / (Hex(digest) + ".ftt");

@@ -57,7 +57,9 @@ class TokenCacheWriter {
  public:
   void AddTrain(std::span<const int32_t> ids, std::span<const uint8_t> loss_mask);
   void AddHoldout(std::span<const int32_t> ids, std::span<const uint8_t> loss_mask);
-  int64_t samples() const { return static_cast<int64_t>(train_.offsets.size() + holdout_.offsets.size()) - 2; }
+  int64_t samples() const {
+    return static_cast<int64_t>(train_.offsets.size() + holdout_.offsets.size()) - 2;
+  }
   // In tokens, of the training samples in the order added.
   std::vector<int64_t> TrainLengths() const;
   // Writes `dir`/<digest>.ftt and returns its digest (hexadecimal); an equal file that is there is kept.

@@ -9,7 +9,8 @@ namespace fs = std::filesystem;
 
 class TokenCacheTest : public testing::Test {
  protected:
-  TokenCacheTest() : dir_(fs::path(testing::TempDir()) / testing::UnitTest::GetInstance()->current_test_info()->name()) {
+  TokenCacheTest()
+      : dir_(fs::path(testing::TempDir()) / testing::UnitTest::GetInstance()->current_test_info()->name()) {
     fs::remove_all(dir_);
   }
   ~TokenCacheTest() override { fs::remove_all(dir_); }

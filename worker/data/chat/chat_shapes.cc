@@ -2,8 +2,8 @@
 
 #include <utility>
 
-#include "worker/data/readers/columns.h"
 #include "worker/data/chat/messages.h"
+#include "worker/data/readers/columns.h"
 
 namespace ft::data {
 namespace {

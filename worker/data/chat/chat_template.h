@@ -15,8 +15,8 @@
 
 #include "core/base/status.h"
 #include "worker/data/chat/conversation.h"
-#include "worker/data/jinja/jinja.h"
 #include "worker/data/chat/named_templates.h"
+#include "worker/data/jinja/jinja.h"
 #include "worker/data/tokenizer/tokenizer.h"
 
 namespace ft::data {

@@ -4,12 +4,13 @@
 #include <array>
 #include <utility>
 
-#include "core/base/shell_quote.h"
 #include "core/base/check.h"
+#include "core/base/shell_quote.h"
+#include "core/recipe/record_shapes.h"
 #include "worker/data/chat/chat_shapes.h"
 #include "worker/data/chat/column_guess.h"
-#include "worker/data/readers/columns.h"
 #include "worker/data/chat/messages.h"
+#include "worker/data/readers/columns.h"
 
 namespace ft::data {
 namespace {
@@ -17,7 +18,6 @@ namespace {
 constexpr std::string_view kAlpacaSystem =
     "Below is an instruction that describes a task. Write a response that appropriately completes the "
     "request.\n";
-constexpr std::string_view kNoOutput = "<nooutput>";
 
 Status Error(const Origin& origin, std::string_view why) {
   return absl::InvalidArgumentError(StrCat(Describe(origin), ": ", why));
@@ -79,7 +79,7 @@ StatusOr<MappedRecord> Mapping::MapColumns(const Record& record) const {
     ASSIGN_OR_RETURN(turn.input, TextOf(record, input_));
     mapped.empty_input = IsBlank(turn.input);
   }
-  if (shape_ == Shape::kAlpaca) {
+  if (!extra_input_.empty()) {
     std::string extra;
     if (record.Find(extra_input_) != nullptr) {
       ASSIGN_OR_RETURN(extra, TextOf(record, extra_input_));
@@ -88,7 +88,7 @@ StatusOr<MappedRecord> Mapping::MapColumns(const Record& record) const {
     if (xtuner_alpaca_ || !extra.empty()) StrAppend(&turn.input, "\n", extra);
   }
   ASSIGN_OR_RETURN(turn.output, TextOf(record, output_));
-  if (shape_ == Shape::kAlpaca && turn.output == kNoOutput) return MappedRecord();
+  if (!omitted_answer_.empty() && turn.output == omitted_answer_) return MappedRecord();
   for (const Turn& earlier : mapped.turns) mapped.empty_input = mapped.empty_input || IsBlank(earlier.input);
   mapped.turns.push_back(std::move(turn));
   ASSIGN_OR_RETURN(mapped.turns[0].system, System(record));
@@ -103,7 +103,7 @@ StatusOr<MappedRecord> Mapping::MapList(const Record& record) const {
   ASSIGN_OR_RETURN(around.system, System(record));
   around.system_is_own = system_column_ && around.system != system_text_;
   Dialogue dialogue;
-  if (shape_ == Shape::kConversation) {
+  if (shape_ == Shape::kRounds) {
     ASSIGN_OR_RETURN(dialogue, FromXtuner(*list, around, record.origin));
   } else {
     ASSIGN_OR_RETURN(dialogue, FromMessages(*list, around, record.origin));
@@ -118,8 +118,7 @@ StatusOr<MappedRecord> Mapping::MapList(const Record& record) const {
 
 StatusOr<MappedRecord> Mapping::Map(const Record& record) const {
   FT_CHECK(shape_ != Shape::kText);
-  const bool columns = shape_ == Shape::kAlpaca || shape_ == Shape::kTable;
-  ASSIGN_OR_RETURN(MappedRecord mapped, columns ? MapColumns(record) : MapList(record));
+  ASSIGN_OR_RETURN(MappedRecord mapped, shape_ == Shape::kColumns ? MapColumns(record) : MapList(record));
   for (const Turn& turn : mapped.turns) {
     mapped.empty_output = mapped.empty_output || (turn.loss && IsBlank(turn.output));
   }
@@ -157,8 +156,7 @@ class MappingChooser {
     }
     if (options_.map && !options_.map->system.empty()) UseSystem(options_.map->system);
     if (format == "text") return ByText("as format: text says");
-    if (format == "alpaca") return ByAlpaca("as format: alpaca says");
-    if (format == "conversation" || format == "sharegpt" || format == "openai") return ByFormat();
+    if (const recipe::RecordShape* shape = recipe::FindRecordShape(format)) return ByShape(*shape);
     if (format == "table") return ByHeader();
     if (format == "chat") return ByChat();
     return ByGuess();
@@ -184,13 +182,15 @@ class MappingChooser {
     if (const std::optional<ColumnGuess> guess = GuessColumns(first_, fields_)) {
       advice = StrCat("name them, perhaps (a guess by what the fields hold): ", MapToWrite(*guess));
     } else {
-      advice = "name them: --map input=QUESTION,output=ANSWER (in a job file map: {input: QUESTION, output: ANSWER})";
+      advice =
+          "name them: --map input=QUESTION,output=ANSWER (in a job file map: {input: QUESTION, output: "
+          "ANSWER})";
     }
     const std::string text = LongestText(first_, fields_);
     if (!text.empty()) {
       StrAppend(&advice, "; to learn plain text instead write --set data.format=text --set ",
-                ShellQuoted(StrCat("data.column=", InQuotes(text))), " (in a job file format: text and column: ",
-                InQuotes(text), ")");
+                ShellQuoted(StrCat("data.column=", InQuotes(text))),
+                " (in a job file format: text and column: ", InQuotes(text), ")");
     }
     return Refuse(StrCat(why, "; ", advice));
   }
@@ -206,7 +206,8 @@ class MappingChooser {
 
   // For the command line and for a job file.
   static std::string MapToWrite(const ColumnGuess& guess) {
-    const std::string map = StrCat("{input: ", InQuotes(guess.input), ", output: ", InQuotes(guess.output), "}");
+    const std::string map =
+        StrCat("{input: ", InQuotes(guess.input), ", output: ", InQuotes(guess.output), "}");
     return StrCat(ForCommandLine(guess, map), " (in a job file map: ", map, ")");
   }
 
@@ -214,7 +215,8 @@ class MappingChooser {
   static std::string ForCommandLine(const ColumnGuess& guess, const std::string& map) {
     for (const std::string* name : {&guess.input, &guess.output}) {
       for (const char* part : {"\n", ",input=", ",output=", ",system="}) {
-        if (name->find(part) != std::string::npos) return StrCat("--set ", ShellQuoted(StrCat("data.map=", map)));
+        if (name->find(part) != std::string::npos)
+          return StrCat("--set ", ShellQuoted(StrCat("data.map=", map)));
       }
     }
     return StrCat("--map ", ShellQuoted(StrCat("input=", guess.input, ",output=", guess.output)));
@@ -272,7 +274,7 @@ class MappingChooser {
       if (!name.empty() && !Has(name)) return Refuse(StrCat("map: names \"", name, "\", which is not there"));
     }
     if (!map.system.empty()) UseSystem(map.system);
-    chosen_.shape_ = Shape::kTable;
+    chosen_.shape_ = Shape::kColumns;
     chosen_.input_ = map.input;
     chosen_.output_ = map.output;
     const std::string question =
@@ -301,23 +303,27 @@ class MappingChooser {
     return Explain(StrCat(options_.text_column, " is text to learn whole, without a template"), why);
   }
 
-  StatusOr<Mapping> ByAlpaca(std::string_view why) {
-    for (const char* name : {"instruction", "output"}) {
-      if (!Has(name))
-        return Refuse(StrCat("format: alpaca needs the field \"", name, "\", which is not there"));
+  StatusOr<Mapping> ByColumns(const recipe::RecordShape& shape, std::string_view why) {
+    for (const std::string_view name : {shape.question, shape.answer}) {
+      if (!Has(name)) {
+        return Refuse(
+            StrCat("format: ", shape.format, " needs the field \"", name, "\", which is not there"));
+      }
     }
-    chosen_.shape_ = Shape::kAlpaca;
-    chosen_.input_ = "instruction";
-    chosen_.extra_input_ = "input";
-    chosen_.output_ = "output";
+    chosen_.shape_ = Shape::kColumns;
+    chosen_.input_ = shape.question;
+    chosen_.extra_input_ = shape.more_question;
+    chosen_.output_ = shape.answer;
+    chosen_.omitted_answer_ = shape.omitted_answer;
     RETURN_IF_ERROR(UseGuessedSystem());
-    if (options_.xtuner_alpaca && !chosen_.system_column_ && chosen_.system_text_.empty()) {
+    if (options_.xtuner_alpaca && shape.format == "alpaca" && !chosen_.system_column_ &&
+        chosen_.system_text_.empty()) {
       chosen_.system_text_ = std::string(kAlpacaSystem);
     }
-    return Explain(
-        StrCat(Has("input") ? "instruction and input are the question" : "instruction is the question",
-               ", output is the answer", UseHistory()),
-        why);
+    const std::string question =
+        Has(shape.more_question) ? StrCat(shape.question, " and ", shape.more_question, " are the question")
+                                 : StrCat(shape.question, " is the question");
+    return Explain(StrCat(question, ", ", shape.answer, " is the answer", UseHistory()), why);
   }
 
   Status CheckListName() const {
@@ -326,23 +332,26 @@ class MappingChooser {
   }
 
   // Lists of messages by the names that tools give them, or by the one that `column:` gives.
-  std::vector<std::string> NamedLists(std::string_view format) const {
+  std::vector<std::string> NamedLists(const recipe::RecordShape& shape) const {
     std::vector<std::string> names;
     if (NamesList()) names.push_back(options_.text_column);
-    if (format == "conversation") names.emplace_back("conversation");
-    if (format == "sharegpt") names.insert(names.end(), {"conversations", "messages"});
-    if (format == "openai") names.insert(names.end(), {"messages", "conversations"});
+    for (const std::string_view name : shape.lists) {
+      if (!name.empty()) names.emplace_back(name);
+    }
     return names;
   }
 
-  StatusOr<Mapping> ByFormat() {
+  static Shape ListShape(const recipe::RecordShape& shape) {
+    return shape.kind == recipe::RecordKind::kRounds ? Shape::kRounds : Shape::kMessages;
+  }
+
+  StatusOr<Mapping> ByShape(const recipe::RecordShape& shape) {
+    const std::string why = StrCat("as format: ", shape.format, " says");
+    if (shape.kind == recipe::RecordKind::kColumns) return ByColumns(shape, why);
     RETURN_IF_ERROR(CheckListName());
-    const std::vector<std::string> names = NamedLists(options_.format);
-    const std::string why = StrCat("as format: ", options_.format, " says");
+    const std::vector<std::string> names = NamedLists(shape);
     for (const std::string& name : names) {
-      if (!Has(name)) continue;
-      if (options_.format != "conversation") return ByList(Shape::kMessages, name, why);
-      return ByList(Shape::kConversation, name, why);
+      if (Has(name)) return ByList(ListShape(shape), name, why);
     }
     return Refuse(
         StrCat("format: ", options_.format, " needs the field \"", names.front(),
@@ -383,8 +392,13 @@ class MappingChooser {
     });
   }
 
-  static bool IsUsual(std::string_view name) {
-    return name == "conversation" || name == "conversations" || name == "messages";
+  // The shape whose lists usually have this name; null where none has.
+  static const recipe::RecordShape* UsualList(std::string_view name) {
+    for (const recipe::RecordShape& shape : recipe::kRecordShapes) {
+      if (!name.empty() && std::find(shape.lists.begin(), shape.lists.end(), name) != shape.lists.end())
+        return &shape;
+    }
+    return nullptr;
   }
 
   // Whether `column:` names a list of messages rather than nothing or a text.
@@ -394,10 +408,11 @@ class MappingChooser {
   std::vector<std::pair<std::string, Shape>> Lists() const {
     std::vector<std::pair<std::string, Shape>> lists;
     for (const std::string& name : fields_) {
-      if (HoldsMessages(name) || ((name == "conversations" || name == "messages") && IsList(name))) {
+      const recipe::RecordShape* usual = UsualList(name);
+      if (HoldsMessages(name)) {
         lists.emplace_back(name, Shape::kMessages);
-      } else if (name == "conversation" && IsList(name)) {
-        lists.emplace_back(name, Shape::kConversation);
+      } else if (usual != nullptr && IsList(name)) {
+        lists.emplace_back(name, ListShape(*usual));
       }
     }
     return lists;
@@ -410,8 +425,9 @@ class MappingChooser {
       if (name == options_.text_column) return ByList(shape, name, "as column: says");
     }
     if (lists.size() == 1) {
-      return ByList(lists[0].second, lists[0].first,
-                    IsUsual(lists[0].first) ? "guessed by its name" : "guessed by what it holds");
+      return ByList(
+          lists[0].second, lists[0].first,
+          UsualList(lists[0].first) != nullptr ? "guessed by its name" : "guessed by what it holds");
     }
     if (lists.empty())
       return Refuse(
@@ -478,7 +494,7 @@ class MappingChooser {
                               ? StrCat("both ", questions[0], " and ", questions[1], " may be the question")
                               : StrCat("both ", answers[0], " and ", answers[1], " may be the answer"));
     }
-    chosen_.shape_ = Shape::kTable;
+    chosen_.shape_ = Shape::kColumns;
     chosen_.input_ = questions[0];
     chosen_.output_ = answers[0];
     RETURN_IF_ERROR(UseGuessedSystem());
@@ -489,10 +505,14 @@ class MappingChooser {
   StatusOr<Mapping> ByGuess() {
     const auto lists = Lists();
     const bool usual = std::any_of(lists.begin(), lists.end(), [&](const auto& list) {
-      return IsUsual(list.first) || list.first == options_.text_column;
+      return UsualList(list.first) != nullptr || list.first == options_.text_column;
     });
     if (usual) return ByChat();
-    if (Has("instruction") && Has("output")) return ByAlpaca("guessed by their names");
+    for (const recipe::RecordShape& shape : recipe::kRecordShapes) {
+      const bool columns = shape.kind == recipe::RecordKind::kColumns;
+      if (columns && Has(shape.question) && Has(shape.answer))
+        return ByColumns(shape, "guessed by their names");
+    }
     if (fields_.size() == 1 && (fields_[0] == options_.text_column || fields_[0] == "text")) {
       return ByText("it is the only field");
     }

@@ -17,11 +17,10 @@
 namespace ft::data {
 
 enum class Shape {
-  kAlpaca,        // instruction, input (may be absent or empty), output
-  kConversation,  // conversation: [{system, input, output}], XTuner's own
-  kMessages,      // messages or conversations: [{role, content}] or [{from, value}]
-  kTable,         // one column is the question, one the answer
-  kText,          // one field is text to learn as it is
+  kColumns,   // One field is the question, one the answer.
+  kRounds,    // A list of {system, input, output}, XTuner's own.
+  kMessages,  // A list of {role, content} or {from, value}.
+  kText,      // One field is text to learn as it is.
 };
 
 struct MappingOptions {
@@ -67,9 +66,10 @@ class Mapping {
   StatusOr<MappedRecord> MapList(const Record& record) const;
   StatusOr<std::string> System(const Record& record) const;
 
-  Shape shape_ = Shape::kTable;
+  Shape shape_ = Shape::kColumns;
   std::string input_, output_;  // Field names; an empty input = there is none. kText: output_ is the text.
-  std::string extra_input_;     // Alpaca's second part of the question; of messages the tools.
+  std::string extra_input_;     // The question's second part, where there is one; of messages the tools.
+  std::string omitted_answer_;  // A record with this answer is left out; empty = none is.
   std::string history_;         // [[question, answer], ...] before the question; empty = there is none.
   std::optional<std::string> system_column_;
   bool system_named_ = false;  // By the job file: then every record must have it.

@@ -95,29 +95,15 @@ StatusOr<Evaluator::Flow> Evaluator::RunStatement(const Statement& statement) {
       RETURN_IF_ERROR(Charge(statement.line, statement.text.size()));
       output_.text.append(statement.text);
       return Flow::kNormal;
-    case Statement::Kind::kOutput:
-      RETURN_IF_ERROR(RunOutput(statement));
-      return Flow::kNormal;
-    case Statement::Kind::kFor:
-      return RunFor(statement);
-    case Statement::Kind::kIf:
-      return RunIf(statement);
-    case Statement::Kind::kSet:
-      RETURN_IF_ERROR(RunSet(statement));
-      return Flow::kNormal;
-    case Statement::Kind::kSetAttribute:
-      RETURN_IF_ERROR(RunSetAttribute(statement));
-      return Flow::kNormal;
-    case Statement::Kind::kSetBlock:
-      RETURN_IF_ERROR(RunSetBlock(statement));
-      return Flow::kNormal;
-    case Statement::Kind::kGeneration:
-      RETURN_IF_ERROR(RunGeneration(statement));
-      return Flow::kNormal;
-    case Statement::Kind::kBreak:
-      return Flow::kBreak;
-    case Statement::Kind::kContinue:
-      return Flow::kContinue;
+    case Statement::Kind::kOutput: RETURN_IF_ERROR(RunOutput(statement)); return Flow::kNormal;
+    case Statement::Kind::kFor: return RunFor(statement);
+    case Statement::Kind::kIf: return RunIf(statement);
+    case Statement::Kind::kSet: RETURN_IF_ERROR(RunSet(statement)); return Flow::kNormal;
+    case Statement::Kind::kSetAttribute: RETURN_IF_ERROR(RunSetAttribute(statement)); return Flow::kNormal;
+    case Statement::Kind::kSetBlock: RETURN_IF_ERROR(RunSetBlock(statement)); return Flow::kNormal;
+    case Statement::Kind::kGeneration: RETURN_IF_ERROR(RunGeneration(statement)); return Flow::kNormal;
+    case Statement::Kind::kBreak: return Flow::kBreak;
+    case Statement::Kind::kContinue: return Flow::kContinue;
   }
   return Flow::kNormal;
 }
@@ -245,32 +231,20 @@ StatusOr<Value> Evaluator::Eval(const Expr& expr) { return Checked(expr.line, Ev
 
 StatusOr<Value> Evaluator::EvalKind(const Expr& expr) {
   switch (expr.kind) {
-    case Expr::Kind::kLiteral:
-      return expr.value;
-    case Expr::Kind::kName:
-      return Lookup(expr.name);
-    case Expr::Kind::kList:
-      return EvalList(expr);
-    case Expr::Kind::kDict:
-      return EvalDict(expr);
-    case Expr::Kind::kUnary:
-      return EvalUnary(expr);
-    case Expr::Kind::kBinary:
-      return EvalBinary(expr);
-    case Expr::Kind::kCompare:
-      return EvalCompare(expr);
-    case Expr::Kind::kConditional:
-      return EvalConditional(expr);
-    case Expr::Kind::kSlice:
-      return EvalSlice(expr);
-    case Expr::Kind::kCall:
-      return EvalCall(expr);
-    case Expr::Kind::kTest:
-      return EvalTest(expr);
+    case Expr::Kind::kLiteral: return expr.value;
+    case Expr::Kind::kName: return Lookup(expr.name);
+    case Expr::Kind::kList: return EvalList(expr);
+    case Expr::Kind::kDict: return EvalDict(expr);
+    case Expr::Kind::kUnary: return EvalUnary(expr);
+    case Expr::Kind::kBinary: return EvalBinary(expr);
+    case Expr::Kind::kCompare: return EvalCompare(expr);
+    case Expr::Kind::kConditional: return EvalConditional(expr);
+    case Expr::Kind::kSlice: return EvalSlice(expr);
+    case Expr::Kind::kCall: return EvalCall(expr);
+    case Expr::Kind::kTest: return EvalTest(expr);
     case Expr::Kind::kAttribute:
     case Expr::Kind::kIndex:
-    case Expr::Kind::kFilter:
-      break;
+    case Expr::Kind::kFilter: break;
   }
   ASSIGN_OR_RETURN(const Value operand, Eval(*expr.children[0]));
   if (expr.kind == Expr::Kind::kAttribute) return GetAttribute(operand, expr.name);

@@ -144,16 +144,11 @@ StatusOr<Value> Join(const Value& items, std::string_view separator) {
 
 StatusOr<int64_t> Length(const Value& value) {
   switch (value.kind()) {
-    case Kind::kUndefined:
-      return 0;
-    case Kind::kString:
-      return static_cast<int64_t>(CharacterStarts(value.string()).size()) - 1;
-    case Kind::kList:
-      return static_cast<int64_t>(value.list().size());
-    case Kind::kDict:
-      return static_cast<int64_t>(value.dict().entries.size());
-    default:
-      return WrongType("taking the length of", value);
+    case Kind::kUndefined: return 0;
+    case Kind::kString: return static_cast<int64_t>(CharacterStarts(value.string()).size()) - 1;
+    case Kind::kList: return static_cast<int64_t>(value.list().size());
+    case Kind::kDict: return static_cast<int64_t>(value.dict().entries.size());
+    default: return WrongType("taking the length of", value);
   }
 }
 
@@ -215,18 +210,15 @@ StatusOr<Value> IntegerOperation(std::string_view op, int64_t a, int64_t b) {
 
 StatusOr<bool> Contains(const Value& container, const Value& item) {
   switch (container.kind()) {
-    case Kind::kUndefined:
-      return false;
+    case Kind::kUndefined: return false;
     case Kind::kString:
       if (!item.is(Kind::kString)) return WrongType("looking in a string for", item);
       return container.string().find(item.string()) != std::string::npos;
-    case Kind::kDict:
-      return item.is(Kind::kString) && container.dict().Find(item.string()) != nullptr;
+    case Kind::kDict: return item.is(Kind::kString) && container.dict().Find(item.string()) != nullptr;
     case Kind::kList:
       return std::any_of(container.list().begin(), container.list().end(),
                          [&item](const Value& member) { return AreEqual(member, item); });
-    default:
-      return WrongType("looking into", container);
+    default: return WrongType("looking into", container);
   }
 }
 

@@ -61,18 +61,10 @@ class JsonPrinter {
 
   Status Print(const Value& value, int level) {
     switch (value.kind()) {
-      case Kind::kNone:
-        out_->append("null");
-        return absl::OkStatus();
-      case Kind::kBool:
-        out_->append(value.bool_value() ? "true" : "false");
-        return absl::OkStatus();
-      case Kind::kInt:
-        StrAppend(out_, value.int_value());
-        return absl::OkStatus();
-      case Kind::kString:
-        AppendQuoted(value.string(), out_);
-        return absl::OkStatus();
+      case Kind::kNone: out_->append("null"); return absl::OkStatus();
+      case Kind::kBool: out_->append(value.bool_value() ? "true" : "false"); return absl::OkStatus();
+      case Kind::kInt: StrAppend(out_, value.int_value()); return absl::OkStatus();
+      case Kind::kString: AppendQuoted(value.string(), out_); return absl::OkStatus();
       case Kind::kList:
         return PrintAll('[', ']', value.list().size(), level,
                         [&](size_t i) { return Print(value.list()[i], level + 1); });
@@ -83,8 +75,7 @@ class JsonPrinter {
           return Print(value.dict().entries[i].second, level + 1);
         });
       case Kind::kUndefined:
-      case Kind::kNamespace:
-        break;
+      case Kind::kNamespace: break;
     }
     return absl::InvalidArgumentError(StrCat("cannot write ", value.kind_name(), " as JSON"));
   }
@@ -160,20 +151,13 @@ void Dict::Set(std::string_view key, Value value) {
 bool IsTrue(const Value& value) {
   switch (value.kind()) {
     case Kind::kUndefined:
-    case Kind::kNone:
-      return false;
-    case Kind::kBool:
-      return value.bool_value();
-    case Kind::kInt:
-      return value.int_value() != 0;
-    case Kind::kString:
-      return !value.string().empty();
-    case Kind::kList:
-      return !value.list().empty();
-    case Kind::kDict:
-      return !value.dict().entries.empty();
-    case Kind::kNamespace:
-      return true;
+    case Kind::kNone: return false;
+    case Kind::kBool: return value.bool_value();
+    case Kind::kInt: return value.int_value() != 0;
+    case Kind::kString: return !value.string().empty();
+    case Kind::kList: return !value.list().empty();
+    case Kind::kDict: return !value.dict().entries.empty();
+    case Kind::kNamespace: return true;
   }
   return false;
 }
@@ -182,31 +166,22 @@ bool AreEqual(const Value& a, const Value& b) {
   if (IsNumber(a) && IsNumber(b)) return Number(a) == Number(b);
   if (a.kind() != b.kind()) return false;
   switch (a.kind()) {
-    case Kind::kString:
-      return a.string() == b.string();
+    case Kind::kString: return a.string() == b.string();
     case Kind::kList:
       return std::equal(a.list().begin(), a.list().end(), b.list().begin(), b.list().end(), AreEqual);
-    case Kind::kDict:
-      return EqualDicts(a.dict(), b.dict());
-    case Kind::kNamespace:
-      return a.name_space() == b.name_space();
-    default:
-      return true;
+    case Kind::kDict: return EqualDicts(a.dict(), b.dict());
+    case Kind::kNamespace: return a.name_space() == b.name_space();
+    default: return true;
   }
 }
 
 StatusOr<std::string> ToText(const Value& value) {
   switch (value.kind()) {
-    case Kind::kUndefined:
-      return std::string();
-    case Kind::kNone:
-      return std::string("None");
-    case Kind::kBool:
-      return std::string(value.bool_value() ? "True" : "False");
-    case Kind::kInt:
-      return StrCat(value.int_value());
-    case Kind::kString:
-      return value.string();
+    case Kind::kUndefined: return std::string();
+    case Kind::kNone: return std::string("None");
+    case Kind::kBool: return std::string(value.bool_value() ? "True" : "False");
+    case Kind::kInt: return StrCat(value.int_value());
+    case Kind::kString: return value.string();
     default:
       return absl::InvalidArgumentError(StrCat("prints ", value.kind_name(), "; only tojson can do that"));
   }

@@ -76,9 +76,10 @@ TEST_F(CasesText, TextWithItsMetadataIsLearntWhole) {
           "text is text to learn whole, without a template (guessed by its name); not used: url, timestamp"));
   EXPECT_THAT(report, HasSubstr("O⟦wls hunt at night.<|im_end|>⟧"));
   // A label is no metadata: what to write is said instead.
-  EXPECT_THAT(Report("d.jsonl", R"({"text": "Owls hunt at night.", "label": 3})"),
-              HasSubstr("to learn plain text instead write --set data.format=text --set 'data.column=\"text\"' "
-                        "(in a job file format: text and column: \"text\")"));
+  EXPECT_THAT(
+      Report("d.jsonl", R"({"text": "Owls hunt at night.", "label": 3})"),
+      HasSubstr("to learn plain text instead write --set data.format=text --set 'data.column=\"text\"' "
+                "(in a job file format: text and column: \"text\")"));
 }
 
 TEST_F(CasesText, TheSuggestedMapIsChosenByContentAndSaidToBeAGuess) {
@@ -93,11 +94,14 @@ TEST_F(CasesText, TheSuggestedMapIsChosenByContentAndSaidToBeAGuess) {
       HasSubstr("--map 'input=what they say,output=what we say'"));
   // What a shell or --map would read otherwise.
   const std::string odd = R"("what they say, ""as it is""","the owner's answer, in full")";
-  EXPECT_THAT(Report("q.csv", StrCat("id,", odd, "\n1,Where is the hall?,It is on the second floor.\n"
-                                                "2,Is it open today?,It opens at nine on every day.\n")),
-              HasSubstr(R"(--map 'input=what they say, "as it is",output=the owner'\''s answer, in full' ()"));
-  EXPECT_THAT(Report("q.csv", "id,\"x,output=y\",z\n1,Where is the hall?,It is on the second floor.\n"
-                              "2,Is it open today?,It opens at nine on every day.\n"),
+  EXPECT_THAT(
+      Report("q.csv", StrCat("id,", odd,
+                             "\n1,Where is the hall?,It is on the second floor.\n"
+                             "2,Is it open today?,It opens at nine on every day.\n")),
+      HasSubstr(R"(--map 'input=what they say, "as it is",output=the owner'\''s answer, in full' ()"));
+  EXPECT_THAT(Report("q.csv",
+                     "id,\"x,output=y\",z\n1,Where is the hall?,It is on the second floor.\n"
+                     "2,Is it open today?,It opens at nine on every day.\n"),
               HasSubstr(R"(--set 'data.map={input: "z", output: "x,output=y"}' ()"));
   EXPECT_THAT(Report("q.csv", "a1,b1\n1,2\n3,4\n"), HasSubstr("--map input=QUESTION,output=ANSWER"));
 }
@@ -204,8 +208,7 @@ TEST_F(CasesText, ABookIsOneText) {
   EXPECT_THAT(Report(), AllOf(HasSubstr("3 samples"),
                               HasSubstr("if it is one text, such as a book, write documents: file")));
   source().documents = "file";
-  EXPECT_THAT(Report("book.csv", "text\nx\n"),
-              HasSubstr("book.csv is no plain text; take documents: out"));
+  EXPECT_THAT(Report("book.csv", "text\nx\n"), HasSubstr("book.csv is no plain text; take documents: out"));
 }
 
 TEST_F(CasesText, SamplesLongerThanTheModelsPositionsAreWarnedOf) {

@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/temp_dir.h"
-#include "worker/data/readers/xlsx_fixture.h"
 #include "worker/data/prepare/cases_fixture.h"
+#include "worker/data/readers/xlsx_fixture.h"
 
 namespace ft::prepare {
 namespace {

@@ -117,11 +117,12 @@ Status Collector::TruncationVerdict() const {
   if (gate_.allow_truncation || added_ == 0) return absl::OkStatus();
   if (static_cast<double>(truncated_) <= gate_.max_truncated * static_cast<double>(added_))
     return absl::OkStatus();
-  return absl::InvalidArgumentError(StrCat(
-      truncated_, " of ", Counted(added_, "sample"), " (", Percent(truncated_, added_),
-      added_ == 1 ? ") is" : ") are", " longer than train.max_length ", max_length_,
-      " and would be cut, more than gate.max_truncated ", gate_.max_truncated, " allows; the longest has ",
-      Counted(longest_uncut_, "token"), "; raise train.max_length, or allow it with gate: {allow_truncation: true}"));
+  return absl::InvalidArgumentError(
+      StrCat(truncated_, " of ", Counted(added_, "sample"), " (", Percent(truncated_, added_),
+             added_ == 1 ? ") is" : ") are", " longer than train.max_length ", max_length_,
+             " and would be cut, more than gate.max_truncated ", gate_.max_truncated,
+             " allows; the longest has ", Counted(longest_uncut_, "token"),
+             "; raise train.max_length, or allow it with gate: {allow_truncation: true}"));
 }
 
 Status Collector::Verdict() const {

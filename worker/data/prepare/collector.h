@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "core/recipe/job_spec.h"
-#include "worker/data/readers/record.h"
 #include "worker/data/cache/token_cache.h"
+#include "worker/data/readers/record.h"
 
 namespace ft::prepare {
 

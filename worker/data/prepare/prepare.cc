@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "core/base/counted.h"
-#include "worker/data/readers/record.h"
 #include "worker/data/cache/token_cache.h"
 #include "worker/data/prepare/collector.h"
 #include "worker/data/prepare/model_files.h"
@@ -14,6 +13,7 @@
 #include "worker/data/prepare/rendering.h"
 #include "worker/data/prepare/text_source.h"
 #include "worker/data/prepare/token_source.h"
+#include "worker/data/readers/record.h"
 
 namespace ft::prepare {
 namespace {
@@ -119,11 +119,10 @@ class Preparer {
   }
 
   std::string CountsSentence(const PreparedReport& report) const {
-    std::string text =
-        StrCat(Counted(report.samples, "sample"), " (", report.holdout_samples, " held out), ",
-               Counted(report.tokens, "token"), " of which ", report.supervised_tokens,
-               report.supervised_tokens == 1 ? " carries" : " carry", " loss; the longest sample has ",
-               Counted(report.longest_sample, "token"));
+    std::string text = StrCat(Counted(report.samples, "sample"), " (", report.holdout_samples, " held out), ",
+                              Counted(report.tokens, "token"), " of which ", report.supervised_tokens,
+                              report.supervised_tokens == 1 ? " carries" : " carry",
+                              " loss; the longest sample has ", Counted(report.longest_sample, "token"));
     const auto were = [](int64_t number) { return number == 1 ? " was " : " were "; };
     if (report.truncated_samples > 0) {
       StrAppend(&text, "; ", report.truncated_samples, were(report.truncated_samples), "cut to ",
@@ -147,12 +146,13 @@ class Preparer {
     ASSIGN_OR_RETURN(const int64_t context, positions);
     const int64_t longer = context == 0 ? 0 : collector_.CountLonger(context);
     if (longer == 0) return absl::OkStatus();
-    report->warnings.push_back(StrCat(
-        "Warning: ", Counted(longer, "sample"), " of ", report->samples, longer == 1 ? " is" : " are",
-        " longer than the ", Counted(context, "position"),
-        " that the model was made for (max_position_embeddings), the longest has ",
-        Counted(report->longest_sample, "token"), "; beyond them it answers badly: write train: {max_length: ", context,
-        "}, or split the long records"));
+    report->warnings.push_back(
+        StrCat("Warning: ", Counted(longer, "sample"), " of ", report->samples, longer == 1 ? " is" : " are",
+               " longer than the ", Counted(context, "position"),
+               " that the model was made for (max_position_embeddings), the longest has ",
+               Counted(report->longest_sample, "token"),
+               "; beyond them it answers badly: write train: {max_length: ", context,
+               "}, or split the long records"));
     return absl::OkStatus();
   }
 

@@ -36,9 +36,10 @@ struct PreparedReport {
   int64_t tokens = 0;
   int64_t supervised_tokens = 0;  // Positions whose prediction counts; a sample's first token never does.
   int64_t truncated_samples = 0;
-  int64_t dropped_samples = 0;     // Without a supervised token, where the gate allows it.
-  int64_t longest_sample = 0;      // In tokens, after cutting.
-  std::vector<int64_t> train_lengths;  // In tokens, of the samples that are not held out, in the cache's order.
+  int64_t dropped_samples = 0;  // Without a supervised token, where the gate allows it.
+  int64_t longest_sample = 0;   // In tokens, after cutting.
+  std::vector<int64_t>
+      train_lengths;               // In tokens, of the samples that are not held out, in the cache's order.
   std::vector<std::string> lines;  // For people: columns used, notes, counts, warnings, rendered samples.
   std::vector<std::string> warnings;  // Those of the lines that ask for a decision.
 };

@@ -4,8 +4,8 @@
 #include "tests/support/shared_dir.h"
 #include "tests/support/temp_dir.h"
 #include "worker/data/cache/token_cache.h"
-#include "worker/data/readers/xlsx_fixture.h"
 #include "worker/data/prepare/prepare.h"
+#include "worker/data/readers/xlsx_fixture.h"
 #include "worker/data/tokenizer/tiny_tokenizer.h"
 
 namespace ft::prepare {

@@ -6,11 +6,11 @@
 #include <utility>
 
 #include "core/base/check.h"
-#include "worker/data/readers/columns.h"
 #include "core/base/counted.h"
 #include "worker/data/chat/mapping.h"
-#include "worker/data/readers/record.h"
 #include "worker/data/prepare/sample_checks.h"
+#include "worker/data/readers/columns.h"
+#include "worker/data/readers/record.h"
 
 namespace ft::prepare {
 namespace {

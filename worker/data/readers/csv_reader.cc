@@ -4,8 +4,8 @@
 #include <array>
 #include <utility>
 
-#include "worker/data/readers/columns.h"
 #include "core/base/counted.h"
+#include "worker/data/readers/columns.h"
 
 namespace ft::data {
 namespace {

@@ -52,7 +52,11 @@ TEST(NumberFormatTest, DatesAndTimes) {
 TEST(NumberFormatTest, FractionsConditionsAndTextBetweenDigits) {
   EXPECT_EQ(Shown(0.5, "# ?/?"), "1/2");
   EXPECT_EQ(Shown(1.5, "# ?/?"), "1 1/2");
-  EXPECT_EQ(Shown(-2.25, "# ?" "?/?" "?"), "-2 1/4");
+  EXPECT_EQ(Shown(-2.25,
+                  "# ?"
+                  "?/?"
+                  "?"),
+            "-2 1/4");
   EXPECT_EQ(Shown(3, "# ?/?"), "3");
   EXPECT_EQ(Shown(0.99, "# ?/?"), "1");
   EXPECT_EQ(Shown(2.5, "?/?"), "5/2");

@@ -69,8 +69,7 @@ StatusOr<std::unique_ptr<RecordReader>> OpenRecords(const std::filesystem::path&
     return Refuse(path, "is an old .xls or password-protected workbook; save it as .xlsx without a password");
   }
   const bool text = extension == ".txt" || extension == ".md";
-  if (!text && options.documents != "auto")
-    return Refuse(path, "is no plain text; take documents: out");
+  if (!text && options.documents != "auto") return Refuse(path, "is no plain text; take documents: out");
   const bool workbook = extension == ".xlsx" || extension == ".xlsm";
   const bool zip = head.starts_with("PK");
   if ((workbook && !zip) || extension == ".xls")

@@ -6,8 +6,8 @@
 #include <optional>
 #include <utility>
 
-#include "worker/data/readers/columns.h"
 #include "core/base/counted.h"
+#include "worker/data/readers/columns.h"
 
 namespace ft::data {
 namespace {

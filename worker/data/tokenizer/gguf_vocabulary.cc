@@ -132,9 +132,12 @@ using Json = nlohmann::json;
 Json PreTokenizerJson(const WordRule& rule, const GgufVocabulary& vocabulary) {
   Json steps = Json::array();
   for (const std::string_view pattern : rule.patterns) {
-    steps.push_back({{"type", "Split"}, {"pattern", {{"Regex", pattern}}}, {"behavior", "Isolated"}, {"invert", false}});
+    steps.push_back(
+        {{"type", "Split"}, {"pattern", {{"Regex", pattern}}}, {"behavior", "Isolated"}, {"invert", false}});
   }
-  steps.push_back({{"type", "ByteLevel"}, {"add_prefix_space", vocabulary.add_space_prefix}, {"trim_offsets", true},
+  steps.push_back({{"type", "ByteLevel"},
+                   {"add_prefix_space", vocabulary.add_space_prefix},
+                   {"trim_offsets", true},
                    {"use_regex", false}});
   return {{"type", "Sequence"}, {"pretokenizers", steps}};
 }
@@ -144,8 +147,13 @@ Json AddedTokensJson(const GgufVocabulary& vocabulary) {
   for (size_t i = 0; i < vocabulary.token_types.size(); ++i) {
     const int32_t type = vocabulary.token_types[i];
     if (type != kControl && type != kUserDefined) continue;
-    added.push_back({{"id", i}, {"content", vocabulary.tokens[i]}, {"single_word", false}, {"lstrip", false},
-                     {"rstrip", false}, {"normalized", false}, {"special", type == kControl}});
+    added.push_back({{"id", i},
+                     {"content", vocabulary.tokens[i]},
+                     {"single_word", false},
+                     {"lstrip", false},
+                     {"rstrip", false},
+                     {"normalized", false},
+                     {"special", type == kControl}});
   }
   return added;
 }
@@ -153,9 +161,16 @@ Json AddedTokensJson(const GgufVocabulary& vocabulary) {
 Json ModelJson(const WordRule& rule, const GgufVocabulary& vocabulary) {
   Json vocab = Json::object();
   for (size_t i = 0; i < vocabulary.tokens.size(); ++i) vocab[vocabulary.tokens[i]] = i;
-  return {{"type", "BPE"}, {"dropout", nullptr}, {"unk_token", nullptr}, {"continuing_subword_prefix", ""},
-          {"end_of_word_suffix", ""}, {"fuse_unk", false}, {"byte_fallback", false},
-          {"ignore_merges", rule.whole_words_first}, {"vocab", std::move(vocab)}, {"merges", vocabulary.merges}};
+  return {{"type", "BPE"},
+          {"dropout", nullptr},
+          {"unk_token", nullptr},
+          {"continuing_subword_prefix", ""},
+          {"end_of_word_suffix", ""},
+          {"fuse_unk", false},
+          {"byte_fallback", false},
+          {"ignore_merges", rule.whole_words_first},
+          {"vocab", std::move(vocab)},
+          {"merges", vocabulary.merges}};
 }
 
 }  // namespace
@@ -187,12 +202,18 @@ StatusOr<TokenizerFiles> MakeTokenizerFiles(const GgufVocabulary& vocabulary) {
   RETURN_IF_ERROR(CheckShape(vocabulary));
   ASSIGN_OR_RETURN(const WordRule rule, RuleFor(vocabulary));
   ASSIGN_OR_RETURN(const TokenizerTraits traits, ReadTraits(vocabulary));
-  const Json byte_level = {{"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}};
+  const Json byte_level = {
+      {"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}};
   const Json normalizer = rule.normalization == Normalization::kNfc ? Json{{"type", "NFC"}} : Json(nullptr);
-  const Json tokenizer = {{"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr},
-                          {"added_tokens", AddedTokensJson(vocabulary)}, {"normalizer", normalizer},
-                          {"pre_tokenizer", PreTokenizerJson(rule, vocabulary)}, {"post_processor", nullptr},
-                          {"decoder", byte_level}, {"model", ModelJson(rule, vocabulary)}};
+  const Json tokenizer = {{"version", "1.0"},
+                          {"truncation", nullptr},
+                          {"padding", nullptr},
+                          {"added_tokens", AddedTokensJson(vocabulary)},
+                          {"normalizer", normalizer},
+                          {"pre_tokenizer", PreTokenizerJson(rule, vocabulary)},
+                          {"post_processor", nullptr},
+                          {"decoder", byte_level},
+                          {"model", ModelJson(rule, vocabulary)}};
   Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"}, {"add_bos_token", traits.adds_bos}};
   const auto name = [&](const char* key, int32_t id) {
     if (id >= 0) config[key] = vocabulary.tokens[static_cast<size_t>(id)];
@@ -203,7 +224,8 @@ StatusOr<TokenizerFiles> MakeTokenizerFiles(const GgufVocabulary& vocabulary) {
   name("unk_token", traits.unk_id);
   if (!traits.chat_template.empty()) config["chat_template"] = traits.chat_template;
   constexpr auto kReplace = Json::error_handler_t::replace;
-  return TokenizerFiles{tokenizer.dump(-1, ' ', false, kReplace), config.dump(2, ' ', false, kReplace) + "\n"};
+  return TokenizerFiles{tokenizer.dump(-1, ' ', false, kReplace),
+                        config.dump(2, ' ', false, kReplace) + "\n"};
 }
 
 }  // namespace ft::tokenizer

@@ -41,8 +41,7 @@ std::vector<Part> JoinNeighbours(const std::vector<Part>& parts, Joins joins) {
 // A match goes to its neighbour unless that is a match too: of a row of matches only the outermost one moves.
 std::vector<Part> Apply(SplitBehavior behavior, std::vector<Part> parts) {
   switch (behavior) {
-    case SplitBehavior::kIsolated:
-      return parts;
+    case SplitBehavior::kIsolated: return parts;
     case SplitBehavior::kRemoved:
       std::erase_if(parts, [](const Part& part) { return part.matched; });
       return parts;

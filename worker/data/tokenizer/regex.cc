@@ -43,9 +43,7 @@ Status TranslateEscape(std::string_view pattern, size_t pos, bool in_set, std::s
   if (pos + 1 == pattern.size()) return Unsupported(pattern, "a backslash at its end");
   const char kind = pattern[pos + 1];
   switch (kind) {
-    case 's':
-      StrAppend(out, in_set ? "" : "[", kWhiteSpace, in_set ? "" : "]");
-      return absl::OkStatus();
+    case 's': StrAppend(out, in_set ? "" : "[", kWhiteSpace, in_set ? "" : "]"); return absl::OkStatus();
     case 'S':
       if (in_set) return Unsupported(pattern, "\\S inside a set");
       StrAppend(out, "[^", kWhiteSpace, "]");
@@ -59,11 +57,8 @@ Status TranslateEscape(std::string_view pattern, size_t pos, bool in_set, std::s
     case 'K':
     case 'G':
     case 'Q':
-    case 'C':
-      return Unsupported(pattern, std::string("\\") + kind);
-    default:
-      out->append(pattern.substr(pos, 2));
-      return absl::OkStatus();
+    case 'C': return Unsupported(pattern, std::string("\\") + kind);
+    default: out->append(pattern.substr(pos, 2)); return absl::OkStatus();
   }
 }
 

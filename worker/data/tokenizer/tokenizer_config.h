@@ -16,7 +16,8 @@ struct TokenizerConfig {
   std::string file = "tokenizer_config.json";  // For messages.
   std::optional<std::string> bos_token, eos_token, pad_token, unk_token;
   std::optional<bool> add_bos_token;
-  std::optional<bool> add_prefix_space;  // Given for vocabularies without a tokenizer.json, which would say it too.
+  std::optional<bool>
+      add_prefix_space;  // Given for vocabularies without a tokenizer.json, which would say it too.
   std::string tokenizer_class;
   std::string chat_template;             // chat_template.jinja where it exists, else the key of that name.
   std::vector<AddedToken> added_tokens;  // The key added_tokens_decoder.

@@ -55,8 +55,9 @@ struct LayerCache {
 
 // What all blocks of one forward pass share.
 struct ForwardContext {
-  at::ScalarType compute = at::kFloat;   // Dtype of products in linear layers and attention.
-  at::ScalarType saved_dtype = at::kFloat;  // What backward reads of linear layers and gate, where narrower than that.
+  at::ScalarType compute = at::kFloat;  // Dtype of products in linear layers and attention.
+  at::ScalarType saved_dtype =
+      at::kFloat;  // What backward reads of linear layers and gate, where narrower than that.
   ops::RopeTable rope;
   ops::AttentionShape attention;
   std::shared_ptr<const ops::DropoutRows> dropout;  // Null outside training.
@@ -68,9 +69,11 @@ struct ForwardContext {
 // The two sub-layers of a block, in their order: x + Attention(Norm(x)) and x + Mlp(Norm(x)). The residual stream x is float32
 // whatever the compute type, so that only products round. With ForwardOutput::kSkipped the result has its graph, which is all that
 // gradients need, but the last product is left out and the values mean nothing.
-torch::Tensor AttentionForward(const DecoderConfig& config, const BlockWeights& weights, const torch::Tensor& x_NC,
-                               const ForwardContext& context, int64_t layer, ops::ForwardOutput output = ops::ForwardOutput::kComputed);
-torch::Tensor MlpForward(const DecoderConfig& config, const BlockWeights& weights, const torch::Tensor& x_NC, const ForwardContext& context,
-                         int64_t layer, ops::ForwardOutput output = ops::ForwardOutput::kComputed);
+torch::Tensor AttentionForward(const DecoderConfig& config, const BlockWeights& weights,
+                               const torch::Tensor& x_NC, const ForwardContext& context, int64_t layer,
+                               ops::ForwardOutput output = ops::ForwardOutput::kComputed);
+torch::Tensor MlpForward(const DecoderConfig& config, const BlockWeights& weights, const torch::Tensor& x_NC,
+                         const ForwardContext& context, int64_t layer,
+                         ops::ForwardOutput output = ops::ForwardOutput::kComputed);
 
 }  // namespace ft::model

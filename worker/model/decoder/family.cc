@@ -32,14 +32,18 @@ bool TooDeep(std::string_view text) {
 
 struct Family {
   std::string_view model_type;
-  StatusOr<DecoderConfig> (*config)(const nlohmann::json& json);
-  Layout (*layout)(const DecoderConfig& config);
-  std::string (*layout_name)(const DecoderConfig& config, std::string_view stored);
-  bool (*is_within_decoder)(const DecoderConfig& config, std::string_view name);
+  WeightNames names = {};
+  StatusOr<DecoderConfig> (*config)(const nlohmann::json& json) = LlamaConfig;
+  Layout (*layout)(const DecoderConfig& config, const WeightNames& names) = LlamaLayout;
+  std::string (*layout_name)(const DecoderConfig& config, const WeightNames& names,
+                             std::string_view stored) = LlamaLayoutName;
+  bool (*is_within_decoder)(const DecoderConfig& config, const WeightNames& names,
+                            std::string_view name) = IsWithinLlama;
 };
 
+// Every family. One that is a Llama with other names is a row with these names.
 constexpr Family kFamilies[] = {
-    {"llama", LlamaConfig, LlamaLayout, LlamaLayoutName, IsWithinLlama},
+    {.model_type = "llama"},
 };
 
 const Family* FindFamily(std::string_view model_type) {
@@ -78,23 +82,30 @@ StatusOr<DecoderConfig> ParseConfig(std::string_view json_text, std::string_view
   const Family* family = FindFamily(name);
   if (family == nullptr) {
     return absl::UnimplementedError(
-        StrCat(file, ": model family \"", name, "\" is not supported by this version (supported: ", KnownFamilies(), ")"));
+        StrCat(file, ": model family \"", name,
+               "\" is not supported by this version (supported: ", KnownFamilies(), ")"));
   }
   RETURN_IF_ERROR(weights::CheckQuantization(json, file));
   StatusOr<DecoderConfig> config = family->config(json);
   if (!config.ok()) return WithContext(config.status(), file);
+  config->family = family->model_type;
   if (Status valid = config->Validate(); !valid.ok()) return WithContext(valid, file);
   return config;
 }
 
-Layout LayoutOf(const DecoderConfig& config) { return FamilyOf(config).layout(config); }
+Layout LayoutOf(const DecoderConfig& config) {
+  const Family& family = FamilyOf(config);
+  return family.layout(config, family.names);
+}
 
 std::string LayoutName(const DecoderConfig& config, std::string_view stored) {
-  return FamilyOf(config).layout_name(config, stored);
+  const Family& family = FamilyOf(config);
+  return family.layout_name(config, family.names, stored);
 }
 
 bool IsWithinDecoder(const DecoderConfig& config, std::string_view name) {
-  return FamilyOf(config).is_within_decoder(config, name);
+  const Family& family = FamilyOf(config);
+  return family.is_within_decoder(config, family.names, name);
 }
 
 }  // namespace ft::model

@@ -97,7 +97,6 @@ const json* RopeObject(const json& object) {
 StatusOr<DecoderConfig> LlamaConfig(const json& object) {
   Reader reader(object);
   DecoderConfig config;
-  config.family = "llama";
   config.vocabulary = reader.Integer("vocab_size", std::nullopt);
   config.hidden = reader.Integer("hidden_size", std::nullopt);
   config.layers = reader.Integer("num_hidden_layers", std::nullopt);
@@ -126,46 +125,49 @@ StatusOr<DecoderConfig> LlamaConfig(const json& object) {
   return config;
 }
 
-Layout LlamaLayout(const DecoderConfig& config) {
-  const int64_t hidden = config.hidden, query = config.heads * config.head_size, key = config.key_heads * config.head_size;
-  Layout layout = {{"model.embed_tokens.weight", {config.vocabulary, hidden}, {Part::kEmbedding}}};
+Layout LlamaLayout(const DecoderConfig& config, const WeightNames& names) {
+  const int64_t hidden = config.hidden, query = config.heads * config.head_size,
+                key = config.key_heads * config.head_size;
+  Layout layout = {{StrCat(names.embedding, ".weight"), {config.vocabulary, hidden}, {Part::kEmbedding}}};
   for (int64_t layer = 0; layer < config.layers; ++layer) {
-    const std::string block = StrCat("model.layers.", layer, ".");
-    const auto projection = [&](const char* module, Site site, int64_t inputs, int64_t outputs, bool bias) {
-      layout.push_back({StrCat(block, module, ".weight"), {outputs, inputs}, {Part::kProjection, layer, site}});
-      if (bias) layout.push_back({StrCat(block, module, ".bias"), {outputs}, {Part::kBias, layer, site}});
+    const std::string block = StrCat(names.blocks, layer, ".");
+    const auto projection = [&](Site site, int64_t inputs, int64_t outputs, bool bias) {
+      const std::string module = StrCat(block, names.projections[site]);
+      layout.push_back({module + ".weight", {outputs, inputs}, {Part::kProjection, layer, site}});
+      if (bias) layout.push_back({module + ".bias", {outputs}, {Part::kBias, layer, site}});
     };
-    layout.push_back({block + "input_layernorm.weight", {hidden}, {Part::kAttentionNorm, layer}});
-    layout.push_back({block + "post_attention_layernorm.weight", {hidden}, {Part::kMlpNorm, layer}});
-    projection("self_attn.q_proj", kQuery, hidden, query, config.qkv_bias);
-    projection("self_attn.k_proj", kKey, hidden, key, config.qkv_bias);
-    projection("self_attn.v_proj", kValue, hidden, key, config.qkv_bias);
-    projection("self_attn.o_proj", kOutput, query, hidden, config.output_bias);
-    projection("mlp.gate_proj", kGate, hidden, config.intermediate, config.mlp_bias);
-    projection("mlp.up_proj", kUp, hidden, config.intermediate, config.mlp_bias);
-    projection("mlp.down_proj", kDown, config.intermediate, hidden, config.mlp_bias);
+    layout.push_back(
+        {StrCat(block, names.attention_norm, ".weight"), {hidden}, {Part::kAttentionNorm, layer}});
+    layout.push_back({StrCat(block, names.mlp_norm, ".weight"), {hidden}, {Part::kMlpNorm, layer}});
+    projection(kQuery, hidden, query, config.qkv_bias);
+    projection(kKey, hidden, key, config.qkv_bias);
+    projection(kValue, hidden, key, config.qkv_bias);
+    projection(kOutput, query, hidden, config.output_bias);
+    projection(kGate, hidden, config.intermediate, config.mlp_bias);
+    projection(kUp, hidden, config.intermediate, config.mlp_bias);
+    projection(kDown, config.intermediate, hidden, config.mlp_bias);
   }
-  layout.push_back({"model.norm.weight", {hidden}, {Part::kFinalNorm}});
-  if (!config.tied_head) layout.push_back({"lm_head.weight", {config.vocabulary, hidden}, {Part::kHead}});
+  layout.push_back({StrCat(names.final_norm, ".weight"), {hidden}, {Part::kFinalNorm}});
+  if (!config.tied_head)
+    layout.push_back({StrCat(names.head, ".weight"), {config.vocabulary, hidden}, {Part::kHead}});
   return layout;
 }
 
-bool IsWithinLlama(const DecoderConfig& config, std::string_view name) {
-  for (const std::string_view part : {"model.embed_tokens.", "model.norm.", "lm_head."}) {
-    if (name.starts_with(part)) return true;
+bool IsWithinLlama(const DecoderConfig& config, const WeightNames& names, std::string_view name) {
+  for (const std::string_view part : {names.embedding, names.final_norm, names.head}) {
+    if (name.starts_with(StrCat(part, "."))) return true;
   }
-  constexpr std::string_view kLayers = "model.layers.";
-  if (!name.starts_with(kLayers)) return false;
+  if (!name.starts_with(names.blocks)) return false;
   int64_t layer = 0;
-  const char* begin = name.data() + kLayers.size();
+  const char* begin = name.data() + names.blocks.size();
   const auto [end, error] = std::from_chars(begin, name.data() + name.size(), layer);
   return error != std::errc() || layer < config.layers;
 }
 
-std::string LlamaLayoutName(const DecoderConfig& config, std::string_view stored) {
+std::string LlamaLayoutName(const DecoderConfig& config, const WeightNames& names, std::string_view stored) {
   // Tables that older versions of transformers stored; they follow from the configuration.
   if (stored.find(".rotary_emb.") != std::string_view::npos) return "";
-  if (config.tied_head && stored == "lm_head.weight") return "";
+  if (config.tied_head && stored == StrCat(names.head, ".weight")) return "";
   return std::string(stored);
 }
 

@@ -11,13 +11,13 @@
 
 namespace ft::model {
 
-// Keys and defaults as Hugging Face's LlamaConfig. INVALID_ARGUMENT names a key of the wrong type or a
+// Keys and defaults as Hugging Face's LlamaConfig; the family is the caller's. INVALID_ARGUMENT names a key of the wrong type or a
 // missing one, UNIMPLEMENTED an activation or a rope scaling that is not built. Does not Validate().
 StatusOr<DecoderConfig> LlamaConfig(const nlohmann::json& json);
 
-// As family.h says of the functions of the same names.
-Layout LlamaLayout(const DecoderConfig& config);
-std::string LlamaLayoutName(const DecoderConfig& config, std::string_view stored);
-bool IsWithinLlama(const DecoderConfig& config, std::string_view name);
+// As family.h says of LayoutOf, LayoutName and IsWithinDecoder, for a decoder of Llama's shape whose weights have these names.
+Layout LlamaLayout(const DecoderConfig& config, const WeightNames& names);
+std::string LlamaLayoutName(const DecoderConfig& config, const WeightNames& names, std::string_view stored);
+bool IsWithinLlama(const DecoderConfig& config, const WeightNames& names, std::string_view name);
 
 }  // namespace ft::model

@@ -5,6 +5,7 @@
 
 #include "gtest/gtest.h"
 #include "worker/model/decoder/decoder.h"
+#include "worker/model/decoder/family_llama.h"
 #include "worker/model/decoder/rope_angles.h"
 
 namespace ft::model {
@@ -103,6 +104,22 @@ TEST(RopeAngles, OnlyDynamicScalingLooksAtTheLengthAndOnlyBeyondTheMaximum) {
   EXPECT_TRUE(AnglesDiffer(*config, 41, 42));
   config->rope_scaling.kind = RopeScaling::Kind::kLinear;
   EXPECT_FALSE(AnglesDiffer(*config, 40, 4000));
+}
+
+TEST(Family, ALlamaWithOtherNamesIsItsNames) {
+  const auto config = Parse(R"(, "tie_word_embeddings": true)");
+  const WeightNames names{
+      .embedding = "wte", .blocks = "h.", .attention_norm = "ln_1", .final_norm = "ln_f", .head = "out"};
+  const Layout layout = LlamaLayout(*config, names);
+  EXPECT_EQ(layout.front().name, "wte.weight");
+  EXPECT_EQ(layout[1].name, "h.0.ln_1.weight");
+  EXPECT_EQ(layout[3].name, "h.0.self_attn.q_proj.weight");
+  EXPECT_EQ(layout.back().name, "ln_f.weight");
+  EXPECT_EQ(LlamaLayoutName(*config, names, "out.weight"), "");
+  EXPECT_EQ(LlamaLayoutName(*config, names, "lm_head.weight"), "lm_head.weight");
+  EXPECT_TRUE(IsWithinLlama(*config, names, "h.1.extra"));
+  EXPECT_FALSE(IsWithinLlama(*config, names, "h.2.extra"));
+  EXPECT_FALSE(IsWithinLlama(*config, names, "model.layers.0.extra"));
 }
 
 TEST(Family, TheLayoutFollowsTheChoices) {

@@ -2,8 +2,10 @@
 // and index, never by name.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "worker/model/decoder/config.h"
@@ -26,6 +28,19 @@ struct StoredWeight {
   std::string name;  // As the model's own files have it; "<module>.weight" of a projection.
   std::vector<int64_t> shape;
   Role role;
+};
+
+// What a family calls the weights of a decoder of Llama's shape; Llama's own names by default.
+struct WeightNames {
+  std::string_view embedding = "model.embed_tokens";
+  std::string_view blocks = "model.layers.";  // Followed by the block's number.
+  std::string_view attention_norm = "input_layernorm";
+  std::string_view mlp_norm = "post_attention_layernorm";
+  std::array<std::string_view, kSites> projections = {
+      "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
+      "mlp.gate_proj",    "mlp.up_proj",      "mlp.down_proj"};
+  std::string_view final_norm = "model.norm";
+  std::string_view head = "lm_head";
 };
 
 // Every weight once, in the order embedding, blocks, final norm, head (absent when tied).

@@ -22,7 +22,9 @@ std::unique_ptr<run::LanguageModel> Golden(const std::string& name) {
 std::vector<int32_t> WithoutCache(const run::LanguageModel& model, std::vector<int32_t> ids, int count) {
   std::vector<int32_t> added;
   for (int i = 0; i < count; ++i) {
-    ids.push_back(model.Logits(run::PackRows({{ids, {}, /*key=*/0}}, /*seed=*/0, /*step=*/0))[-1].argmax().item<int32_t>());
+    ids.push_back(model.Logits(run::PackRows({{ids, {}, /*key=*/0}}, /*seed=*/0, /*step=*/0))[-1]
+                      .argmax()
+                      .item<int32_t>());
     added.push_back(ids.back());
   }
   return added;

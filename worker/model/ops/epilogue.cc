@@ -1,7 +1,7 @@
 #include "worker/model/ops/epilogue.h"
 
-#include "worker/model/ops/cuda_kernels.h"
 #include "worker/model/ops/kernel_call.h"
+#include "worker/model/ops/kernel_table.h"
 
 namespace ft::ops {
 namespace {
@@ -12,42 +12,27 @@ using torch::Tensor;
 // The cost of one value of the gate in values of a norm: an exponential and a division.
 constexpr int64_t kGateWork = 4;
 
-template <typename T>
-void RotateRows(const kernels::RopeBody<T>& body, bool cuda) {
-  if (cuda) return LaunchCuda(CudaOf<T>().rope, body);
-  OverRows(body.rows, body.shape.heads * body.shape.head_size, [&](int64_t first, int64_t last) {
-    kernels::Rope<T>(body.shape, first, last, body.cosine, body.sine, body.direction, body.x, body.y);
-  });
-}
-
 Tensor Rotate(const Tensor& x_NHD, const RopeTable& table, float direction) {
   const Tensor x = x_NHD.contiguous();
   Tensor y = torch::empty_like(x);
   WithType(x.scalar_type(), [&](auto type) {
     using T = decltype(type);
-    RotateRows<T>({{x.size(1), x.size(2)},
-                   x.size(0),
-                   Data<float>(table.cosine_NP),
-                   Data<float>(table.sine_NP),
-                   direction,
-                   Data<T>(x),
-                   MutableData<T>(y)},
-                  x.is_cuda());
+    Launch(x, &KernelsOf<T>::rope,
+           {{x.size(1), x.size(2)},
+            x.size(0),
+            Data<float>(table.cosine_NP),
+            Data<float>(table.sine_NP),
+            direction,
+            Data<T>(x),
+            MutableData<T>(y)});
   });
   return y;
 }
 
 Tensor Gate(const Tensor& gate, const Tensor& up) {
   Tensor y = torch::empty_like(gate);
-  const kernels::SwigluForwardBody<float> body{gate.numel(), Data<float>(gate), Data<float>(up),
-                                               MutableData<float>(y)};
-  if (gate.is_cuda()) {
-    LaunchCuda(CudaOf<float>().swiglu_forward, body);
-    return y;
-  }
-  OverRows(body.count, kGateWork, [&](int64_t first, int64_t last) {
-    kernels::SwigluForward<float>(last - first, body.gate + first, body.up + first, body.y + first);
-  });
+  Launch(gate, &KernelsOf<float>::swiglu_forward,
+         {gate.numel(), Data<float>(gate), Data<float>(up), MutableData<float>(y)});
   return y;
 }
 
@@ -67,15 +52,6 @@ Tensor RoundedGate(const Tensor& gate, const Tensor& up, std::vector<Tensor>* sa
                                   out.From(first));
   });
   return y;
-}
-
-template <typename T>
-void GateBackward(const kernels::SwigluBackwardBody<T>& body, bool cuda) {
-  if (cuda) return LaunchCuda(CudaOf<T>().swiglu_backward, body);
-  OverRows(body.count, kGateWork, [&](int64_t first, int64_t last) {
-    kernels::SwigluBackward<T>(last - first, {body.in.gate + first, body.in.up + first, body.in.dy + first},
-                               body.dgate + first, body.dup + first);
-  });
 }
 
 }  // namespace
@@ -120,9 +96,11 @@ std::vector<Tensor> GateEpilogue::Backward(const std::vector<Tensor>& gradients,
   Tensor dgate = torch::empty_like(gate), dup = torch::empty_like(up);
   WithType(gate.scalar_type(), [&](auto type) {
     using T = decltype(type);
-    GateBackward<T>(
-        {gate.numel(), {Data<T>(gate), Data<T>(up), Data<T>(dy)}, MutableData<T>(dgate), MutableData<T>(dup)},
-        gate.is_cuda());
+    Launch(gate, &KernelsOf<T>::swiglu_backward,
+           {gate.numel(),
+            {Data<T>(gate), Data<T>(up), Data<T>(dy)},
+            MutableData<T>(dgate),
+            MutableData<T>(dup)});
   });
   return {dgate, dup};
 }

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "worker/model/ops/cuda_kernels.h"
 #include "worker/model/ops/fused_gemm.h"
 #include "worker/model/ops/kernel_call.h"
+#include "worker/model/ops/kernel_table.h"
 #include "worker/model/ops/saved_context.h"
 
 namespace ft::ops {
@@ -20,13 +20,8 @@ Tensor SumRows(const Tensor& values_NC) {
   Tensor sum = torch::empty({channels}, values_NC.options().dtype(torch::kFloat));
   WithType(values_NC.scalar_type(), [&](auto type) {
     using T = decltype(type);
-    if (values_NC.is_cuda()) {
-      return LaunchCuda(CudaOf<T>().column_sum,
-                        {rows, channels, Data<T>(values_NC), MutableData<float>(sum)});
-    }
-    OverRows(channels, rows, [&](int64_t first, int64_t last) {
-      kernels::ColumnSum<T>(rows, channels, first, last, Data<T>(values_NC), MutableData<float>(sum));
-    });
+    Launch(values_NC, &KernelsOf<T>::column_sum,
+           {rows, channels, Data<T>(values_NC), MutableData<float>(sum)});
   });
   return sum;
 }
@@ -44,12 +39,7 @@ Tensor ApplyDropout(const Tensor& x_NC, const DropoutSite& dropout) {
   FT_CHECK(x.size(0) == dropout.rows->sample_N.size(0));
   WithType(x.scalar_type(), [&](auto type) {
     using T = decltype(type);
-    if (x.is_cuda()) {
-      return LaunchCuda(CudaOf<T>().dropout, {shape, x.size(0), Data<T>(x), MutableData<T>(y)});
-    }
-    OverRows(x.size(0), x.size(1) * 4, [&](int64_t first, int64_t last) {
-      kernels::Dropout<T>(shape, first, last, Data<T>(x), MutableData<T>(y));
-    });
+    Launch(x, &KernelsOf<T>::dropout, {shape, x.size(0), Data<T>(x), MutableData<T>(y)});
   });
   return y;
 }

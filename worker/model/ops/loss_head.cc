@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "core/base/check.h"
-#include "worker/model/ops/cuda_kernels.h"
 #include "worker/model/ops/fused_gemm.h"
 #include "worker/model/ops/kernel_call.h"
+#include "worker/model/ops/kernel_table.h"
 
 namespace ft::ops {
 namespace {
@@ -23,15 +23,8 @@ Tensor ChunkLosses(const Tensor& targets_S, const LossRequest& request, Tensor& 
   Tensor losses_S = torch::empty({rows}, logits_SV.options().dtype(torch::kDouble));
   WithType(logits_SV.scalar_type(), [&](auto type) {
     using T = decltype(type);
-    const int64_t* targets = Data<int64_t>(targets_S);
-    if (logits_SV.is_cuda()) {
-      return LaunchCuda(CudaOf<T>().cross_entropy,
-                        {shape, rows, targets, MutableData<T>(logits_SV), MutableData<double>(losses_S)});
-    }
-    OverRows(rows, shape.vocabulary, [&](int64_t first, int64_t last) {
-      kernels::CrossEntropyRows<T>(shape, first, last, targets, MutableData<T>(logits_SV),
-                                   MutableData<double>(losses_S));
-    });
+    Launch(logits_SV, &KernelsOf<T>::cross_entropy,
+           {shape, rows, Data<int64_t>(targets_S), MutableData<T>(logits_SV), MutableData<double>(losses_S)});
   });
   return losses_S;
 }
@@ -70,7 +63,7 @@ Tensor Embed(const WeightSlot& embedding_VC, const Tensor& ids_N, at::ScalarType
 void AddEmbeddingGradient(const Tensor& ids_N, const Tensor& dx_NC, Tensor& gradient_VC) {
   const int64_t rows = ids_N.size(0), channels = gradient_VC.size(1);
   const Tensor dx = dx_NC.to(torch::kFloat).contiguous();
-  if (dx.is_cuda()) {  // LibTorch's sorts the ids, so its sums have one order.
+  if (!dx.is_cpu()) {  // LibTorch's sorts the ids, so its sums have one order.
     gradient_VC.add_(at::embedding_dense_backward(dx, ids_N, gradient_VC.size(0), -1, false));
     return;
   }
@@ -99,7 +92,8 @@ LossResult CrossEntropy(const Tensor& hidden_SC, const WeightSlot& head_VC,
   LossResult result;
   if (request.gradient) {
     result.dhidden_SC = torch::empty_like(hidden_SC);
-    if (head_VC.trainable()) result.dhead_VC = torch::zeros(head_VC.shape(), torch::kFloat);
+    if (head_VC.trainable())
+      result.dhead_VC = torch::zeros(head_VC.shape(), hidden_SC.options().dtype(torch::kFloat));
   }
   const Tensor all_targets = torch::tensor(targets, torch::kInt64).to(hidden_SC.device());
   const int64_t chunk_rows = std::max<int64_t>(1, kChunkElements / vocabulary);

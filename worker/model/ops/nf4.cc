@@ -1,15 +1,19 @@
 #include "worker/model/ops/nf4.h"
 
 #include "kernels/nf4/nf4.h"
-#include "worker/model/ops/cuda_kernels.h"
 #include "worker/model/ops/kernel_call.h"
+#include "worker/model/ops/kernel_table.h"
 
 namespace ft::ops {
 namespace {
 
 using torch::Tensor;
 
-Tensor Empty(int64_t count, at::ScalarType type) { return torch::empty({count}, type); }
+// The values of the nested codes where `tensor` lies.
+Tensor DynamicMapFor(const Tensor& tensor) {
+  static const Tensor map = DynamicMapTable();
+  return map.to(tensor.device());
+}
 
 class DequantisedTiles final : public MatrixTiles {
  public:
@@ -51,8 +55,8 @@ int64_t Nf4Tensor::count() const {
 
 void QuantiseAbsmax(const Tensor& absmax, float offset, Tensor& codes, Tensor& nested_absmax) {
   const int64_t blocks = absmax.numel();
-  codes = Empty(blocks, torch::kUInt8);
-  nested_absmax = Empty(kernels::NestedBlocks(blocks), torch::kFloat);
+  codes = torch::empty({blocks}, torch::kUInt8);
+  nested_absmax = torch::empty({kernels::NestedBlocks(blocks)}, torch::kFloat);
   OverRows(kernels::NestedBlocks(blocks), kernels::kNestedBlock * 16, [&](int64_t first, int64_t last) {
     kernels::NestedQuantise(Data<float>(absmax), blocks, offset, first, last,
                             {MutableData<uint8_t>(codes), MutableData<float>(nested_absmax)});
@@ -62,12 +66,10 @@ void QuantiseAbsmax(const Tensor& absmax, float offset, Tensor& codes, Tensor& n
 Nf4Tensor QuantiseNf4(const Tensor& values) {
   FT_CHECK(values.scalar_type() == torch::kFloat && values.numel() > 0);
   const int64_t count = values.numel(), blocks = kernels::Nf4Blocks(count);
-  Nf4Tensor tensor{.shape = values.sizes().vec(), .packed = Empty((count + 1) / 2, torch::kUInt8)};
-  Tensor absmax = Empty(blocks, torch::kFloat);
-  OverRows(blocks, kernels::kNf4Block * 16, [&](int64_t first, int64_t last) {
-    kernels::Nf4Quantise(Data<float>(values), count, first, last, MutableData<uint8_t>(tensor.packed),
-                         MutableData<float>(absmax));
-  });
+  Nf4Tensor tensor{.shape = values.sizes().vec(), .packed = torch::empty({(count + 1) / 2}, torch::kUInt8)};
+  Tensor absmax = torch::empty({blocks}, torch::kFloat);
+  Launch(values, &KernelTable::nf4_quantise,
+         {Data<float>(values), count, MutableData<uint8_t>(tensor.packed), MutableData<float>(absmax)});
   tensor.offset = kernels::NestedOffset(Data<float>(absmax), blocks);
   QuantiseAbsmax(absmax, tensor.offset, tensor.absmax_codes, tensor.nested_absmax);
   return tensor;
@@ -79,31 +81,19 @@ Tensor RestoreAbsmax(const Nf4Tensor& tensor) {
   Tensor absmax = torch::empty({blocks}, tensor.nested_absmax.options());
   const kernels::NestedIn in{Data<uint8_t>(tensor.absmax_codes), Data<float>(tensor.nested_absmax),
                              tensor.offset};
-  if (absmax.is_cuda()) {
-    const Tensor map = DynamicMapTable().to(absmax.device());
-    LaunchCuda(Cuda().nested_dequantise, {in, Data<float>(map), blocks, MutableData<float>(absmax)});
-  } else {
-    OverRows(blocks, 4, [&](int64_t first, int64_t last) {
-      kernels::NestedDequantise(in, first, last, MutableData<float>(absmax) + first);
-    });
-  }
+  const Tensor map = DynamicMapFor(absmax);
+  Launch(absmax, &KernelTable::nested_dequantise, {in, Data<float>(map), blocks, MutableData<float>(absmax)});
   return absmax;
 }
 
 Tensor DequantiseNf4(const Nf4Tensor& tensor, at::ScalarType type) {
-  const int64_t count = tensor.count(), blocks = kernels::Nf4Blocks(count);
+  const int64_t count = tensor.count();
   const Tensor absmax = RestoreAbsmax(tensor);
   Tensor out = torch::empty(tensor.shape, absmax.options().dtype(type));
   WithType(type, [&](auto element) {
     using T = decltype(element);
-    if (out.is_cuda()) {
-      return LaunchCuda(CudaOf<T>().nf4_dequantise,
-                        {Data<uint8_t>(tensor.packed), Data<float>(absmax), count, MutableData<T>(out)});
-    }
-    OverRows(blocks, kernels::kNf4Block, [&](int64_t first, int64_t last) {
-      kernels::Nf4Dequantise<T>(Data<uint8_t>(tensor.packed), Data<float>(absmax), count, first, last,
-                                MutableData<T>(out));
-    });
+    Launch(out, &KernelsOf<T>::nf4_dequantise,
+           {Data<uint8_t>(tensor.packed), Data<float>(absmax), count, MutableData<T>(out)});
   });
   return out;
 }

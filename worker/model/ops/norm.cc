@@ -1,7 +1,7 @@
 #include "worker/model/ops/norm.h"
 
-#include "worker/model/ops/cuda_kernels.h"
 #include "worker/model/ops/kernel_call.h"
+#include "worker/model/ops/kernel_table.h"
 #include "worker/model/ops/saved_context.h"
 
 namespace ft::ops {
@@ -20,30 +20,6 @@ struct NormCall {
   }
 };
 
-template <typename T>
-void NormForward(const kernels::RmsNormForwardBody<T>& body, bool cuda) {
-  if (cuda) return LaunchCuda(CudaOf<T>().rms_norm_forward, body);
-  OverRows(body.rows, body.shape.channels, [&](int64_t first, int64_t last) {
-    kernels::RmsNormForward<T>(body.shape, first, last, body.x, body.weight, body.y, body.scale);
-  });
-}
-
-template <typename T>
-void NormBackward(const kernels::RmsNormBackwardBody<T>& body, bool cuda) {
-  if (cuda) return LaunchCuda(CudaOf<T>().rms_norm_backward, body);
-  OverRows(body.rows, body.shape.channels, [&](int64_t first, int64_t last) {
-    kernels::RmsNormBackward<T>(body.shape, first, last, body.in, body.dx);
-  });
-}
-
-template <typename T>
-void NormWeightGradient(const kernels::RmsNormWeightGradientBody<T>& body, bool cuda) {
-  if (cuda) return LaunchCuda(CudaOf<T>().rms_norm_weight_gradient, body);
-  OverRows(body.shape.channels, body.rows, [&](int64_t first, int64_t last) {
-    kernels::RmsNormWeightGradient<T>(body.shape, body.rows, first, last, body.in, body.dweight);
-  });
-}
-
 struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
   static Tensor forward(AutogradContext* context, const Tensor& x_NC, const Tensor& weight_handle,
                         NormCall call) {
@@ -53,9 +29,9 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
     Tensor scale = torch::empty({x.size(0)}, x.options());
     WithType(call.options.output, [&](auto type) {
       using T = decltype(type);
-      NormForward<T>({call.Shape(x), x.size(0), Data<float>(x), Data<float>(weight), MutableData<T>(y),
-                      MutableData<float>(scale)},
-                     x.is_cuda());
+      Launch(x, &KernelsOf<T>::rms_norm_forward,
+             {call.Shape(x), x.size(0), Data<float>(x), Data<float>(weight), MutableData<T>(y),
+              MutableData<float>(scale)});
     });
     context->save_for_backward({x, scale});
     SaveInContext(context, call);
@@ -75,11 +51,13 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
                                            Data<float>(saved[1])};
       if (context->needs_input_grad(0)) {
         result[0] = torch::empty_like(x);
-        NormBackward<T>({call.Shape(x), x.size(0), in, MutableData<float>(result[0])}, x.is_cuda());
+        Launch(x, &KernelsOf<T>::rms_norm_backward,
+               {call.Shape(x), x.size(0), in, MutableData<float>(result[0])});
       }
       if (context->needs_input_grad(1)) {
         result[1] = torch::empty({x.size(1)}, x.options());
-        NormWeightGradient<T>({call.Shape(x), x.size(0), in, MutableData<float>(result[1])}, x.is_cuda());
+        Launch(x, &KernelsOf<T>::rms_norm_weight_gradient,
+               {call.Shape(x), x.size(0), in, MutableData<float>(result[1])});
       }
     });
     return result;

@@ -16,7 +16,7 @@ namespace {
 
 // One watch a process, since autograd has one engine; `active` keeps the off state free of locks.
 struct Watch {
-  std::mutex mutex;
+  std::mutex mutex;  // Guards all below.
   std::vector<std::pair<c10::weak_intrusive_ptr<c10::StorageImpl>, std::string>> materialised;
   std::vector<std::string> violations;
   int64_t saved = 0;

@@ -14,9 +14,9 @@
 namespace ft::params {
 
 struct AdapterOptions {
-  int rank = 8;         // 1..1024.
-  double alpha = 16;    // Outputs are scaled by alpha / rank.
-  double dropout = 0;   // On the adapter's input, 0..1.
+  int rank = 8;        // 1..1024.
+  double alpha = 16;   // Outputs are scaled by alpha / rank.
+  double dropout = 0;  // On the adapter's input, 0..1.
   // "all_linear", or last parts of module names (q_proj, down_proj), or whole ones.
   std::vector<std::string> targets = {"all_linear"};
   at::ScalarType compute = at::kFloat;     // Dtype of the adapter's products.
@@ -28,7 +28,7 @@ struct AdapterOptions {
 struct LinearModule {
   std::string name;  // Whole: model.layers.0.self_attn.q_proj.
   int64_t inputs = 0, outputs = 0;
-  int unit = 0;      // As in plan::TrainedTensor.
+  int unit = 0;  // As in plan::TrainedTensor.
 };
 
 // "base_model.model.<module>.lora_A.weight" (or lora_B): how PEFT names adapter tensors.

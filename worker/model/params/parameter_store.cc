@@ -12,8 +12,9 @@ ParameterStore::ParameterStore(plan::SliceTable table, at::Device device)
 
 int ParameterStore::Find(std::string_view name) const {
   const auto ranges = table_.ranges();
-  const auto found = std::lower_bound(ranges.begin(), ranges.end(), name,
-                                      [](const plan::TensorRange& range, std::string_view name) { return range.tensor.name < name; });
+  const auto found = std::lower_bound(
+      ranges.begin(), ranges.end(), name,
+      [](const plan::TensorRange& range, std::string_view name) { return range.tensor.name < name; });
   return found != ranges.end() && found->tensor.name == name ? static_cast<int>(found - ranges.begin()) : -1;
 }
 
@@ -29,6 +30,8 @@ void ParameterStore::MakeMoments() {
 
 void ParameterStore::ZeroGradients() { gradients_.zero_(); }
 
-void ParameterStore::AddGradient(int index, const torch::Tensor& gradient) { this->gradient(index).add_(gradient); }
+void ParameterStore::AddGradient(int index, const torch::Tensor& gradient) {
+  this->gradient(index).add_(gradient);
+}
 
 }  // namespace ft::params

@@ -9,7 +9,9 @@ namespace {
 
 using torch::Tensor;
 
-plan::SliceTable Table() { return plan::SliceTable::Of({{"c", {3, 100}, 0}, {"b", {256}, 1}, {"a", {6, 4}, 1}}); }
+plan::SliceTable Table() {
+  return plan::SliceTable::Of({{"c", {3, 100}, 0}, {"b", {256}, 1}, {"a", {6, 4}, 1}});
+}
 
 TEST(ParameterStoreTest, TensorsAreViewsOfOneWhole) {
   ParameterStore store(Table());

@@ -67,20 +67,21 @@ StatusOr<PeftConfig> ParsePeftConfig(std::string_view json_text, std::string_vie
 std::string PeftConfigJson(const PeftConfig& config) {
   std::vector<std::string> targets = config.targets;
   std::sort(targets.begin(), targets.end());
-  nlohmann::ordered_json object = {{"base_model_name_or_path", config.base_model},
-                                   {"bias", "none"},
-                                   {"fan_in_fan_out", false},
-                                   {"inference_mode", true},
-                                   {"init_lora_weights", true},
-                                   {"lora_alpha", config.alpha},
-                                   {"lora_dropout", config.dropout},
-                                   {"modules_to_save", nullptr},
-                                   {"peft_type", "LORA"},
-                                   {"r", config.rank},
-                                   {"target_modules", targets.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(targets)},
-                                   {"task_type", "CAUSAL_LM"},
-                                   {"use_dora", false},
-                                   {"use_rslora", false}};
+  nlohmann::ordered_json object = {
+      {"base_model_name_or_path", config.base_model},
+      {"bias", "none"},
+      {"fan_in_fan_out", false},
+      {"inference_mode", true},
+      {"init_lora_weights", true},
+      {"lora_alpha", config.alpha},
+      {"lora_dropout", config.dropout},
+      {"modules_to_save", nullptr},
+      {"peft_type", "LORA"},
+      {"r", config.rank},
+      {"target_modules", targets.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(targets)},
+      {"task_type", "CAUSAL_LM"},
+      {"use_dora", false},
+      {"use_rslora", false}};
   return object.dump(2) + "\n";
 }
 

@@ -16,7 +16,7 @@ struct PeftConfig {
   // As the file has them: last parts of module names or whole ones, or one entry that is "all-linear" or a
   // regular expression. For people: what an adapter changes is told by its tensors' names.
   std::vector<std::string> targets;
-  std::string base_model;            // Where the base was loaded from; for people.
+  std::string base_model;  // Where the base was loaded from; for people.
 };
 
 // `file` is named in errors. INVALID_ARGUMENT for what is malformed, UNIMPLEMENTED with the option's name for

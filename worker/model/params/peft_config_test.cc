@@ -1,5 +1,5 @@
-#include "gtest/gtest.h"
 #include "worker/model/params/peft_config.h"
+#include "gtest/gtest.h"
 
 namespace ft::params {
 namespace {

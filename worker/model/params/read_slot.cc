@@ -16,8 +16,8 @@ StatusOr<torch::Tensor> ReadTensor(const weights::TensorSource& source, const we
   return tensor;
 }
 
-StatusOr<ops::SlotPtr> ReadFrozenSlot(const weights::TensorSource& source, const weights::TensorInfo& info, std::string name,
-                                 const FrozenPolicy& policy) {
+StatusOr<ops::SlotPtr> ReadFrozenSlot(const weights::TensorSource& source, const weights::TensorInfo& info,
+                                      std::string name, const FrozenPolicy& policy) {
   if (IsBnb4(source, info.name)) {
     StatusOr<ops::Nf4Tensor> tensor = ReadBnbNf4(source, info.name);
     if (tensor.ok()) return std::make_shared<Nf4Slot>(std::move(name), *std::move(tensor));
@@ -32,8 +32,8 @@ StatusOr<ops::SlotPtr> ReadFrozenSlot(const weights::TensorSource& source, const
   return std::make_shared<ResidentSlot>(std::move(name), value.dim() == 1 ? value : value.to(policy.stored));
 }
 
-StatusOr<ops::SlotPtr> ReadTrainedSlot(const weights::TensorSource& source, const weights::TensorInfo& info, ParameterStore& store,
-                                  int index, at::ScalarType cast_dtype) {
+StatusOr<ops::SlotPtr> ReadTrainedSlot(const weights::TensorSource& source, const weights::TensorInfo& info,
+                                       ParameterStore& store, int index, at::ScalarType cast_dtype) {
   if (IsBnb4(source, info.name)) {
     return absl::InvalidArgumentError(
         StrCat("tensor ", info.name, " is stored in 4 bits and cannot be trained: use method qlora"));
@@ -50,13 +50,15 @@ Status ReadValues(const weights::TensorSource& source, ParameterStore& store) {
     if (info == nullptr) return absl::InvalidArgumentError(StrCat("there is no tensor ", store.name(i)));
     const std::vector<int64_t> shape = store.value(i).sizes().vec();
     if (info->shape != shape) {
-      return absl::InvalidArgumentError(StrCat("tensor ", info->name, " has shape ", weights::ShapeText(info->shape),
-                                               ", the model wants ", weights::ShapeText(shape)));
+      return absl::InvalidArgumentError(StrCat("tensor ", info->name, " has shape ",
+                                               weights::ShapeText(info->shape), ", the model wants ",
+                                               weights::ShapeText(shape)));
     }
     ASSIGN_OR_RETURN(values.emplace_back(), ReadTensor(source, *info));
   }
   for (const weights::TensorInfo& info : source.tensors()) {
-    if (store.Find(info.name) < 0) return absl::InvalidArgumentError(StrCat("tensor ", info.name, " has no place in this model"));
+    if (store.Find(info.name) < 0)
+      return absl::InvalidArgumentError(StrCat("tensor ", info.name, " has no place in this model"));
   }
   for (int i = 0; i < store.size(); ++i) store.value(i).copy_(values[static_cast<size_t>(i)]);
   store.ValuesChanged();

@@ -22,13 +22,13 @@ struct FrozenPolicy {
 };
 
 // A frozen weight of the name. What the file holds in 4 bits (bitsandbytes) stays so where it is NF4.
-StatusOr<ops::SlotPtr> ReadFrozenSlot(const weights::TensorSource& source, const weights::TensorInfo& info, std::string name,
-                                 const FrozenPolicy& policy);
+StatusOr<ops::SlotPtr> ReadFrozenSlot(const weights::TensorSource& source, const weights::TensorInfo& info,
+                                      std::string name, const FrozenPolicy& policy);
 
 // Reads the tensor into the store's value `index`. A matrix is rounded to `cast_dtype` when it is used, a vector never.
 // INVALID_ARGUMENT for what is stored in 4 bits.
-StatusOr<ops::SlotPtr> ReadTrainedSlot(const weights::TensorSource& source, const weights::TensorInfo& info, ParameterStore& store,
-                                  int index, at::ScalarType cast_dtype);
+StatusOr<ops::SlotPtr> ReadTrainedSlot(const weights::TensorSource& source, const weights::TensorInfo& info,
+                                       ParameterStore& store, int index, at::ScalarType cast_dtype);
 
 // Takes all values of the store by name from `source`. INVALID_ARGUMENT names a tensor that is missing, left over or of another
 // shape; values are unchanged then.

@@ -16,7 +16,9 @@ std::shared_ptr<const ops::MatrixTiles> ResidentSlot::Tiles(at::ScalarType type)
 }
 
 TrainedSlot::TrainedSlot(const ParameterStore& store, int index, at::ScalarType cast_dtype)
-    : WeightSlot(store.name(index), store.value(index).sizes().vec(), index), store_(store), cast_dtype_(cast_dtype) {}
+    : WeightSlot(store.name(index), store.value(index).sizes().vec(), index),
+      store_(store),
+      cast_dtype_(cast_dtype) {}
 
 std::shared_ptr<const ops::MatrixTiles> TrainedSlot::Tiles(at::ScalarType type) const {
   return WeightSlot::Tiles(cast_dtype_ == at::kBFloat16 ? at::kBFloat16 : type);

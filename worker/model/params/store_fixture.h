@@ -18,7 +18,8 @@ struct NamedTensor {
 inline std::unique_ptr<ParameterStore> MakeStore(const std::vector<NamedTensor>& tensors) {
   std::vector<plan::TrainedTensor> layout;
   for (const NamedTensor& tensor : tensors) layout.push_back({tensor.name, tensor.value.sizes().vec()});
-  auto store = std::make_unique<ParameterStore>(plan::SliceTable::Of(std::move(layout)), tensors[0].value.device());
+  auto store =
+      std::make_unique<ParameterStore>(plan::SliceTable::Of(std::move(layout)), tensors[0].value.device());
   for (const NamedTensor& tensor : tensors) {
     const int index = store->Find(tensor.name);
     store->value(index).copy_(tensor.value);

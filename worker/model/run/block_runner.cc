@@ -34,7 +34,9 @@ std::vector<const ops::WeightSlot*> TrainableSlots(const ops::SlotPtr& norm,
 
 // Segments whose angles are alike (all of them, unless the scaling looks at the length) share one table.
 ops::RopeTable RopeOf(const model::DecoderConfig& config, const PackedRows& rows) {
-  const auto alike = [&](int64_t length) { return !model::AnglesDiffer(config, rows.rope_lengths.front(), length); };
+  const auto alike = [&](int64_t length) {
+    return !model::AnglesDiffer(config, rows.rope_lengths.front(), length);
+  };
   if (std::all_of(rows.rope_lengths.begin(), rows.rope_lengths.end(), alike)) {
     return model::MakeRopeTable(config, rows.position_N, rows.rope_lengths.front());
   }
@@ -49,12 +51,14 @@ ops::RopeTable RopeOf(const model::DecoderConfig& config, const PackedRows& rows
   return {at::cat(cosine), at::cat(sine)};
 }
 
-model::ForwardContext MakeForwardContext(const model::DecoderConfig& config, const PackedRows& rows, const RunnerOptions& options) {
-  return model::ForwardContext{.compute = options.compute,
-                     .saved_dtype = options.saved_dtype,
-                     .rope = RopeOf(config, rows),
-                     .attention = {std::make_shared<const std::vector<ops::AttentionSegment>>(rows.segments),
-                                   1.0 / std::sqrt(static_cast<double>(config.head_size))}};
+model::ForwardContext MakeForwardContext(const model::DecoderConfig& config, const PackedRows& rows,
+                                         const RunnerOptions& options) {
+  return model::ForwardContext{
+      .compute = options.compute,
+      .saved_dtype = options.saved_dtype,
+      .rope = RopeOf(config, rows),
+      .attention = {std::make_shared<const std::vector<ops::AttentionSegment>>(rows.segments),
+                    1.0 / std::sqrt(static_cast<double>(config.head_size))}};
 }
 
 Tensor RowIndex(const std::vector<int64_t>& rows) { return torch::tensor(rows, torch::kInt64); }
@@ -66,8 +70,8 @@ struct BlockRunner::SubLayerRun {
   Tensor output_NC;  // With its graph.
 };
 
-BlockRunner::BlockRunner(const model::DecoderConfig& config, const model::DecoderWeights& weights, params::UnitStore& units,
-                         RunnerOptions options)
+BlockRunner::BlockRunner(const model::DecoderConfig& config, const model::DecoderWeights& weights,
+                         params::UnitStore& units, RunnerOptions options)
     : config_(config), weights_(weights), units_(units), options_(options) {
   for (const model::BlockWeights& block : weights.blocks) {
     const std::span<const model::Projection> projections(block.projection);
@@ -77,8 +81,8 @@ BlockRunner::BlockRunner(const model::DecoderConfig& config, const model::Decode
 }
 
 bool BlockRunner::TrainsBelow(int64_t i) const {
-  return weights_.embedding_VC->trainable() ||
-         std::any_of(trainable_.begin(), trainable_.begin() + i, [](const auto& slots) { return !slots.empty(); });
+  return weights_.embedding_VC->trainable() || std::any_of(trainable_.begin(), trainable_.begin() + i,
+                                                           [](const auto& slots) { return !slots.empty(); });
 }
 
 bool BlockRunner::IsRecomputed(int64_t i) const {
@@ -88,12 +92,14 @@ bool BlockRunner::IsRecomputed(int64_t i) const {
   return i + 1 < SubLayers() && (blocks == 0 || i / 2 < blocks);
 }
 
-Tensor BlockRunner::Forward(int64_t i, const Tensor& x_NC, const model::ForwardContext& context, ops::ForwardOutput output) const {
+Tensor BlockRunner::Forward(int64_t i, const Tensor& x_NC, const model::ForwardContext& context,
+                            ops::ForwardOutput output) const {
   const auto& forward = i % 2 == 0 ? model::AttentionForward : model::MlpForward;
   return forward(config_, weights_.blocks[static_cast<size_t>(i / 2)], x_NC, context, i / 2, output);
 }
 
-BlockRunner::SubLayerRun BlockRunner::ForwardWithGraph(int64_t i, const Tensor& x_NC, const model::ForwardContext& context,
+BlockRunner::SubLayerRun BlockRunner::ForwardWithGraph(int64_t i, const Tensor& x_NC,
+                                                       const model::ForwardContext& context,
                                                        ops::ForwardOutput output) const {
   SubLayerRun run;
   run.input_NC = x_NC.detach().requires_grad_(TrainsBelow(i));
@@ -169,7 +175,8 @@ Tensor BlockRunner::Backward(int64_t i, const SubLayerRun& run, const Tensor& do
   return below ? gradients.back() : Tensor();
 }
 
-Tensor BlockRunner::ForwardBlocks(Tensor x_NC, model::ForwardContext& context, std::vector<ops::SavedAttention>& saved,
+Tensor BlockRunner::ForwardBlocks(Tensor x_NC, model::ForwardContext& context,
+                                  std::vector<ops::SavedAttention>& saved,
                                   std::vector<SubLayerRun>& runs) const {
   for (int64_t layer = 0; layer < config_.layers; ++layer) {
     const params::UnitLease lease(units_, BlockUnit(layer));
@@ -189,8 +196,9 @@ Tensor BlockRunner::ForwardBlocks(Tensor x_NC, model::ForwardContext& context, s
   return x_NC;
 }
 
-Tensor BlockRunner::BackwardBlocks(Tensor dx_NC, model::ForwardContext& context, std::vector<ops::SavedAttention>& saved,
-                                   std::vector<SubLayerRun>& runs, const GradientSink& sink) const {
+Tensor BlockRunner::BackwardBlocks(Tensor dx_NC, model::ForwardContext& context,
+                                   std::vector<ops::SavedAttention>& saved, std::vector<SubLayerRun>& runs,
+                                   const GradientSink& sink) const {
   context.saved_attention = &saved;
   for (int64_t layer = config_.layers - 1; layer >= 0 && TrainsBelow(2 * layer + 2); --layer) {
     const params::UnitLease lease(units_, BlockUnit(layer));

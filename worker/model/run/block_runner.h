@@ -33,8 +33,8 @@ class BlockRunner {
   using GradientSink = std::function<void(const ops::WeightSlot& slot, const torch::Tensor& gradient)>;
 
   // Config, weights and units outlive the runner, which holds a unit while it reads its weights.
-  BlockRunner(const model::DecoderConfig& config, const model::DecoderWeights& weights, params::UnitStore& units,
-              RunnerOptions options);
+  BlockRunner(const model::DecoderConfig& config, const model::DecoderWeights& weights,
+              params::UnitStore& units, RunnerOptions options);
 
   // Sum of the token losses, and gradient_scale * its gradients to `sink`. Dropout where `training` rows say
   // so.
@@ -60,11 +60,12 @@ class BlockRunner {
   torch::Tensor Embed(const PackedRows& rows) const;
   torch::Tensor FinalNorm(const torch::Tensor& x_NC) const;
   // Runs all sub-layers over the embedded rows and keeps in `runs` what backward needs of each; returns the residual stream.
-  torch::Tensor ForwardBlocks(torch::Tensor x_NC, model::ForwardContext& context, std::vector<ops::SavedAttention>& saved,
-                              std::vector<SubLayerRun>& runs) const;
+  torch::Tensor ForwardBlocks(torch::Tensor x_NC, model::ForwardContext& context,
+                              std::vector<ops::SavedAttention>& saved, std::vector<SubLayerRun>& runs) const;
   // The way back, until nothing below trains; returns the gradient of the embedded rows.
-  torch::Tensor BackwardBlocks(torch::Tensor dx_NC, model::ForwardContext& context, std::vector<ops::SavedAttention>& saved,
-                               std::vector<SubLayerRun>& runs, const GradientSink& sink) const;
+  torch::Tensor BackwardBlocks(torch::Tensor dx_NC, model::ForwardContext& context,
+                               std::vector<ops::SavedAttention>& saved, std::vector<SubLayerRun>& runs,
+                               const GradientSink& sink) const;
   // Final norm and head, forward and backward: returns the loss and sets the gradient of x.
   double HeadBackward(const PackedRows& rows, const torch::Tensor& x_NC, double gradient_scale,
                       torch::Tensor& dx_NC, const GradientSink& sink) const;
@@ -81,7 +82,8 @@ class BlockRunner {
   const model::DecoderWeights& weights_;
   params::UnitStore& units_;
   const RunnerOptions options_;
-  std::vector<std::vector<const ops::WeightSlot*>> trainable_;  // The trained weights of each sub-layer, in a fixed order.
+  std::vector<std::vector<const ops::WeightSlot*>>
+      trainable_;  // The trained weights of each sub-layer, in a fixed order.
 };
 
 }  // namespace ft::run

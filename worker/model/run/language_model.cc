@@ -16,8 +16,8 @@ namespace {
 struct PrecisionPolicy {
   at::ScalarType compute;
   at::ScalarType weight_dtype;  // Dtype of frozen weights as they are held.
-  at::ScalarType cast_dtype;  // Dtype that trained weights are cast to for products.
-  at::ScalarType saved_dtype;    // Dtype of activations that wait for backward.
+  at::ScalarType cast_dtype;    // Dtype that trained weights are cast to for products.
+  at::ScalarType saved_dtype;   // Dtype of activations that wait for backward.
 };
 
 StatusOr<PrecisionPolicy> PrecisionPolicyOf(const std::string& dtype) {
@@ -103,7 +103,8 @@ Status LanguageModel::Build(const weights::TensorSource& source) {
   if (HasAdapter(options_)) {
     ASSIGN_OR_RETURN(const std::vector<params::LinearModule> modules, Adapted(adapter));
     for (const params::LinearModule& module : modules) {
-      for (plan::TrainedTensor& tensor : params::AdapterTensors(adapter, module)) trained.push_back(std::move(tensor));
+      for (plan::TrainedTensor& tensor : params::AdapterTensors(adapter, module))
+        trained.push_back(std::move(tensor));
     }
   }
   store_ = std::make_unique<params::ParameterStore>(plan::SliceTable::Of(std::move(trained)));
@@ -116,29 +117,36 @@ Status LanguageModel::Build(const weights::TensorSource& source) {
                               names.size() > 1 ? StrCat(" and ", names.size() - 1, " other tensors") : "",
                               ": left out"));
   }
-  runner_ = std::make_unique<BlockRunner>(
-      config_, weights_, units_,
-      RunnerOptions{policy.compute, policy.saved_dtype, options_.checkpointing, options_.checkpointed_blocks});
+  runner_ =
+      std::make_unique<BlockRunner>(config_, weights_, units_,
+                                    RunnerOptions{policy.compute, policy.saved_dtype, options_.checkpointing,
+                                                  options_.checkpointed_blocks});
   return absl::OkStatus();
 }
 
-StatusOr<std::vector<params::LinearModule>> LanguageModel::Adapted(const params::AdapterOptions& adapter) const {
+StatusOr<std::vector<params::LinearModule>> LanguageModel::Adapted(
+    const params::AdapterOptions& adapter) const {
   std::vector<params::LinearModule> modules;
-  VisitProjections(config_, weights_, [&](const model::Projection&, const params::LinearModule& module) { modules.push_back(module); });
+  VisitProjections(config_, weights_, [&](const model::Projection&, const params::LinearModule& module) {
+    modules.push_back(module);
+  });
   RETURN_IF_ERROR(params::CheckAdapterOptions(adapter, modules));
-  std::erase_if(modules, [&](const params::LinearModule& module) { return !params::IsTarget(adapter, module.name); });
+  std::erase_if(modules,
+                [&](const params::LinearModule& module) { return !params::IsTarget(adapter, module.name); });
   return modules;
 }
 
 void LanguageModel::AttachAdapters(const params::AdapterOptions& adapter) {
   VisitProjections(config_, weights_, [&](model::Projection& projection, const params::LinearModule& module) {
-    if (params::IsTarget(adapter, module.name)) projection.adapter = params::MakeAdapter(adapter, module, *store_);
+    if (params::IsTarget(adapter, module.name))
+      projection.adapter = params::MakeAdapter(adapter, module, *store_);
   });
 }
 
 double LanguageModel::ForwardBackward(const PackedRows& rows, double gradient_scale) {
   std::shared_ptr<const ops::DropoutRows> dropout;
-  if (options_.dropout > 0) dropout = ops::MakeDropoutRows(rows.seed, rows.step, rows.sample_N, rows.position_N);
+  if (options_.dropout > 0)
+    dropout = ops::MakeDropoutRows(rows.seed, rows.step, rows.sample_N, rows.position_N);
   const auto add = [&](const ops::WeightSlot& slot, const torch::Tensor& gradient) {
     store_->AddGradient(slot.index(), gradient);
   };

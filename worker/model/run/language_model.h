@@ -24,7 +24,8 @@
 namespace ft::run {
 
 struct ModelOptions {
-  std::string dtype = "fp32";   // Compute type: fp32 | bf16 | fp16 (on CPU: fp32 over weights rounded to fp16).
+  std::string dtype =
+      "fp32";  // Compute type: fp32 | bf16 | fp16 (on CPU: fp32 over weights rounded to fp16).
   std::string method = "none";  // none (inference) | full | lora | qlora
   bool nf4_base = false;        // Quantise the base without training it (qlora implies it).
   bool attach_adapter = false;  // Also with method none: for an adapter that is loaded and not trained.

@@ -60,23 +60,25 @@ class RandomSource final : public weights::TensorSource {
   std::vector<weights::TensorInfo> infos_;
 };
 
-void BM_ForwardBackward(benchmark::State& state, const model::DecoderConfig& config, const ModelOptions& options) {
+void BM_ForwardBackward(benchmark::State& state, const model::DecoderConfig& config,
+                        const ModelOptions& options) {
   at::set_num_threads(2);
   auto loaded = LanguageModel::Load(config, RandomSource(config), options);
   const int64_t length = state.range(0);
   const torch::Tensor ids = torch::randint(0, 32000, {length}, torch::kInt32);
   const std::vector<uint8_t> mask(static_cast<size_t>(length), 1);
-  const PackedRows rows = PackRows({{{ids.const_data_ptr<int32_t>(), mask.size()}, mask, /*key=*/1}}, /*seed=*/0, /*step=*/0);
+  const PackedRows rows =
+      PackRows({{{ids.const_data_ptr<int32_t>(), mask.size()}, mask, /*key=*/1}}, /*seed=*/0, /*step=*/0);
   for (auto _ : state) benchmark::DoNotOptimize((*loaded)->ForwardBackward(rows, 1e-3));
   state.counters["tokens/s"] =
       benchmark::Counter(static_cast<double>(state.iterations() * length), benchmark::Counter::kIsRate);
 }
 
-#define FT_BENCH_OF(shape, name, ...)                                           \
+#define FT_BENCH_OF(shape, name, ...)                                             \
   BENCHMARK_CAPTURE(BM_ForwardBackward, name, shape(), ModelOptions{__VA_ARGS__}) \
-      ->Arg(512)                                                                \
-      ->Unit(benchmark::kMillisecond)                                           \
-      ->UseRealTime()                                                           \
+      ->Arg(512)                                                                  \
+      ->Unit(benchmark::kMillisecond)                                             \
+      ->UseRealTime()                                                             \
       ->MinTime(2)
 #define FT_BENCH(name, ...) FT_BENCH_OF(DemoShape, name, __VA_ARGS__)->Arg(128)
 FT_BENCH(qlora_bf16, .dtype = "bf16", .method = "qlora", .rank = 16, .dropout = 0.1);
@@ -84,7 +86,8 @@ FT_BENCH(qlora_fp32, .dtype = "fp32", .method = "qlora", .rank = 16, .dropout = 
 FT_BENCH(qlora_bf16_kept, .dtype = "bf16", .method = "qlora", .rank = 16, .dropout = 0.1,
          .checkpointing = false);
 FT_BENCH(qlora_bf16_r64_kept, .dtype = "bf16", .method = "qlora", .rank = 64, .checkpointing = false);
-FT_BENCH_OF(SliceShape, slice_qlora_bf16_r64_kept, .dtype = "bf16", .method = "qlora", .rank = 64, .checkpointing = false);
+FT_BENCH_OF(SliceShape, slice_qlora_bf16_r64_kept, .dtype = "bf16", .method = "qlora", .rank = 64,
+            .checkpointing = false);
 FT_BENCH(lora_bf16_plain, .dtype = "bf16", .method = "lora", .rank = 16);
 FT_BENCH(lora_bf16_fp32_adapter, .dtype = "bf16", .method = "lora", .rank = 16, .adapter_compute = "fp32");
 

@@ -97,11 +97,11 @@ TEST_P(LanguageModelTest, LossAndGradientsOfABatchAreTheSumsOfItsSamples) {
     const int64_t length = batch.lengths[static_cast<size_t>(row)];
     // Also without the padding, which must not matter.
     const PaddedBatch one{.ids_BT = batch.ids_BT.narrow(0, row, 1).narrow(1, 0, length).contiguous(),
-                         .labels_BT = batch.labels_BT.narrow(0, row, 1).narrow(1, 0, length).contiguous(),
-                         .lengths = {length},
-                         .sample_keys = {batch.sample_keys[static_cast<size_t>(row)]},
-                         .seed = batch.seed,
-                         .step = batch.step};
+                          .labels_BT = batch.labels_BT.narrow(0, row, 1).narrow(1, 0, length).contiguous(),
+                          .lengths = {length},
+                          .sample_keys = {batch.sample_keys[static_cast<size_t>(row)]},
+                          .seed = batch.seed,
+                          .step = batch.step};
     parts += apart->ForwardBackward(Rows(one), 0.5);
   }
   const double tolerance = GetParam().dtype == "bf16" ? 2e-2 : 1e-5;
@@ -192,7 +192,8 @@ TEST(LanguageModel, ASampleHasTheSameLossAloneAndInAPackedRow) {
     const std::vector<uint8_t> all(11, 1), none(11, 0);
     const auto sample = [&](int64_t i, const std::vector<uint8_t>& mask) {
       const auto length = static_cast<size_t>(batch.lengths[static_cast<size_t>(i)]);
-      return RowsSample{{ids_BT[i].const_data_ptr<int32_t>(), length}, std::span(mask).first(length), /*key=*/7};
+      return RowsSample{
+          {ids_BT[i].const_data_ptr<int32_t>(), length}, std::span(mask).first(length), /*key=*/7};
     };
     double parts = 0;
     for (int64_t i = 0; i < 4; ++i) {
@@ -227,7 +228,10 @@ class RecordedUnits final : public params::UnitStore {
 class HeldSlot final : public ops::WeightSlot {
  public:
   HeldSlot(ops::SlotPtr slot, int unit, const RecordedUnits& units)
-      : WeightSlot(slot->name(), slot->shape(), slot->index()), slot_(std::move(slot)), unit_(unit), units_(units) {}
+      : WeightSlot(slot->name(), slot->shape(), slot->index()),
+        slot_(std::move(slot)),
+        unit_(unit),
+        units_(units) {}
 
  private:
   Tensor Load(at::ScalarType type) const override {
@@ -257,7 +261,8 @@ model::DecoderWeights Guarded(const LanguageModel& loaded, const RecordedUnits& 
   model::DecoderWeights weights = model::MakeStructure(config, layout);
   for (const model::StoredWeight& stored : layout) {
     const int unit = model::UnitOf(config, stored.role);
-    model::AssignWeight(config, stored.role, std::make_shared<HeldSlot>(slots.at(stored.name), unit, units), weights);
+    model::AssignWeight(config, stored.role, std::make_shared<HeldSlot>(slots.at(stored.name), unit, units),
+                        weights);
   }
   return weights;
 }
@@ -385,8 +390,7 @@ TEST(CasesLoad, AdaptersOfSingleLayersAreAttachedByWholeNames) {
   ASSERT_TRUE(loaded.ok()) << loaded.status();
   ASSERT_EQ((*loaded)->store().size(), 4);
   EXPECT_EQ((*loaded)->store().name(0), "base_model.model.model.layers.1.mlp.up_proj.lora_A.weight");
-  EXPECT_EQ((*loaded)->store().name(3),
-            "base_model.model.model.layers.2.self_attn.q_proj.lora_B.weight");
+  EXPECT_EQ((*loaded)->store().name(3), "base_model.model.model.layers.2.self_attn.q_proj.lora_B.weight");
 }
 
 // 154

@@ -39,7 +39,8 @@ Status RefusePacked(const weights::TensorSource& source, const std::string& name
                                          ", which is not read by this version", weights::TakeUnquantised()));
 }
 
-Status CheckWeight(const model::StoredWeight& weight, const TensorsByName& found, const weights::TensorSource& source) {
+Status CheckWeight(const model::StoredWeight& weight, const TensorsByName& found,
+                   const weights::TensorSource& source) {
   RETURN_IF_ERROR(RefusePacked(source, weight.name));
   const auto at = found.find(weight.name);
   if (at == found.end()) {
@@ -51,8 +52,9 @@ Status CheckWeight(const model::StoredWeight& weight, const TensorsByName& found
     ASSIGN_OR_RETURN(shape, params::BnbShape(source, at->second->name));
   }
   if (shape == weight.shape) return absl::OkStatus();
-  return absl::InvalidArgumentError(StrCat("tensor ", at->second->name, " has shape ", weights::ShapeText(shape),
-                                           ", config.json asks for ", weights::ShapeText(weight.shape)));
+  return absl::InvalidArgumentError(StrCat("tensor ", at->second->name, " has shape ",
+                                           weights::ShapeText(shape), ", config.json asks for ",
+                                           weights::ShapeText(weight.shape)));
 }
 
 Status CheckNames(const model::DecoderConfig& config, const model::Layout& layout, const TensorsByName& found,
@@ -80,8 +82,9 @@ std::vector<std::string> LeftOut(const model::DecoderConfig& config, const model
   return names;
 }
 
-Status LoadDecoder(const model::DecoderConfig& config, const model::Layout& layout, const weights::TensorSource& source,
-                   const LoadOptions& options, params::ParameterStore& store, model::DecoderWeights& weights) {
+Status LoadDecoder(const model::DecoderConfig& config, const model::Layout& layout,
+                   const weights::TensorSource& source, const LoadOptions& options,
+                   params::ParameterStore& store, model::DecoderWeights& weights) {
   const TensorsByName found = ByLayoutName(config, source);
   RETURN_IF_ERROR(CheckNames(config, layout, found, source));
   for (const model::StoredWeight& weight : layout) {
@@ -90,7 +93,8 @@ Status LoadDecoder(const model::DecoderConfig& config, const model::Layout& layo
     const bool projection = weight.role.part == model::Part::kProjection;
     ASSIGN_OR_RETURN(ops::SlotPtr slot,
                      index >= 0 ? params::ReadTrainedSlot(source, info, store, index, options.cast_dtype)
-                                : params::ReadFrozenSlot(source, info, weight.name, {options.weight_dtype, options.nf4 && projection}));
+                                : params::ReadFrozenSlot(source, info, weight.name,
+                                                         {options.weight_dtype, options.nf4 && projection}));
     model::AssignWeight(config, weight.role, std::move(slot), weights);
   }
   return absl::OkStatus();

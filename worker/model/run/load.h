@@ -16,7 +16,7 @@ namespace ft::run {
 struct LoadOptions {
   // Dtypes of matrices; norms and biases are float32.
   at::ScalarType weight_dtype = at::kFloat;  // What frozen weights are kept as.
-  at::ScalarType cast_dtype = at::kFloat;  // What trained weights are rounded to when they are used.
+  at::ScalarType cast_dtype = at::kFloat;    // What trained weights are rounded to when they are used.
   bool nf4 = false;  // Keep the weights of the blocks' projections as NF4 with double quantisation.
 };
 
@@ -24,8 +24,9 @@ struct LoadOptions {
 // read into it. INVALID_ARGUMENT names the tensor that is missing, of another shape, packed in a way that is not read, or within
 // the decoder and unknown to the configuration (a bias that the configuration does not mention would otherwise be lost in
 // silence).
-Status LoadDecoder(const model::DecoderConfig& config, const model::Layout& layout, const weights::TensorSource& source,
-                   const LoadOptions& options, params::ParameterStore& store, model::DecoderWeights& weights);
+Status LoadDecoder(const model::DecoderConfig& config, const model::Layout& layout,
+                   const weights::TensorSource& source, const LoadOptions& options,
+                   params::ParameterStore& store, model::DecoderWeights& weights);
 
 // The stored tensors that the model has no place for and does not need: those beside the decoder (a vision
 // tower, a reward head) and of layers beyond its last. They are left out, as transformers does.

@@ -186,7 +186,8 @@ Status GgufFile::ReadBytes(const TensorInfo& info, std::span<std::byte> out) con
 
 // The file's row 2i + j of a head is Hugging Face's row i + j * (half of the head), j = 0 or 1. One head at a
 // time.
-Status GgufFile::ReadPermuted(const TensorInfo& info, const StoredRange& range, std::span<std::byte> out) const {
+Status GgufFile::ReadPermuted(const TensorInfo& info, const StoredRange& range,
+                              std::span<std::byte> out) const {
   const auto rows = static_cast<uint64_t>(info.shape[0]);
   const uint64_t row_bytes = range.bytes / rows;
   const uint64_t half = rows / range.heads / 2;

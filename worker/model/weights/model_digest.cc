@@ -19,7 +19,8 @@ constexpr size_t kPieceBytes = 1 << 20;
 
 bool IsModelFile(const fs::path& path) {
   const std::string extension = path.extension().string();
-  return extension == ".safetensors" || extension == ".bin" || extension == ".gguf" || path.filename() == "config.json";
+  return extension == ".safetensors" || extension == ".bin" || extension == ".gguf" ||
+         path.filename() == "config.json";
 }
 
 StatusOr<std::vector<fs::path>> ModelFiles(const fs::path& model) {
@@ -38,8 +39,8 @@ StatusOr<std::string> CachedDigest(const fs::path& path, const fs::path& cache_d
                                    const ReadProgress& progress) {
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) return ErrnoStatus("stat", path, errno);
-  const std::string key = StrCat(fs::absolute(path).string(), "\n", info.st_size, "\n", info.st_mtim.tv_sec, ".",
-                                 info.st_mtim.tv_nsec, "\n", info.st_ino);
+  const std::string key = StrCat(fs::absolute(path).string(), "\n", info.st_size, "\n", info.st_mtim.tv_sec,
+                                 ".", info.st_mtim.tv_nsec, "\n", info.st_ino);
   const fs::path kept = cache_dir / "digests" / Hex(Sha256Of(key));
   if (StatusOr<std::string> digest = ReadFile(kept, 64); digest.ok() && digest->size() == 64) return *digest;
   ASSIGN_OR_RETURN(const std::string digest, FileDigest(path, progress));

@@ -160,7 +160,8 @@ Status ReadDoubles(const TensorSource& source, const TensorInfo& info, std::span
 
 const TensorInfo* TensorSource::Find(std::string_view name) const {
   const std::vector<TensorInfo>& all = tensors();
-  const auto found = std::find_if(all.begin(), all.end(), [&](const TensorInfo& info) { return info.name == name; });
+  const auto found =
+      std::find_if(all.begin(), all.end(), [&](const TensorInfo& info) { return info.name == name; });
   return found == all.end() ? nullptr : &*found;
 }
 

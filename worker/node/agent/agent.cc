@@ -219,8 +219,8 @@ void Agent::Register() {
   request.set_highest_term_seen(term_);
   request.set_draining(draining_);
   const int64_t cores = request.devices(0).cores();
-  request.set_prepare_slots(
-      static_cast<int32_t>(config_.prepare_slots > 0 ? config_.prepare_slots : std::max<int64_t>(1, cores / 2)));
+  request.set_prepare_slots(static_cast<int32_t>(
+      config_.prepare_slots > 0 ? config_.prepare_slots : std::max<int64_t>(1, cores / 2)));
   client_.Call<wpb::RegisterWorkerRequest, wpb::RegisterWorkerResponse>(
       &Client::Async::RegisterWorker, std::move(request),
       [this, sent = clock_.BootTime(), told = draining_](const Status& status,

@@ -17,6 +17,7 @@
 #include "core/base/file.h"
 #include "core/http/probes.h"
 #include "core/metrics/endpoint.h"
+#include "core/process/attempt_facts.h"
 #include "core/process/channel.h"
 #include "worker/node/agent/client.h"
 #include "worker/node/agent/config.h"
@@ -72,7 +73,7 @@ class Agent {
   // Commands. Each returns what to acknowledge with; empty = done.
   std::string Handle(const wpb::Command& command);
   std::string StartRanks(const wpb::StartRanks& start);
-  nlohmann::ordered_json RunOf(const wpb::StartRanks& start) const;
+  process::AttemptFacts FactsOf(const wpb::StartRanks& start) const;
   nlohmann::json StartMessage(const wpb::StartRanks& start, const RankRun& run,
                               const std::string& visible_devices) const;
   Status PrepareAttempt(const wpb::StartRanks& start, const std::filesystem::path& attempt_dir);

@@ -29,7 +29,11 @@ class Slice : public grpc::ClientWriteReactor<wpb::ArtifactChunk> {
     uint64_t begin, end;
   };
   Slice(Client& client, std::shared_ptr<const Source> source, Range range, Progress done)
-      : client_(client), source_(std::move(source)), offset_(range.begin), end_(range.end), done_(std::move(done)) {}
+      : client_(client),
+        source_(std::move(source)),
+        offset_(range.begin),
+        end_(range.end),
+        done_(std::move(done)) {}
 
   void Start() {
     chunk_.set_session_id(source_->what.session_id);
@@ -85,26 +89,29 @@ void Send(Client& client, std::shared_ptr<const Source> source, Slice::Range ran
 }
 
 // Sends what the coordinator has not, slice by slice. On the loop's thread.
-void SendRest(Client& client, std::shared_ptr<const Source> source, uint64_t begin, std::function<void(const Status&)> done) {
+void SendRest(Client& client, std::shared_ptr<const Source> source, uint64_t begin,
+              std::function<void(const Status&)> done) {
   const uint64_t size = source->file.size();
   const uint64_t end = std::min(size, begin + kSliceBytes);
   Send(client, source, {begin, end},
-       [&client, source, begin, end, size, done = std::move(done)](const Status& status,
-                                                                   const wpb::PushArtifactResponse& response) {
+       [&client, source, begin, end, size, done = std::move(done)](
+           const Status& status, const wpb::PushArtifactResponse& response) {
          const auto received = static_cast<uint64_t>(std::max<int64_t>(0, response.received()));
          if (!status.ok() || response.complete()) {
            done(status);
          } else if (received >= end && end < size) {
            SendRest(client, source, end, done);
          } else {
-           done(absl::UnavailableError(StrCat(source->what.name, ": ", received, " of ", end, " bytes arrived")));
+           done(absl::UnavailableError(
+               StrCat(source->what.name, ": ", received, " of ", end, " bytes arrived")));
          }
        });
 }
 
 void Ask(Client& client, std::shared_ptr<const Source> source, std::function<void(const Status&)> done) {
   Send(client, source, {0, 0},
-       [&client, source, done = std::move(done)](const Status& status, const wpb::PushArtifactResponse& response) {
+       [&client, source, done = std::move(done)](const Status& status,
+                                                 const wpb::PushArtifactResponse& response) {
          if (!status.ok() || response.complete()) {
            done(status);
            return;
@@ -114,7 +121,8 @@ void Ask(Client& client, std::shared_ptr<const Source> source, std::function<voi
        });
 }
 
-void Open(Client& client, const ArtifactFile& what, std::function<void(const Status&)> done, const std::stop_token& stop) {
+void Open(Client& client, const ArtifactFile& what, std::function<void(const Status&)> done,
+          const std::stop_token& stop) {
   auto file = RandomAccessFile::Open(what.path);
   StatusOr<std::string> digest = what.sha256;
   if (!file.ok()) digest = file.status();
@@ -122,20 +130,22 @@ void Open(Client& client, const ArtifactFile& what, std::function<void(const Sta
     const auto made = Sha256OfFile(what.path, stop);
     digest = made.ok() ? StatusOr<std::string>(Hex(*made)) : made.status();
   }
-  boost::asio::post(client.context(), [&client, what, file = std::make_shared<StatusOr<RandomAccessFile>>(std::move(file)),
-                                       digest, done = std::move(done)] {
-    if (!digest.ok()) {
-      done(digest.status());
-      return;
-    }
-    what.on_digest(*digest);
-    Ask(client, std::make_shared<const Source>(Source{what, *std::move(*file), *digest}), done);
-  });
+  boost::asio::post(
+      client.context(), [&client, what, file = std::make_shared<StatusOr<RandomAccessFile>>(std::move(file)),
+                         digest, done = std::move(done)] {
+        if (!digest.ok()) {
+          done(digest.status());
+          return;
+        }
+        what.on_digest(*digest);
+        Ask(client, std::make_shared<const Source>(Source{what, *std::move(*file), *digest}), done);
+      });
 }
 
 }  // namespace
 
-void PushArtifact(Client& client, FileThread& files, ArtifactFile file, std::function<void(const Status&)> done) {
+void PushArtifact(Client& client, FileThread& files, ArtifactFile file,
+                  std::function<void(const Status&)> done) {
   const Status queued = files.Run([&client, file = std::move(file), done](const std::stop_token& stop) {
     Open(client, file, done, stop);
   });

@@ -18,11 +18,12 @@ struct ArtifactFile {
   wpb::RankRef ref;
   std::string name;  // Relative to the adapter's folder.
   std::filesystem::path path;
-  std::string sha256;                                   // When it is known; else the file is read for it.
-  std::function<void(const std::string&)> on_digest;    // Told before the first call.
+  std::string sha256;                                 // When it is known; else the file is read for it.
+  std::function<void(const std::string&)> on_digest;  // Told before the first call.
 };
 
 // `done` runs on the loop's thread. It never runs when `files` ends before the digest is made.
-void PushArtifact(Client& client, FileThread& files, ArtifactFile file, std::function<void(const Status&)> done);
+void PushArtifact(Client& client, FileThread& files, ArtifactFile file,
+                  std::function<void(const Status&)> done);
 
 }  // namespace ft::agent

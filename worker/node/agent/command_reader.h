@@ -34,7 +34,7 @@ class CommandReader : public grpc::ClientBidiReactor<wpb::CommandAck, wpb::Comma
   std::function<void(const CommandReader*, const Status&)> on_end_;
   grpc::ClientContext context_;
   wpb::Command command_;
-  std::recursive_mutex mutex_;
+  std::recursive_mutex mutex_;  // Guards all below. gRPC may run a reaction inside a call.
   std::deque<wpb::CommandAck> acks_;
   wpb::CommandAck current_;
   bool writing_ = false;

@@ -82,26 +82,26 @@ std::string Agent::Handle(const wpb::Command& command) {
   }
 }
 
-// The attempt's own part of job.json.
-nlohmann::ordered_json Agent::RunOf(const wpb::StartRanks& start) const {
-  nlohmann::ordered_json run = {{"job_id", start.job_id()},
-                                {"epoch", start.epoch()},
-                                {"kind", wpb::AttemptKind_Name(start.kind())},
-                                {"world_size", start.world_size()},
-                                {"ranks_on_node", start.ranks_on_node()},
-                                {"threads", start.threads()},
-                                {"resume_step", start.resume_step()},
-                                {"resume_path", start.resume_path()},
-                                {"prepared_cache", start.prepared_cache()},
-                                {"prepared_sha256", start.prepared_sha256()},
-                                {"run_dir", (config_.SharedRunsDir() / start.job_id()).string()},
-                                {"cache_dir", config_.CacheDir().string()}};
-  if (!start.roots().empty()) run["roots"] = start.roots();
-  if (!start.has_rendezvous()) return run;
-  run["rendezvous"] = {{"store", start.rendezvous().store()}};
-  if (!start.rendezvous().path().empty()) run["rendezvous"]["path"] = start.rendezvous().path();
-  if (!start.rendezvous().host().empty()) run["rendezvous"]["host"] = start.rendezvous().host();
-  return run;
+process::AttemptFacts Agent::FactsOf(const wpb::StartRanks& start) const {
+  process::AttemptFacts facts{.job_id = start.job_id(),
+                              .epoch = start.epoch(),
+                              .kind = wpb::AttemptKind_Name(start.kind()),
+                              .world_size = start.world_size(),
+                              .ranks_on_node = {start.ranks_on_node().begin(), start.ranks_on_node().end()},
+                              .threads = start.threads(),
+                              .resume_step = start.resume_step(),
+                              .resume_path = start.resume_path(),
+                              .prepared_cache = start.prepared_cache(),
+                              .prepared_sha256 = start.prepared_sha256(),
+                              .run_dir = config_.SharedRunsDir() / start.job_id(),
+                              .cache_dir = config_.CacheDir()};
+  if (!start.roots().empty()) facts.roots.assign(start.roots().begin(), start.roots().end());
+  if (start.has_rendezvous()) {
+    const wpb::Rendezvous& meeting = start.rendezvous();
+    facts.rendezvous =
+        process::Rendezvous{.store = meeting.store(), .path = meeting.path(), .host = meeting.host()};
+  }
+  return facts;
 }
 
 Status Agent::PrepareAttempt(const wpb::StartRanks& start, const fs::path& attempt_dir) {
@@ -111,7 +111,7 @@ Status Agent::PrepareAttempt(const wpb::StartRanks& start, const fs::path& attem
   nlohmann::ordered_json spec =
       nlohmann::ordered_json::parse(start.job_json(), nullptr, /*allow_exceptions=*/false);
   if (!spec.is_object()) return absl::InvalidArgumentError("the job's configuration is not JSON");
-  const nlohmann::ordered_json job = {{"spec", std::move(spec)}, {"run", RunOf(start)}};
+  const nlohmann::ordered_json job = {{"spec", std::move(spec)}, {"run", process::ToJson(FactsOf(start))}};
   return WriteFileDurably(attempt_dir / "job.json", job.dump(2));
 }
 
@@ -202,7 +202,8 @@ std::string Agent::DeleteFiles(const wpb::DeleteFiles& files) {
     if (files.paths().empty()) targets.emplace_back(runs, run_dir);
   }
   for (const auto& [runs, target] : targets) {
-    if (const Status discarded = Discard(runs, target); !discarded.ok()) return std::string(Message(discarded));
+    if (const Status discarded = Discard(runs, target); !discarded.ok())
+      return std::string(Message(discarded));
   }
   return "";
 }
@@ -214,7 +215,8 @@ Status Agent::Discard(const fs::path& runs, const fs::path& target) {
   const fs::path discarded = runs / DiscardedName(config_.node_id);
   RETURN_IF_ERROR(MakeDirectories(discarded));
   const fs::path away = discarded / StrCat(absl::ToInt64Nanoseconds(clock_.BootTime()), ".", ++discarded_);
-  if (::rename(target.c_str(), away.c_str()) != 0 && errno != ENOENT) return ErrnoStatus("remove", target, errno);
+  if (::rename(target.c_str(), away.c_str()) != 0 && errno != ENOENT)
+    return ErrnoStatus("remove", target, errno);
   return RemoveLater(away);
 }
 
@@ -237,7 +239,8 @@ void Agent::PruneCheckpoints(const wpb::StartRanks& start) {
   for (const auto& entry : fs::directory_iterator(run_dir / "checkpoints", none)) {
     const std::string name = entry.path().filename().string();
     const bool unfinished = name.starts_with('.');
-    if (name.substr(unfinished ? 1 : 0).starts_with(own) || kept.contains(StrCat("checkpoints/", name))) continue;
+    if (name.substr(unfinished ? 1 : 0).starts_with(own) || kept.contains(StrCat("checkpoints/", name)))
+      continue;
     left.push_back(entry.path());
   }
   for (const fs::path& path : left) {

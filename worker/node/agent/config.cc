@@ -58,7 +58,8 @@ Status Config::Complete() {
     ::gethostname(host, sizeof(host) - 1);
     node_id = NodeIdOf(host);
   }
-  if (!IsDnsName(node_id)) return absl::InvalidArgumentError("node_id: must be a DNS name of a-z, 0-9, '-' and '.'");
+  if (!IsDnsName(node_id))
+    return absl::InvalidArgumentError("node_id: must be a DNS name of a-z, 0-9, '-' and '.'");
   if (rank_binary.empty()) {
     std::error_code error;
     rank_binary = (fs::read_symlink("/proc/self/exe", error).parent_path() / "ft-rank").string();

@@ -26,7 +26,7 @@ struct Config {
   int64_t prepare_slots = 0;               // Jobs prepared at a time; 0 = half the cores, at least 1.
   std::string rank_binary;                 // Default ft-rank beside this program.
   std::string metrics = "127.0.0.1:9465";  // Prometheus; 0 = off.
-  std::string probes = "0";                          // /livez and /readyz; 0 = off.
+  std::string probes = "0";                // /livez and /readyz; 0 = off.
   std::string nvml = "libnvidia-ml.so.1";  // Opened at run time; without it the node offers CPU cores only.
   absl::Duration poll = absl::Milliseconds(100);     // How often ranks' files are looked at.
   absl::Duration hang_timeout = absl::Seconds(120);  // Least time without progress after which a rank hangs.

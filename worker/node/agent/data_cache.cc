@@ -25,10 +25,11 @@ int64_t BytesOf(const std::vector<CacheEntry>& entries) {
   return bytes;
 }
 
-std::vector<fs::path> ToEvict(std::vector<CacheEntry> entries, int64_t max_bytes, const std::set<std::string>& live,
-                              fs::file_time_type recent) {
+std::vector<fs::path> ToEvict(std::vector<CacheEntry> entries, int64_t max_bytes,
+                              const std::set<std::string>& live, fs::file_time_type recent) {
   int64_t bytes = BytesOf(entries);
-  std::sort(entries.begin(), entries.end(), [](const CacheEntry& a, const CacheEntry& b) { return a.used < b.used; });
+  std::sort(entries.begin(), entries.end(),
+            [](const CacheEntry& a, const CacheEntry& b) { return a.used < b.used; });
   std::vector<fs::path> evicted;
   for (const CacheEntry& entry : entries) {
     if (bytes <= max_bytes) break;

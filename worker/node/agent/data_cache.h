@@ -26,7 +26,8 @@ int64_t BytesOf(const std::vector<CacheEntry>& entries);
 // The least recently used that must go for the rest to fit `max_bytes`. What a live job names (`live`, by file name) or what
 // was used after `recent` stays, even if then too much is left. Pure.
 std::vector<std::filesystem::path> ToEvict(std::vector<CacheEntry> entries, int64_t max_bytes,
-                                           const std::set<std::string>& live, std::filesystem::file_time_type recent);
+                                           const std::set<std::string>& live,
+                                           std::filesystem::file_time_type recent);
 
 // Notes that the file is used now.
 void TouchCache(const std::filesystem::path& file);

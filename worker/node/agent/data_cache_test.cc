@@ -25,7 +25,8 @@ TEST(OrdinaryCache, TheLeastRecentlyUsedGoUntilTheRestFits) {
 }
 
 TEST(OrdinaryCache, WhatALiveJobNamesOrWasJustUsedStays) {
-  const std::vector<CacheEntry> entries = {{"/c/named", 40, At(1)}, {"/c/old", 40, At(10)}, {"/c/fresh", 40, At(50)}};
+  const std::vector<CacheEntry> entries = {
+      {"/c/named", 40, At(1)}, {"/c/old", 40, At(10)}, {"/c/fresh", 40, At(50)}};
   EXPECT_THAT(ToEvict(entries, 0, {"named"}, At(40)), ElementsAre("/c/old"));
 }
 

@@ -19,7 +19,8 @@ void Agent::Drain(absl::Duration grace) {
   if (draining_) return;
   draining_ = true;
   grace -= std::min(grace / 10, kDeliverTime);
-  spdlog::info("asked to stop: {} rank(s) checkpoint and deliver within {}", runs_.size(), absl::FormatDuration(grace));
+  spdlog::info("asked to stop: {} rank(s) checkpoint and deliver within {}", runs_.size(),
+               absl::FormatDuration(grace));
   for (const auto& [key, run] : runs_) {
     const bool checkpoint = run->kind() != wpb::PREPARE;
     run->Stop(checkpoint, checkpoint ? grace : std::min(grace, kPrepareGrace));
@@ -43,7 +44,8 @@ void Agent::TryToLeave() {
   client_.Call<wpb::RenewLeaseRequest, wpb::RenewLeaseResponse>(
       &Client::Async::RenewLease, std::move(request),
       [this](const Status& status, const wpb::RenewLeaseResponse&) {
-        if (!status.ok()) spdlog::warn("the coordinator was not told of our end: {}", std::string(Message(status)));
+        if (!status.ok())
+          spdlog::warn("the coordinator was not told of our end: {}", std::string(Message(status)));
         Tell({{"op", "drained"}});
       },
       kLastWordTimeout);

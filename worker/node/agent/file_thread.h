@@ -28,7 +28,7 @@ class FileThread {
  private:
   void Loop(std::stop_token stop);
 
-  std::mutex mutex_;
+  std::mutex mutex_;  // Guards waiting_.
   std::condition_variable_any wake_;
   std::deque<Work> waiting_;
   std::jthread thread_;  // Last: it uses all of the above.

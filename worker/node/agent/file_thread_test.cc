@@ -43,7 +43,8 @@ TEST(FileThreadTest, TheQueueHasABound) {
   FileThread thread;
   ASSERT_TRUE(thread.Run([&](std::stop_token) { release.get_future().wait(); }).ok());
   Status status;
-  for (size_t i = 0; i <= FileThread::kQueueLimit && status.ok(); ++i) status = thread.Run([](std::stop_token) {});
+  for (size_t i = 0; i <= FileThread::kQueueLimit && status.ok(); ++i)
+    status = thread.Run([](std::stop_token) {});
   release.set_value();
   EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
 }

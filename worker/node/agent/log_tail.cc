@@ -51,10 +51,12 @@ Status LogTail::Trim() {
   const UniqueFd fd(::open(file_.c_str(), O_WRONLY | O_CLOEXEC));
   if (!fd.valid()) return ErrnoStatus("open", file_, errno);
   const int64_t hole = (info.st_size - keep_bytes_ / 2) / kBlock * kBlock;
-  if (::fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, hole) == 0) return absl::OkStatus();
+  if (::fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, hole) == 0)
+    return absl::OkStatus();
   if (errno != EOPNOTSUPP) return ErrnoStatus("shorten", file_, errno);
   no_holes_ = true;
-  spdlog::warn("{} grows without bound: its file system gives no disk back in the middle of files", file_.string());
+  spdlog::warn("{} grows without bound: its file system gives no disk back in the middle of files",
+               file_.string());
   return absl::OkStatus();
 }
 

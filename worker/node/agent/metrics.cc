@@ -85,7 +85,7 @@ Metrics::Metrics(const std::string& node_id)
 
 template <typename T, typename... Rest>
 T& Metrics::Series(prometheus::Family<T>& family, const std::string& job_id, prometheus::Labels labels,
-                 const Rest&... rest) {
+                   const Rest&... rest) {
   labels["job_id"] = job_id;
   T& series = family.Add(labels, rest...);
   removals_[job_id].try_emplace(&series, [&family, &series] { family.Remove(&series); });

@@ -45,7 +45,7 @@ TEST(WorkerMetrics, AJobIsDescribedUntilItIsGone) {
   Metrics metrics("n1");
   EXPECT_FALSE(metrics.Knows("j1"));
   metrics.OnJob("j1",
-              JobInfoOf(R"({"spec": {"model": {"source": "/models/Llama-3"}, "method": {"kind": "qlora"},
+                JobInfoOf(R"({"spec": {"model": {"source": "/models/Llama-3"}, "method": {"kind": "qlora"},
       "resources": {"queue": "default"}, "parallel": {"zero": 0}}, "run": {"world_size": 2}})"));
   EXPECT_TRUE(metrics.Knows("j1"));
   metrics.OnRecord("j1", Step(1, 16, 1));

@@ -112,11 +112,12 @@ void RankRun::OnExited(int wait_status, const std::string& end_reason) {
   } else if (stop_applied_ && !stop_->checkpoint) {
     RecordCause(finetune::v1::CONTROL_PLANE, StrCat("rank ", key_.rank, " was stopped as asked"));
   } else if (stop_applied_ && WIFSIGNALED(wait_status) && SteadyNow() >= stop_->kill_at) {
-    RecordCause(finetune::v1::CONTROL_PLANE,
-          StrCat("rank ", key_.rank, " was killed: it did not come to a checkpoint in the time to stop"));
+    RecordCause(
+        finetune::v1::CONTROL_PLANE,
+        StrCat("rank ", key_.rank, " was killed: it did not come to a checkpoint in the time to stop"));
   } else if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL && OomKills() > oom_kills_) {
     RecordCause(finetune::v1::HOST_OOM,
-          StrCat("rank ", key_.rank, " was killed because the machine ran out of memory"));
+                StrCat("rank ", key_.rank, " was killed because the machine ran out of memory"));
   }
 }
 
@@ -226,7 +227,8 @@ wpb::RankInventory RankRun::Inventory() const {
 }
 
 int64_t RankRun::SpoolBytes() const {
-  return SizeOf(RankDir() / "records.ftr") - static_cast<int64_t>(record_offset_) + stdout_.Backlog() + stderr_.Backlog();
+  return SizeOf(RankDir() / "records.ftr") - static_cast<int64_t>(record_offset_) + stdout_.Backlog() +
+         stderr_.Backlog();
 }
 
 void RankRun::TrimLogs() {
@@ -280,8 +282,8 @@ bool RankRun::OnCallDone(const Status& status) {
   } else {
     const bool no_room = absl::IsResourceExhausted(status) && SteadyNow() >= warned_at_ + kWarnPause;
     if (no_room) warned_at_ = SteadyNow();
-    spdlog::log(no_room ? spdlog::level::warn : spdlog::level::debug, "job {} rank {}: {}; trying again", key_.job_id,
-                key_.rank, std::string(Message(status)));
+    spdlog::log(no_room ? spdlog::level::warn : spdlog::level::debug, "job {} rank {}: {}; trying again",
+                key_.job_id, key_.rank, std::string(Message(status)));
     retry_at_ = SteadyNow() + backoff_;
     backoff_ = std::min(backoff_ * 2, kMaxBackoff);
   }
@@ -464,18 +466,19 @@ bool RankRun::ShipAdapter() {
   if (adapter_files_done_ >= adapter_files_.size()) return false;
   const std::filesystem::path name = adapter_files_[adapter_files_done_];
   in_flight_ = true;
-  PushArtifact(*deps_.client, *deps_.files,
-               {deps_.session(), Ref(), name.generic_string(), run_dir_ / adapter_path_ / name, adapter_digest_,
-                [self = shared_from_this()](const std::string& digest) { self->adapter_digest_ = digest; }},
-               [self = shared_from_this()](const Status& status) {
-                 if (self->OnCallDone(status)) {
-                   ++self->adapter_files_done_;
-                   self->adapter_digest_.clear();
-                 } else if (absl::IsDataLoss(status)) {
-                   self->adapter_digest_.clear();  // The file was changed since.
-                 }
-                 self->Tick();
-               });
+  PushArtifact(
+      *deps_.client, *deps_.files,
+      {deps_.session(), Ref(), name.generic_string(), run_dir_ / adapter_path_ / name, adapter_digest_,
+       [self = shared_from_this()](const std::string& digest) { self->adapter_digest_ = digest; }},
+      [self = shared_from_this()](const Status& status) {
+        if (self->OnCallDone(status)) {
+          ++self->adapter_files_done_;
+          self->adapter_digest_.clear();
+        } else if (absl::IsDataLoss(status)) {
+          self->adapter_digest_.clear();  // The file was changed since.
+        }
+        self->Tick();
+      });
   return true;
 }
 

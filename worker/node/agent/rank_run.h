@@ -34,7 +34,8 @@ struct RankRunDeps {
   std::function<void(const RankKey&, int signal)> signal;  // To the rank's process group.
   std::function<void(const RankKey&)> finished;            // Everything is delivered, or is wanted by no one.
   std::function<void(const RankKey&, const wpb::RankRecord&)> observe;  // For metrics.
-  std::function<std::filesystem::path(const RankKey&)> checkpoint_folder;  // What checkpoints' paths are relative to.
+  std::function<std::filesystem::path(const RankKey&)>
+      checkpoint_folder;  // What checkpoints' paths are relative to.
   std::function<void(const RankKey&, const std::string& path)> drop_checkpoint;
   HangLimits hang_limits;
   int64_t log_bytes = 0;  // Kept of each of a rank's output files.
@@ -151,7 +152,8 @@ class RankRun : public std::enable_shared_from_this<RankRun> {
   size_t adapter_files_done_ = 0;
   std::string adapter_digest_;  // Digest of the file that is being sent; empty = not made yet.
   std::vector<wpb::CheckpointRecord> checkpoints_;  // Acknowledged as records, not yet committed.
-  std::vector<std::string> written_;                // Folders of checkpoints whose commit was never asked for, oldest first.
+  std::vector<std::string>
+      written_;  // Folders of checkpoints whose commit was never asked for, oldest first.
 
   // The batch in flight.
   uint64_t batch_offset_ = 0;

@@ -253,7 +253,8 @@ void Supervisor::Introduce() {
     Send(body, rank.control.get());
   }
   Send({{"op", "ready"}});
-  if (drain_until_ms_ != 0) Send({{"op", "drain"}, {"grace_ms", std::max<int64_t>(drain_until_ms_ - NowMs(), 0)}});
+  if (drain_until_ms_ != 0)
+    Send({{"op", "drain"}, {"grace_ms", std::max<int64_t>(drain_until_ms_ - NowMs(), 0)}});
 }
 
 void Supervisor::OnAgentGone() {

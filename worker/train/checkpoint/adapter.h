@@ -9,8 +9,8 @@
 
 #include "core/base/status.h"
 #include "worker/model/params/peft_config.h"
-#include "worker/train/optim/adamw.h"
 #include "worker/model/weights/safetensors.h"
+#include "worker/train/optim/adamw.h"
 
 namespace ft::checkpoint {
 
@@ -18,12 +18,12 @@ namespace ft::checkpoint {
 struct TextConfig {
   std::string template_name = "model";
   std::string tokenize = "whole";
-  std::string method;                   // qlora: the base went through NF4, and does in chat.
-  std::string system;                   // The one system text of the data; empty when there was none or several.
+  std::string method;  // qlora: the base went through NF4, and does in chat.
+  std::string system;  // The one system text of the data; empty when there was none or several.
 };
 
 struct WrittenAdapter {
-  std::string sha256;                   // Digest of adapter_model.safetensors, hexadecimal.
+  std::string sha256;  // Digest of adapter_model.safetensors, hexadecimal.
 };
 
 struct WriteAdapterOptions {

@@ -16,8 +16,9 @@ using ::testing::HasSubstr;
 
 std::unique_ptr<params::ParameterStore> Parameters() {
   torch::manual_seed(3);
-  return params::MakeStore({{"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", torch::randn({2, 4})},
-                            {"base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight", torch::randn({4, 2})}});
+  return params::MakeStore(
+      {{"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", torch::randn({2, 4})},
+       {"base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight", torch::randn({4, 2})}});
 }
 
 TEST(AdapterTest, ComesBackWithConfigTextAndWeights) {

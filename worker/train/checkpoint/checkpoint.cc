@@ -50,7 +50,8 @@ Status CheckSpace(const fs::path& dir, uint64_t bytes) {
   const uint64_t free = uint64_t{info.f_bavail} * info.f_frsize;
   if (free >= bytes) return absl::OkStatus();
   return absl::ResourceExhaustedError(StrCat("a checkpoint needs ", bytes, " bytes, ", free, " are free in ",
-                                             dir.string(), ": make room; the previous checkpoint is untouched"));
+                                             dir.string(),
+                                             ": make room; the previous checkpoint is untouched"));
 }
 
 Json IdentityJson(const Identity& identity) {
@@ -81,7 +82,8 @@ StatusOr<Json> ReadManifest(const fs::path& dir) {
   ASSIGN_OR_RETURN(const std::string text, ReadFile(dir / kManifest, 1 << 20));
   Json manifest = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!manifest.is_object() || CountOf(manifest, "format") != kFormat) {
-    return absl::DataLossError(StrCat((dir / kManifest).string(), " is no checkpoint manifest of format ", kFormat));
+    return absl::DataLossError(
+        StrCat((dir / kManifest).string(), " is no checkpoint manifest of format ", kFormat));
   }
   return manifest;
 }
@@ -90,15 +92,19 @@ Status CheckFiles(const fs::path& dir, const Json& manifest, const weights::Read
   for (const char* name : {kTrainable, kOptimizer}) {
     ASSIGN_OR_RETURN(const std::string digest, weights::FileDigest(dir / name, progress));
     if (StringOf(ObjectOf(ObjectOf(manifest, "files"), name), "sha256") != digest) {
-      return absl::DataLossError(StrCat((dir / name).string(), " differs from its manifest: the checkpoint is damaged"));
+      return absl::DataLossError(
+          StrCat((dir / name).string(), " differs from its manifest: the checkpoint is damaged"));
     }
   }
   return absl::OkStatus();
 }
 
-Status CheckIdentity(const fs::path& dir, const Json& manifest, const Identity& identity, bool allow_numeric_change) {
+Status CheckIdentity(const fs::path& dir, const Json& manifest, const Identity& identity,
+                     bool allow_numeric_change) {
   const Json stored = ObjectOf(manifest, "identity");
-  const auto differs = [&](const char* key, const std::string& mine) { return StringOf(stored, key) != mine; };
+  const auto differs = [&](const char* key, const std::string& mine) {
+    return StringOf(stored, key) != mine;
+  };
   const auto refuse = [&](std::string_view what) {
     return absl::FailedPreconditionError(StrCat("checkpoint ", dir.string(), " was made with ", what,
                                                 ": submit a new job, or restore what it was made with"));
@@ -108,8 +114,9 @@ Status CheckIdentity(const fs::path& dir, const Json& manifest, const Identity& 
   if (differs("settings_sha256", identity.settings_sha256)) return refuse("other training settings");
   if (differs("numeric_fingerprint", identity.numeric_fingerprint) && !allow_numeric_change) {
     return absl::FailedPreconditionError(
-        StrCat("checkpoint ", dir.string(), " was made on '", StringOf(stored, "numeric_fingerprint"), "', this is '",
-               identity.numeric_fingerprint, "': results would differ in the last bits; set allow_numeric_change: true"));
+        StrCat("checkpoint ", dir.string(), " was made on '", StringOf(stored, "numeric_fingerprint"),
+               "', this is '", identity.numeric_fingerprint,
+               "': results would differ in the last bits; set allow_numeric_change: true"));
   }
   return absl::OkStatus();
 }
@@ -117,7 +124,8 @@ Status CheckIdentity(const fs::path& dir, const Json& manifest, const Identity& 
 Status ReadInto(const weights::SafetensorsFile& file, const std::string& name, const torch::Tensor& tensor) {
   const weights::TensorInfo* info = file.Find(name);
   if (info == nullptr || info->dtype != weights::DType::kF32 || info->shape != tensor.sizes().vec()) {
-    return absl::DataLossError(StrCat("the checkpoint has no fp32 tensor '", name, "' of the shape this job trains"));
+    return absl::DataLossError(
+        StrCat("the checkpoint has no fp32 tensor '", name, "' of the shape this job trains"));
   }
   return file.ReadBytes(*info, BytesOf(tensor));
 }
@@ -127,7 +135,8 @@ Status RestoreScale(const fs::path& dir, const Json& manifest, optim::LossScale&
   const auto found = stored.find("value");
   const double value = found != stored.end() && found->is_number() ? found->get<double>() : 0.0;
   const int64_t good_steps = CountOf(stored, "good_steps");
-  if (!(value >= 1) || good_steps < 0) return absl::DataLossError(StrCat(dir.string(), ": manifest.json has no loss scale"));
+  if (!(value >= 1) || good_steps < 0)
+    return absl::DataLossError(StrCat(dir.string(), ": manifest.json has no loss scale"));
   loss_scale.Restore(value, good_steps);
   return absl::OkStatus();
 }
@@ -157,16 +166,16 @@ StatusOr<Saved> Save(const SaveOptions& options, const Identity& identity, const
   before = static_cast<int64_t>(fs::file_size(beside / kTrainable, ignored));
   ASSIGN_OR_RETURN(const std::string moments,
                    weights::WriteSafetensors(beside / kOptimizer, MomentsOf(store), {}, progress));
-  Json manifest = {
-      {"format", kFormat},
-      {"step", step},
-      {"optimizer_steps", optimizer.steps()},
-      {"identity", IdentityJson(identity)},
-      {"files",
-       {{kTrainable, {{"size", fs::file_size(beside / kTrainable)}, {"sha256", trainable}}},
-        {kOptimizer, {{"size", fs::file_size(beside / kOptimizer)}, {"sha256", moments}}}}}};
+  Json manifest = {{"format", kFormat},
+                   {"step", step},
+                   {"optimizer_steps", optimizer.steps()},
+                   {"identity", IdentityJson(identity)},
+                   {"files",
+                    {{kTrainable, {{"size", fs::file_size(beside / kTrainable)}, {"sha256", trainable}}},
+                     {kOptimizer, {{"size", fs::file_size(beside / kOptimizer)}, {"sha256", moments}}}}}};
   if (state.loss_scale.enabled()) {
-    manifest["loss_scale"] = {{"value", state.loss_scale.value()}, {"good_steps", state.loss_scale.good_steps()}};
+    manifest["loss_scale"] = {{"value", state.loss_scale.value()},
+                              {"good_steps", state.loss_scale.good_steps()}};
   }
   const std::string text = manifest.dump(2) + "\n";
   RETURN_IF_ERROR(WriteFileDurably(beside / kManifest, text));

@@ -9,17 +9,17 @@
 #include <string>
 
 #include "core/base/status.h"
+#include "worker/model/weights/model_digest.h"
 #include "worker/train/optim/adamw.h"
 #include "worker/train/optim/loss_scale.h"
-#include "worker/model/weights/model_digest.h"
 
 namespace ft::checkpoint {
 
 // What the weights belong to; resume refuses a checkpoint of another base or other data.
 struct Identity {
-  std::string base_sha256;          // Digest of the frozen base, or the model a full fine-tuning started from.
-  std::string data_sha256;          // Digest of the token cache.
-  std::string settings_sha256;      // Digest of the method and train settings that decide the numbers.
+  std::string base_sha256;      // Digest of the frozen base, or the model a full fine-tuning started from.
+  std::string data_sha256;      // Digest of the token cache.
+  std::string settings_sha256;  // Digest of the method and train settings that decide the numbers.
   std::string numeric_fingerprint;  // CPU level, library versions, threads, kernels.
 };
 
@@ -30,7 +30,7 @@ struct State {
 };
 
 struct Saved {
-  std::string path;                 // Relative to the run folder.
+  std::string path;  // Relative to the run folder.
   std::string manifest_sha256;
   int64_t size_bytes = 0;
 };
@@ -52,7 +52,7 @@ StatusOr<Saved> Save(const SaveOptions& options, const Identity& identity, const
 
 struct Resume {
   std::filesystem::path run_dir;
-  std::string path;                 // Relative to the run folder.
+  std::string path;  // Relative to the run folder.
   bool allow_numeric_change = false;
   weights::ReadProgress progress;  // While files are read; may be empty.
 };

@@ -57,8 +57,9 @@ TEST_F(CheckpointTest, TheLossScaleGoesOnWhereItWas) {
   EXPECT_EQ(resumed.value(), 512);
   EXPECT_EQ(resumed.good_steps(), 1);
   const auto without = Save({dir_.path(), 1, 3}, identity_, {optimizer, no_scale_});
-  EXPECT_THAT(std::string(Message(Load({dir_.path(), without->path}, identity_, {optimizer, resumed}).status())),
-              HasSubstr("has no loss scale"));
+  EXPECT_THAT(
+      std::string(Message(Load({dir_.path(), without->path}, identity_, {optimizer, resumed}).status())),
+      HasSubstr("has no loss scale"));
 }
 
 TEST_F(CheckpointTest, EqualStateGivesEqualBytes) {
@@ -73,7 +74,8 @@ TEST_F(CheckpointTest, DamageAndOtherIdentitiesAreRefused) {
   optim::AdamW optimizer({}, *optimizer_store);
   auto saved = Save({dir_.path(), 1, 1}, identity_, {optimizer, no_scale_});
   const auto message = [&](const Identity& identity, bool allow = false) {
-    return std::string(Message(Load({dir_.path(), saved->path, allow}, identity, {optimizer, no_scale_}).status()));
+    return std::string(
+        Message(Load({dir_.path(), saved->path, allow}, identity, {optimizer, no_scale_}).status()));
   };
   EXPECT_THAT(message({"other", "data", "settings", "cpu"}), HasSubstr("another base model"));
   EXPECT_THAT(message({"base", "other", "settings", "cpu"}), HasSubstr("other data"));
@@ -94,9 +96,9 @@ TEST_F(CheckpointTest, ManifestsWithValuesOfAnotherTypeAreRefused) {
   const auto saved = Save({dir_.path(), 1, 1}, identity_, {optimizer, scale});
   const fs::path file = dir_.path() / saved->path / "manifest.json";
   const nlohmann::json whole = nlohmann::json::parse(*ReadFile(file));
-  for (const char* pointer : {"/format", "/step", "/optimizer_steps", "/identity", "/identity/data_sha256", "/files",
-                              "/files/optimizer.safetensors", "/files/optimizer.safetensors/sha256", "/loss_scale",
-                              "/loss_scale/value", "/loss_scale/good_steps"}) {
+  for (const char* pointer : {"/format", "/step", "/optimizer_steps", "/identity", "/identity/data_sha256",
+                              "/files", "/files/optimizer.safetensors", "/files/optimizer.safetensors/sha256",
+                              "/loss_scale", "/loss_scale/value", "/loss_scale/good_steps"}) {
     for (const nlohmann::json& other : {nlohmann::json(true), nlohmann::json::array({1}), nlohmann::json()}) {
       nlohmann::json spoiled = whole;
       spoiled.at(nlohmann::json::json_pointer(pointer)) = other;

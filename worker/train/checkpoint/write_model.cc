@@ -33,10 +33,13 @@ constexpr const char* kSideFiles[] = {
 constexpr uint64_t kMaxConfigBytes = 4 << 20;
 constexpr int kMaxConfigDepth = 32;
 
-bool IsBlockType(DType dtype) { return dtype == DType::kQ8_0 || dtype == DType::kQ4_0 || dtype == DType::kQ4_1; }
+bool IsBlockType(DType dtype) {
+  return dtype == DType::kQ8_0 || dtype == DType::kQ4_0 || dtype == DType::kQ4_1;
+}
 
 bool IsFloat(DType dtype) {
-  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 || dtype == DType::kF64 || IsBlockType(dtype);
+  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 || dtype == DType::kF64 ||
+         IsBlockType(dtype);
 }
 
 // The adapter's pairs by the name of the weight they change.
@@ -55,13 +58,15 @@ class Deltas {
   // Adds scale B A to `weight` [out, in] in place when the adapter has a pair for it.
   Status AddTo(const std::string& name, torch::Tensor& weight) {
     if (unused_.erase(name) == 0) return absl::OkStatus();
-    const std::string module = StrCat(kPrefix, name.substr(0, name.size() - std::string_view(".weight").size()));
+    const std::string module =
+        StrCat(kPrefix, name.substr(0, name.size() - std::string_view(".weight").size()));
     const TensorInfo* a = tensors_->Find(module + ".lora_A.weight");
     const TensorInfo* b = tensors_->Find(module + ".lora_B.weight");
     FT_CHECK(a != nullptr && b != nullptr) << module;  // OpenAdapter has seen both.
     if (weight.dim() != 2 || a->shape.size() != 2 || b->shape.size() != 2 || a->shape[1] != weight.size(1) ||
         b->shape[0] != weight.size(0) || a->shape[0] != b->shape[1]) {
-      return absl::InvalidArgumentError(StrCat("the adapter's shapes do not fit ", name, ": it belongs to another model"));
+      return absl::InvalidArgumentError(
+          StrCat("the adapter's shapes do not fit ", name, ": it belongs to another model"));
     }
     ASSIGN_OR_RETURN(const torch::Tensor lora_a, params::ReadTensor(*tensors_, *a));
     ASSIGN_OR_RETURN(const torch::Tensor lora_b, params::ReadTensor(*tensors_, *b));
@@ -134,7 +139,8 @@ class ModelWriter {
                      weights::SafetensorsWriter::Create(path, infos, {{"format", "pt"}}));
     for (const Planned& planned : plan_) {
       ASSIGN_OR_RETURN(const torch::Tensor tensor, Value(planned));
-      RETURN_IF_ERROR(writer.Append({static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}));
+      RETURN_IF_ERROR(
+          writer.Append({static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}));
       written.bytes += static_cast<int64_t>(tensor.nbytes());
     }
     RETURN_IF_ERROR(deltas_.AllUsed());
@@ -292,10 +298,12 @@ StatusOr<WrittenModel> WriteModel(const WriteModelOptions& options) {
   const fs::path beside = out.parent_path() / ("." + out.filename().string() + ".tmp");
   fs::remove_all(beside, ignored);
   RETURN_IF_ERROR(MakeDirectories(beside));
-  StatusOr<WrittenModel> written = ModelWriter(options, *source, std::move(deltas)).Write(beside / "model.safetensors");
+  StatusOr<WrittenModel> written =
+      ModelWriter(options, *source, std::move(deltas)).Write(beside / "model.safetensors");
   Status status = written.status();
   if (status.ok()) status = WriteSideFiles(options.model, beside, written->dtype);
-  if (status.ok() && ::rename(beside.c_str(), out.c_str()) != 0) status = ErrnoStatus("rename to", out, errno);
+  if (status.ok() && ::rename(beside.c_str(), out.c_str()) != 0)
+    status = ErrnoStatus("rename to", out, errno);
   if (!status.ok()) {
     fs::remove_all(beside, ignored);
     return status;

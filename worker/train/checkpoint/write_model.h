@@ -7,25 +7,26 @@
 #include <vector>
 
 #include "core/base/status.h"
+#include "worker/model/weights/safetensors.h"
 #include "worker/train/checkpoint/adapter.h"
 #include "worker/train/optim/adamw.h"
-#include "worker/model/weights/safetensors.h"
 
 namespace ft::checkpoint {
 
 struct WriteModelOptions {
-  std::filesystem::path model;     // Folder in Hugging Face layout, or a .gguf file.
-  std::filesystem::path adapter;   // PEFT folder; empty = none.
-  std::filesystem::path out;       // Must not exist.
-  std::string dtype = "auto";      // auto = as stored (packed formats: fp32) | fp32 | bf16 | fp16
-  bool dequantised = false;        // The base goes through NF4 with double quantisation first, as a qlora job sees it.
+  std::filesystem::path model;    // Folder in Hugging Face layout, or a .gguf file.
+  std::filesystem::path adapter;  // PEFT folder; empty = none.
+  std::filesystem::path out;      // Must not exist.
+  std::string dtype = "auto";     // auto = as stored (packed formats: fp32) | fp32 | bf16 | fp16
+  bool dequantised =
+      false;  // The base goes through NF4 with double quantisation first, as a qlora job sees it.
 };
 
 struct WrittenModel {
-  std::string sha256;              // Digest of model.safetensors, hexadecimal.
+  std::string sha256;  // Digest of model.safetensors, hexadecimal.
   int64_t bytes = 0;
-  int merged = 0;                  // Projections that the adapter changed.
-  std::string dtype;               // As config.json says it: that of the widest weight.
+  int merged = 0;                    // Projections that the adapter changed.
+  std::string dtype;                 // As config.json says it: that of the widest weight.
   std::vector<std::string> remarks;  // What was unusual or is not in the result: a sentence each, for people.
 };
 

@@ -51,11 +51,11 @@ class Group {
     if (transport_ == "memory") return std::move(ready_[static_cast<size_t>(rank)]);
     if (transport_ == "shm") {
       return RendezvousShm({.folder = folder_.path(), .rank = rank, .size = ranks_, .capacity = kSmall},
-                         options_);
+                           options_);
     }
     return RendezvousOverFiles(folder_.path(),
-                         {.host = "127.0.0.1", .rank = rank, .size = ranks_, .chunk_floats = kSmall},
-                         options_);
+                               {.host = "127.0.0.1", .rank = rank, .size = ranks_, .chunk_floats = kSmall},
+                               options_);
   }
 
   const std::string transport_;
@@ -305,10 +305,10 @@ TEST(ShmTest, RanksOfDifferentGroupsDoNotMeet) {
   const TempDir folder;
   RunRanks(2, [&](int rank) {
     const auto met = RendezvousShm({.folder = folder.path(),
-                                  .rank = rank,
-                                  .size = rank == 0 ? 2 : 4,
-                                  .timeout = std::chrono::seconds(5)},
-                                 {});
+                                    .rank = rank,
+                                    .size = rank == 0 ? 2 : 4,
+                                    .timeout = std::chrono::seconds(5)},
+                                   {});
     EXPECT_FALSE(met.ok());
     if (rank == 1) return;
     EXPECT_THAT(std::string(Message(met.status())), HasSubstr("rank 1 expects 4 ranks"));
@@ -351,7 +351,9 @@ TEST(GlooTest, AMeetingThatNobodyJoinsEnds) {
 
 TEST(OrdinaryGloo, AFolderThatIsGoneIsAnErrorThatNamesIt) {
   const TempDir folder;
-  const auto met = RendezvousOverFiles(folder / "gone", {.host = "127.0.0.1", .rank = 0, .size = 2, .timeout = std::chrono::milliseconds(300)}, {});
+  const auto met = RendezvousOverFiles(
+      folder / "gone", {.host = "127.0.0.1", .rank = 0, .size = 2, .timeout = std::chrono::milliseconds(300)},
+      {});
   EXPECT_FALSE(met.ok());
   EXPECT_THAT(std::string(Message(met.status())), ::testing::HasSubstr((folder / "gone").string()));
 }

@@ -34,7 +34,8 @@ Tensor Bytes(size_t count) { return torch::empty({static_cast<int64_t>(count)}, 
 
 class GlooComm : public Comm {
  public:
-  GlooComm(const GlooRendezvousOptions& rendezvous, c10::intrusive_ptr<c10d::ProcessGroupGloo> group, CommOptions options)
+  GlooComm(const GlooRendezvousOptions& rendezvous, c10::intrusive_ptr<c10d::ProcessGroupGloo> group,
+           CommOptions options)
       : Comm(rendezvous.rank, rendezvous.size, std::move(options)),
         group_(std::move(group)),
         chunk_floats_(rendezvous.chunk_floats) {}
@@ -147,7 +148,8 @@ Status GlooComm::DoBarrier() {
 }
 
 StatusOr<std::unique_ptr<Comm>> ConnectThroughStore(const c10::intrusive_ptr<c10d::Store>& store,
-                                            const GlooRendezvousOptions& rendezvous, const CommOptions& options) {
+                                                    const GlooRendezvousOptions& rendezvous,
+                                                    const CommOptions& options) {
   FT_CHECK(rendezvous.size >= 2 && rendezvous.rank >= 0 && rendezvous.rank < rendezvous.size)
       << rendezvous.rank << " of " << rendezvous.size;
   try {
@@ -253,20 +255,24 @@ StatusOr<TcpRendezvous> TcpRendezvous::Listen(const std::string& host) {
   }
 }
 
-StatusOr<std::unique_ptr<Comm>> TcpRendezvous::Connect(const GlooRendezvousOptions& rendezvous, const CommOptions& options) {
+StatusOr<std::unique_ptr<Comm>> TcpRendezvous::Connect(const GlooRendezvousOptions& rendezvous,
+                                                       const CommOptions& options) {
   return ConnectThroughStore(store_->store, rendezvous, options);
 }
 
-StatusOr<std::unique_ptr<Comm>> RendezvousOverFiles(const std::string& folder, const GlooRendezvousOptions& rendezvous,
-                                              const CommOptions& options) {
+StatusOr<std::unique_ptr<Comm>> RendezvousOverFiles(const std::string& folder,
+                                                    const GlooRendezvousOptions& rendezvous,
+                                                    const CommOptions& options) {
   // Made here: the store tries for five minutes to open what it cannot, whatever its timeout, before it throws.
   const std::string file = StrCat(folder, "/gloo");
   const UniqueFd made(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
   if (!made.valid()) return ErrnoStatus("meet at", file, errno);
   try {
-    return ConnectThroughStore(c10::make_intrusive<c10d::FileStore>(file, rendezvous.size), rendezvous, options);
+    return ConnectThroughStore(c10::make_intrusive<c10d::FileStore>(file, rendezvous.size), rendezvous,
+                               options);
   } catch (const std::exception& error) {  // The store writes to its file at once.
-    return absl::UnavailableError(StrCat("rank ", rendezvous.rank, ": cannot meet in ", folder, ": ", FirstLine(error.what())));
+    return absl::UnavailableError(
+        StrCat("rank ", rendezvous.rank, ": cannot meet in ", folder, ": ", FirstLine(error.what())));
   }
 }
 
@@ -283,10 +289,11 @@ StatusOr<std::unique_ptr<Comm>> ConnectTcp(const std::string& address, GlooRende
     options_of_store.waitWorkers = false;
     options_of_store.timeout = rendezvous.timeout;
     options_of_store.useLibUV = false;
-    return ConnectThroughStore(c10::make_intrusive<c10d::TCPStore>(host, options_of_store), rendezvous, options);
+    return ConnectThroughStore(c10::make_intrusive<c10d::TCPStore>(host, options_of_store), rendezvous,
+                               options);
   } catch (const std::exception& error) {
-    return absl::UnavailableError(StrCat("rank ", rendezvous.rank, ": cannot reach rank 0's store at ", address,
-                                         ": ", FirstLine(error.what())));
+    return absl::UnavailableError(StrCat("rank ", rendezvous.rank, ": cannot reach rank 0's store at ",
+                                         address, ": ", FirstLine(error.what())));
   }
 }
 

@@ -19,8 +19,9 @@ struct GlooRendezvousOptions {
 };
 
 // Meets the others through a folder they share: for ranks of one host.
-StatusOr<std::unique_ptr<Comm>> RendezvousOverFiles(const std::string& folder, const GlooRendezvousOptions& rendezvous,
-                                              const CommOptions& options);
+StatusOr<std::unique_ptr<Comm>> RendezvousOverFiles(const std::string& folder,
+                                                    const GlooRendezvousOptions& rendezvous,
+                                                    const CommOptions& options);
 
 // Where rank 0 awaits ranks of other hosts: a key-value store on a free port of its address. The port is open
 // from the construction on; Address() is what the others are told.
@@ -30,7 +31,8 @@ class TcpRendezvous {
   TcpRendezvous(TcpRendezvous&&) noexcept;
   ~TcpRendezvous();
   const std::string& address() const { return address_; }  // HOST:PORT
-  StatusOr<std::unique_ptr<Comm>> Connect(const GlooRendezvousOptions& rendezvous, const CommOptions& options);
+  StatusOr<std::unique_ptr<Comm>> Connect(const GlooRendezvousOptions& rendezvous,
+                                          const CommOptions& options);
 
  private:
   struct Store;

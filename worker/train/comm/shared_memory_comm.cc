@@ -46,7 +46,8 @@ bool Reached(uint32_t counted, uint32_t phase) { return static_cast<int32_t>(cou
 }  // namespace
 
 SharedMemoryComm::SharedMemoryComm(int rank, SharedSegments segments, CommOptions options)
-    : Comm(rank, static_cast<int>(segments.by_rank.size()), std::move(options)), shared_(std::move(segments)) {
+    : Comm(rank, static_cast<int>(segments.by_rank.size()), std::move(options)),
+      shared_(std::move(segments)) {
   FT_CHECK(shared_.capacity % 64 == 0 && shared_.capacity >= 64 * shared_.by_rank.size()) << shared_.capacity;
 }
 

@@ -140,9 +140,10 @@ Status AwaitReadable(int fd, Clock::time_point deadline, const WaitFunction& wai
 
 Status CheckMember(const Hello& hello, const ShmRendezvousOptions& rendezvous, const UniqueFd& memory) {
   struct stat info {};
-  const bool sized =
-      ::fstat(memory.get(), &info) == 0 && info.st_size == static_cast<off_t>(SegmentSize(rendezvous.capacity));
-  if (hello.size == rendezvous.size && hello.capacity == rendezvous.capacity && sized) return absl::OkStatus();
+  const bool sized = ::fstat(memory.get(), &info) == 0 &&
+                     info.st_size == static_cast<off_t>(SegmentSize(rendezvous.capacity));
+  if (hello.size == rendezvous.size && hello.capacity == rendezvous.capacity && sized)
+    return absl::OkStatus();
   return absl::InternalError(StrCat("rank ", hello.rank, " expects ", hello.size, " ranks and segments of ",
                                     hello.capacity, " bytes, this rank ", rendezvous.size, " and ",
                                     rendezvous.capacity));
@@ -150,7 +151,7 @@ Status CheckMember(const Hello& hello, const ShmRendezvousOptions& rendezvous, c
 
 // Rank 0's side: takes every peer's hello, then sends all descriptors to each.
 Status Listen(const UniqueFd& folder, const ShmRendezvousOptions& rendezvous, const CommOptions& options,
-            std::vector<Member>& members) {
+              std::vector<Member>& members) {
   const Clock::time_point deadline = Clock::now() + rendezvous.timeout;
   const UniqueFd listener(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   const sockaddr_un address = AddressIn(folder);
@@ -195,7 +196,7 @@ Status Listen(const UniqueFd& folder, const ShmRendezvousOptions& rendezvous, co
 }
 
 StatusOr<UniqueFd> ConnectToRank0(const UniqueFd& folder, Clock::time_point deadline,
-                                 const CommOptions& options) {
+                                  const CommOptions& options) {
   const sockaddr_un address = AddressIn(folder);
   while (true) {
     UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
@@ -214,7 +215,7 @@ StatusOr<UniqueFd> ConnectToRank0(const UniqueFd& folder, Clock::time_point dead
 
 // The other ranks' side.
 Status Connect(const UniqueFd& folder, const ShmRendezvousOptions& rendezvous, const CommOptions& options,
-            std::vector<Member>& members) {
+               std::vector<Member>& members) {
   const Clock::time_point deadline = Clock::now() + rendezvous.timeout;
   ASSIGN_OR_RETURN(const UniqueFd socket, ConnectToRank0(folder, deadline, options));
   const Member& own = members[static_cast<size_t>(rendezvous.rank)];
@@ -261,7 +262,8 @@ bool HasEnded(const UniqueFd& process) {
 
 }  // namespace
 
-StatusOr<std::unique_ptr<Comm>> RendezvousShm(const ShmRendezvousOptions& rendezvous, const CommOptions& options) {
+StatusOr<std::unique_ptr<Comm>> RendezvousShm(const ShmRendezvousOptions& rendezvous,
+                                              const CommOptions& options) {
   FT_CHECK(rendezvous.size >= 2 && rendezvous.rank >= 0 && rendezvous.rank < rendezvous.size)
       << rendezvous.rank << " of " << rendezvous.size;
   if (rendezvous.size > kMaxShmRanks) {
@@ -272,8 +274,8 @@ StatusOr<std::unique_ptr<Comm>> RendezvousShm(const ShmRendezvousOptions& rendez
   if (!folder.valid()) return ErrnoStatus("open", rendezvous.folder, errno);
   std::vector<Member> members(static_cast<size_t>(rendezvous.size));
   ASSIGN_OR_RETURN(members[static_cast<size_t>(rendezvous.rank)], MakeMember(rendezvous.capacity));
-  const Status met =
-      rendezvous.rank == 0 ? Listen(folder, rendezvous, options, members) : Connect(folder, rendezvous, options, members);
+  const Status met = rendezvous.rank == 0 ? Listen(folder, rendezvous, options, members)
+                                          : Connect(folder, rendezvous, options, members);
   if (!met.ok())
     return WithContext(met, StrCat("rank ", rendezvous.rank, " of ", rendezvous.size, ": meeting over shm"));
   const auto mappings = std::make_shared<Mappings>(rendezvous.capacity);
@@ -283,7 +285,9 @@ StatusOr<std::unique_ptr<Comm>> RendezvousShm(const ShmRendezvousOptions& rendez
     segments.by_rank.push_back(segment);
   }
   const auto processes = std::make_shared<std::vector<Member>>(std::move(members));
-  segments.alive = [processes](int rank) { return !HasEnded((*processes)[static_cast<size_t>(rank)].process); };
+  segments.alive = [processes](int rank) {
+    return !HasEnded((*processes)[static_cast<size_t>(rank)].process);
+  };
   return std::make_unique<SharedMemoryComm>(rendezvous.rank, std::move(segments), options);
 }
 

@@ -15,13 +15,14 @@ struct ShmRendezvousOptions {
   int rank = 0;
   int size = 1;                                                 // At most kMaxShmRanks.
   std::chrono::milliseconds timeout = std::chrono::minutes(2);  // Longest wait for the peers to come.
-  size_t capacity = kSegmentBytes;                              // Data bytes of every segment; equal on all ranks.
+  size_t capacity = kSegmentBytes;  // Data bytes of every segment; equal on all ranks.
 };
 
 constexpr int kMaxShmRanks = 64;
 
 // Meets the others. DEADLINE_EXCEEDED says how many of how many peers arrived, UNAVAILABLE that rank 0 has
 // gone, INTERNAL that one came who does not belong to this group.
-StatusOr<std::unique_ptr<Comm>> RendezvousShm(const ShmRendezvousOptions& rendezvous, const CommOptions& options);
+StatusOr<std::unique_ptr<Comm>> RendezvousShm(const ShmRendezvousOptions& rendezvous,
+                                              const CommOptions& options);
 
 }  // namespace ft::comm

@@ -16,7 +16,7 @@ namespace ft::cuda {
 namespace {
 
 template <typename T>
-ops::CudaKernelsOf<T> KernelsOf() {
+ops::KernelsOf<T> Kernels() {
   return {.nf4_dequantise = kernels::LaunchNf4Dequantise<T>,
           .dropout = kernels::LaunchDropout<T>,
           .rope = kernels::LaunchRope<T>,
@@ -33,10 +33,10 @@ void SetMemoryShare(int device, double share) {
   c10::cuda::CUDACachingAllocator::setMemoryFraction(share, static_cast<c10::DeviceIndex>(device));
 }
 
-const ops::CudaKernels& Kernels() {
-  static const ops::CudaKernels kernels{
-      .f32 = KernelsOf<float>(),
-      .bf16 = KernelsOf<kernels::BF16>(),
+const ops::KernelTable& CudaKernels() {
+  static const ops::KernelTable kernels{
+      .f32 = Kernels<float>(),
+      .bf16 = Kernels<kernels::BF16>(),
       .nf4_quantise = kernels::LaunchNf4Quantise,
       .nested_dequantise = kernels::LaunchNestedDequantise,
       .current_stream = +[]() -> void* { return c10::cuda::getCurrentCUDAStream().stream(); },
@@ -49,7 +49,7 @@ const ops::CudaKernels& Kernels() {
 
 extern "C" __attribute__((visibility("default"))) const ft::cuda::Table* FtCudaTable() {
   static const ft::cuda::Table table{.version = ft::cuda::kTableVersion,
-                                     .kernels = &ft::cuda::Kernels(),
+                                     .kernels = &ft::cuda::CudaKernels(),
                                      .check_driver = ft::cuda::CheckDriver,
                                      .set_memory_share = ft::cuda::SetMemoryShare};
   return &table;

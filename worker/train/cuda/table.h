@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "worker/model/ops/cuda_kernels.h"
+#include "worker/model/ops/kernel_table.h"
 
 namespace ft::cuda {
 
@@ -14,7 +14,7 @@ inline constexpr int64_t kTableVersion = 1;
 
 struct Table {
   int64_t version;
-  const ops::CudaKernels* kernels;
+  const ops::KernelTable* kernels;
   // Empty when the driver can run this build; else one sentence that names the oldest driver that can.
   std::string (*check_driver)();
   // Bytes that the process may take on a device, as a share of all of it; the allocator fails beyond.

@@ -45,7 +45,10 @@ TEST(AdamWTest, EqualsFormulaInDoubleOverSteps) {
     torch::Tensor(store->gradients()).mul_(-0.7);
   }
   for (size_t i = 0; i < expected.size(); ++i) {
-    EXPECT_LT((store->value(static_cast<int>(i)).to(torch::kFloat64) - expected[i]).abs().max().item<double>(), 2e-6) << i;
+    EXPECT_LT(
+        (store->value(static_cast<int>(i)).to(torch::kFloat64) - expected[i]).abs().max().item<double>(),
+        2e-6)
+        << i;
   }
 }
 
@@ -54,7 +57,8 @@ TEST(AdamWTest, ThreadsAndSplitsDoNotChangeABit) {
   std::vector<params::NamedTensor> parts;
   for (int64_t begin = 0; begin < 100'003; begin += 33'280) {
     const int64_t size = std::min<int64_t>(33'280, 100'003 - begin);
-    parts.push_back({"part" + std::to_string(parts.size()), whole->value(0).narrow(0, begin, size), whole->gradient(0).narrow(0, begin, size)});
+    parts.push_back({"part" + std::to_string(parts.size()), whole->value(0).narrow(0, begin, size),
+                     whole->gradient(0).narrow(0, begin, size)});
   }
   // A tensor a store, each updated by itself.
   std::vector<Store> stores;

@@ -10,8 +10,8 @@
 namespace ft::optim {
 
 struct LossScaleConfig {
-  double initial = 65536;      // A power of two.
-  int64_t growth_steps = 2000; // Good steps in a row before it doubles.
+  double initial = 65536;       // A power of two.
+  int64_t growth_steps = 2000;  // Good steps in a row before it doubles.
 };
 
 class LossScale {

@@ -23,7 +23,8 @@ void GradientReducer::FoldLeaf(int leaf) {
   if (leaf + 1 < own_leaves_) partial_[level].copy_(gradient_);
 }
 
-StatusOr<double> GradientReducer::Run(int64_t micro_batches, const std::function<double(int64_t)>& micro_batch) {
+StatusOr<double> GradientReducer::Run(int64_t micro_batches,
+                                      const std::function<double(int64_t)>& micro_batch) {
   std::vector<double> losses;
   for (int leaf = 0; leaf < own_leaves_; ++leaf) {
     const comm::Chunk chunk =
@@ -42,7 +43,8 @@ StatusOr<double> GradientReducer::Run(int64_t micro_batches, const std::function
   return comm::TreeAdd(all);
 }
 
-StatusOr<std::vector<double>> GradientReducer::DistributedMap(int64_t items, const std::function<double(int64_t)>& item) {
+StatusOr<std::vector<double>> GradientReducer::DistributedMap(int64_t items,
+                                                              const std::function<double(int64_t)>& item) {
   const auto ranks = static_cast<int64_t>(comm_.size());
   const auto turns = static_cast<size_t>((items + ranks - 1) / ranks);
   std::vector<double> own(turns), all(turns * static_cast<size_t>(ranks)), by_item;

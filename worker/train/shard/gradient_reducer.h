@@ -32,7 +32,8 @@ class GradientReducer {
   StatusOr<double> Run(int64_t micro_batches, const std::function<double(int64_t micro_batch)>& micro_batch);
 
   // item(i) for every i of 0..items-1, each computed by one rank and known to all.
-  StatusOr<std::vector<double>> DistributedMap(int64_t items, const std::function<double(int64_t item)>& item);
+  StatusOr<std::vector<double>> DistributedMap(int64_t items,
+                                               const std::function<double(int64_t item)>& item);
 
   // OK when all ranks hold the same numbers, bit for bit; DATA_LOSS names the rank that differs. Before a step is
   // taken: ranks that disagree would go apart for good.
@@ -47,7 +48,8 @@ class GradientReducer {
   const int leaves_;      // Leaves of the step.
   const int own_leaves_;  // Leaves of this rank: neighbours.
   torch::Tensor gradient_;
-  std::vector<torch::Tensor> partial_;  // partial_[l]: the sum of 2^l leaves that waits for its right neighbour.
+  std::vector<torch::Tensor>
+      partial_;  // partial_[l]: the sum of 2^l leaves that waits for its right neighbour.
 };
 
 }  // namespace ft::shard

@@ -2,8 +2,8 @@
 
 namespace ft::train {
 
-run::PackedRows MakeMicroBatch(const data::TokenCache& cache, const std::vector<data::OrderedSample>& samples, uint64_t seed,
-                               uint64_t step) {
+run::PackedRows MakeMicroBatch(const data::TokenCache& cache, const std::vector<data::OrderedSample>& samples,
+                               uint64_t seed, uint64_t step) {
   std::vector<run::RowsSample> rows;
   for (const data::OrderedSample& ordered : samples) {
     const data::TokenSample sample = cache.at(ordered.index);

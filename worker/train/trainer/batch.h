@@ -11,8 +11,8 @@
 namespace ft::train {
 
 // REQUIRES: a cache that CheckTokens accepts.
-run::PackedRows MakeMicroBatch(const data::TokenCache& cache, const std::vector<data::OrderedSample>& samples, uint64_t seed,
-                               uint64_t step);
+run::PackedRows MakeMicroBatch(const data::TokenCache& cache, const std::vector<data::OrderedSample>& samples,
+                               uint64_t seed, uint64_t step);
 
 // Once, before the first step: INVALID_ARGUMENT names a token id of the cache that is outside the model's vocabulary.
 Status CheckTokens(const data::TokenCache& cache, int64_t vocabulary);

@@ -80,7 +80,8 @@ void ChooseRates(recipe::JobSpec& job, int64_t steps) {
 
 }  // namespace
 
-recipe::JobSpec ResolveFromData(const recipe::JobSpec& job, int64_t samples, const std::vector<int64_t>& lengths) {
+recipe::JobSpec ResolveFromData(const recipe::JobSpec& job, int64_t samples,
+                                const std::vector<int64_t>& lengths) {
   recipe::JobSpec resolved = job;
   ChooseRows(resolved, samples, lengths);
   ChooseEpochs(resolved, samples, lengths);
@@ -92,7 +93,8 @@ recipe::JobSpec ResolveFromData(const recipe::JobSpec& job, const data::TokenCac
   return ResolveFromData(job, cache.train_samples(), LengthsOf(job, cache));
 }
 
-data::SamplerConfig SamplerConfigOf(const recipe::JobSpec& job, int64_t samples, std::vector<int64_t> lengths) {
+data::SamplerConfig SamplerConfigOf(const recipe::JobSpec& job, int64_t samples,
+                                    std::vector<int64_t> lengths) {
   const recipe::TrainSpec& spec = job.train;
   return {.seed = spec.seed,
           .shuffle = spec.shuffle,

@@ -21,11 +21,13 @@ inline constexpr int64_t kStepsOfALongRun = 240;
 //   accumulation     the largest power of two up to 16 that leaves an epoch so many steps
 //   epochs           the fewest from 3 to 10 that make eighty steps and see 800 samples; 3 with max_steps
 //   rank, alpha, lr  by the number of steps, below kStepsOfALongRun or not
-recipe::JobSpec ResolveFromData(const recipe::JobSpec& job, int64_t samples, const std::vector<int64_t>& lengths);
+recipe::JobSpec ResolveFromData(const recipe::JobSpec& job, int64_t samples,
+                                const std::vector<int64_t>& lengths);
 recipe::JobSpec ResolveFromData(const recipe::JobSpec& job, const data::TokenCache& cache);
 
 // The order in which a job takes its training samples. REQUIRES: the job is resolved.
-data::SamplerConfig SamplerConfigOf(const recipe::JobSpec& job, int64_t samples, std::vector<int64_t> lengths);
+data::SamplerConfig SamplerConfigOf(const recipe::JobSpec& job, int64_t samples,
+                                    std::vector<int64_t> lengths);
 data::SamplerConfig SamplerConfigOf(const recipe::JobSpec& job, const data::TokenCache& cache);
 
 }  // namespace ft::train

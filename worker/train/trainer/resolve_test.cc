@@ -11,12 +11,16 @@ recipe::JobSpec ResolvedFor(const recipe::JobSpec& job, int64_t samples, int64_t
 
 int64_t StepsFor(const recipe::JobSpec& job, int64_t samples, int64_t length) {
   const recipe::JobSpec resolved = ResolvedFor(job, samples, length);
-  return data::BatchSampler(SamplerConfigOf(resolved, samples, std::vector<int64_t>(static_cast<size_t>(samples), length))).total_steps();
+  return data::BatchSampler(
+             SamplerConfigOf(resolved, samples, std::vector<int64_t>(static_cast<size_t>(samples), length)))
+      .total_steps();
 }
 
 // docs/decisions/0023: jobs stored by older programs name their epochs and must take the same steps again.
 TEST(ResolvedTest, ANamedEpochHasTenStepsWhereTheDataAllowsIt) {
-  const auto resolved = [](int64_t samples, int64_t length, recipe::JobSpec job) { return ResolvedFor(job, samples, length).train; };
+  const auto resolved = [](int64_t samples, int64_t length, recipe::JobSpec job) {
+    return ResolvedFor(job, samples, length).train;
+  };
   recipe::JobSpec packed;
   packed.train.epochs = 3;
   EXPECT_EQ(resolved(100000, 500, packed).accumulation, 16);
@@ -45,7 +49,8 @@ TEST(CasesResolveFromData, LittleDataIsSeenOftenEnoughToBeLearnt) {
   EXPECT_EQ(epochs(267), 3);
   EXPECT_EQ(epochs(100000), 3);
   EXPECT_EQ(StepsFor({}, 8, 50), 80);
-  for (const int64_t samples : {20, 30, 100, 300, 1000, 5000}) EXPECT_GE(StepsFor({}, samples, 50), 80) << samples;
+  for (const int64_t samples : {20, 30, 100, 300, 1000, 5000})
+    EXPECT_GE(StepsFor({}, samples, 50), 80) << samples;
 }
 
 TEST(CasesResolveFromData, ShortRunsGetLargerRates) {

@@ -7,14 +7,16 @@
 namespace ft::train {
 
 int64_t WarmupSteps(const recipe::ScheduleSpec& schedule, int64_t total_steps) {
-  const double steps = schedule.warmup < 1 ? std::ceil(schedule.warmup * static_cast<double>(total_steps)) : schedule.warmup;
+  const double steps =
+      schedule.warmup < 1 ? std::ceil(schedule.warmup * static_cast<double>(total_steps)) : schedule.warmup;
   return std::min(static_cast<int64_t>(steps), total_steps);
 }
 
 double LearningRate(const recipe::ScheduleSpec& schedule, double peak, int64_t step, int64_t total_steps) {
   const int64_t warmup = WarmupSteps(schedule, total_steps);
   if (step <= warmup) return peak * static_cast<double>(step) / static_cast<double>(warmup);
-  const double t = static_cast<double>(step - 1 - warmup) / static_cast<double>(std::max<int64_t>(1, total_steps - warmup));
+  const double t = static_cast<double>(step - 1 - warmup) /
+                   static_cast<double>(std::max<int64_t>(1, total_steps - warmup));
   if (schedule.kind == "cosine") return peak / 2 * (1 + std::cos(std::numbers::pi * std::min(t, 1.0)));
   if (schedule.kind == "linear") return peak * std::max(0.0, 1 - t);
   return peak;

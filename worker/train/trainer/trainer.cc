@@ -21,8 +21,8 @@ double SecondsSince(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
-Trainer::Trainer(const recipe::JobSpec& spec, const data::TokenCache& cache, run::LanguageModel& model, comm::Comm& comm,
-                 std::function<void(std::string_view)> beat)
+Trainer::Trainer(const recipe::JobSpec& spec, const data::TokenCache& cache, run::LanguageModel& model,
+                 comm::Comm& comm, std::function<void(std::string_view)> beat)
     : spec_(spec.train),
       cache_(cache),
       model_(model),
@@ -49,7 +49,8 @@ StatusOr<double> Trainer::SumGradients(const MicroBatches& micro_batches, int64_
     beat_("train");
     return loss;
   };
-  ASSIGN_OR_RETURN(const double loss_sum, reducer_.Run(static_cast<int64_t>(micro_batches.size()), forward_backward));
+  ASSIGN_OR_RETURN(const double loss_sum,
+                   reducer_.Run(static_cast<int64_t>(micro_batches.size()), forward_backward));
   return loss_sum / static_cast<double>(supervised);
 }
 
@@ -100,7 +101,8 @@ StatusOr<StepOutcome> Trainer::RunStep(int64_t step) {
   record.samples_seen = sampler_.SamplesSeen(step);
   record.epoch = static_cast<double>(record.samples_seen) / static_cast<double>(cache_.train_samples());
   record.seconds = SecondsSince(start);
-  record.phase_seconds = {{"forward_backward", backward_seconds}, {"optimizer", record.seconds - backward_seconds}};
+  record.phase_seconds = {{"forward_backward", backward_seconds},
+                          {"optimizer", record.seconds - backward_seconds}};
   record.peak_memory_bytes = PeakMemoryBytes();
   return outcome;
 }
@@ -111,14 +113,17 @@ StatusOr<records::Eval> Trainer::EvaluateHoldout(int64_t step) {
     const auto index = cache_.train_samples() + i;
     return std::vector<data::OrderedSample>{{index, static_cast<uint64_t>(index)}};
   };
-  for (int64_t i = 0; i < cache_.holdout_samples(); ++i) eval.supervised_tokens += SupervisedTokens(cache_, sample(i));
+  for (int64_t i = 0; i < cache_.holdout_samples(); ++i)
+    eval.supervised_tokens += SupervisedTokens(cache_, sample(i));
   if (eval.supervised_tokens == 0) return absl::NotFoundError("no held-out samples");
-  ASSIGN_OR_RETURN(const std::vector<double> losses, reducer_.DistributedMap(cache_.holdout_samples(), [&](int64_t i) {
-    if (SupervisedTokens(cache_, sample(i)) == 0) return 0.0;
-    const double loss = model_.Loss(MakeMicroBatch(cache_, sample(i), spec_.seed, static_cast<uint64_t>(step)));
-    beat_("evaluate");
-    return loss;
-  }));
+  ASSIGN_OR_RETURN(
+      const std::vector<double> losses, reducer_.DistributedMap(cache_.holdout_samples(), [&](int64_t i) {
+        if (SupervisedTokens(cache_, sample(i)) == 0) return 0.0;
+        const double loss =
+            model_.Loss(MakeMicroBatch(cache_, sample(i), spec_.seed, static_cast<uint64_t>(step)));
+        beat_("evaluate");
+        return loss;
+      }));
   for (const double loss : losses) eval.loss += loss;
   eval.loss /= static_cast<double>(eval.supervised_tokens);
   return eval;
@@ -127,7 +132,8 @@ StatusOr<records::Eval> Trainer::EvaluateHoldout(int64_t step) {
 Status Trainer::NonFinite(std::string_view what, int64_t step, const MicroBatches& micro_batches) const {
   std::string samples;
   for (const auto& micro_batch : micro_batches) {
-    for (const data::OrderedSample& sample : micro_batch) StrAppend(&samples, samples.empty() ? "" : ", ", sample.index);
+    for (const data::OrderedSample& sample : micro_batch)
+      StrAppend(&samples, samples.empty() ? "" : ", ", sample.index);
   }
   return absl::FailedPreconditionError(StrCat("step ", step, ": ", what, " is not finite (samples ", samples,
                                               "): lower the learning rate, or set train.on_nonfinite: skip"));

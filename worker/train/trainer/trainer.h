@@ -15,9 +15,9 @@
 #include "core/records/records.h"
 #include "worker/data/cache/batch_sampler.h"
 #include "worker/data/cache/token_cache.h"
+#include "worker/model/run/language_model.h"
 #include "worker/train/optim/adamw.h"
 #include "worker/train/optim/loss_scale.h"
-#include "worker/model/run/language_model.h"
 #include "worker/train/shard/gradient_reducer.h"
 
 namespace ft::train {
@@ -31,8 +31,8 @@ class Trainer {
  public:
   // Cache, model and comm outlive the trainer. `beat` is called after every unit of progress (micro-batch, evaluation
   // batch). Rank 0 fills ledger entries.
-  Trainer(const recipe::JobSpec& spec, const data::TokenCache& cache, run::LanguageModel& model, comm::Comm& comm,
-          std::function<void(std::string_view phase)> beat);
+  Trainer(const recipe::JobSpec& spec, const data::TokenCache& cache, run::LanguageModel& model,
+          comm::Comm& comm, std::function<void(std::string_view phase)> beat);
 
   int64_t total_steps() const { return total_steps_; }
 
@@ -52,13 +52,15 @@ class Trainer {
   optim::LossScale& loss_scale() { return loss_scale_; }
 
  private:
-  StatusOr<double> SumGradients(const std::vector<std::vector<data::OrderedSample>>& micro_batches, int64_t step,
-                                int64_t supervised);
+  StatusOr<double> SumGradients(const std::vector<std::vector<data::OrderedSample>>& micro_batches,
+                                int64_t step, int64_t supervised);
   // Takes the scale out of the gradients, whose norm it returns. Sets `overflow` when the scale is to blame for the range.
   double Unscale(bool& overflow);
   void Update(const records::Step& record);
-  Status NonFinite(std::string_view what, int64_t step, const std::vector<std::vector<data::OrderedSample>>&) const;
-  void CountTokens(const std::vector<std::vector<data::OrderedSample>>& micro_batches, records::Step& record) const;
+  Status NonFinite(std::string_view what, int64_t step,
+                   const std::vector<std::vector<data::OrderedSample>>&) const;
+  void CountTokens(const std::vector<std::vector<data::OrderedSample>>& micro_batches,
+                   records::Step& record) const;
 
   const recipe::TrainSpec spec_;
   const data::TokenCache& cache_;

@@ -86,7 +86,9 @@ void Train(const recipe::JobSpec& spec, bool poisoned, comm::Comm& comm, Ending&
 // The endings of all ranks.
 std::vector<Ending> TrainOn(int ranks, const recipe::JobSpec& spec, bool poisoned = false) {
   std::vector<Ending> endings(static_cast<size_t>(ranks));
-  ::ft::testing::SpawnRanks(ranks, [&](comm::Comm& comm) { Train(spec, poisoned, comm, endings[static_cast<size_t>(comm.rank())]); });
+  ::ft::testing::SpawnRanks(ranks, [&](comm::Comm& comm) {
+    Train(spec, poisoned, comm, endings[static_cast<size_t>(comm.rank())]);
+  });
   return endings;
 }
 
@@ -169,7 +171,8 @@ TEST(TrainerTest, AnyDivisionOfAStepHasTheSameLossAndGradient) {
     return end.steps[0];
   };
   const records::Step expected = first_step(14, 1, false);
-  for (const records::Step& step : {first_step(1, 14, false), first_step(3, 5, false), first_step(8, 1, true), first_step(1, 8, true)}) {
+  for (const records::Step& step :
+       {first_step(1, 14, false), first_step(3, 5, false), first_step(8, 1, true), first_step(1, 8, true)}) {
     EXPECT_NEAR(step.loss, expected.loss, 1e-6);
     EXPECT_NEAR(step.gradient_norm, expected.gradient_norm, 1e-6 * expected.gradient_norm);
     EXPECT_EQ(step.supervised_tokens, expected.supervised_tokens);

@@ -1,0 +1,186 @@
+#include "tests/golden/model_case.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "core/base/file.h"
+#include "tests/golden/case_files.h"
+#include "worker/model/generate/generate.h"
+#include "worker/model/params/peft_config.h"
+#include "worker/model/params/read_slot.h"
+#include "worker/model/run/language_model.h"
+
+namespace ft::golden {
+namespace {
+
+namespace fs = std::filesystem;
+using Model = std::unique_ptr<run::LanguageModel>;
+
+struct Limits {
+  double logits = 2e-5;  // Relative to the largest expected logit of the case.
+  double loss = 1e-5;
+  double gradient = 1e-4;  // Relative to the gradient's largest expected value.
+};
+
+// One case while it is compared.
+struct Case {
+  fs::path folder;
+  std::string dtype;
+  Limits limits;
+  std::map<std::string, GoldenInput> inputs;
+  std::unique_ptr<weights::TensorSource> expected;
+  std::vector<Measure> measures;
+
+  bool exact() const { return dtype == "fp32"; }
+  bool has(const std::string& name) const { return expected->Find(name) != nullptr; }
+};
+
+Status CompareLogits(Case& c, const run::LanguageModel& model, const GoldenInput& input,
+                     const std::string& name) {
+  ASSIGN_OR_RETURN(const torch::Tensor expected, Expected(*c.expected, name));
+  ASSIGN_OR_RETURN(const run::PackedRows rows, run::Pack(input.batch, model.config().vocabulary));
+  const torch::Tensor real = input.mask_BT.to(torch::kBool);
+  const torch::Tensor wanted = expected.index({real});
+  const double error = LargestDifference(model.Logits(rows), wanted, LargestAbsolute(wanted));
+  Record(c.measures, {name, error, c.limits.logits});
+  return absl::OkStatus();
+}
+
+Status CompareLoss(Case& c, double loss_sum, const GoldenInput& input, const std::string& name) {
+  ASSIGN_OR_RETURN(const torch::Tensor expected, Expected(*c.expected, name));
+  const double loss = loss_sum / static_cast<double>(input.counted);
+  Record(c.measures, {name, std::abs(loss - expected.item<double>()), c.limits.loss});
+  return absl::OkStatus();
+}
+
+// Gradients of the mean loss. `prefix` + parameter name is the expected tensor; at least one must be there.
+Status CompareGradients(Case& c, run::LanguageModel& model, const GoldenInput& input,
+                        const std::string& prefix) {
+  model.store().ZeroGradients();
+  ASSIGN_OR_RETURN(const run::PackedRows rows, run::Pack(input.batch, model.config().vocabulary));
+  const double loss_sum = model.ForwardBackward(rows, 1.0 / static_cast<double>(input.counted));
+  RETURN_IF_ERROR(CompareLoss(c, loss_sum, input, prefix == "grad." ? "loss" : "lora.loss"));
+  if (!c.exact()) return absl::OkStatus();
+  size_t compared = 0;
+  for (int i = 0; i < model.store().size(); ++i) {
+    const std::string name = prefix + model.store().name(i);
+    if (!c.has(name)) continue;
+    ++compared;
+    ASSIGN_OR_RETURN(const torch::Tensor expected, Expected(*c.expected, name));
+    const double error = LargestDifference(model.store().gradient(i), expected, LargestAbsolute(expected));
+    Record(c.measures, {prefix == "grad." ? "grad" : "lora.grad", error, c.limits.gradient});
+  }
+  const size_t wanted = std::count_if(c.expected->tensors().begin(), c.expected->tensors().end(),
+                                      [&](const auto& info) { return info.name.starts_with(prefix); });
+  if (wanted == 0) return absl::NotFoundError(StrCat("expected.safetensors has no ", prefix, "*"));
+  if (compared != wanted) {
+    return absl::InternalError(
+        StrCat(wanted, " gradients ", prefix, "* are expected, the model has ", compared));
+  }
+  return absl::OkStatus();
+}
+
+// Everything without an adapter, with activations kept and recomputed.
+Status CompareBase(Case& c) {
+  for (const bool checkpointing : {false, true}) {
+    ASSIGN_OR_RETURN(const Model model,
+                     run::LanguageModel::LoadFolder(
+                         c.folder, {.dtype = c.dtype, .method = "full", .checkpointing = checkpointing}));
+    const GoldenInput& input = c.inputs.at("main");
+    RETURN_IF_ERROR(CompareLogits(c, *model, input, "logits"));
+    ASSIGN_OR_RETURN(const run::PackedRows rows, run::Pack(input.batch, model->config().vocabulary));
+    RETURN_IF_ERROR(CompareLoss(c, model->Loss(rows), input, "loss"));
+    RETURN_IF_ERROR(CompareGradients(c, *model, input, "grad."));
+  }
+  return absl::OkStatus();
+}
+
+Status CompareLong(Case& c, const run::LanguageModel& model) {
+  if (!c.inputs.contains("long")) return absl::OkStatus();
+  const GoldenInput& input = c.inputs.at("long");
+  RETURN_IF_ERROR(CompareLogits(c, model, input, "long.logits"));
+  ASSIGN_OR_RETURN(const run::PackedRows rows, run::Pack(input.batch, model.config().vocabulary));
+  return CompareLoss(c, model.Loss(rows), input, "long.loss");
+}
+
+Status CompareLora(Case& c) {
+  std::error_code error;
+  if (!fs::is_directory(c.folder / "adapter", error)) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(c.folder / "adapter" / "adapter_config.json", 1 << 20));
+  ASSIGN_OR_RETURN(const params::PeftConfig settings, params::ParsePeftConfig(text, "adapter_config.json"));
+  ASSIGN_OR_RETURN(const auto adapter,
+                   weights::OpenWeights(c.folder / "adapter" / "adapter_model.safetensors"));
+  for (const bool checkpointing : {false, true}) {
+    ASSIGN_OR_RETURN(const Model model,
+                     run::LanguageModel::LoadFolder(c.folder, {.dtype = c.dtype,
+                                                               .method = "lora",
+                                                               .rank = settings.rank,
+                                                               .alpha = settings.alpha,
+                                                               .targets = settings.targets,
+                                                               .checkpointing = checkpointing}));
+    RETURN_IF_ERROR(params::ReadValues(*adapter, model->store()));
+    RETURN_IF_ERROR(CompareLogits(c, *model, c.inputs.at("main"), "lora.logits"));
+    RETURN_IF_ERROR(CompareGradients(c, *model, c.inputs.at("main"), "lora.grad."));
+  }
+  return absl::OkStatus();
+}
+
+// Always the largest logit of the whole sequence computed anew: the definition.
+std::vector<int64_t> GreedyWithoutCache(const run::LanguageModel& model, std::vector<int64_t> ids,
+                                        size_t count) {
+  std::vector<int64_t> added;
+  while (added.size() < count) {
+    const std::vector<int32_t> tokens(ids.begin(), ids.end());
+    const run::PackedRows rows = run::PackRows({{tokens, {}, /*key=*/0}}, /*seed=*/0, /*step=*/0);
+    ids.push_back(model.Logits(rows)[-1].argmax().item<int64_t>());
+    added.push_back(ids.back());
+  }
+  return added;
+}
+
+// Generate(), with the cache, as the definition's type.
+StatusOr<std::vector<int64_t>> GreedyWithCache(const run::LanguageModel& model,
+                                               const std::vector<int64_t>& prompt, size_t count) {
+  const std::vector<int32_t> ids(prompt.begin(), prompt.end());
+  ASSIGN_OR_RETURN(const std::vector<int32_t> added,
+                   generate::Generate(model, ids, {.max_new_tokens = static_cast<int64_t>(count)}));
+  return std::vector<int64_t>(added.begin(), added.end());
+}
+
+// The measures are the numbers of continuations that differ.
+Status CompareGreedy(Case& c, const run::LanguageModel& model) {
+  std::error_code error;
+  if (!fs::exists(c.folder / "greedy.json", error) || !c.exact()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::vector<GreedyCase> cases, ReadGreedy(c.folder / "greedy.json"));
+  double different = 0, different_cached = 0;
+  for (const GreedyCase& one : cases) {
+    const size_t count = one.continuation.size();
+    different += GreedyWithoutCache(model, one.prompt, count) == one.continuation ? 0 : 1;
+    ASSIGN_OR_RETURN(const std::vector<int64_t> cached, GreedyWithCache(model, one.prompt, count));
+    different_cached += cached == one.continuation ? 0 : 1;
+  }
+  Record(c.measures, {"greedy", different, 0});
+  Record(c.measures, {"greedy.cached", different_cached, 0});
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+StatusOr<std::vector<Measure>> ModelCase(const fs::path& folder, const std::string& dtype) {
+  Case c{.folder = folder, .dtype = dtype};
+  // Narrow types are compared with the float32 numbers: a share of the largest logit, and as much for a loss of a few.
+  if (dtype == "bf16") c.limits = {.logits = 2e-2, .loss = 2e-2};
+  if (dtype == "fp16") c.limits = {.logits = 4e-3, .loss = 4e-3};
+  ASSIGN_OR_RETURN(c.inputs, ReadInputs(folder / "input.json"));
+  if (!c.inputs.contains("main")) return absl::InvalidArgumentError("input.json has no main");
+  ASSIGN_OR_RETURN(c.expected, OpenExpected(folder / "expected.safetensors"));
+  ASSIGN_OR_RETURN(const Model model, run::LanguageModel::LoadFolder(folder, {.dtype = dtype}));
+  RETURN_IF_ERROR(CompareBase(c));
+  RETURN_IF_ERROR(CompareLong(c, *model));
+  RETURN_IF_ERROR(CompareGreedy(c, *model));
+  RETURN_IF_ERROR(CompareLora(c));
+  return std::move(c.measures);
+}
+
+}  // namespace ft::golden

@@ -1,0 +1,16 @@
+// Model cases: logits, loss, gradients, LoRA, long inputs and greedy continuations.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "core/base/status.h"
+#include "tests/golden/case_result.h"
+
+namespace ft::golden {
+
+// UNIMPLEMENTED for a family that this version does not have.
+StatusOr<std::vector<Measure>> ModelCase(const std::filesystem::path& folder, const std::string& dtype);
+
+}  // namespace ft::golden

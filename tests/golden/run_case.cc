@@ -1,0 +1,52 @@
+#include "tests/golden/run_case.h"
+
+#include <exception>
+#include <utility>
+
+#include "tests/golden/model_case.h"
+#include "tests/golden/quant_cases.h"
+#include "tests/golden/tokenizer_case.h"
+
+namespace ft::golden {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool Has(const fs::path& folder, const char* file) {
+  std::error_code error;
+  return fs::exists(folder / file, error);
+}
+
+StatusOr<std::vector<Measure>> Measures(const fs::path& folder, const std::string& dtype,
+                                        std::vector<std::string>& skipped) {
+  const auto has = [&](const char* file) { return Has(folder, file); };
+  if (has("nf4.safetensors")) return Nf4Case(folder);
+  if (has("strings.json")) return TokenizerCase(folder, skipped);
+  if (has("base_4bit.safetensors") && has("adapter_initial")) return QloraStepCase(folder);
+  if (has("config.json") && has("input.json") && has("expected.safetensors")) return ModelCase(folder, dtype);
+  return absl::UnimplementedError("no kind of case that this version compares");
+}
+
+}  // namespace
+
+bool IsCase(const fs::path& folder) {
+  return Has(folder, "expected.safetensors") || Has(folder, "nf4.safetensors") || Has(folder, "strings.json");
+}
+
+CaseResult RunCase(const fs::path& folder, const std::string& dtype) {
+  CaseResult result;
+  result.name = fs::path(folder / "").parent_path().filename().string();
+  try {
+    StatusOr<std::vector<Measure>> measures = Measures(folder, dtype, result.skipped);
+    if (measures.ok()) {
+      result.measures = *std::move(measures);
+    } else {
+      result.status = measures.status();
+    }
+  } catch (const std::exception& error) {  // LibTorch's.
+    result.status = absl::InternalError(error.what());
+  }
+  return result;
+}
+
+}  // namespace ft::golden

@@ -1,0 +1,130 @@
+// The array functions of kernels/ over the bodies' pointers, rows divided among the rank's threads.
+#include "worker/model/ops/kernel_call.h"
+#include "worker/model/ops/kernel_table.h"
+
+namespace ft::ops {
+namespace {
+
+// The cost of one value of the gate in values of a norm: an exponential and a division.
+constexpr int64_t kGateWork = 4;
+
+template <typename T>
+int Nf4Dequantise(const kernels::Nf4DequantiseBody<T>& body, void*) {
+  OverRows(kernels::Nf4Blocks(body.count), kernels::kNf4Block, [&](int64_t first, int64_t last) {
+    kernels::Nf4Dequantise<T>(body.packed, body.absmax, body.count, first, last, body.out);
+  });
+  return 0;
+}
+
+template <typename T>
+int Dropout(const kernels::DropoutBody<T>& body, void*) {
+  OverRows(body.rows, body.shape.channels * 4, [&](int64_t first, int64_t last) {
+    kernels::Dropout<T>(body.shape, first, last, body.x, body.y);
+  });
+  return 0;
+}
+
+template <typename T>
+int Rope(const kernels::RopeBody<T>& body, void*) {
+  OverRows(body.rows, body.shape.heads * body.shape.head_size, [&](int64_t first, int64_t last) {
+    kernels::Rope<T>(body.shape, first, last, body.cosine, body.sine, body.direction, body.x, body.y);
+  });
+  return 0;
+}
+
+template <typename T>
+int RmsNormForward(const kernels::RmsNormForwardBody<T>& body, void*) {
+  OverRows(body.rows, body.shape.channels, [&](int64_t first, int64_t last) {
+    kernels::RmsNormForward<T>(body.shape, first, last, body.x, body.weight, body.y, body.scale);
+  });
+  return 0;
+}
+
+template <typename T>
+int RmsNormBackward(const kernels::RmsNormBackwardBody<T>& body, void*) {
+  OverRows(body.rows, body.shape.channels, [&](int64_t first, int64_t last) {
+    kernels::RmsNormBackward<T>(body.shape, first, last, body.in, body.dx);
+  });
+  return 0;
+}
+
+template <typename T>
+int RmsNormWeightGradient(const kernels::RmsNormWeightGradientBody<T>& body, void*) {
+  OverRows(body.shape.channels, body.rows, [&](int64_t first, int64_t last) {
+    kernels::RmsNormWeightGradient<T>(body.shape, body.rows, first, last, body.in, body.dweight);
+  });
+  return 0;
+}
+
+template <typename T>
+int ColumnSum(const kernels::ColumnSumBody<T>& body, void*) {
+  OverRows(body.channels, body.rows, [&](int64_t first, int64_t last) {
+    kernels::ColumnSum<T>(body.rows, body.channels, first, last, body.values, body.out);
+  });
+  return 0;
+}
+
+template <typename T>
+int SwigluForward(const kernels::SwigluForwardBody<T>& body, void*) {
+  OverRows(body.count, kGateWork, [&](int64_t first, int64_t last) {
+    kernels::SwigluForward<T>(last - first, body.gate + first, body.up + first, body.y + first);
+  });
+  return 0;
+}
+
+template <typename T>
+int SwigluBackward(const kernels::SwigluBackwardBody<T>& body, void*) {
+  OverRows(body.count, kGateWork, [&](int64_t first, int64_t last) {
+    kernels::SwigluBackward<T>(last - first, {body.in.gate + first, body.in.up + first, body.in.dy + first},
+                               body.dgate + first, body.dup + first);
+  });
+  return 0;
+}
+
+template <typename T>
+int CrossEntropy(const kernels::CrossEntropyBody<T>& body, void*) {
+  OverRows(body.rows, body.shape.vocabulary, [&](int64_t first, int64_t last) {
+    kernels::CrossEntropyRows<T>(body.shape, first, last, body.targets, body.logits, body.loss);
+  });
+  return 0;
+}
+
+int Nf4Quantise(const kernels::Nf4QuantiseBody& body, void*) {
+  OverRows(kernels::Nf4Blocks(body.count), kernels::kNf4Block * 16, [&](int64_t first, int64_t last) {
+    kernels::Nf4Quantise(body.values, body.count, first, last, body.packed, body.absmax);
+  });
+  return 0;
+}
+
+int NestedDequantise(const kernels::NestedDequantiseBody& body, void*) {
+  OverRows(body.blocks, 4, [&](int64_t first, int64_t last) {
+    kernels::NestedDequantise(body.in, first, last, body.out + first);
+  });
+  return 0;
+}
+
+template <typename T>
+constexpr KernelsOf<T> kKernelsOf{.nf4_dequantise = Nf4Dequantise<T>,
+                                  .dropout = Dropout<T>,
+                                  .rope = Rope<T>,
+                                  .rms_norm_forward = RmsNormForward<T>,
+                                  .rms_norm_backward = RmsNormBackward<T>,
+                                  .rms_norm_weight_gradient = RmsNormWeightGradient<T>,
+                                  .column_sum = ColumnSum<T>,
+                                  .swiglu_forward = SwigluForward<T>,
+                                  .swiglu_backward = SwigluBackward<T>,
+                                  .cross_entropy = CrossEntropy<T>};
+
+}  // namespace
+
+const KernelTable& CpuKernels() {
+  static constexpr KernelTable kTable{.f32 = kKernelsOf<float>,
+                                      .bf16 = kKernelsOf<kernels::BF16>,
+                                      .nf4_quantise = Nf4Quantise,
+                                      .nested_dequantise = NestedDequantise,
+                                      .current_stream = +[]() -> void* { return nullptr; },
+                                      .error_text = +[](int) { return "none"; }};
+  return kTable;
+}
+
+}  // namespace ft::ops

@@ -1,0 +1,36 @@
+#include "worker/train/cuda/cuda_library.h"
+
+#include <dlfcn.h>
+
+#include "core/base/str_cat.h"
+#include "worker/train/cuda/table.h"
+
+namespace ft::cuda {
+
+std::filesystem::path CudaLibraryPath() {
+  std::error_code error;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
+  return program.parent_path().parent_path() / "lib" / "libft_cuda.so";
+}
+
+Status OpenCudaLibrary(const std::filesystem::path& path) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) {
+    return absl::NotFoundError(
+        StrCat(path.string(), " is missing: build it (make build TARGET=ft_cuda) or use device: cpu"));
+  }
+  // Never closed: LibTorch keeps pointers into it.
+  void* library = ::dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
+  if (library == nullptr) return absl::FailedPreconditionError(StrCat(path.string(), ": ", ::dlerror()));
+  const auto function = reinterpret_cast<TableFunction>(::dlsym(library, kTableSymbol));
+  const Table* table = function == nullptr ? nullptr : function();
+  if (table == nullptr || table->version != kTableVersion) {
+    return absl::FailedPreconditionError(
+        StrCat(path.string(), " is of another build than this program: install both anew"));
+  }
+  ops::UseKernels(c10::DeviceType::CUDA, table->kernels);
+  const std::string refusal = table->check_driver();
+  return refusal.empty() ? absl::OkStatus() : absl::FailedPreconditionError(refusal);
+}
+
+}  // namespace ft::cuda

@@ -1,0 +1,18 @@
+// Opens libft_cuda.so, which holds all that needs CUDA at run time.
+#pragma once
+
+#include <filesystem>
+
+#include "core/base/status.h"
+
+namespace ft::cuda {
+
+// Where it lies beside this program: ../lib from the program's folder.
+std::filesystem::path CudaLibraryPath();
+
+// Opens the library and hands its kernels to the operations. Call before the first LibTorch call: LibTorch
+// looks for its CUDA hooks once. NOT_FOUND when there is no such file, FAILED_PRECONDITION when it is of
+// another build or the driver cannot run it; both say what to do.
+Status OpenCudaLibrary(const std::filesystem::path& path);
+
+}  // namespace ft::cuda
