@@ -58,8 +58,8 @@ install_wheels() {
   [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$digest" ] && return
   need_space 10 "installing $lock"
   say "installing the wheels of $lock ($size download) into $venv"
-  [ -x "$venv/bin/pip" ] || /usr/bin/python3 -m venv "$venv" || die "cannot make $venv: is python3-venv installed?"
-  "$venv/bin/pip" install -q --no-deps --only-binary=:all: --disable-pip-version-check -r "$lock" ||
+  [ -x "$venv/bin/python3" ] || /usr/bin/python3 -m venv "$venv" || die "cannot make $venv: is python3-venv installed?"
+  "$venv/bin/python3" -m pip install -q --no-deps --only-binary=:all: --disable-pip-version-check -r "$lock" ||
     die 'pip install failed: check the network; what was downloaded is kept in the cache of pip, so run again'
   echo "$digest" > "$stamp"
 }
