@@ -103,6 +103,33 @@ function(ft_program name)
   endif()
 endfunction()
 
+# Makes the files below `root` a part of the library `target`: `entries` are files and folders of it. What they hold is read when the
+# library is built, so that programs need no folder beside them.
+function(ft_embed_files target root entries)
+  set(files "")
+  foreach(entry ${entries})
+    if(IS_DIRECTORY ${root}/${entry})
+      file(GLOB found CONFIGURE_DEPENDS RELATIVE ${root} ${root}/${entry}/*.yaml ${root}/${entry}/*.json)
+      list(APPEND files ${found})
+    else()
+      list(APPEND files ${entry})
+    endif()
+  endforeach()
+  list(SORT files)
+  set(inputs "")
+  foreach(file ${files})
+    list(APPEND inputs ${root}/${file})
+  endforeach()
+  string(REPLACE ";" "\n" lines "${files}")
+  set(list ${CMAKE_CURRENT_BINARY_DIR}/${target}_files.txt)
+  file(CONFIGURE OUTPUT ${list} CONTENT "${lines}\n")
+  set(output ${CMAKE_CURRENT_BINARY_DIR}/${target}_files.cc)
+  add_custom_command(OUTPUT ${output}
+    COMMAND ${CMAKE_COMMAND} -DROOT=${root} -DLIST=${list} -DOUTPUT=${output} -P ${PROJECT_SOURCE_DIR}/cmake/embed.cmake
+    DEPENDS ${inputs} ${list} ${PROJECT_SOURCE_DIR}/cmake/embed.cmake)
+  target_sources(${target} PRIVATE ${output})
+endfunction()
+
 # C++ from .proto files; GRPC adds the service classes.
 function(ft_proto_library name)
   cmake_parse_arguments(ARG "GRPC" "" "PROTOS;DEPS" ${ARGN})

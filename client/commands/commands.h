@@ -13,6 +13,7 @@ void AddRun(CLI::App& root, Session& session);
 void AddSubmit(CLI::App& root, Session& session);
 void AddPlan(CLI::App& root, Session& session);
 void AddPreview(CLI::App& root, Session& session);
+void AddRecipe(CLI::App& root, Session& session);
 
 void AddList(CLI::App& root, Session& session);
 void AddGet(CLI::App& root, Session& session);

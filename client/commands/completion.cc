@@ -23,6 +23,15 @@ std::string OptionNames(const CLI::App& app) {
   return names;
 }
 
+// "remove" of nodes.
+std::string SubverbNames(const CLI::App& verb) {
+  std::string names;
+  for (const CLI::App* one : verb.get_subcommands([](const CLI::App*) { return true; })) {
+    StrAppend(&names, names.empty() ? "" : " ", one->get_name());
+  }
+  return names;
+}
+
 StatusOr<int> Completion(const CompletionOptions& options, Session& session) {
   const auto all = [](CLI::App*) { return true; };
   std::string verbs;
@@ -30,11 +39,12 @@ StatusOr<int> Completion(const CompletionOptions& options, Session& session) {
   const std::string of_all = OptionNames(*options.root);
   for (const CLI::App* verb : options.root->get_subcommands(all)) {
     StrAppend(&verbs, verbs.empty() ? "" : " ", verb->get_name());
-    StrAppend(&cases, "    ", verb->get_name(), ") words=\"", OptionNames(*verb), " ", of_all, "\" ;;\n");
+    StrAppend(&cases, "    ", verb->get_name(), ") words=\"", OptionNames(*verb), " ", of_all,
+              "\" subverbs=\"", SubverbNames(*verb), "\" ;;\n");
   }
   Print(
       StrCat("_ftctl() {\n"
-             "  local current=${COMP_WORDS[COMP_CWORD]} words\n"
+             "  local current=${COMP_WORDS[COMP_CWORD]} words subverbs recipes\n"
              "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
              "    COMPREPLY=($(compgen -W \"",
              verbs, " ", of_all,
@@ -44,9 +54,13 @@ StatusOr<int> Completion(const CompletionOptions& options, Session& session) {
              "  case ${COMP_WORDS[1]} in\n",
              cases,
              "  esac\n"
+             "  case ${COMP_WORDS[1]} in\n"
+             "    recipe | plan | submit | run) recipes=$(ftctl recipe list 2>/dev/null) ;;\n"
+             "  esac\n"
              "  case $current in\n"
              "    -*) COMPREPLY=($(compgen -W \"$words\" -- \"$current\")) ;;\n"
-             "    *) COMPREPLY=($(compgen -f -- \"$current\")) ;;\n"
+             "    *) COMPREPLY=($(compgen -f -- \"$current\") $(compgen -W \"$subverbs $recipes\" -- "
+             "\"$current\")) ;;\n"
              "  esac\n"
              "}\n"
              "complete -o filenames -F _ftctl ftctl\n"));

@@ -1,5 +1,6 @@
 // ftctl plan and ftctl preview: what a job would do, before anything takes a device. `ft-rank` works it out here, so
 // they need no daemon.
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <string_view>
@@ -10,9 +11,12 @@
 #include "client/commands/verb.h"
 #include "client/daemons/launch.h"
 #include "client/job/job_file.h"
+#include "client/job/model_config.h"
+#include "client/job/outline.h"
 #include "client/render/table.h"
 #include "client/render/width.h"
 #include "client/session/output.h"
+#include "client/transfer/submit_job.h"
 #include "core/recipe/json.h"
 #include "core/recipe/parse.h"
 #include "nlohmann/json.hpp"
@@ -22,10 +26,13 @@ namespace {
 
 constexpr std::chrono::minutes kTimeout{60};
 
+constexpr int64_t kMostRecords = 1'000'000'000'000;
+
 struct PlanOptions {
   std::string file;
   QuickJob quick;
   std::vector<std::string> sets;
+  int64_t records = 0;
 };
 
 StatusOr<JobText> TextOf(const PlanOptions& options) {
@@ -66,16 +73,42 @@ void ShowReport(const Session& session, const std::string& json) {
   }
 }
 
+bool IsAllAtHand(const JobText& text, const recipe::JobSpec& spec) {
+  return IsAtHand(text, spec.model.source) &&
+         std::all_of(spec.data.begin(), spec.data.end(),
+                     [&](const recipe::DataSource& data) { return IsAtHand(text, data.source); });
+}
+
+// A plan from settings and sizes alone, where data or model are not at hand.
+StatusOr<int> ShowOutline(const PlanOptions& options, const JobText& text, const recipe::JobSpec& spec,
+                          const Session& session) {
+  ASSIGN_OR_RETURN(const ModelConfig config, ModelConfigOf(text, spec));
+  ASSIGN_OR_RETURN(Outline outline, OutlineOf(spec, config.text, config.file, options.records));
+  outline.remarks.insert(outline.remarks.begin(), text.remarks.begin(), text.remarks.end());
+  if (!config.remark.empty()) outline.remarks.push_back(config.remark);
+  if (session.json()) {
+    PrintLine(ToTree(outline).dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  } else {
+    ShowPlan(session, ToText(outline));
+  }
+  return kExitOk;
+}
+
 StatusOr<int> Inspect(const char* word, const PlanOptions& options, Session& session) {
   ASSIGN_OR_RETURN(JobText text, TextOf(options));
-  RETURN_IF_ERROR(CheckJob(text, options.sets).status());
+  ASSIGN_OR_RETURN(const recipe::JobSpec asked, ResolveJob(text, options.sets));
+  const bool is_plan = std::string_view(word) == "plan";
+  const Status built = RefuseUnbuilt(text, asked);
+  const bool from_sizes = text.from_recipe && (!built.ok() || !IsAllAtHand(text, asked));
+  if (is_plan && (options.records > 0 || from_sizes)) return ShowOutline(options, text, asked, session);
+  RETURN_IF_ERROR(built);
+  TellRemarks(session, text);
   RETURN_IF_ERROR(RefuseHubs(text));
   ASSIGN_OR_RETURN(const std::string absolute, WithAbsolutePaths(text));
   ASSIGN_OR_RETURN(const recipe::JobSpec spec, recipe::ParseJob(absolute, text.file_name));
   ASSIGN_OR_RETURN(std::string file, PassedFile(recipe::ToJson(spec)));
   std::vector<std::string> arguments = {word, "--spec", std::move(file), "--cache",
                                         (session.data_dir / "worker" / "cache").string()};
-  const bool is_plan = std::string_view(word) == "plan";
   const bool is_chinese = session.terminal.language == Language::kChinese;
   if (session.json() || (is_chinese && !is_plan)) arguments.emplace_back("--json");
   if (!session.json() && is_plan && (is_chinese || session.terminal.interactive)) {
@@ -94,7 +127,7 @@ StatusOr<int> Preview(const PlanOptions& options, Session& session) {
 }
 
 void Declare(CLI::App* verb, PlanOptions& options) {
-  verb->add_option("FILE", options.file, "Job file, or - for standard input")->type_name("");
+  verb->add_option("FILE", options.file, "Job file, recipe, or - for standard input")->type_name("");
   verb->add_option("--model", options.quick.model, "Model instead of a job file")->type_name("DIR");
   verb->add_option("--data", options.quick.data, "Data instead of a job file; may be repeated")
       ->type_name("FILE")
@@ -109,7 +142,14 @@ void AddPlan(CLI::App& root, Session& session) {
   CLI::App* verb =
       root.add_subcommand("plan", "Settings with reasons, steps, memory, time; no start")->group(kGroupTrain);
   Declare(verb, *options);
-  verb->footer("Example: ftctl plan job.yaml --set train.max_length=512");
+  verb->add_option("--records", options->records, "So many, for a plan without data at hand")
+      ->type_name("N")
+      ->check(CLI::Range(int64_t{1}, kMostRecords));
+  verb->footer(
+      "Of a recipe neither model nor data have to be at hand.\n"
+      "Examples:\n"
+      "  ftctl plan job.yaml --set train.max_length=512\n"
+      "  ftctl plan llama2_7b_qlora_sql_e3 --records 78577");
   SetAction(verb, options, session, Plan);
 }
 

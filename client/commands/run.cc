@@ -217,6 +217,7 @@ StatusOr<int> RunPrivately(const RunOptions& options, Session& session, JobText&
 StatusOr<int> Run(const RunOptions& options, Session& session) {
   ASSIGN_OR_RETURN(JobText text, TextOf(options));
   RETURN_IF_ERROR(CheckJob(text, options.submission.sets).status());
+  TellRemarks(session, text);
   RETURN_IF_ERROR(RefuseHubs(text));
   // From here on Ctrl-C must not leave behind what is started.
   const Interrupts interrupts;
@@ -230,7 +231,7 @@ StatusOr<int> Run(const RunOptions& options, Session& session) {
 void AddRun(CLI::App& root, Session& session) {
   auto options = std::make_shared<RunOptions>();
   CLI::App* verb = root.add_subcommand("run", "Train on your own file; no daemon needed")->group(kGroupTrain);
-  verb->add_option("FILE", options->file, "Job file, instead of --model and --data")->type_name("");
+  verb->add_option("FILE", options->file, "Job file or recipe, instead of --model and --data")->type_name("");
   verb->add_option("--model", options->quick.model, "Folder in Hugging Face layout, or .gguf file")
       ->type_name("DIR");
   verb->add_option("--data", options->quick.data, "xlsx, csv, json, jsonl or txt; may be repeated")

@@ -43,7 +43,9 @@ StatusOr<int> Submit(const SubmitOptions& options, Session& session) {
 void AddSubmit(CLI::App& root, Session& session) {
   auto options = std::make_shared<SubmitOptions>();
   CLI::App* verb = root.add_subcommand("submit", "Send a job file to the coordinator")->group(kGroupTrain);
-  verb->add_option("FILE", options->file, "Job file, or - for standard input")->required()->type_name("");
+  verb->add_option("FILE", options->file, "Job file, recipe, or - for standard input")
+      ->required()
+      ->type_name("");
   AddChanges(verb, options->submission.sets);
   verb->add_flag("--wait", options->wait, "Follow it; the exit status is the job's");
   verb->add_flag("--validate", options->submission.validate_only,
@@ -54,7 +56,8 @@ void AddSubmit(CLI::App& root, Session& session) {
       "Paths in the file are relative to the file. Prints the job's id.\n"
       "Examples:\n"
       "  ftctl submit job.yaml --wait\n"
-      "  ftctl submit job.yaml --set train.epochs=1 --set method.rank=16");
+      "  ftctl submit job.yaml --set train.epochs=1 --set method.rank=16\n"
+      "  ftctl submit llama2_7b_qlora_sql_e3 --set model.source=./Llama-2-7b-hf");
   SetAction(verb, options, session, Submit);
 }
 

@@ -1,6 +1,7 @@
 #include "client/commands/verb.h"
 
 #include "client/job/job_file.h"
+#include "core/recipes/names.h"
 
 namespace ft::client {
 
@@ -17,6 +18,16 @@ void AddChanges(CLI::App* verb, std::vector<std::string>& sets) {
           },
           "Columns: input=QUESTION,output=ANSWER")
       ->type_name("COLUMNS")
+      ->allow_extra_args(false);
+  verb->add_option_function<std::string>(
+          "--deepspeed",
+          [&sets](const std::string& name) {
+            const StatusOr<std::vector<std::string>> assignments = recipes::ZeroAssignments(name);
+            if (!assignments.ok()) throw CLI::ValidationError(std::string(Message(assignments.status())));
+            sets.insert(sets.end(), assignments->begin(), assignments->end());
+          },
+          "A ZeRO setting, e.g. deepspeed_zero2")
+      ->type_name("NAME")
       ->allow_extra_args(false);
 }
 

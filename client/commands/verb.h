@@ -26,7 +26,7 @@ void SetAction(CLI::App* verb, std::shared_ptr<Options> options, Session& sessio
   });
 }
 
-// --set and --map of the verbs that take a job file or what stands for one; --map becomes one of `sets`.
+// --set, --map and --deepspeed of the verbs that take a job file or what stands for one; the latter two become some of `sets`.
 void AddChanges(CLI::App* verb, std::vector<std::string>& sets);
 
 // The one positional argument that most verbs have.

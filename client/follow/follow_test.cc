@@ -123,7 +123,8 @@ TEST_F(FollowTest, ExitStatusIsTheJobs) {
 }
 
 TEST_F(FollowTest, SubmittedJobsCarryARequestId) {
-  const JobText text{.yaml = "model: hf://a/b\ndata: hf://c/d\n", .file_name = "job.yaml", .base = "/"};
+  const JobText text{
+      .yaml = "model: upload://a/b\ndata: upload://c/d\n", .file_name = "job.yaml", .base = "/"};
   const auto job = SubmitJob(session_, text, {});
   ASSERT_TRUE(job.ok()) << job.status();
   ASSERT_EQ(jobs_.created_.size(), 1u);
@@ -133,7 +134,8 @@ TEST_F(FollowTest, SubmittedJobsCarryARequestId) {
 
 TEST_F(FollowTest, LostAnswerTellsTheRequestIdToRepeatWith) {
   jobs_.lose_answers_ = true;
-  const JobText text{.yaml = "model: hf://a/b\ndata: hf://c/d\n", .file_name = "job.yaml", .base = "/"};
+  const JobText text{
+      .yaml = "model: upload://a/b\ndata: upload://c/d\n", .file_name = "job.yaml", .base = "/"};
   const Status status =
       SubmitJob(session_, text, {.request_id = "11111111-2222-4333-8444-555555555555"}).status();
   EXPECT_TRUE(absl::IsDeadlineExceeded(status));
@@ -142,8 +144,9 @@ TEST_F(FollowTest, LostAnswerTellsTheRequestIdToRepeatWith) {
 }
 
 TEST_F(FollowTest, JobFileIsCheckedBeforeAnythingIsSent) {
-  const JobText text{
-      .yaml = "model: hf://a/b\ndata: hf://c/d\ntrain: {epocs: 1}\n", .file_name = "job.yaml", .base = "/"};
+  const JobText text{.yaml = "model: upload://a/b\ndata: upload://c/d\ntrain: {epocs: 1}\n",
+                     .file_name = "job.yaml",
+                     .base = "/"};
   const Status status = SubmitJob(session_, text, {}).status();
   EXPECT_TRUE(absl::IsInvalidArgument(status));
   EXPECT_NE(Message(status).find("job.yaml:3"), std::string_view::npos) << status;

@@ -9,11 +9,14 @@
 #include <iterator>
 #include <utility>
 
+#include "client/job/model_config.h"
 #include "core/base/file.h"
 #include "core/recipe/hub_source.h"
 #include "core/recipe/parse.h"
 #include "core/recipe/supported.h"
 #include "core/recipe/yaml_tree.h"
+#include "core/recipes/names.h"
+#include "core/recipes/resolve.h"
 #include "nlohmann/json.hpp"
 
 namespace ft::client {
@@ -85,6 +88,42 @@ Status RefuseWhatIsNoJobFile(const fs::path& path) {
                                            kind == "a model" ? "--model" : "--data"));
 }
 
+// A word that is no file's name is perhaps a recipe's.
+StatusOr<JobText> RecipeText(const std::string& argument) {
+  if (recipes::FindName(argument) != nullptr) {
+    const Json job = {{"name", argument}, {"recipe", argument}};
+    return JobText{
+        .yaml = job.dump(2), .file_name = argument, .base = fs::current_path(), .has_lines = false};
+  }
+  if (argument.find_first_of("/.") != std::string::npos) {
+    return absl::InvalidArgumentError(
+        StrCat("there is no file ", argument,
+               ": give the path of a job file, or a name that `ftctl recipe list` shows"));
+  }
+  return absl::InvalidArgumentError(
+      StrCat("there is no file ", argument, ", and ", Message(recipes::NoSuchRecipe(argument))));
+}
+
+StatusOr<std::string> ReadRecipeFile(const fs::path& path) {
+  StatusOr<std::string> text = ReadFile(path, kMaxJobFileBytes);
+  if (text.ok() || !absl::IsNotFound(text.status())) return text;
+  return absl::NotFoundError(StrCat("there is no file ", path.string(),
+                                    ": correct the path, or give a name that `ftctl recipe list` shows"));
+}
+
+// Puts the recipe under it and applies the assignments.
+Status TakeRecipe(JobText& text, const std::vector<std::string>& sets) {
+  const StatusOr<recipes::Resolved> resolved = recipes::Resolve(
+      {.yaml = text.yaml, .file_name = text.file_name, .folder = text.base, .has_lines = text.has_lines},
+      sets, ReadRecipeFile);
+  if (!resolved.ok()) return absl::InvalidArgumentError(std::string(Message(resolved.status())));
+  text.yaml = resolved->job.dump(2, ' ', false, Json::error_handler_t::replace);
+  text.from_recipe = true;
+  text.model_config = resolved->model_config;
+  text.remarks = resolved->remarks;
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 StatusOr<JobText> ReadJobText(const std::string& argument) {
@@ -102,9 +141,7 @@ StatusOr<JobText> ReadJobText(const std::string& argument) {
     return absl::InvalidArgumentError(StrCat(argument, " is a folder: give the job file inside it"));
   }
   if (!fs::exists(path, error)) {
-    return absl::InvalidArgumentError(
-        StrCat("there is no file ", argument,
-               ": give the path of a job file (built-in recipes are not in this version)"));
+    return RecipeText(argument);
   }
   RETURN_IF_ERROR(RefuseWhatIsNoJobFile(path));
   StatusOr<std::string> text = ReadFile(path, kMaxJobFileBytes);
@@ -168,15 +205,32 @@ StatusOr<std::string> MapAssignment(std::string_view map) {
   return StrCat("data.map=", columns.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
-StatusOr<recipe::JobSpec> CheckJob(JobText& text, const std::vector<std::string>& sets) {
-  if (!sets.empty()) {
+StatusOr<recipe::JobSpec> ResolveJob(JobText& text, const std::vector<std::string>& sets) {
+  const bool from_recipe = recipes::StartsFromRecipe(recipe::ReadYaml(text.yaml));
+  if (from_recipe) {
+    RETURN_IF_ERROR(TakeRecipe(text, sets));
+  } else if (!sets.empty()) {
     ASSIGN_OR_RETURN(text.yaml, recipe::WithOverrides(text.yaml, sets));
-    text.file_name += " with --set";
-    text.has_lines = false;
   }
-  ASSIGN_OR_RETURN(recipe::JobSpec spec, recipe::ParseJob(text.yaml, text.file_name, text.has_lines));
-  const Status supported = recipe::CheckSupported(spec);
-  if (!supported.ok()) return absl::InvalidArgumentError(std::string(Message(supported)));
+  if (!sets.empty()) text.file_name += " with --set";
+  if (!sets.empty() || from_recipe) text.has_lines = false;
+  return recipe::ParseJob(text.yaml, text.file_name, text.has_lines);
+}
+
+Status RefuseUnbuilt(const JobText& text, const recipe::JobSpec& spec) {
+  std::string lines(Message(recipe::CheckSupported(spec)));
+  const StatusOr<ModelConfig> config = ModelConfigOf(text, spec);
+  const Json json = config.ok() ? Json::parse(config->text, nullptr, /*allow_exceptions=*/false) : Json();
+  if (json.is_object() && json.contains("model_type") && json["model_type"].is_string()) {
+    const Status family = recipe::CheckFamily(json["model_type"].get<std::string>());
+    if (!family.ok()) StrAppend(&lines, lines.empty() ? "" : "\n", Message(family));
+  }
+  return lines.empty() ? absl::OkStatus() : absl::InvalidArgumentError(lines);
+}
+
+StatusOr<recipe::JobSpec> CheckJob(JobText& text, const std::vector<std::string>& sets) {
+  ASSIGN_OR_RETURN(recipe::JobSpec spec, ResolveJob(text, sets));
+  RETURN_IF_ERROR(RefuseUnbuilt(text, spec));
   return spec;
 }
 
@@ -222,6 +276,15 @@ bool LooksLikeHubName(const Source& source) {
          source.value.front() != '.' && source.value.back() != '/';
 }
 
+// What more can be said of a path where there is nothing.
+std::string WhatElse(const Source& source) {
+  if (LooksLikeHubName(source))
+    return "; if it is a name on a model hub, download it first and give the folder";
+  const std::string place =
+      source.kind == SourceKind::kData ? recipes::WhereToObtain(source.value) : std::string();
+  return place.empty() ? place : StrCat("; the recipe's file is from ", place);
+}
+
 }  // namespace
 
 StatusOr<std::string> WithAbsolutePaths(const JobText& text) {
@@ -230,12 +293,9 @@ StatusOr<std::string> WithAbsolutePaths(const JobText& text) {
     const fs::path path = LocalPath(text.base, source.value);
     std::error_code error;
     if (!fs::exists(path, error)) {
-      return absl::InvalidArgumentError(
-          StrCat(text.file_name, ": ", source.key, ": there is nothing at ", path.string(),
-                 ": correct the path, which is relative to ", text.base.string(),
-                 LooksLikeHubName(source) ? "; if it is a name on a model hub, download it "
-                                            "first and give the folder"
-                                          : ""));
+      return absl::InvalidArgumentError(StrCat(text.file_name, ": ", source.key, ": there is nothing at ",
+                                               path.string(), ": correct the path, which is relative to ",
+                                               text.base.string(), WhatElse(source)));
     }
     return path.string();
   });

@@ -18,6 +18,10 @@ struct JobText {
   std::string file_name;       // For messages.
   std::filesystem::path base;  // Relative paths in the file start here.
   bool has_lines = true;       // False once it is no text that a person wrote: its lines help nobody.
+  // Once it is resolved, of a job that starts from a recipe:
+  bool from_recipe = false;
+  std::string model_config;          // config.json of the recipe's model; empty when it brings none.
+  std::vector<std::string> remarks;  // What is otherwise than the recipe says, for people.
 };
 
 // What `ftctl run --model M --data D` says without a job file.
@@ -27,8 +31,8 @@ struct QuickJob {
   std::string name;  // Empty: the first data file's name without its ending.
 };
 
-// `argument` is a path or "-" for standard input. A file of data or a model given in place of a job file is told by its
-// name and its first bytes, and refused with what to type.
+// `argument` is a path, "-" for standard input, or the name of a recipe where no file has it. A file of data or a model given
+// in place of a job file is told by its name and its first bytes, and refused with what to type.
 StatusOr<JobText> ReadJobText(const std::string& argument);
 
 // The job file of a quick job; relative paths start at `base`.
@@ -37,7 +41,13 @@ JobText QuickJobText(const QuickJob& quick, const std::filesystem::path& base);
 // The assignment for --set that `--map input=COLUMN,output=COLUMN[,system=TEXT]` stands for. Columns may hold commas.
 StatusOr<std::string> MapAssignment(std::string_view map);
 
-// Applies --set assignments, then parses and checks everything that can be checked without the coordinator.
+// Puts the recipe that the text starts from under it, applies --set assignments and parses. What is not built yet passes.
+StatusOr<recipe::JobSpec> ResolveJob(JobText& text, const std::vector<std::string>& sets);
+
+// INVALID_ARGUMENT with a line for each setting that is not built yet, and for the model's family where its config.json tells it.
+Status RefuseUnbuilt(const JobText& text, const recipe::JobSpec& spec);
+
+// Resolves it and checks everything that can be checked without the coordinator.
 StatusOr<recipe::JobSpec> CheckJob(JobText& text, const std::vector<std::string>& sets);
 
 enum class SourceKind { kModel, kData };

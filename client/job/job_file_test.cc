@@ -81,6 +81,110 @@ TEST(JobFileTest, MissingJobFileIsInvalidAndNamed) {
   EXPECT_NE(Message(status).find("/nowhere/job.yaml"), std::string_view::npos);
 }
 
+TEST(JobFileTest, ARecipesNameStandsForAJobFile) {
+  auto text = ReadJobText("llama2_7b_qlora_sql_e3");
+  ASSERT_TRUE(text.ok()) << text.status();
+  const auto spec = ResolveJob(*text, {"model.source=./m", "train.epochs=1"});
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_TRUE(text->from_recipe);
+  EXPECT_EQ(spec->name, "llama2_7b_qlora_sql_e3");
+  EXPECT_EQ(spec->model.source, "./m");
+  EXPECT_EQ(spec->train.epochs, 1);
+  EXPECT_NE(text->model_config.find("\"hidden_size\": 4096"), std::string::npos);
+  EXPECT_EQ(text->remarks.size(), 1u);
+}
+
+TEST(JobFileTest, ARecipeMayBeAFileBesideTheJobFile) {
+  const ft::testing::TempDir dir;
+  Touch(dir / "mine.yaml", "recipe: llama2_7b_qlora_sql_e3\ntrain: {epochs: 2}\n");
+  Touch(dir / "job.yaml", "recipe: mine.yaml\nmodel: m\n");
+  auto text = ReadJobText((dir / "job.yaml").string());
+  ASSERT_TRUE(text.ok()) << text.status();
+  const auto spec = ResolveJob(*text, {});
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->train.epochs, 2);
+  EXPECT_EQ(spec->model.source, "m");
+  Touch(dir / "job.yaml", "recipe: none.yaml\n");
+  text = ReadJobText((dir / "job.yaml").string());
+  const Status status = ResolveJob(*text, {}).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(status));
+  EXPECT_NE(Message(status).find("job.yaml:1: recipe: there is no file " + (dir / "none.yaml").string()),
+            std::string_view::npos)
+      << status;
+}
+
+TEST(JobFileTest, AnUnknownRecipeIsToldThreeNearOnes) {
+  const Status status = ReadJobText("llama2_7b_qlora_sgl_e3").status();
+  EXPECT_TRUE(absl::IsInvalidArgument(status));
+  EXPECT_NE(
+      Message(status).find(
+          "there is no file llama2_7b_qlora_sgl_e3, and there is no recipe 'llama2_7b_qlora_sgl_e3'; the "
+          "nearest are llama2_7b_qlora_sql_e3, "),
+      std::string_view::npos)
+      << status;
+}
+
+TEST(JobFileTest, AKeyThatARecipeDoesNotHaveIsRefused) {
+  auto text = ReadJobText("llama2_7b_qlora_sql_e3");
+  const Status status = ResolveJob(*text, {"train.lrr=1"}).status();
+  EXPECT_EQ(Message(status), "llama2_7b_qlora_sql_e3 with --set: train.lrr: unknown key") << status;
+  text = ReadJobText("llama2_7b_qlora_sql_e3");
+  EXPECT_NE(Message(ResolveJob(*text, {"train.epocs=1"}).status()).find("did you mean 'epochs'?"),
+            std::string_view::npos);
+}
+
+// What a recipe asks for and this version does not do is refused by name, and each line says what does work.
+TEST(JobFileTest, ARecipeIsRefusedForWhatIsNotBuilt) {
+  auto text = ReadJobText("llama2_7b_qlora_sql_e3");
+  const std::string said(Message(CheckJob(*text, {}).status()));
+  for (const char* part :
+       {"compat: xtuner-0.1.9 is not supported yet",
+        "model.source: 'hf://meta-llama/Llama-2-7b-hf' lies on a hub",
+        "data[0].map.kind: sql is not supported yet", "train.checkpoint.every_epochs is not supported yet",
+        "train.evaluate.every_micro_batches is not supported yet",
+        "train.evaluate.system is not supported yet"}) {
+    EXPECT_NE(said.find(part), std::string::npos) << said;
+  }
+  text = ReadJobText("llama2_7b_qlora_oasst1_e3");
+  const auto spec =
+      CheckJob(*text, {"compat=none", "model.source=/m", "data=/d.jsonl", "train.checkpoint.every_epochs=0",
+                       "train.evaluate.every_micro_batches=0"});
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->train.loss, "token_mean");
+  EXPECT_EQ(spec->method.rank, 64);
+}
+
+TEST(JobFileTest, AModelWhoseFamilyIsNotBuiltIsRefusedBeforeItIsSent) {
+  const ft::testing::TempDir dir;
+  fs::create_directories(dir / "m");
+  Touch(dir / "m/config.json", "{\"model_type\": \"chatglm\"}");
+  JobText text = QuickJobText({.model = (dir / "m").string(), .data = {"d"}}, "/base");
+  const Status status = CheckJob(text, {}).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(status));
+  EXPECT_NE(Message(status).find("model family chatglm is not supported yet"), std::string_view::npos)
+      << status;
+  Touch(dir / "m/config.json", "{\"model_type\": \"llama\"}");
+  EXPECT_TRUE(CheckJob(text, {}).ok());
+  Touch(dir / "m/config.json", "no JSON");  // Whoever reads the model says so.
+  EXPECT_TRUE(CheckJob(text, {}).ok());
+  text = *ReadJobText("internlm_7b_qlora_oasst1_e3");
+  EXPECT_NE(Message(CheckJob(text, {}).status()).find("model family internlm is not supported yet"),
+            std::string_view::npos);
+}
+
+TEST(JobFileTest, AnAbsentFileOfARecipeIsToldWhereToGet) {
+  auto text = ReadJobText("llama2_7b_qlora_lawyer_e3");
+  ASSERT_TRUE(ResolveJob(*text, {"model.source=hf://a/b"}).ok());
+  text->base = "/nowhere";
+  const Status status = WithAbsolutePaths(*text).status();
+  EXPECT_NE(Message(status).find("there is nothing at /nowhere/data/CrimeKgAssitant清洗后_52k.json"),
+            std::string_view::npos)
+      << status;
+  EXPECT_NE(Message(status).find("the recipe's file is from https://github.com/LiuHC0428/LAW-GPT"),
+            std::string_view::npos)
+      << status;
+}
+
 // 196
 TEST(CasesJobFile, MapsOfTheCommandLineNameColumns) {
   JobText text = QuickJobText({.model = "m", .data = {"q.csv"}}, "/base");

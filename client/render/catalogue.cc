@@ -179,6 +179,7 @@ constexpr Sentence kCatalogue[] = {
     {Text::kFieldRunFolder, "Run folder", "运行文件夹"},
     {Text::kFieldAdapter, "Adapter", "适配器"},
     {Text::kFieldSha256, "SHA-256", "SHA-256"},
+    {Text::kRecipesEqual, "{0} and {1} differ in nothing but their names", "{0} 与 {1} 除名称外没有差别"},
 };
 
 static_assert(std::size(kCatalogue) == static_cast<size_t>(Text::kCount), "a key without its sentence");

@@ -143,6 +143,7 @@ enum class Text {
   kFieldRunFolder,
   kFieldAdapter,
   kFieldSha256,
+  kRecipesEqual,
   kCount,  // Not a sentence.
 };
 

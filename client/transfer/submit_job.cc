@@ -58,8 +58,14 @@ StatusOr<std::string> FindablePaths(Session& session, const JobText& text) {
   return RewriteSources(text.yaml, [&](const Source& source) { return UploadSource(session, text, source); });
 }
 
+void TellRemarks(const Session& session, JobText& text) {
+  for (const std::string& remark : text.remarks) PrintNotice(session.InLanguage(remark));
+  text.remarks.clear();
+}
+
 StatusOr<v1::Job> SubmitJob(Session& session, JobText text, const Submission& submission) {
   RETURN_IF_ERROR(CheckJob(text, submission.sets).status());
+  TellRemarks(session, text);
   ASSIGN_OR_RETURN(const Connection* connection, session.Connect());
   ASSIGN_OR_RETURN(std::string yaml, FindablePaths(session, text));
   v1::CreateJobRequest request;

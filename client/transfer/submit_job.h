@@ -21,6 +21,9 @@ struct Submission {
 // the job. When the answer is lost the message tells how to repeat safely.
 StatusOr<v1::Job> SubmitJob(Session& session, JobText text, const Submission& submission);
 
+// Says what of a resolved recipe is otherwise than it says, once.
+void TellRemarks(const Session& session, JobText& text);
+
 // The job file as the coordinator gets it.
 StatusOr<std::string> FindablePaths(Session& session, const JobText& text);
 

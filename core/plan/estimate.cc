@@ -33,6 +33,13 @@ constexpr int64_t kSegmentBytes = int64_t{4} << 20;    // What a rank shows the 
 constexpr double kChunkElements = 1 << 24;             // Logits computed at a time: ops/loss_head.cc.
 constexpr int64_t kProgramBytes = int64_t{256} << 20;  // LibTorch's CPU libraries and small buffers.
 
+// Rows of all projections: each has a float32 scale where weights have 8 bits.
+int64_t LinearRows(const ModelShape& shape) {
+  int64_t rows = 0;
+  for (const Projection& p : Projections(shape)) rows += p.outputs;
+  return rows * shape.layers;
+}
+
 // Blocks whose activations are computed again in backward.
 int64_t CheckpointedBlocks(const ModelShape& shape, const recipe::TrainSpec& train) {
   if (!train.activation_checkpointing) return 0;
@@ -50,7 +57,7 @@ int64_t LinearParameters(const ModelShape& shape) {
 int64_t ParameterCount(const ModelShape& shape) {
   const int64_t embedding = shape.vocabulary * shape.hidden;
   const int64_t norms = (2 * shape.layers + 1) * shape.hidden;
-  return LinearParameters(shape) + embedding * (shape.tied_head ? 1 : 2) + norms;
+  return LinearParameters(shape) + embedding * (shape.tied_head ? 1 : 2) + norms + shape.other_parameters;
 }
 
 int64_t TrainableParameters(const ModelShape& shape, const recipe::MethodSpec& method) {
@@ -71,6 +78,8 @@ std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::Jo
   const bool full = spec.method.kind == "full";
   double base = 0;
   if (spec.method.kind == "qlora") base = linear * kNf4BytesPerWeight + other * compute_bytes;
+  if (spec.method.kind == "int8_lora")
+    base = linear + static_cast<double>(LinearRows(shape)) * 4 + other * compute_bytes;
   if (spec.method.kind == "lora") base = (linear + other) * compute_bytes;
   // fp32 value, gradient and two moments; a full fine-tuning also multiplies in the compute type.
   const double training = trainable * 16 + (full && bf16 ? trainable * 2 : 0);

@@ -26,9 +26,10 @@ struct ModelShape {
   int64_t intermediate = 0;
   bool tied_head = false;
   std::vector<Projection> projections;  // Of a block; empty = the seven of Llama.
+  int64_t other_parameters = 0;         // Biases of projections and norms, learned positions.
 };
 
-// All weights (biases, which are below a thousandth, left out).
+// All weights.
 int64_t ParameterCount(const ModelShape& shape);
 
 // Weights of the blocks' projections: what quantisation and all-linear adapters apply to.

@@ -26,7 +26,7 @@ TEST(EstimateTest, CountsOfLlama7BEqualPublishedOnes) {
 TEST(EstimateTest, ProjectionsAreThoseOfTheFamily) {
   ModelShape fused = kLlama7B;
   fused.projections = {{"W_pack", 4096, 12288}, {"o_proj", 4096, 4096}};
-  EXPECT_EQ(LinearParameters(fused), 32 * (4096 * 12288 + 4096 * 4096));
+  EXPECT_EQ(LinearParameters(fused), int64_t{32} * (4096 * 12288 + 4096 * 4096));
   const recipe::MethodSpec method{.kind = "lora", .rank = 8, .targets = {"W_pack"}};
   EXPECT_EQ(TrainableParameters(fused, method), 32 * 8 * (4096 + 12288));
 }

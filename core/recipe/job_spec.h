@@ -12,14 +12,20 @@ namespace ft::recipe {
 
 struct ModelSpec {
   std::string source;  // hf://, modelscope:// or a path: folder in Hugging Face layout, or a .gguf file.
-  std::string dtype = "auto";  // auto | bf16 | fp16 | fp32
+  std::string dtype = "auto";          // auto | bf16 | fp16 | fp32
+  std::string eos_token;               // Ends an answer; empty = the tokenizer's own.
+  bool encode_special_tokens = false;  // ChatGLM3: markup in a text becomes the tokens that it names.
 };
 
-// Which columns of a record play which part; an empty name = not there.
+// Which columns of a record play which part; an empty name = not there. Of another kind than columns: `system` is the text
+// that is put in, and the columns are those of the data that the kind is named after.
 struct ColumnMap {
+  std::string kind =
+      "columns";  // columns | alpaca | alpaca_zh | colors | medical | moss_sft | msagent_react | oasst1 | sql | wizardlm
   std::string system;  // Literal text unless it names a column of the data.
   std::string input;
   std::string output;
+  std::string bot_name;  // moss_sft: what the assistant is called in place of MOSS.
 };
 
 struct DataSource {
@@ -32,7 +38,11 @@ struct DataSource {
   std::string loss_on = "all";          // Which answers of a conversation are learnt: all | last
   std::string sheet;                    // For .xlsx; empty = the first.
   std::optional<ColumnMap> map;
-  int64_t max_records = 0;  // 0 = all.
+  int64_t max_records = 0;       // 0 = all.
+  std::string choose = "first";  // first | random: which max_records are kept.
+  std::string subset;            // On a hub: the data set's configuration; empty = the only one.
+  std::string folder;            // On a hub: read only what lies below it.
+  std::string split;             // On a hub; empty = train.
 };
 
 struct MethodSpec {
@@ -56,6 +66,7 @@ struct OptimizerSpec {
 struct ScheduleSpec {
   std::string kind = "cosine";  // cosine | linear | constant
   double warmup = 0.03;         // A share of all steps when below 1, else a number of steps.
+  std::string by = "step";      // step | micro_batch: what the rate goes down with.
 };
 
 // Used by fp16 only.
@@ -66,14 +77,19 @@ struct LossScaleSpec {
 
 struct CheckpointSpec {
   int64_t every_steps = 500;
+  int64_t every_epochs = 0;  // Beside those by steps; 0 = none.
   int keep_last = 2;
 };
 
 struct EvaluateSpec {
-  int64_t every_steps = 0;  // 0 = only at the end.
+  int64_t every_steps = 0;          // 0 = only at the end.
+  int64_t every_micro_batches = 0;  // Counted in an epoch, after the step that holds it; 0 = by steps.
   std::vector<std::string> prompts;
   std::vector<std::string> sets;
   int max_new_tokens = 64;
+  std::string system;                   // Before each prompt.
+  std::string template_name;            // The prompts': a named one, or none; empty = the first source's.
+  std::vector<std::string> stop_words;  // End an answer, beside the end token.
 };
 
 struct TrainSpec {
@@ -131,6 +147,7 @@ struct GateSpec {
 struct JobSpec {
   std::string name;
   std::string recipe;
+  std::string compat = "none";  // none | xtuner-0.1.9: whose habits training has.
   ModelSpec model;
   std::vector<DataSource> data;
   double holdout = 0;  // A share of the records, 0..0.5, kept for evaluation loss.

@@ -12,21 +12,31 @@ constexpr int kMaxDepth = 64;  // Values are printed level by level on the stack
 
 class Writer {
  public:
+  explicit Writer(bool whole) : whole_(whole) {}
+
   template <typename T, typename Check>
   void operator()(const char* key, T& field, const Check&) {
     out_[key] = field;
   }
   void operator()(const char* key, std::string& field, const LaterOneOf& allowed) {
-    if (field != allowed.words.front()) out_[key] = field;
+    if (whole_ || field != allowed.words.front()) out_[key] = field;
+  }
+  template <typename T>
+  void operator()(const char* key, T& field, const LaterRange&) {
+    if (whole_ || field != 0) out_[key] = field;
+  }
+  template <typename T>
+  void operator()(const char* key, T& field, const LaterAnything&) {
+    if (whole_ || field != T{}) out_[key] = field;
   }
   template <typename T>
   void operator()(const char* key, T& field, const ChosenOrRange&) {
-    if (field != 0) out_[key] = field;
+    if (whole_ || field != 0) out_[key] = field;
   }
   void Pair(const char* key, double a, double b, const Range&) { out_[key] = {a, b}; }
   template <typename T>
   void Object(const char* key, T& member) {
-    Writer inner;
+    Writer inner(whole_);
     Visit(inner, member);
     out_[key] = std::move(inner.out_);
   }
@@ -34,27 +44,36 @@ class Writer {
   void Data(const char* key, std::vector<DataSource>& sources) {
     out_[key] = Json::array();
     for (DataSource& source : sources) {
-      Writer inner;
+      Writer inner(whole_);
       Visit(inner, source);
       out_[key].push_back(std::move(inner.out_));
     }
   }
   void Columns(const char* key, std::optional<ColumnMap>& map) {
-    if (map) out_[key] = {{"system", map->system}, {"input", map->input}, {"output", map->output}};
+    if (map) Object(key, *map);
   }
   void Bytes(const char* key, int64_t bytes) { out_[key] = bytes; }
 
   Json out_ = Json::object();
+
+ private:
+  bool whole_;
 };
+
+Json Written(const JobSpec& spec, bool whole) {
+  JobSpec copy = spec;  // The schema visits mutable fields.
+  Writer writer(whole);
+  Visit(writer, copy);
+  return std::move(writer.out_);
+}
 
 }  // namespace
 
 std::string ToJson(const JobSpec& spec) {
-  JobSpec copy = spec;  // The schema visits mutable fields.
-  Writer writer;
-  Visit(writer, copy);
-  return writer.out_.dump(2, ' ', false, Json::error_handler_t::replace);
+  return Written(spec, /*whole=*/false).dump(2, ' ', false, Json::error_handler_t::replace);
 }
+
+Json ToWholeTree(const JobSpec& spec) { return Written(spec, /*whole=*/true); }
 
 StatusOr<JobSpec> FromJson(std::string_view json) {
   bool too_deep = false;

@@ -40,8 +40,9 @@ std::string PlaceOf(std::string_view key);
 // Fills one object's fields; remembers which keys it knows.
 class Reader {
  public:
-  Reader(const Json& object, std::string path, std::vector<Problem>& problems)
-      : object_(object), path_(std::move(path)), problems_(problems) {}
+  Reader(const Json& object, std::string path, std::vector<Problem>& problems,
+         std::set<std::string> known = {})
+      : object_(object), path_(std::move(path)), problems_(problems), known_(std::move(known)) {}
 
   template <typename T, typename Check>
   void operator()(const char* key, T& field, const Check& check) {
@@ -103,12 +104,13 @@ class Reader {
     const Json* value = Take(key);
     if (value == nullptr) return;
     map.emplace();
-    if (!value->is_object())
-      return Complain(key, StrCat("expects {system, input, output}, got ", Shown(*value)));
-    Reader inner(*value, Path(key), problems_);
-    inner("system", map->system, Anything{});
-    inner("input", map->input, Anything{});
-    inner("output", map->output, Anything{});
+    if (!value->is_object() && !value->is_string()) {
+      return Complain(key,
+                      StrCat("expects {system, input, output} or the name of a map, got ", Shown(*value)));
+    }
+    const Json mapping = value->is_string() ? Json::object({{"kind", *value}}) : *value;
+    Reader inner(mapping, Path(key), problems_);
+    Visit(inner, *map);
     inner.Finish();
   }
 
@@ -279,7 +281,13 @@ int LineOf(const YamlTree& tree, std::string path) {
   }
 }
 
-Status ProblemsStatus(std::vector<Problem> problems, std::string_view file_name, bool with_lines = true) {
+}  // namespace
+
+Status RefusalOf(YamlTree tree, std::string_view file_name, bool with_lines) {
+  std::vector<Problem>& problems = tree.problems;
+  for (Problem& problem : problems) {
+    if (problem.line == 0) problem.line = LineOf(tree, problem.path);
+  }
   std::stable_sort(problems.begin(), problems.end(),
                    [](const Problem& a, const Problem& b) { return a.line < b.line; });
   std::string text;
@@ -292,6 +300,8 @@ Status ProblemsStatus(std::vector<Problem> problems, std::string_view file_name,
   }
   return absl::InvalidArgumentError(text);
 }
+
+namespace {
 
 // "data[1]" is key data and index 1; no index without brackets, and none for brackets that hold no small number.
 std::pair<std::string, std::optional<size_t>> KeyAndIndex(const std::string& part) {
@@ -409,12 +419,28 @@ std::string Nearest(std::string_view word, const std::set<std::string>& known) {
   return best;
 }
 
-void ReadTree(const Json& root, JobSpec& spec, std::vector<Problem>& problems) {
+std::vector<std::string> NearestOf(std::string_view word, std::vector<std::string> known, size_t count) {
+  constexpr size_t kLongest = 128;  // More tells nothing apart, and costs as many comparisons.
+  word = word.substr(0, kLongest);
+  std::vector<std::pair<size_t, std::string>> ranked;
+  for (std::string& candidate : known) {
+    const size_t distance = EditDistance(word, candidate);
+    ranked.emplace_back(distance, std::move(candidate));
+  }
+  std::stable_sort(ranked.begin(), ranked.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<std::string> nearest;
+  for (size_t i = 0; i < std::min(count, ranked.size()); ++i) nearest.push_back(std::move(ranked[i].second));
+  return nearest;
+}
+
+void ReadTree(const Json& root, JobSpec& spec, std::vector<Problem>& problems,
+              const std::set<std::string>& also_known) {
   if (!root.is_object()) {
     problems.push_back({0, "", "a job file is a mapping of keys such as 'model:' and 'data:'"});
     return;
   }
-  Reader reader(root, "", problems);
+  Reader reader(root, "", problems, also_known);
   Visit(reader, spec);
   reader.Finish();
 }
@@ -431,6 +457,36 @@ std::string WrongWithName(std::string_view name) {
     return StrCat("'", name, "' begins with '-' and would be taken for an option; give another name");
   return "";
 }
+
+namespace {
+
+void CheckSource(const std::string& key, const DataSource& source, std::vector<Problem>& problems) {
+  if (source.choose == "random" && source.max_records == 0) {
+    problems.push_back({0, key + ".choose", "random needs max_records, the number of records to choose"});
+  }
+  if (!source.map) return;
+  const bool is_moss = source.map->kind == "moss_sft";
+  if (!source.map->bot_name.empty() && !is_moss) {
+    problems.push_back({0, key + ".map.bot_name", "is of kind: moss_sft only; take it out"});
+  }
+  if (source.map->kind != "columns" && !(source.map->input.empty() && source.map->output.empty())) {
+    problems.push_back({0, key + ".map",
+                        StrCat("kind ", source.map->kind,
+                               " has columns of its own: take input and output out, "
+                               "or the kind")});
+  }
+}
+
+// A key that is not written has the value that XTuner's habits ask for.
+void ApplyCompat(const Json& root, JobSpec& spec) {
+  const auto found = root.find("compat");
+  if (found == root.end() || *found != "xtuner-0.1.9") return;
+  spec.train.loss = "microbatch_mean";
+  spec.train.tokenize = "pieces";
+  spec.train.schedule.by = "micro_batch";
+}
+
+}  // namespace
 
 void CheckWhole(const JobSpec& spec, std::vector<Problem>& problems) {
   const auto complain = [&](std::string path, std::string message) {
@@ -454,6 +510,10 @@ void CheckWhole(const JobSpec& spec, std::vector<Problem>& problems) {
              StrCat(spec.train.packed_length, " is less than train.max_length ", spec.train.max_length,
                     ": a row holds whole samples; leave it out to have it chosen"));
   }
+  if (spec.train.evaluate.every_steps > 0 && spec.train.evaluate.every_micro_batches > 0) {
+    complain("train.evaluate.every_micro_batches", "stands beside every_steps: give one of the two");
+  }
+  for (size_t i = 0; i < spec.data.size(); ++i) CheckSource(StrCat("data[", i, "]"), spec.data[i], problems);
   if (spec.method.kind == "full" && spec.method.adapter_compute != "auto") {
     complain("method.adapter_compute", "has no meaning for method full");
   }
@@ -463,18 +523,23 @@ StatusOr<JobSpec> ParseJob(std::string_view yaml, std::string_view file_name, bo
   YamlTree tree = ReadYaml(yaml);
   JobSpec spec;
   if (tree.problems.empty()) {
+    if (tree.root.is_object()) ApplyCompat(tree.root, spec);
     ReadTree(tree.root, spec, tree.problems);
     if (tree.root.is_object()) CheckWhole(spec, tree.problems);
-    for (Problem& problem : tree.problems) problem.line = LineOf(tree, problem.path);
   }
-  if (!tree.problems.empty()) return ProblemsStatus(std::move(tree.problems), file_name, with_lines);
+  if (!tree.problems.empty()) return RefusalOf(std::move(tree), file_name, with_lines);
   return spec;
 }
 
 StatusOr<std::string> WithOverrides(std::string_view yaml, const std::vector<std::string>& assignments) {
   if (assignments.empty()) return std::string(yaml);
   YamlTree tree = ReadYaml(yaml);
-  if (!tree.problems.empty()) return ProblemsStatus(std::move(tree.problems), "job file");
+  if (!tree.problems.empty()) return RefusalOf(std::move(tree), "job file");
+  RETURN_IF_ERROR(Override(tree.root, assignments));
+  return tree.root.dump(2, ' ', false, Json::error_handler_t::replace);
+}
+
+Status Override(Json& root, const std::vector<std::string>& assignments) {
   for (const std::string& assignment : assignments) {
     const size_t equals = assignment.find('=');
     if (equals == std::string::npos || equals == 0) {
@@ -485,9 +550,9 @@ StatusOr<std::string> WithOverrides(std::string_view yaml, const std::vector<std
     if (!value.problems.empty()) {
       return absl::InvalidArgumentError(StrCat("--set ", assignment, ": ", value.problems[0].message));
     }
-    RETURN_IF_ERROR(Assign(tree.root, assignment.substr(0, equals), value.root));
+    RETURN_IF_ERROR(Assign(root, assignment.substr(0, equals), value.root));
   }
-  return tree.root.dump(2, ' ', false, Json::error_handler_t::replace);
+  return absl::OkStatus();
 }
 
 }  // namespace ft::recipe

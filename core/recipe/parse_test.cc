@@ -86,6 +86,35 @@ TEST(ParseJobTest, LongValuesAreShownCutBetweenCharacters) {
   EXPECT_THAT(error, HasSubstr("馆图书..."));
 }
 
+TEST(ParseJobTest, KeysThatExcludeEachOtherAreRefused) {
+  EXPECT_THAT(
+      ErrorOf("model: m\ndata: {source: d, map: {kind: oasst1, input: q}}\n"),
+      HasSubstr("data[0].map: kind oasst1 has columns of its own: take input and output out, or the kind"));
+  EXPECT_THAT(ErrorOf("model: m\ndata: {source: d, map: {input: q, bot_name: B}}\n"),
+              HasSubstr("is of kind: moss_sft only"));
+  EXPECT_THAT(ErrorOf("model: m\ndata: {source: d, map: oast1}\n"),
+              HasSubstr("data.map.kind: 'oast1' is none of: columns, alpaca"));
+  EXPECT_THAT(ErrorOf("model: m\ndata: {source: d, choose: random}\n"),
+              HasSubstr("data[0].choose: random needs max_records"));
+  EXPECT_THAT(ErrorOf("model: m\ndata: d\ntrain: {evaluate: {every_steps: 1, every_micro_batches: 1}}\n"),
+              HasSubstr("every_micro_batches: stands beside every_steps"));
+}
+
+TEST(ParseJobTest, CompatGivesWhatIsNotWrittenXTunersValues) {
+  auto spec =
+      ParseJob("model: m\ndata: d\ncompat: xtuner-0.1.9\ntrain: {schedule: {by: step}}\n", "job.yaml");
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->train.loss, "microbatch_mean");
+  EXPECT_EQ(spec->train.tokenize, "pieces");
+  EXPECT_EQ(spec->train.schedule.by, "step");
+  // A stored job says all of it, whatever compat comes to imply.
+  EXPECT_EQ(ToJson(*FromJson(ToJson(*spec))), ToJson(*spec));
+  EXPECT_THAT(std::string(Message(CheckSupported(*spec))),
+              HasSubstr("compat: xtuner-0.1.9 is not supported yet"));
+  spec = ParseJob("model: m\ndata: d\ncompat: none\n", "job.yaml");
+  EXPECT_EQ(spec->train.loss, "token_mean");
+}
+
 TEST(ParseJobTest, DuplicateKeyIsRefused) {
   EXPECT_THAT(ErrorOf("model: m\ndata: d\nmodel: n\n"), HasSubstr("job.yaml:3: key 'model' appears twice"));
 }
@@ -140,6 +169,13 @@ TEST(WithOverridesTest, SetsNestedKeysAndRefusesNonsense) {
   EXPECT_FALSE(WithOverrides("model: m\n", {"model.source.x=1"}).ok());
 }
 
+TEST(CheckSupportedTest, FamiliesOfXTunersModelsThatAreNotBuiltAreNamed) {
+  EXPECT_EQ(Message(CheckFamily("gpt_bigcode")),
+            "model family gpt_bigcode is not supported yet: use a model of Llama's kind");
+  EXPECT_TRUE(CheckFamily("llama").ok());
+  EXPECT_TRUE(CheckFamily("no-such").ok());
+}
+
 TEST(CheckSupportedTest, RefusesByName) {
   JobSpec spec;
   EXPECT_TRUE(CheckSupported(spec).ok());
@@ -156,8 +192,16 @@ TEST(CheckSupportedTest, RefusesByName) {
 TEST(OrdinaryJson, KeysThatOlderProgramsDoNotKnowAreWrittenOnlyWhereTheyAreSet) {
   auto spec = ParseJob("model: m\ndata: {source: book.txt, format: text}\n", "job.yaml");
   ASSERT_TRUE(spec.ok()) << spec.status();
-  EXPECT_EQ(ToJson(*spec).find("documents"), std::string::npos);
-  EXPECT_EQ(ToJson(*spec).find("loss_on"), std::string::npos);
+  for (const char* key : {"documents", "loss_on", "compat", "eos_token", "encode_special_tokens", "choose",
+                          "subset", "folder", "split", "\"by\"", "every_epochs", "every_micro_batches",
+                          "\"system\"", "stop_words", "\"kind\": \"columns\""}) {
+    EXPECT_EQ(ToJson(*spec).find(key), std::string::npos) << key;
+    EXPECT_NE(ToWholeTree(*ParseJob("model: m\ndata: {source: d, map: {input: q}}\n", "j"))
+                  .dump()
+                  .find(key == std::string("\"kind\": \"columns\"") ? "\"kind\":\"columns\"" : key),
+              std::string::npos)
+        << key;
+  }
   EXPECT_EQ(FromJson(ToJson(*spec))->data[0].documents, "auto");
   spec->data[0].documents = "file";
   EXPECT_EQ(FromJson(ToJson(*spec))->data[0].documents, "file");

@@ -23,13 +23,29 @@ struct OneOf {
 // 0 or a number of the range. 0 is the default and means "chosen by the data" (train::ResolveFromData); older programs, which refuse
 // it, take their own default where the key is not written.
 struct ChosenOrRange : Range {};
-// A key that older programs do not know and refuse: written only where it is not the first word, its default.
+// A key that older programs do not know and refuse: written only where it is not the default, which is the first word, or
+// nothing.
 struct LaterOneOf : OneOf {};
+struct LaterRange : Range {};
+struct LaterAnything : Anything {};
 
 template <typename V>
 void Visit(V& v, ModelSpec& s) {
   v("source", s.source, Anything{});
   v("dtype", s.dtype, OneOf{{"auto", "bf16", "fp16", "fp32"}});
+  v("eos_token", s.eos_token, LaterAnything{});
+  v("encode_special_tokens", s.encode_special_tokens, LaterAnything{});
+}
+
+template <typename V>
+void Visit(V& v, ColumnMap& s) {
+  v("kind", s.kind,
+    LaterOneOf{{{"columns", "alpaca", "alpaca_zh", "colors", "medical", "moss_sft", "msagent_react", "oasst1",
+                 "sql", "wizardlm"}}});
+  v("system", s.system, Anything{});
+  v("input", s.input, Anything{});
+  v("output", s.output, Anything{});
+  v("bot_name", s.bot_name, LaterAnything{});
 }
 
 // What `format:` takes.
@@ -50,6 +66,10 @@ void Visit(V& v, DataSource& s) {
   v("sheet", s.sheet, Anything{});
   v.Columns("map", s.map);
   v("max_records", s.max_records, Range{0, 1e12});
+  v("choose", s.choose, LaterOneOf{{{"first", "random"}}});
+  v("subset", s.subset, LaterAnything{});
+  v("folder", s.folder, LaterAnything{});
+  v("split", s.split, LaterAnything{});
 }
 
 template <typename V>
@@ -75,6 +95,7 @@ template <typename V>
 void Visit(V& v, ScheduleSpec& s) {
   v("kind", s.kind, OneOf{{"cosine", "linear", "constant"}});
   v("warmup", s.warmup, Range{0, 1e9});
+  v("by", s.by, LaterOneOf{{{"step", "micro_batch"}}});
 }
 
 template <typename V>
@@ -86,15 +107,20 @@ void Visit(V& v, LossScaleSpec& s) {
 template <typename V>
 void Visit(V& v, CheckpointSpec& s) {
   v("every_steps", s.every_steps, Range{1, 1e9});
+  v("every_epochs", s.every_epochs, LaterRange{{0, 1e6}});
   v("keep_last", s.keep_last, Range{1, 1000});
 }
 
 template <typename V>
 void Visit(V& v, EvaluateSpec& s) {
   v("every_steps", s.every_steps, Range{0, 1e9});
+  v("every_micro_batches", s.every_micro_batches, LaterRange{{0, 1e9}});
   v("prompts", s.prompts, Anything{});
   v("sets", s.sets, Anything{});
   v("max_new_tokens", s.max_new_tokens, Range{1, 65536});
+  v("system", s.system, LaterAnything{});
+  v("template", s.template_name, LaterAnything{});
+  v("stop_words", s.stop_words, LaterAnything{});
 }
 
 template <typename V>
@@ -158,6 +184,7 @@ template <typename V>
 void Visit(V& v, JobSpec& s) {
   v("name", s.name, Anything{});
   v("recipe", s.recipe, Anything{});
+  v("compat", s.compat, LaterOneOf{{{"none", "xtuner-0.1.9"}}});
   v.Model("model", s.model);
   v.Data("data", s.data);
   v("holdout", s.holdout, Range{0, 0.5});

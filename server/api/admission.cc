@@ -10,6 +10,8 @@
 #include "core/recipe/json.h"
 #include "core/recipe/parse.h"
 #include "core/recipe/supported.h"
+#include "core/recipe/yaml_tree.h"
+#include "core/recipes/resolve.h"
 #include "core/rpc/errors.h"
 #include "server/api/bounds.h"
 
@@ -124,12 +126,29 @@ Status CheckResources(const recipe::JobSpec& spec, state::spb::StoredJob& row) {
   return absl::OkStatus();
 }
 
+// The job file with the recipe that it starts from under it. ftctl sends whole job files; other clients may name a recipe of
+// this program's.
+StatusOr<std::string> WholeJobFile(const std::string& yaml) {
+  if (yaml.find("recipe") == std::string::npos || !recipes::StartsFromRecipe(recipe::ReadYaml(yaml)))
+    return yaml;
+  const auto no_files = [](const fs::path& path) -> StatusOr<std::string> {
+    return absl::NotFoundError(StrCat("recipe files such as ", path.string(),
+                                      " are read by ftctl: send the whole job file, or name a "
+                                      "recipe of the coordinator's"));
+  };
+  const auto resolved =
+      recipes::Resolve({.yaml = yaml, .file_name = "job.yaml", .folder = "/"}, {}, no_files);
+  if (!resolved.ok()) return Invalid(std::string(Message(resolved.status())));
+  return resolved->job.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
 }  // namespace
 
 StatusOr<Admitted> Admit(const pb::CreateJobRequest& request, const AdmissionRules& rules) {
   RETURN_IF_ERROR(CheckText("request_id", request.request_id(), kMaxNameBytes));
   ASSIGN_OR_RETURN(const std::string namespace_id, NamespaceOf(request.parent()));
-  auto parsed = recipe::ParseJob(request.job().config_yaml(), "job.yaml");
+  ASSIGN_OR_RETURN(const std::string yaml, WholeJobFile(request.job().config_yaml()));
+  auto parsed = recipe::ParseJob(yaml, "job.yaml", /*with_lines=*/yaml == request.job().config_yaml());
   if (!parsed.ok()) return rpc::WithReason(parsed.status(), pb::JOB_CONFIG_INVALID);
   recipe::JobSpec spec = *std::move(parsed);
   if (const Status supported = recipe::CheckSupported(spec); !supported.ok()) {

@@ -6,7 +6,7 @@ import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # The mapping that each struct of job_spec.h is in the file.
-SECTIONS = {"JobSpec": "", "ModelSpec": "model", "DataSource": "data", "MethodSpec": "method", "TrainSpec": "train",
+SECTIONS = {"JobSpec": "", "ModelSpec": "model", "DataSource": "data", "ColumnMap": "data.map", "MethodSpec": "method", "TrainSpec": "train",
             "OptimizerSpec": "train.optimizer", "ScheduleSpec": "train.schedule", "CheckpointSpec": "train.checkpoint",
             "LossScaleSpec": "train.loss_scale", "EvaluateSpec": "train.evaluate", "ParallelSpec": "parallel", "OffloadSpec": "parallel.offload",
             "ResourceSpec": "resources", "GateSpec": "gate"}

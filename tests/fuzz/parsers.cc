@@ -32,6 +32,7 @@ constexpr Parser kParsers[] = {
     {"cache", "data.ftt", ReadTokenCache},
     {"job", "job.yaml", ReadJobFile},
     {"overrides", "set.txt", ReadOverrides},
+    {"recipe", "recipe.yaml", ReadRecipe},
     {"resolved_job", "job.json", ReadResolvedJob},
     {"config", "finetuned.yaml", ReadDaemonConfig},
     {"spool", "records.ftr", ReadSpool},

@@ -11,6 +11,8 @@
 #include "core/process/rank_process.h"
 #include "core/recipe/json.h"
 #include "core/recipe/parse.h"
+#include "core/recipe/yaml_text.h"
+#include "core/recipes/resolve.h"
 #include "core/records/record_file.h"
 #include "tests/fuzz/readers.h"
 
@@ -34,6 +36,30 @@ Status ReadOverrides(const fs::path& path) {
       const std::string yaml,
       recipe::WithOverrides(bytes.substr(std::min(line + 1, bytes.size())), {bytes.substr(0, line)}));
   return recipe::ParseJob(yaml, "job.yaml").status();
+}
+
+// The first line is what --set gives, the rest a job file that may start from a recipe.
+Status ReadRecipe(const fs::path& path) {
+  ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path));
+  const size_t line = std::min(bytes.find('\n'), bytes.size());
+  const auto no_files = [](const fs::path& file) -> StatusOr<std::string> {
+    return absl::NotFoundError(file.string());
+  };
+  std::vector<std::string> sets;
+  if (line > 0) sets.push_back(bytes.substr(0, line));
+  ASSIGN_OR_RETURN(
+      const recipes::Resolved resolved,
+      recipes::Resolve(
+          {.yaml = bytes.substr(std::min(line + 1, bytes.size())), .file_name = "job.yaml", .folder = "/"},
+          sets, no_files));
+  ASSIGN_OR_RETURN(
+      const recipe::JobSpec spec,
+      recipe::ParseJob(resolved.job.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace),
+                       "job.yaml"));
+  const std::string shown = recipe::ToYaml(recipe::ToWholeTree(spec));
+  const StatusOr<recipe::JobSpec> again = recipe::ParseJob(shown, "shown");
+  FT_CHECK(again.ok()) << "a job that was shown cannot be read back: " << again.status();
+  return absl::OkStatus();
 }
 
 Status ReadResolvedJob(const fs::path& path) {

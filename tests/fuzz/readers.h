@@ -36,6 +36,7 @@ Status ReadTokenCache(const std::filesystem::path& path);
 
 // Settings, and what the programs leave each other (read_control.cc).
 Status ReadJobFile(const std::filesystem::path& path);
+Status ReadRecipe(const std::filesystem::path& path);
 Status ReadOverrides(const std::filesystem::path& path);
 Status ReadResolvedJob(const std::filesystem::path& path);
 Status ReadDaemonConfig(const std::filesystem::path& path);

@@ -283,6 +283,8 @@ GOOD = {
     "tokens": [DIALOGUES[-1]], "prepare": DIALOGUES,
     "job": [b"model: ./m\ndata: [{source: d.jsonl, format: tokens}]\nmethod: {kind: lora, rank: 8}\ntrain: {epochs: 2}\n", JOB],
     "overrides": [b"train.optimizer.lr=1e-4\n" + JOB],
+    "recipe": [b"data[1].source=x.json\nrecipe: internlm_7b_qlora_alpaca_enzh_e3\ntrain: {epochs: 1}\n",
+               b"\nrecipe: qwen_7b_qlora_moss_sft_all_e2_gpu8\nbot_name: B\nparallel: {ranks: 2}\ntemplate: default\n"],
     "resolved_job": [b'{"model": {"source": "m"}, "data": [{"source": "d"}], "train": {"optimizer": {"betas": [0.9, 0.99]}}}'],
     "config": [b"data: /var/lib/x\ncores: 2\nshared: true\nlease: 15s\nroots: [/a, /b]\nlabels: {zone: a}\n"],
     "record": [b"\x08\x01\x1a\0", b"\x08\x02\x42\0", b"\x08\x03\x1a\x0b\x08\x05\x11\0\0\0\0\0\0\xf0\x3f"],

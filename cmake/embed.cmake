@@ -1,0 +1,13 @@
+# Run by ft_embed_files (FtTargets.cmake): writes OUTPUT, the C++ that holds what the files below ROOT say, sorted by name.
+file(READ ${LIST} files)
+string(STRIP "${files}" files)
+string(REPLACE "\n" ";" files "${files}")
+set(text "// Made by cmake/embed.cmake.\n#include \"core/recipes/builtin_files.h\"\n\nnamespace ft::recipes {\n\n")
+string(APPEND text "namespace {\n\nconstexpr BuiltinFile kFiles[] = {\n")
+foreach(file IN LISTS files)
+  file(READ "${ROOT}/${file}" content)
+  string(APPEND text "{\"${file}\", R\"~~~(${content})~~~\"},\n")
+endforeach()
+string(APPEND text "};\n\n}  // namespace\n\n")
+string(APPEND text "std::span<const BuiltinFile> BuiltinFiles() { return kFiles; }\n\n}  // namespace ft::recipes\n")
+file(WRITE "${OUTPUT}" "${text}")

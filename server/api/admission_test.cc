@@ -1,0 +1,39 @@
+#include "server/api/admission.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/recipe/json.h"
+
+namespace ft::api {
+namespace {
+
+using testing::HasSubstr;
+
+StatusOr<Admitted> AdmitText(const std::string& yaml) {
+  finetune::v1::CreateJobRequest request;
+  request.mutable_job()->set_config_yaml(yaml);
+  return Admit(request, {});
+}
+
+TEST(AdmissionTest, RecipesOfTheProgramAreKnownAndFilesAreNot) {
+  const auto refused = AdmitText("recipe: llama2_7b_qlora_oasst1_e3\n");
+  EXPECT_TRUE(absl::IsUnimplemented(refused.status())) << refused.status();
+  EXPECT_THAT(std::string(Message(refused.status())), HasSubstr("compat: xtuner-0.1.9 is not supported yet"));
+  const auto admitted = AdmitText(
+      "recipe: llama2_7b_qlora_oasst1_e3\ncompat: none\nmodel: /m\ndata: /d.jsonl\n"
+      "train: {checkpoint: {every_epochs: 0}, evaluate: {every_micro_batches: 0}}\n");
+  ASSERT_TRUE(admitted.ok()) << admitted.status();
+  const auto spec = recipe::FromJson(admitted->config.resolved_config_json());
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->method.rank, 64);
+  EXPECT_EQ(spec->data[0].template_name, "llama2_chat@0.1.9");
+  EXPECT_EQ(spec->recipe, "");
+  EXPECT_THAT(std::string(Message(AdmitText("recipe: /mine.yaml\n").status())),
+              HasSubstr("recipe files such as /mine.yaml are read by ftctl: send the whole job file"));
+  EXPECT_THAT(std::string(Message(AdmitText("recipe: llama2\n").status())),
+              HasSubstr("there is no recipe 'llama2'"));
+}
+
+}  // namespace
+}  // namespace ft::api
