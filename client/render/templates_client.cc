@@ -32,8 +32,6 @@ constexpr Template kTemplates[] = {
     {"{0} is a table and no job file: give it with {1}", "{0} 是表格，不是任务文件：请用 {1} 给出"},
     {"{0} is data and no job file: give it with {1}", "{0} 是数据，不是任务文件：请用 {1} 给出"},
     {"{0} is a folder: give the job file inside it", "{0} 是文件夹：请给出其中的任务文件"},
-    {"there is no file {0}: give the path of a job file (built-in recipes are not in this version)",
-     "没有文件 {0}：请给出任务文件的路径（本版本没有内置配方）"},
     {"standard input is longer than a job file may be ({0} bytes)", "标准输入超过任务文件的上限（{0} 字节）"},
     {"standard input with --set", "标准输入（含 --set）"},
     {"standard input", "标准输入"},

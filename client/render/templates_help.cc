@@ -46,7 +46,7 @@ constexpr Template kTexts[] = {
     {"Name or id of the job", "任务的名称或编号"},
     // Training.
     {"Train on your own file; no daemon needed", "用自己的文件训练，无需守护进程"},
-    {"Job file, instead of --model and --data", "任务文件，代替 --model 和 --data"},
+    {"Job file or recipe, instead of --model and --data", "任务文件或配方，代替 --model 和 --data"},
     {"Folder in Hugging Face layout, or .gguf file", "Hugging Face 布局的文件夹，或 .gguf 文件"},
     {"xlsx, csv, json, jsonl or txt; may be repeated", "xlsx、csv、json、jsonl 或 txt；可重复"},
     {"Name of the job (the data file's)", "任务名（默认取数据文件名）"},
@@ -82,8 +82,47 @@ constexpr Template kTexts[] = {
     {"Columns and samples as the model will see them", "显示各列，以及模型将看到的样本"},
     {"Model instead of a job file", "模型，代替任务文件"},
     {"Data instead of a job file; may be repeated", "数据，代替任务文件；可重复"},
-    {"Example: ftctl plan job.yaml --set train.max_length=512",
-     "示例：ftctl plan job.yaml --set train.max_length=512"},
+    {"Job file, recipe, or - for standard input", "任务文件、配方，或 - 表示标准输入"},
+    {"So many, for a plan without data at hand", "记录条数，用于手边没有数据时的计划"},
+    {"Of a recipe neither model nor data have to be at hand.\n"
+     "Examples:\n"
+     "  ftctl plan job.yaml --set train.max_length=512\n"
+     "  ftctl plan llama2_7b_qlora_sql_e3 --records 78577",
+     "对于配方，手边不必有模型和数据。\n"
+     "示例：\n"
+     "  ftctl plan job.yaml --set train.max_length=512\n"
+     "  ftctl plan llama2_7b_qlora_sql_e3 --records 78577"},
+    {"A ZeRO setting, e.g. deepspeed_zero2", "ZeRO 设置，例如 deepspeed_zero2"},
+    {"Paths in the file are relative to the file. Prints the job's id.\n"
+     "Examples:\n"
+     "  ftctl submit job.yaml --wait\n"
+     "  ftctl submit job.yaml --set train.epochs=1 --set method.rank=16\n"
+     "  ftctl submit llama2_7b_qlora_sql_e3 --set model.source=./Llama-2-7b-hf",
+     "文件中的路径相对于该文件。输出任务的编号。\n"
+     "示例：\n"
+     "  ftctl submit job.yaml --wait\n"
+     "  ftctl submit job.yaml --set train.epochs=1 --set method.rank=16\n"
+     "  ftctl submit llama2_7b_qlora_sql_e3 --set model.source=./Llama-2-7b-hf"},
+    // Recipes.
+    {"Ready-made settings of XTuner's recipes", "XTuner 各配方的现成设置"},
+    {"All names, one a line", "全部名称，每行一个"},
+    {"Of one base model, e.g. internlm_7b", "某个基础模型的，例如 internlm_7b"},
+    {"qlora, int8_lora or full", "qlora、int8_lora 或 full"},
+    {"Of one task, e.g. oasst1_e3", "某个任务的，例如 oasst1_e3"},
+    {"Without the ZeRO settings (for --deepspeed)", "不含 ZeRO 设置（用于 --deepspeed）"},
+    {"The whole job file that it stands for", "它所代表的完整任务文件"},
+    {"A recipe, or a file that starts from one", "配方，或以配方为起点的文件"},
+    {"Example: ftctl recipe show internlm_7b_qlora_oasst1_e3 > my.yaml",
+     "示例：ftctl recipe show internlm_7b_qlora_oasst1_e3 > my.yaml"},
+    {"The settings in which two differ", "两者不同的设置"},
+    {"A job file starts from one with `recipe: NAME`; docs/recipes.md has more.\n"
+     "Examples:\n"
+     "  ftctl recipe list --model llama2_7b\n"
+     "  ftctl recipe diff llama2_7b_qlora_sql_e3 llama2_7b_qlora_oasst1_e3",
+     "任务文件写上 `recipe: 名称` 即以它为起点；详见 docs/recipes.md。\n"
+     "示例：\n"
+     "  ftctl recipe list --model llama2_7b\n"
+     "  ftctl recipe diff llama2_7b_qlora_sql_e3 llama2_7b_qlora_oasst1_e3"},
     {"Example: ftctl preview --model ./SmolLM2-135M-Instruct --data qa.xlsx",
      "示例：ftctl preview --model ./SmolLM2-135M-Instruct --data qa.xlsx"},
     // Looking at jobs.
