@@ -74,8 +74,10 @@ Status Evaluator::RunOutput(const Statement& statement) {
   ASSIGN_OR_RETURN(const Value value, Eval(*statement.expr));
   if (value.is(ValueKind::kString)) return Print(value.string(), statement.line);
   if (value.is(ValueKind::kUndefined)) {
-    if (statement.expr->kind == Expr::Kind::kName && output_.undefined.size() < kMaxUndefined)
-      output_.undefined.push_back(statement.expr->name);
+    std::vector<std::string>& names = output_.undefined;
+    const bool known = std::find(names.begin(), names.end(), statement.expr->name) != names.end();
+    if (statement.expr->kind == Expr::Kind::kName && !known && names.size() < kMaxUndefined)
+      names.push_back(statement.expr->name);
     return absl::OkStatus();
   }
   const StatusOr<std::string> text = ToText(value, budget_);

@@ -115,7 +115,10 @@ StatusOr<Value> Round(const FilterCall& call) {
   if (method == "common") {
     if (call.value.is_whole() && precision >= 0) return Value::Int(call.value.whole());
     const double rounded = RoundedTo(call.value.number(), precision);
-    return call.value.is_whole() ? Value::Int(static_cast<int64_t>(rounded)) : Value::Float(rounded);
+    if (!call.value.is_whole()) return Value::Float(rounded);
+    const std::optional<int64_t> whole = Truncated(rounded);
+    if (!whole) return absl::InvalidArgumentError("an integer grows beyond 64 bits");
+    return Value::Int(*whole);
   }
   if (method != "ceil" && method != "floor")
     return absl::InvalidArgumentError("round takes common, ceil or floor");

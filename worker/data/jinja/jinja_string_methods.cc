@@ -238,8 +238,9 @@ StatusOr<Value> Justify(const Call& call) {
   ASSIGN_OR_RETURN(const std::string fill, call.arguments.Text(1, "fillchar", " "));
   if (CountCharacters(fill) != 1)
     return absl::InvalidArgumentError(StrCat(call.name, " fills with one character"));
-  const int64_t missing = width - CountCharacters(call.text);
-  if (missing <= 0) return call.Like(call.text);
+  const int64_t size = CountCharacters(call.text);
+  if (width <= size) return call.Like(call.text);
+  const int64_t missing = width - size;
   RETURN_IF_ERROR(call.budget.ChargeText(
       static_cast<size_t>(missing) > SIZE_MAX / 8 ? SIZE_MAX : static_cast<size_t>(missing) * 4));
   // As in CPython, the odd place of center goes to the left where the width is odd.
@@ -255,8 +256,9 @@ StatusOr<Value> Justify(const Call& call) {
 
 StatusOr<Value> FillWithZeros(const Call& call) {
   ASSIGN_OR_RETURN(const int64_t width, call.arguments.Whole(0, "width", 0));
-  const int64_t missing = width - CountCharacters(call.text);
-  if (missing <= 0) return call.Like(call.text);
+  const int64_t size = CountCharacters(call.text);
+  if (width <= size) return call.Like(call.text);
+  const int64_t missing = width - size;
   RETURN_IF_ERROR(call.budget.ChargeText(static_cast<size_t>(missing)));
   const size_t sign = call.text.starts_with('-') || call.text.starts_with('+') ? 1 : 0;
   return call.Like(StrCat(call.text.substr(0, sign), std::string(static_cast<size_t>(missing), '0'),
