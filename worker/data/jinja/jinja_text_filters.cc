@@ -144,7 +144,7 @@ StatusOr<JsonStyle> StyleOf(const Arguments& arguments) {
     style.indent.assign(static_cast<size_t>(std::max<int64_t>(indent->whole(), 0)), ' ');
   }
   style.pretty = indent != nullptr && !indent->is(Kind::kNone);
-  if (style.pretty) style.item_separator = ",";
+  if (style.pretty) style.item_separator.assign(1, ',');
   const Value* separators = arguments.Get(2, "separators");
   if (separators == nullptr || separators->is(Kind::kNone)) return style;
   const bool two = separators->is(Kind::kList) && separators->list().size() == 2 &&
