@@ -9,7 +9,7 @@ import daemons
 from full_result_test import write_tokenizer
 
 # Names of settings, paths and what is quoted are no words of a sentence.
-NO_WORDS = re.compile(r"ftctl \w+|\"[^\"]*\"|'[^']*'|`[^`]*`|\S*[/=]\S*|\{[^{}]*\}")
+NO_WORDS = re.compile(r"(?:ftctl|ft-rank) \w+|\"[^\"]*\"|'[^']*'|`[^`]*`|\S*[/=]\S*|\{[^{}]*\}")
 ENGLISH = re.compile(r"[A-Za-z]{2,} [a-z]{2,}")
 # An example of help, up to what is said of it.
 EXAMPLE = re.compile(r"((?<=^  )|(?<=示例：)|(?<=用法: )|(?<=用法：))(source <\()?(ftctl|ft-rank) \S[ -~]*")
