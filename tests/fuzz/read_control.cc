@@ -136,8 +136,8 @@ Status ShowText(const fs::path& path) {
     FT_CHECK(cut <= std::max(width, 1)) << cut << " columns, not " << width;
     client::Wrap(text, width, 2);
   }
-  client::Table table(
-      {{.title = "NAME", .may_cut = true}, {.title = "STEP", .align = client::Align::kRight}});
+  client::Table table({{.title = client::Text::kColumnName, .may_cut = true},
+                       {.title = client::Text::kColumnStep, .align = client::Align::kRight}});
   table.AddRow({text, "1"});
   table.Render({.columns = 40});
   return absl::OkStatus();
