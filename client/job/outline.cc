@@ -78,7 +78,8 @@ std::vector<OutlineSetting> SettingsOf(const recipe::JobSpec& spec, const Outlin
   const auto millions = [](int64_t count) {
     return absl::StrFormat("%.1f M", static_cast<double>(count) / 1e6);
   };
-  add("model", outline.model.model_type, StrCat(millions(outline.parameters), " weights by its config.json"));
+  add("base model", outline.model.model_type,
+      StrCat(millions(outline.parameters), " weights by its config.json"));
   if (spec.compat != "none") add("compat", spec.compat, "training has XTuner's habits");
   add("method", m.kind, MethodReason(m.kind));
   if (m.kind != "full") {

@@ -33,7 +33,7 @@ std::string TextOf(const recipe::JobSpec& spec, int64_t records = 0) {
 
 TEST(OutlineTest, WithoutRecordsStepsAreUnknown) {
   const std::string text = TextOf(SmallJob());
-  EXPECT_THAT(text, HasSubstr("  model          llama            6738.4 M weights by its config.json\n"));
+  EXPECT_THAT(text, HasSubstr("  base model     llama            6738.4 M weights by its config.json\n"));
   EXPECT_THAT(text, HasSubstr("  rank, alpha    64, 16           159907840 trained weights\n"));
   EXPECT_THAT(text, HasSubstr("  steps          unknown          3 epochs; --records N says of how many\n"));
   EXPECT_THAT(text, HasSubstr("  in all\n"));

@@ -66,18 +66,9 @@ constexpr Template kTexts[] = {
      "  ftctl run --model m.gguf --data qa.csv --name faq --set train.epochs=1\n"
      "  ftctl run --model m.gguf --data qa.csv --map input=问题,output=答案"},
     {"Send a job file to the coordinator", "向协调器提交任务文件"},
-    {"Job file, or - for standard input", "任务文件；- 表示标准输入"},
     {"Follow it; the exit status is the job's", "跟随到结束；退出码即任务的结果"},
     {"Check and print all settings, start nothing", "只检查并显示全部设置，不启动"},
     {"Repeat an attempt whose answer was lost", "重复一次未收到答复的提交"},
-    {"Paths in the file are relative to the file. Prints the job's id.\n"
-     "Examples:\n"
-     "  ftctl submit job.yaml --wait\n"
-     "  ftctl submit job.yaml --set train.epochs=1 --set method.rank=16",
-     "文件中的路径相对于该文件。输出任务的编号。\n"
-     "示例：\n"
-     "  ftctl submit job.yaml --wait\n"
-     "  ftctl submit job.yaml --set train.epochs=1 --set method.rank=16"},
     {"Settings with reasons, steps, memory, time; no start", "显示设置及理由、步数、内存和用时，不启动"},
     {"Columns and samples as the model will see them", "显示各列，以及模型将看到的样本"},
     {"Model instead of a job file", "模型，代替任务文件"},
@@ -115,6 +106,7 @@ constexpr Template kTexts[] = {
     {"Example: ftctl recipe show internlm_7b_qlora_oasst1_e3 > my.yaml",
      "示例：ftctl recipe show internlm_7b_qlora_oasst1_e3 > my.yaml"},
     {"The settings in which two differ", "两者不同的设置"},
+    {"Another", "另一个"},
     {"A job file starts from one with `recipe: NAME`; docs/recipes.md has more.\n"
      "Examples:\n"
      "  ftctl recipe list --model llama2_7b\n"

@@ -33,7 +33,7 @@ constexpr Template kTemplates[] = {
     {"{#0} epochs over {#1} samples", "{1} 条样本训练 {0} 轮"},
     {"warm-up {#0}", "预热 {0}"},
     // A plan without model and data (ftctl's own).
-    {"model", "模型"},
+    {"base model", "基础模型"},
     {"packing", "拼接"},
     {"{0} M weights by its config.json", "按其 config.json 有 {0} 百万个权重"},
     {"training has XTuner's habits", "训练按 XTuner 的方式进行"},

@@ -178,7 +178,7 @@ class FilesTest(unittest.TestCase):
         with open(ALERTS, encoding="utf-8") as file:
             asked = {re.sub(r"_(bucket|sum|count)$", "", name) for name in re.findall(r"\bfinetune_\w+", file.read())}
         known = set()
-        for name in ("server/api/probe.cc", "worker/node/agent/probe.cc"):
+        for name in ("server/api/metrics.cc", "worker/node/agent/metrics.cc"):
             with open(os.path.join(daemons.ROOT, name), encoding="utf-8") as file:
                 known.update(re.findall(r'"(finetune_\w+)"', file.read()))
         self.assertEqual(asked - known, set())
