@@ -2,9 +2,10 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup configure build test unit golden demo gpu-check bench soak asan tsan fuzz fuzz-smoke fmt lint install \
+.PHONY: help setup configure build test unit golden demo gpu-check gpu-bundle check-gpu-bundle bench soak asan tsan fuzz fuzz-smoke fmt lint install \
   images manifests check-deploy clean bare-root
 PROGRAMS := ftctl finetuned ft-worker ft-rank
+GPU_TESTS := worker_model_ops_test worker_model_run_test worker_train_trainer_test worker_train_comm_test
 
 PRESET ?= dev
 BUILD := build/$(PRESET)
@@ -58,6 +59,15 @@ demo: ## Set up, build, fine-tune a real model, talk to it.
 gpu-check: ## Compare the CUDA kernels with the CPU's on this machine's GPU (docs/gpu.md).
 	@$(MAKE) --no-print-directory build TARGET='ft-golden ft_cuda'
 	@$(BUILD)/bin/ft-golden gpu-check
+
+gpu-bundle: ## Pack what a machine with a GPU needs for its checks into build/gpu (docs/gpu.md).
+	@cmake/setup.sh --python-checks
+	@cmake/setup.sh --bench
+	@$(MAKE) --no-print-directory build TARGET='$(PROGRAMS) ft-golden ft_cuda $(GPU_TESTS)'
+	@deploy/gpu/bundle.sh $(BUILD) '$(DIR)' build/gpu
+
+check-gpu-bundle: gpu-bundle ## Run the bundle in a newer Debian with the pinned PyTorch (network, root rights, debootstrap).
+	@deploy/gpu/newer_root.sh build/gpu
 
 bench: ## Measure beside the Python peers, in one run (PAIRS=1 is quick; ONLY=regex of scenarios; AGAINST=bin/ of another build).
 	@cmake/setup.sh --bench

@@ -1,6 +1,7 @@
 """libft_cuda.so opens in a program that was built as a rank is: on a machine without a driver it says so, on one with a GPU its kernels agree."""
 
 import os
+import re
 import subprocess
 import unittest
 
@@ -13,6 +14,10 @@ class CudaLibraryTest(unittest.TestCase):
         self.assertTrue(os.path.exists(library), f"{library} was not built")
         done = subprocess.run([os.path.join(daemons.BIN, "ft-golden"), "gpu-check"], capture_output=True, text=True, timeout=100,
                               check=False, stdin=subprocess.DEVNULL)
+        # Brought by libft_cuda.so, driver or not: a linker that drops libraries of which no symbol is used left both out.
+        brought = re.search(r"^LibTorch 2\.11\.0\+?\S*, cuDNN (\d+), libtorch_cuda and libnccl mapped$", done.stdout, re.MULTILINE)
+        self.assertIsNotNone(brought, done.stdout + done.stderr)
+        self.assertGreater(int(brought.group(1)), 0)
         if os.path.exists("/proc/driver/nvidia/version"):
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         else:

@@ -115,7 +115,12 @@ double LargestDifference(const Check& check) {
 
 StatusOr<bool> GpuCheckVerb(const std::vector<std::string>& arguments) {
   if (!arguments.empty()) return absl::InvalidArgumentError("expects no arguments");
-  RETURN_IF_ERROR(cuda::OpenCudaLibrary(cuda::CudaLibraryPath()));
+  const Status opened = cuda::OpenCudaLibrary(cuda::CudaLibraryPath());
+  if (absl::IsNotFound(opened)) return opened;
+  ASSIGN_OR_RETURN(const std::string brought, cuda::DescribeCudaLibrary());
+  std::printf("%s\n", brought.c_str());
+  std::fflush(stdout);
+  RETURN_IF_ERROR(opened);
   int failed = 0;
   for (const Check& check : kChecks) {
     const double difference = LargestDifference(check);

@@ -88,7 +88,7 @@ class GlooComm : public Comm {
 };
 
 Status GlooComm::Gather(Tensor& all, Tensor& mine) {
-  return Await([&] { return group_->all_gather_single(all, mine, {.timeout = options_.timeout}); });
+  return Await([&] { return group_->_allgather_base(all, mine, {.timeout = options_.timeout}); });
 }
 
 Status GlooComm::DoAllGather(std::span<const std::byte> mine, std::span<std::byte> all) {
@@ -118,7 +118,7 @@ Status GlooComm::SumChunk(std::span<float> values) {
   std::memcpy(sent.data_ptr(), values.data(), values.size_bytes());
   std::vector<int64_t> counts(ranks, static_cast<int64_t>(share));
   RETURN_IF_ERROR(Await([&] {
-    return group_->all_to_all_single(received, sent, counts, counts, {.timeout = options_.timeout});
+    return group_->alltoall_base(received, sent, counts, counts, {.timeout = options_.timeout});
   }));
   std::vector<const float*> inputs;
   for (size_t peer = 0; peer < ranks; ++peer)

@@ -1,7 +1,10 @@
 #include "worker/train/cuda/cuda_library.h"
 
+#include <ATen/detail/CUDAHooksInterface.h>
 #include <dlfcn.h>
+#include <torch/version.h>
 
+#include "core/base/file.h"
 #include "core/base/str_cat.h"
 #include "worker/train/cuda/table.h"
 
@@ -31,6 +34,22 @@ Status OpenCudaLibrary(const std::filesystem::path& path) {
   ops::UseKernels(c10::DeviceType::CUDA, table->kernels);
   const std::string refusal = table->check_driver();
   return refusal.empty() ? absl::OkStatus() : absl::FailedPreconditionError(refusal);
+}
+
+StatusOr<std::string> DescribeCudaLibrary() {
+  ASSIGN_OR_RETURN(const std::string maps, ReadFile("/proc/self/maps", uint64_t{64} << 20));
+  for (const char* library : {"libtorch_cuda.so", "libnccl.so"}) {
+    if (maps.find(library) == std::string::npos) {
+      return absl::FailedPreconditionError(StrCat(library, " is not loaded: libft_cuda.so was linked without it"));
+    }
+  }
+  try {
+    // The hooks are LibTorch's half for CUDA. Without libtorch_cuda they throw.
+    return StrCat("LibTorch ", TORCH_VERSION, ", cuDNN ", at::detail::getCUDAHooks().versionCuDNN(),
+                  ", libtorch_cuda and libnccl mapped");
+  } catch (const std::exception& error) {
+    return absl::FailedPreconditionError(StrCat("LibTorch has no CUDA hooks: ", error.what()));
+  }
 }
 
 }  // namespace ft::cuda
