@@ -24,6 +24,10 @@ struct CrossEntropyBody {
   T* logits = nullptr;
   double* loss = nullptr;
 
+  template <typename F>
+  void Pointers(F f) {
+    f(targets), f(logits), f(loss);
+  }
   FT_HOST_DEVICE int64_t Blocks() const { return rows; }
 
   FT_HOST_DEVICE void Run(int phase, const GridPoint& at, Shared& shared) const {

@@ -5,6 +5,7 @@
 //   static constexpr int kPhases;      at least 1; a barrier parts them: all threads of a block end a phase
 //                                      before any begins the next
 //   int64_t Blocks() const;            blocks of the grid
+//   void Pointers(F f);                f(pointer) for each of them, on the host: who launches may check and replace them
 //   FT_HOST_DEVICE void Run(int phase, const GridPoint& at, Shared& shared) const;
 //                                      what one thread does in one phase
 //

@@ -21,6 +21,10 @@ struct Nf4QuantiseBody {
   uint8_t* packed = nullptr;  // (count + 1) / 2 bytes.
   float* absmax = nullptr;    // One value a block.
 
+  template <typename F>
+  void Pointers(F f) {
+    f(values), f(packed), f(absmax);
+  }
   FT_HOST_DEVICE int64_t Blocks() const { return Nf4Blocks(count); }
 
   FT_HOST_DEVICE void Run(int phase, const GridPoint& at, Shared& shared) const {
@@ -58,6 +62,10 @@ struct Nf4DequantiseBody {
   int64_t count = 0;
   T* out = nullptr;
 
+  template <typename F>
+  void Pointers(F f) {
+    f(packed), f(absmax), f(out);
+  }
   FT_HOST_DEVICE int64_t Blocks() const { return BlocksFor((count + 1) / 2, kThreads); }
 
   FT_HOST_DEVICE void Run(int, const GridPoint& at, Shared&) const {
@@ -81,6 +89,10 @@ struct NestedDequantiseBody {
   int64_t blocks = 0;
   float* out = nullptr;
 
+  template <typename F>
+  void Pointers(F f) {
+    f(in.codes), f(in.nested_absmax), f(map), f(out);
+  }
   FT_HOST_DEVICE int64_t Blocks() const { return BlocksFor(blocks, kThreads); }
 
   FT_HOST_DEVICE void Run(int, const GridPoint& at, Shared&) const {

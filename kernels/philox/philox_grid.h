@@ -19,6 +19,10 @@ struct DropoutBody {
   const T* x = nullptr;
   T* y = nullptr;  // May equal x.
 
+  template <typename F>
+  void Pointers(F f) {
+    f(shape.sample), f(shape.position), f(x), f(y);
+  }
   FT_HOST_DEVICE int64_t Quads() const { return (shape.channels + 3) / 4; }
   FT_HOST_DEVICE int64_t Blocks() const { return BlocksFor(rows * Quads(), kThreads); }
 

@@ -23,6 +23,10 @@ struct RmsNormForwardBody {
   T* y = nullptr;
   float* scale = nullptr;  // One value a row.
 
+  template <typename F>
+  void Pointers(F f) {
+    f(x), f(weight), f(y), f(scale);
+  }
   FT_HOST_DEVICE int64_t Blocks() const { return rows; }
 
   FT_HOST_DEVICE void Run(int phase, const GridPoint& at, Shared& sum) const {
@@ -56,6 +60,10 @@ struct RmsNormBackwardBody {
   RmsNormGradient<T> in;
   float* dx = nullptr;
 
+  template <typename F>
+  void Pointers(F f) {
+    f(in.x), f(in.dy), f(in.weight), f(in.scale), f(dx);
+  }
   FT_HOST_DEVICE int64_t Blocks() const { return rows; }
 
   FT_HOST_DEVICE void Run(int phase, const GridPoint& at, Shared& sum) const {
@@ -91,6 +99,10 @@ struct RmsNormWeightGradientBody {
   RmsNormGradient<T> in;
   float* dweight = nullptr;
 
+  template <typename F>
+  void Pointers(F f) {
+    f(in.x), f(in.dy), f(in.weight), f(in.scale), f(dweight);
+  }
   FT_HOST_DEVICE int64_t Blocks() const { return BlocksFor(shape.channels, kThreads); }
 
   FT_HOST_DEVICE void Run(int, const GridPoint& at, Shared&) const {
@@ -116,6 +128,10 @@ struct ColumnSumBody {
   const T* values = nullptr;
   float* out = nullptr;
 
+  template <typename F>
+  void Pointers(F f) {
+    f(values), f(out);
+  }
   FT_HOST_DEVICE int64_t Blocks() const { return BlocksFor(channels, kThreads); }
 
   FT_HOST_DEVICE void Run(int, const GridPoint& at, Shared&) const {

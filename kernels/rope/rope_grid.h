@@ -21,6 +21,10 @@ struct RopeBody {
   const T* x = nullptr;
   T* y = nullptr;  // May equal x.
 
+  template <typename F>
+  void Pointers(F f) {
+    f(cosine), f(sine), f(x), f(y);
+  }
   FT_HOST_DEVICE int64_t Pairs() const { return rows * shape.heads * (shape.head_size / 2); }
   FT_HOST_DEVICE int64_t Blocks() const { return BlocksFor(Pairs(), kThreads); }
 

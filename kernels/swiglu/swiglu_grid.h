@@ -17,6 +17,10 @@ struct SwigluForwardBody {
   const T* up = nullptr;
   T* y = nullptr;
 
+  template <typename F>
+  void Pointers(F f) {
+    f(gate), f(up), f(y);
+  }
   FT_HOST_DEVICE int64_t Blocks() const { return BlocksFor(count, kThreads); }
   FT_HOST_DEVICE void Run(int, const GridPoint& at, Shared&) const {
     const int64_t i = at.index();
@@ -35,6 +39,10 @@ struct SwigluBackwardBody {
   T* dgate = nullptr;
   T* dup = nullptr;
 
+  template <typename F>
+  void Pointers(F f) {
+    f(in.gate), f(in.up), f(in.dy), f(dgate), f(dup);
+  }
   FT_HOST_DEVICE int64_t Blocks() const { return BlocksFor(count, kThreads); }
   FT_HOST_DEVICE void Run(int, const GridPoint& at, Shared&) const {
     const int64_t i = at.index();
