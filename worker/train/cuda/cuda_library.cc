@@ -8,9 +8,14 @@
 #include "core/base/str_cat.h"
 #include "worker/train/cuda/table.h"
 
+// Only programs of tests define it (tests/simdevice/chosen_library.cc): the library that was chosen, null where none was.
+extern "C" const char* FtChosenCudaLibrary() __attribute__((weak));
+
 namespace ft::cuda {
 
 std::filesystem::path CudaLibraryPath() {
+  const char* chosen = FtChosenCudaLibrary == nullptr ? nullptr : FtChosenCudaLibrary();
+  if (chosen != nullptr) return chosen;
   std::error_code error;
   const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
   return program.parent_path().parent_path() / "lib" / "libft_cuda.so";

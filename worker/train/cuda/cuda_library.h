@@ -8,7 +8,8 @@
 
 namespace ft::cuda {
 
-// Where it lies beside this program: ../lib from the program's folder.
+// Where it lies beside this program: ../lib from the program's folder. A program of tests may be told of another by FT_CUDA_LIBRARY
+// (docs/simulated-device.md).
 std::filesystem::path CudaLibraryPath();
 
 // Opens the library and hands its kernels to the operations. Call before the first LibTorch call: LibTorch
