@@ -35,11 +35,11 @@ done
 tar -C "$root/bundle" -xJf "$folder/bundle.tar.xz"
 libraries=/bundle/lib:/site/torch/lib
 for found in "$site"/nvidia/*/lib; do libraries=$libraries:/site/${found#"$site"/}; done
-inside() { chroot "$root" env -i PATH=/bundle/bin:/usr/bin:/bin HOME=/root LD_LIBRARY_PATH="$libraries" "$@"; }
+inside() { chroot "$root" env -i PATH=/bundle/bin:/usr/bin:/bin HOME=/ LD_LIBRARY_PATH="$libraries" "$@"; }
 
 for program in "ft-rank version" "ftctl --version" "finetuned --version" "ft-worker --version"; do
   # shellcheck disable=SC2086  # A program and its argument.
-  timeout 60 chroot "$root" env -i PATH=/bundle/bin HOME=/root LD_LIBRARY_PATH="$libraries" $program || die "$program failed"
+  timeout 60 chroot "$root" env -i PATH=/bundle/bin HOME=/ LD_LIBRARY_PATH="$libraries" $program || die "$program failed"
 done
 inside ldd --version | head -n 1
 inside bash -c 'exec timeout 300 ft-golden compare /bundle/golden --dtype fp32' || die 'golden cases failed'

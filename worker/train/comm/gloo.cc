@@ -117,9 +117,8 @@ Status GlooComm::SumChunk(std::span<float> values) {
   Tensor received = torch::empty_like(sent);
   std::memcpy(sent.data_ptr(), values.data(), values.size_bytes());
   std::vector<int64_t> counts(ranks, static_cast<int64_t>(share));
-  RETURN_IF_ERROR(Await([&] {
-    return group_->alltoall_base(received, sent, counts, counts, {.timeout = options_.timeout});
-  }));
+  RETURN_IF_ERROR(Await(
+      [&] { return group_->alltoall_base(received, sent, counts, counts, {.timeout = options_.timeout}); }));
   std::vector<const float*> inputs;
   for (size_t peer = 0; peer < ranks; ++peer)
     inputs.push_back(received.const_data_ptr<float>() + peer * share);

@@ -4,7 +4,9 @@
 #include <dlfcn.h>
 #include <torch/version.h>
 
-#include "core/base/file.h"
+#include <fstream>
+#include <iterator>
+
 #include "core/base/str_cat.h"
 #include "worker/train/cuda/table.h"
 
@@ -42,10 +44,12 @@ Status OpenCudaLibrary(const std::filesystem::path& path) {
 }
 
 StatusOr<std::string> DescribeCudaLibrary() {
-  ASSIGN_OR_RETURN(const std::string maps, ReadFile("/proc/self/maps", uint64_t{64} << 20));
+  std::ifstream file("/proc/self/maps");  // Of no size that could be asked for.
+  const std::string maps((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   for (const char* library : {"libtorch_cuda.so", "libnccl.so"}) {
     if (maps.find(library) == std::string::npos) {
-      return absl::FailedPreconditionError(StrCat(library, " is not loaded: libft_cuda.so was linked without it"));
+      return absl::FailedPreconditionError(
+          StrCat(library, " is not loaded: libft_cuda.so was linked without it"));
     }
   }
   try {
