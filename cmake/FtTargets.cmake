@@ -216,3 +216,17 @@ function(ft_add_sanitizer_targets)
     endif()
   endforeach()
 endfunction()
+
+# Runs a library's tests again on the simulated accelerator (docs/simulated-device.md): those that SHORT selects in `make test`, all, lazily
+# and eagerly, in `make soak`. Tests ask for their device by TestDevice() (tests/support/test_device.h).
+function(ft_device_tests library)
+  cmake_parse_arguments(ARG "" "SHORT" "" ${ARGN})
+  set(device FT_TEST_DEVICE=gpu FT_CUDA_LIBRARY=${PROJECT_BINARY_DIR}/lib/libft_sim.so)
+  add_test(NAME SimDevice.${library} COMMAND ${library}_test --gtest_filter=${ARG_SHORT})
+  set_tests_properties(SimDevice.${library} PROPERTIES TIMEOUT 300 LABELS unit ENVIRONMENT "${device}")
+  add_test(NAME soak.SimDevice.${library} COMMAND ${library}_test)
+  set_tests_properties(soak.SimDevice.${library} PROPERTIES TIMEOUT 1200 LABELS soak ENVIRONMENT "${device}")
+  add_test(NAME soak.SimDevice.${library}_eagerly COMMAND ${library}_test)
+  set_tests_properties(soak.SimDevice.${library}_eagerly PROPERTIES TIMEOUT 1200 LABELS soak ENVIRONMENT "${device};FT_SIM_EAGER=1")
+  add_dependencies(${library}_test ft_sim)
+endfunction()

@@ -71,6 +71,8 @@ constexpr Template kTemplates[] = {
     {"start the worker on that node again, or ftctl uncordon it",
      "重新启动该节点上的工作进程，或对它 ftctl uncordon"},
     {"start a worker on a machine of that kind", "在同类机器上启动工作进程"},
+    {"start a worker on a machine with such a GPU", "在有这种 GPU 的机器上启动工作进程"},
+    {"use resources.device: cpu in a new job", "在新作业中使用 resources.device: cpu"},
     {"set allow_numeric_change: true in a new job", "在新任务中设置 allow_numeric_change: true"},
     {"ask for less (resources.threads, parallel.ranks, resources.device_memory)",
      "减少所要的资源（resources.threads、parallel.ranks、resources.device_memory）"},

@@ -181,9 +181,9 @@ TEST(CheckSupportedTest, RefusesByName) {
   EXPECT_TRUE(CheckSupported(spec).ok());
   spec.train.optimizer.kind = "paged_adamw";
   spec.parallel.zero = 1;
-  spec.resources.device = "gpu";
+  spec.parallel.offload.optimizer = "cpu";
   const Status status = CheckSupported(spec);
-  EXPECT_THAT(std::string(Message(status)), HasSubstr("resources.device: gpu"));
+  EXPECT_THAT(std::string(Message(status)), HasSubstr("parallel.offload"));
   EXPECT_THAT(std::string(Message(status)), HasSubstr("train.optimizer.kind: paged_adamw"));
   EXPECT_THAT(std::string(Message(status)), HasSubstr("parallel.zero above 0"));
 }

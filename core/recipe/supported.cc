@@ -86,7 +86,6 @@ Status CheckSupported(const JobSpec& spec) {
   refuse(spec.parallel.zero > 0, "parallel.zero above 0", "use zero: 0");
   refuse(spec.parallel.offload.optimizer != "none" || spec.parallel.offload.parameters != "none",
          "parallel.offload", "use none");
-  refuse(spec.resources.device == "gpu", "resources.device: gpu", "use cpu or auto");
   refuse(spec.train.checkpoint.every_epochs > 0, "train.checkpoint.every_epochs", "use 0 and every_steps");
   RefuseEvaluation(spec.train.evaluate, refuse);
   // These two are XTuner's habits where compat names it, and go with it.

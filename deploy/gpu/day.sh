@@ -50,12 +50,13 @@ sys.exit(f"this build is for PyTorch {want}, here is {have}" if have != want els
 links() {
   ! ldd "$root"/bin/* "$root"/lib/libft_cuda.so | grep 'not found' && echo 'every library is found'
 }
-twice() {  # The same job twice: equal ledgers.
+twice() {  # twice DEVICE: the same job twice, equal ledgers.
   local run
   for run in a b; do
-    ftctl run --model "$root/small/model" --data "$root/small/rows.jsonl" --no-plan --name "$run" --set train.max_steps=20 || return 1
+    ftctl run --model "$root/small/model" --data "$root/small/rows.jsonl" --no-plan --name "$1-$run" --set train.max_steps=20 \
+      --set "resources.device=$1" || return 1
   done
-  ftctl diff a b && ftctl down
+  ftctl diff "$1-a" "$1-b" && ftctl down
 }
 export -f is_pinned links twice
 export python root
@@ -66,12 +67,18 @@ if wants 1; then
   check versions 30 ft-rank version
   check golden_cpu 120 ft-golden compare "$root/golden" --dtype fp32
   check gpu_check 120 ft-golden gpu-check
+  check golden_gpu 120 ft-golden compare "$root/golden" --dtype fp32 --device gpu
+  check golden_gpu_bf16 120 ft-golden compare "$root/golden" --dtype bf16 --device gpu
 fi
 if wants 2; then
   for test in worker_model_ops_test worker_model_run_test worker_train_trainer_test worker_train_comm_test; do
     check "$test" 120 "$test" --gtest_brief=1
   done
-  check job_twice 180 bash -c twice
+  for test in worker_model_run_test worker_train_trainer_test; do
+    check "${test}_gpu" 180 env FT_TEST_DEVICE=gpu FT_CUDA_LIBRARY="$root/lib/libft_cuda.so" "$test" --gtest_brief=1
+  done
+  check job_twice 180 bash -c 'twice cpu'
+  check job_twice_gpu 180 bash -c 'twice gpu'
 fi
 echo "passed $passed, failed $failed"
 [ "$failed" -eq 0 ]

@@ -118,9 +118,10 @@ Status CheckResources(const recipe::JobSpec& spec, state::spb::StoredJob& row) {
                           kQueue, "'"));
   }
   if (spec.resources.arch.empty()) return absl::OkStatus();
-  if (row.device() != "gpu")
+  if (row.device() == "cpu")
     return Invalid(
         "job.yaml: resources.arch: is the compute capability of a GPU, and this job asks for none");
+  row.set_device("gpu");
   ASSIGN_OR_RETURN(const double least, LeastCapability(spec.resources.arch));
   row.set_least_capability(least);
   return absl::OkStatus();
@@ -165,7 +166,7 @@ StatusOr<Admitted> Admit(const pb::CreateJobRequest& request, const AdmissionRul
   row.set_queue(spec.resources.queue);
   row.set_ranks(spec.parallel.ranks);
   row.set_threads(spec.resources.threads);
-  row.set_device(spec.resources.device == "gpu" ? "gpu" : "cpu");
+  row.set_device(spec.resources.device);
   row.set_device_memory_bytes(spec.resources.device_memory_bytes);
   row.set_strict_exclusive(spec.strict_exclusive);
   row.set_allow_numeric_change(spec.allow_numeric_change);

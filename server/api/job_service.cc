@@ -48,6 +48,8 @@ std::vector<std::string> ToUnblock(schedule::Why why, const state::spb::StoredJo
     case Why::kOtherArch:
       return {"start a worker on a machine of that kind", "set allow_numeric_change: true in a new job"};
     case Why::kTooLarge: {
+      if (row.device() == "gpu")
+        return {"start a worker on a machine with such a GPU", "use resources.device: cpu in a new job"};
       if (!row.has_numerics())
         return {"ask for less (resources.threads, parallel.ranks, resources.device_memory)"};
       return {StrCat("start a worker with at least ", row.numerics().threads(),

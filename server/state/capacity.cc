@@ -99,6 +99,21 @@ std::vector<std::string> NodesThatSee(const ClusterState& state, const std::stri
   return nodes;
 }
 
+bool IsCapability(const std::string& arch) { return !arch.empty() && arch[0] >= '0' && arch[0] <= '9'; }
+
+// A job that leaves the device open takes a GPU where any node has one, and stays with the kind that it began on.
+bool WantsGpu(const ClusterState& state, const spb::StoredJob& job, const std::string& began_on) {
+  if (job.device() != "auto") return job.device() == "gpu";
+  if (!began_on.empty()) return IsCapability(began_on);
+  bool any = false;
+  state.nodes.ForEach([&](const NodePtr& node) {
+    if (node->state() != pb::READY) return;
+    any = any || std::any_of(node->devices().begin(), node->devices().end(),
+                             [](const pb::Device& device) { return device.kind() != "cpu"; });
+  });
+  return any;
+}
+
 }  // namespace
 
 std::vector<schedule::NodeCapacity> CapacitiesOf(const ClusterState& state, absl::Time now) {
@@ -118,13 +133,13 @@ schedule::Gang GangOf(const ClusterState& state, const spb::StoredJob& job) {
   gang.order = job.order();
   gang.ranks = job.ranks();
   gang.threads = job.threads();
-  gang.gpu = job.device() == "gpu";
   gang.device_memory_bytes = job.device_memory_bytes();
   gang.least_capability = job.least_capability();
   if (job.has_numerics() && !job.allow_numeric_change()) {
     gang.threads = job.numerics().threads();
     gang.arch = job.numerics().device_arch();
   }
+  gang.gpu = WantsGpu(state, job, gang.arch);
   if (job.job().progress().has_eta()) gang.takes = static_cast<double>(job.job().progress().eta().seconds());
   gang.prepares = job.job().state() == pb::PREPARING;
   if (!gang.prepares)

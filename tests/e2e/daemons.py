@@ -144,6 +144,7 @@ class Daemons:
         self.coordinator = None
         self.worker = None
         self.other_workers = []  # Data folders of further nodes.
+        self.variables = {}  # Of the environment of all that starts.
         self.history = None
         for path in (self.data, self.worker_data, os.path.join(folder, "home")):
             os.makedirs(path, mode=0o700, exist_ok=True)
@@ -162,7 +163,7 @@ class Daemons:
         kept = {name: os.environ[name] for name in ("PATH", "TMPDIR", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS")
                 if name in os.environ}
         kept.update({"HOME": os.path.join(self.folder, "home"), "XDG_DATA_HOME": os.path.join(self.folder, "data"),
-                     "LANG": "C.UTF-8", MARK: self.folder, **self.server})
+                     "LANG": "C.UTF-8", MARK: self.folder, **self.server, **self.variables})
         kept.update(changes)
         return kept
 
@@ -252,7 +253,7 @@ class Daemons:
         """Ranks that live now: children of the supervisor that are no agent."""
         if self.worker is None:
             return []
-        return [pid for pid in children(self.worker.pid) if program_of(pid) in ("ft-rank", "fake_rank")]
+        return [pid for pid in children(self.worker.pid) if program_of(pid) in ("ft-rank", "fake_rank", "ft-rank-simulated")]
 
     def training_rank(self, job, timeout=60, other_than=0):
         """The pid of the rank that trains a job: of a TRAIN attempt, not of its preparation."""

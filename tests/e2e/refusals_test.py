@@ -101,10 +101,11 @@ class RefusalsTest(small_disk.SmallDisk, daemons.DaemonTest):
 
     def test_no_such_device(self):
         node = self.daemons()
-        done = node.run("submit", node.write_job(self.small_job(**{"resources.device": "gpu"})))
-        self.assertEqual(done.returncode, 2)
-        self.assertIn("resources.device: gpu is not supported yet: use cpu or auto", done.stderr)
-        self.assertEqual(node.ask("list")["jobs"], [])
+        name = node.submit(self.small_job(**{"resources.device": "gpu"}))
+        answer = daemons.wait_for("a reason is given", lambda: self.explained(node, name, "GPU"), 30)
+        self.assertIn("and a GPU, more than the nodes that it may use have", answer["reason"])
+        self.assertIn("use resources.device: cpu in a new job", answer["unblock"])
+        node.ftctl("cancel", name)
 
     def test_no_worker(self):
         node = self.daemons(start=False)

@@ -124,7 +124,7 @@ double LargestAbsolute(const torch::Tensor& values) {
 
 double LargestDifference(const torch::Tensor& actual, const torch::Tensor& expected, double scale) {
   if (actual.sizes() != expected.sizes()) return std::numeric_limits<double>::infinity();
-  return LargestAbsolute(actual.to(torch::kDouble) - expected.to(torch::kDouble)) / scale;
+  return LargestAbsolute(actual.cpu().to(torch::kDouble) - expected.to(torch::kDouble)) / scale;
 }
 
 }  // namespace ft::golden

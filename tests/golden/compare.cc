@@ -8,6 +8,7 @@
 #include "tests/golden/case_result.h"
 #include "tests/golden/not_built.h"
 #include "tests/golden/run_case.h"
+#include "worker/rank/device.h"
 #include "worker/rank/flags.h"
 
 namespace ft::golden {
@@ -36,10 +37,11 @@ std::vector<std::string> Globs(const std::vector<std::string>& values) {
 
 StatusOr<CompareOptions> Parse(const std::vector<std::string>& arguments) {
   ASSIGN_OR_RETURN(const rank::Flags flags,
-                   rank::Flags::Parse(arguments, {"cases", "dtype", "not-built"}, {}));
+                   rank::Flags::Parse(arguments, {"cases", "dtype", "device", "not-built"}, {}));
   if (flags.positional().size() != 1) return absl::InvalidArgumentError("expects one folder of cases");
   CompareOptions options{.dir = flags.positional()[0], .not_built = flags.Get("not-built")};
   options.dtype = flags.Get("dtype", options.dtype);
+  options.device = flags.Get("device", options.device);
   if (flags.Has("cases")) options.globs = Globs(flags.All("cases"));
   if (options.globs.empty())
     return absl::InvalidArgumentError("--cases expects globs, parted by commas or spaces");
@@ -114,9 +116,10 @@ StatusOr<bool> Compare(const CompareOptions& options, std::ostream& out) {
     ASSIGN_OR_RETURN(list, ReadNotBuilt(options.not_built));
   }
   ASSIGN_OR_RETURN(const std::vector<fs::path> folders, Selected(options));
+  ASSIGN_OR_RETURN(const at::Device device, rank::OpenDevice(options.device));
   Counts counts;
   for (const fs::path& folder : folders) {
-    const CaseResult result = RunCase(folder, options.dtype);
+    const CaseResult result = RunCase(folder, options.dtype, device);
     out << Judge(result, Find(list, result.name), options.not_built, counts) << std::endl;
   }
   out << Summary(counts) << std::endl;

@@ -8,6 +8,7 @@
 #include "nlohmann/json.hpp"
 #include "worker/model/run/padded_batch.h"
 #include "worker/model/weights/safetensors.h"
+#include "worker/rank/device.h"
 #include "worker/rank/flags.h"
 #include "worker/rank/load_model.h"
 #include "worker/rank/settings.h"
@@ -34,13 +35,15 @@ StatusOr<std::vector<std::vector<int64_t>>> ReadTokens(const std::string& path) 
 }
 
 Status WriteLogits(const rank::Flags& flags) {
+  ASSIGN_OR_RETURN(const at::Device device, rank::OpenDevice(flags.Get("device", "cpu")));
   rank::FixNumerics(static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN)));
   ASSIGN_OR_RETURN(const auto rows, ReadTokens(flags.Get("tokens")));
   ASSIGN_OR_RETURN(const rank::Trained trained,
                    rank::ResolveTrained(flags.Get("model"), flags.Get("adapter")));
   ASSIGN_OR_RETURN(const auto model,
                    rank::LoadTrained(trained, {.dtype = flags.Get("dtype", "fp32"),
-                                               .nf4_base = flags.Get("base", "stored") == "nf4"}));
+                                               .nf4_base = flags.Get("base", "stored") == "nf4",
+                                               .device = device}));
   for (const std::string& remark : model->remarks())
     std::fprintf(stderr, "ft-golden logits: note: %s\n", remark.c_str());
   std::vector<torch::Tensor> logits;
@@ -62,8 +65,9 @@ Status WriteLogits(const rank::Flags& flags) {
 }  // namespace
 
 StatusOr<bool> LogitsVerb(const std::vector<std::string>& arguments) {
-  ASSIGN_OR_RETURN(const rank::Flags flags,
-                   rank::Flags::Parse(arguments, {"model", "adapter", "tokens", "out", "dtype", "base"}, {}));
+  ASSIGN_OR_RETURN(
+      const rank::Flags flags,
+      rank::Flags::Parse(arguments, {"model", "adapter", "tokens", "out", "dtype", "base", "device"}, {}));
   if (!flags.Has("model") || !flags.Has("tokens") || !flags.Has("out") || !flags.positional().empty()) {
     return absl::InvalidArgumentError("expects --model M [--adapter A] --tokens FILE --out FILE");
   }

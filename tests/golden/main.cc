@@ -21,8 +21,8 @@ struct Verb {
 
 constexpr Verb kVerbs[] = {
     {"compare",
-     "with reference results: compare DIR [--cases GLOB[,GLOB...]] [--dtype fp32|bf16|fp16] [--not-built "
-     "FILE]",
+     "with reference results: compare DIR [--cases GLOB[,GLOB...]] [--dtype fp32|bf16|fp16] [--device "
+     "cpu|gpu] [--not-built FILE]",
      ft::golden::CompareVerb},
     {"gpu-check", "compare the CUDA kernels with the CPU's on this machine's first GPU",
      ft::golden::GpuCheckVerb},

@@ -27,6 +27,7 @@ struct Limits {
 struct Case {
   fs::path folder;
   std::string dtype;
+  at::Device device;
   Limits limits;
   std::map<std::string, GoldenInput> inputs;
   std::unique_ptr<weights::TensorSource> expected;
@@ -84,9 +85,11 @@ Status CompareGradients(Case& c, run::LanguageModel& model, const GoldenInput& i
 // Everything without an adapter, with activations kept and recomputed.
 Status CompareBase(Case& c) {
   for (const bool checkpointing : {false, true}) {
-    ASSIGN_OR_RETURN(const Model model,
-                     run::LanguageModel::LoadFolder(
-                         c.folder, {.dtype = c.dtype, .method = "full", .checkpointing = checkpointing}));
+    ASSIGN_OR_RETURN(
+        const Model model,
+        run::LanguageModel::LoadFolder(
+            c.folder,
+            {.dtype = c.dtype, .method = "full", .checkpointing = checkpointing, .device = c.device}));
     const GoldenInput& input = c.inputs.at("main");
     RETURN_IF_ERROR(CompareLogits(c, *model, input, "logits"));
     ASSIGN_OR_RETURN(const run::PackedRows rows, run::Pack(input.batch, model->config().vocabulary));
@@ -118,7 +121,8 @@ Status CompareLora(Case& c) {
                                                                .rank = settings.rank,
                                                                .alpha = settings.alpha,
                                                                .targets = settings.targets,
-                                                               .checkpointing = checkpointing}));
+                                                               .checkpointing = checkpointing,
+                                                               .device = c.device}));
     RETURN_IF_ERROR(params::ReadValues(*adapter, model->store()));
     RETURN_IF_ERROR(CompareLogits(c, *model, c.inputs.at("main"), "lora.logits"));
     RETURN_IF_ERROR(CompareGradients(c, *model, c.inputs.at("main"), "lora.grad."));
@@ -167,15 +171,17 @@ Status CompareGreedy(Case& c, const run::LanguageModel& model) {
 
 }  // namespace
 
-StatusOr<std::vector<Measure>> ModelCase(const fs::path& folder, const std::string& dtype) {
-  Case c{.folder = folder, .dtype = dtype};
+StatusOr<std::vector<Measure>> ModelCase(const fs::path& folder, const std::string& dtype,
+                                         at::Device device) {
+  Case c{.folder = folder, .dtype = dtype, .device = device};
   // Narrow types are compared with the float32 numbers: a share of the largest logit, and as much for a loss of a few.
   if (dtype == "bf16") c.limits = {.logits = 2e-2, .loss = 2e-2};
   if (dtype == "fp16") c.limits = {.logits = 4e-3, .loss = 4e-3};
   ASSIGN_OR_RETURN(c.inputs, ReadInputs(folder / "input.json"));
   if (!c.inputs.contains("main")) return absl::InvalidArgumentError("input.json has no main");
   ASSIGN_OR_RETURN(c.expected, OpenExpected(folder / "expected.safetensors"));
-  ASSIGN_OR_RETURN(const Model model, run::LanguageModel::LoadFolder(folder, {.dtype = dtype}));
+  ASSIGN_OR_RETURN(const Model model,
+                   run::LanguageModel::LoadFolder(folder, {.dtype = dtype, .device = device}));
   RETURN_IF_ERROR(CompareBase(c));
   RETURN_IF_ERROR(CompareLong(c, *model));
   RETURN_IF_ERROR(CompareGreedy(c, *model));

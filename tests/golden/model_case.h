@@ -1,6 +1,8 @@
 // Model cases: logits, loss, gradients, LoRA, long inputs and greedy continuations.
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -11,6 +13,7 @@
 namespace ft::golden {
 
 // UNIMPLEMENTED for a family that this version does not have.
-StatusOr<std::vector<Measure>> ModelCase(const std::filesystem::path& folder, const std::string& dtype);
+StatusOr<std::vector<Measure>> ModelCase(const std::filesystem::path& folder, const std::string& dtype,
+                                         at::Device device);
 
 }  // namespace ft::golden

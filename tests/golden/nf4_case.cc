@@ -3,6 +3,7 @@
 
 #include "tests/golden/case_files.h"
 #include "tests/golden/quant_cases.h"
+#include "worker/device/staging.h"
 #include "worker/model/ops/nf4.h"
 #include "worker/model/params/bnb_checkpoint.h"
 
@@ -24,7 +25,7 @@ StatusOr<Tensor> ReadStored(const weights::TensorSource& source, const std::stri
 // The number of elements that differ in any bit.
 double Different(const Tensor& actual, const Tensor& expected) {
   if (actual.numel() != expected.numel()) return std::numeric_limits<double>::infinity();
-  return static_cast<double>(at::ne(actual.flatten(), expected.flatten()).sum().item<int64_t>());
+  return static_cast<double>(at::ne(actual.cpu().flatten(), expected.flatten()).sum().item<int64_t>());
 }
 
 // One tensor of nf4.safetensors.
@@ -48,7 +49,8 @@ Status CompareQuantised(const Nf4Fixture& fixture, const ops::Nf4Tensor& own) {
   }
   fixture.MustEqual("codes", own_packed, packed);
   ASSIGN_OR_RETURN(const Tensor absmax, fixture.Get("absmax"));
-  const ops::Nf4Tensor plain{.shape = own.shape, .packed = own.packed, .absmax = absmax};
+  const ops::Nf4Tensor plain =
+      ops::ToDevice({.shape = own.shape, .packed = own.packed, .absmax = absmax}, own.packed.device());
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
     const StatusOr<Tensor> expected = fixture.Get(type == at::kFloat ? "dequant_fp32" : "dequant_bf16");
     if (!expected.ok()) continue;  // Given for small tensors only.
@@ -72,9 +74,11 @@ Status CompareNested(const Nf4Fixture& fixture, const ops::Nf4Tensor& own) {
   ops::QuantiseAbsmax(absmax, given, tensor.absmax_codes, tensor.nested_absmax);
   fixture.MustEqual("nested_absmax", tensor.nested_absmax, nested);
   if (absmax.numel() > 1) fixture.MustEqual("indices", tensor.absmax_codes, indices);
+  tensor = ops::ToDevice(std::move(tensor), own.packed.device());
   fixture.MustEqual("absmax_restored", ops::RestoreAbsmax(tensor), restored);
   // The reference library's own indices must come back as its dequantised values.
   ASSIGN_OR_RETURN(tensor.absmax_codes, fixture.Get("dq.absmax_u8"));
+  tensor = ops::ToDevice(std::move(tensor), own.packed.device());
   ASSIGN_OR_RETURN(const Tensor dequantised, fixture.Get("dq.dequant_fp32"));
   ASSIGN_OR_RETURN(const Tensor dequantised_bf16, fixture.Get("dq.dequant_bf16"));
   const Tensor own_values = ops::DequantiseNf4(tensor, at::kFloat);
@@ -84,7 +88,7 @@ Status CompareNested(const Nf4Fixture& fixture, const ops::Nf4Tensor& own) {
   return absl::OkStatus();
 }
 
-Status CompareCheckpoint(const fs::path& folder, std::vector<Measure>& measures) {
+Status CompareCheckpoint(const fs::path& folder, at::Device device, std::vector<Measure>& measures) {
   std::error_code error;
   const fs::path file = folder / "bnb_4bit_checkpoint.safetensors";
   if (!fs::exists(file, error)) return absl::OkStatus();
@@ -94,7 +98,8 @@ Status CompareCheckpoint(const fs::path& folder, std::vector<Measure>& measures)
   double different = -1;
   for (const weights::TensorInfo& info : stored->tensors()) {
     if (!params::IsBnb4(*stored, info.name)) continue;
-    ASSIGN_OR_RETURN(const ops::Nf4Tensor tensor, params::ReadBnbNf4(*stored, info.name));
+    ASSIGN_OR_RETURN(ops::Nf4Tensor read, params::ReadBnbNf4(*stored, info.name));
+    const ops::Nf4Tensor tensor = ops::ToDevice(std::move(read), device);
     different = Different(ops::DequantiseNf4(tensor, at::kBFloat16).to(torch::kFloat), wanted);
   }
   if (different < 0) return absl::InvalidArgumentError(StrCat(file.string(), ": holds no 4-bit weight"));
@@ -104,7 +109,7 @@ Status CompareCheckpoint(const fs::path& folder, std::vector<Measure>& measures)
 
 }  // namespace
 
-StatusOr<std::vector<Measure>> Nf4Case(const fs::path& folder) {
+StatusOr<std::vector<Measure>> Nf4Case(const fs::path& folder, at::Device device) {
   ASSIGN_OR_RETURN(const auto source, OpenExpected(folder / "nf4.safetensors"));
   std::vector<Measure> measures;
   ASSIGN_OR_RETURN(const Tensor codes, ReadStored(*source, "nf4_code"));
@@ -116,11 +121,11 @@ StatusOr<std::vector<Measure>> Nf4Case(const fs::path& folder) {
     if (!info.name.ends_with(".weight")) continue;
     const Nf4Fixture fixture{*source, info.name.substr(0, info.name.size() - kSuffix.size()), measures};
     ASSIGN_OR_RETURN(const Tensor weight, Expected(*source, info.name));
-    const ops::Nf4Tensor own = ops::QuantiseNf4(weight.contiguous());
+    const ops::Nf4Tensor own = ops::QuantiseNf4(device::Upload(weight.contiguous(), device));
     RETURN_IF_ERROR(CompareQuantised(fixture, own));
     RETURN_IF_ERROR(CompareNested(fixture, own));
   }
-  RETURN_IF_ERROR(CompareCheckpoint(folder, measures));
+  RETURN_IF_ERROR(CompareCheckpoint(folder, device, measures));
   return measures;
 }
 

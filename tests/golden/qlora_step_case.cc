@@ -48,6 +48,7 @@ constexpr Limits kLimits;
 // The case while one of its two bases is trained.
 struct QloraRun {
   fs::path folder;
+  at::Device device;
   const weights::TensorSource& expected;
   std::string base_file;       // base_4bit.safetensors, or model.safetensors which we quantise.
   std::string losses;          // Expected tensors: "losses", "nearest.losses".
@@ -67,7 +68,8 @@ StatusOr<std::unique_ptr<run::LanguageModel>> LoadModel(const QloraRun& r) {
                                                          .method = "qlora",
                                                          .rank = peft.rank,
                                                          .alpha = peft.alpha,
-                                                         .targets = peft.targets}));
+                                                         .targets = peft.targets,
+                                                         .device = r.device}));
   ASSIGN_OR_RETURN(const auto adapter, weights::OpenWeights(initial / "adapter_model.safetensors"));
   RETURN_IF_ERROR(params::ReadValues(*adapter, model->store()));
   return model;
@@ -150,12 +152,13 @@ Status CompareOwnQuantisation(const QloraRun& r) {
 
 }  // namespace
 
-StatusOr<std::vector<Measure>> QloraStepCase(const fs::path& folder) {
+StatusOr<std::vector<Measure>> QloraStepCase(const fs::path& folder, at::Device device) {
   ASSIGN_OR_RETURN(const auto expected, OpenExpected(folder / "expected.safetensors"));
   std::vector<Measure> measures;
-  RETURN_IF_ERROR(CompareStored({folder, *expected, "base_4bit.safetensors", "losses", "", measures}));
   RETURN_IF_ERROR(
-      CompareOwnQuantisation({folder, *expected, "model.safetensors", "nearest.losses", "own.", measures}));
+      CompareStored({folder, device, *expected, "base_4bit.safetensors", "losses", "", measures}));
+  RETURN_IF_ERROR(CompareOwnQuantisation(
+      {folder, device, *expected, "model.safetensors", "nearest.losses", "own.", measures}));
   return measures;
 }
 

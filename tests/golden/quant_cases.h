@@ -2,6 +2,8 @@
 // training steps).
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <filesystem>
 #include <vector>
 
@@ -10,7 +12,7 @@
 
 namespace ft::golden {
 
-StatusOr<std::vector<Measure>> Nf4Case(const std::filesystem::path& folder);
-StatusOr<std::vector<Measure>> QloraStepCase(const std::filesystem::path& folder);
+StatusOr<std::vector<Measure>> Nf4Case(const std::filesystem::path& folder, at::Device device);
+StatusOr<std::vector<Measure>> QloraStepCase(const std::filesystem::path& folder, at::Device device);
 
 }  // namespace ft::golden

@@ -17,13 +17,14 @@ bool Has(const fs::path& folder, const char* file) {
   return fs::exists(folder / file, error);
 }
 
-StatusOr<std::vector<Measure>> Measures(const fs::path& folder, const std::string& dtype,
+StatusOr<std::vector<Measure>> Measures(const fs::path& folder, const std::string& dtype, at::Device device,
                                         std::vector<std::string>& skipped) {
   const auto has = [&](const char* file) { return Has(folder, file); };
-  if (has("nf4.safetensors")) return Nf4Case(folder);
+  if (has("nf4.safetensors")) return Nf4Case(folder, device);
   if (has("strings.json")) return TokenizerCase(folder, skipped);
-  if (has("base_4bit.safetensors") && has("adapter_initial")) return QloraStepCase(folder);
-  if (has("config.json") && has("input.json") && has("expected.safetensors")) return ModelCase(folder, dtype);
+  if (has("base_4bit.safetensors") && has("adapter_initial")) return QloraStepCase(folder, device);
+  if (has("config.json") && has("input.json") && has("expected.safetensors"))
+    return ModelCase(folder, dtype, device);
   return absl::UnimplementedError("no kind of case that this version compares");
 }
 
@@ -33,11 +34,11 @@ bool IsCase(const fs::path& folder) {
   return Has(folder, "expected.safetensors") || Has(folder, "nf4.safetensors") || Has(folder, "strings.json");
 }
 
-CaseResult RunCase(const fs::path& folder, const std::string& dtype) {
+CaseResult RunCase(const fs::path& folder, const std::string& dtype, at::Device device) {
   CaseResult result;
   result.name = fs::path(folder / "").parent_path().filename().string();
   try {
-    StatusOr<std::vector<Measure>> measures = Measures(folder, dtype, result.skipped);
+    StatusOr<std::vector<Measure>> measures = Measures(folder, dtype, device, result.skipped);
     if (measures.ok()) {
       result.measures = *std::move(measures);
     } else {

@@ -17,9 +17,6 @@ namespace {
 using at::Tensor;
 using torch::jit::Stack;
 
-// Of an H100, by which deterministic backward splits its sums.
-constexpr int64_t kMultiprocessors = 132;
-
 int64_t RoundUp(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
 void CheckRows(const Tensor& rows, const char* name, const Tensor& like) {

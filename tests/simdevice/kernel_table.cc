@@ -54,6 +54,7 @@ const ops::KernelTable& SimulatedKernels() {
                                         .nf4_quantise = Launch<kernels::Nf4QuantiseBody>,
                                         .nested_dequantise = Launch<kernels::NestedDequantiseBody>,
                                         .current_stream = CurrentStreamAddress,
+                                        .multiplies_bf16 = [] { return true; },
                                         .error_text = ErrorText};
   return kernels;
 }
@@ -63,6 +64,16 @@ void SetMemoryShare(int index, double share) {
   device.set_capacity(static_cast<size_t>(share * static_cast<double>(EnvironmentSettings().memory)));
 }
 
+// Deterministic flash attention behaves as on a card of so many multiprocessors (flash_attention.cc).
+cuda::DeviceDescription Describe(int) {
+  return {.name = "simulated accelerator",
+          .major = 9,
+          .minor = 0,
+          .multiprocessors = kMultiprocessors,
+          .memory_bytes = static_cast<int64_t>(EnvironmentSettings().memory),
+          .libraries = "simulated"};
+}
+
 }  // namespace
 }  // namespace ft::simdevice
 
@@ -70,6 +81,7 @@ extern "C" __attribute__((visibility("default"))) const ft::cuda::Table* FtCudaT
   static const ft::cuda::Table table{.version = ft::cuda::kTableVersion,
                                      .kernels = &ft::simdevice::SimulatedKernels(),
                                      .check_driver = [] { return std::string(); },
-                                     .set_memory_share = ft::simdevice::SetMemoryShare};
+                                     .set_memory_share = ft::simdevice::SetMemoryShare,
+                                     .describe = ft::simdevice::Describe};
   return &table;
 }

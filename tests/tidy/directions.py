@@ -4,17 +4,18 @@
 # rooms of smaller rows, never its own row or a larger one. A wing without rooms is one folder.
 WORKER_WINGS = {
     "node": ({"supervisor": 0, "agent": 0}, set()),
-    "model": ({"weights": 0, "ops": 0, "params": 1, "decoder": 2, "run": 3, "generate": 4}, set()),
+    "device": ({}, set()),
+    "model": ({"weights": 0, "ops": 0, "params": 1, "decoder": 2, "run": 3, "generate": 4}, {"device"}),
     "data": ({"tokenizer": 0, "cache": 0, "readers": 1, "jinja": 1, "chat": 2, "prepare": 3}, {"model/weights"}),
-    "train": ({"comm": 0, "optim": 0, "cuda": 0, "shard": 1, "checkpoint": 1, "trainer": 2}, {"model", "data"}),
-    "rank": ({}, {"model", "data", "train"}),
+    "train": ({"comm": 0, "optim": 0, "cuda": 0, "shard": 1, "checkpoint": 1, "trainer": 2}, {"device", "model", "data"}),
+    "rank": ({}, {"device", "model", "data", "train"}),
 }
 # The rooms of client/ by rows: a room uses rooms of smaller rows. client/main.cc uses what it likes.
 CLIENT_ROOMS = {"job": 0, "connect": 0, "render": 0, "session": 1, "daemons": 2, "stored": 2, "transfer": 2, "follow": 3,
                 "commands": 4}
 KERNEL_USERS = {"worker/model/ops", "worker/train/cuda"}
 TORCH_FOLDERS = {"worker/" + name for name in (
-    "model/ops", "model/params", "model/decoder", "model/run", "model/generate", "train/comm", "train/optim", "train/shard",
+    "device", "model/ops", "model/params", "model/decoder", "model/run", "model/generate", "train/comm", "train/optim", "train/shard",
     "train/checkpoint", "train/trainer", "train/cuda", "rank")}
 GRPC_FREE = {"client/render", "core/base", "core/recipe", "core/recipes", "core/plan", "core/records", "core/ledger"}
 TOPS = {"core", "kernels", "server", "worker", "client", "tests", "bench"}

@@ -10,6 +10,8 @@
 #include "nlohmann/json.hpp"
 #include "worker/rank/base.h"
 #include "worker/rank/chat_responder.h"
+#include "worker/rank/device.h"
+#include "worker/rank/failure.h"
 #include "worker/rank/flags.h"
 #include "worker/rank/load_model.h"
 #include "worker/rank/settings.h"
@@ -21,7 +23,7 @@ constexpr const char* kUsage =
     "usage: ft-rank chat [--model DIR] [--adapter DIR] [--prompt TEXT]... [--system TEXT]\n"
     "                    [--max-new-tokens N] [--temperature X] [--top-k K] [--top-p P]\n"
     "                    [--seed S] [--dtype auto|bf16|fp16|fp32] [--base auto|stored|dequantised]\n"
-    "                    [--template NAME] [--threads N] [--json]\n"
+    "                    [--template NAME] [--threads N] [--device auto|cpu|gpu] [--json]\n"
     "Without --prompt it reads lines from standard input: an answer to each, /reset\n"
     "forgets what was said, /exit leaves. --temperature 0 (the default) always takes\n"
     "the most probable word. --base says which values the base model has: auto is those of\n"
@@ -30,7 +32,7 @@ constexpr const char* kUsage =
 // A model ready to answer, and what was said so far.
 class ChatSession {
  public:
-  static StatusOr<std::unique_ptr<ChatSession>> Open(const Flags& flags);
+  static StatusOr<std::unique_ptr<ChatSession>> Open(const Flags& flags, at::Device device);
 
   // The answer to `input`, streamed to standard output unless `quiet`.
   StatusOr<Answer> Reply(const std::string& input, bool quiet);
@@ -53,7 +55,7 @@ Status ReadOptions(const Flags& flags, generate::GenerateOptions& options) {
   return absl::OkStatus();
 }
 
-StatusOr<std::unique_ptr<ChatSession>> ChatSession::Open(const Flags& flags) {
+StatusOr<std::unique_ptr<ChatSession>> ChatSession::Open(const Flags& flags, at::Device device) {
   auto session = std::make_unique<ChatSession>();
   ASSIGN_OR_RETURN(Trained trained, ResolveTrained(flags.Get("model"), flags.Get("adapter")));
   ASSIGN_OR_RETURN(const Base base, BaseOf(flags, trained));
@@ -65,8 +67,9 @@ StatusOr<std::unique_ptr<ChatSession>> ChatSession::Open(const Flags& flags) {
                        trained.model, trained.text,
                        {.generate = std::move(options), .date = static_cast<int64_t>(std::time(nullptr))}));
   session->system_ = flags.Get("system", trained.text.system);
-  const run::ModelOptions model_options{.dtype = ResolvedDtype({.dtype = flags.Get("dtype", "auto")}),
-                                        .nf4_base = base == Base::kDequantised};
+  ASSIGN_OR_RETURN(std::string dtype, ResolveDtype({.dtype = flags.Get("dtype", "auto")}, device));
+  const run::ModelOptions model_options{
+      .dtype = std::move(dtype), .nf4_base = base == Base::kDequantised, .device = device};
   ASSIGN_OR_RETURN(session->model_, LoadTrained(trained, model_options));
   TellRemarks("chat", session->model_->remarks());
   // What else answers with this adapter answers alike only over the same base.
@@ -120,8 +123,9 @@ Status AnswerEach(ChatSession& session, const std::vector<std::string>& prompts,
 
 Status Chat(const Flags& flags) {
   ASSIGN_OR_RETURN(const int64_t threads, flags.Int("threads", ::sysconf(_SC_NPROCESSORS_ONLN)));
+  ASSIGN_OR_RETURN(const at::Device device, OpenDevice(flags.Get("device", "auto")));
   FixNumerics(static_cast<int>(threads));
-  ASSIGN_OR_RETURN(const auto session, ChatSession::Open(flags));
+  ASSIGN_OR_RETURN(const auto session, ChatSession::Open(flags, device));
   if (flags.Has("prompt")) return AnswerEach(*session, flags.All("prompt"), flags.Has("json"));
   return Converse(*session);
 }
@@ -132,7 +136,7 @@ int ChatVerb(const std::vector<std::string>& arguments) {
   const StatusOr<Flags> flags =
       Flags::Parse(arguments,
                    {"model", "adapter", "attempt", "prompt", "system", "max-new-tokens", "temperature",
-                    "top-k", "top-p", "seed", "dtype", "base", "template", "threads"},
+                    "top-k", "top-p", "seed", "dtype", "base", "template", "threads", "device"},
                    {"json", "help"});
   if (!flags.ok()) return Complain("chat", flags.status());
   const bool named = flags->Has("model") || flags->Has("adapter");
@@ -140,7 +144,7 @@ int ChatVerb(const std::vector<std::string>& arguments) {
     std::fputs(kUsage, flags->Has("help") ? stdout : stderr);
     return flags->Has("help") ? 0 : 2;
   }
-  const Status status = Chat(*flags);
+  const Status status = Guarded([&] { return Chat(*flags); });
   return status.ok() ? 0 : Complain("chat", status);
 }
 

@@ -1,6 +1,10 @@
 #include "worker/rank/failure.h"
 
+#include <new>
+#include <optional>
+
 #include "absl/strings/cord.h"
+#include "worker/device/fault.h"
 
 namespace ft::rank {
 namespace {
@@ -32,6 +36,36 @@ std::string_view StepFailureClass(const Status& status) {
 std::string FailureClass(const Status& status) {
   const auto payload = status.GetPayload(kPayload);
   return payload ? std::string(*payload) : "UNKNOWN_EXIT";
+}
+
+Status ThrownStatus(const std::exception& error) {
+  if (const std::optional<device::Fault> fault = device::FaultOf(error)) {
+    switch (fault->kind) {
+      case device::FaultKind::kOutOfMemory:
+        return WithClass(
+            absl::ResourceExhaustedError(StrCat("out of memory on the device: ", fault->message)),
+            "DEVICE_OOM");
+      case device::FaultKind::kUnusable:
+        return WithClass(absl::FailedPreconditionError(StrCat("the device cannot be used: ", fault->message)),
+                         "CONFIG");
+      case device::FaultKind::kFault:
+        return WithClass(absl::InternalError(StrCat("the device failed: ", fault->message)), "DEVICE_FAULT");
+    }
+  }
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
+    return WithClass(absl::ResourceExhaustedError(
+                         "out of memory: lower train.max_length or train.micro_batch, or use qlora"),
+                     "HOST_OOM");
+  }
+  return absl::InternalError(error.what());
+}
+
+Status Guarded(const std::function<Status()>& work) {
+  try {
+    return work();
+  } catch (const std::exception& error) {
+    return ThrownStatus(error);
+  }
 }
 
 records::Result Failed(const Status& status, int64_t step) {

@@ -2,6 +2,8 @@
 // finetune.v1.FailureClass) as a payload, so that RETURN_IF_ERROR passes both on.
 #pragma once
 
+#include <exception>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -38,6 +40,13 @@ std::string_view StepFailureClass(const Status& status);
 
 // The class an error carries; UNKNOWN_EXIT without one.
 std::string FailureClass(const Status& status);
+
+// What was thrown (by LibTorch, a driver or the standard library) as an error with its class: DEVICE_OOM, HOST_OOM, DEVICE_FAULT, CONFIG
+// of a device that cannot be used; UNKNOWN_EXIT for anything else.
+Status ThrownStatus(const std::exception& error);
+
+// `work`'s status, or what it throws.
+Status Guarded(const std::function<Status()>& work);
 
 // A failed result of the error's class.
 records::Result Failed(const Status& status, int64_t step = 0);

@@ -14,6 +14,7 @@
 #include "core/recipe/json.h"
 #include "nlohmann/json.hpp"
 #include "worker/data/prepare/prepare.h"
+#include "worker/rank/device.h"
 #include "worker/rank/flags.h"
 #include "worker/rank/load_model.h"
 #include "worker/rank/settings.h"
@@ -77,6 +78,12 @@ StatusOr<prepare::PreparedReport> PrepareData(const recipe::JobSpec& spec,
                            .cache_dir = cache_dir});
 }
 
+// A plan for a GPU may be made where there is none: of any that multiplies bf16.
+StatusOr<std::string> PlannedDtype(const recipe::JobSpec& spec) {
+  if (spec.resources.device == "gpu") return spec.model.dtype == "auto" ? "bf16" : spec.model.dtype;
+  return ResolveDtype(spec.model, at::kCPU);
+}
+
 StatusOr<Planned> MakePlan(const Flags& flags) {
   ASSIGN_OR_RETURN(const std::string text, ReadFile(flags.Get("spec"), 16 << 20));
   Planned planned;
@@ -88,7 +95,7 @@ StatusOr<Planned> MakePlan(const Flags& flags) {
   planned.asked = planned.spec;
   planned.spec = train::ResolveFromData(planned.spec, samples, planned.data.train_lengths);
   const recipe::JobSpec& spec = planned.spec;
-  planned.dtype = ResolvedDtype(spec.model);
+  ASSIGN_OR_RETURN(planned.dtype, PlannedDtype(spec));
   const bool bf16 = planned.dtype == "bf16";
   const data::BatchSampler order(train::SamplerConfigOf(spec, samples, planned.data.train_lengths));
   planned.steps = order.total_steps();

@@ -5,12 +5,12 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <exception>
-#include <new>
+#include <cstdlib>
 
 #include "absl/strings/numbers.h"
 
 #include "core/base/read_limits.h"
+#include "worker/rank/device.h"
 #include "worker/rank/prepare_job.h"
 #include "worker/rank/settings.h"
 #include "worker/rank/train_job.h"
@@ -37,17 +37,18 @@ Status LimitReading(const Attempt& attempt) {
 
 // The one place where LibTorch's exceptions become a result.
 records::Result RunGuarded(const Attempt& attempt, int rank, Reporter& reporter, Control& control) {
-  try {
-    if (attempt.run.kind == "PREPARE") return RunPrepare(attempt, reporter);
+  records::Result result;
+  const Status status = Guarded([&]() -> Status {
+    if (attempt.run.kind == "PREPARE") {
+      result = RunPrepare(attempt, reporter);
+      return absl::OkStatus();
+    }
+    ASSIGN_OR_RETURN(const at::Device device, WithClass(OpenDevice(attempt.spec.resources.device), "CONFIG"));
     FixNumerics(attempt.run.threads);
-    return RunTrain(attempt, rank, reporter, control);
-  } catch (const std::bad_alloc&) {
-    return Failed(WithClass(absl::ResourceExhaustedError(
-                                "out of memory: lower train.max_length or train.micro_batch, or use qlora"),
-                            "HOST_OOM"));
-  } catch (const std::exception& error) {
-    return Failed(absl::InternalError(error.what()));
-  }
+    result = RunTrain(attempt, rank, device, reporter, control);
+    return absl::OkStatus();
+  });
+  return status.ok() ? result : Failed(status);
 }
 
 }  // namespace
@@ -74,6 +75,8 @@ int Run(const RunOptions& options) {
     std::fprintf(stderr, "ft-rank: %s\n", status.ToString().c_str());
     return 2;
   }
+  // A device that failed answers no call any more, and what the process holds there cannot be given back.
+  if (result.failure_class == "DEVICE_FAULT") std::_Exit(1);
   return result.state == records::ResultState::kFailed ? 1 : 0;
 }
 

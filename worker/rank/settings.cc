@@ -11,6 +11,7 @@
 #include "core/base/sha256.h"
 #include "core/recipe/json.h"
 #include "worker/model/ops/micro_gemm.h"
+#include "worker/rank/device.h"
 
 namespace ft::rank {
 namespace {
@@ -22,13 +23,18 @@ constexpr int kKernelVersion = 5;  // Grows whenever a kernel of ours changes a 
 void FixNumerics(int threads) {
   at::set_num_threads(threads);
   at::set_num_interop_threads(1);
-  at::globalContext().setDeterministicAlgorithms(/*enable=*/true, /*warn_only=*/false);
+  at::Context& context = at::globalContext();
+  context.setDeterministicAlgorithms(/*enable=*/true, /*warn_only=*/false);
+  // Partial sums of a GPU's products stay in float32.
+  context.setAllowBF16ReductionCuBLAS(false);
+  context.setAllowFP16ReductionCuBLAS(false);
 }
 
-std::string NumericFingerprint(int threads) {
+std::string NumericFingerprint(int threads, at::Device device) {
   // LibTorch's level is the same with and without bf16 products, which decide what bf16 jobs round.
-  return StrCat("cpu=", at::get_cpu_capability(), ops::MultipliesBf16() ? "+bf16" : "",
-                " torch=", TORCH_VERSION, " threads=", threads, " kernels=", kKernelVersion);
+  return StrCat(DeviceFingerprint(device), "cpu=", at::get_cpu_capability(),
+                ops::MultipliesBf16() ? "+bf16" : "", " torch=", TORCH_VERSION, " threads=", threads,
+                " kernels=", kKernelVersion);
 }
 
 std::string SettingsDigest(const recipe::JobSpec& spec) {
@@ -48,11 +54,6 @@ std::string SettingsDigest(const recipe::JobSpec& spec) {
   deciding.parallel = {};
   if (leaves > 1) deciding.parallel.max_ranks = leaves;
   return Hex(Sha256Of(recipe::ToJson(deciding)));
-}
-
-std::string ResolvedDtype(const recipe::ModelSpec& model) {
-  if (model.dtype != "auto") return model.dtype;
-  return __builtin_cpu_supports("avx512bf16") ? "bf16" : "fp32";
 }
 
 int VersionVerb(const std::vector<std::string>&) {

@@ -1,5 +1,6 @@
 #include "worker/rank/train_job.h"
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <memory>
@@ -8,10 +9,13 @@
 
 #include "core/base/file.h"
 #include "core/base/sha256.h"
+#include "core/plan/smaller.h"
 #include "core/records/record_file.h"
 #include "worker/data/prepare/model_files.h"
+#include "worker/device/memory.h"
 #include "worker/model/weights/model_digest.h"
 #include "worker/rank/chat_responder.h"
+#include "worker/rank/device.h"
 #include "worker/rank/load_model.h"
 #include "worker/rank/rendezvous.h"
 #include "worker/rank/settings.h"
@@ -19,6 +23,7 @@
 #include "worker/train/checkpoint/checkpoint.h"
 #include "worker/train/checkpoint/share.h"
 #include "worker/train/checkpoint/write_model.h"
+#include "worker/train/cuda/cuda_library.h"
 #include "worker/train/trainer/batch.h"
 #include "worker/train/trainer/learning.h"
 #include "worker/train/trainer/resolve.h"
@@ -30,17 +35,29 @@ namespace {
 // The run while it lasts, on the training thread.
 class TrainRun {
  public:
-  TrainRun(const Attempt& attempt, int rank, Reporter& reporter, Control& control)
-      : attempt_(attempt), rank_(rank), spec_(attempt.spec), reporter_(reporter), control_(control) {}
+  TrainRun(const Attempt& attempt, int rank, at::Device device, Reporter& reporter, Control& control)
+      : attempt_(attempt),
+        rank_(rank),
+        device_(device),
+        spec_(attempt.spec),
+        reporter_(reporter),
+        control_(control) {}
 
   records::Result Run() {
+    try {
+      return RunToTheEnd();
+    } catch (const c10::OutOfMemoryError& error) {
+      return Failed(WithMemoryHint(ThrownStatus(error)), step_);
+    }
+  }
+
+ private:
+  records::Result RunToTheEnd() {
     if (const Status started = Start(); !started.ok()) return Failed(started);
     if (const Status stepped = Steps(); !stepped.ok()) return Failed(stepped, step_);
     if (stopped_) return {.state = records::ResultState::kStopped, .step = step_};
     return is_rank0() ? Finish() : records::Result{.state = records::ResultState::kSucceeded, .step = step_};
   }
-
- private:
   bool is_rank0() const { return rank_ == 0; }
   // Errors carry their failure class.
   Status Start();  // Joins the other ranks, loads, resumes.
@@ -59,9 +76,12 @@ class TrainRun {
   StatusOr<std::string> WriteOutput();                       // Returns the SHA-256 of the weights' file.
   StatusOr<std::string> WriteModel();                        // The output of a full fine-tuning.
   Status WritePlan();
+  // Of a device that has no room: what took most, and what would fit.
+  Status WithMemoryHint(const Status& status) const;
 
   const Attempt& attempt_;
   const int rank_;
+  const at::Device device_;
   recipe::JobSpec spec_;  // The attempt's, its accumulation chosen as soon as the data is open.
   Reporter& reporter_;
   Control& control_;
@@ -72,14 +92,15 @@ class TrainRun {
   std::unique_ptr<ChatResponder> responder_;  // On rank 0, when there are prompts to answer.
   std::optional<records::FrameWriter> ledger_;
   checkpoint::Identity identity_;
+  std::string dtype_;            // The compute type that model.dtype stands for on the device.
   train::Learning learning_;     // The losses of this attempt's steps.
   int64_t step_ = 0;             // Completed.
   int64_t checkpoint_step_ = 0;  // Step of the newest checkpoint.
   bool stopped_ = false;
 };
 
-run::ModelOptions OptionsOf(const recipe::JobSpec& spec) {
-  return {.dtype = ResolvedDtype(spec.model),
+run::ModelOptions OptionsOf(const recipe::JobSpec& spec, std::string dtype, at::Device device) {
+  return {.dtype = std::move(dtype),
           .method = spec.method.kind,
           .rank = spec.method.rank,
           .alpha = spec.method.alpha,
@@ -88,7 +109,8 @@ run::ModelOptions OptionsOf(const recipe::JobSpec& spec) {
           .adapter_compute = spec.method.adapter_compute,
           .checkpointing = spec.train.activation_checkpointing,
           .checkpointed_blocks = spec.train.checkpointed_blocks,
-          .seed = spec.train.seed};
+          .seed = spec.train.seed,
+          .device = device};
 }
 
 checkpoint::TextConfig TextOf(const recipe::JobSpec& spec) {
@@ -124,11 +146,14 @@ Status TrainRun::LoadModelAndTrainer() {
   ASSIGN_OR_RETURN(
       const std::string base,
       WithClass(weights::ModelDigest(spec_.model.source, attempt_.run.cache_dir, loading), "CONFIG"));
-  ASSIGN_OR_RETURN(model_, WithClass(LoadModel(spec_.model.source, OptionsOf(spec_), loading), "CONFIG"));
+  ASSIGN_OR_RETURN(dtype_, WithClass(ResolveDtype(spec_.model, device_), "CONFIG"));
+  ASSIGN_OR_RETURN(
+      model_, WithClass(LoadModel(spec_.model.source, OptionsOf(spec_, dtype_, device_), loading), "CONFIG"));
   RETURN_IF_ERROR(WithClass(train::CheckTokens(*cache_, model_->config().vocabulary), "DATA"));
   trainer_ = std::make_unique<train::Trainer>(spec_, *cache_, *model_, *comm_,
                                               [this](std::string_view phase) { reporter_.Beat(phase); });
-  identity_ = {base, cache_->digest(), SettingsDigest(spec_), NumericFingerprint(attempt_.run.threads)};
+  identity_ = {base, cache_->digest(), SettingsDigest(spec_),
+               NumericFingerprint(attempt_.run.threads, device_)};
   return absl::OkStatus();
 }
 
@@ -168,9 +193,9 @@ Status TrainRun::Restore() {
   }
   if (is_rank0()) {
     for (const std::string& remark : model_->remarks()) reporter_.Note("INFO", "MODEL_FILES", remark);
-    if (spec_.model.dtype == "fp16") {
+    if (dtype_ == "fp16") {
       reporter_.Note("INFO", "FP16_IN_FP32",
-                     "model.dtype fp16 on CPU: products are computed in fp32 over weights rounded to fp16");
+                     "model.dtype fp16: products are computed in fp32 over weights rounded to fp16");
     }
     RETURN_IF_ERROR(WithClass(WritePlan(), "CHECKPOINT_IO"));
   }
@@ -185,6 +210,26 @@ Status TrainRun::WritePlan() {
   for (const plan::TensorRange& range : model_->store().table().ranges())
     plan.trainable_parameters += range.elements;
   return reporter_.Write(std::move(plan));
+}
+
+Status TrainRun::WithMemoryHint(const Status& status) const {
+  std::string text =
+      StrCat(Message(status), "; at most ", device::PeakBytes(device_) >> 20, " MiB were held by tensors");
+  const StatusOr<model::DecoderConfig> config = ReadModelConfig(spec_.model.source);
+  if (config.ok()) {
+    const plan::ModelShape shape = ShapeOf(*config);
+    const bool bf16 = dtype_ == "bf16";
+    const std::vector<plan::MemoryPart> parts = plan::EstimateMemory(shape, spec_, bf16, {});
+    const plan::MemoryPart largest = plan::LargestPart(parts);
+    StrAppend(&text, ", the largest part is ", largest.name, " with ", largest.bytes >> 20, " MiB");
+    const int64_t room =
+        std::min(cuda::CudaTable().describe(device_.index()).memory_bytes, plan::TotalBytes(parts));
+    const std::string change = plan::SmallestChange(shape, spec_, bf16, {}, room - room / 20);
+    StrAppend(&text, change.empty()
+                         ? ": no setting makes this job fit, take a larger device or a smaller model"
+                         : StrCat(": set ", change));
+  }
+  return WithClass(absl::ResourceExhaustedError(text), FailureClass(status));
 }
 
 Status TrainRun::Steps() {
@@ -331,8 +376,9 @@ records::Result TrainRun::Finish() {
 
 }  // namespace
 
-records::Result RunTrain(const Attempt& attempt, int rank, Reporter& reporter, Control& control) {
-  return TrainRun(attempt, rank, reporter, control).Run();
+records::Result RunTrain(const Attempt& attempt, int rank, at::Device device, Reporter& reporter,
+                         Control& control) {
+  return TrainRun(attempt, rank, device, reporter, control).Run();
 }
 
 }  // namespace ft::rank

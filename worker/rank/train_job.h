@@ -2,6 +2,8 @@
 // alone writes ledger, step records, evaluations, checkpoints and the adapter; the others write beats and their Result.
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include "worker/rank/attempt.h"
 #include "worker/rank/control.h"
 #include "worker/rank/failure.h"
@@ -10,6 +12,7 @@
 namespace ft::rank {
 
 // A rank that loses a peer fails with class NETWORK and names it: the cause is in the other's Result, if it wrote one.
-records::Result RunTrain(const Attempt& attempt, int rank, Reporter& reporter, Control& control);
+records::Result RunTrain(const Attempt& attempt, int rank, at::Device device, Reporter& reporter,
+                         Control& control);
 
 }  // namespace ft::rank

@@ -17,6 +17,9 @@
 
 namespace ft::simdevice {
 
+// Multiprocessors of the card that it stands for, an H100: deterministic flash attention splits its sums by them.
+inline constexpr int kMultiprocessors = 132;
+
 // When the work of a stream runs.
 enum class Schedule {
   kLazy,    // When somebody has a right to see its result: who forgets to wait sees old bytes, every time.

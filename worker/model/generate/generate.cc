@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "worker/device/staging.h"
 #include "worker/model/decoder/rope_angles.h"
 #include "worker/model/ops/loss_head.h"
 #include "worker/model/ops/random.h"
@@ -32,7 +33,7 @@ class Session {
 
   void Append(int32_t token) { ids_.push_back(token); }
 
-  // Logits behind the last token.
+  // Logits behind the last token, in host memory.
   torch::Tensor Next() {
     const int64_t length = static_cast<int64_t>(ids_.size());
     if (computed_ == 0 || model::AnglesDiffer(model_.config(), computed_, length)) {
@@ -48,7 +49,7 @@ class Session {
     rows.rope_lengths = {length};
     const torch::Tensor hidden_NC = model_.runner().Hidden(rows, &cache_);
     computed_ = length;
-    return model_.runner().Logits(hidden_NC.narrow(0, fresh - 1, 1))[0];
+    return device::Download(model_.runner().Logits(hidden_NC.narrow(0, fresh - 1, 1))[0]);
   }
 
  private:
@@ -111,7 +112,7 @@ StatusOr<std::vector<int32_t>> Generate(const run::LanguageModel& model, std::sp
   Session session(model, prompt);
   std::vector<int32_t> added;
   while (static_cast<int64_t>(added.size()) < options.max_new_tokens) {
-    const torch::Tensor logits = session.Next().contiguous();
+    const torch::Tensor logits = session.Next();
     const double draw = ops::UniformDraw(options.seed, kSamplingStream, added.size());
     const std::span<const float> row(logits.const_data_ptr<float>(), static_cast<size_t>(logits.numel()));
     const int32_t token = ChooseToken(row, options, draw);

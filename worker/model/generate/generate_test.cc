@@ -7,6 +7,7 @@
 
 #include "gtest/gtest.h"
 #include "tests/support/shared_dir.h"
+#include "tests/support/test_device.h"
 
 namespace ft::generate {
 namespace {
@@ -14,7 +15,7 @@ namespace {
 std::unique_ptr<run::LanguageModel> Golden(const std::string& name) {
   at::set_num_threads(1);
   const auto folder = std::filesystem::path(FT_SOURCE_DIR) / "tests" / "golden" / name;
-  auto loaded = run::LanguageModel::LoadFolder(folder, {});
+  auto loaded = run::LanguageModel::LoadFolder(folder, {.device = TestDevice()});
   EXPECT_TRUE(loaded.ok()) << Message(loaded.status());
   return *std::move(loaded);
 }
@@ -47,7 +48,7 @@ TEST(Generate, AnglesThatChangeWithTheLengthDropTheCache) {
   const auto folder = std::filesystem::path(FT_SOURCE_DIR) / "tests" / "golden" / "llama_mha";
   const auto source = weights::OpenWeights(folder);
   ASSERT_TRUE(source.ok());
-  const auto model = run::LanguageModel::Load(config, **source, {});
+  const auto model = run::LanguageModel::Load(config, **source, {.device = TestDevice()});
   ASSERT_TRUE(model.ok());
   const std::vector<int32_t> prompt = {5, 77, 120, 9, 8, 7};
   const auto cached = Generate(**model, prompt, {.max_new_tokens = 20});

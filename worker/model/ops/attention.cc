@@ -5,6 +5,7 @@
 
 #include "core/base/check.h"
 #include "kernels/attention/attention.h"
+#include "worker/model/ops/fused_attention.h"
 #include "worker/model/ops/kernel_call.h"
 #include "worker/model/ops/micro_gemm.h"
 #include "worker/model/ops/saved_context.h"
@@ -228,9 +229,9 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
       result = std::exchange(*saved, {});
     } else {
       result = Compute(q_NHD, k_MKD, v_MKD, shape);
-      if (saved != nullptr) *saved = {result.out_NHD.detach(), result.lse_HN};
+      if (saved != nullptr) *saved = {result.out_NHD.detach(), result.lse};
     }
-    context->save_for_backward({q_NHD, k_MKD, v_MKD, result.out_NHD, result.lse_HN});
+    context->save_for_backward({q_NHD, k_MKD, v_MKD, result.out_NHD, result.lse});
     SaveInContext(context, std::move(shape));
     return result.out_NHD;
   }
@@ -268,7 +269,7 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     WithType(q_NHD.scalar_type(), [&](auto type) {
       using T = decltype(type);
       const Call<T> call = MakeCall<T>(shape, q_NHD, k_MKD, v_MKD);
-      const ForwardOut<T> to{MutableData<T>(result.out_NHD), MutableData<float>(result.lse_HN)};
+      const ForwardOut<T> to{MutableData<T>(result.out_NHD), MutableData<float>(result.lse)};
       call.ForEach([&](const AttentionSegment& s, int64_t head) { ForwardHead(call, s, head, to); });
     });
     return result;
@@ -277,11 +278,19 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
 
 }  // namespace
 
+AttentionShape MakeAttentionShape(std::vector<AttentionSegment> segments, double scale, at::Device device) {
+  AttentionShape shape{.segments = std::make_shared<const std::vector<AttentionSegment>>(std::move(segments)),
+                       .scale = scale};
+  if (!device.is_cpu()) shape.bounds = MakeSegmentBounds(*shape.segments, device);
+  return shape;
+}
+
 Tensor CausalAttention(const Tensor& q_NHD, const Tensor& k_MKD, const Tensor& v_MKD,
                        const AttentionShape& shape, SavedAttention* saved) {
   FT_CHECK(q_NHD.size(1) % k_MKD.size(1) == 0)
       << q_NHD.size(1) << " heads, " << k_MKD.size(1) << " key heads";
   FT_CHECK(q_NHD.size(2) % 2 == 0) << "head size " << q_NHD.size(2);
+  if (!q_NHD.is_cpu()) return FusedAttention(q_NHD, k_MKD, v_MKD, shape, saved);
   const at::ScalarType type = q_NHD.scalar_type();
   const at::ScalarType work = type == at::kBFloat16 && !MultipliesBf16() ? at::kFloat : type;
   return AttentionFunction::apply(q_NHD.contiguous().to(work), k_MKD.contiguous().to(work),

@@ -16,22 +16,31 @@ namespace ft::ops {
 
 using kernels::AttentionSegment;
 
+struct SegmentBounds;  // fused_attention.h
+
 struct AttentionShape {
   std::shared_ptr<const std::vector<AttentionSegment>> segments;  // Cover all query rows once, in order.
   double scale = 1;  // Factor of the scores; usually 1 / sqrt(D).
+  std::shared_ptr<const SegmentBounds>
+      bounds;  // The segments where a device reads them; null for host memory.
 };
+
+// Once a pass, for rows on `device`.
+AttentionShape MakeAttentionShape(std::vector<AttentionSegment> segments, double scale, at::Device device);
 
 // The output and log-sum-exp of one call (the paper's O and L), saved for a second call over the same rows:
 // it would compute the same bits.
 struct SavedAttention {
-  torch::Tensor out_NHD, lse_HN;  // Undefined while empty.
+  torch::Tensor out_NHD;  // Undefined while empty.
+  torch::Tensor lse;      // float32 [H, N], or as the fused kernel that made it lays it out.
 };
 
 // Softmax(scale * q k^T) v. Products multiply in the type of q, k and v and add up in float32; scores and the
 // softmax stay in float32, because rounded scores would cost more accuracy than all the linear layers
 // together; probabilities are rounded once for the last product. Query head h reads key head h * K / H. The
 // same bits for any number of threads. `saved` may be null; an empty one is filled, a filled one is emptied
-// and spares the computation. REQUIRES: D even; rows of q in segments only.
+// and spares the computation. On other devices than the CPU it is LibTorch's fused kernels (fused_attention.h). REQUIRES: D even; rows
+// of q in segments only; bounds where the rows lie on a device.
 torch::Tensor CausalAttention(const torch::Tensor& q_NHD, const torch::Tensor& k_MKD,
                               const torch::Tensor& v_MKD, const AttentionShape& shape,
                               SavedAttention* saved = nullptr);

@@ -1,6 +1,7 @@
 // The array functions of kernels/ over the bodies' pointers, rows divided among the rank's threads.
 #include "worker/model/ops/kernel_call.h"
 #include "worker/model/ops/kernel_table.h"
+#include "worker/model/ops/micro_gemm.h"
 
 namespace ft::ops {
 namespace {
@@ -123,6 +124,7 @@ const KernelTable& CpuKernels() {
                                       .nf4_quantise = Nf4Quantise,
                                       .nested_dequantise = NestedDequantise,
                                       .current_stream = +[]() -> void* { return nullptr; },
+                                      .multiplies_bf16 = MultipliesBf16,
                                       .error_text = +[](int) { return "none"; }};
   return kTable;
 }

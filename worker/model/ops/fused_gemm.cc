@@ -96,17 +96,23 @@ void Run(const Task& task) {
   });
 }
 
-// The result by LibTorch's GEMM, on devices that have one of their own.
+// total + a b in float32, whatever the type of a and b: `total` is float32, or undefined for zero.
+Tensor AddProduct(const Tensor& total, const Tensor& a, const Tensor& b) {
+  if (a.scalar_type() == at::kFloat) return total.defined() ? at::addmm(total, a, b) : at::mm(a, b);
+  return total.defined() ? at::addmm(total, a, b, at::kFloat) : at::mm(a, b, at::kFloat);
+}
+
+// The result by LibTorch's GEMM, on devices that have one of their own. Sums stay in float32 until the end here too.
 Tensor ByLibTorch(const FusedGemm& gemm) {
-  Tensor total_NC;
+  const bool from_start = gemm.scale == 1 && gemm.start_NC.defined();
+  Tensor total_NC = from_start ? gemm.start_NC : Tensor();
   for (const GemmTerm& term : gemm.terms) {
     const at::ScalarType type = term.a_NK.scalar_type();
     const Tensor matrix = term.weight == nullptr ? term.matrix.to(type) : term.weight->Materialise(type);
-    const Tensor term_NC = at::mm(term.a_NK, term.transposed ? matrix.t() : matrix).to(at::kFloat);
-    total_NC = total_NC.defined() ? total_NC.add_(term_NC) : term_NC;
+    total_NC = AddProduct(total_NC, term.a_NK, term.transposed ? matrix.t() : matrix);
   }
   if (gemm.scale != 1) total_NC.mul_(gemm.scale);
-  if (gemm.start_NC.defined()) total_NC.add_(gemm.start_NC);
+  if (gemm.start_NC.defined() && !from_start) total_NC.add_(gemm.start_NC);
   if (gemm.bias_C.defined()) total_NC.add_(gemm.bias_C);
   return gemm.in_place ? gemm.start_NC.copy_(total_NC) : total_NC.to(gemm.type);
 }

@@ -81,7 +81,7 @@ TEST_F(FusedGemmTest, AddsProductsStartAndBiasAndRoundsOnce) {
 class CodesSlot final : public WeightSlot {
  public:
   explicit CodesSlot(Nf4Tensor tensor)
-      : WeightSlot("codes", tensor.shape, false), tensor_(std::move(tensor)) {}
+      : WeightSlot("codes", tensor.shape, at::kCPU), tensor_(std::move(tensor)) {}
   std::shared_ptr<const MatrixTiles> Tiles(at::ScalarType type) const override {
     return Nf4Tiles(tensor_, type);
   }

@@ -63,7 +63,7 @@ BENCHMARK(BM_Mm<float>)->Apply(Shapes);
 class BenchSlot final : public WeightSlot {
  public:
   BenchSlot(const torch::Tensor& weight_OI, at::ScalarType type, bool codes)
-      : WeightSlot("w", weight_OI.sizes().vec(), false), weight_OI_(weight_OI.to(type)) {
+      : WeightSlot("w", weight_OI.sizes().vec(), at::kCPU), weight_OI_(weight_OI.to(type)) {
     if (codes) codes_ = QuantiseNf4(weight_OI);
   }
   std::shared_ptr<const MatrixTiles> Tiles(at::ScalarType type) const override {

@@ -1,6 +1,7 @@
 #include "worker/model/ops/kernel_table.h"
 
 #include <array>
+#include <string>
 
 #include "core/base/check.h"
 
@@ -16,12 +17,17 @@ void UseKernels(c10::DeviceType device, const KernelTable* table) {
   tables[static_cast<size_t>(device)] = table;
 }
 
-const KernelTable& KernelsFor(const torch::Tensor& tensor) {
-  const c10::DeviceType device = tensor.device().type();
-  if (device == c10::DeviceType::CPU) return CpuKernels();
-  const KernelTable* table = tables[static_cast<size_t>(device)];
-  FT_CHECK(table != nullptr) << "no kernels are loaded for " << c10::DeviceTypeName(device);
+const KernelTable& KernelsFor(at::Device device) {
+  if (device.is_cpu()) return CpuKernels();
+  const KernelTable* table = tables[static_cast<size_t>(device.type())];
+  FT_CHECK(table != nullptr) << "no kernels are loaded for " << device.str();
   return *table;
+}
+
+void ThrowLaunchError(const KernelTable& table, int error) {
+  if (error == 0) return;
+  throw c10::AcceleratorError({__func__, __FILE__, __LINE__}, error,
+                              std::string("kernel: ") + table.error_text(error));
 }
 
 }  // namespace ft::ops

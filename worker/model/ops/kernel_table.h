@@ -42,6 +42,8 @@ struct KernelTable {
   Launcher<kernels::NestedDequantiseBody> nested_dequantise;
   // The current stream of the calling thread's current device; null where there are no streams.
   void* (*current_stream)();
+  // Whether the calling thread's current device multiplies bfloat16 itself.
+  bool (*multiplies_bf16)();
   const char* (*error_text)(int error);
 };
 
@@ -50,8 +52,9 @@ const KernelTable& CpuKernels();
 // Once a kind of device, before its first tensor; the table lives as long as the process. The CPU's is there.
 void UseKernels(c10::DeviceType device, const KernelTable* table);
 
-// The table of the device on which `tensor` lies. REQUIRES: one is in use.
-const KernelTable& KernelsFor(const torch::Tensor& tensor);
+// The table of such devices, or of that on which `tensor` lies. REQUIRES: one is in use.
+const KernelTable& KernelsFor(at::Device device);
+inline const KernelTable& KernelsFor(const torch::Tensor& tensor) { return KernelsFor(tensor.device()); }
 
 template <typename T>
 const KernelsOf<T>& OfType(const KernelTable& table) {
@@ -62,20 +65,21 @@ const KernelsOf<T>& OfType(const KernelTable& table) {
   }
 }
 
-// Runs the body where `tensor` lies, on the current stream; throws c10::Error when the launch is refused.
+// Throws c10::AcceleratorError with the error's number, unless that is 0.
+void ThrowLaunchError(const KernelTable& table, int error);
+
+// Runs the body where `tensor` lies, on the current stream; throws c10::AcceleratorError when the launch is refused.
 template <typename Body>
 void Launch(const torch::Tensor& tensor, Launcher<Body> KernelTable::*kernel,
             const std::type_identity_t<Body>& body) {
   const KernelTable& table = KernelsFor(tensor);
-  const int error = (table.*kernel)(body, table.current_stream());
-  TORCH_CHECK(error == 0, "kernel: ", table.error_text(error));
+  ThrowLaunchError(table, (table.*kernel)(body, table.current_stream()));
 }
 template <typename T, typename Body>
 void Launch(const torch::Tensor& tensor, Launcher<Body> KernelsOf<T>::*kernel,
             const std::type_identity_t<Body>& body) {
   const KernelTable& table = KernelsFor(tensor);
-  const int error = (OfType<T>(table).*kernel)(body, table.current_stream());
-  TORCH_CHECK(error == 0, "kernel: ", table.error_text(error));
+  ThrowLaunchError(table, (OfType<T>(table).*kernel)(body, table.current_stream()));
 }
 
 }  // namespace ft::ops

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "worker/device/staging.h"
 #include "worker/model/ops/fused_gemm.h"
 #include "worker/model/ops/kernel_call.h"
 #include "worker/model/ops/kernel_table.h"
@@ -307,8 +308,9 @@ std::shared_ptr<const DropoutRows> MakeDropoutRows(uint64_t seed, uint64_t step,
   // The keys' bits; no tensor operation ever computes with them.
   Tensor keys = torch::empty({static_cast<int64_t>(sample.size())}, torch::kInt64);
   std::copy(sample.begin(), sample.end(), MutableData<uint64_t>(keys));
-  return std::make_shared<const DropoutRows>(DropoutRows{kernels::PhiloxKey(seed, step), keys.to(device),
-                                                         torch::tensor(position, torch::kInt64).to(device)});
+  return std::make_shared<const DropoutRows>(
+      DropoutRows{kernels::PhiloxKey(seed, step), device::Upload(keys, device),
+                  device::Upload(torch::tensor(position, torch::kInt64), device)});
 }
 
 Tensor Dropout(const Tensor& x_NC, const DropoutSite& dropout) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/check.h"
+#include "worker/device/staging.h"
 #include "worker/model/ops/fused_gemm.h"
 #include "worker/model/ops/kernel_call.h"
 #include "worker/model/ops/kernel_table.h"
@@ -31,7 +32,7 @@ Tensor ChunkLosses(const Tensor& targets_S, const LossRequest& request, Tensor& 
 
 // In row order: a sum of LibTorch's may change with the number of threads.
 double SumInOrder(const Tensor& losses_S) {
-  const Tensor losses = losses_S.to(at::kCPU);
+  const Tensor losses = device::Download(losses_S);
   double sum = 0;
   for (int64_t row = 0; row < losses.size(0); ++row) sum += Data<double>(losses)[row];
   return sum;
@@ -95,7 +96,7 @@ LossResult CrossEntropy(const Tensor& hidden_SC, const WeightSlot& head_VC,
     if (head_VC.trainable())
       result.dhead_VC = torch::zeros(head_VC.shape(), hidden_SC.options().dtype(torch::kFloat));
   }
-  const Tensor all_targets = torch::tensor(targets, torch::kInt64).to(hidden_SC.device());
+  const Tensor all_targets = device::Upload(torch::tensor(targets, torch::kInt64), hidden_SC.device());
   const int64_t chunk_rows = std::max<int64_t>(1, kChunkElements / vocabulary);
   for (int64_t start = 0; start < rows; start += chunk_rows) {
     const int64_t count = std::min(chunk_rows, rows - start);

@@ -1,6 +1,7 @@
 #include "worker/model/ops/nf4.h"
 
 #include "kernels/nf4/nf4.h"
+#include "worker/device/staging.h"
 #include "worker/model/ops/kernel_call.h"
 #include "worker/model/ops/kernel_table.h"
 
@@ -66,12 +67,22 @@ void QuantiseAbsmax(const Tensor& absmax, float offset, Tensor& codes, Tensor& n
 Nf4Tensor QuantiseNf4(const Tensor& values) {
   FT_CHECK(values.scalar_type() == torch::kFloat && values.numel() > 0);
   const int64_t count = values.numel(), blocks = kernels::Nf4Blocks(count);
-  Nf4Tensor tensor{.shape = values.sizes().vec(), .packed = torch::empty({(count + 1) / 2}, torch::kUInt8)};
-  Tensor absmax = torch::empty({blocks}, torch::kFloat);
+  Nf4Tensor tensor{.shape = values.sizes().vec(),
+                   .packed = torch::empty({(count + 1) / 2}, values.options().dtype(torch::kUInt8))};
+  Tensor absmax = torch::empty({blocks}, values.options());
   Launch(values, &KernelTable::nf4_quantise,
          {Data<float>(values), count, MutableData<uint8_t>(tensor.packed), MutableData<float>(absmax)});
+  // The maxima, a 64th of the values, are quantised on the host: their mean has one order of sums.
+  absmax = device::Download(absmax);
   tensor.offset = kernels::NestedOffset(Data<float>(absmax), blocks);
   QuantiseAbsmax(absmax, tensor.offset, tensor.absmax_codes, tensor.nested_absmax);
+  return ToDevice(std::move(tensor), values.device());
+}
+
+Nf4Tensor ToDevice(Nf4Tensor tensor, at::Device device) {
+  for (Tensor* part : {&tensor.packed, &tensor.absmax_codes, &tensor.nested_absmax, &tensor.absmax}) {
+    if (part->defined() && part->device() != device) *part = device::Upload(*part, device);
+  }
   return tensor;
 }
 

@@ -27,6 +27,9 @@ struct Nf4Tensor {
 // Quantises to the nearest codes, with double quantisation. REQUIRES: float32, contiguous, not empty.
 Nf4Tensor QuantiseNf4(const torch::Tensor& values);
 
+// The same codes on `device`.
+Nf4Tensor ToDevice(Nf4Tensor tensor, at::Device device);
+
 // The values in float32 or bfloat16, rounded once.
 torch::Tensor DequantiseNf4(const Nf4Tensor& tensor, at::ScalarType type);
 

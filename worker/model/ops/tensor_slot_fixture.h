@@ -11,7 +11,8 @@ namespace ft::ops {
 class TensorSlot final : public WeightSlot {
  public:
   TensorSlot(std::string name, torch::Tensor value, bool trainable)
-      : WeightSlot(std::move(name), value.sizes().vec(), trainable ? 0 : kFrozen), value_(std::move(value)) {}
+      : WeightSlot(std::move(name), value.sizes().vec(), value.device(), trainable ? 0 : kFrozen),
+        value_(std::move(value)) {}
   const torch::Tensor& value() const { return value_; }
 
  private:

@@ -21,8 +21,9 @@ class WeightSlot {
  public:
   static constexpr int kFrozen = -1;
 
-  // `index` is the weight's number among what is trained; a trained slot has a handle that asks for gradients.
-  WeightSlot(std::string name, std::vector<int64_t> shape, int index = kFrozen);
+  // `index` is the weight's number among what is trained; a trained slot has a handle that asks for gradients. `device` is where the
+  // weight comes to lie when it is materialised.
+  WeightSlot(std::string name, std::vector<int64_t> shape, at::Device device, int index = kFrozen);
   virtual ~WeightSlot() = default;
   WeightSlot(const WeightSlot&) = delete;
   WeightSlot& operator=(const WeightSlot&) = delete;
@@ -31,7 +32,8 @@ class WeightSlot {
   const std::vector<int64_t>& shape() const { return shape_; }
   int index() const { return index_; }
   bool trainable() const { return index_ != kFrozen; }
-  // What autograd knows of the weight: a float32 leaf of its shape without storage of its own. The gradient
+  at::Device device() const { return device_; }
+  // What autograd knows of the weight: a float32 leaf of its shape and on its device, without storage of its own. The gradient
   // of the weight is the gradient with respect to it. A frozen slot's handle is an empty tensor that asks for
   // none.
   const torch::Tensor& handle() const { return handle_; }
@@ -46,6 +48,7 @@ class WeightSlot {
 
   std::string name_;
   std::vector<int64_t> shape_;
+  at::Device device_;
   int index_;
   torch::Tensor handle_;
 };

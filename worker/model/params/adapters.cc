@@ -80,8 +80,10 @@ std::vector<plan::TrainedTensor> AdapterTensors(const AdapterOptions& options, c
 ops::LoraSlots MakeAdapter(const AdapterOptions& options, const LinearModule& module, ParameterStore& store) {
   const std::string a_name = AdapterName(module.name, 'A');
   const int a = store.Find(a_name), b = store.Find(AdapterName(module.name, 'B'));
-  torch::Tensor a_RI = store.value(a);
+  // Drawn on the host, so that a seed means the same numbers on every device.
+  torch::Tensor a_RI = torch::empty({options.rank, module.inputs}, torch::kFloat);
   ops::FillUniform(options.seed, NameKey(a_name), 1.0f / std::sqrt(static_cast<float>(module.inputs)), a_RI);
+  store.value(a).copy_(a_RI);
   return {.a_RI = std::make_shared<TrainedSlot>(store, a, options.cast_dtype),
           .b_OR = std::make_shared<TrainedSlot>(store, b, options.cast_dtype),
           .scale = options.alpha / options.rank,

@@ -13,7 +13,7 @@ namespace ft::params {
 class Nf4Slot final : public ops::WeightSlot {
  public:
   Nf4Slot(std::string name, ops::Nf4Tensor tensor)
-      : WeightSlot(std::move(name), tensor.shape), tensor_(std::move(tensor)) {}
+      : WeightSlot(std::move(name), tensor.shape, tensor.packed.device()), tensor_(std::move(tensor)) {}
   const ops::Nf4Tensor& tensor() const { return tensor_; }
   std::shared_ptr<const ops::MatrixTiles> Tiles(at::ScalarType type) const override {
     return ops::Nf4Tiles(tensor_, type);

@@ -19,6 +19,7 @@ class ParameterStore {
   ParameterStore& operator=(const ParameterStore&) = delete;
 
   const plan::SliceTable& table() const { return table_; }
+  at::Device device() const { return values_.device(); }
   int size() const { return static_cast<int>(table_.ranges().size()); }
   const std::string& name(int index) const { return range(index).tensor.name; }
   // The index of a name, -1 where nothing of that name is trained.

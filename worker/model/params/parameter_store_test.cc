@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/test_device.h"
 #include "worker/model/params/resident_slot.h"
 
 namespace ft::params {
@@ -14,14 +15,14 @@ plan::SliceTable Table() {
 }
 
 TEST(ParameterStoreTest, TensorsAreViewsOfOneWhole) {
-  ParameterStore store(Table());
+  ParameterStore store(Table(), TestDevice());
   ASSERT_EQ(store.size(), 3);
   EXPECT_EQ(store.name(0), "a");
   EXPECT_EQ(store.Find("c"), 2);
   EXPECT_EQ(store.Find("d"), -1);
   store.value(2).fill_(1);
-  store.AddGradient(0, torch::ones({6, 4}));
-  store.AddGradient(0, torch::ones({6, 4}));
+  store.AddGradient(0, torch::ones({6, 4}, store.values().options()));
+  store.AddGradient(0, torch::ones({6, 4}, store.values().options()));
   EXPECT_EQ(store.values().sum().item<double>(), 300);
   EXPECT_EQ(store.gradients().sum().item<double>(), 48);
   EXPECT_EQ(store.gradient(0)[5][3].item<double>(), 2);
@@ -30,7 +31,7 @@ TEST(ParameterStoreTest, TensorsAreViewsOfOneWhole) {
 }
 
 TEST(TrainedSlotTest, ACopyInAnotherTypeIsForgottenWhenValuesChange) {
-  ParameterStore store(Table());
+  ParameterStore store(Table(), TestDevice());
   const TrainedSlot slot(store, 0, at::kBFloat16);
   EXPECT_EQ(slot.name(), "a");
   EXPECT_EQ(slot.index(), 0);

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "worker/device/staging.h"
 #include "worker/model/params/bnb_checkpoint.h"
 #include "worker/model/params/nf4_slot.h"
 #include "worker/model/params/resident_slot.h"
@@ -20,13 +21,16 @@ StatusOr<ops::SlotPtr> ReadFrozenSlot(const weights::TensorSource& source, const
                                       std::string name, const FrozenPolicy& policy) {
   if (IsBnb4(source, info.name)) {
     StatusOr<ops::Nf4Tensor> tensor = ReadBnbNf4(source, info.name);
-    if (tensor.ok()) return std::make_shared<Nf4Slot>(std::move(name), *std::move(tensor));
+    if (tensor.ok())
+      return std::make_shared<Nf4Slot>(std::move(name), ops::ToDevice(*std::move(tensor), policy.device));
     if (!absl::IsUnimplemented(tensor.status())) return tensor.status();
     // Another kind of 4 bits stays what it is: quantising it once more would change it.
     ASSIGN_OR_RETURN(const torch::Tensor value, DequantiseBnb(source, info.name));
-    return std::make_shared<ResidentSlot>(std::move(name), value.to(policy.stored));
+    return std::make_shared<ResidentSlot>(std::move(name),
+                                          device::Upload(value, policy.device).to(policy.stored));
   }
-  ASSIGN_OR_RETURN(const torch::Tensor value, ReadTensor(source, info));
+  ASSIGN_OR_RETURN(const torch::Tensor read, ReadTensor(source, info));
+  const torch::Tensor value = device::Upload(read, policy.device);
   if (policy.nf4) return std::make_shared<Nf4Slot>(std::move(name), ops::QuantiseNf4(value));
   // Norms and biases are a thousandth of the bytes, and rounding them to bfloat16 up to half of its error.
   return std::make_shared<ResidentSlot>(std::move(name), value.dim() == 1 ? value : value.to(policy.stored));

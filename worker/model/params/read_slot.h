@@ -19,6 +19,7 @@ StatusOr<torch::Tensor> ReadTensor(const weights::TensorSource& source, const we
 struct FrozenPolicy {
   at::ScalarType stored = at::kFloat;  // What a matrix is kept as; vectors (norms, biases) are float32.
   bool nf4 = false;                    // Quantise to NF4 with double quantisation instead.
+  at::Device device = at::kCPU;        // Where it is kept, and quantised.
 };
 
 // A frozen weight of the name. What the file holds in 4 bits (bitsandbytes) stays so where it is NF4.

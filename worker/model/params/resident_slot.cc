@@ -7,7 +7,7 @@
 namespace ft::params {
 
 ResidentSlot::ResidentSlot(std::string name, torch::Tensor value)
-    : WeightSlot(std::move(name), value.sizes().vec()), value_(std::move(value)) {
+    : WeightSlot(std::move(name), value.sizes().vec(), value.device()), value_(std::move(value)) {
   FT_CHECK(value_.is_contiguous() && !value_.requires_grad());
 }
 
@@ -16,7 +16,7 @@ std::shared_ptr<const ops::MatrixTiles> ResidentSlot::Tiles(at::ScalarType type)
 }
 
 TrainedSlot::TrainedSlot(const ParameterStore& store, int index, at::ScalarType cast_dtype)
-    : WeightSlot(store.name(index), store.value(index).sizes().vec(), index),
+    : WeightSlot(store.name(index), store.value(index).sizes().vec(), store.device(), index),
       store_(store),
       cast_dtype_(cast_dtype) {}
 

@@ -15,15 +15,15 @@ struct NamedTensor {
   torch::Tensor gradient;  // Undefined: zeros.
 };
 
-inline std::unique_ptr<ParameterStore> MakeStore(const std::vector<NamedTensor>& tensors) {
+inline std::unique_ptr<ParameterStore> MakeStore(const std::vector<NamedTensor>& tensors,
+                                                 at::Device device = at::kCPU) {
   std::vector<plan::TrainedTensor> layout;
   for (const NamedTensor& tensor : tensors) layout.push_back({tensor.name, tensor.value.sizes().vec()});
-  auto store =
-      std::make_unique<ParameterStore>(plan::SliceTable::Of(std::move(layout)), tensors[0].value.device());
+  auto store = std::make_unique<ParameterStore>(plan::SliceTable::Of(std::move(layout)), device);
   for (const NamedTensor& tensor : tensors) {
     const int index = store->Find(tensor.name);
     store->value(index).copy_(tensor.value);
-    if (tensor.gradient.defined()) store->AddGradient(index, tensor.gradient);
+    if (tensor.gradient.defined()) store->AddGradient(index, tensor.gradient.to(device));
   }
   return store;
 }

@@ -5,6 +5,7 @@
 #include <span>
 #include <utility>
 
+#include "worker/device/staging.h"
 #include "worker/model/decoder/rope_angles.h"
 #include "worker/model/ops/loss_head.h"
 #include "worker/model/ops/norm.h"
@@ -53,15 +54,14 @@ ops::RopeTable RopeOf(const model::DecoderConfig& config, const PackedRows& rows
 
 model::ForwardContext MakeForwardContext(const model::DecoderConfig& config, const PackedRows& rows,
                                          const RunnerOptions& options) {
+  const ops::RopeTable rope = RopeOf(config, rows);
   return model::ForwardContext{
       .compute = options.compute,
       .saved_dtype = options.saved_dtype,
-      .rope = RopeOf(config, rows),
-      .attention = {std::make_shared<const std::vector<ops::AttentionSegment>>(rows.segments),
-                    1.0 / std::sqrt(static_cast<double>(config.head_size))}};
+      .rope = {device::Upload(rope.cosine_NP, options.device), device::Upload(rope.sine_NP, options.device)},
+      .attention = ops::MakeAttentionShape(
+          rows.segments, 1.0 / std::sqrt(static_cast<double>(config.head_size)), options.device)};
 }
-
-Tensor RowIndex(const std::vector<int64_t>& rows) { return torch::tensor(rows, torch::kInt64); }
 
 }  // namespace
 
@@ -107,9 +107,13 @@ BlockRunner::SubLayerRun BlockRunner::ForwardWithGraph(int64_t i, const Tensor& 
   return run;
 }
 
-Tensor BlockRunner::Embed(const PackedRows& rows) const {
+Tensor BlockRunner::Uploaded(const std::vector<int64_t>& numbers) const {
+  return device::Upload(torch::tensor(numbers, torch::kInt64), options_.device);
+}
+
+Tensor BlockRunner::Embed(const Tensor& ids_N) const {
   const params::UnitLease lease(units_, model::UnitOf(config_, {model::Part::kEmbedding}));
-  return ops::Embed(*weights_.embedding_VC, rows.ids_N, options_.compute);
+  return ops::Embed(*weights_.embedding_VC, ids_N, options_.compute);
 }
 
 Tensor BlockRunner::FinalNorm(const Tensor& x_NC) const {
@@ -120,7 +124,7 @@ Tensor BlockRunner::Hidden(const PackedRows& rows, std::vector<model::LayerCache
   torch::NoGradGuard no_grad;
   model::ForwardContext context = MakeForwardContext(config_, rows, options_);
   context.cache = cache;
-  Tensor x_NC = Embed(rows);
+  Tensor x_NC = Embed(device::Upload(rows.ids_N, options_.device));
   for (int64_t layer = 0; layer < config_.layers; ++layer) {
     const params::UnitLease lease(units_, BlockUnit(layer));
     x_NC = Forward(2 * layer, x_NC, context);
@@ -137,7 +141,7 @@ Tensor BlockRunner::Logits(const Tensor& hidden_NC) const {
 
 double BlockRunner::Loss(const PackedRows& rows) const {
   if (rows.targets.empty()) return 0;
-  const Tensor hidden_SC = Hidden(rows, nullptr).index_select(0, RowIndex(rows.supervised_rows));
+  const Tensor hidden_SC = Hidden(rows, nullptr).index_select(0, Uploaded(rows.supervised_rows));
   const params::UnitLease lease(units_, HeadUnit());
   return ops::CrossEntropy(hidden_SC, *weights_.head_VC, rows.targets, {}).sum;
 }
@@ -146,7 +150,7 @@ double BlockRunner::HeadBackward(const PackedRows& rows, const Tensor& x_NC, dou
                                  Tensor& dx_NC, const GradientSink& sink) const {
   const params::UnitLease lease(units_, HeadUnit());
   // Only supervised rows pass through norm and head: the others have neither loss nor gradient.
-  const Tensor index = RowIndex(rows.supervised_rows);
+  const Tensor index = Uploaded(rows.supervised_rows);
   const bool below = TrainsBelow(SubLayers());
   const Tensor x_SC = x_NC.index_select(0, index).requires_grad_(below);
   const Tensor normed_SC = FinalNorm(x_SC);
@@ -219,13 +223,14 @@ double BlockRunner::ForwardBackward(const PackedRows& rows, std::shared_ptr<cons
   context.dropout = std::move(dropout);
   std::vector<ops::SavedAttention> saved(static_cast<size_t>(config_.layers));
   std::vector<SubLayerRun> runs(static_cast<size_t>(SubLayers()));
-  const Tensor x_NC = ForwardBlocks(Embed(rows), context, saved, runs);
+  const Tensor ids_N = device::Upload(rows.ids_N, options_.device);
+  const Tensor x_NC = ForwardBlocks(Embed(ids_N), context, saved, runs);
   Tensor dx_NC;
   const double loss = HeadBackward(rows, x_NC, gradient_scale, dx_NC, sink);
   dx_NC = BackwardBlocks(dx_NC, context, saved, runs, sink);
   if (weights_.embedding_VC->trainable()) {
-    Tensor gradient = torch::zeros(weights_.embedding_VC->shape(), torch::kFloat);
-    ops::AddEmbeddingGradient(rows.ids_N, dx_NC, gradient);
+    Tensor gradient = torch::zeros(weights_.embedding_VC->shape(), dx_NC.options());
+    ops::AddEmbeddingGradient(ids_N, dx_NC, gradient);
     sink(*weights_.embedding_VC, gradient);
   }
   return loss;

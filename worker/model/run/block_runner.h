@@ -10,6 +10,7 @@
 #include <functional>
 #include <vector>
 
+#include "worker/device/staging.h"
 #include "worker/model/decoder/decoder.h"
 #include "worker/model/params/unit_store.h"
 #include "worker/model/run/packed_rows.h"
@@ -25,6 +26,7 @@ struct RunnerOptions {
   bool checkpointing = true;
   // Checkpoint only the first N blocks; 0 = all. Backward begins with the last, so their activations wait shortest.
   int64_t checkpointed_blocks = 0;
+  at::Device device = device::kHost;  // Where the weights lie; rows are brought there.
 };
 
 class BlockRunner {
@@ -44,7 +46,7 @@ class BlockRunner {
   double Loss(const PackedRows& rows) const;
   // The rows that enter the head, [N, C], outside training. With a cache, rows continue its sequence.
   torch::Tensor Hidden(const PackedRows& rows, std::vector<model::LayerCache>* cache) const;
-  // float32 [N, V] of such rows.
+  // float32 [N, V] of such rows, on their device.
   torch::Tensor Logits(const torch::Tensor& hidden_NC) const;
 
  private:
@@ -57,7 +59,7 @@ class BlockRunner {
   // The same with a graph.
   SubLayerRun ForwardWithGraph(int64_t i, const torch::Tensor& x_NC, const model::ForwardContext& context,
                                ops::ForwardOutput output) const;
-  torch::Tensor Embed(const PackedRows& rows) const;
+  torch::Tensor Embed(const torch::Tensor& ids_N) const;  // Ids on the weights' device.
   torch::Tensor FinalNorm(const torch::Tensor& x_NC) const;
   // Runs all sub-layers over the embedded rows and keeps in `runs` what backward needs of each; returns the residual stream.
   torch::Tensor ForwardBlocks(torch::Tensor x_NC, model::ForwardContext& context,
@@ -73,6 +75,7 @@ class BlockRunner {
   // trains.
   torch::Tensor Backward(int64_t i, const SubLayerRun& run, const torch::Tensor& dout_NC,
                          const GradientSink& sink) const;
+  torch::Tensor Uploaded(const std::vector<int64_t>& numbers) const;  // int64, on the weights' device.
   int HeadUnit() const { return model::UnitOf(config_, {model::Part::kHead}); }
   int BlockUnit(int64_t layer) const { return model::UnitOf(config_, {model::Part::kProjection, layer}); }
   bool IsRecomputed(int64_t i) const;

@@ -4,15 +4,17 @@
 #include <utility>
 
 #include "core/base/file.h"
+#include "worker/device/fault.h"
+#include "worker/device/staging.h"
 #include "worker/model/decoder/family.h"
+#include "worker/model/ops/kernel_table.h"
 #include "worker/model/ops/loss_head.h"
-#include "worker/model/ops/micro_gemm.h"
 #include "worker/model/run/load.h"
 
 namespace ft::run {
 namespace {
 
-// How a dtype is computed on CPU. Weights of one dimension, norms and biases, are float32 in all of them.
+// How a dtype is computed. Weights of one dimension, norms and biases, are float32 in all of them.
 struct PrecisionPolicy {
   at::ScalarType compute;
   at::ScalarType weight_dtype;  // Dtype of frozen weights as they are held.
@@ -20,14 +22,14 @@ struct PrecisionPolicy {
   at::ScalarType saved_dtype;   // Dtype of activations that wait for backward.
 };
 
-StatusOr<PrecisionPolicy> PrecisionPolicyOf(const std::string& dtype) {
+StatusOr<PrecisionPolicy> PrecisionPolicyOf(const std::string& dtype, at::Device device) {
   if (dtype == "fp32") return PrecisionPolicy{at::kFloat, at::kFloat, at::kFloat, at::kFloat};
-  if (dtype == "bf16" && ops::MultipliesBf16()) {
+  if (dtype == "bf16" && ops::KernelsFor(device).multiplies_bf16()) {
     return PrecisionPolicy{at::kBFloat16, at::kBFloat16, at::kFloat, at::kBFloat16};
   }
   // Other CPUs multiply float32 in any case: activations rounded before would cost accuracy and gain nothing.
   if (dtype == "bf16") return PrecisionPolicy{at::kFloat, at::kBFloat16, at::kBFloat16, at::kBFloat16};
-  // CPUs have no fast fp16 products, so fp16 is float32 arithmetic over rounded weights.
+  // The kernels know no fp16, so it is float32 arithmetic over rounded weights.
   if (dtype == "fp16") return PrecisionPolicy{at::kFloat, at::kHalf, at::kHalf, at::kFloat};
   return absl::UnimplementedError(
       StrCat("model.dtype \"", dtype, "\" is not supported by this version (fp32, bf16, fp16)"));
@@ -79,13 +81,14 @@ StatusOr<std::unique_ptr<LanguageModel>> LanguageModel::Load(const model::Decode
   try {
     RETURN_IF_ERROR(loaded->Build(source));
   } catch (const std::exception& error) {
+    if (device::FaultOf(error)) throw;  // Whoever guards the rank's work knows what to make of it.
     return absl::ResourceExhaustedError(StrCat("loading the model failed: ", error.what()));
   }
   return loaded;
 }
 
 Status LanguageModel::Build(const weights::TensorSource& source) {
-  ASSIGN_OR_RETURN(const PrecisionPolicy policy, PrecisionPolicyOf(options_.dtype));
+  ASSIGN_OR_RETURN(const PrecisionPolicy policy, PrecisionPolicyOf(options_.dtype, options_.device));
   const std::string& method = options_.method;
   if (method != "none" && method != "full" && method != "lora" && method != "qlora") {
     return absl::UnimplementedError(
@@ -107,8 +110,10 @@ Status LanguageModel::Build(const weights::TensorSource& source) {
         trained.push_back(std::move(tensor));
     }
   }
-  store_ = std::make_unique<params::ParameterStore>(plan::SliceTable::Of(std::move(trained)));
-  const LoadOptions load{policy.weight_dtype, policy.cast_dtype, method == "qlora" || options_.nf4_base};
+  store_ =
+      std::make_unique<params::ParameterStore>(plan::SliceTable::Of(std::move(trained)), options_.device);
+  const LoadOptions load{policy.weight_dtype, policy.cast_dtype, method == "qlora" || options_.nf4_base,
+                         options_.device};
   RETURN_IF_ERROR(LoadDecoder(config_, layout, source, load, *store_, weights_));
   if (HasAdapter(options_)) AttachAdapters(adapter);
   remarks_ = source.remarks();
@@ -120,7 +125,7 @@ Status LanguageModel::Build(const weights::TensorSource& source) {
   runner_ =
       std::make_unique<BlockRunner>(config_, weights_, units_,
                                     RunnerOptions{policy.compute, policy.saved_dtype, options_.checkpointing,
-                                                  options_.checkpointed_blocks});
+                                                  options_.checkpointed_blocks, options_.device});
   return absl::OkStatus();
 }
 
@@ -146,7 +151,7 @@ void LanguageModel::AttachAdapters(const params::AdapterOptions& adapter) {
 double LanguageModel::ForwardBackward(const PackedRows& rows, double gradient_scale) {
   std::shared_ptr<const ops::DropoutRows> dropout;
   if (options_.dropout > 0)
-    dropout = ops::MakeDropoutRows(rows.seed, rows.step, rows.sample_N, rows.position_N);
+    dropout = ops::MakeDropoutRows(rows.seed, rows.step, rows.sample_N, rows.position_N, options_.device);
   const auto add = [&](const ops::WeightSlot& slot, const torch::Tensor& gradient) {
     store_->AddGradient(slot.index(), gradient);
   };
@@ -154,7 +159,7 @@ double LanguageModel::ForwardBackward(const PackedRows& rows, double gradient_sc
 }
 
 torch::Tensor LanguageModel::Logits(const PackedRows& rows) const {
-  return runner_->Logits(runner_->Hidden(rows, nullptr));
+  return device::Download(runner_->Logits(runner_->Hidden(rows, nullptr)));
 }
 
 }  // namespace ft::run

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/base/status.h"
+#include "worker/device/staging.h"
 #include "worker/model/decoder/config.h"
 #include "worker/model/decoder/decoder.h"
 #include "worker/model/params/adapters.h"
@@ -37,6 +38,7 @@ struct ModelOptions {
   bool checkpointing = true;             // Recompute activations in backward,
   int64_t checkpointed_blocks = 0;       // of the first so many blocks; 0 = of all.
   uint64_t seed = 42;                    // Seed of the adapter's first values.
+  at::Device device = device::kHost;     // Where the model lies and computes.
 };
 
 class LanguageModel {
@@ -62,7 +64,7 @@ class LanguageModel {
   double ForwardBackward(const PackedRows& rows, double gradient_scale);
   // The sum of token losses outside training (no dropout), no gradient.
   double Loss(const PackedRows& rows) const { return runner_->Loss(rows); }
-  // float32 [N, V] outside training.
+  // float32 [N, V] outside training, in host memory.
   torch::Tensor Logits(const PackedRows& rows) const;
 
   const BlockRunner& runner() const { return *runner_; }

@@ -8,7 +8,8 @@
 #include <map>
 
 #include "gtest/gtest.h"
-#include "worker/model/ops/micro_gemm.h"
+#include "tests/support/test_device.h"
+#include "worker/model/ops/kernel_table.h"
 #include "worker/model/ops/saved_tensor_guard.h"
 #include "worker/model/run/padded_batch.h"
 #include "worker/model/run/small_model_fixture.h"
@@ -18,15 +19,25 @@ namespace {
 
 using torch::Tensor;
 
+// The guard's engine from the first backward pass on: one that comes later has no threads for devices.
+[[maybe_unused]] const bool engine_is_chosen = (ops::SavedTensorGuard(), true);
+
+StatusOr<std::unique_ptr<LanguageModel>> LoadHere(const model::DecoderConfig& config,
+                                                  const MemorySource& source, ModelOptions options) {
+  options.device = TestDevice();
+  return LanguageModel::Load(config, source, options);
+}
+
 std::unique_ptr<LanguageModel> Make(const ModelOptions& options) {
   const model::DecoderConfig config = SmallConfig();
-  auto loaded = LanguageModel::Load(config, RandomWeights(config), options);
+  auto loaded = LoadHere(config, RandomWeights(config), options);
   EXPECT_TRUE(loaded.ok()) << Message(loaded.status());
   // B starts at zero, which would hide A: give every adapter values.
   torch::manual_seed(6);
   params::ParameterStore& store = (*loaded)->store();
   for (int i = 0; i < store.size(); ++i) {
-    if (store.name(i).find("lora_B") != std::string::npos) store.value(i).normal_(0, 0.1);
+    if (store.name(i).find("lora_B") != std::string::npos)
+      store.value(i).copy_(torch::empty(store.value(i).sizes()).normal_(0, 0.1));
   }
   store.ValuesChanged();
   return *std::move(loaded);
@@ -159,7 +170,7 @@ TEST(LanguageModel, NormsAndBiasesAreNotRounded) {
   const model::DecoderConfig config = SmallConfig();
   const PaddedBatch batch = Batch({11, 6});
   const auto logits = [&](const MemorySource& source, const ModelOptions& options) {
-    auto loaded = LanguageModel::Load(config, source, options);
+    auto loaded = LoadHere(config, source, options);
     EXPECT_TRUE(loaded.ok()) << Message(loaded.status());
     return (*loaded)->Logits(Rows(batch));
   };
@@ -167,7 +178,7 @@ TEST(LanguageModel, NormsAndBiasesAreNotRounded) {
     MemorySource source = CoarseMatrices(config);
     const Tensor exact = logits(source, {.dtype = "fp32", .method = method});
     const Tensor bf16 = logits(source, {.dtype = "bf16", .method = method});
-    const double limit = ops::MultipliesBf16() ? 2e-2 : 1e-5;
+    const double limit = ops::KernelsFor(TestDevice()).multiplies_bf16() ? 2e-2 : 1e-5;
     EXPECT_LE((bf16 - exact).abs().max().item<double>(), limit * exact.abs().max().item<double>()) << method;
     // Values of bfloat16, and values that would be rounded to them.
     Tensor& norm = source.At("model.norm.weight");
@@ -185,7 +196,7 @@ TEST(LanguageModel, ASampleHasTheSameLossAloneAndInAPackedRow) {
     model::DecoderConfig config = SmallConfig();
     config.max_positions = 5;
     config.rope_scaling = {.kind = kind, .factor = 2};
-    const auto loaded = LanguageModel::Load(config, RandomWeights(config), {});
+    const auto loaded = LoadHere(config, RandomWeights(config), {});
     ASSERT_TRUE(loaded.ok()) << loaded.status();
     const PaddedBatch batch = Batch({11, 4, 8, 6});
     const Tensor ids_BT = batch.ids_BT.to(torch::kInt32);
@@ -228,7 +239,7 @@ class RecordedUnits final : public params::UnitStore {
 class HeldSlot final : public ops::WeightSlot {
  public:
   HeldSlot(ops::SlotPtr slot, int unit, const RecordedUnits& units)
-      : WeightSlot(slot->name(), slot->shape(), slot->index()),
+      : WeightSlot(slot->name(), slot->shape(), slot->device(), slot->index()),
         slot_(std::move(slot)),
         unit_(unit),
         units_(units) {}
@@ -272,7 +283,7 @@ TEST(BlockRunner, AUnitIsHeldWhileItsWeightsAreRead) {
   const PackedRows rows = Rows(Batch({11, 4}));
   RecordedUnits units;
   const model::DecoderWeights weights = Guarded(*loaded, units);
-  const BlockRunner runner(loaded->config(), weights, units, {});
+  const BlockRunner runner(loaded->config(), weights, units, {.device = TestDevice()});
   int gradients = 0;
   runner.ForwardBackward(rows, nullptr, 1, [&](const ops::WeightSlot&, const Tensor&) { ++gradients; });
   EXPECT_EQ(units.visits, (std::vector<int>{0, 1, 2, 3, /*tied head*/ 0, 3, 2, 1}));
@@ -304,7 +315,7 @@ TEST(LanguageModel, ParametersAreNamedAndSortedAndStartAsPeftDoes) {
   const model::DecoderConfig config = SmallConfig();
   const MemorySource source = RandomWeights(config);
   const auto loaded =
-      LanguageModel::Load(config, source, {.method = "lora", .rank = 4, .targets = {"v_proj"}, .seed = 1});
+      LoadHere(config, source, {.method = "lora", .rank = 4, .targets = {"v_proj"}, .seed = 1});
   ASSERT_TRUE(loaded.ok());
   const params::ParameterStore& store = (*loaded)->store();
   ASSERT_EQ(store.size(), 6);
@@ -315,7 +326,7 @@ TEST(LanguageModel, ParametersAreNamedAndSortedAndStartAsPeftDoes) {
   EXPECT_EQ(store.value(1).abs().max().item<double>(), 0);
   EXPECT_FALSE(at::equal(store.value(0), store.value(2)));
   const auto other =
-      LanguageModel::Load(config, source, {.method = "lora", .rank = 4, .targets = {"v_proj"}, .seed = 2});
+      LoadHere(config, source, {.method = "lora", .rank = 4, .targets = {"v_proj"}, .seed = 2});
   EXPECT_FALSE(at::equal(store.value(0), (*other)->store().value(0)));
 }
 
@@ -340,7 +351,7 @@ TEST(LanguageModel, WrongWeightsAreRefusedByName) {
   for (const BadWeights& c : cases) {
     MemorySource source = RandomWeights(SmallConfig());
     c.spoil(source);
-    const auto loaded = LanguageModel::Load(SmallConfig(), source, {});
+    const auto loaded = LoadHere(SmallConfig(), source, {});
     ASSERT_FALSE(loaded.ok()) << c.what;
     EXPECT_EQ(loaded.status().code(), absl::StatusCode::kInvalidArgument);
     EXPECT_NE(Message(loaded.status()).find(c.names), std::string_view::npos) << Message(loaded.status());
@@ -349,13 +360,13 @@ TEST(LanguageModel, WrongWeightsAreRefusedByName) {
 
 // 105: transformers ignores it and says so.
 TEST(CasesLoad, TensorsBesideTheDecoderAreLeftOutAndSaid) {
-  const auto plain = LanguageModel::Load(SmallConfig(), RandomWeights(SmallConfig()), {});
+  const auto plain = LoadHere(SmallConfig(), RandomWeights(SmallConfig()), {});
   ASSERT_TRUE(plain.ok()) << plain.status();
   EXPECT_TRUE((*plain)->remarks().empty());
   MemorySource source = RandomWeights(SmallConfig());
   source.Add("model.vision_tower.proj.weight", torch::ones({4, 4}));
   source.Add("model.layers.3.input_layernorm.weight", torch::ones({24}));  // Beyond the last of 3.
-  const auto loaded = LanguageModel::Load(SmallConfig(), source, {});
+  const auto loaded = LoadHere(SmallConfig(), source, {});
   ASSERT_TRUE(loaded.ok()) << loaded.status();
   ASSERT_EQ((*loaded)->remarks().size(), 1u);
   EXPECT_NE(
@@ -371,7 +382,7 @@ TEST(CasesLoad, PackedWeightsAreRefusedByName) {
   MemorySource source = RandomWeights(SmallConfig());
   source.Remove("model.layers.0.self_attn.q_proj.weight");
   source.Add("model.layers.0.self_attn.q_proj.qweight", torch::ones({3, 24}));
-  const auto loaded = LanguageModel::Load(SmallConfig(), source, {});
+  const auto loaded = LoadHere(SmallConfig(), source, {});
   EXPECT_TRUE(absl::IsUnimplemented(loaded.status()));
   const std::string said(Message(loaded.status()));
   EXPECT_NE(said.find("model.layers.0.self_attn.q_proj.weight is stored as GPTQ or AWQ"), std::string::npos)
@@ -382,11 +393,11 @@ TEST(CasesLoad, PackedWeightsAreRefusedByName) {
 // 151: what an adapter changes is told by whole names.
 TEST(CasesLoad, AdaptersOfSingleLayersAreAttachedByWholeNames) {
   const auto loaded =
-      LanguageModel::Load(SmallConfig(), RandomWeights(SmallConfig()),
-                          {.method = "none",
-                           .attach_adapter = true,
-                           .rank = 2,
-                           .targets = {"model.layers.1.mlp.up_proj", "model.layers.2.self_attn.q_proj"}});
+      LoadHere(SmallConfig(), RandomWeights(SmallConfig()),
+               {.method = "none",
+                .attach_adapter = true,
+                .rank = 2,
+                .targets = {"model.layers.1.mlp.up_proj", "model.layers.2.self_attn.q_proj"}});
   ASSERT_TRUE(loaded.ok()) << loaded.status();
   ASSERT_EQ((*loaded)->store().size(), 4);
   EXPECT_EQ((*loaded)->store().name(0), "base_model.model.model.layers.1.mlp.up_proj.lora_A.weight");
@@ -396,9 +407,8 @@ TEST(CasesLoad, AdaptersOfSingleLayersAreAttachedByWholeNames) {
 // 154
 TEST(CasesLoad, AnAdapterOfTheHeadIsRefusedWithTheLayerNamed) {
   for (const char* module : {"lm_head", "model.embed_tokens", "model.layers.9.mlp.up_proj"}) {
-    const auto loaded =
-        LanguageModel::Load(SmallConfig(), RandomWeights(SmallConfig()),
-                            {.method = "none", .attach_adapter = true, .rank = 2, .targets = {module}});
+    const auto loaded = LoadHere(SmallConfig(), RandomWeights(SmallConfig()),
+                                 {.method = "none", .attach_adapter = true, .rank = 2, .targets = {module}});
     ASSERT_FALSE(loaded.ok());
     const std::string said(Message(loaded.status()));
     EXPECT_NE(said.find(StrCat("the adapter changes ", module)), std::string::npos) << said;
@@ -415,7 +425,7 @@ TEST(LanguageModel, WrongOptionsAreRefusedByName) {
       {{.method = "lora", .dropout = 1}, "dropout"},
   };
   for (const auto& [options, name] : cases) {
-    const auto loaded = LanguageModel::Load(SmallConfig(), RandomWeights(SmallConfig()), options);
+    const auto loaded = LoadHere(SmallConfig(), RandomWeights(SmallConfig()), options);
     ASSERT_FALSE(loaded.ok());
     EXPECT_NE(Message(loaded.status()).find(name), std::string_view::npos) << Message(loaded.status());
   }

@@ -93,8 +93,9 @@ Status LoadDecoder(const model::DecoderConfig& config, const model::Layout& layo
     const bool projection = weight.role.part == model::Part::kProjection;
     ASSIGN_OR_RETURN(ops::SlotPtr slot,
                      index >= 0 ? params::ReadTrainedSlot(source, info, store, index, options.cast_dtype)
-                                : params::ReadFrozenSlot(source, info, weight.name,
-                                                         {options.weight_dtype, options.nf4 && projection}));
+                                : params::ReadFrozenSlot(
+                                      source, info, weight.name,
+                                      {options.weight_dtype, options.nf4 && projection, options.device}));
     model::AssignWeight(config, weight.role, std::move(slot), weights);
   }
   return absl::OkStatus();

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/base/status.h"
+#include "worker/device/staging.h"
 #include "worker/model/decoder/decoder.h"
 #include "worker/model/params/parameter_store.h"
 #include "worker/model/weights/tensor_source.h"
@@ -18,6 +19,7 @@ struct LoadOptions {
   at::ScalarType weight_dtype = at::kFloat;  // What frozen weights are kept as.
   at::ScalarType cast_dtype = at::kFloat;    // What trained weights are rounded to when they are used.
   bool nf4 = false;  // Keep the weights of the blocks' projections as NF4 with double quantisation.
+  at::Device device = device::kHost;  // Where frozen weights are kept; trained ones lie where the store does.
 };
 
 // Reads every weight of the layout, tensor by tensor, into slots of `weights`: those that the store knows by name are trained, and

@@ -13,7 +13,7 @@ namespace ft::run {
 
 // N rows, the sum of the samples' lengths. No sample sees another, so a packed row is nothing but more samples.
 struct PackedRows {
-  torch::Tensor ids_N;              // int64.
+  torch::Tensor ids_N;              // int64, in host memory.
   std::vector<int64_t> position_N;  // In its sample.
   std::vector<uint64_t> sample_N;   // The sample's key.
   std::vector<ops::AttentionSegment> segments;

@@ -125,6 +125,8 @@ nlohmann::json Agent::StartMessage(const wpb::StartRanks& start, const RankRun& 
                   StrCat(run.key().rank), "--control-fd", "3"};
   body["env"] = {{"OMP_NUM_THREADS", StrCat(std::max(1, start.threads()))},
                  {"CUDA_VISIBLE_DEVICES", visible_devices}};
+  // Memory that LibTorch's allocator can grow in place has fewer holes.
+  if (!visible_devices.empty()) body["env"]["PYTORCH_CUDA_ALLOC_CONF"] = "expandable_segments:True";
   for (const auto& [name, value] : process::NumericEnvironment()) body["env"][name] = value;
   body["cwd"] = run.RankDir().string();
   body["stdout"] = (run.RankDir() / "stdout.log").string();

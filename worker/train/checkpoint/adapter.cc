@@ -8,6 +8,7 @@
 #include "core/base/file.h"
 #include "nlohmann/json.hpp"
 #include "worker/model/weights/renamed_source.h"
+#include "worker/train/checkpoint/tensor_file.h"
 
 namespace ft::checkpoint {
 namespace {
@@ -79,15 +80,9 @@ StatusOr<WrittenAdapter> WriteAdapter(const WriteAdapterOptions& options,
   std::error_code ignored;
   fs::remove_all(beside, ignored);
   RETURN_IF_ERROR(MakeDirectories(beside));
-  std::vector<weights::TensorData> tensors;
-  for (int i = 0; i < store.size(); ++i) {
-    const torch::Tensor value = store.value(i);
-    tensors.push_back({{store.name(i), weights::DType::kF32, value.sizes().vec()},
-                       {static_cast<const std::byte*>(value.const_data_ptr()), value.nbytes()}});
-  }
   WrittenAdapter written;
-  ASSIGN_OR_RETURN(written.sha256, weights::WriteSafetensors(beside / "adapter_model.safetensors", tensors,
-                                                             {{"format", "pt"}}, options.progress));
+  ASSIGN_OR_RETURN(written.sha256, WriteTensors(beside / "adapter_model.safetensors", ValuesOf(store),
+                                                {{"format", "pt"}}, options.progress));
   RETURN_IF_ERROR(WriteFileDurably(beside / kConfigFile, params::PeftConfigJson(options.config)));
   RETURN_IF_ERROR(WriteTextConfig(beside, options.text));
   fs::remove_all(dir, ignored);

@@ -7,39 +7,24 @@
 #include "core/base/file.h"
 #include "core/base/sha256.h"
 #include "nlohmann/json.hpp"
-#include "worker/model/weights/safetensors.h"
+#include "worker/train/checkpoint/tensor_file.h"
 
 namespace ft::checkpoint {
 namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
-using weights::TensorData;
 
 constexpr int kFormat = 1;
 constexpr const char* kTrainable = "trainable.safetensors";
 constexpr const char* kOptimizer = "optimizer.safetensors";
 constexpr const char* kManifest = "manifest.json";
 
-std::span<std::byte> BytesOf(const torch::Tensor& tensor) {
-  return {static_cast<std::byte*>(tensor.data_ptr()), tensor.nbytes()};
-}
-
-TensorData DataOf(const std::string& name, const torch::Tensor& tensor) {
-  return {{name, weights::DType::kF32, tensor.sizes().vec()}, BytesOf(tensor)};
-}
-
-std::vector<TensorData> WeightsOf(const params::ParameterStore& store) {
-  std::vector<TensorData> tensors;
-  for (int i = 0; i < store.size(); ++i) tensors.push_back(DataOf(store.name(i), store.value(i)));
-  return tensors;
-}
-
-std::vector<TensorData> MomentsOf(const params::ParameterStore& store) {
-  std::vector<TensorData> tensors;
+std::vector<NamedTensor> MomentsOf(const params::ParameterStore& store) {
+  std::vector<NamedTensor> tensors;
   for (int i = 0; i < store.size(); ++i) {
-    tensors.push_back(DataOf(store.name(i) + ".exp_avg", store.first_moment(i)));
-    tensors.push_back(DataOf(store.name(i) + ".exp_avg_sq", store.second_moment(i)));
+    tensors.push_back({store.name(i) + ".exp_avg", store.first_moment(i)});
+    tensors.push_back({store.name(i) + ".exp_avg_sq", store.second_moment(i)});
   }
   return tensors;
 }
@@ -121,15 +106,6 @@ Status CheckIdentity(const fs::path& dir, const Json& manifest, const Identity& 
   return absl::OkStatus();
 }
 
-Status ReadInto(const weights::SafetensorsFile& file, const std::string& name, const torch::Tensor& tensor) {
-  const weights::TensorInfo* info = file.Find(name);
-  if (info == nullptr || info->dtype != weights::DType::kF32 || info->shape != tensor.sizes().vec()) {
-    return absl::DataLossError(
-        StrCat("the checkpoint has no fp32 tensor '", name, "' of the shape this job trains"));
-  }
-  return file.ReadBytes(*info, BytesOf(tensor));
-}
-
 Status RestoreScale(const fs::path& dir, const Json& manifest, optim::LossScale& loss_scale) {
   const Json stored = ObjectOf(manifest, "loss_scale");
   const auto found = stored.find("value");
@@ -162,10 +138,10 @@ StatusOr<Saved> Save(const SaveOptions& options, const Identity& identity, const
     if (options.progress) options.progress(before + written);
   };
   ASSIGN_OR_RETURN(const std::string trainable,
-                   weights::WriteSafetensors(beside / kTrainable, WeightsOf(store), {}, progress));
+                   WriteTensors(beside / kTrainable, ValuesOf(store), {}, progress));
   before = static_cast<int64_t>(fs::file_size(beside / kTrainable, ignored));
   ASSIGN_OR_RETURN(const std::string moments,
-                   weights::WriteSafetensors(beside / kOptimizer, MomentsOf(store), {}, progress));
+                   WriteTensors(beside / kOptimizer, MomentsOf(store), {}, progress));
   Json manifest = {{"format", kFormat},
                    {"step", step},
                    {"optimizer_steps", optimizer.steps()},
@@ -198,12 +174,16 @@ StatusOr<int64_t> Load(const Resume& resume, const Identity& identity, const Sta
   ASSIGN_OR_RETURN(const auto trainable, weights::SafetensorsFile::Open(dir / kTrainable));
   ASSIGN_OR_RETURN(const auto moments, weights::SafetensorsFile::Open(dir / kOptimizer));
   params::ParameterStore& store = optimizer.store();
-  for (int i = 0; i < store.size(); ++i) {
-    RETURN_IF_ERROR(ReadInto(*trainable, store.name(i), store.value(i)));
-    RETURN_IF_ERROR(ReadInto(*moments, store.name(i) + ".exp_avg", store.first_moment(i)));
-    RETURN_IF_ERROR(ReadInto(*moments, store.name(i) + ".exp_avg_sq", store.second_moment(i)));
-    if (resume.progress) resume.progress();
-  }
+  const auto read = [&](const weights::SafetensorsFile& file,
+                        const std::vector<NamedTensor>& tensors) -> Status {
+    for (const NamedTensor& tensor : tensors) {
+      RETURN_IF_ERROR(ReadTensor(file, tensor));
+      if (resume.progress) resume.progress();
+    }
+    return absl::OkStatus();
+  };
+  RETURN_IF_ERROR(read(*trainable, ValuesOf(store)));
+  RETURN_IF_ERROR(read(*moments, MomentsOf(store)));
   store.ValuesChanged();
   optimizer.set_steps(optimizer_steps);
   if (state.loss_scale.enabled()) RETURN_IF_ERROR(RestoreScale(dir, manifest, state.loss_scale));

@@ -6,6 +6,7 @@
 #include "core/base/file.h"
 #include "nlohmann/json.hpp"
 #include "tests/support/temp_dir.h"
+#include "tests/support/test_device.h"
 #include "worker/model/params/store_fixture.h"
 
 namespace ft::checkpoint {
@@ -17,7 +18,8 @@ using ::testing::HasSubstr;
 std::unique_ptr<params::ParameterStore> Parameters(int seed) {
   torch::manual_seed(seed);
   return params::MakeStore({{"a.lora_A.weight", torch::randn({3, 5}), torch::randn({3, 5})},
-                            {"a.lora_B.weight", torch::randn({7, 3}), torch::randn({7, 3})}});
+                            {"a.lora_B.weight", torch::randn({7, 3}), torch::randn({7, 3})}},
+                           TestDevice());
 }
 
 class CheckpointTest : public ::testing::Test {

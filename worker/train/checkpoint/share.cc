@@ -2,15 +2,9 @@
 
 #include <array>
 
+#include "worker/train/comm/tensors.h"
+
 namespace ft::checkpoint {
-namespace {
-
-Status Share(comm::Comm& comm, const torch::Tensor& tensor) {
-  return comm.Broadcast(0, {static_cast<std::byte*>(tensor.data_ptr()), tensor.nbytes()});
-}
-
-}  // namespace
-
 Status ShareState(comm::Comm& comm, const State& state, int64_t& step) {
   if (comm.size() == 1) return absl::OkStatus();
   optim::AdamW& optimizer = state.optimizer;
@@ -20,7 +14,7 @@ Status ShareState(comm::Comm& comm, const State& state, int64_t& step) {
   RETURN_IF_ERROR(comm.Broadcast(0, std::as_writable_bytes(std::span(&scale, 1))));
   params::ParameterStore& store = optimizer.store();
   for (const torch::Tensor& whole : {store.values(), store.first_moments(), store.second_moments()}) {
-    RETURN_IF_ERROR(Share(comm, whole));
+    RETURN_IF_ERROR(comm::Broadcast(comm, 0, whole));
   }
   store.ValuesChanged();
   step = counts[0];

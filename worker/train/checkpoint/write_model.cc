@@ -16,6 +16,7 @@
 #include "worker/model/params/read_slot.h"
 #include "worker/model/weights/gguf.h"
 #include "worker/model/weights/quantization.h"
+#include "worker/train/checkpoint/tensor_file.h"
 
 namespace ft::checkpoint {
 namespace {
@@ -318,16 +319,10 @@ StatusOr<WrittenModel> WriteTrainedModel(const TrainedModelOptions& options,
   std::error_code ignored;
   fs::remove_all(beside, ignored);
   RETURN_IF_ERROR(MakeDirectories(beside));
-  std::vector<weights::TensorData> tensors;
   WrittenModel written{.dtype = TorchName(DType::kF32)};
-  for (int i = 0; i < store.size(); ++i) {
-    const torch::Tensor value = store.value(i);
-    tensors.push_back({{store.name(i), DType::kF32, value.sizes().vec()},
-                       {static_cast<const std::byte*>(value.const_data_ptr()), value.nbytes()}});
-    written.bytes += static_cast<int64_t>(value.nbytes());
-  }
-  ASSIGN_OR_RETURN(written.sha256, weights::WriteSafetensors(beside / "model.safetensors", tensors,
-                                                             {{"format", "pt"}}, options.progress));
+  for (int i = 0; i < store.size(); ++i) written.bytes += static_cast<int64_t>(store.value(i).nbytes());
+  ASSIGN_OR_RETURN(written.sha256, WriteTensors(beside / "model.safetensors", ValuesOf(store),
+                                                {{"format", "pt"}}, options.progress));
   RETURN_IF_ERROR(WriteSideFiles(options.model, beside, written.dtype));
   RETURN_IF_ERROR(WriteTextConfig(beside, options.text));
   fs::remove_all(out, ignored);

@@ -7,13 +7,18 @@
 #include <fstream>
 #include <iterator>
 
+#include "core/base/check.h"
 #include "core/base/str_cat.h"
-#include "worker/train/cuda/table.h"
 
 // Only programs of tests define it (tests/simdevice/chosen_library.cc): the library that was chosen, null where none was.
 extern "C" const char* FtChosenCudaLibrary() __attribute__((weak));
 
 namespace ft::cuda {
+namespace {
+
+const Table* opened = nullptr;  // Written once, before the training thread starts to compute.
+
+}  // namespace
 
 std::filesystem::path CudaLibraryPath() {
   const char* chosen = FtChosenCudaLibrary == nullptr ? nullptr : FtChosenCudaLibrary();
@@ -39,8 +44,14 @@ Status OpenCudaLibrary(const std::filesystem::path& path) {
         StrCat(path.string(), " is of another build than this program: install both anew"));
   }
   ops::UseKernels(c10::DeviceType::CUDA, table->kernels);
+  opened = table;
   const std::string refusal = table->check_driver();
   return refusal.empty() ? absl::OkStatus() : absl::FailedPreconditionError(refusal);
+}
+
+const Table& CudaTable() {
+  FT_CHECK(opened != nullptr) << "the library for GPUs is not open";
+  return *opened;
 }
 
 StatusOr<std::string> DescribeCudaLibrary() {

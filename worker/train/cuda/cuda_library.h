@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/base/status.h"
+#include "worker/train/cuda/table.h"
 
 namespace ft::cuda {
 
@@ -16,6 +17,9 @@ std::filesystem::path CudaLibraryPath();
 // looks for its CUDA hooks once. NOT_FOUND when there is no such file, FAILED_PRECONDITION when it is of
 // another build or the driver cannot run it; both say what to do.
 Status OpenCudaLibrary(const std::filesystem::path& path);
+
+// The table of the library that was opened. REQUIRES: OpenCudaLibrary was OK.
+const Table& CudaTable();
 
 // What an opened library brought along, driver or not: "LibTorch 2.11.0, cuDNN 91900, libtorch_cuda and libnccl mapped".
 // FAILED_PRECONDITION names what it did not bring.

@@ -1,7 +1,10 @@
 #include "worker/train/cuda/table.h"
 
+#include <ATen/cuda/CUDAContext.h>
+#include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAStream.h>
+#include <cublas_v2.h>
 #include <cuda_runtime_api.h>
 
 #include "kernels/cross_entropy/cross_entropy_cuda.h"
@@ -33,6 +36,23 @@ void SetMemoryShare(int device, double share) {
   c10::cuda::CUDACachingAllocator::setMemoryFraction(share, static_cast<c10::DeviceIndex>(device));
 }
 
+std::string Libraries() {
+  int cublas = 0;
+  if (cublasGetVersion(at::cuda::getCurrentCUDABlasHandle(), &cublas) != CUBLAS_STATUS_SUCCESS) cublas = 0;
+  return "cublas=" + std::to_string(cublas) +
+         " cudnn=" + std::to_string(at::detail::getCUDAHooks().versionCuDNN());
+}
+
+DeviceDescription Describe(int device) {
+  const cudaDeviceProp& card = *at::cuda::getDeviceProperties(static_cast<c10::DeviceIndex>(device));
+  return {.name = card.name,
+          .major = card.major,
+          .minor = card.minor,
+          .multiprocessors = card.multiProcessorCount,
+          .memory_bytes = static_cast<int64_t>(card.totalGlobalMem),
+          .libraries = Libraries()};
+}
+
 const ops::KernelTable& CudaKernels() {
   static const ops::KernelTable kernels{
       .f32 = Kernels<float>(),
@@ -40,6 +60,7 @@ const ops::KernelTable& CudaKernels() {
       .nf4_quantise = kernels::LaunchNf4Quantise,
       .nested_dequantise = kernels::LaunchNestedDequantise,
       .current_stream = +[]() -> void* { return c10::cuda::getCurrentCUDAStream().stream(); },
+      .multiplies_bf16 = +[] { return at::cuda::getCurrentDeviceProperties()->major >= 8; },
       .error_text = +[](int error) { return cudaGetErrorString(static_cast<cudaError_t>(error)); }};
   return kernels;
 }
@@ -51,6 +72,7 @@ extern "C" __attribute__((visibility("default"))) const ft::cuda::Table* FtCudaT
   static const ft::cuda::Table table{.version = ft::cuda::kTableVersion,
                                      .kernels = &ft::cuda::CudaKernels(),
                                      .check_driver = ft::cuda::CheckDriver,
-                                     .set_memory_share = ft::cuda::SetMemoryShare};
+                                     .set_memory_share = ft::cuda::SetMemoryShare,
+                                     .describe = ft::cuda::Describe};
   return &table;
 }

@@ -10,7 +10,15 @@
 namespace ft::cuda {
 
 // Grows when the table changes: program and library come from one build.
-inline constexpr int64_t kTableVersion = 1;
+inline constexpr int64_t kTableVersion = 2;
+
+struct DeviceDescription {
+  std::string name;          // "NVIDIA H100 80GB HBM3".
+  int major = 0, minor = 0;  // Of the compute capability: sm_90 is 9.0.
+  int multiprocessors = 0;   // A slice of a card has fewer, and other algorithms are chosen for it.
+  int64_t memory_bytes = 0;  // All of it.
+  std::string libraries;     // "cublas=130100 cudnn=91900": versions of what computes there.
+};
 
 struct Table {
   int64_t version;
@@ -19,6 +27,7 @@ struct Table {
   std::string (*check_driver)();
   // Bytes that the process may take on a device, as a share of all of it; the allocator fails beyond.
   void (*set_memory_share)(int device, double share);
+  DeviceDescription (*describe)(int device);
 };
 
 inline constexpr const char* kTableSymbol = "FtCudaTable";

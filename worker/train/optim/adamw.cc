@@ -11,11 +11,11 @@ void AdamW::Step(double lr) {
   ++steps_;
   if (store_.size() > 0) {
     // All tensors end to end: padding has no gradient and stays zero.
-    at::_fused_adamw_({store_.values()}, {store_.gradients()}, {store_.first_moments()},
-                      {store_.second_moments()},
-                      /*max_exp_avg_sqs=*/{}, {torch::full({}, static_cast<double>(steps_), torch::kFloat32)},
-                      lr, config_.beta1, config_.beta2, config_.weight_decay, config_.eps, /*amsgrad=*/false,
-                      /*maximize=*/false);
+    at::_fused_adamw_(
+        {store_.values()}, {store_.gradients()}, {store_.first_moments()}, {store_.second_moments()},
+        /*max_exp_avg_sqs=*/{}, {torch::full({}, static_cast<double>(steps_), store_.values().options())}, lr,
+        config_.beta1, config_.beta2, config_.weight_decay, config_.eps, /*amsgrad=*/false,
+        /*maximize=*/false);
   }
   store_.ValuesChanged();
 }

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "tests/support/test_device.h"
 #include "worker/model/params/store_fixture.h"
 #include "worker/train/optim/clip.h"
 
@@ -19,7 +20,7 @@ Store Parameters(std::initializer_list<int64_t> sizes) {
   for (int64_t size : sizes) {
     tensors.push_back({"p" + std::to_string(tensors.size()), torch::randn({size}), torch::randn({size})});
   }
-  return params::MakeStore(tensors);
+  return params::MakeStore(tensors, TestDevice());
 }
 
 TEST(AdamWTest, EqualsFormulaInDoubleOverSteps) {
@@ -62,7 +63,7 @@ TEST(AdamWTest, ThreadsAndSplitsDoNotChangeABit) {
   }
   // A tensor a store, each updated by itself.
   std::vector<Store> stores;
-  for (const params::NamedTensor& part : parts) stores.push_back(params::MakeStore({part}));
+  for (const params::NamedTensor& part : parts) stores.push_back(params::MakeStore({part}, TestDevice()));
   at::set_num_threads(2);
   AdamW({}, *whole).Step(1e-3);
   at::set_num_threads(1);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "worker/device/staging.h"
+
 namespace ft::optim {
 namespace {
 
@@ -28,7 +30,7 @@ double BlockSum(const float* values, int64_t count) {
 double GlobalNorm(const params::ParameterStore& store) {
   double total = 0;
   for (int i = 0; i < store.size(); ++i) {
-    const torch::Tensor gradient = store.gradient(i);
+    const torch::Tensor gradient = device::Download(store.gradient(i));
     const float* values = gradient.const_data_ptr<float>();
     const int64_t count = gradient.numel();
     for (int64_t begin = 0; begin < count; begin += kBlock) {

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/base/check.h"
+#include "worker/train/comm/tensors.h"
 
 namespace ft::shard {
 
@@ -35,8 +36,7 @@ StatusOr<double> GradientReducer::Run(int64_t micro_batches,
     losses.push_back(loss);
     FoldLeaf(leaf);
   }
-  RETURN_IF_ERROR(
-      comm_.AllReduceSum({gradient_.mutable_data_ptr<float>(), static_cast<size_t>(gradient_.numel())}));
+  RETURN_IF_ERROR(comm::AllReduceSum(comm_, gradient_));
   const double own = comm::TreeAdd(losses);
   std::vector<double> all(static_cast<size_t>(comm_.size()));
   RETURN_IF_ERROR(comm_.AllGather(std::as_bytes(std::span(&own, 1)), std::as_writable_bytes(std::span(all))));

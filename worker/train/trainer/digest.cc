@@ -1,9 +1,9 @@
 #include "worker/train/trainer/digest.h"
 
-#include <fstream>
 #include <string>
 
 #include "core/base/sha256.h"
+#include "worker/device/staging.h"
 
 namespace ft::train {
 namespace {
@@ -11,7 +11,8 @@ namespace {
 constexpr size_t kShortDigits = 16;
 
 std::string HexOf(const torch::Tensor& tensor) {
-  return Hex(Sha256Of({static_cast<const char*>(tensor.const_data_ptr()), tensor.nbytes()}));
+  const torch::Tensor host = device::Download(tensor);
+  return Hex(Sha256Of({static_cast<const char*>(host.const_data_ptr()), host.nbytes()}));
 }
 
 }  // namespace
@@ -42,16 +43,6 @@ void FinishEntry(const params::ParameterStore& store, ledger::LedgerEntry& entry
     entry.tensors[store.name(i)].weights = digest.substr(0, kShortDigits);
   }
   entry.weights = Hex(whole.Finish());
-}
-
-int64_t PeakMemoryBytes() {
-  std::ifstream status("/proc/self/status");
-  std::string key;
-  while (status >> key) {
-    int64_t kilobytes = 0;
-    if (key == "VmHWM:" && status >> kilobytes) return kilobytes * 1024;
-  }
-  return 0;
 }
 
 }  // namespace ft::train

@@ -1,4 +1,4 @@
-// The ledger entry of a step, and what a rank measures of itself.
+// The ledger entry of a step.
 #pragma once
 
 #include <vector>
@@ -15,8 +15,5 @@ void BeginEntry(int64_t step, const std::vector<std::vector<data::OrderedSample>
 
 // Fills the weights' digests; call after the update.
 void FinishEntry(const params::ParameterStore& store, ledger::LedgerEntry& entry);
-
-// VmHWM of this process; 0 when the kernel does not tell.
-int64_t PeakMemoryBytes();
 
 }  // namespace ft::train

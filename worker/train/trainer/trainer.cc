@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "worker/device/memory.h"
 #include "worker/train/optim/clip.h"
 #include "worker/train/trainer/batch.h"
 #include "worker/train/trainer/digest.h"
@@ -36,7 +37,7 @@ Trainer::Trainer(const recipe::JobSpec& spec, const data::TokenCache& cache, run
   optimizer_ = std::make_unique<optim::AdamW>(
       optim::AdamWConfig{.beta1 = o.beta1, .beta2 = o.beta2, .eps = o.eps, .weight_decay = o.weight_decay},
       store_);
-  if (spec.model.dtype == "fp16") {
+  if (model.options().dtype == "fp16") {
     loss_scale_ = optim::LossScale({spec_.loss_scale.initial, spec_.loss_scale.growth_steps});
   }
 }
@@ -103,7 +104,7 @@ StatusOr<StepOutcome> Trainer::RunStep(int64_t step) {
   record.seconds = SecondsSince(start);
   record.phase_seconds = {{"forward_backward", backward_seconds},
                           {"optimizer", record.seconds - backward_seconds}};
-  record.peak_memory_bytes = PeakMemoryBytes();
+  record.peak_memory_bytes = device::PeakBytes(store_.device());
   return outcome;
 }
 

@@ -10,6 +10,7 @@
 
 #include "tests/support/ranks/spawn_ranks.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/test_device.h"
 #include "worker/model/run/small_model_fixture.h"
 
 namespace ft::train {
@@ -65,8 +66,13 @@ void Train(const recipe::JobSpec& spec, bool poisoned, comm::Comm& comm, Ending&
   config.tied_head = false;  // So that the poison reaches the samples that hold it only.
   run::MemorySource source = run::RandomWeights(config);
   if (poisoned) source.At("model.embed_tokens.weight")[kPoison].fill_(std::numeric_limits<float>::infinity());
-  const auto model = run::LanguageModel::Load(
-      config, source, {.dtype = spec.model.dtype, .method = "lora", .rank = 4, .alpha = 8, .dropout = 0.1});
+  const auto model = run::LanguageModel::Load(config, source,
+                                              {.dtype = spec.model.dtype,
+                                               .method = "lora",
+                                               .rank = 4,
+                                               .alpha = 8,
+                                               .dropout = 0.1,
+                                               .device = TestDevice()});
   ASSERT_TRUE(cache.ok() && model.ok()) << model.status();
   Trainer trainer(spec, *cache, **model, comm, [](std::string_view) {});
   for (int64_t step = 1; step <= trainer.total_steps() && end.status.ok(); ++step) {
@@ -80,7 +86,7 @@ void Train(const recipe::JobSpec& spec, bool poisoned, comm::Comm& comm, Ending&
   ASSERT_TRUE(eval.ok()) << eval.status();
   end.holdout_loss = eval->loss;
   const params::ParameterStore& store = (*model)->store();
-  for (int i = 0; i < store.size(); ++i) end.weights[store.name(i)] = store.value(i).clone();
+  for (int i = 0; i < store.size(); ++i) end.weights[store.name(i)] = store.value(i).cpu().clone();
 }
 
 // The endings of all ranks.
@@ -111,7 +117,7 @@ TEST(TrainerTest, OrdinaryStepWithoutSupervisedTokensIsTheDatasFault) {
   ASSERT_TRUE(digest.ok()) << digest.status();
   const auto cache = data::TokenCache::Open(dir / StrCat(*digest, ".ftt"), /*verify=*/false);
   const auto model = run::LanguageModel::Load(run::SmallConfig(), run::RandomWeights(run::SmallConfig()),
-                                              {.method = "lora", .rank = 2});
+                                              {.method = "lora", .rank = 2, .device = TestDevice()});
   ASSERT_TRUE(cache.ok() && model.ok()) << cache.status() << model.status();
   const auto comm = comm::SingleRankComm();
   Trainer trainer(Job(1), *cache, **model, *comm, [](std::string_view) {});

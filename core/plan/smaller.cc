@@ -1,0 +1,104 @@
+#include "core/plan/smaller.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "core/base/str_cat.h"
+
+namespace ft::plan {
+namespace {
+
+constexpr int kSmallestRank = 8;
+constexpr int64_t kShortestLength = 128;
+
+// A job that changes, with the settings that it is made smaller by.
+class Shrinking {
+ public:
+  explicit Shrinking(const recipe::JobSpec& spec) : spec_(spec) {}
+
+  const recipe::JobSpec& spec() const { return spec_; }
+  std::string Text() const {
+    std::string text;
+    for (const auto& [key, value] : changes_) StrAppend(&text, text.empty() ? "" : " and ", key, ": ", value);
+    return text;
+  }
+
+  // One step of the kind that costs least and is still possible; false when nothing is left.
+  bool Step() {
+    recipe::TrainSpec& train = spec_.train;
+    if (!train.activation_checkpointing) {
+      train.activation_checkpointing = true;
+      return Note("train.activation_checkpointing", "true");
+    }
+    if (train.checkpointed_blocks > 0) {
+      train.checkpointed_blocks = 0;
+      return Note("train.checkpointed_blocks", "0");
+    }
+    if (train.micro_batch > 1) {
+      train.micro_batch /= 2;
+      train.accumulation *= 2;
+      return Note("train.micro_batch", StrCat(train.micro_batch));
+    }
+    if (spec_.method.kind == "lora") {
+      spec_.method.kind = "qlora";
+      return Note("method.kind", "qlora");
+    }
+    if (spec_.method.kind != "full" && spec_.method.rank > kSmallestRank) {
+      spec_.method.rank = std::max(kSmallestRank, spec_.method.rank / 2);
+      return Note("method.rank", StrCat(spec_.method.rank));
+    }
+    return Shorten();
+  }
+
+ private:
+  // With packing a row's length decides, without the longest sample's.
+  bool Shorten() {
+    recipe::TrainSpec& train = spec_.train;
+    if (train.packing && train.packed_length > train.max_length) {
+      train.packed_length = std::max(train.max_length, train.packed_length / 2);
+      return Note("train.packed_length", StrCat(train.packed_length));
+    }
+    if (train.max_length / 2 >= kShortestLength) {
+      train.max_length /= 2;
+      train.packed_length = std::min(train.packed_length, train.max_length);
+      return Note("train.max_length", StrCat(train.max_length));
+    }
+    if (spec_.method.kind == "full") {
+      spec_.method.kind = "qlora";
+      return Note("method.kind", "qlora");
+    }
+    return false;
+  }
+
+  bool Note(const std::string& key, std::string value) {
+    const auto known = std::find_if(changes_.begin(), changes_.end(),
+                                    [&](const auto& change) { return change.first == key; });
+    if (known != changes_.end()) {
+      known->second = std::move(value);
+    } else {
+      changes_.emplace_back(key, std::move(value));
+    }
+    return true;
+  }
+
+  recipe::JobSpec spec_;
+  std::vector<std::pair<std::string, std::string>> changes_;
+};
+
+}  // namespace
+
+MemoryPart LargestPart(const std::vector<MemoryPart>& parts) {
+  return *std::max_element(parts.begin(), parts.end(),
+                           [](const MemoryPart& a, const MemoryPart& b) { return a.bytes < b.bytes; });
+}
+
+std::string SmallestChange(const ModelShape& shape, const recipe::JobSpec& spec, bool bf16, DataSize data,
+                           int64_t bytes) {
+  Shrinking shrinking(spec);
+  while (shrinking.Step()) {
+    if (TotalBytes(EstimateMemory(shape, shrinking.spec(), bf16, data)) <= bytes) return shrinking.Text();
+  }
+  return "";
+}
+
+}  // namespace ft::plan

@@ -1,0 +1,174 @@
+"""Whole jobs with `device: gpu` through coordinator, agent and rank, on the simulated accelerator (docs/simulated-device.md): what they
+learn, what a killed one, a full card and a broken one come to. NVML is a fake that lists a card and two slices of another.
+
+FT_SEED repeats a run; the seed is printed.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import unittest
+
+import daemons
+
+BUILD = os.path.dirname(daemons.BIN)
+RANK = os.path.join(BUILD, "tests", "ft-rank-simulated")
+NVML = os.path.join(BUILD, "tests", "control", "fakes", "libfake_nvml.so")
+LIBRARY = os.path.join(BUILD, "lib", "libft_sim.so")
+STEPS = 6
+SAMPLES = 48
+
+
+def gpu_job(name, model, data, **changes):
+    settings = {"resources": {"device": "gpu", "threads": 1}, "train.max_steps": STEPS, "train.epochs": 100, "method.dropout": 0.1,
+                "train.checkpoint": {"every_steps": 2, "keep_last": 2}}
+    settings.update(changes)
+    return daemons.tokens_job(name, model, data, **settings)
+
+
+class GpuTest(daemons.DaemonTest):
+    def setUp(self):
+        super().setUp()
+        self.faults = os.path.join(self.folder, "fault")
+        self.model = self.small_model()
+        self.data = self.write_tokens(daemons.random_samples(SAMPLES))
+
+    def rank_program(self):
+        """A program that becomes the rank, with the fault of the moment: a fault is the process's own, as on a card that failed."""
+        path = self.write_file("rank.sh", f"#!/bin/sh\nif [ -s {self.faults} ]; then export FT_SIM_FAULT=$(cat {self.faults}); fi\n"
+                                          f"exec {RANK} \"$@\"\n")
+        os.chmod(path, 0o755)
+        return path
+
+    def node(self, cores=2):
+        config = self.write_config("worker", nvml=NVML, rank_binary=self.rank_program(), poll="20ms")
+        node = self.daemons(cores=cores, start=False, worker_arguments=["--config", config])
+        node.variables = {"FT_CUDA_LIBRARY": LIBRARY}
+        node.start()
+        return node
+
+    def fault(self, text):
+        with open(self.faults, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def failed(self, node, job):
+        name = node.submit(job)
+        return node.wait_state(name, "FAILED", 120)
+
+    def losses(self, node, job):
+        return [float(step["loss"]) for step in node.steps(job)]
+
+    def test_every_method_learns_what_the_cpu_learns(self):
+        node = self.node()
+        for kind, packing in (("qlora", True), ("lora", False), ("full", False)):
+            method = {"kind": kind} if kind == "full" else {"kind": kind, "rank": 4, "alpha": 8, "dropout": 0.1}
+            changes = {"method": method, "train.packing": packing}
+            gpu = node.train(gpu_job(f"{kind}-gpu", self.model, self.data, **changes))
+            node.train(gpu_job(f"{kind}-cpu", self.model, self.data, **{**changes, "resources": {"device": "cpu", "threads": 1}}))
+            ours, theirs = self.losses(node, f"{kind}-gpu"), self.losses(node, f"{kind}-cpu")
+            self.assertEqual(len(ours), STEPS)
+            for mine, other in zip(ours, theirs):
+                self.assertAlmostEqual(mine, other, delta=2e-4 * abs(other))
+            self.assertRegex(gpu["result"]["adapter_sha256"], "^[0-9a-f]{64}$")
+            self.assertGreater(int(node.steps(f"{kind}-gpu")[-1]["peak_memory_bytes"]), 1 << 16)
+
+    def test_a_killed_job_ends_with_the_bytes_of_one_that_was_left_alone(self):
+        seed = int(os.environ.get("FT_SEED") or random.SystemRandom().randrange(1 << 32))
+        print(f"FT_SEED={seed}")
+        changes = {"method": {"kind": "qlora", "rank": 4, "alpha": 8, "dropout": 0.1}, "train.max_steps": 12}
+        node = self.node()
+        alone = node.train(gpu_job("alone", self.model, self.data, **changes))
+        name = node.submit(gpu_job("killed", self.model, self.data, **changes))
+        rank = node.training_rank(name)
+        node.wait_step(name, random.Random(seed).randrange(2, 8))
+        os.kill(rank, signal.SIGKILL)
+        killed = node.finish(name)
+        self.assertGreater(int(killed["epoch"]), int(alone["epoch"]))
+        for key in ("adapter_sha256", "ledger_sha256"):
+            self.assertEqual(alone["result"][key], killed["result"][key], key)
+        self.assertEqual(node.ask("diff", "alone", "killed"), {"equal": True, "steps": 12})
+
+    def test_a_device_that_is_full_is_named_with_what_would_fit_and_the_next_job_trains(self):
+        node = self.node()
+        for allocation in (1, 100, 3000):  # At load, and within a step: forward, backward or the optimizer.
+            self.fault(f"oom@{allocation}")
+            job = self.failed(node, gpu_job(f"full-{allocation}", self.model, self.data))
+            self.assertEqual(job["failure"]["class"], "DEVICE_OOM", job)
+            self.assertIn("out of memory on the device", job["state_message"])
+            self.assertIn("the largest part is", job["state_message"])
+            self.assertIn(": set ", job["state_message"])
+        self.fault("")
+        node.train(gpu_job("after", self.model, self.data))
+
+    def test_a_device_that_fails_ends_the_rank_and_not_the_agent(self):
+        node = self.node()
+        agent = node.agent_pid()
+        alone = node.train(gpu_job("alone", self.model, self.data))
+        for fault in ("700@2000", "719@2000", "lost@2000"):
+            self.fault(fault)
+            name = node.submit(gpu_job(f"fails-{fault.partition('@')[0]}", self.model, self.data))
+            event = daemons.wait_for("the fault is told", lambda name=name: self.device_fault(node, name), 60)
+            self.assertIn("the device failed", event)
+            self.fault("")
+            done = node.finish(name)
+            self.assertEqual(alone["result"]["adapter_sha256"], done["result"]["adapter_sha256"])
+        self.assertEqual(agent, node.agent_pid())
+        self.assertTrue(node.node_is_ready())
+
+    @staticmethod
+    def device_fault(node, name):
+        for event in node.ask("events", name)["events"]:
+            if "DEVICE_FAULT" in str(event):
+                return str(event)
+        return None
+
+    def test_each_rank_sees_the_card_or_the_slice_that_it_was_given(self):
+        node = self.node(cores=3)
+        names = [node.submit(gpu_job(f"job-{i}", self.model, self.data, **{"train.max_steps": 10000})) for i in range(3)]
+        seen = set()
+        for name in names:
+            pid = node.training_rank(name)
+            node.wait_step(name, 1)
+            variables = dict(entry.partition(b"=")[::2] for entry in daemons.read_proc(pid, "environ").split(b"\0"))
+            seen.add(variables[b"CUDA_VISIBLE_DEVICES"].decode())
+        self.assertEqual(seen, {"GPU-1", "MIG-21", "MIG-22"})
+        waiting = node.submit(gpu_job("job-3", self.model, self.data))
+        answer = daemons.wait_for("a reason is given", lambda: self.waits(node, waiting), 30)
+        self.assertIn("and a GPU, and not enough is free", answer["reason"])
+        for name in names:
+            node.ftctl("cancel", name)
+        node.finish(waiting)
+
+    @staticmethod
+    def waits(node, name):
+        answer = node.ask("explain", name)
+        return answer if "GPU" in answer["reason"] else None
+
+    def test_a_job_that_leaves_the_device_open_takes_a_gpu_where_there_is_one(self):
+        node = self.node()
+        node.train(gpu_job("open", self.model, self.data, **{"resources": {"device": "auto", "threads": 1}}))
+        plan = [point["record"]["plan"] for point in node.ask("metrics", "open")["points"] if "plan" in point["record"]]
+        self.assertIn("gpu=simulated accelerator sm=90 sms=132", str(plan))
+
+    def test_chat_answers_on_the_device_as_on_the_cpu(self):
+        def chat(device):
+            done = subprocess.run([RANK, "chat", "--model", self.model, "--device", device, "--prompt", "hello", "--max-new-tokens", "8",
+                                   "--dtype", "fp32", "--template", "plain"],
+                                  capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
+                                  env={**os.environ, "FT_CUDA_LIBRARY": LIBRARY})
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return done.stdout
+        self.assertEqual(chat("gpu"), chat("cpu"))
+
+    def test_without_a_driver_the_refusal_names_the_one_that_is_needed(self):
+        done = subprocess.run([os.path.join(daemons.BIN, "ft-rank"), "chat", "--model", self.model, "--device", "gpu", "--prompt", "x"],
+                              capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL)
+        self.assertNotEqual(done.returncode, 0)
+        self.need_not("" if "libft_cuda.so is missing" not in done.stderr else "this build has no library for GPUs")
+        self.need_not("this machine has a GPU" if os.path.exists("/dev/nvidiactl") else "")
+        self.assertIn("no NVIDIA driver was found: this build needs the NVIDIA driver 580 or newer", done.stderr)
+
+
+if __name__ == "__main__":
+    daemons.main()

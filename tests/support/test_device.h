@@ -1,0 +1,14 @@
+// The device that tests of LibTorch code run on: the host's, or with FT_TEST_DEVICE=gpu that of the library which FT_CUDA_LIBRARY names
+// (docs/simulated-device.md), so that one source is a test of both.
+#pragma once
+
+#include <torch/torch.h>
+
+namespace ft {
+
+at::Device TestDevice();
+
+// Whether that is the host's.
+inline bool OnHost() { return TestDevice().is_cpu(); }
+
+}  // namespace ft
