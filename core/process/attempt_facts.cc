@@ -47,7 +47,8 @@ constexpr auto kFacts =
                     Fact{"roots", &AttemptFacts::roots, Presence::kLater},
                     Fact{"uploads_dir", &AttemptFacts::uploads_dir, Presence::kLater},
                     Fact{"rendezvous", &AttemptFacts::rendezvous, Presence::kLater},
-                    Fact{"job_created", &AttemptFacts::job_created, Presence::kLater});
+                    Fact{"job_created", &AttemptFacts::job_created, Presence::kLater},
+                    Fact{"device_slots", &AttemptFacts::device_slots, Presence::kLater});
 
 template <typename Visit>
 void ForEachFact(const Visit& visit) {

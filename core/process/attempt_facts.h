@@ -32,6 +32,7 @@ struct AttemptFacts {
   int world_size = 1;
   std::vector<int> ranks_on_node;  // All of this attempt on the node.
   int threads = 1;                 // Threads of each rank.
+  int device_slots = 1;  // Jobs that share the rank's GPU: it may take one of so many parts of its memory.
   int64_t resume_step = 0;
   std::string resume_path;  // Below run_dir; empty = from the start.
   std::filesystem::path prepared_cache;

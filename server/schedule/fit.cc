@@ -15,6 +15,7 @@ int ThreadsOn(const NodeCapacity& node, const Gang& gang, int ranks) {
 
 bool IsUsable(const Gang& gang, const Device& device) {
   if (!gang.arch.empty() && device.arch != gang.arch) return false;
+  if (device.shared && gang.ranks > 1) return false;
   return device.free_memory_bytes >= gang.device_memory_bytes &&
          (gang.least_capability == 0 || std::atof(device.arch.c_str()) >= gang.least_capability);
 }
@@ -117,7 +118,7 @@ void Take(const Fit& fit, std::vector<NodeCapacity>& nodes) {
     node.free_cores -= share.ranks * fit.threads;
     std::erase_if(node.free_gpus, [&](const Device& device) {
       return std::any_of(share.gpus.begin(), share.gpus.end(),
-                         [&](const Device& taken) { return taken.uuid == device.uuid; });
+                         [&](const Device& taken) { return taken.IsSame(device); });
     });
   }
 }

@@ -30,7 +30,7 @@ NodeCapacity Common(const NodeCapacity& now, const NodeCapacity& later) {
   common.free_cores = std::min(now.free_cores, later.free_cores);
   std::erase_if(common.free_gpus, [&](const Device& device) {
     return std::none_of(later.free_gpus.begin(), later.free_gpus.end(),
-                        [&](const Device& other) { return other.uuid == device.uuid; });
+                        [&](const Device& other) { return other.IsSame(device); });
   });
   return common;
 }

@@ -18,10 +18,16 @@ namespace ft::schedule {
 
 inline constexpr double kUnknown = std::numeric_limits<double>::infinity();
 
+// A card, a MIG slice, or one of the slots of a card that jobs share.
 struct Device {
   std::string uuid;
-  int64_t free_memory_bytes = 0;
-  std::string arch;  // Compute capability, as "8.0".
+  int64_t free_memory_bytes = 0;  // Of a slot, at most its part.
+  std::string arch;               // Compute capability, as "8.0".
+  int slot = 0;
+  bool shared =
+      false;  // There are other slots: for gangs of one rank only, since ranks of a gang need a card each.
+
+  bool IsSame(const Device& other) const { return uuid == other.uuid && slot == other.slot; }
 };
 
 // What a running attempt holds on a node.
@@ -36,7 +42,7 @@ struct NodeCapacity {
   std::string node_id;
   int cores = 0;  // All of the node.
   int free_cores = 0;
-  std::vector<Device> free_gpus = {};  // Cards and MIG slices without a rank.
+  std::vector<Device> free_gpus = {};  // Without a rank.
   std::string cpu_arch = {};
   int free_slots = 0;  // For preparations.
   std::vector<Holding> holdings = {};

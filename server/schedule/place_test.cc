@@ -125,6 +125,21 @@ TEST(OrdinaryPlace, NumbersThatAreFixedNeedTheSameDeviceAndThreads) {
   EXPECT_EQ(Place({gang}, {other, six, same}).assigned[0].ranks[1].node_id, "c");
 }
 
+TEST(Place, SlotsOfASharedCardAreForGangsOfOneRank) {
+  NodeCapacity node = Node("a", 8, 8);
+  node.free_gpus = {{"card", 40, "8.0", 0, true}, {"card", 40, "8.0", 1, true}};
+  Gang one = CpuGang("one", 1, 1, 1), two = CpuGang("two", 1, 1, 2), three = CpuGang("three", 1, 1, 3),
+       pair = CpuGang("pair", 2, 1, 4);
+  for (Gang* gang : {&one, &two, &three, &pair}) gang->gpu = true;
+  const Placement result = Place({one, two, three, pair}, {node});
+  ASSERT_EQ(result.assigned.size(), 2u);
+  EXPECT_EQ(result.assigned[1].ranks[0].device_uuids, (std::vector<std::string>{"card"}));
+  EXPECT_EQ(result.waiting[0].why, Why::kBusy);
+  EXPECT_EQ(result.waiting[1].why, Why::kTooLarge);
+  one.device_memory_bytes = 41;  // More than a slot has.
+  EXPECT_EQ(Place({one}, {node}).waiting[0].why, Why::kTooLarge);
+}
+
 TEST(Place, LeastComputeCapability) {
   Gang gang = CpuGang("g", 1, 1, 1);
   gang.gpu = true;

@@ -35,9 +35,28 @@ struct Usage {
   std::vector<schedule::Holding> holdings;
 };
 
-schedule::Device DeviceOf(const spb::StoredNode& node, const std::string& uuid) {
+int SlotsOf(const pb::Device& device) { return std::max(1, device.slots()); }
+
+schedule::Device SlotOf(const pb::Device& device, int64_t free_bytes, int slot) {
+  const int slots = SlotsOf(device);
+  return {device.uuid(), std::min(free_bytes, device.total_memory_bytes() / slots), device.arch(), slot,
+          slots > 1};
+}
+
+// Ranks that hold a slot of the device, of those told so far.
+int SlotsHeld(const Usage& usage, const std::string& uuid) {
+  int held = 0;
+  for (const schedule::Holding& holding : usage.holdings) {
+    held += static_cast<int>(std::count_if(holding.gpus.begin(), holding.gpus.end(),
+                                           [&](const schedule::Device& gpu) { return gpu.uuid == uuid; }));
+  }
+  return held;
+}
+
+// What a rank holds: all of its slot's memory.
+schedule::Device HeldDevice(const spb::StoredNode& node, const Usage& usage, const std::string& uuid) {
   for (const pb::Device& device : node.devices()) {
-    if (device.uuid() == uuid) return {uuid, device.total_memory_bytes(), device.arch()};
+    if (device.uuid() == uuid) return SlotOf(device, device.total_memory_bytes(), SlotsHeld(usage, uuid));
   }
   return {uuid, 0, ""};
 }
@@ -55,7 +74,7 @@ std::map<std::string, Usage> UsageOf(const ClusterState& state, absl::Time now) 
       schedule::Holding held{ends, attempt->threads(), {}};
       const NodePtr node = state.nodes.Find(rank.node_id());
       for (const std::string& uuid : rank.device_uuids()) {
-        if (node != nullptr) held.gpus.push_back(DeviceOf(*node, uuid));
+        if (node != nullptr) held.gpus.push_back(HeldDevice(*node, here, uuid));
       }
       here.holdings.push_back(std::move(held));
     }
@@ -70,13 +89,9 @@ schedule::NodeCapacity CapacityOf(const spb::StoredNode& node, const Usage& usag
   capacity.holdings = usage.holdings;
   for (const pb::Device& device : node.devices()) {
     capacity.cores += device.cores();
-    const bool taken =
-        std::any_of(usage.holdings.begin(), usage.holdings.end(), [&](const schedule::Holding& held) {
-          return std::any_of(held.gpus.begin(), held.gpus.end(),
-                             [&](const schedule::Device& gpu) { return gpu.uuid == device.uuid(); });
-        });
-    if (device.kind() == "cpu" || taken) continue;
-    capacity.free_gpus.push_back({device.uuid(), device.free_memory_bytes(), device.arch()});
+    if (device.kind() == "cpu") continue;
+    for (int slot = SlotsHeld(usage, device.uuid()); slot < SlotsOf(device); ++slot)
+      capacity.free_gpus.push_back(SlotOf(device, device.free_memory_bytes(), slot));
   }
   capacity.free_cores = capacity.cores;
   for (const schedule::Holding& held : usage.holdings) capacity.free_cores -= held.cores;

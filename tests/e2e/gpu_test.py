@@ -41,10 +41,10 @@ class GpuTest(daemons.DaemonTest):
         os.chmod(path, 0o755)
         return path
 
-    def node(self, cores=2):
-        config = self.write_config("worker", nvml=NVML, rank_binary=self.rank_program(), poll="20ms")
+    def node(self, cores=2, slots=1, **variables):
+        config = self.write_config("worker", nvml=NVML, rank_binary=self.rank_program(), poll="20ms", slots_per_device=slots)
         node = self.daemons(cores=cores, start=False, worker_arguments=["--config", config])
-        node.variables = {"FT_CUDA_LIBRARY": LIBRARY}
+        node.variables = {"FT_CUDA_LIBRARY": LIBRARY, **variables}
         node.start()
         return node
 
@@ -89,6 +89,15 @@ class GpuTest(daemons.DaemonTest):
             self.assertEqual(alone["result"][key], killed["result"][key], key)
         self.assertEqual(node.ask("diff", "alone", "killed"), {"equal": True, "steps": 12})
 
+    def test_one_and_two_ranks_end_with_the_same_bytes(self):
+        node = self.node()
+        changes = {"method": {"kind": "qlora", "rank": 4, "alpha": 8, "dropout": 0.1}, "train.accumulation": 2}
+        one = node.train(gpu_job("one", self.model, self.data, **changes, parallel={"ranks": 1, "max_ranks": 2}))
+        changes["train.accumulation"] = 1
+        two = node.train(gpu_job("two", self.model, self.data, **changes, parallel={"ranks": 2, "max_ranks": 2}))
+        for key in ("adapter_sha256", "ledger_sha256"):
+            self.assertEqual(one["result"][key], two["result"][key], key)
+
     def test_a_device_that_is_full_is_named_with_what_would_fit_and_the_next_job_trains(self):
         node = self.node()
         for allocation in (1, 100, 3000):  # At load, and within a step: forward, backward or the optimizer.
@@ -130,8 +139,7 @@ class GpuTest(daemons.DaemonTest):
         for name in names:
             pid = node.training_rank(name)
             node.wait_step(name, 1)
-            variables = dict(entry.partition(b"=")[::2] for entry in daemons.read_proc(pid, "environ").split(b"\0"))
-            seen.add(variables[b"CUDA_VISIBLE_DEVICES"].decode())
+            seen.add(self.visible(pid))
         self.assertEqual(seen, {"GPU-1", "MIG-21", "MIG-22"})
         waiting = node.submit(gpu_job("job-3", self.model, self.data))
         answer = daemons.wait_for("a reason is given", lambda: self.waits(node, waiting), 30)
@@ -139,6 +147,26 @@ class GpuTest(daemons.DaemonTest):
         for name in names:
             node.ftctl("cancel", name)
         node.finish(waiting)
+
+    def test_jobs_on_a_shared_card_keep_to_their_parts_of_its_memory(self):
+        # The fake lists a card and two slices: six slots. A rank may take half of 1 MiB, and the weights alone are more.
+        node = self.node(cores=2, slots=2, FT_SIM_MEMORY=str(1 << 20))
+        names = [node.submit(gpu_job(f"job-{i}", self.model, self.data)) for i in range(2)]
+        for name in names:
+            job = node.wait_state(name, "FAILED", 120)
+            self.assertEqual(job["failure"]["class"], "DEVICE_OOM", job)
+        node = self.node(cores=2, slots=2)
+        names = [node.submit(gpu_job(f"job-{i}", self.model, self.data, **{"train.max_steps": 10000})) for i in range(2)]
+        cards = [self.visible(node.training_rank(name)) for name in names]
+        self.assertEqual(cards[0], cards[1])
+        for name in names:
+            node.wait_step(name, 1)
+            node.ftctl("cancel", name)
+
+    @staticmethod
+    def visible(pid):
+        variables = dict(entry.partition(b"=")[::2] for entry in daemons.read_proc(pid, "environ").split(b"\0"))
+        return variables[b"CUDA_VISIBLE_DEVICES"].decode()
 
     @staticmethod
     def waits(node, name):

@@ -44,6 +44,10 @@ StatusOr<at::Device> OpenDevice(const std::string& wanted) {
   return absl::InvalidArgumentError(StrCat("device '", wanted, "' is none of: auto, cpu, gpu"));
 }
 
+void ShareDevice(at::Device device, int slots) {
+  if (!device.is_cpu() && slots > 1) cuda::CudaTable().set_memory_share(device.index(), 1.0 / slots);
+}
+
 StatusOr<std::string> ResolveDtype(const recipe::ModelSpec& model, at::Device device) {
   if (device.is_cpu()) {
     if (model.dtype != "auto") return model.dtype;

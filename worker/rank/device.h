@@ -15,6 +15,9 @@ namespace ft::rank {
 // INVALID_ARGUMENT that there is no such word.
 StatusOr<at::Device> OpenDevice(const std::string& wanted);
 
+// Lets this process take one of so many parts of a GPU's memory: more is out of memory. 1 = all of it.
+void ShareDevice(at::Device device, int slots);
+
 // The compute type `auto` stands for there: bf16 where the device multiplies it, else fp16 on a GPU and fp32 on a CPU.
 // INVALID_ARGUMENT where bf16 is asked of a GPU that has none.
 StatusOr<std::string> ResolveDtype(const recipe::ModelSpec& model, at::Device device);

@@ -44,6 +44,7 @@ records::Result RunGuarded(const Attempt& attempt, int rank, Reporter& reporter,
       return absl::OkStatus();
     }
     ASSIGN_OR_RETURN(const at::Device device, WithClass(OpenDevice(attempt.spec.resources.device), "CONFIG"));
+    ShareDevice(device, attempt.run.device_slots);
     FixNumerics(attempt.run.threads);
     result = RunTrain(attempt, rank, device, reporter, control);
     return absl::OkStatus();

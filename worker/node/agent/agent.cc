@@ -195,7 +195,10 @@ std::vector<finetune::v1::Device> Agent::Devices() {
   if (nvml_ == nullptr) return devices;
   auto cards = nvml_->List();
   if (cards.ok()) {
-    devices.insert(devices.end(), cards->begin(), cards->end());
+    for (finetune::v1::Device& card : *cards) {
+      if (config_.slots_per_device > 1) card.set_slots(static_cast<int32_t>(config_.slots_per_device));
+      devices.push_back(std::move(card));
+    }
   } else {
     spdlog::warn("{}", std::string(Message(cards.status())));
   }

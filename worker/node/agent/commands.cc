@@ -83,19 +83,21 @@ std::string Agent::Handle(const wpb::Command& command) {
 }
 
 process::AttemptFacts Agent::FactsOf(const wpb::StartRanks& start) const {
-  process::AttemptFacts facts{.job_id = start.job_id(),
-                              .epoch = start.epoch(),
-                              .kind = wpb::AttemptKind_Name(start.kind()),
-                              .world_size = start.world_size(),
-                              .ranks_on_node = {start.ranks_on_node().begin(), start.ranks_on_node().end()},
-                              .threads = start.threads(),
-                              .resume_step = start.resume_step(),
-                              .resume_path = start.resume_path(),
-                              .prepared_cache = start.prepared_cache(),
-                              .prepared_sha256 = start.prepared_sha256(),
-                              .run_dir = config_.SharedRunsDir() / start.job_id(),
-                              .cache_dir = config_.CacheDir(),
-                              .job_created = start.job_created()};
+  process::AttemptFacts facts{
+      .job_id = start.job_id(),
+      .epoch = start.epoch(),
+      .kind = wpb::AttemptKind_Name(start.kind()),
+      .world_size = start.world_size(),
+      .ranks_on_node = {start.ranks_on_node().begin(), start.ranks_on_node().end()},
+      .threads = start.threads(),
+      .device_slots = start.device_uuids().empty() ? 1 : static_cast<int>(config_.slots_per_device),
+      .resume_step = start.resume_step(),
+      .resume_path = start.resume_path(),
+      .prepared_cache = start.prepared_cache(),
+      .prepared_sha256 = start.prepared_sha256(),
+      .run_dir = config_.SharedRunsDir() / start.job_id(),
+      .cache_dir = config_.CacheDir(),
+      .job_created = start.job_created()};
   if (!start.roots().empty()) facts.roots.assign(start.roots().begin(), start.roots().end());
   if (start.has_rendezvous()) {
     const wpb::Rendezvous& meeting = start.rendezvous();

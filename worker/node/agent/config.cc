@@ -67,6 +67,8 @@ Status Config::Complete() {
   if (cores < 0 || cores > 4096) return absl::InvalidArgumentError("cores: must be from 0 (all) to 4096");
   if (prepare_slots < 0 || prepare_slots > 4096)
     return absl::InvalidArgumentError("prepare_slots: must be from 0 (half the cores) to 4096");
+  if (slots_per_device < 1 || slots_per_device > 16)
+    return absl::InvalidArgumentError("slots_per_device: must be from 1 to 16");
   if (!shared.empty()) shared = fs::absolute(shared).lexically_normal().string();
   if (address.empty()) return absl::InvalidArgumentError("address: must not be empty");
   if (hang_timeout < absl::Milliseconds(10) || start_timeout < absl::Milliseconds(10))
@@ -95,6 +97,7 @@ Status ReadConfigFile(const std::filesystem::path& path, Config* config) {
   reader.Bind("node_id", &config->node_id);
   reader.Bind("cores", &config->cores);
   reader.Bind("prepare_slots", &config->prepare_slots);
+  reader.Bind("slots_per_device", &config->slots_per_device);
   reader.Bind("rank_binary", &config->rank_binary);
   reader.Bind("metrics", &config->metrics);
   reader.Bind("probes", &config->probes);

@@ -21,10 +21,12 @@ struct Config {
   std::string
       shared;        // Folder that every node with the same value sees: run folders lie there; empty = data.
   std::string data;  // Default $XDG_DATA_HOME/ft-worker or ~/.local/share/ft-worker.
-  std::string node_id;                     // Default the host name.
-  int64_t cores = 0;                       // Offered to ranks; 0 = all this process may use.
-  int64_t prepare_slots = 0;               // Jobs prepared at a time; 0 = half the cores, at least 1.
-  std::string rank_binary;                 // Default ft-rank beside this program.
+  std::string node_id;        // Default the host name.
+  int64_t cores = 0;          // Offered to ranks; 0 = all this process may use.
+  int64_t prepare_slots = 0;  // Jobs prepared at a time; 0 = half the cores, at least 1.
+  int64_t slots_per_device =
+      1;                    // Jobs of one rank that share a card, each with as large a part of its memory.
+  std::string rank_binary;  // Default ft-rank beside this program.
   std::string metrics = "127.0.0.1:9465";  // Prometheus; 0 = off.
   std::string probes = "0";                // /livez and /readyz; 0 = off.
   std::string nvml = "libnvidia-ml.so.1";  // Opened at run time; without it the node offers CPU cores only.
