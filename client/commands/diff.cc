@@ -74,6 +74,11 @@ void PrintJson(size_t steps, const std::optional<ledger::LedgerDifference>& diff
 StatusOr<int> Diff(const DiffOptions& options, Session& session) {
   ASSIGN_OR_RETURN(const std::vector<ledger::LedgerEntry> first, LedgerOf(session, options.first));
   ASSIGN_OR_RETURN(const std::vector<ledger::LedgerEntry> second, LedgerOf(session, options.second));
+  if (const int64_t step = ledger::FirstIncomparable(first, second); step > 0) {
+    return absl::FailedPreconditionError(
+        StrCat("step ", step, " of ", options.first, " and of ", options.second,
+               " were recorded by versions with different digests: run one of them again"));
+  }
   const std::optional<ledger::LedgerDifference> difference = ledger::FirstDifference(first, second);
   const int exit_status = difference.has_value() ? kExitFailed : kExitOk;
   if (session.json()) {

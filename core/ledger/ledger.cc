@@ -112,6 +112,7 @@ std::string Encode(const LedgerEntry& entry) {
     tensors[name] = Json::array({digests.gradient, digests.weights});
   Json object = Json::object();
   object["step"] = entry.step;
+  if (entry.version > 1) object["version"] = entry.version;  // Entries of version 1 have no such key.
   object["samples"] = entry.samples;
   object["gradient"] = entry.gradient;
   object["weights"] = entry.weights;
@@ -128,6 +129,11 @@ StatusOr<LedgerEntry> Decode(std::string_view json) {
     return BadKey("step", "a whole number from 1");
   }
   entry.step = step->get<int64_t>();
+  if (const auto version = object.find("version"); version != object.end()) {
+    if (!version->is_number_integer() || version->get<int64_t>() < 1 || version->get<int64_t>() > kVersion)
+      return BadKey("version", StrCat("a whole number from 1 to ", kVersion, ": a newer program wrote it"));
+    entry.version = version->get<int>();
+  }
   ASSIGN_OR_RETURN(entry.samples, DigestOf(object, "samples"));
   ASSIGN_OR_RETURN(entry.gradient, DigestOf(object, "gradient"));
   ASSIGN_OR_RETURN(entry.weights, DigestOf(object, "weights"));
@@ -176,6 +182,16 @@ StatusOr<std::vector<LedgerEntry>> ReadJobLedger(const fs::path& run_dir) {
   ledger.reserve(by_step.size());
   for (auto& [step, entry] : by_step) ledger.push_back(std::move(entry));
   return ledger;
+}
+
+int64_t FirstIncomparable(const std::vector<LedgerEntry>& first, const std::vector<LedgerEntry>& second) {
+  size_t j = 0;
+  for (const LedgerEntry& entry : first) {
+    while (j < second.size() && second[j].step < entry.step) ++j;
+    if (j == second.size()) return 0;
+    if (second[j].step == entry.step && second[j].version != entry.version) return entry.step;
+  }
+  return 0;
 }
 
 std::optional<LedgerDifference> FirstDifference(const std::vector<LedgerEntry>& first,

@@ -25,7 +25,12 @@ struct TensorDigests {
   bool operator==(const TensorDigests&) const = default;
 };
 
+// What digests of tensors are: 1, the SHA-256 of the bytes; 2, the SHA-256 over the SHA-256s of leaves of 4 KiB. Those of different
+// versions cannot be compared.
+inline constexpr int kVersion = 2;
+
 struct LedgerEntry {
+  int version = 1;
   int64_t step = 0;  // From 1: the optimizer step this entry describes.
   std::string
       samples;  // SHA-256 of the step's sample ids in order, 64 hexadecimal digits; empty = not recorded.
@@ -65,8 +70,11 @@ struct LedgerDifference {
   std::string second;
 };
 
+// The first step that both have with digests of different versions; 0 = none.
+int64_t FirstIncomparable(const std::vector<LedgerEntry>& first, const std::vector<LedgerEntry>& second);
+
 // The first difference in the order step; samples, gradients, weights; tensor name (numbers by value, so layer 2 comes
-// before layer 10). Digests that either side did not record are not compared. REQUIRES: both by rising step.
+// before layer 10). Digests that either side did not record are not compared. REQUIRES: both by rising step, and comparable.
 std::optional<LedgerDifference> FirstDifference(const std::vector<LedgerEntry>& first,
                                                 const std::vector<LedgerEntry>& second);
 

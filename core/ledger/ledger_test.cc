@@ -37,6 +37,20 @@ TEST(LedgerTest, EntryComesBackAndEqualEntriesGiveEqualBytes) {
   EXPECT_EQ(Encode(*back), Encode(entry));
 }
 
+// Entries that older programs wrote have no version, and are written again as they were.
+TEST(LedgerTest, DigestsOfDifferentVersionsAreNotCompared) {
+  LedgerEntry old = Entry(7), tree = Entry(7);
+  EXPECT_EQ(Encode(old).find("version"), std::string::npos);
+  EXPECT_EQ(Decode("{\"step\":1}")->version, 1);
+  tree.version = kVersion;
+  EXPECT_EQ(Decode(Encode(tree))->version, kVersion);
+  EXPECT_FALSE(Decode("{\"step\":1,\"version\":3}").ok());
+  EXPECT_FALSE(Decode("{\"step\":1,\"version\":\"2\"}").ok());
+  EXPECT_EQ(FirstIncomparable({Entry(6), old}, {Entry(6), tree}), 7);
+  EXPECT_EQ(FirstIncomparable({Entry(6), old}, {Entry(8)}), 0);
+  EXPECT_EQ(FirstIncomparable({tree}, {tree}), 0);
+}
+
 TEST(LedgerTest, BadEntriesAreRefusedByKey) {
   const auto message = [](std::string_view json) { return std::string(Message(Decode(json).status())); };
   EXPECT_NE(message("[1]").find("JSON object"), std::string::npos);

@@ -84,7 +84,7 @@ std::vector<Tensor> Loss(at::Device device) {
   const params::ResidentSlot head("head", Draw({kChannels, 64}, device));
   const std::vector<int64_t> targets(kRows, 7);
   const ops::LossResult result = ops::CrossEntropy(Draw({kRows, 64}, device), head, targets, {true, 0.5});
-  return {torch::tensor(result.sum, torch::kDouble), result.dhidden_SC};
+  return {torch::tensor(result.losses.Sum(), torch::kDouble), result.dhidden_SC};
 }
 
 // Bit-equal where nothing is summed in another order and no exponential is taken.

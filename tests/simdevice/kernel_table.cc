@@ -53,6 +53,8 @@ const ops::KernelTable& SimulatedKernels() {
                                         .bf16 = Kernels<kernels::BF16>(),
                                         .nf4_quantise = Launch<kernels::Nf4QuantiseBody>,
                                         .nested_dequantise = Launch<kernels::NestedDequantiseBody>,
+                                        .sums_of_squares = Launch<kernels::SumsOfSquaresBody>,
+                                        .sha256 = Launch<kernels::Sha256Body>,
                                         .current_stream = CurrentStreamAddress,
                                         .multiplies_bf16 = [] { return true; },
                                         .error_text = ErrorText};

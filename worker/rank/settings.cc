@@ -25,6 +25,8 @@ void FixNumerics(int threads) {
   at::set_num_interop_threads(1);
   at::Context& context = at::globalContext();
   context.setDeterministicAlgorithms(/*enable=*/true, /*warn_only=*/false);
+  // What is not written yet is not read: filling it would cost a pass over every tensor.
+  context.setDeterministicFillUninitializedMemory(false);
   // Partial sums of a GPU's products stay in float32.
   context.setAllowBF16ReductionCuBLAS(false);
   context.setAllowFP16ReductionCuBLAS(false);

@@ -1,4 +1,7 @@
 // The array functions of kernels/ over the bodies' pointers, rows divided among the rank's threads.
+#include <algorithm>
+
+#include "core/base/sha256.h"
 #include "worker/model/ops/kernel_call.h"
 #include "worker/model/ops/kernel_table.h"
 #include "worker/model/ops/micro_gemm.h"
@@ -104,6 +107,25 @@ int NestedDequantise(const kernels::NestedDequantiseBody& body, void*) {
   return 0;
 }
 
+int SumsOfSquares(const kernels::SumsOfSquaresBody& body, void*) {
+  OverRows(kernels::SquaresBlocks(body.count), kernels::kSquaresBlock, [&](int64_t first, int64_t last) {
+    kernels::SumsOfSquares(body.values, body.count, first, last, body.sums);
+  });
+  return 0;
+}
+
+int Sha256Leaves(const kernels::Sha256Body& body, void*) {
+  OverRows(body.count, kernels::kLeafBytes, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) {
+      const kernels::Leaf& leaf = body.leaves[i];
+      const Digest digest =
+          Sha256Of({reinterpret_cast<const char*>(body.bytes) + leaf.begin, static_cast<size_t>(leaf.bytes)});
+      std::copy(digest.begin(), digest.end(), body.digests + kernels::kDigestBytes * i);
+    }
+  });
+  return 0;
+}
+
 template <typename T>
 constexpr KernelsOf<T> kKernelsOf{.nf4_dequantise = Nf4Dequantise<T>,
                                   .dropout = Dropout<T>,
@@ -123,6 +145,8 @@ const KernelTable& CpuKernels() {
                                       .bf16 = kKernelsOf<kernels::BF16>,
                                       .nf4_quantise = Nf4Quantise,
                                       .nested_dequantise = NestedDequantise,
+                                      .sums_of_squares = SumsOfSquares,
+                                      .sha256 = Sha256Leaves,
                                       .current_stream = +[]() -> void* { return nullptr; },
                                       .multiplies_bf16 = MultipliesBf16,
                                       .error_text = +[](int) { return "none"; }};

@@ -12,6 +12,8 @@
 #include "kernels/philox/philox_grid.h"
 #include "kernels/rms_norm/rms_norm_grid.h"
 #include "kernels/rope/rope_grid.h"
+#include "kernels/sha256/sha256_grid.h"
+#include "kernels/squares/squares_grid.h"
 #include "kernels/swiglu/swiglu_grid.h"
 
 namespace ft::ops {
@@ -40,6 +42,8 @@ struct KernelTable {
   KernelsOf<kernels::BF16> bf16;
   Launcher<kernels::Nf4QuantiseBody> nf4_quantise;
   Launcher<kernels::NestedDequantiseBody> nested_dequantise;
+  Launcher<kernels::SumsOfSquaresBody> sums_of_squares;
+  Launcher<kernels::Sha256Body> sha256;
   // The current stream of the calling thread's current device; null where there are no streams.
   void* (*current_stream)();
   // Whether the calling thread's current device multiplies bfloat16 itself.

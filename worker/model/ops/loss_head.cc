@@ -16,29 +16,34 @@ using torch::Tensor;
 // Floats of one chunk of logits: 64 MiB.
 constexpr int64_t kChunkElements = int64_t{1} << 24;
 
-// The losses of a chunk's rows, float64; its logits become their gradients where asked.
-Tensor ChunkLosses(const Tensor& targets_S, const LossRequest& request, Tensor& logits_SV) {
+// The losses of a chunk's rows; its logits become their gradients where asked.
+void ChunkLosses(const Tensor& targets_S, const LossRequest& request, Tensor& logits_SV, Tensor losses_S) {
   const int64_t rows = logits_SV.size(0);
   const kernels::CrossEntropyShape shape{logits_SV.size(1), request.gradient,
                                          static_cast<float>(request.gradient_scale)};
-  Tensor losses_S = torch::empty({rows}, logits_SV.options().dtype(torch::kDouble));
   WithType(logits_SV.scalar_type(), [&](auto type) {
     using T = decltype(type);
     Launch(logits_SV, &KernelsOf<T>::cross_entropy,
            {shape, rows, Data<int64_t>(targets_S), MutableData<T>(logits_SV), MutableData<double>(losses_S)});
   });
-  return losses_S;
-}
-
-// In row order: a sum of LibTorch's may change with the number of threads.
-double SumInOrder(const Tensor& losses_S) {
-  const Tensor losses = device::Download(losses_S);
-  double sum = 0;
-  for (int64_t row = 0; row < losses.size(0); ++row) sum += Data<double>(losses)[row];
-  return sum;
 }
 
 }  // namespace
+
+// In row order: a sum of LibTorch's may change with the number of threads.
+double TokenLosses::Sum() const {
+  if (!losses_S.defined()) return 0;
+  const Tensor losses = device::Download(losses_S);
+  const double* loss = Data<double>(losses);
+  const int64_t rows = losses.size(0);
+  double sum = 0;
+  for (int64_t start = 0; start < rows; start += chunk_rows) {
+    double chunk = 0;
+    for (int64_t row = start; row < std::min(start + chunk_rows, rows); ++row) chunk += loss[row];
+    sum += chunk;
+  }
+  return sum;
+}
 
 Tensor Embed(const WeightSlot& embedding_VC, const Tensor& ids_N, at::ScalarType type) {
   torch::NoGradGuard no_grad;
@@ -98,11 +103,13 @@ LossResult CrossEntropy(const Tensor& hidden_SC, const WeightSlot& head_VC,
   }
   const Tensor all_targets = device::Upload(torch::tensor(targets, torch::kInt64), hidden_SC.device());
   const int64_t chunk_rows = std::max<int64_t>(1, kChunkElements / vocabulary);
+  result.losses = {torch::empty({rows}, hidden_SC.options().dtype(torch::kDouble)), chunk_rows};
   for (int64_t start = 0; start < rows; start += chunk_rows) {
     const int64_t count = std::min(chunk_rows, rows - start);
     const Tensor hidden = hidden_SC.narrow(0, start, count);
     Tensor logits = Compute({.terms = {{hidden, &head_VC, {}, true}}, .type = type});
-    result.sum += SumInOrder(ChunkLosses(all_targets.narrow(0, start, count), request, logits));
+    ChunkLosses(all_targets.narrow(0, start, count), request, logits,
+                result.losses.losses_S.narrow(0, start, count));
     if (!request.gradient) continue;
     result.dhidden_SC.narrow(0, start, count).copy_(Compute({.terms = {{logits, &head_VC}}, .type = type}));
     if (result.dhead_VC.defined()) {

@@ -27,8 +27,17 @@ struct LossRequest {
   double gradient_scale = 1;  // Factor of all gradients.
 };
 
+// The losses of supervised rows, where the rows lie: nobody waits for a device before the sum is wanted.
+struct TokenLosses {
+  torch::Tensor losses_S;  // float64; undefined = none.
+  int64_t chunk_rows = 1;  // Rows whose losses are added before they are added to the rest.
+
+  // Added in row order in float64.
+  double Sum() const;
+};
+
 struct LossResult {
-  double sum = 0;            // The sum of the token losses, added in row order in float64.
+  TokenLosses losses;
   torch::Tensor dhidden_SC;  // In hidden's type; undefined without LossRequest::gradient.
   torch::Tensor dhead_VC;    // float32; undefined where the head is frozen.
 };

@@ -1,5 +1,8 @@
 #include "worker/model/ops/nf4.h"
 
+#include <mutex>
+#include <unordered_map>
+
 #include "kernels/nf4/nf4.h"
 #include "worker/device/staging.h"
 #include "worker/model/ops/kernel_call.h"
@@ -12,8 +15,13 @@ using torch::Tensor;
 
 // The values of the nested codes where `tensor` lies.
 Tensor DynamicMapFor(const Tensor& tensor) {
-  static const Tensor map = DynamicMapTable();
-  return map.to(tensor.device());
+  // Kept until the process ends: a device may be gone before static objects are. Backward on a device has a thread of its own.
+  static std::mutex mutex;
+  static auto* const maps = new std::unordered_map<at::Device, Tensor>();
+  const std::lock_guard lock(mutex);
+  Tensor& map = (*maps)[tensor.device()];
+  if (!map.defined()) map = device::Upload(DynamicMapTable(), tensor.device());
+  return map;
 }
 
 class DequantisedTiles final : public MatrixTiles {

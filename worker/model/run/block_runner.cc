@@ -143,11 +143,11 @@ double BlockRunner::Loss(const PackedRows& rows) const {
   if (rows.targets.empty()) return 0;
   const Tensor hidden_SC = Hidden(rows, nullptr).index_select(0, Uploaded(rows.supervised_rows));
   const params::UnitLease lease(units_, HeadUnit());
-  return ops::CrossEntropy(hidden_SC, *weights_.head_VC, rows.targets, {}).sum;
+  return ops::CrossEntropy(hidden_SC, *weights_.head_VC, rows.targets, {}).losses.Sum();
 }
 
-double BlockRunner::HeadBackward(const PackedRows& rows, const Tensor& x_NC, double gradient_scale,
-                                 Tensor& dx_NC, const GradientSink& sink) const {
+ops::TokenLosses BlockRunner::HeadBackward(const PackedRows& rows, const Tensor& x_NC, double gradient_scale,
+                                           Tensor& dx_NC, const GradientSink& sink) const {
   const params::UnitLease lease(units_, HeadUnit());
   // Only supervised rows pass through norm and head: the others have neither loss nor gradient.
   const Tensor index = Uploaded(rows.supervised_rows);
@@ -160,11 +160,11 @@ double BlockRunner::HeadBackward(const PackedRows& rows, const Tensor& x_NC, dou
   std::vector<Tensor> inputs;
   if (below) inputs.push_back(x_SC);
   if (weights_.final_norm->trainable()) inputs.push_back(weights_.final_norm->handle());
-  if (inputs.empty()) return loss.sum;
+  if (inputs.empty()) return loss.losses;
   const std::vector<Tensor> gradients = torch::autograd::grad({normed_SC}, inputs, {loss.dhidden_SC});
   if (weights_.final_norm->trainable()) sink(*weights_.final_norm, gradients.back());
   if (below) dx_NC = torch::zeros_like(x_NC).index_copy_(0, index, gradients[0]);
-  return loss.sum;
+  return loss.losses;
 }
 
 Tensor BlockRunner::Backward(int64_t i, const SubLayerRun& run, const Tensor& dout_NC,
@@ -226,14 +226,14 @@ double BlockRunner::ForwardBackward(const PackedRows& rows, std::shared_ptr<cons
   const Tensor ids_N = device::Upload(rows.ids_N, options_.device);
   const Tensor x_NC = ForwardBlocks(Embed(ids_N), context, saved, runs);
   Tensor dx_NC;
-  const double loss = HeadBackward(rows, x_NC, gradient_scale, dx_NC, sink);
+  const ops::TokenLosses losses = HeadBackward(rows, x_NC, gradient_scale, dx_NC, sink);
   dx_NC = BackwardBlocks(dx_NC, context, saved, runs, sink);
   if (weights_.embedding_VC->trainable()) {
     Tensor gradient = torch::zeros(weights_.embedding_VC->shape(), dx_NC.options());
     ops::AddEmbeddingGradient(ids_N, dx_NC, gradient);
     sink(*weights_.embedding_VC, gradient);
   }
-  return loss;
+  return losses.Sum();  // Last: on a device it waits for all that was asked.
 }
 
 }  // namespace ft::run

@@ -12,6 +12,7 @@
 
 #include "worker/device/staging.h"
 #include "worker/model/decoder/decoder.h"
+#include "worker/model/ops/loss_head.h"
 #include "worker/model/params/unit_store.h"
 #include "worker/model/run/packed_rows.h"
 
@@ -68,9 +69,9 @@ class BlockRunner {
   torch::Tensor BackwardBlocks(torch::Tensor dx_NC, model::ForwardContext& context,
                                std::vector<ops::SavedAttention>& saved, std::vector<SubLayerRun>& runs,
                                const GradientSink& sink) const;
-  // Final norm and head, forward and backward: returns the loss and sets the gradient of x.
-  double HeadBackward(const PackedRows& rows, const torch::Tensor& x_NC, double gradient_scale,
-                      torch::Tensor& dx_NC, const GradientSink& sink) const;
+  // Final norm and head, forward and backward: returns the losses and sets the gradient of x.
+  ops::TokenLosses HeadBackward(const PackedRows& rows, const torch::Tensor& x_NC, double gradient_scale,
+                                torch::Tensor& dx_NC, const GradientSink& sink) const;
   // Gives the gradients of a sub-layer's slots to `sink`; returns that of its input, undefined where nothing below
   // trains.
   torch::Tensor Backward(int64_t i, const SubLayerRun& run, const torch::Tensor& dout_NC,

@@ -12,6 +12,8 @@
 #include "kernels/philox/philox_cuda.h"
 #include "kernels/rms_norm/rms_norm_cuda.h"
 #include "kernels/rope/rope_cuda.h"
+#include "kernels/sha256/sha256_cuda.h"
+#include "kernels/squares/squares_cuda.h"
 #include "kernels/swiglu/swiglu_cuda.h"
 #include "worker/train/cuda/driver.h"
 
@@ -59,6 +61,8 @@ const ops::KernelTable& CudaKernels() {
       .bf16 = Kernels<kernels::BF16>(),
       .nf4_quantise = kernels::LaunchNf4Quantise,
       .nested_dequantise = kernels::LaunchNestedDequantise,
+      .sums_of_squares = kernels::LaunchSumsOfSquares,
+      .sha256 = kernels::LaunchSha256,
       .current_stream = +[]() -> void* { return c10::cuda::getCurrentCUDAStream().stream(); },
       .multiplies_bf16 = +[] { return at::cuda::getCurrentDeviceProperties()->major >= 8; },
       .error_text = +[](int error) { return cudaGetErrorString(static_cast<cudaError_t>(error)); }};

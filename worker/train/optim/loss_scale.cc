@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "worker/device/staging.h"
+
 namespace ft::optim {
 namespace {
 
@@ -18,8 +20,10 @@ void LossScale::Restore(double value, int64_t good_steps) {
 bool LossScale::Overflows(const torch::Tensor& scaled_gradients) const {
   if (!enabled_ || scaled_gradients.numel() == 0) return false;
   const auto [least, most] = at::aminmax(scaled_gradients);
+  const torch::Tensor range = device::Download(at::stack({least, most}));
+  const float* ends = range.const_data_ptr<float>();
   // Written so that not a number, which passes through, is an overflow.
-  return !(least.item<float>() >= -kLargestHalf && most.item<float>() <= kLargestHalf);
+  return !(ends[0] >= -kLargestHalf && ends[1] <= kLargestHalf);
 }
 
 void LossScale::NoteOverflow() {

@@ -7,7 +7,6 @@
 #include "worker/device/memory.h"
 #include "worker/train/optim/clip.h"
 #include "worker/train/trainer/batch.h"
-#include "worker/train/trainer/digest.h"
 #include "worker/train/trainer/resolve.h"
 #include "worker/train/trainer/schedule.h"
 
@@ -28,11 +27,11 @@ Trainer::Trainer(const recipe::JobSpec& spec, const data::TokenCache& cache, run
       cache_(cache),
       model_(model),
       beat_(std::move(beat)),
-      keeps_ledger_(comm.rank() == 0),
       sampler_(SamplerConfigOf(spec, cache)),
       total_steps_(sampler_.total_steps()),
       store_(model.store()),
       reducer_(comm, recipe::MaxRanks(spec.parallel), store_.gradients()) {
+  if (comm.rank() == 0) digests_.emplace(store_);  // Rank 0 keeps the ledger.
   const recipe::OptimizerSpec& o = spec_.optimizer;
   optimizer_ = std::make_unique<optim::AdamW>(
       optim::AdamWConfig{.beta1 = o.beta1, .beta2 = o.beta2, .eps = o.eps, .weight_decay = o.weight_decay},
@@ -95,10 +94,10 @@ StatusOr<StepOutcome> Trainer::RunStep(int64_t step) {
     return NonFinite(tensor.empty() ? "the loss" : StrCat("the gradient of ", tensor), step, micro_batches);
   }
   // The gradient's digest is taken before Update clips it in place, the weights' after it.
-  if (keeps_ledger_) BeginEntry(step, micro_batches, store_, outcome.ledger);
+  if (digests_) digests_->BeginEntry(step, micro_batches, outcome.ledger);
   if (!record.skipped) Update(record);
   if (overflow) loss_scale_.NoteOverflow();
-  if (keeps_ledger_) FinishEntry(store_, outcome.ledger);
+  if (digests_) digests_->FinishEntry(outcome.ledger);
   record.samples_seen = sampler_.SamplesSeen(step);
   record.epoch = static_cast<double>(record.samples_seen) / static_cast<double>(cache_.train_samples());
   record.seconds = SecondsSince(start);

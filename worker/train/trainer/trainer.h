@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "core/base/status.h"
@@ -19,6 +20,7 @@
 #include "worker/train/optim/adamw.h"
 #include "worker/train/optim/loss_scale.h"
 #include "worker/train/shard/gradient_reducer.h"
+#include "worker/train/trainer/digest.h"
 
 namespace ft::train {
 
@@ -66,12 +68,12 @@ class Trainer {
   const data::TokenCache& cache_;
   run::LanguageModel& model_;
   const std::function<void(std::string_view)> beat_;
-  const bool keeps_ledger_;
   const data::BatchSampler sampler_;
   const int64_t total_steps_;
   params::ParameterStore& store_;  // The model's.
   shard::GradientReducer reducer_;
   std::unique_ptr<optim::AdamW> optimizer_;
+  std::optional<StoreDigests> digests_;  // On rank 0, which keeps the ledger.
   optim::LossScale loss_scale_;
 };
 
