@@ -18,7 +18,11 @@ using kernels::AttentionSegment;
 
 struct AttentionShape {
   std::shared_ptr<const std::vector<AttentionSegment>> segments;  // Cover all query rows once, in order.
-  double scale = 1;  // Factor of the scores; usually 1 / sqrt(D).
+  double scale = 1;    // Factor of the scores; usually 1 / sqrt(D).
+  int64_t window = 0;  // A row sees itself and the window - 1 rows before it; 0 = all.
+  double cap = 0;      // Scores become cap * tanh(score / cap); 0 = they stay.
+  // ALiBi: what a score loses with each row between query and key, one a head. Null = nothing.
+  std::shared_ptr<const std::vector<float>> slopes;
 };
 
 // The output and log-sum-exp of one call (the paper's O and L), saved for a second call over the same rows:
@@ -27,7 +31,7 @@ struct SavedAttention {
   torch::Tensor out_NHD, lse_HN;  // Undefined while empty.
 };
 
-// Softmax(scale * q k^T) v. Products multiply in the type of q, k and v and add up in float32; scores and the
+// Softmax(scale * q k^T, changed as the shape says) v. Products multiply in the type of q, k and v and add up in float32; scores and the
 // softmax stay in float32, because rounded scores would cost more accuracy than all the linear layers
 // together; probabilities are rounded once for the last product. Query head h reads key head h * K / H. The
 // same bits for any number of threads. `saved` may be null; an empty one is filled, a filled one is emptied
