@@ -121,6 +121,9 @@ constexpr Template kTemplates[] = {
      "num_attention_heads（{0}）不是 num_key_value_heads（{1}）的整数倍"},
     {"layer_types names {#0} layers, num_hidden_layers is {#1}",
      "layer_types 列出 {0} 层，而 num_hidden_layers 是 {1}"},
+    {"the merged model's logits differ from those of base and adapter by {0}: it is not kept; take --dtype "
+     "fp32",
+     "合并后模型的 logits 与底座加适配器的相差 {0}：未予保留；请用 --dtype fp32"},
     {"tensor {0} has other values than {1}, though config.json says that they are one (tie_word_embeddings): "
      "set it to false there, or leave the tensor out",
      "张量 {0} 与 {1} 的值不同，而 config.json 说它们是同一个（tie_word_embeddings）：请在其中设为 "
