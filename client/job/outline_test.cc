@@ -93,10 +93,11 @@ TEST(OutlineTest, EightBitBasesTakeAByteAWeight) {
 
 TEST(OutlineTest, AFamilyThatIsNotBuiltIsNamed) {
   std::string config = kConfig;
-  config.replace(config.find("llama"), 5, "baichuan");
-  EXPECT_THAT(
-      OutlineOf(SmallJob(), config, "config.json", 0)->refused,
-      testing::ElementsAre("model family baichuan is not supported yet: use a model of Llama's kind"));
+  config.replace(config.find("llama"), 5, "baichuan9");
+  EXPECT_THAT(OutlineOf(SmallJob(), config, "config.json", 0)->refused,
+              testing::ElementsAre(HasSubstr("model family \"baichuan9\" is not supported by this version")));
+  config.replace(config.find("baichuan9"), 9, "baichuan");
+  EXPECT_THAT(OutlineOf(SmallJob(), config, "config.json", 0)->refused, testing::IsEmpty());
 }
 
 TEST(OutlineTest, AWrongConfigIsNamed) {

@@ -167,8 +167,6 @@ constexpr Template kTemplates[] = {
     {"{0} is no size", "{0} 不是合理的大小"},
     {"has a width of {#0} and {#1} heads, which do not divide it", "宽度为 {0}，而 {1} 个头不能整除它"},
     // What is not built yet.
-    {"model family {0} is not supported yet: use a model of Llama's kind",
-     "尚不支持模型家族 {0}：请用 Llama 一类的模型"},
     {"there is nothing at {0}, so the sizes are those of the recipe's model",
      "{0} 处没有任何东西，因此大小取自配方的模型"},
     {"use none, and training has this program's habits", "请用 none，训练即按本程序的方式进行"},

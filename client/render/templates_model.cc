@@ -102,6 +102,8 @@ constexpr Template kTemplates[] = {
     // Configurations.
     {"model family \"{0}\" is not supported by this version (supported: {1})",
      "本版本不支持模型族 \"{0}\"（支持：{1}）"},
+    {"model family \"{0}\" is not supported by this version, the nearest that is: {1} (supported: {2})",
+     "本版本不支持模型族 \"{0}\"，最接近的是：{1}（支持：{2}）"},
     {"has no model_type, so the model's family is unknown", "没有 model_type，无法得知模型族"},
     {"{0} is not a JSON object; copy the model's folder again", "{0} 不是 JSON 对象；请重新复制模型文件夹"},
     {"config.json is not a JSON object", "config.json 不是 JSON 对象"},
@@ -110,7 +112,25 @@ constexpr Template kTemplates[] = {
     {"{0} does not hold a JSON object", "{0} 的内容不是 JSON 对象"},
     {"vocab_size is missing; copy the model's folder again", "缺少 vocab_size；请重新复制模型文件夹"},
     {"vocab_size is not a positive whole number", "vocab_size 不是正整数"},
-    {"hidden_act \"{0}\" is not supported (supported: silu)", "不支持 hidden_act \"{0}\"（支持：silu）"},
+    {"{0} \"{1}\" is not supported (supported: silu, gelu, gelu_pytorch_tanh)",
+     "不支持 {0} \"{1}\"（支持：silu、gelu、gelu_pytorch_tanh）"},
+    {"{0} {1} is not supported by this version", "本版本不支持 {0} {1}"},
+    {"hidden_size({#0}) is no multiple of num_attention_heads({#1})",
+     "hidden_size（{0}）不是 num_attention_heads（{1}）的整数倍"},
+    {"num_attention_heads({#0}) is no multiple of num_key_value_heads({#1})",
+     "num_attention_heads（{0}）不是 num_key_value_heads（{1}）的整数倍"},
+    {"layer_types names {#0} layers, num_hidden_layers is {#1}",
+     "layer_types 列出 {0} 层，而 num_hidden_layers 是 {1}"},
+    {"the merged model's logits differ from those of base and adapter by {0}: it is not kept; take --dtype "
+     "fp32",
+     "合并后模型的 logits 与底座加适配器的相差 {0}：未予保留；请用 --dtype fp32"},
+    {"tensor {0} has other values than {1}, though config.json says that they are one (tie_word_embeddings): "
+     "set it to false there, or leave the tensor out",
+     "张量 {0} 与 {1} 的值不同，而 config.json 说它们是同一个（tie_word_embeddings）：请在其中设为 "
+     "false，或去掉该张量"},
+    {"an input of more than {#0} tokens is longer than this model's table of positions: lower "
+     "train.max_length, or shorten the conversation",
+     "输入超过 {0} 个词元，超出该模型的位置表：请减小 train.max_length，或缩短对话"},
     {"rope_scaling of kind \"{0}\" is not supported by this version (supported: linear, dynamic, llama3)",
      "本版本不支持 \"{0}\" 类的 rope_scaling（支持：linear、dynamic、llama3）"},
     {"the weights have no tensor {0}, which config.json asks for", "权重中没有 config.json 要求的张量 {0}"},

@@ -181,6 +181,15 @@ constexpr Template kTemplates[] = {
      "警告：{1} 条样本中有 {0} 条超过模型设计的 {2} 个位置（max_position_embeddings），最长的有 "
      "<3>；超出之后模型回答很差：请写 "
      "train: {max_length: {4}}，或拆分过长的记录"},
+    {"{#0} sample of {#1} is longer than this model's table of {#2} positions (n_positions), the longest has "
+     "<3>: write train: {max_length: {#4}}, or split the long records",
+     "{1} 条样本中有 {0} 条超过该模型 {2} 个位置的位置表（n_positions），最长的有 <3>：请写 "
+     "train: {max_length: {4}}，或拆分过长的记录"},
+    {"{#0} samples of {#1} are longer than this model's table of {#2} positions (n_positions), the longest "
+     "has "
+     "<3>: write train: {max_length: {#4}}, or split the long records",
+     "{1} 条样本中有 {0} 条超过该模型 {2} 个位置的位置表（n_positions），最长的有 <3>：请写 "
+     "train: {max_length: {4}}，或拆分过长的记录"},
     // What became of the loss.
     {"the training loss ended at {#0}, from {#1} at first, and blind guessing costs {#2}: <3>",
      "训练损失最初为 {1}，最终为 {0}，而盲猜为 {2}：<3>"},

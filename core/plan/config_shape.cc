@@ -1,5 +1,7 @@
 #include "core/plan/config_shape.h"
 
+#include <vector>
+
 #include "nlohmann/json.hpp"
 
 namespace ft::plan {
@@ -28,6 +30,10 @@ class Reader {
     const auto found = json_.find(key);
     return found == json_.end() || found->is_null() ? otherwise : Size(key);
   }
+  bool Has(const char* key) const {
+    const auto found = json_.find(key);
+    return found != json_.end() && !found->is_null();
+  }
   bool Flag(const char* key, bool otherwise) {
     const auto found = json_.find(key);
     return found != json_.end() && found->is_boolean() ? found->get<bool>() : otherwise;
@@ -51,25 +57,60 @@ class Reader {
   Status status_;
 };
 
-// InternLM has biases on the four projections of attention; Baichuan keeps three of them in one.
+// Biases, and norms beside two a block.
+int64_t OtherParameters(Reader& read, std::string_view model_type, const ModelShape& s) {
+  const int64_t q = s.heads * s.head_size, kv = s.key_heads * s.head_size;
+  const bool intern = model_type == "internlm" || model_type == "internlm2";
+  int64_t block = 0;
+  if (model_type == "qwen2") block += q + 2 * kv;
+  if (read.Flag("bias", intern) || read.Flag("attention_bias", false)) block += q + 2 * kv + s.hidden;
+  if (model_type == "qwen3") block += 2 * s.head_size;
+  if (model_type == "gemma2") block += 2 * s.hidden;
+  return s.layers * block;
+}
+
+// What families of Llama's kind keep in matrices of their own; empty for Llama's seven.
+std::vector<Projection> FusedProjections(std::string_view model_type, const ModelShape& s) {
+  const int64_t q = s.heads * s.head_size, qkv = q + 2 * s.key_heads * s.head_size;
+  if (model_type == "baichuan") {
+    return {{"W_pack", s.hidden, qkv},
+            {"o_proj", q, s.hidden},
+            {"gate_proj", s.hidden, s.intermediate},
+            {"up_proj", s.hidden, s.intermediate},
+            {"down_proj", s.intermediate, s.hidden}};
+  }
+  if (model_type == "internlm2") {
+    return {{"wqkv", s.hidden, qkv},
+            {"wo", q, s.hidden},
+            {"w1", s.hidden, s.intermediate},
+            {"w3", s.hidden, s.intermediate},
+            {"w2", s.intermediate, s.hidden}};
+  }
+  if (model_type == "phi3") {
+    return {{"qkv_proj", s.hidden, qkv},
+            {"o_proj", q, s.hidden},
+            {"gate_up_proj", s.hidden, 2 * s.intermediate},
+            {"down_proj", s.intermediate, s.hidden}};
+  }
+  return {};
+}
+
 ModelShape LlamaLike(Reader& read, std::string_view model_type) {
+  const bool gemma = model_type == "gemma" || model_type == "gemma2";
   ModelShape s{.vocabulary = read.Size("vocab_size"),
                .hidden = read.Size("hidden_size"),
                .layers = read.Size("num_hidden_layers"),
                .heads = read.Size("num_attention_heads"),
                .intermediate = read.Size("intermediate_size"),
-               .tied_head = read.Flag("tie_word_embeddings", false)};
+               .tied_head = read.Flag("tie_word_embeddings", gemma)};
   s.key_heads = read.SizeOr("num_key_value_heads", s.heads);
-  s.head_size = read.SizeOr("head_dim", read.HeadSize(s.hidden, s.heads));
-  const int64_t q = s.heads * s.head_size, kv = s.key_heads * s.head_size;
-  if (read.Flag("bias", false) || read.Flag("attention_bias", false))
-    s.other_parameters = s.layers * (q + 2 * kv + s.hidden);
-  if (model_type != "baichuan") return s;
-  s.projections = {{"W_pack", s.hidden, q + 2 * kv},
-                   {"o_proj", q, s.hidden},
-                   {"gate_proj", s.hidden, s.intermediate},
-                   {"up_proj", s.hidden, s.intermediate},
-                   {"down_proj", s.intermediate, s.hidden}};
+  if (gemma || model_type == "qwen3") {
+    s.head_size = read.SizeOr("head_dim", gemma ? 256 : 128);
+  } else {
+    s.head_size = read.Has("head_dim") ? read.Size("head_dim") : read.HeadSize(s.hidden, s.heads);
+  }
+  s.projections = FusedProjections(model_type, s);
+  s.other_parameters = OtherParameters(read, model_type, s);
   return s;
 }
 

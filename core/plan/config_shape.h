@@ -1,5 +1,5 @@
-// The sizes that a model's config.json gives, for plans that have no model at hand. Knows the layouts of XTuner's base models;
-// another model is taken for one with Llama's.
+// The sizes that a model's config.json gives, for plans that have no model at hand. Knows the layouts of the
+// families that are built; another model is taken for one with Llama's.
 #pragma once
 
 #include <string>

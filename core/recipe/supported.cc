@@ -2,15 +2,20 @@
 
 #include <algorithm>
 #include <iterator>
+#include <set>
 
 #include "core/recipe/hub_source.h"
+#include "core/recipe/parse.h"
 
 namespace ft::recipe {
 namespace {
 
-// Of XTuner's base models. Whoever builds one takes it out: a check compares them with those of worker/model/decoder.
-constexpr std::string_view kFamiliesToCome[] = {"internlm", "baichuan", "chatglm",
-                                                "qwen",     "mistral",  "gpt_bigcode"};
+// The files of worker/model/decoder that build them have the same names: a check compares the two.
+constexpr std::string_view kFamilies[] = {"llama",    "mistral",   "qwen",     "qwen2",   "qwen3",
+                                          "internlm", "internlm2", "baichuan", "chatglm", "gpt_bigcode",
+                                          "gemma",    "gemma2",    "phi3"};
+
+constexpr size_t kLongestName = 64;  // Of a family whose nearest is looked for.
 
 // Collects one line for each thing that is refused.
 class Refusals {
@@ -56,13 +61,17 @@ void RefuseEvaluation(const EvaluateSpec& evaluate, Refusals& refuse) {
 
 }  // namespace
 
+std::span<const std::string_view> Families() { return kFamilies; }
+
 Status CheckFamily(std::string_view model_type) {
-  if (std::find(std::begin(kFamiliesToCome), std::end(kFamiliesToCome), model_type) ==
-      std::end(kFamiliesToCome)) {
-    return absl::OkStatus();
-  }
-  return absl::UnimplementedError(
-      StrCat("model family ", model_type, " is not supported yet: use a model of Llama's kind"));
+  const std::set<std::string> known(std::begin(kFamilies), std::end(kFamilies));
+  if (known.contains(std::string(model_type))) return absl::OkStatus();
+  const std::string nearest = Nearest(model_type.substr(0, kLongestName), known);
+  std::string all;
+  for (const std::string_view family : kFamilies) StrAppend(&all, all.empty() ? "" : ", ", family);
+  return absl::UnimplementedError(StrCat("model family \"", model_type, "\" is not supported by this version",
+                                         nearest.empty() ? "" : StrCat(", the nearest that is: ", nearest),
+                                         " (supported: ", all, ")"));
 }
 
 std::vector<std::string> TakeSubstitutes(nlohmann::ordered_json& job) {

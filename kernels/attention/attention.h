@@ -38,13 +38,40 @@ void Transpose(const StridedRows<T>& in, T* out);
 inline constexpr int64_t kScoreTile = 8 * kAttentionTile;
 inline constexpr int64_t kScoreStride = kScoreTile + 16;
 
-// A tile of S: row i sees the tile's keys before `seen` + i + 1, which may be none.
+// What a query sees of the positions before it where not all of them: its own and the window - 1 before it.
+inline constexpr int64_t kNoWindow = int64_t{1} << 40;
+
+// A tile of S: row i sees the tile's keys before `seen` + i + 1 that lie in its window, which may be none.
 struct ScoreTile {
   int64_t rows = 0;
   int64_t keys = 0;  // At most kScoreTile.
   int64_t seen = 0;  // May be negative.
   float scale = 1;
+  int64_t window = kNoWindow;
 };
+
+// What becomes of scores before the softmax, in the scale of S, which is not scaled yet. Both may be at work.
+struct ScoreChange {
+  float cap = 0;  // S' = cap / scale * tanh(scale * S / cap), where it is above 0.
+  float slope =
+      0;  // Then S' + slope / scale * (key's position - query's position): ALiBi (arXiv 2108.12409).
+
+  bool none() const { return cap == 0 && slope == 0; }
+};
+
+// A rectangle of S, in place: element (i, j) belongs to the query `distance` + i - j positions behind its key, or with `transposed` to
+// that `distance` + j - i behind.
+struct ScoreRectangle {
+  int64_t rows = 0;
+  int64_t columns = 0;
+  int64_t stride = 0;  // From row to row.
+  int64_t distance = 0;
+  bool transposed = false;
+};
+
+// Changes the scores. `derivative`, of the same rectangle, receives dS'/dS; null where nobody reads it.
+void ChangeScores(const ScoreChange& change, float scale, const ScoreRectangle& rectangle, float* s,
+                  float* derivative);
 
 // The running softmax of a tile of query rows.
 struct OnlineSoftmax {
@@ -56,7 +83,7 @@ struct OnlineSoftmax {
   float* o = nullptr;
   int64_t head_size = 0;  // D.
 };
-// The state before the first tile of keys. Every row must see a key of that tile.
+// The state before the first tile of keys. Every row must see a key of that tile, whatever its window.
 void InitOnlineSoftmax(OnlineSoftmax& state);
 
 // Takes a tile of keys into the state: p = exp(scale * (s - m)), zero for keys that row i does not see, up to
@@ -82,6 +109,7 @@ struct GradientTile {
   int64_t first_key = 0;
   int64_t first_query = 0;
   float scale = 1;
+  int64_t window = kNoWindow;
 };
 
 template <typename T>
@@ -90,6 +118,7 @@ struct GradientTileIn {
   const float* dp = nullptr;   // (dO V^T)^T.
   const float* lse = nullptr;  // One a query, as is delta.
   const float* delta = nullptr;
+  const float* derivative = nullptr;  // ChangeScores'; null where scores stay, or change by a constant.
 };
 
 template <typename T>
@@ -101,7 +130,7 @@ struct GradientTileOut {
   T* packed_ds = nullptr;
 };
 
-// p = exp(scale * s - lse) and ds = scale * p * (dp - delta), zero where a query does not see the key and in
+// p = exp(scale * s - lse) and ds = scale * p * (dp - delta) * derivative, zero where a query does not see the key and in
 // the column that Grouped(queries) adds.
 template <typename T>
 void ScoreGradients(const GradientTile& tile, const GradientTileIn<T>& in, const GradientTileOut<T>& out);

@@ -38,7 +38,12 @@ void Softmax(const ScoreTile& tile, const float* s, T* p, OnlineSoftmax& state) 
   for (int64_t i = 0; i < tile.rows; ++i) {
     const float* s_row = s + i * kScoreStride;
     T* p_row = p + i * kScoreStride;
-    const int64_t visible = std::clamp(tile.seen + i + 1, int64_t{0}, tile.keys);
+    const int64_t last = std::clamp(tile.seen + i + 1, int64_t{0}, tile.keys);
+    const int64_t first = std::clamp(tile.seen + i + 1 - tile.window, int64_t{0}, last);
+    const int64_t visible = last - first;
+    s_row += first;
+    if (first > 0) std::memset(static_cast<void*>(p_row), 0, static_cast<size_t>(first) * sizeof(T));
+    p_row += first;
     const float m_before = state.m[i], m = RowMax(s_row, visible, m_before);
     const auto shift = hn::Set(d, m);
     auto sum = hn::Zero(d);
@@ -48,7 +53,7 @@ void Softmax(const ScoreTile& tile, const float* s, T* p, OnlineSoftmax& state) 
       sum = hn::Add(sum, value);
       StoreN(value, p_row + j, n);
     });
-    std::memset(static_cast<void*>(p_row + visible), 0, static_cast<size_t>(width - visible) * sizeof(T));
+    std::memset(static_cast<void*>(p_row + visible), 0, static_cast<size_t>(width - last) * sizeof(T));
     const float row_sum = hn::GetLane(hn::SumOfLanes(d, sum));
     // A maximum that stayed would rescale by 1: most tiles but a row's first few.
     if (m > m_before) {
@@ -95,11 +100,13 @@ HWY_INLINE Vector GradientsOf(const GradientTile& tile, const GradientTileIn<T>&
   const auto scale = hn::Set(d, tile.scale);
   const auto query = hn::Iota(d, static_cast<float>(i));
   const auto first = hn::Set(d, static_cast<float>(tile.first_key + j - tile.first_query));
-  const auto sees =
-      hn::And(hn::Ge(query, first), hn::Lt(query, hn::Set(d, static_cast<float>(tile.queries))));
+  // The last query that sees the key, or lies in the tile.
+  const int64_t end = std::min(tile.queries, tile.first_key + j - tile.first_query + tile.window);
+  const auto sees = hn::And(hn::Ge(query, first), hn::Lt(query, hn::Set(d, static_cast<float>(end))));
   const auto power = hn::Sub(hn::Mul(Load(in.s + at), scale), Load(in.lse + i));
   const auto p = hn::IfThenElseZero(sees, hn::Exp(d, power));
-  const auto slope = hn::Mul(hn::Mul(p, scale), hn::Sub(Load(in.dp + at), Load(in.delta + i)));
+  auto slope = hn::Mul(hn::Mul(p, scale), hn::Sub(Load(in.dp + at), Load(in.delta + i)));
+  if (in.derivative != nullptr) slope = hn::Mul(slope, Load(in.derivative + at));
   const auto ds = hn::IfThenElseZero(sees, slope);
   Store(p, out.p + at);
   Store(ds, out.ds + at);
@@ -117,6 +124,35 @@ void Gradients(const GradientTile& tile, const GradientTileIn<T>& in, const Grad
         hn::StoreU(pair, Words(), reinterpret_cast<uint32_t*>(out.packed_ds + j * kAttentionTile + 2 * i));
       }
     }
+  }
+}
+
+void Change(const ScoreChange& change, float scale, const ScoreRectangle& rectangle, float* s,
+            float* derivative) {
+  const Floats d;
+  const auto one = hn::Set(d, 1.0f);
+  const auto inner = hn::Set(d, change.cap > 0 ? scale / change.cap : 0.0f);
+  const auto outer = hn::Set(d, change.cap > 0 ? change.cap / scale : 0.0f);
+  const auto slope = hn::Set(d, change.slope / scale);
+  for (int64_t i = 0; i < rectangle.rows; ++i) {
+    float* row = s + i * rectangle.stride;
+    float* row_derivative = derivative == nullptr ? nullptr : derivative + i * rectangle.stride;
+    // The key's position less the query's, of column 0 and from column to column.
+    const auto start = hn::Set(
+        d, static_cast<float>(rectangle.transposed ? i - rectangle.distance : -rectangle.distance - i));
+    const auto step = hn::Set(d, rectangle.transposed ? -1.0f : 1.0f);
+    OverVectors(rectangle.columns, [&](int64_t j, int64_t n) HWY_ATTR {
+      auto value = LoadN(row + j, n);
+      auto factor = one;
+      if (change.cap > 0) {
+        const auto bent = hn::Tanh(d, hn::Mul(value, inner));
+        factor = hn::Sub(one, hn::Mul(bent, bent));
+        value = hn::Mul(bent, outer);
+      }
+      const auto position = hn::MulAdd(hn::Iota(d, static_cast<float>(j)), step, start);
+      StoreN(hn::Add(value, hn::Mul(slope, position)), row + j, n);
+      if (row_derivative != nullptr) StoreN(factor, row_derivative + j, n);
+    });
   }
 }
 
@@ -167,6 +203,12 @@ void StoreTransposed(int64_t rows, int64_t size, const float* in, T* out, int64_
   for (int64_t i = 0; i < rows; ++i) {
     for (int64_t d = 0; d < size; ++d) out[i * stride + d] = FromFloat<T>(in[d * kAttentionTile + i]);
   }
+}
+
+HWY_EXPORT(Change);
+void ChangeScores(const ScoreChange& change, float scale, const ScoreRectangle& rectangle, float* s,
+                  float* derivative) {
+  HWY_DYNAMIC_DISPATCH(Change)(change, scale, rectangle, s, derivative);
 }
 
 HWY_EXPORT(SoftmaxFloat);

@@ -2,7 +2,8 @@
 // is the paper's algorithm 1 and Backward its algorithm 2, with one row of Q as the block of queries. Tests
 // hold the parts of attention.h to it; no job runs it.
 //
-// What the paper does not say: a row of Q sees the keys of its segment up to its own; query head h reads key
+// What the paper does not say: a row of Q sees the keys of its segment up to its own, the last `window` of them; S is
+// changed as ScoreChange says, each head with a slope of its own; query head h reads key
 // head h * key_heads / heads; S is scaled inside the exponential, so m is a maximum of unscaled scores; sums
 // are float32, and what enters a product (P and dS beside Q, K, V and dO) is of type T, as are the results,
 // each rounded once.
@@ -45,6 +46,20 @@ void OnlineSoftmaxScalar(float scale, std::span<const float> S, OnlineSoftmaxRow
   }
 }
 
+// S' and dS'/dS of a key `distance` positions before the query.
+struct ChangedScore {
+  float S, derivative;
+};
+inline ChangedScore ChangeScoreScalar(const ScoreChange& change, float scale, float S, int64_t distance) {
+  ChangedScore changed{S, 1};
+  if (change.cap > 0) {
+    const float bent = std::tanh(S * scale / change.cap);
+    changed = {change.cap / scale * bent, 1 - bent * bent};
+  }
+  changed.S -= change.slope / scale * static_cast<float>(distance);
+  return changed;
+}
+
 // P again, from S and L = log(sum exp(scale * S)), and dS from dP (algorithm 2, lines 11 and 14). delta is
 // the paper's D, the row's sum of dO * O.
 struct ScoreGradient {
@@ -65,6 +80,9 @@ struct AttentionScalar {
   int64_t key_heads = 0;
   int64_t D = 0;              // Size of a head.
   int64_t tile = kScoreTile;  // Keys of a tile, the paper's B_c.
+  int64_t window = kNoWindow;
+  float cap = 0;
+  std::vector<float> slopes;  // One a head; empty = none.
   const T* Q = nullptr;
   const T* K = nullptr;
   const T* V = nullptr;
@@ -78,7 +96,8 @@ struct AttentionScalar {
       for (int64_t start = first_key; start < last_key; start += tile) {
         const int64_t end = std::min(start + tile, last_key);
         S.clear();
-        for (int64_t j = start; j < end; ++j) S.push_back(Dot(Query(Q, i, h), Key(K, j, h)));
+        for (int64_t j = start; j < end; ++j)
+          S.push_back(Changed(Dot(Query(Q, i, h), Key(K, j, h)), h, last_key - 1 - j).S);
         OnlineSoftmaxScalar<T>(scale, S, row, P.data());
         for (int64_t j = start; j < end; ++j)
           AddTo(row.O, ToFloat(P[static_cast<size_t>(j - start)]), Key(V, j, h));
@@ -105,9 +124,10 @@ struct AttentionScalar {
       const float delta = Dot(dO_i, Query(g.O, i, h));
       std::vector<float> dQ_i(static_cast<size_t>(D));
       for (int64_t j = first_key; j < last_key; ++j) {
-        const float S = Dot(Q_i, Key(K, j, h)), dP = Dot(dO_i, Key(V, j, h));
-        const ScoreGradient score = ScoreGradientScalar(scale, S, g.L[h * rows + i], dP, delta);
-        const float P = ToFloat(FromFloat<T>(score.P)), dS = ToFloat(FromFloat<T>(score.dS));
+        const ChangedScore S = Changed(Dot(Q_i, Key(K, j, h)), h, last_key - 1 - j);
+        const float dP = Dot(dO_i, Key(V, j, h));
+        const ScoreGradient score = ScoreGradientScalar(scale, S.S, g.L[h * rows + i], dP, delta);
+        const float P = ToFloat(FromFloat<T>(score.P)), dS = ToFloat(FromFloat<T>(score.dS * S.derivative));
         AddTo(Key(dV.data(), j, h), P, dO_i);
         AddTo(dQ_i, dS, Key(K, j, h));
         AddTo(Key(dK.data(), j, h), dS, Q_i);
@@ -125,9 +145,15 @@ struct AttentionScalar {
     for (const AttentionSegment& s : segments) {
       for (int64_t i = 0; i < s.queries; ++i) {
         const int64_t last_key = s.first_key + s.keys - s.queries + i + 1;
-        for (int64_t h = 0; h < heads; ++h) body(s.first_query + i, h, s.first_key, last_key);
+        const int64_t first_key = std::max(s.first_key, last_key - window);
+        for (int64_t h = 0; h < heads; ++h) body(s.first_query + i, h, first_key, last_key);
       }
     }
+  }
+
+  ChangedScore Changed(float S, int64_t h, int64_t distance) const {
+    const float slope = slopes.empty() ? 0 : slopes[static_cast<size_t>(h)];
+    return ChangeScoreScalar({cap, slope}, scale, S, distance);
   }
 
   template <typename Value>

@@ -25,6 +25,9 @@ struct Length {
 struct Case {
   int64_t heads, key_heads, D;
   std::vector<Length> segments;
+  int64_t window = kNoWindow;
+  float cap = 0;
+  bool slopes = false;
 };
 const Case kCases[] = {{1, 1, 2, {{1, 1}}},
                        {4, 2, 6, {{5, 5}, {1, 1}, {9, 9}}},
@@ -32,7 +35,14 @@ const Case kCases[] = {{1, 1, 2, {{1, 1}}},
                        {2, 2, 5, {{65, 65}, {64, 64}, {63, 63}}},
                        {3, 1, 17, {{1, 70}, {20, 33}}},
                        {2, 1, 4, {{7, 516}}},  // The first row sees no key of the second tile of keys.
-                       {2, 1, 6, {{1101, 1101}}}};
+                       {2, 1, 6, {{1101, 1101}}},
+                       // Windows within a tile, over its edge, and over several tiles of scores.
+                       {2, 1, 4, {{9, 9}, {70, 70}, {1, 40}}, 3},
+                       {2, 2, 4, {{200, 200}, {3, 130}}, 64},
+                       {2, 1, 4, {{1300, 1300}}, 700},
+                       {3, 1, 6, {{70, 70}, {2, 9}}, kNoWindow, 1.5f},
+                       {5, 5, 6, {{70, 70}, {2, 9}}, kNoWindow, 0, true},
+                       {5, 5, 6, {{600, 600}}, 100, 0.7f, true}};
 
 template <typename T>
 struct Problem {
@@ -59,8 +69,14 @@ std::vector<T> Normal(int64_t count, std::mt19937& random) {
 
 template <typename T>
 Problem<T> RandomProblem(const Case& c) {
-  Problem<T> p{.attention = {.scale = 0.7f, .heads = c.heads, .key_heads = c.key_heads, .D = c.D}};
+  Problem<T> p{.attention = {.scale = 0.7f,
+                             .heads = c.heads,
+                             .key_heads = c.key_heads,
+                             .D = c.D,
+                             .window = c.window,
+                             .cap = c.cap}};
   AttentionScalar<T>& a = p.attention;
+  for (int64_t h = 0; c.slopes && h < c.heads; ++h) a.slopes.push_back(0.5f / static_cast<float>(h + 1));
   for (const Length& length : c.segments) {
     a.segments.push_back({a.rows, length.queries, a.key_rows, length.keys});
     a.rows += length.queries;
@@ -109,20 +125,28 @@ Plain PlainAttention(const Problem<T>& p) {
       const auto k = [&](int64_t j) {
         return ((s.first_key + j) * a.key_heads + h / (a.heads / a.key_heads)) * a.D;
       };
-      std::vector<double> P(seen), dP(seen);
+      const int64_t first = std::max<int64_t>(0, seen - a.window);
+      std::vector<double> P(seen), dP(seen), slope(seen, 1);
       double sum = 0, mean = 0;
-      for (int64_t j = 0; j < seen; ++j) {
+      for (int64_t j = first; j < seen; ++j) {
         for (int64_t d = 0; d < a.D; ++d) {
           P[j] += at(p.Q, q + d) * at(p.K, k(j) + d);
           dP[j] += at(p.dO, q + d) * at(p.V, k(j) + d);
         }
-        P[j] = std::exp(static_cast<double>(a.scale) * P[j]);
+        double score = static_cast<double>(a.scale) * P[j];
+        if (a.cap > 0) {
+          const double bent = std::tanh(score / static_cast<double>(a.cap));
+          score = static_cast<double>(a.cap) * bent;
+          slope[j] = 1 - bent * bent;
+        }
+        if (!a.slopes.empty()) score -= static_cast<double>(a.slopes[h]) * static_cast<double>(seen - 1 - j);
+        P[j] = std::exp(score);
         sum += P[j];
       }
       r.L[h * a.rows + s.first_query + i] = std::log(sum);
-      for (int64_t j = 0; j < seen; ++j) mean += (P[j] /= sum) * dP[j];
-      for (int64_t j = 0; j < seen; ++j) {
-        const double dS = static_cast<double>(a.scale) * P[j] * (dP[j] - mean);
+      for (int64_t j = first; j < seen; ++j) mean += (P[j] /= sum) * dP[j];
+      for (int64_t j = first; j < seen; ++j) {
+        const double dS = static_cast<double>(a.scale) * P[j] * (dP[j] - mean) * slope[j];
         for (int64_t d = 0; d < a.D; ++d) {
           r.O[q + d] += P[j] * at(p.V, k(j) + d);
           r.dQ[q + d] += dS * at(p.K, k(j) + d);
@@ -434,6 +458,10 @@ class Tiled {
   int64_t KeyAt(const AttentionSegment& s, int64_t h, int64_t j) const {
     return ((s.first_key + j) * a_.key_heads + h * a_.key_heads / a_.heads) * a_.D;
   }
+  ScoreChange ChangeOf(int64_t h) const { return {a_.cap, a_.slopes.empty() ? 0 : a_.slopes[h]}; }
+  int64_t FirstKey(int64_t seen) const {
+    return std::max<int64_t>(0, seen + 1 - a_.window) / kAttentionTile * kAttentionTile;
+  }
   float Dot(const T* a, const T* b) const {
     float sum = 0;
     for (int64_t d = 0; d < a_.D; ++d) sum += ToFloat(a[d]) * ToFloat(b[d]);
@@ -446,14 +474,15 @@ class Tiled {
     std::vector<T> p(scores.size());
     OnlineSoftmax state{.o = o.data(), .head_size = a_.D};
     InitOnlineSoftmax(state);
-    for (int64_t key = 0; key < seen + rows; key += kScoreTile) {
+    for (int64_t key = FirstKey(seen); key < seen + rows; key += kScoreTile) {
       const int64_t keys = std::min(kScoreTile, seen + rows - key);
       for (int64_t i = 0; i < rows; ++i) {
         for (int64_t j = 0; j < keys; ++j) {
           scores[i * kScoreStride + j] = Dot(&p_.Q[QueryAt(s, h, first + i)], &p_.K[KeyAt(s, h, key + j)]);
         }
       }
-      OnlineSoftmaxTile<T>({rows, keys, seen - key, a_.scale}, scores.data(), p.data(), state);
+      ChangeScores(ChangeOf(h), a_.scale, {rows, keys, kScoreStride, seen - key}, scores.data(), nullptr);
+      OnlineSoftmaxTile<T>({rows, keys, seen - key, a_.scale, a_.window}, scores.data(), p.data(), state);
       for (int64_t i = 0; i < rows; ++i) {
         for (int64_t j = 0; j < keys; ++j) {
           const T* v = &p_.V[KeyAt(s, h, key + j)];
@@ -473,9 +502,10 @@ class Tiled {
     const int64_t at = QueryAt(s, h, first), stride = a_.heads * a_.D;
     RowDots<T>({&result_.O[at], queries, a_.D, stride}, {&p_.dO[at], queries, a_.D, stride}, delta.data());
     std::copy_n(&result_.L[h * a_.rows + s.first_query + first], queries, lse.begin());
-    for (int64_t key = 0; key < seen + queries; key += kAttentionTile) {
-      const GradientTile tile{std::min(kAttentionTile, seen + queries - key), queries, key, seen, a_.scale};
-      std::vector<float> scores(kAttentionTile * kAttentionTile), dp(scores.size());
+    for (int64_t key = FirstKey(seen); key < seen + queries; key += kAttentionTile) {
+      const GradientTile tile{
+          std::min(kAttentionTile, seen + queries - key), queries, key, seen, a_.scale, a_.window};
+      std::vector<float> scores(kAttentionTile * kAttentionTile), dp(scores.size()), slope(scores.size());
       std::vector<T> p(scores.size()), ds(scores.size()), packed(scores.size());
       const auto for_each = [&](auto body) {
         for (int64_t j = 0; j < tile.keys; ++j) {
@@ -487,7 +517,9 @@ class Tiled {
         scores[element] = Dot(&p_.Q[q], &p_.K[k]);
         dp[element] = Dot(&p_.dO[q], &p_.V[k]);
       });
-      ScoreGradients<T>(tile, {scores.data(), dp.data(), lse.data(), delta.data()},
+      ChangeScores(ChangeOf(h), a_.scale, {tile.keys, queries, kAttentionTile, seen - key, true},
+                   scores.data(), slope.data());
+      ScoreGradients<T>(tile, {scores.data(), dp.data(), lse.data(), delta.data(), slope.data()},
                         {p.data(), ds.data(), packed.data()});
       for_each([&](int64_t element, int64_t k, int64_t q) {
         for (int64_t d = 0; d < a_.D; ++d) {

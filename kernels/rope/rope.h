@@ -1,5 +1,6 @@
-// Rotary position embedding (Su et al., arXiv 2104.09864) in the half-split layout: elements i and i + D/2 of
-// a head form a pair, rotated by its row's angle i. Computed in float32, rounded to T once. Thread-safe.
+// Rotary position embedding (Su et al., arXiv 2104.09864): pairs of a head's first R elements are rotated by
+// their row's angles, the others stay. In the half-split layout elements i and i + R/2 form pair i, in the other
+// one the neighbours 2i and 2i + 1. Computed in float32, rounded to T once. Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +12,13 @@ namespace ft::kernels {
 struct RopeShape {
   int64_t heads = 0;
   int64_t head_size = 0;  // Even.
+  int64_t rotated = 0;    // R, even; 0 = all.
+  bool neighbours = false;
+
+  FT_HOST_DEVICE int64_t Pairs() const { return (rotated == 0 ? head_size : rotated) / 2; }
+  // The first element of pair i, and how far behind it the second lies.
+  FT_HOST_DEVICE int64_t First(int64_t i) const { return neighbours ? 2 * i : i; }
+  FT_HOST_DEVICE int64_t Apart() const { return neighbours ? 1 : Pairs(); }
 };
 
 struct RopePair {
@@ -23,7 +31,7 @@ FT_HOST_DEVICE inline RopePair RotatePair(RopePair pair, float cosine, float sin
 }
 
 // y = x rotated, for rows [first, last) of dense rows x heads x head_size. cosine and sine are rows x
-// head_size/2. `direction` is 1 for forward and -1 for backward, which rotates gradients back. x may equal y.
+// Pairs(). `direction` is 1 for forward and -1 for backward, which rotates gradients back. x may equal y.
 template <typename T>
 void Rope(const RopeShape& shape, int64_t first, int64_t last, const float* cosine, const float* sine,
           float direction, const T* x, T* y);

@@ -4,6 +4,8 @@
 #define HWY_TARGET_INCLUDE "kernels/rope/rope_cpu.cc"
 #include "hwy/foreach_target.h"
 // Included after foreach_target.h, as Highway requires.
+#include <algorithm>
+
 #include "kernels/number/vectors_inl.h"
 #include "kernels/rope/rope.h"
 
@@ -11,23 +13,47 @@ HWY_BEFORE_NAMESPACE();
 namespace ft::kernels {
 namespace HWY_NAMESPACE {
 
+// The half-split pairs of one head.
+template <typename T>
+HWY_INLINE void RotateHalves(int64_t half, const float* cosine, const float* sine, Vector sign, const T* in,
+                             T* out) {
+  OverVectors(half, [=](int64_t i, int64_t n) HWY_ATTR {
+    const auto a = LoadN(in + i, n), b = LoadN(in + half + i, n);
+    const auto c = LoadN(cosine + i, n), s = hn::Mul(sign, LoadN(sine + i, n));
+    StoreN(hn::Sub(hn::Mul(a, c), hn::Mul(b, s)), out + i, n);
+    StoreN(hn::Add(hn::Mul(b, c), hn::Mul(a, s)), out + half + i, n);
+  });
+}
+
+// Its neighbouring pairs.
+template <typename T>
+HWY_INLINE void RotateNeighbours(int64_t pairs, const float* cosine, const float* sine, float direction,
+                                 const T* in, T* out) {
+  for (int64_t i = 0; i < pairs; ++i) {
+    const RopePair rotated =
+        RotatePair({ToFloat(in[2 * i]), ToFloat(in[2 * i + 1])}, cosine[i], direction * sine[i]);
+    out[2 * i] = FromFloat<T>(rotated.first);
+    out[2 * i + 1] = FromFloat<T>(rotated.second);
+  }
+}
+
 template <typename T>
 void Rotate(const RopeShape& shape, int64_t first, int64_t last, const float* cosine, const float* sine,
             float direction, const T* x, T* y) {
-  const int64_t half = shape.head_size / 2;
+  const int64_t pairs = shape.Pairs(), rest = shape.head_size - 2 * pairs;
   const auto sign = hn::Set(Floats(), direction);
   for (int64_t row = first; row < last; ++row) {
-    const float* row_cosine = cosine + row * half;
-    const float* row_sine = sine + row * half;
+    const float* row_cosine = cosine + row * pairs;
+    const float* row_sine = sine + row * pairs;
     for (int64_t head = 0; head < shape.heads; ++head) {
       const T* in = x + (row * shape.heads + head) * shape.head_size;
       T* out = y + (row * shape.heads + head) * shape.head_size;
-      OverVectors(half, [=](int64_t i, int64_t n) HWY_ATTR {
-        const auto a = LoadN(in + i, n), b = LoadN(in + half + i, n);
-        const auto c = LoadN(row_cosine + i, n), s = hn::Mul(sign, LoadN(row_sine + i, n));
-        StoreN(hn::Sub(hn::Mul(a, c), hn::Mul(b, s)), out + i, n);
-        StoreN(hn::Add(hn::Mul(b, c), hn::Mul(a, s)), out + half + i, n);
-      });
+      if (shape.neighbours) {
+        RotateNeighbours(pairs, row_cosine, row_sine, direction, in, out);
+      } else {
+        RotateHalves(pairs, row_cosine, row_sine, sign, in, out);
+      }
+      if (rest > 0 && in != out) std::copy_n(in + 2 * pairs, rest, out + 2 * pairs);
     }
   }
 }

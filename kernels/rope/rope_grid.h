@@ -6,7 +6,7 @@
 
 namespace ft::kernels {
 
-// One thread rotates one pair.
+// One thread rotates one pair, or copies two elements behind the pairs.
 template <typename T>
 struct RopeBody {
   static constexpr int kThreads = 256;
@@ -15,7 +15,7 @@ struct RopeBody {
 
   RopeShape shape;
   int64_t rows = 0;
-  const float* cosine = nullptr;  // rows x head_size / 2.
+  const float* cosine = nullptr;  // rows x shape.Pairs().
   const float* sine = nullptr;
   float direction = 1;  // 1 forward, -1 backward.
   const T* x = nullptr;
@@ -25,19 +25,26 @@ struct RopeBody {
   void Pointers(F f) {
     f(cosine), f(sine), f(x), f(y);
   }
-  FT_HOST_DEVICE int64_t Pairs() const { return rows * shape.heads * (shape.head_size / 2); }
-  FT_HOST_DEVICE int64_t Blocks() const { return BlocksFor(Pairs(), kThreads); }
+  FT_HOST_DEVICE int64_t Threads() const { return rows * shape.heads * (shape.head_size / 2); }
+  FT_HOST_DEVICE int64_t Blocks() const { return BlocksFor(Threads(), kThreads); }
 
   FT_HOST_DEVICE void Run(int, const GridPoint& at, Shared&) const {
-    if (at.index() >= Pairs()) return;
-    const int64_t half = shape.head_size / 2;
+    if (at.index() >= Threads()) return;
+    const int64_t half = shape.head_size / 2, pairs = shape.Pairs();
     const int64_t i = at.index() % half, head = at.index() / half;  // `head` counts those of all rows.
-    const int64_t angle = head / shape.heads * half + i;
+    const T* in = x + head * shape.head_size;
+    T* out = y + head * shape.head_size;
+    if (i >= pairs) {
+      out[2 * i] = in[2 * i];
+      out[2 * i + 1] = in[2 * i + 1];
+      return;
+    }
+    const int64_t angle = head / shape.heads * pairs + i;
+    const int64_t first = shape.First(i), second = first + shape.Apart();
     const RopePair rotated =
-        RotatePair({ToFloat(x[head * shape.head_size + i]), ToFloat(x[head * shape.head_size + half + i])},
-                   cosine[angle], direction * sine[angle]);
-    y[head * shape.head_size + i] = FromFloat<T>(rotated.first);
-    y[head * shape.head_size + half + i] = FromFloat<T>(rotated.second);
+        RotatePair({ToFloat(in[first]), ToFloat(in[second])}, cosine[angle], direction * sine[angle]);
+    out[first] = FromFloat<T>(rotated.first);
+    out[second] = FromFloat<T>(rotated.second);
   }
 };
 

@@ -62,5 +62,35 @@ TEST(Rope, ArrayFunctionAndGridBodyEqualTheDefinitionBitForBit) {
   }
 }
 
+TEST(Rope, PartsOfAHeadAndNeighboursTurnAndTheRestStays) {
+  for (const RopeShape& shape :
+       {RopeShape{3, 10, 6, false}, RopeShape{3, 10, 6, true}, RopeShape{2, 8, 0, true}}) {
+    constexpr int64_t kRows = 4;
+    const int64_t pairs = shape.Pairs(), size = shape.head_size, heads = shape.heads;
+    std::mt19937 random(3);
+    std::normal_distribution<float> normal;
+    std::vector<float> x(kRows * heads * size), y(x.size()), grid(x.size()), cosine(kRows * pairs),
+        sine(kRows * pairs);
+    for (std::vector<float>* values : {&x, &cosine, &sine}) {
+      for (float& value : *values) value = normal(random);
+    }
+    Rope<float>(shape, 0, kRows, cosine.data(), sine.data(), -1, x.data(), y.data());
+    Emulate(RopeBody<float>{shape, kRows, cosine.data(), sine.data(), -1, x.data(), grid.data()});
+    EXPECT_EQ(y, grid);
+    for (int64_t head = 0; head < kRows * heads; ++head) {
+      const float* in = x.data() + head * size;
+      const float* out = y.data() + head * size;
+      for (int64_t i = 0; i < pairs; ++i) {
+        const int64_t first = shape.neighbours ? 2 * i : i, second = shape.neighbours ? 2 * i + 1 : i + pairs;
+        const int64_t angle = head / heads * pairs + i;
+        const RopePair rotated = RotatePair({in[first], in[second]}, cosine[angle], -sine[angle]);
+        ASSERT_EQ(out[first], rotated.first);
+        ASSERT_EQ(out[second], rotated.second);
+      }
+      for (int64_t i = 2 * pairs; i < size; ++i) ASSERT_EQ(out[i], in[i]);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace ft::kernels

@@ -10,7 +10,10 @@ import unittest
 
 import daemons
 
-MODELS = ("llama_mha", "llama_gqa_llama3rope", "llama_dynamic_ntk", "llama_attention_bias", "deepseek_coder_linear", "yi_gqa")
+MODELS = ("llama_mha", "llama_gqa_llama3rope", "llama_dynamic_ntk", "llama_attention_bias", "deepseek_coder_linear", "yi_gqa",
+          "mistral_swa", "internlm_7b", "internlm_20b", "internlm_7b_dynamic", "internlm2", "baichuan_7b", "baichuan_13b_alibi",
+          "baichuan2_7b_normhead", "baichuan2_13b_alibi_normhead", "chatglm2", "chatglm3", "qwen_7b_v1", "qwen2_tied", "qwen3_qknorm",
+          "gpt_bigcode_mqa", "gemma", "gemma2_softcap", "phi3_fused")
 OTHERS = ("nf4", "qlora_step", "tokenizer")
 KEPT = os.path.join(daemons.ROOT, "tests", "golden")
 NOT_BUILT = os.path.join(KEPT, "not_built.txt")
@@ -75,7 +78,7 @@ class SelectionTest(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
-        os.makedirs(os.path.join(self.folder.name, "cases", "baichuan_9b"))
+        os.makedirs(os.path.join(self.folder.name, "cases", "no_such_model"))
         self.cases = os.path.join(self.folder.name, "cases")
         self.list = os.path.join(self.folder.name, "list.txt")
 
@@ -99,12 +102,12 @@ class SelectionTest(unittest.TestCase):
     def test_a_failing_case_fails(self):
         done = compare(self.cases)
         self.assertEqual(done.returncode, 1, done.stdout)
-        self.assertIn("FAIL baichuan_9b  unsupported: ", done.stdout)
+        self.assertIn("FAIL no_such_model  unsupported: ", done.stdout)
 
     def test_a_listed_case_that_fails_is_told_and_does_not_fail_the_run(self):
-        done = compare(self.cases, *self.listed("# families\nno-such-case nothing\nbaichuan* its packed weights\n"))
+        done = compare(self.cases, *self.listed("# families\nno-such-case nothing\nno_such* its packed weights\n"))
         self.assertEqual(done.returncode, 0, done.stdout)
-        self.assertIn("NOT BUILT baichuan_9b  its packed weights", done.stdout)
+        self.assertIn("NOT BUILT no_such_model  its packed weights", done.stdout)
         self.assertIn("0 of 0 cases pass, 1 are not built", done.stdout)
 
     def test_a_listed_case_that_passes_is_an_error(self):
@@ -117,9 +120,9 @@ class SelectionTest(unittest.TestCase):
             self.assertEqual(compare(KEPT, "--cases", "nf4", *arguments).returncode, 2, arguments)
 
     def test_an_unsupported_family_counts_as_failure(self):
-        if not daemons.shared_file("golden", "chatglm3"):
-            self.skipTest("the case chatglm3 is part of the reference folder (FT_SHARED)")
-        done = compare(os.path.join(daemons.SHARED, "golden"), "--cases", "chatglm3")
+        if not daemons.shared_file("golden", "mixtral_aux"):
+            self.skipTest("the case mixtral_aux is part of the reference folder (FT_SHARED)")
+        done = compare(os.path.join(daemons.SHARED, "golden"), "--cases", "mixtral_aux")
         self.assertEqual(done.returncode, 1)
         self.assertIn("unsupported", done.stdout)
 

@@ -4,6 +4,7 @@ the merged model in transformers; our logits, our greedy text.
 Needs the pinned peers: .deps/checks (`make test` installs it), or FT_PEERS, a Python that has them.
 """
 
+import array
 import json
 import os
 import struct
@@ -117,6 +118,24 @@ class PeftTest(daemons.DaemonTest):
         logits = self.our_logits(rows, self.small_model(), "--adapter", adapter)
         self.check("--merged", merged, "--logits", logits)
 
+    def check_family(self, case):
+        """An adapter in PEFT and a merged model in transformers, of another family: logits within 1e-4 of the largest."""
+        model = self.need(daemons.model_case(case), f"the model case {case}")
+        node = self.daemons()
+        data = self.write_tokens(daemons.random_samples(16))
+        node.train(daemons.tokens_job("lora", model, data, **{"method.kind": "lora", "train.epochs": 10,
+                                                              "train.optimizer": {"lr": 5e-3}}))
+        out = self.exported(node, "lora", "stored")
+        merged = os.path.join(self.folder, "merged")
+        node.ftctl("merge", "lora", merged, "--dtype", "fp32")
+        rows = daemons.random_samples(4, seed=9, shortest=24, longest=25)
+        logits = self.our_logits(rows, model, "--adapter", out)
+        content = read_safetensors(logits)["logits"][2]
+        largest = max(abs(value) for value in array.array("f", content))
+        tolerance = ("--tolerance", str(1e-4 * largest))
+        self.check("--base", os.path.join(out, "base"), "--adapter", out, "--logits", logits, *tolerance)
+        self.check("--merged", merged, "--logits", logits, *tolerance)
+
     def test_demo_model_answers_five_prompts_as_in_peft(self):
         model = self.need_demo_model()
         node = self.daemons()
@@ -137,6 +156,19 @@ class PeftTest(daemons.DaemonTest):
         rows = [[1, 4093, 198, 6403, 359, 346, 47, 2, 198, 1, 520, 9531]]
         logits = self.our_logits(rows, model, "--adapter", out, "--base", "nf4")
         self.check("--base", os.path.join(out, "base"), "--adapter", out, "--logits", logits, "--answers", path)
+
+
+def add_family(case, soak):
+    def test(self):
+        self.check_family(case)
+    setattr(PeftTest, f"test_family_{case}", daemons.only_in_soak(test) if soak else test)
+
+
+# Those that the pinned transformers has.
+for family in ("gpt_bigcode_mqa", "gemma2_softcap", "qwen3_qknorm"):
+    add_family(family, False)
+for family in ("mistral_swa", "qwen2_tied", "gemma", "phi3_fused"):
+    add_family(family, True)
 
 
 if __name__ == "__main__":

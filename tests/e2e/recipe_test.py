@@ -74,7 +74,10 @@ class RecipeTest(daemons.DaemonTest):
         self.write("model/config.json", json.dumps({**CONFIG, "num_attention_heads": 7}))
         self.assertIn("has a width of 64 and 7 heads, which do not divide it",
                       self.refused("plan", "yi_34b_qlora_alpaca_enzh_e3", "--set", f"model.source={model}"))
-        self.assertIn("model family internlm is not supported yet", self.node.ftctl("plan", "internlm_20b_qlora_sql_e3"))
+        self.assertIn("20088.7 M weights by its config.json", self.node.ftctl("plan", "internlm_20b_qlora_sql_e3"))
+        self.write("model/config.json", json.dumps({**CONFIG, "model_type": "internlm9"}))
+        self.assertIn('model family "internlm9" is not supported by this version, the nearest that is: internlm',
+                      self.node.ftctl("plan", "yi_34b_qlora_alpaca_enzh_e3", "--set", f"model.source={model}"))
         absent = self.node.ftctl("plan", "yi_34b_qlora_alpaca_enzh_e3", "--set", "model.source=./typo")
         self.assertIn("so the sizes are those of the recipe's model", absent)
         bare = self.write("bare.yaml", "model: hf://a/b\ndata: hf://c/d\n")

@@ -87,6 +87,11 @@ Status ReadModelConfig(const fs::path& path) {
   ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
   ASSIGN_OR_RETURN(const model::DecoderConfig config, model::ParseConfig(text, "config.json"));
   model::LayoutName(config, "model.layers.0.self_attn.rotary_emb.inv_freq");
+  for (const model::StoredWeight& weight : model::LayoutOf(config)) {
+    int64_t rows = 0;
+    for (const model::Piece& piece : weight.pieces) rows += piece.rows();
+    FT_CHECK(weight.pieces.empty() || rows == weight.shape[0]) << weight.name;
+  }
   return absl::OkStatus();
 }
 

@@ -241,6 +241,23 @@ LLAMA = {"model_type": "llama", "vocab_size": 32, "hidden_size": 16, "num_hidden
          "rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
                           "original_max_position_embeddings": 8192}}
 
+SIZES = {"vocab_size": 32, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 32}
+FAMILIES = [
+    {"model_type": "mistral", **SIZES, "num_key_value_heads": 2, "sliding_window": 7},
+    {"model_type": "qwen", **SIZES, "seq_length": 64, "kv_channels": 4, "rotary_pct": 1.0, "no_bias": True},
+    {"model_type": "qwen2", **SIZES, "use_sliding_window": True, "sliding_window": 7, "max_window_layers": 1},
+    {"model_type": "qwen3", **SIZES, "head_dim": 8, "layer_types": ["full_attention", "sliding_attention"]},
+    {"model_type": "internlm", **SIZES, "bias": True, "rotary": {"base": 10000, "type": "dynamic", "scaling_factor": 2.0}},
+    {"model_type": "internlm2", **SIZES, "num_key_value_heads": 2, "bias": False},
+    {"model_type": "baichuan", **SIZES, "model_max_length": 64, "tokenizer_class": "BaichuanTokenizer"},
+    {"model_type": "chatglm", "padded_vocab_size": 32, "hidden_size": 16, "num_layers": 2, "num_attention_heads": 4, "kv_channels": 4,
+     "ffn_hidden_size": 32, "multi_query_attention": True, "multi_query_group_num": 2, "add_qkv_bias": True, "rmsnorm": True},
+    {"model_type": "gpt_bigcode", "vocab_size": 32, "n_embd": 16, "n_layer": 2, "n_head": 4, "n_inner": 32, "n_positions": 64,
+     "activation_function": "gelu_pytorch_tanh", "multi_query": True},
+    {"model_type": "gemma", **SIZES, "head_dim": 8, "hidden_activation": "gelu_pytorch_tanh"},
+    {"model_type": "gemma2", **SIZES, "head_dim": 8, "sliding_window": 7, "attn_logit_softcapping": 5.0, "query_pre_attn_scalar": 24},
+    {"model_type": "phi3", **SIZES, "num_key_value_heads": 2, "sliding_window": 7, "partial_rotary_factor": 0.5}]
+
 ADAPTER = {"peft_type": "LORA", "r": 8, "lora_alpha": 16, "lora_dropout": 0.0, "target_modules": ["q_proj", "v_proj"],
            "bias": "none", "task_type": "CAUSAL_LM", "base_model_name_or_path": "m"}
 
@@ -269,7 +286,7 @@ GOOD = {
     "journal": [journal(), journal() + bytes(4096), journal()[:-9]], "log_gaps": [b"", b"10 96\n", b"40 7\n150 9\n"], "transfer": [transfer()],
     "cache": [cache()], "sheet": [sheet()],
     "weight_index": [b'{"metadata": {"total_size": 8}, "weight_map": {"a": "x-1.safetensors", "b": "x-2.safetensors"}}'],
-    "model_config": [json.dumps(LLAMA).encode()], "adapter_config": [json.dumps(ADAPTER).encode()],
+    "model_config": [json.dumps(config).encode() for config in [LLAMA, *FAMILIES]], "adapter_config": [json.dumps(ADAPTER).encode()],
     "tokenizer_config": [json.dumps({"bos_token": "<|endoftext|>", "eos_token": {"content": "<|im_end|>"},
                                      "chat_template": TEMPLATE.decode()}).encode()],
     "chat_template": [TEMPLATE], "jinja": JINJA,

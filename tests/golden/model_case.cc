@@ -38,12 +38,12 @@ struct Case {
 };
 
 Status CompareLogits(Case& c, const run::LanguageModel& model, const GoldenInput& input,
-                     const std::string& name) {
+                     const std::string& name, model::Mode mode = model::Mode::kTraining) {
   ASSIGN_OR_RETURN(const torch::Tensor expected, Expected(*c.expected, name));
   ASSIGN_OR_RETURN(const run::PackedRows rows, run::Pack(input.batch, model.config().vocabulary));
   const torch::Tensor real = input.mask_BT.to(torch::kBool);
   const torch::Tensor wanted = expected.index({real});
-  const double error = LargestDifference(model.Logits(rows), wanted, LargestAbsolute(wanted));
+  const double error = LargestDifference(model.Logits(rows, mode), wanted, LargestAbsolute(wanted));
   Record(c.measures, {name, error, c.limits.logits});
   return absl::OkStatus();
 }
@@ -93,7 +93,7 @@ Status CompareBase(Case& c) {
     const GoldenInput& input = c.inputs.at("main");
     RETURN_IF_ERROR(CompareLogits(c, *model, input, "logits"));
     ASSIGN_OR_RETURN(const run::PackedRows rows, run::Pack(input.batch, model->config().vocabulary));
-    RETURN_IF_ERROR(CompareLoss(c, model->Loss(rows), input, "loss"));
+    RETURN_IF_ERROR(CompareLoss(c, model->Loss(rows, model::Mode::kTraining), input, "loss"));
     RETURN_IF_ERROR(CompareGradients(c, *model, input, "grad."));
   }
   return absl::OkStatus();
@@ -104,7 +104,12 @@ Status CompareLong(Case& c, const run::LanguageModel& model) {
   const GoldenInput& input = c.inputs.at("long");
   RETURN_IF_ERROR(CompareLogits(c, model, input, "long.logits"));
   ASSIGN_OR_RETURN(const run::PackedRows rows, run::Pack(input.batch, model.config().vocabulary));
-  return CompareLoss(c, model.Loss(rows), input, "long.loss");
+  RETURN_IF_ERROR(CompareLoss(c, model.Loss(rows, model::Mode::kTraining), input, "long.loss"));
+  // What a family computes otherwise outside training.
+  if (!c.has("long.eval.logits")) return absl::OkStatus();
+  RETURN_IF_ERROR(CompareLogits(c, model, input, "long.eval.logits", model::Mode::kInference));
+  RETURN_IF_ERROR(CompareLogits(c, model, c.inputs.at("main"), "eval.logits", model::Mode::kInference));
+  return CompareLoss(c, model.Loss(rows), input, "long.eval.loss");
 }
 
 Status CompareLora(Case& c) {

@@ -41,7 +41,7 @@ def is_free(path):
     return path.endswith(("_test.cc", "_test.cu", "_bench.cc", "_fixture.h"))
 
 
-def _said(text):
+def said(text):
     """(line, identifier) of everything that code says: identifiers, parts of included paths, and literals that are one word, since
     `device == "cuda"` asks too. What a sentence for people says is no question."""
     code = without_comments(text, keep_literals=True)
@@ -59,7 +59,7 @@ def refusals(path, text):
     if not rules or is_free(path):
         return
     seen = set()
-    for line, name in _said(text):
+    for line, name in said(text):
         for _, words, whole, why in rules:
             if (name in whole or words_of(name) & words) and (line, name) not in seen:
                 seen.add((line, name))

@@ -19,6 +19,7 @@ import sys
 import clang_format
 import device_words
 import directions
+import families
 import translations
 import words
 from functions import Unbalanced, functions
@@ -351,6 +352,20 @@ def check_device_words(tree, options):
     for path in tree.cpp():
         for line, name, why in device_words.refusals(path, tree.text(path)):
             yield Finding(path, line, f"says {name}: {why}")
+
+
+def check_families(tree, options):
+    """A family of models is a file of at most 150 lines, and no other code of worker/ says its name."""
+    texts = {path: tree.text(path) for path in tree.cpp() if families.is_family_file(path)}
+    for path, text in texts.items():
+        lines = text.count("\n")
+        if lines > families.MAX_LINES:
+            yield Finding(path, 0, f"has {lines} lines, a family's limit is {families.MAX_LINES}: what it does is a choice of "
+                                   "the configuration")
+    known = families.names(texts)
+    for path in tree.cpp():
+        for line, name in families.refusals(path, tree.text(path), known):
+            yield Finding(path, line, f"says {name}: only {families.FOLDER}famil* know families")
 
 
 def check_checklists(tree, options):

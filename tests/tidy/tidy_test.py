@@ -333,6 +333,31 @@ class WordsTest(TreeTest):
         self.assert_one("words", {}, "words.txt: is missing")
 
 
+class FamiliesTest(TreeTest):
+    FAMILY = 'const Family rows[] = {{.model_type = "qwen2"}, {.model_type = "gpt_bigcode"}};\n'
+
+    def files(self, path, text):
+        return {"worker/model/decoder/family_qwen.cc": self.FAMILY, path: text}
+
+    def test_no_other_code_says_a_familys_name(self):
+        for text, name in [("if (IsQwen2(config)) F();", "IsQwen2"), ('if (config.family == "gpt_bigcode") F();', "gpt_bigcode"),
+                           ("bool qwen = true;", "qwen")]:
+            with self.subTest(text=text):
+                self.folder.cleanup()
+                self.folder = tempfile.TemporaryDirectory()
+                self.addCleanup(self.folder.cleanup)
+                self.assert_one("families", self.files("worker/train/trainer/a.cc", text), f"says {name}:")
+
+    def test_files_of_families_comments_and_names_of_formats_may(self):
+        for path, text in [("worker/train/trainer/a.cc", "// As qwen2 does.\nint x;"), ("worker/model/decoder/families.h", "int qwen;"),
+                           ("worker/data/chat/a.cc", 'auto t = "qwen2";'), ("client/job/a.cc", "int qwen2;")]:
+            self.assert_clean("families", self.files(path, text))
+
+    def test_a_family_is_a_short_file(self):
+        self.assert_one("families", {"worker/model/decoder/family_long.cc": "int x;\n" * 151}, "has 151 lines")
+        self.assert_clean("families", {"worker/model/decoder/family_long.cc": "int x;\n" * 150})
+
+
 class DeviceWordsTest(TreeTest):
     def files(self, path, text):
         return {**{f"{folder}/clean.cc": "" for folder, *_ in device_words.RULES}, path: text}

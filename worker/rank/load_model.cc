@@ -1,5 +1,7 @@
 #include "worker/rank/load_model.h"
 
+#include <functional>
+#include <numeric>
 #include <system_error>
 
 #include "core/base/file.h"
@@ -125,11 +127,14 @@ plan::ModelShape ShapeOf(const model::DecoderConfig& config) {
                          .head_size = config.head_size,
                          .intermediate = config.intermediate,
                          .tied_head = config.tied_head};
+  int64_t all = 0;
   for (const model::StoredWeight& weight : model::LayoutOf(config)) {
-    if (weight.role.part != model::Part::kProjection || weight.role.layer > 0) continue;
+    all += std::accumulate(weight.shape.begin(), weight.shape.end(), int64_t{1}, std::multiplies<>());
+    if (weight.role.part != model::Part::kProjection || weight.role.bias || weight.role.layer > 0) continue;
     const std::string module = weight.name.substr(0, weight.name.size() - std::string_view(".weight").size());
     shape.projections.push_back({module.substr(module.rfind('.') + 1), weight.shape[1], weight.shape[0]});
   }
+  shape.other_parameters = all - plan::ParameterCount(shape);
   return shape;
 }
 

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include "core/base/file.h"
+#include "core/plan/config_shape.h"
+#include "core/recipe/supported.h"
 #include "tests/support/temp_dir.h"
 #include "worker/model/decoder/family.h"
 #include "worker/rank/base.h"
@@ -117,6 +119,43 @@ TEST(ShapeOf, TargetsAreCountedByTheNamesOfTheLayout) {
   EXPECT_EQ(shape.projections[1].outputs, 16);
   EXPECT_EQ(plan::TrainableParameters(shape, {.kind = "lora", .rank = 4, .targets = {"down_proj"}}),
             2 * 4 * (80 + 48));
+}
+
+// What a plan without a model counts by config.json alone is what the model's layout has.
+TEST(ShapeOf, IsWhatAPlanWithoutAModelCounts) {
+  constexpr const char* kSizes =
+      R"("vocab_size": 100, "hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 6, "intermediate_size": 80)";
+  const std::pair<const char*, const char*> configs[] = {
+      {"llama", R"(, "num_key_value_heads": 2, "attention_bias": true)"},
+      {"mistral", R"(, "num_key_value_heads": 2, "sliding_window": 7)"},
+      {"qwen", R"(, "no_bias": true)"},
+      {"qwen2", R"(, "num_key_value_heads": 3, "tie_word_embeddings": true)"},
+      {"qwen3", R"(, "head_dim": 16)"},
+      {"internlm", ""},
+      {"internlm2", R"(, "num_key_value_heads": 2)"},
+      {"baichuan", R"(, "model_max_length": 64)"},
+      {"chatglm",
+       R"(, "padded_vocab_size": 100, "num_layers": 2, "ffn_hidden_size": 80, "add_qkv_bias": true, "kv_channels": 8,
+           "multi_query_attention": true, "multi_query_group_num": 2)"},
+      {"gpt_bigcode", R"(, "n_embd": 48, "n_layer": 2, "n_head": 6, "n_positions": 64)"},
+      {"gemma", R"(, "num_key_value_heads": 1)"},
+      {"gemma2", R"(, "head_dim": 8, "num_key_value_heads": 2)"},
+      {"phi3", R"(, "num_key_value_heads": 2)"}};
+  EXPECT_EQ(std::size(configs), recipe::Families().size());
+  for (const auto& [family, more] : configs) {
+    const std::string json = StrCat("{\"model_type\": \"", family, "\", ", kSizes, more, "}");
+    const auto config = model::ParseConfig(json, "config.json");
+    ASSERT_TRUE(config.ok()) << family << ": " << config.status();
+    const auto counted = plan::ShapeOfConfig(json, "config.json");
+    ASSERT_TRUE(counted.ok()) << counted.status();
+    const plan::ModelShape shape = ShapeOf(*config);
+    EXPECT_EQ(plan::ParameterCount(shape), plan::ParameterCount(counted->shape)) << family;
+    for (const char* method : {"lora", "full"}) {
+      const recipe::MethodSpec spec{.kind = method, .rank = 4, .targets = {"all_linear"}};
+      EXPECT_EQ(plan::TrainableParameters(shape, spec), plan::TrainableParameters(counted->shape, spec))
+          << family << " " << method;
+    }
+  }
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "core/base/file.h"
 #include "nlohmann/json.hpp"
 #include "worker/data/prepare/model_files.h"
+#include "worker/rank/agreement.h"
 #include "worker/rank/base.h"
 #include "worker/rank/flags.h"
 #include "worker/train/checkpoint/adapter.h"
@@ -49,6 +50,26 @@ Status KeepText(const Trained& trained, const fs::path& out) {
   return trained.text.method.empty() ? absl::OkStatus() : checkpoint::WriteTextConfig(out, trained.text);
 }
 
+// The merged model is what training left, or it is not kept.
+Status CheckMerged(const Trained& trained, Base base, const fs::path& out,
+                   const checkpoint::WrittenModel& written) {
+  ASSIGN_OR_RETURN(const std::optional<Agreement> agreement, CompareMerged(trained, base, out, written));
+  if (!agreement.has_value()) {
+    absl::PrintF("its logits were not compared with those of base and adapter: there is not memory enough\n");
+    return absl::OkStatus();
+  }
+  const std::string figures = absl::StrFormat("%.1e of the largest over %d prompts (at most %g)",
+                                              agreement->difference, kAgreementPrompts, agreement->limit);
+  if (agreement->within()) {
+    absl::PrintF("its logits differ from those of base and adapter by %s\n", figures);
+    return absl::OkStatus();
+  }
+  std::error_code ignored;
+  fs::remove_all(out, ignored);
+  return absl::DataLossError(StrCat("the merged model's logits differ from those of base and adapter by ",
+                                    figures, ": it is not kept; take --dtype fp32"));
+}
+
 Status Merge(const Flags& flags) {
   ASSIGN_OR_RETURN(const Trained trained, ResolveTrained(flags.Get("model"), flags.Get("adapter")));
   if (trained.whole()) RETURN_IF_ERROR(RefuseBaseOfWhole(flags, trained));
@@ -67,6 +88,7 @@ Status Merge(const Flags& flags) {
   }
   absl::PrintF("%s: the adapter changed %d weights; %d bytes in %s, sha256 %s\n%s\n", options.out.string(),
                written.merged, written.bytes, written.dtype, written.sha256, BaseSentence(base, trained));
+  RETURN_IF_ERROR(CheckMerged(trained, base, options.out, written));
   if (written.dtype != "float32") {
     absl::PrintF("the sums are rounded to %s: --dtype fp32 keeps every bit\n", written.dtype);
   }

@@ -10,6 +10,7 @@
 #include "tests/support/temp_dir.h"
 #include "worker/model/ops/nf4.h"
 #include "worker/model/params/store_fixture.h"
+#include "worker/rank/agreement.h"
 #include "worker/train/checkpoint/adapter.h"
 #include "worker/train/checkpoint/write_model.h"
 
@@ -28,7 +29,8 @@ class CasesVerbs : public ::testing::Test {
  protected:
   CasesVerbs() : base_(fs::path(FT_SOURCE_DIR) / "tests/golden/llama_mha") {
     torch::manual_seed(3);
-    a_ = torch::randn({2, 64}), b_ = torch::randn({64, 2});
+    // Of the size of the weights it is added to, as training leaves it.
+    a_ = 0.1 * torch::randn({2, 64}), b_ = 0.1 * torch::randn({64, 2});
   }
   // An adapter of the given method, as a job leaves it.
   std::string Adapter(const std::string& method, const std::string& base) {
@@ -100,6 +102,29 @@ TEST_F(CasesVerbs, AMergeThatRoundsSaysSo) {
   };
   EXPECT_THAT(merge("a16", "bf16"), HasSubstr("rounded to bfloat16: --dtype fp32"));
   EXPECT_THAT(merge("a32", "fp32"), Not(HasSubstr("rounded")));
+}
+
+TEST_F(CasesVerbs, AMergeSaysHowFarItsLogitsAreAndOneThatIsAnotherModelIsNotWithin) {
+  const std::string adapter = Adapter("lora", base_.string());
+  EXPECT_THAT(Output([&] {
+                return MergeVerb({"--adapter", adapter, "--out", At("out"), "--dtype", "fp32"});
+              }),
+              AllOf(HasSubstr("its logits differ from those of base and adapter by "),
+                    HasSubstr(" of the largest over 32 prompts (at most 0.001)")));
+  const auto trained = ResolveTrained("", adapter);
+  ASSERT_TRUE(trained.ok()) << trained.status();
+  const checkpoint::WrittenModel written{.bytes = 1 << 20, .dtype = "float32"};
+  const auto same = CompareMerged(*trained, Base::kStored, dir_ / "out", written);
+  ASSERT_TRUE(same.ok() && same->has_value()) << same.status();
+  EXPECT_TRUE((*same)->within()) << (*same)->difference;
+  const auto other = CompareMerged(*trained, Base::kStored, base_, written);
+  ASSERT_TRUE(other.ok() && other->has_value()) << other.status();
+  EXPECT_FALSE((*other)->within()) << (*other)->difference;
+  // What does not fit into memory is not loaded.
+  const auto none =
+      CompareMerged(*trained, Base::kStored, At("gone"), {.bytes = int64_t{1} << 50, .dtype = "float32"});
+  ASSERT_TRUE(none.ok()) << none.status();
+  EXPECT_FALSE(none->has_value());
 }
 
 // 144

@@ -16,6 +16,7 @@
 #include "worker/data/prepare/prepare.h"
 #include "worker/rank/device.h"
 #include "worker/rank/flags.h"
+#include "worker/rank/free_memory.h"
 #include "worker/rank/load_model.h"
 #include "worker/rank/settings.h"
 #include "worker/train/trainer/resolve.h"
@@ -54,18 +55,6 @@ double FlopsPerSecond(bool bf16) {
     seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
   return flops / seconds;
-}
-
-int64_t FreeMemory() {
-  std::FILE* file = std::fopen("/proc/meminfo", "r");
-  if (file == nullptr) return 0;
-  char line[128];
-  long long kilobytes = 0;
-  while (std::fgets(line, sizeof(line), file) != nullptr) {
-    if (std::sscanf(line, "MemAvailable: %lld kB", &kilobytes) == 1) break;
-  }
-  std::fclose(file);
-  return kilobytes * 1024;
 }
 
 StatusOr<prepare::PreparedReport> PrepareData(const recipe::JobSpec& spec,

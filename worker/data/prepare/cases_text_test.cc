@@ -223,6 +223,15 @@ TEST_F(CasesText, SamplesLongerThanTheModelsPositionsAreWarnedOf) {
   EXPECT_THAT(Report(), Not(HasSubstr("Warning")));
   WriteModel(kTemplate, ", \"max_position_embeddings\": \"many\", \"rope_scaling\": 5");
   EXPECT_THAT(Report(), Not(HasSubstr("Warning")));
+  WriteModel(kTemplate, ", \"seq_length\": 64, \"max_position_embeddings\": 4096");
+  EXPECT_THAT(Report(), HasSubstr("is longer than the 64 positions that the model was made for"));
+}
+
+TEST_F(CasesText, SamplesLongerThanATableOfPositionsAreRefused) {
+  WriteModel(kTemplate, ", \"n_positions\": 64");
+  EXPECT_THAT(Report("d.csv", "question,answer\n" + std::string(60, 'q') + ",a\nq,a\n"),
+              HasSubstr("REFUSED 1 sample of 2 is longer than this model's table of 64 positions "
+                        "(n_positions), the longest has"));
 }
 
 }  // namespace

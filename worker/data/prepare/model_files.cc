@@ -131,6 +131,7 @@ StatusOr<int64_t> VocabSizeOf(const std::filesystem::path& model) {
   }
   ASSIGN_OR_RETURN(const nlohmann::json config, ReadConfig(model));
   const nlohmann::json* size = FindSetting(config, "vocab_size");
+  if (size == nullptr) size = FindSetting(config, "padded_vocab_size");
   const std::string path = (model / "config.json").string();
   RETURN_IF_ERROR(weights::CheckQuantization(config, path));
   if (size == nullptr)
@@ -141,27 +142,37 @@ StatusOr<int64_t> VocabSizeOf(const std::filesystem::path& model) {
   return size->get<int64_t>();
 }
 
-StatusOr<int64_t> ContextOf(const std::filesystem::path& model) {
+StatusOr<Context> ContextOf(const std::filesystem::path& model) {
+  const auto checked = [](int64_t positions) {
+    return positions >= 1 && positions <= kMaxContext ? positions : 0;
+  };
   if (IsGguf(model)) {
     ASSIGN_OR_RETURN(const auto file, weights::GgufFile::Open(model));
     const auto* architecture = file->metadata().Get<std::string>("general.architecture");
-    if (architecture == nullptr) return 0;
+    if (architecture == nullptr) return Context();
     const auto length = file->metadata().Count(StrCat(*architecture, ".context_length"));
-    return length && *length <= static_cast<uint64_t>(kMaxContext) ? static_cast<int64_t>(*length) : 0;
+    return Context{length && *length <= static_cast<uint64_t>(kMaxContext) ? static_cast<int64_t>(*length)
+                                                                           : 0};
   }
   ASSIGN_OR_RETURN(const nlohmann::json config, ReadConfig(model));
-  const nlohmann::json* positions = FindSetting(config, "max_position_embeddings");
-  if (positions == nullptr || !positions->is_number_integer()) return 0;
-  const int64_t length = positions->get<int64_t>();
-  if (length < 1 || length > kMaxContext) return 0;
+  const auto number = [&](const char* key) {
+    const nlohmann::json* value = FindSetting(config, key);
+    return value != nullptr && value->is_number_integer() ? checked(value->get<int64_t>()) : 0;
+  };
+  if (const int64_t rows = number("n_positions"); rows > 0) return Context{rows, /*table=*/true};
+  int64_t length = 0;
+  for (const char* key : {"seq_length", "max_position_embeddings", "model_max_length"}) {
+    if (length == 0) length = number(key);
+  }
   // Dynamic scaling counts the positions before it stretches them.
   const nlohmann::json* scaling = FindSetting(config, "rope_scaling");
-  if (scaling == nullptr || !scaling->is_object()) return length;
+  if (length == 0 || scaling == nullptr || !scaling->is_object()) return Context{length};
   const char* const key = scaling->contains("rope_type") ? "rope_type" : "type";
   const bool dynamic = scaling->contains(key) && scaling->at(key) == "dynamic";
-  if (!dynamic || !scaling->contains("factor") || !scaling->at("factor").is_number()) return length;
+  if (!dynamic || !scaling->contains("factor") || !scaling->at("factor").is_number()) return Context{length};
   const double factor = scaling->at("factor").get<double>();
-  return factor >= 1 && factor <= 1024 ? static_cast<int64_t>(static_cast<double>(length) * factor) : length;
+  if (!(factor >= 1 && factor <= 1024)) return Context{length};
+  return Context{static_cast<int64_t>(static_cast<double>(length) * factor)};
 }
 
 Status WriteTokenizerFiles(const std::filesystem::path& gguf, const std::filesystem::path& dir) {

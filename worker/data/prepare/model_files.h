@@ -16,9 +16,13 @@ namespace ft::prepare {
 // not read.
 StatusOr<int64_t> VocabSizeOf(const std::filesystem::path& model);
 
-// How many positions the model was made for: `max_position_embeddings`, or a .gguf file's context length; 0 = its
-// files do not say.
-StatusOr<int64_t> ContextOf(const std::filesystem::path& model);
+// How many positions the model was made for, as its config.json (`max_position_embeddings` or what its family calls it) or a .gguf
+// file's context length says.
+struct Context {
+  int64_t positions = 0;  // 0 = its files do not say.
+  bool table = false;     // It has a table of them: there are no others.
+};
+StatusOr<Context> ContextOf(const std::filesystem::path& model);
 
 // The model's tokenizer. INVALID_ARGUMENT when ids that the model has no rows for could come out of a text:
 // it belongs to another model. Tokens that were merely added ("[PAD]") do no harm: see OpenTokenizer.

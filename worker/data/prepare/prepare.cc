@@ -141,14 +141,22 @@ class Preparer {
     return text;
   }
 
-  // Samples that are longer than the model's positions: it has never seen such distances.
+  // Samples that are longer than the model's positions: it has never seen such distances, or has no row for them.
   Status WarnOfContext(PreparedReport* report) const {
     if (request_.model.empty()) return absl::OkStatus();
-    const StatusOr<int64_t> positions = ContextOf(request_.model);
-    if (absl::IsNotFound(positions.status())) return absl::OkStatus();  // Token samples need no model.
-    ASSIGN_OR_RETURN(const int64_t context, positions);
+    const StatusOr<Context> found = ContextOf(request_.model);
+    if (absl::IsNotFound(found.status())) return absl::OkStatus();  // Token samples need no model.
+    ASSIGN_OR_RETURN(const Context limits, found);
+    const int64_t context = limits.positions;
     const int64_t longer = context == 0 ? 0 : collector_.CountLonger(context);
     if (longer == 0) return absl::OkStatus();
+    if (limits.table) {
+      return absl::InvalidArgumentError(
+          StrCat(Counted(longer, "sample"), " of ", report->samples, longer == 1 ? " is" : " are",
+                 " longer than this model's table of ", Counted(context, "position"),
+                 " (n_positions), the longest has ", Counted(report->longest_sample, "token"),
+                 ": write train: {max_length: ", context, "}, or split the long records"));
+    }
     report->warnings.push_back(
         StrCat("Warning: ", Counted(longer, "sample"), " of ", report->samples, longer == 1 ? " is" : " are",
                " longer than the ", Counted(context, "position"),

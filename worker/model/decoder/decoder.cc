@@ -4,6 +4,7 @@
 #include <initializer_list>
 #include <memory>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -14,27 +15,40 @@ namespace {
 
 using torch::Tensor;
 
-ops::LinearLayer LayerOf(const BlockWeights& weights, const ForwardContext& context, int64_t layer,
-                         Site site) {
-  const Projection& projection = weights.projection[site];
+ops::LinearLayer LayerOf(const Projection& projection, const ForwardContext& context, int64_t layer) {
   ops::LinearLayer linear;
   linear.weight_OI = projection.weight.get();
   linear.bias_O = projection.bias.get();
   if (projection.adapter.has_value()) {
     linear.lora = &*projection.adapter;
-    linear.dropout = {context.dropout, static_cast<uint32_t>(layer), static_cast<uint32_t>(site),
+    linear.dropout = {context.dropout, static_cast<uint32_t>(layer), static_cast<uint32_t>(projection.site),
                       projection.adapter->dropout};
   }
   return linear;
 }
 
-// What an epilogue makes of projections that read the same rows.
-std::vector<Tensor> Apply(const BlockWeights& weights, const Tensor& x_NI, const ForwardContext& context,
-                          int64_t layer, std::initializer_list<Site> sites,
+// What an epilogue makes of the outputs for these uses, in their order, of projections that read the same rows.
+std::vector<Tensor> Apply(const std::vector<Projection>& projections, const Tensor& x_NI,
+                          const ForwardContext& context, int64_t layer, std::initializer_list<Use> uses,
                           std::shared_ptr<const ops::Epilogue> epilogue) {
   std::vector<ops::LinearLayer> layers;
-  for (const Site site : sites) layers.push_back(LayerOf(weights, context, layer, site));
-  return ops::Linears(x_NI, layers, std::move(epilogue), context.saved_dtype);
+  std::vector<int64_t> widths;
+  for (const Projection& projection : projections) {
+    layers.push_back(LayerOf(projection, context, layer));
+    widths.push_back(projection.outputs);
+  }
+  std::vector<ops::OutputPiece> pieces;
+  for (const Use use : uses) {
+    for (size_t i = 0; i < projections.size(); ++i) {
+      for (const Piece& piece : projections[i].pieces) {
+        if (piece.use == use)
+          pieces.push_back({i, piece.offset, piece.group_stride, piece.groups, piece.length});
+      }
+    }
+  }
+  return ops::Linears(x_NI, layers,
+                      ops::OverPieces(std::move(pieces), std::move(widths), std::move(epilogue)),
+                      context.saved_dtype);
 }
 
 // Appends this pass's keys and values to those of the sequence and returns all of them.
@@ -44,25 +58,109 @@ std::pair<Tensor, Tensor> Extend(LayerCache& cache, const Tensor& k_NKD, const T
   return {cache.keys_MKD, cache.values_MKD};
 }
 
+struct QueriesKeysValues {
+  Tensor q_NHD, k_NKD, v_NKD;
+};
+
+// Queries and keys normed head by head, and then rotated: neither is rounded before both are done.
+QueriesKeysValues NormHeads(const DecoderConfig& config, const SubLayerWeights& weights,
+                            const std::vector<Tensor>& qkv_NO, const ForwardContext& context,
+                            const ops::RopeTable* rope) {
+  const int64_t rows = qkv_NO[0].size(0), size = config.head_size;
+  const auto normed = [&](const Tensor& y_NO, const NormWeights& norm) {
+    const Tensor heads = ops::RmsNorm(
+        y_NO.reshape({-1, size}), *norm.weight,
+        {.epsilon = config.norm_epsilon, .output = at::kFloat, .plus_one = config.norm_plus_one});
+    const Tensor heads_NHD = heads.view({rows, -1, size});
+    return (rope == nullptr ? heads_NHD : ops::Rotate(heads_NHD, *rope)).to(context.compute);
+  };
+  return {normed(qkv_NO[0], weights.query_norm), normed(qkv_NO[1], weights.key_norm),
+          qkv_NO[2].view({rows, -1, size}).to(context.compute)};
+}
+
+QueriesKeysValues Project(const DecoderConfig& config, const SubLayerWeights& weights, const Tensor& x_NC,
+                          const ForwardContext& context, int64_t layer) {
+  const int table = config.PlanOf(layer).rotary;
+  const ops::RopeTable* rope =
+      table == LayerPlan::kNoRotary ? nullptr : &context.ropes[static_cast<size_t>(table)];
+  const std::initializer_list<Use> uses = {Use::kQuery, Use::kKey, Use::kValue};
+  if (config.head_norms) {
+    const std::vector<Tensor> qkv_NO =
+        Apply(weights.inputs, x_NC, context, layer, uses, std::make_shared<ops::UnroundedEpilogue>());
+    return NormHeads(config, weights, qkv_NO, context, rope);
+  }
+  const bool turns = rope != nullptr;
+  const std::vector<ops::HeadsOfLayer> heads = {
+      {config.heads, turns}, {config.key_heads, turns}, {config.key_heads, false}};
+  const std::vector<Tensor> qkv =
+      Apply(weights.inputs, x_NC, context, layer, uses,
+            std::make_shared<ops::RotaryEpilogue>(turns ? *rope : ops::RopeTable(), heads));
+  return {qkv[0], qkv[1], qkv[2]};
+}
+
 // The input of the output projection.
-Tensor Attention(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC,
+Tensor Attention(const DecoderConfig& config, const SubLayerWeights& weights, const Tensor& x_NC,
                  const ForwardContext& context, int64_t layer) {
   const int64_t rows = x_NC.size(0);
-  const std::vector<ops::HeadsOfLayer> heads = {
-      {config.heads, true}, {config.key_heads, true}, {config.key_heads, false}};
-  const std::vector<Tensor> qkv = Apply(weights, x_NC, context, layer, {kQuery, kKey, kValue},
-                                        std::make_shared<ops::RotaryEpilogue>(context.rope, heads));
-  Tensor k_MKD = qkv[1], v_MKD = qkv[2];
+  auto [q_NHD, k_MKD, v_MKD] = Project(config, weights, x_NC, context, layer);
+  if (context.query_scale_N.defined()) {
+    const Tensor scale = context.query_scale_N.to(q_NHD.device()).view({rows, 1, 1});
+    q_NHD = (q_NHD * scale).to(context.compute);
+  }
   if (context.cache != nullptr) std::tie(k_MKD, v_MKD) = Extend(context.cache->at(layer), k_MKD, v_MKD);
   ops::SavedAttention* saved =
       context.saved_attention == nullptr ? nullptr : &context.saved_attention->at(layer);
-  return ops::CausalAttention(qkv[0], k_MKD, v_MKD, context.attention, saved)
+  ops::AttentionShape shape = context.attention;
+  shape.window = config.PlanOf(layer).window;
+  return ops::CausalAttention(q_NHD, k_MKD, v_MKD, shape, saved)
       .view({rows, config.heads * config.head_size});
 }
 
+std::shared_ptr<const ops::Epilogue> GateOf(const DecoderConfig& config) {
+  using Kind = ops::ActivationEpilogue::Kind;
+  switch (config.activation) {
+    case Activation::kGelu: return std::make_shared<ops::ActivationEpilogue>(Kind::kGelu);
+    case Activation::kGeluTanh: return std::make_shared<ops::ActivationEpilogue>(Kind::kGeluTanh);
+    case Activation::kSilu: break;
+  }
+  if (!config.gated) return std::make_shared<ops::ActivationEpilogue>(Kind::kSilu);
+  return std::make_shared<ops::GateEpilogue>();
+}
+
 // The input of the down projection.
-Tensor Mlp(const BlockWeights& weights, const Tensor& x_NC, const ForwardContext& context, int64_t layer) {
-  return Apply(weights, x_NC, context, layer, {kGate, kUp}, std::make_shared<ops::GateEpilogue>())[0];
+Tensor Mlp(const DecoderConfig& config, const SubLayerWeights& weights, const Tensor& x_NC,
+           const ForwardContext& context, int64_t layer) {
+  if (!config.gated) return Apply(weights.inputs, x_NC, context, layer, {Use::kUp}, GateOf(config))[0];
+  return Apply(weights.inputs, x_NC, context, layer, {Use::kGate, Use::kUp}, GateOf(config))[0];
+}
+
+// x + the output projection of `inner`. With a norm behind it the projection is computed whatever the caller reads: the norm's
+// gradient needs it.
+Tensor AddOutput(const DecoderConfig& config, const SubLayerWeights& weights, const Tensor& x_NC,
+                 const Tensor& inner_NI, const ForwardContext& context, int64_t layer,
+                 ops::ForwardOutput output, at::ScalarType saved_dtype) {
+  const ops::LinearLayer linear = LayerOf(weights.output, context, layer);
+  if (!config.norm_behind) return ops::AddLinear(x_NC, inner_NI, linear, output, saved_dtype);
+  const std::vector<Tensor> y =
+      ops::Linears(inner_NI, {linear}, std::make_shared<ops::UnroundedEpilogue>(), saved_dtype);
+  return x_NC + ApplyNorm(config, weights.behind, y[0], at::kFloat);
+}
+
+SubLayerWeights& SubLayerOf(BlockWeights& block, Use use) {
+  return use == Use::kGate || use == Use::kUp || use == Use::kDown ? block.mlp : block.attention;
+}
+
+NormWeights& NormOf(DecoderWeights& weights, const Role& role) {
+  if (role.part == Part::kFinalNorm) return weights.final_norm;
+  BlockWeights& block = weights.blocks[static_cast<size_t>(role.layer)];
+  switch (role.part) {
+    case Part::kAttentionNorm: return block.attention.norm;
+    case Part::kAttentionBehind: return block.attention.behind;
+    case Part::kMlpNorm: return block.mlp.norm;
+    case Part::kMlpBehind: return block.mlp.behind;
+    case Part::kQueryNorm: return block.attention.query_norm;
+    default: return block.attention.key_norm;
+  }
 }
 
 }  // namespace
@@ -72,46 +170,66 @@ DecoderWeights MakeStructure(const DecoderConfig& config, const Layout& layout) 
   DecoderWeights weights;
   weights.blocks.resize(static_cast<size_t>(config.layers));
   for (const StoredWeight& stored : layout) {
-    if (stored.role.part != Part::kProjection) continue;
-    Projection& projection =
-        weights.blocks[static_cast<size_t>(stored.role.layer)].projection[stored.role.site];
-    projection.module = stored.name.substr(0, stored.name.size() - kWeight.size());
-    projection.outputs = stored.shape[0];
-    projection.inputs = stored.shape[1];
+    if (stored.role.part != Part::kProjection || stored.role.bias) continue;
+    Projection projection{.module = stored.name.substr(0, stored.name.size() - kWeight.size()),
+                          .inputs = stored.shape[1],
+                          .outputs = stored.shape[0],
+                          .site = stored.role.site,
+                          .pieces = stored.pieces};
+    const Use use = stored.pieces.front().use;
+    SubLayerWeights& sub_layer = SubLayerOf(weights.blocks[static_cast<size_t>(stored.role.layer)], use);
+    if (use == Use::kAttentionOut || use == Use::kDown) {
+      sub_layer.output = std::move(projection);
+    } else {
+      sub_layer.inputs.push_back(std::move(projection));
+    }
   }
   return weights;
 }
 
 void AssignWeight(const DecoderConfig& config, const Role& role, ops::SlotPtr slot, DecoderWeights& weights) {
-  const auto block = [&]() -> BlockWeights& { return weights.blocks[static_cast<size_t>(role.layer)]; };
   switch (role.part) {
     case Part::kEmbedding:
       if (config.tied_head) weights.head_VC = slot;
       weights.embedding_VC = std::move(slot);
       return;
-    case Part::kAttentionNorm: block().attention_norm = std::move(slot); return;
-    case Part::kMlpNorm: block().mlp_norm = std::move(slot); return;
-    case Part::kProjection: block().projection[role.site].weight = std::move(slot); return;
-    case Part::kBias: block().projection[role.site].bias = std::move(slot); return;
-    case Part::kFinalNorm: weights.final_norm = std::move(slot); return;
+    case Part::kPositions: weights.positions_PC = std::move(slot); return;
     case Part::kHead: weights.head_VC = std::move(slot); return;
+    case Part::kProjection:
+      VisitProjections(weights.blocks[static_cast<size_t>(role.layer)], [&](Projection& projection) {
+        if (projection.site == role.site) (role.bias ? projection.bias : projection.weight) = slot;
+      });
+      return;
+    default: {
+      NormWeights& norm = NormOf(weights, role);
+      (role.bias ? norm.bias : norm.weight) = std::move(slot);
+    }
   }
+}
+
+Tensor ApplyNorm(const DecoderConfig& config, const NormWeights& weights, const Tensor& x_NC,
+                 at::ScalarType output) {
+  return ops::RmsNorm(x_NC, *weights.weight,
+                      {.epsilon = config.norm_epsilon,
+                       .output = output,
+                       .plus_one = config.norm_plus_one,
+                       .centred = config.norm == NormKind::kLayer,
+                       .bias_C = weights.bias.get()});
 }
 
 Tensor AttentionForward(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC,
                         const ForwardContext& context, int64_t layer, ops::ForwardOutput output) {
-  const Tensor normed_NC =
-      ops::RmsNorm(x_NC, *weights.attention_norm, {config.norm_epsilon, context.compute});
-  const Tensor heads_NA = Attention(config, weights, normed_NC, context, layer);
+  const Tensor normed_NC = ApplyNorm(config, weights.attention.norm, x_NC, context.compute);
+  const Tensor heads_NA = Attention(config, weights.attention, normed_NC, context, layer);
   // Attention saves its result as it is, and the projection behind it the same tensor.
-  return ops::AddLinear(x_NC, heads_NA, LayerOf(weights, context, layer, kOutput), output, context.compute);
+  return AddOutput(config, weights.attention, x_NC, heads_NA, context, layer, output, context.compute);
 }
 
 Tensor MlpForward(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC,
                   const ForwardContext& context, int64_t layer, ops::ForwardOutput output) {
-  const Tensor normed_NC = ops::RmsNorm(x_NC, *weights.mlp_norm, {config.norm_epsilon, context.compute});
-  const Tensor gated_NI = Mlp(weights, normed_NC, context, layer);
-  return ops::AddLinear(x_NC, gated_NI, LayerOf(weights, context, layer, kDown), output, context.saved_dtype);
+  const Tensor normed_NC = ApplyNorm(config, weights.mlp.norm, x_NC, context.compute);
+  const Tensor gated_NI = Mlp(config, weights.mlp, normed_NC, context, layer);
+  return AddOutput(config, weights.mlp, x_NC, gated_NI, context, layer, output, context.saved_dtype);
 }
 
 }  // namespace ft::model

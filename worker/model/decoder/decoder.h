@@ -24,22 +24,45 @@ namespace ft::model {
 struct Projection {
   std::string module;  // The weight's name without ".weight": model.layers.0.self_attn.q_proj.
   int64_t inputs = 0, outputs = 0;
+  int64_t site = 0;           // Role::site.
+  std::vector<Piece> pieces;  // Of its outputs.
   ops::SlotPtr weight;
   ops::SlotPtr bias;
   std::optional<ops::LoraSlots> adapter;
 };
 
+struct NormWeights {
+  ops::SlotPtr weight, bias;  // No bias in an RMS norm.
+};
+
+// Attention or MLP: what reads the normed rows, and what writes to the residual stream.
+struct SubLayerWeights {
+  NormWeights norm, behind;          // `behind` is empty where the decoder has none.
+  NormWeights query_norm, key_norm;  // Of attention, with head norms.
+  std::vector<Projection> inputs;
+  Projection output;
+};
+
 struct BlockWeights {
-  ops::SlotPtr attention_norm, mlp_norm;
-  Projection projection[kSites];
+  SubLayerWeights attention, mlp;
 };
 
 struct DecoderWeights {
   ops::SlotPtr embedding_VC;
+  ops::SlotPtr positions_PC;  // Null without learned positions.
   std::vector<BlockWeights> blocks;
-  ops::SlotPtr final_norm;
+  NormWeights final_norm;
   ops::SlotPtr head_VC;  // The embedding's slot when the head is tied.
 };
+
+// Calls visit(projection) for every projection of a block, in the order of their sites.
+template <typename Block, typename Visit>
+void VisitProjections(Block& block, const Visit& visit) {
+  for (auto* sub_layer : {&block.attention, &block.mlp}) {
+    for (auto& projection : sub_layer->inputs) visit(projection);
+    visit(sub_layer->output);
+  }
+}
 
 // The structure of a layout: modules and sizes, and no slots yet.
 DecoderWeights MakeStructure(const DecoderConfig& config, const Layout& layout);
@@ -58,15 +81,20 @@ struct ForwardContext {
   at::ScalarType compute = at::kFloat;  // Dtype of products in linear layers and attention.
   at::ScalarType saved_dtype =
       at::kFloat;  // What backward reads of linear layers and gate, where narrower than that.
-  ops::RopeTable rope;
-  ops::AttentionShape attention;
+  std::vector<ops::RopeTable> ropes;  // One a DecoderConfig::rotaries.
+  ops::AttentionShape attention;      // Its window is each layer's own.
+  torch::Tensor query_scale_N;        // What queries are multiplied by, one a row, float32; undefined = 1.
   std::shared_ptr<const ops::DropoutRows> dropout;  // Null outside training.
   std::vector<LayerCache>* cache = nullptr;         // Null without generation; one a layer.
   // Null unless sub-layers are computed a second time for their gradients; one a layer.
   std::vector<ops::SavedAttention>* saved_attention = nullptr;
 };
 
-// The two sub-layers of a block, in their order: x + Attention(Norm(x)) and x + Mlp(Norm(x)). The residual stream x is float32
+// A norm of float32 rows, as the configuration has them.
+torch::Tensor ApplyNorm(const DecoderConfig& config, const NormWeights& weights, const torch::Tensor& x_NC,
+                        at::ScalarType output);
+
+// The two sub-layers of a block, in their order: x + Attention(Norm(x)) and x + Mlp(Norm(x)), or with a norm of what is added. The residual stream x is float32
 // whatever the compute type, so that only products round. With ForwardOutput::kSkipped the result has its graph, which is all that
 // gradients need, but the last product is left out and the values mean nothing.
 torch::Tensor AttentionForward(const DecoderConfig& config, const BlockWeights& weights,

@@ -1,9 +1,11 @@
 #include "worker/model/decoder/family.h"
 
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "core/base/check.h"
-#include "worker/model/decoder/family_llama.h"
+#include "core/recipe/supported.h"
+#include "worker/model/decoder/families.h"
 #include "worker/model/weights/quantization.h"
 
 namespace ft::model {
@@ -30,39 +32,10 @@ bool TooDeep(std::string_view text) {
   return false;
 }
 
-struct Family {
-  std::string_view model_type;
-  WeightNames names = {};
-  StatusOr<DecoderConfig> (*config)(const nlohmann::json& json) = LlamaConfig;
-  Layout (*layout)(const DecoderConfig& config, const WeightNames& names) = LlamaLayout;
-  std::string (*layout_name)(const DecoderConfig& config, const WeightNames& names,
-                             std::string_view stored) = LlamaLayoutName;
-  bool (*is_within_decoder)(const DecoderConfig& config, const WeightNames& names,
-                            std::string_view name) = IsWithinLlama;
-};
-
-// Every family. One that is a Llama with other names is a row with these names.
-constexpr Family kFamilies[] = {
-    {.model_type = "llama"},
-};
-
-const Family* FindFamily(std::string_view model_type) {
-  for (const Family& family : kFamilies) {
-    if (family.model_type == model_type) return &family;
-  }
-  return nullptr;
-}
-
 const Family& FamilyOf(const DecoderConfig& config) {
   const Family* family = FindFamily(config.family);
   FT_CHECK(family != nullptr) << config.family;
   return *family;
-}
-
-std::string KnownFamilies() {
-  std::string names;
-  for (const Family& family : kFamilies) StrAppend(&names, names.empty() ? "" : ", ", family.model_type);
-  return names;
 }
 
 }  // namespace
@@ -80,32 +53,46 @@ StatusOr<DecoderConfig> ParseConfig(std::string_view json_text, std::string_view
   }
   const std::string name = type->get<std::string>();
   const Family* family = FindFamily(name);
-  if (family == nullptr) {
-    return absl::UnimplementedError(
-        StrCat(file, ": model family \"", name,
-               "\" is not supported by this version (supported: ", KnownFamilies(), ")"));
-  }
+  RETURN_IF_ERROR(WithContext(recipe::CheckFamily(name), file));
+  FT_CHECK(family != nullptr) << name;  // core/recipe/supported.cc names those of the table.
   RETURN_IF_ERROR(weights::CheckQuantization(json, file));
-  StatusOr<DecoderConfig> config = family->config(json);
-  if (!config.ok()) return WithContext(config.status(), file);
-  config->family = family->model_type;
-  if (Status valid = config->Validate(); !valid.ok()) return WithContext(valid, file);
+  ConfigReader reader(json);
+  DecoderConfig config = family->config(reader);
+  if (!reader.status().ok()) return WithContext(reader.status(), file);
+  config.family = family->model_type;
+  if (Status valid = config.Validate(); !valid.ok()) return WithContext(valid, file);
   return config;
 }
 
 Layout LayoutOf(const DecoderConfig& config) {
   const Family& family = FamilyOf(config);
-  return family.layout(config, family.names);
+  return MakeLayout(config, family.names, family.products(config));
+}
+
+bool IsRotaryTable(std::string_view stored) {
+  return stored.find(".rotary_emb.") != std::string_view::npos ||
+         stored.find("rotary_pos_emb.") != std::string_view::npos;
 }
 
 std::string LayoutName(const DecoderConfig& config, std::string_view stored) {
-  const Family& family = FamilyOf(config);
-  return family.layout_name(config, family.names, stored);
+  if (IsRotaryTable(stored) || IsHeadCopy(config, stored)) return "";
+  return std::string(stored);
+}
+
+bool IsHeadCopy(const DecoderConfig& config, std::string_view stored) {
+  return config.tied_head && stored == StrCat(FamilyOf(config).names.head, ".weight");
 }
 
 bool IsWithinDecoder(const DecoderConfig& config, std::string_view name) {
-  const Family& family = FamilyOf(config);
-  return family.is_within_decoder(config, family.names, name);
+  const WeightNames& names = FamilyOf(config).names;
+  for (const std::string_view part : {names.embedding, names.positions, names.final_norm, names.head}) {
+    if (!part.empty() && name.starts_with(StrCat(part, "."))) return true;
+  }
+  if (!name.starts_with(names.blocks)) return false;
+  int64_t layer = 0;
+  const char* begin = name.data() + names.blocks.size();
+  const auto [end, error] = std::from_chars(begin, name.data() + name.size(), layer);
+  return error != std::errc() || layer < config.layers;
 }
 
 }  // namespace ft::model

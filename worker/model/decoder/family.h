@@ -18,9 +18,15 @@ StatusOr<DecoderConfig> ParseConfig(std::string_view json_text, std::string_view
 // What the model's files store. REQUIRES: a configuration of a family that ParseConfig knows.
 Layout LayoutOf(const DecoderConfig& config);
 
+// Tables of angles that older programs stored; they follow from the configuration.
+bool IsRotaryTable(std::string_view stored);
+
 // The name that the layout gives a stored tensor; empty for tensors that carry no weights (old rotary tables, the second copy of
 // a tied head).
 std::string LayoutName(const DecoderConfig& config, std::string_view stored);
+
+// Whether it is the head of a model whose head is the embedding: files of some families store that twice.
+bool IsHeadCopy(const DecoderConfig& config, std::string_view stored);
 
 // Whether a tensor of this name, which the layout does not have, would change what the decoder computes if it were known.
 bool IsWithinDecoder(const DecoderConfig& config, std::string_view name);

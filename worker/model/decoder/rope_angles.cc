@@ -1,21 +1,33 @@
 #include "worker/model/decoder/rope_angles.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <numbers>
 
 namespace ft::model {
 namespace {
 
+// What theta is multiplied by so that a wave grows by `stretch` where it is longest, over `size` values.
+double Stretched(double theta, double stretch, double size) {
+  return theta * std::pow(stretch, size / (size - 2));
+}
+
 // Dynamic NTK: theta grows so that the longest wave covers the input (HF's formula).
-double Theta(const DecoderConfig& config, int64_t length) {
-  if (config.rope_scaling.kind != RopeScaling::Kind::kDynamic || length <= config.max_positions) {
-    return config.rope_theta;
+double Theta(const DecoderConfig& config, const Rotary& rotary, int64_t length, Mode mode) {
+  const RopeScaling& scaling = rotary.scaling;
+  if (length <= config.max_positions) return rotary.theta;
+  const double size = static_cast<double>(config.TurnedSize(rotary)), factor = scaling.factor;
+  const double share = static_cast<double>(length) / static_cast<double>(config.max_positions);
+  if (scaling.kind == RopeScaling::Kind::kDynamic) {
+    const double stretch =
+        factor * static_cast<double>(length) / static_cast<double>(config.max_positions) - (factor - 1);
+    return Stretched(rotary.theta, stretch, size);
   }
-  const double size = static_cast<double>(config.head_size), factor = config.rope_scaling.factor;
-  const double stretch =
-      factor * static_cast<double>(length) / static_cast<double>(config.max_positions) - (factor - 1);
-  return config.rope_theta * std::pow(stretch, size / (size - 2));
+  if (scaling.kind == RopeScaling::Kind::kStepped && mode == Mode::kInference) {
+    return Stretched(rotary.theta, std::exp2(std::ceil(std::log2(share) + 1)) - 1, size);
+  }
+  return rotary.theta;
 }
 
 // Llama 3.1: waves longer than the original context are slowed by `factor`, short ones kept, a linear ramp
@@ -32,33 +44,36 @@ float Llama3(const RopeScaling& scaling, float frequency) {
 
 }  // namespace
 
-std::vector<float> InverseFrequencies(const DecoderConfig& config, int64_t length) {
-  const double theta = Theta(config, length);
+std::vector<float> InverseFrequencies(const DecoderConfig& config, const Rotary& rotary, int64_t length,
+                                      Mode mode) {
+  const double theta = Theta(config, rotary, length, mode);
+  const int64_t turned = config.TurnedSize(rotary);
   std::vector<float> frequencies;
-  for (int64_t i = 0; i < config.head_size / 2; ++i) {
-    const double exponent = 2.0 * static_cast<double>(i) / static_cast<double>(config.head_size);
+  for (int64_t i = 0; i < turned / 2; ++i) {
+    const double exponent = 2.0 * static_cast<double>(i) / static_cast<double>(turned);
     float frequency = static_cast<float>(1.0 / std::pow(theta, exponent));
-    if (config.rope_scaling.kind == RopeScaling::Kind::kLinear) {
-      frequency /= static_cast<float>(config.rope_scaling.factor);
+    if (rotary.scaling.kind == RopeScaling::Kind::kLinear) {
+      frequency /= static_cast<float>(rotary.scaling.factor);
     }
-    if (config.rope_scaling.kind == RopeScaling::Kind::kLlama3)
-      frequency = Llama3(config.rope_scaling, frequency);
+    if (rotary.scaling.kind == RopeScaling::Kind::kLlama3) frequency = Llama3(rotary.scaling, frequency);
     frequencies.push_back(frequency);
   }
   return frequencies;
 }
 
-bool AnglesDiffer(const DecoderConfig& config, int64_t length, int64_t other_length) {
-  return Theta(config, length) != Theta(config, other_length);
+bool AnglesDiffer(const DecoderConfig& config, int64_t length, int64_t other_length, Mode mode) {
+  return std::any_of(config.rotaries.begin(), config.rotaries.end(), [&](const Rotary& rotary) {
+    return Theta(config, rotary, length, mode) != Theta(config, rotary, other_length, mode);
+  });
 }
 
-ops::RopeTable MakeRopeTable(const DecoderConfig& config, const std::vector<int64_t>& position_N,
-                             int64_t length) {
-  const std::vector<float> frequencies = InverseFrequencies(config, length);
+ops::RopeTable MakeRopeTable(const DecoderConfig& config, const Rotary& rotary,
+                             const std::vector<int64_t>& position_N, int64_t length, Mode mode) {
+  const std::vector<float> frequencies = InverseFrequencies(config, rotary, length, mode);
   const int64_t rows = static_cast<int64_t>(position_N.size()),
                 pairs = static_cast<int64_t>(frequencies.size());
-  ops::RopeTable table{torch::empty({rows, pairs}, torch::kFloat),
-                       torch::empty({rows, pairs}, torch::kFloat)};
+  ops::RopeTable table{torch::empty({rows, pairs}, torch::kFloat), torch::empty({rows, pairs}, torch::kFloat),
+                       rotary.neighbours};
   float* cosine = table.cosine_NP.data_ptr<float>();
   float* sine = table.sine_NP.data_ptr<float>();
   for (int64_t row = 0; row < rows; ++row) {
@@ -71,6 +86,30 @@ ops::RopeTable MakeRopeTable(const DecoderConfig& config, const std::vector<int6
     }
   }
   return table;
+}
+
+std::vector<float> AlibiSlopes(int64_t heads) {
+  const auto whole = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(heads)));
+  const auto slope = [](int64_t i, int64_t count) {
+    return static_cast<float>(std::exp2(-8.0 * static_cast<double>(i) / static_cast<double>(count)));
+  };
+  std::vector<float> slopes;
+  for (int64_t i = 1; i <= whole; ++i) slopes.push_back(slope(i, whole));
+  for (int64_t i = 0; i < heads - whole; ++i) slopes.push_back(slope(2 * i + 1, 2 * whole));
+  return slopes;
+}
+
+torch::Tensor QueryScale(const DecoderConfig& config, const std::vector<int64_t>& position_N) {
+  const auto beyond = [&](int64_t position) { return position + 1 > config.log_n; };
+  if (config.log_n == 0 || std::none_of(position_N.begin(), position_N.end(), beyond)) return {};
+  torch::Tensor scale_N = torch::ones({static_cast<int64_t>(position_N.size())}, torch::kFloat);
+  float* scale = scale_N.data_ptr<float>();
+  for (size_t row = 0; row < position_N.size(); ++row) {
+    if (!beyond(position_N[row])) continue;
+    scale[row] = static_cast<float>(std::log(static_cast<double>(position_N[row] + 1)) /
+                                    std::log(static_cast<double>(config.log_n)));
+  }
+  return scale_N;
 }
 
 }  // namespace ft::model

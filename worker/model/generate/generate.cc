@@ -36,7 +36,7 @@ class Session {
   // Logits behind the last token, in host memory.
   torch::Tensor Next() {
     const int64_t length = static_cast<int64_t>(ids_.size());
-    if (computed_ == 0 || model::AnglesDiffer(model_.config(), computed_, length)) {
+    if (computed_ == 0 || model::AnglesDiffer(model_.config(), computed_, length, model::Mode::kInference)) {
       cache_.assign(static_cast<size_t>(model_.config().layers), {});
       computed_ = 0;
     }

@@ -32,7 +32,8 @@ std::vector<int32_t> WithoutCache(const run::LanguageModel& model, std::vector<i
 }
 
 TEST(Generate, TheCacheChangesNoToken) {
-  for (const char* name : {"llama_mha", "llama_gqa_llama3rope"}) {
+  for (const char* name : {"llama_mha", "llama_gqa_llama3rope", "internlm2", "baichuan2_13b_alibi_normhead",
+                           "chatglm2", "gpt_bigcode_mqa", "gemma2_softcap", "qwen3_qknorm"}) {
     const auto model = Golden(name);
     const std::vector<int32_t> prompt = {5, 77, 120};
     const auto cached = Generate(*model, prompt, {.max_new_tokens = 30});
@@ -44,7 +45,7 @@ TEST(Generate, TheCacheChangesNoToken) {
 TEST(Generate, AnglesThatChangeWithTheLengthDropTheCache) {
   auto config = Golden("llama_mha")->config();
   config.max_positions = 12;
-  config.rope_scaling = {.kind = model::RopeScaling::Kind::kDynamic, .factor = 2};
+  config.rotaries.front().scaling = {.kind = model::RopeScaling::Kind::kDynamic, .factor = 2};
   const auto folder = std::filesystem::path(FT_SOURCE_DIR) / "tests" / "golden" / "llama_mha";
   const auto source = weights::OpenWeights(folder);
   ASSERT_TRUE(source.ok());

@@ -8,6 +8,7 @@
 #include "worker/model/ops/fused_attention.h"
 #include "worker/model/ops/kernel_call.h"
 #include "worker/model/ops/micro_gemm.h"
+#include "worker/model/ops/plain_attention.h"
 #include "worker/model/ops/saved_context.h"
 #include "worker/model/ops/thread_arena.h"
 
@@ -26,12 +27,20 @@ template <typename T>
 struct Call {
   const std::vector<AttentionSegment>& segments;
   float scale = 1;
+  int64_t window = kernels::kNoWindow;
+  float cap = 0;
+  const std::vector<float>* slopes = nullptr;
   int64_t rows = 0, heads = 0, key_heads = 0, size = 0;
   const T* q = nullptr;
   const T* k = nullptr;
   const T* v = nullptr;
 
   int64_t groups() const { return heads / key_heads; }
+  kernels::ScoreChange ChangeOf(int64_t head) const {
+    return {cap, slopes == nullptr ? 0 : (*slopes)[static_cast<size_t>(head)]};
+  }
+  // The first key, at the edge of a tile, that queries from position `seen` on see.
+  int64_t FirstKey(int64_t seen) const { return std::max<int64_t>(0, seen + 1 - window) / kTile * kTile; }
   StridedRows<T> Queries(const T* of, const AttentionSegment& s, int64_t head, int64_t first,
                          int64_t count) const {
     return {of + ((s.first_query + first) * heads + head) * size, count, size, heads * size};
@@ -53,6 +62,9 @@ template <typename T>
 Call<T> MakeCall(const AttentionShape& shape, const Tensor& q_NHD, const Tensor& k_MKD, const Tensor& v_MKD) {
   return {.segments = *shape.segments,
           .scale = static_cast<float>(shape.scale),
+          .window = shape.window > 0 ? shape.window : kernels::kNoWindow,
+          .cap = static_cast<float>(shape.cap),
+          .slopes = shape.slopes.get(),
           .rows = q_NHD.size(0),
           .heads = q_NHD.size(1),
           .key_heads = k_MKD.size(1),
@@ -87,12 +99,17 @@ PackedKeys<T> PackKeys(const StridedRows<T>& k, const StridedRows<T>& v, T* k_tr
 // One tile of queries against one tile of keys, [first, first + tile.keys).
 template <typename T>
 void ForwardTile(const StridedRows<T>& q, const PackedKeys<T>& packed, int64_t first,
-                 const kernels::ScoreTile& tile, float* s, T* p, kernels::OnlineSoftmax& state) {
+                 const kernels::ScoreTile& tile, const kernels::ScoreChange& change, float* s, T* p,
+                 kernels::OnlineSoftmax& state) {
   const int64_t size = q.columns;
   for (int64_t key = 0; key < tile.keys; key += kTile) {
     const int64_t keys = std::min(kTile, tile.keys - key);
     Multiply<T>({q.rows, keys, size, q.data, q.stride, packed.k_transposed + (first + key) * size, keys,
                  s + key, kernels::kScoreStride});
+  }
+  if (!change.none()) {
+    kernels::ChangeScores(change, tile.scale, {q.rows, tile.keys, kernels::kScoreStride, tile.seen}, s,
+                          nullptr);
   }
   kernels::OnlineSoftmaxTile<T>(tile, s, p, state);
   Multiply<T>({q.rows, size, kernels::Grouped<T>(tile.keys), p, kernels::kScoreStride,
@@ -117,10 +134,10 @@ void ForwardHead(const Call<T>& call, const AttentionSegment& s, int64_t head, c
     const StridedRows<T> q = call.Queries(call.q, s, head, first, std::min(kTile, s.queries - first));
     const int64_t seen = s.keys - s.queries + first, visible = seen + q.rows;
     kernels::InitOnlineSoftmax(state);
-    for (int64_t key = 0; key < visible; key += kernels::kScoreTile) {
+    for (int64_t key = call.FirstKey(seen); key < visible; key += kernels::kScoreTile) {
       ForwardTile(q, packed, key,
-                  {q.rows, std::min(kernels::kScoreTile, visible - key), seen - key, call.scale}, scores, p,
-                  state);
+                  {q.rows, std::min(kernels::kScoreTile, visible - key), seen - key, call.scale, call.window},
+                  call.ChangeOf(head), scores, p, state);
     }
     kernels::FinishOnlineSoftmax<T>(q.rows, call.scale, state, to.out + (q.data - call.q), q.stride,
                                     to.lse + head * call.rows + s.first_query + first);
@@ -143,19 +160,19 @@ struct Backward {
 template <typename T>
 struct BackwardScratch {
   T *k_transposed, *q_transposed, *dout_transposed, *q_packed, *dout_packed, *p, *ds, *packed_ds;
-  float *s, *dp, *dq, *lse, *delta;
+  float *s, *dp, *derivative, *dq, *lse, *delta;
 
   BackwardScratch(int64_t keys, int64_t size) {
     const int64_t width = (keys + kTile - 1) / kTile * kTile;
     ThreadArena& arena = ThreadArena::Of(
         ThreadArena::Piece<T>(width * size) + 4 * ThreadArena::Piece<T>(kTile * size) +
-        3 * ThreadArena::Piece<T>(kTile * kTile) + 2 * ThreadArena::Piece<float>(kTile * kTile) +
+        3 * ThreadArena::Piece<T>(kTile * kTile) + 3 * ThreadArena::Piece<float>(kTile * kTile) +
         ThreadArena::Piece<float>(kTile * size) + 2 * ThreadArena::Piece<float>(kTile));
     k_transposed = arena.Take<T>(width * size);
     for (T** piece : {&q_transposed, &dout_transposed, &q_packed, &dout_packed})
       *piece = arena.Take<T>(kTile * size);
     for (T** piece : {&p, &ds, &packed_ds}) *piece = arena.Take<T>(kTile * kTile);
-    for (float** piece : {&s, &dp}) *piece = arena.Take<float>(kTile * kTile);
+    for (float** piece : {&s, &dp, &derivative}) *piece = arena.Take<float>(kTile * kTile);
     dq = arena.Take<float>(kTile * size);
     for (float** piece : {&lse, &delta}) *piece = arena.Take<float>(kTile);
   }
@@ -173,12 +190,24 @@ void BackwardTile(const Backward<T>& b, const BackwardScratch<T>& m, const Atten
       {tile.keys, tile.queries, size, k.data + skip, k.stride, m.q_transposed, tile.queries, m.s, kTile});
   Multiply<T>(
       {tile.keys, tile.queries, size, v.data + skip, v.stride, m.dout_transposed, tile.queries, m.dp, kTile});
-  kernels::ScoreGradients<T>(tile, {m.s, m.dp, m.lse, m.delta}, {m.p, m.ds, m.packed_ds});
+  const kernels::ScoreChange change = b.call.ChangeOf(head);
+  float* derivative = change.cap > 0 ? m.derivative : nullptr;
+  if (!change.none()) {
+    kernels::ChangeScores(change, tile.scale,
+                          {.rows = tile.keys,
+                           .columns = tile.queries,
+                           .stride = kTile,
+                           .distance = tile.first_query - tile.first_key,
+                           .transposed = true},
+                          m.s, derivative);
+  }
+  kernels::ScoreGradients<T>(tile, {m.s, m.dp, m.lse, m.delta, derivative}, {m.p, m.ds, m.packed_ds});
   const int64_t queries = kernels::Grouped<T>(tile.queries);
   Multiply<T>({tile.keys, size, queries, m.p, kTile, m.dout_packed, size, b.dv + into, size, true});
   Multiply<T>({tile.keys, size, queries, m.ds, kTile, m.q_packed, size, b.dk + into, size, true});
   Multiply<T>({size, tile.queries, kernels::Grouped<T>(tile.keys), m.k_transposed + tile.first_key * size,
-               kTile, kernels::kGroup<T> == 1 ? m.ds : m.packed_ds, kTile, m.dq, kTile, tile.first_key > 0});
+               kTile, kernels::kGroup<T> == 1 ? m.ds : m.packed_ds, kTile, m.dq, kTile,
+               tile.first_key > b.call.FirstKey(tile.first_query)});
 }
 
 template <typename T>
@@ -200,13 +229,14 @@ void BackwardHead(const Backward<T>& b, const AttentionSegment& s, int64_t head)
     kernels::RowDots(call.Queries(b.out, s, head, first, count), dout, m.delta);
     std::copy_n(b.lse + head * call.rows + s.first_query + first, count, m.lse);
     const int64_t seen = s.keys - s.queries + first, visible = seen + count;
-    for (int64_t key = 0; key < visible; key += kTile) {
+    for (int64_t key = call.FirstKey(seen); key < visible; key += kTile) {
       BackwardTile(b, m, s, head,
                    {.keys = std::min(kTile, visible - key),
                     .queries = count,
                     .first_key = key,
                     .first_query = seen,
-                    .scale = call.scale});
+                    .scale = call.scale,
+                    .window = call.window});
     }
     kernels::StoreTransposed<T>(count, call.size, m.dq, b.dq + (q.data - call.q), q.stride);
   }
@@ -290,7 +320,10 @@ Tensor CausalAttention(const Tensor& q_NHD, const Tensor& k_MKD, const Tensor& v
   FT_CHECK(q_NHD.size(1) % k_MKD.size(1) == 0)
       << q_NHD.size(1) << " heads, " << k_MKD.size(1) << " key heads";
   FT_CHECK(q_NHD.size(2) % 2 == 0) << "head size " << q_NHD.size(2);
-  if (!q_NHD.is_cpu()) return FusedAttention(q_NHD, k_MKD, v_MKD, shape, saved);
+  if (!q_NHD.is_cpu()) {
+    return NeedsPlainAttention(shape) ? PlainAttention(q_NHD, k_MKD, v_MKD, shape)
+                                      : FusedAttention(q_NHD, k_MKD, v_MKD, shape, saved);
+  }
   const at::ScalarType type = q_NHD.scalar_type();
   const at::ScalarType work = type == at::kBFloat16 && !MultipliesBf16() ? at::kFloat : type;
   return AttentionFunction::apply(q_NHD.contiguous().to(work), k_MKD.contiguous().to(work),

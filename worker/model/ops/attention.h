@@ -22,7 +22,11 @@ struct AttentionShape {
   std::shared_ptr<const std::vector<AttentionSegment>> segments;  // Cover all query rows once, in order.
   double scale = 1;  // Factor of the scores; usually 1 / sqrt(D).
   std::shared_ptr<const SegmentBounds>
-      bounds;  // The segments where a device reads them; null for host memory.
+      bounds;          // The segments where a device reads them; null for host memory.
+  int64_t window = 0;  // A row sees itself and the window - 1 rows before it; 0 = all.
+  double cap = 0;      // Scores become cap * tanh(score / cap); 0 = they stay.
+  // ALiBi: what a score loses with each row between query and key, one a head. Null = nothing.
+  std::shared_ptr<const std::vector<float>> slopes;
 };
 
 // Once a pass, for rows on `device`.
@@ -35,11 +39,12 @@ struct SavedAttention {
   torch::Tensor lse;      // float32 [H, N], or as the fused kernel that made it lays it out.
 };
 
-// Softmax(scale * q k^T) v. Products multiply in the type of q, k and v and add up in float32; scores and the
+// Softmax(scale * q k^T, changed as the shape says) v. Products multiply in the type of q, k and v and add up in float32; scores and the
 // softmax stay in float32, because rounded scores would cost more accuracy than all the linear layers
 // together; probabilities are rounded once for the last product. Query head h reads key head h * K / H. The
 // same bits for any number of threads. `saved` may be null; an empty one is filled, a filled one is emptied
-// and spares the computation. On other devices than the CPU it is LibTorch's fused kernels (fused_attention.h). REQUIRES: D even; rows
+// and spares the computation. On other devices than the CPU it is LibTorch's fused kernels (fused_attention.h), or its operators for windows,
+// caps and ALiBi (plain_attention.h), which leave `saved` empty. REQUIRES: D even; rows
 // of q in segments only; bounds where the rows lie on a device.
 torch::Tensor CausalAttention(const torch::Tensor& q_NHD, const torch::Tensor& k_MKD,
                               const torch::Tensor& v_MKD, const AttentionShape& shape,

@@ -2,23 +2,26 @@
 
 #include "worker/model/ops/kernel_call.h"
 #include "worker/model/ops/kernel_table.h"
+#include "worker/model/ops/saved_context.h"
 
 namespace ft::ops {
 namespace {
 
 using kernels::BF16;
 using torch::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
 
 // The cost of one value of the gate in values of a norm: an exponential and a division.
 constexpr int64_t kGateWork = 4;
 
-Tensor Rotate(const Tensor& x_NHD, const RopeTable& table, float direction) {
+Tensor RotateHeads(const Tensor& x_NHD, const RopeTable& table, float direction) {
   const Tensor x = x_NHD.contiguous();
   Tensor y = torch::empty_like(x);
   WithType(x.scalar_type(), [&](auto type) {
     using T = decltype(type);
     Launch(x, &KernelsOf<T>::rope,
-           {{x.size(1), x.size(2)},
+           {{x.size(1), x.size(2), 2 * table.cosine_NP.size(1), table.neighbours},
             x.size(0),
             Data<float>(table.cosine_NP),
             Data<float>(table.sine_NP),
@@ -54,7 +57,36 @@ Tensor RoundedGate(const Tensor& gate, const Tensor& up, std::vector<Tensor>* sa
   return y;
 }
 
+struct RotateFunction : torch::autograd::Function<RotateFunction> {
+  static Tensor forward(AutogradContext* context, const Tensor& x_NHD, RopeTable table) {
+    SaveInContext(context, table);
+    return RotateHeads(x_NHD, table, 1);
+  }
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    return {RotateHeads(gradients[0], SavedInContext<RopeTable>(context), -1), Tensor()};
+  }
+};
+
+Tensor Activated(const Tensor& x, ActivationEpilogue::Kind kind) {
+  if (kind == ActivationEpilogue::Kind::kSilu) return at::silu(x);
+  return at::gelu(x, kind == ActivationEpilogue::Kind::kGeluTanh ? "tanh" : "none");
+}
+
+Tensor ActivationGradient(const Tensor& dy, const Tensor& x, ActivationEpilogue::Kind kind) {
+  if (kind == ActivationEpilogue::Kind::kSilu) return at::silu_backward(dy, x);
+  return at::gelu_backward(dy, x, kind == ActivationEpilogue::Kind::kGeluTanh ? "tanh" : "none");
+}
+
+// The piece's columns of `whole_NO`, N x groups x length, in place.
+Tensor PieceView(const Tensor& whole_NO, const OutputPiece& piece) {
+  return whole_NO.as_strided({whole_NO.size(0), piece.groups, piece.length},
+                             {whole_NO.size(1), piece.group_stride, 1},
+                             whole_NO.storage_offset() + piece.offset);
+}
+
 }  // namespace
+
+Tensor Rotate(const Tensor& x_NHD, const RopeTable& table) { return RotateFunction::apply(x_NHD, table); }
 
 std::vector<Tensor> RotaryEpilogue::Forward(const std::vector<Tensor>& y_NO, at::ScalarType type,
                                             std::vector<Tensor>*) const {
@@ -64,7 +96,7 @@ std::vector<Tensor> RotaryEpilogue::Forward(const std::vector<Tensor>& y_NO, at:
     const int64_t rows = y_NO[i].size(0), heads = layers_[i].heads;
     const Tensor y_NHD = y_NO[i].view({rows, heads, y_NO[i].size(1) / heads});
     // Rotated in float32, then rounded: one rounding, where rotating the rounded product would make two.
-    results.push_back((layers_[i].rotated ? Rotate(y_NHD, table_, 1) : y_NHD).to(type));
+    results.push_back((layers_[i].rotated ? RotateHeads(y_NHD, table_, 1) : y_NHD).to(type));
   }
   return results;
 }
@@ -73,7 +105,7 @@ std::vector<Tensor> RotaryEpilogue::Backward(const std::vector<Tensor>& gradient
                                              const std::vector<Tensor>&) const {
   std::vector<Tensor> results;
   for (size_t i = 0; i < layers_.size(); ++i) {
-    const Tensor dy_NHD = layers_[i].rotated ? Rotate(gradients[i], table_, -1) : gradients[i];
+    const Tensor dy_NHD = layers_[i].rotated ? RotateHeads(gradients[i], table_, -1) : gradients[i];
     results.push_back(dy_NHD.reshape({dy_NHD.size(0), dy_NHD.size(1) * dy_NHD.size(2)}));
   }
   return results;
@@ -103,6 +135,72 @@ std::vector<Tensor> GateEpilogue::Backward(const std::vector<Tensor>& gradients,
             MutableData<T>(dup)});
   });
   return {dgate, dup};
+}
+
+std::vector<Tensor> ActivationEpilogue::Forward(const std::vector<Tensor>& y_NO, at::ScalarType type,
+                                                std::vector<Tensor>* saved) const {
+  FT_CHECK(y_NO.size() == 1 || y_NO.size() == 2);
+  if (saved != nullptr) {
+    for (const Tensor& y : y_NO) saved->push_back(y.to(type));
+  }
+  Tensor result = Activated(y_NO[0], kind_);
+  if (y_NO.size() == 2) result.mul_(y_NO[1]);
+  return {result.to(type)};
+}
+
+std::vector<Tensor> ActivationEpilogue::Backward(const std::vector<Tensor>& gradients,
+                                                 const std::vector<Tensor>& saved) const {
+  const at::ScalarType type = gradients[0].scalar_type();
+  const Tensor dy = gradients[0].to(at::kFloat), x = saved[0].to(at::kFloat);
+  if (saved.size() == 1) return {ActivationGradient(dy, x, kind_).to(type)};
+  return {ActivationGradient(dy * saved[1].to(at::kFloat), x, kind_).to(type),
+          (dy * Activated(x, kind_)).to(type)};
+}
+
+std::vector<Tensor> UnroundedEpilogue::Forward(const std::vector<Tensor>& y_NO, at::ScalarType,
+                                               std::vector<Tensor>*) const {
+  return y_NO;
+}
+
+std::vector<Tensor> UnroundedEpilogue::Backward(const std::vector<Tensor>& gradients,
+                                                const std::vector<Tensor>&) const {
+  return gradients;
+}
+
+std::vector<Tensor> PieceEpilogue::Forward(const std::vector<Tensor>& y_NO, at::ScalarType type,
+                                           std::vector<Tensor>* saved) const {
+  FT_CHECK(y_NO.size() == widths_.size());
+  std::vector<Tensor> parts;
+  for (const OutputPiece& piece : pieces_) {
+    const Tensor& whole = y_NO[piece.layer];
+    parts.push_back(PieceView(whole, piece).contiguous().view({whole.size(0), piece.groups * piece.length}));
+  }
+  return next_->Forward(parts, type, saved);
+}
+
+std::vector<Tensor> PieceEpilogue::Backward(const std::vector<Tensor>& gradients,
+                                            const std::vector<Tensor>& saved) const {
+  const std::vector<Tensor> parts = next_->Backward(gradients, saved);
+  std::vector<Tensor> results;
+  for (const int64_t width : widths_) {
+    results.push_back(torch::empty({parts[0].size(0), width}, parts[0].options()));
+  }
+  for (size_t i = 0; i < pieces_.size(); ++i) {
+    const OutputPiece& piece = pieces_[i];
+    const Tensor to = PieceView(results[piece.layer], piece);
+    to.copy_(parts[i].reshape(to.sizes()));
+  }
+  return results;
+}
+
+std::shared_ptr<const Epilogue> OverPieces(std::vector<OutputPiece> pieces, std::vector<int64_t> widths,
+                                           std::shared_ptr<const Epilogue> next) {
+  bool whole = pieces.size() == widths.size();
+  for (size_t i = 0; whole && i < pieces.size(); ++i) {
+    whole = pieces[i].layer == i && pieces[i].groups == 1 && pieces[i].length == widths[i];
+  }
+  if (whole) return next;
+  return std::make_shared<PieceEpilogue>(std::move(pieces), std::move(widths), std::move(next));
 }
 
 }  // namespace ft::ops

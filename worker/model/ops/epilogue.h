@@ -6,6 +6,7 @@
 #include <torch/torch.h>
 
 #include <cstdint>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -18,16 +19,20 @@ class Epilogue {
   // reads, unless it is null.
   virtual std::vector<torch::Tensor> Forward(const std::vector<torch::Tensor>& y_NO, at::ScalarType type,
                                              std::vector<torch::Tensor>* saved) const = 0;
-  // The gradients of the outputs, in the type of those of the results.
+  // The gradients of the outputs, in the type of those of the results, from theirs and what was saved in the same type.
   virtual std::vector<torch::Tensor> Backward(const std::vector<torch::Tensor>& gradients,
                                               const std::vector<torch::Tensor>& saved) const = 0;
 };
 
 // The rotary angles of a pass, float32, one row a token.
 struct RopeTable {
-  torch::Tensor cosine_NP;  // P = D / 2.
+  torch::Tensor cosine_NP;  // P pairs of a head turn, at most D / 2.
   torch::Tensor sine_NP;
+  bool neighbours = false;  // As in kernels::RopeShape.
 };
+
+// The heads of rows, N x H x D, rotated; a node of its own, where something stands between product and rotation.
+torch::Tensor Rotate(const torch::Tensor& x_NHD, const RopeTable& table);
 
 struct HeadsOfLayer {
   int64_t heads = 0;
@@ -57,5 +62,59 @@ class GateEpilogue final : public Epilogue {
   std::vector<torch::Tensor> Backward(const std::vector<torch::Tensor>& gradients,
                                       const std::vector<torch::Tensor>& saved) const override;
 };
+
+// Another activation of the first output, N x F, times the second where there are two. Saves its inputs.
+class ActivationEpilogue final : public Epilogue {
+ public:
+  enum class Kind { kSilu, kGelu, kGeluTanh };
+  explicit ActivationEpilogue(Kind kind) : kind_(kind) {}
+  std::vector<torch::Tensor> Forward(const std::vector<torch::Tensor>& y_NO, at::ScalarType type,
+                                     std::vector<torch::Tensor>* saved) const override;
+  std::vector<torch::Tensor> Backward(const std::vector<torch::Tensor>& gradients,
+                                      const std::vector<torch::Tensor>& saved) const override;
+
+ private:
+  const Kind kind_;
+};
+
+// The outputs as they are, float32 whatever the type of the products.
+class UnroundedEpilogue final : public Epilogue {
+ public:
+  std::vector<torch::Tensor> Forward(const std::vector<torch::Tensor>& y_NO, at::ScalarType type,
+                                     std::vector<torch::Tensor>* saved) const override;
+  std::vector<torch::Tensor> Backward(const std::vector<torch::Tensor>& gradients,
+                                      const std::vector<torch::Tensor>& saved) const override;
+};
+
+// Columns of a layer's output: of each group g [offset + g * group_stride, + length), one group behind the other.
+struct OutputPiece {
+  size_t layer = 0;
+  int64_t offset = 0;
+  int64_t group_stride = 0;
+  int64_t groups = 1;
+  int64_t length = 0;
+};
+
+// Deals the layers' outputs out as pieces, which are the outputs that another epilogue reads. The pieces cover all columns once.
+class PieceEpilogue final : public Epilogue {
+ public:
+  // `widths`: columns of each layer's output.
+  PieceEpilogue(std::vector<OutputPiece> pieces, std::vector<int64_t> widths,
+                std::shared_ptr<const Epilogue> next)
+      : pieces_(std::move(pieces)), widths_(std::move(widths)), next_(std::move(next)) {}
+  std::vector<torch::Tensor> Forward(const std::vector<torch::Tensor>& y_NO, at::ScalarType type,
+                                     std::vector<torch::Tensor>* saved) const override;
+  std::vector<torch::Tensor> Backward(const std::vector<torch::Tensor>& gradients,
+                                      const std::vector<torch::Tensor>& saved) const override;
+
+ private:
+  const std::vector<OutputPiece> pieces_;
+  const std::vector<int64_t> widths_;
+  const std::shared_ptr<const Epilogue> next_;
+};
+
+// The epilogue over these pieces: itself where they are whole layers in order.
+std::shared_ptr<const Epilogue> OverPieces(std::vector<OutputPiece> pieces, std::vector<int64_t> widths,
+                                           std::shared_ptr<const Epilogue> next);
 
 }  // namespace ft::ops

@@ -209,6 +209,7 @@ struct LinearsCall {
   std::vector<LinearLayer> layers;
   std::shared_ptr<const Epilogue> epilogue;
   at::ScalarType saved_dtype = at::kFloat;
+  at::ScalarType input_type = at::kFloat;
   // Whether a graph is made. GradMode is always off inside Function::forward, so the caller passes it.
   bool has_backward = true;
 };
@@ -248,7 +249,8 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
         widened.push_back(value->to(gradients[0].scalar_type()));
       gradients = call.epilogue->Backward(gradients, widened);
     }
-    for (Tensor& gradient : gradients) gradient = gradient.contiguous();
+    // Those of results that are wider than x are multiplied in x's type all the same.
+    for (Tensor& gradient : gradients) gradient = gradient.contiguous().to(call.input_type);
     const Gradients layer_gradients(context, layers, gradients, saved[0], {down, rest});
     layer_gradients.InputGradient(0, result);
     layer_gradients.HandleGradients(1, result);
@@ -290,7 +292,7 @@ std::vector<Tensor> Linears(const Tensor& x_NI, const std::vector<LinearLayer>& 
   const variable_list handles = Handles(layers);
   return LinearFunction::apply(
       x_NI, at::TensorList(handles),
-      LinearsCall{layers, std::move(epilogue), saved_dtype, at::GradMode::is_enabled()});
+      LinearsCall{layers, std::move(epilogue), saved_dtype, x_NI.scalar_type(), at::GradMode::is_enabled()});
 }
 
 Tensor Linear(const Tensor& x_NI, const LinearLayer& layer) { return Linears(x_NI, {layer})[0]; }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/check.h"
+#include "kernels/attention/attention.h"
 #include "worker/device/staging.h"
 #include "worker/model/ops/fused_gemm.h"
 #include "worker/model/ops/kernel_call.h"
@@ -27,6 +28,65 @@ void ChunkLosses(const Tensor& targets_S, const LossRequest& request, Tensor& lo
            {shape, rows, Data<int64_t>(targets_S), MutableData<T>(logits_SV), MutableData<double>(losses_S)});
   });
 }
+
+// 1 / the length of each row of a weight.
+Tensor InverseLengths(const WeightSlot& weight_VC, const Tensor& hidden_SC) {
+  constexpr double kLeast = 1e-12;
+  const at::ScalarType type = hidden_SC.scalar_type();
+  if (!hidden_SC.is_cpu()) {
+    const Tensor lengths_V =
+        at::linalg_vector_norm(weight_VC.Materialise(type), 2, at::IntArrayRef{1}, false, torch::kFloat);
+    return lengths_V.clamp_min_(kLeast).reciprocal_();
+  }
+  const std::shared_ptr<const MatrixTiles> tiles = weight_VC.Tiles(type);
+  const int64_t rows = tiles->rows(), columns = tiles->columns();
+  Tensor squares_V = torch::empty({rows}, torch::kFloat);
+  float* squares = MutableData<float>(squares_V);
+  WithType(tiles->type(), [&](auto held) {
+    using T = decltype(held);
+    OverRows(rows, columns, [&](int64_t first, int64_t last) {
+      std::vector<T> scratch(static_cast<size_t>(MatrixTiles::ScratchSize({0, 1, 0, columns})));
+      for (int64_t row = first; row < last; ++row) {
+        const kernels::StridedRows<T> values = tiles->Tile({row, 1, 0, columns}, scratch.data());
+        kernels::RowDots<T>(values, values, squares + row);
+      }
+    });
+  });
+  return squares_V.sqrt_().clamp_min_(kLeast).reciprocal_();
+}
+
+// What a head makes of the products with its weight, and the way back.
+class HeadChange {
+ public:
+  HeadChange(const Head& head, const Tensor& hidden_SC) : head_(head) {
+    if (head.normalised) inverse_V_ = InverseLengths(head.weight_VC, hidden_SC);
+  }
+
+  // Products become logits, in place. Returns what a logit changes with its product before the rows' lengths; undefined = 1.
+  Tensor Forward(Tensor& logits_SV) const {
+    if (inverse_V_.defined()) logits_SV.mul_(inverse_V_);
+    if (head_.cap == 0) return Tensor();
+    const Tensor bent_SV = (logits_SV.to(torch::kFloat) / head_.cap).tanh_();
+    logits_SV.copy_(bent_SV * head_.cap);
+    return 1 - bent_SV.square();
+  }
+  // Gradients of logits become those of products.
+  void Backward(const Tensor& derivative_SV, Tensor& gradient_SV) const {
+    if (derivative_SV.defined()) gradient_SV.mul_(derivative_SV);
+    if (inverse_V_.defined()) gradient_SV.mul_(inverse_V_);
+  }
+  // The gradient of the weight, of products alone at first: a row's length does not change the logits, so what lies along the row
+  // falls away.
+  void WeightGradient(Tensor& gradient_VC) const {
+    if (!inverse_V_.defined()) return;
+    const Tensor unit_VC = head_.weight_VC.Materialise(torch::kFloat) * inverse_V_.unsqueeze(1);
+    gradient_VC.sub_(unit_VC * (unit_VC * gradient_VC).sum(1, /*keepdim=*/true));
+  }
+
+ private:
+  const Head& head_;
+  Tensor inverse_V_;  // Undefined where the head is not normalised.
+};
 
 }  // namespace
 
@@ -84,14 +144,18 @@ void AddEmbeddingGradient(const Tensor& ids_N, const Tensor& dx_NC, Tensor& grad
   });
 }
 
-Tensor Logits(const Tensor& hidden_SC, const WeightSlot& head_VC) {
+Tensor Logits(const Tensor& hidden_SC, const Head& head) {
   torch::NoGradGuard no_grad;
-  return Compute({.terms = {{hidden_SC, &head_VC, {}, true}}});
+  const HeadChange change(head, hidden_SC);
+  Tensor logits_SV = Compute({.terms = {{hidden_SC, &head.weight_VC, {}, true}}});
+  change.Forward(logits_SV);
+  return logits_SV;
 }
 
-LossResult CrossEntropy(const Tensor& hidden_SC, const WeightSlot& head_VC,
-                        const std::vector<int64_t>& targets, const LossRequest& request) {
+LossResult CrossEntropy(const Tensor& hidden_SC, const Head& head, const std::vector<int64_t>& targets,
+                        const LossRequest& request) {
   torch::NoGradGuard no_grad;
+  const WeightSlot& head_VC = head.weight_VC;
   const int64_t rows = hidden_SC.size(0), vocabulary = head_VC.shape()[0];
   FT_CHECK(rows == static_cast<int64_t>(targets.size()));
   const at::ScalarType type = hidden_SC.scalar_type();
@@ -101,6 +165,7 @@ LossResult CrossEntropy(const Tensor& hidden_SC, const WeightSlot& head_VC,
     if (head_VC.trainable())
       result.dhead_VC = torch::zeros(head_VC.shape(), hidden_SC.options().dtype(torch::kFloat));
   }
+  const HeadChange change(head, hidden_SC);
   const Tensor all_targets = device::Upload(torch::tensor(targets, torch::kInt64), hidden_SC.device());
   const int64_t chunk_rows = std::max<int64_t>(1, kChunkElements / vocabulary);
   result.losses = {torch::empty({rows}, hidden_SC.options().dtype(torch::kDouble)), chunk_rows};
@@ -108,9 +173,11 @@ LossResult CrossEntropy(const Tensor& hidden_SC, const WeightSlot& head_VC,
     const int64_t count = std::min(chunk_rows, rows - start);
     const Tensor hidden = hidden_SC.narrow(0, start, count);
     Tensor logits = Compute({.terms = {{hidden, &head_VC, {}, true}}, .type = type});
+    const Tensor derivative = change.Forward(logits);
     ChunkLosses(all_targets.narrow(0, start, count), request, logits,
                 result.losses.losses_S.narrow(0, start, count));
     if (!request.gradient) continue;
+    change.Backward(derivative, logits);
     result.dhidden_SC.narrow(0, start, count).copy_(Compute({.terms = {{logits, &head_VC}}, .type = type}));
     if (result.dhead_VC.defined()) {
       Compute({.terms = {{logits.t().contiguous(), nullptr, hidden}},
@@ -118,6 +185,7 @@ LossResult CrossEntropy(const Tensor& hidden_SC, const WeightSlot& head_VC,
                .in_place = true});
     }
   }
+  if (result.dhead_VC.defined()) change.WeightGradient(result.dhead_VC);
   return result;
 }
 

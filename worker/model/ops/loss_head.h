@@ -18,8 +18,18 @@ torch::Tensor Embed(const WeightSlot& embedding_VC, const torch::Tensor& ids_N, 
 // gradient_VC[id of row n] += dx[n], rows in order: the same bits for any number of threads.
 void AddEmbeddingGradient(const torch::Tensor& ids_N, const torch::Tensor& dx_NC, torch::Tensor& gradient_VC);
 
+// The head: its weight, and what else makes logits of it.
+struct Head {
+  // NOLINTNEXTLINE(google-explicit-constructor): most heads are nothing but their weight.
+  Head(const WeightSlot& weight, bool normalised = false, double cap = 0)
+      : weight_VC(weight), normalised(normalised), cap(cap) {}
+  const WeightSlot& weight_VC;
+  bool normalised;  // Each row is divided by its length (at least 1e-12).
+  double cap;       // Logits become cap * tanh(logit / cap); 0 = they stay.
+};
+
 // Logits in float32, [rows, V].
-torch::Tensor Logits(const torch::Tensor& hidden_SC, const WeightSlot& head_VC);
+torch::Tensor Logits(const torch::Tensor& hidden_SC, const Head& head);
 
 struct LossRequest {
   // Whether to compute the gradients of the hidden rows, and of the head where it is trainable.
@@ -42,9 +52,9 @@ struct LossResult {
   torch::Tensor dhead_VC;    // float32; undefined where the head is frozen.
 };
 
-// Cross entropy of softmax(hidden W^T) against `targets`, chunk by chunk of rows, so that only one chunk of
+// Cross entropy of softmax(logits) against `targets`, chunk by chunk of rows, so that only one chunk of
 // logits exists at a time.
-LossResult CrossEntropy(const torch::Tensor& hidden_SC, const WeightSlot& head_VC,
-                        const std::vector<int64_t>& targets, const LossRequest& request);
+LossResult CrossEntropy(const torch::Tensor& hidden_SC, const Head& head, const std::vector<int64_t>& targets,
+                        const LossRequest& request);
 
 }  // namespace ft::ops

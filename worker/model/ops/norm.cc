@@ -18,24 +18,35 @@ struct NormCall {
   kernels::RmsNormShape Shape(const Tensor& x) const {
     return {x.size(1), static_cast<float>(options.epsilon)};
   }
+  Tensor Weight() const {
+    const Tensor stored = weight->Materialise(torch::kFloat);
+    return options.plus_one ? stored + 1 : stored;
+  }
 };
+
+// A layer norm is an RMS norm of what is left of a row without its mean.
+Tensor Centred(const Tensor& x_NC) { return x_NC - x_NC.mean(1, /*keepdim=*/true); }
 
 struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
   static Tensor forward(AutogradContext* context, const Tensor& x_NC, const Tensor& weight_handle,
-                        NormCall call) {
-    const Tensor x = x_NC.contiguous();
-    const Tensor weight = call.weight->Materialise(torch::kFloat);
-    Tensor y = torch::empty_like(x, x.options().dtype(call.options.output));
+                        const Tensor& bias_handle, NormCall call) {
+    const NormOptions& options = call.options;
+    const Tensor x = options.centred ? Centred(x_NC) : x_NC.contiguous();
+    const Tensor weight = call.Weight();
+    // With a bias the sum is rounded, not the product.
+    const at::ScalarType type = options.bias_C == nullptr ? options.output : at::kFloat;
+    Tensor y = torch::empty_like(x, x.options().dtype(type));
     Tensor scale = torch::empty({x.size(0)}, x.options());
-    WithType(call.options.output, [&](auto type) {
-      using T = decltype(type);
+    WithType(type, [&](auto typed) {
+      using T = decltype(typed);
       Launch(x, &KernelsOf<T>::rms_norm_forward,
              {call.Shape(x), x.size(0), Data<float>(x), Data<float>(weight), MutableData<T>(y),
               MutableData<float>(scale)});
     });
     context->save_for_backward({x, scale});
     SaveInContext(context, call);
-    return y;
+    if (options.bias_C == nullptr) return y;
+    return y.add_(options.bias_C->Materialise(torch::kFloat)).to(options.output);
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
@@ -43,8 +54,8 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
     const variable_list saved = context->get_saved_variables();
     const Tensor& x = saved[0];
     const Tensor dy = gradients[0].contiguous();
-    const Tensor weight = call.weight->Materialise(torch::kFloat);
-    variable_list result(3);
+    const Tensor weight = call.Weight();
+    variable_list result(4);
     WithType(dy.scalar_type(), [&](auto type) {
       using T = decltype(type);
       const kernels::RmsNormGradient<T> in{Data<float>(x), Data<T>(dy), Data<float>(weight),
@@ -59,7 +70,13 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
         Launch(x, &KernelsOf<T>::rms_norm_weight_gradient,
                {call.Shape(x), x.size(0), in, MutableData<float>(result[1])});
       }
+      if (context->needs_input_grad(2)) {
+        result[2] = torch::empty({x.size(1)}, x.options());
+        Launch(x, &KernelsOf<T>::column_sum,
+               {x.size(0), x.size(1), Data<T>(dy), MutableData<float>(result[2])});
+      }
     });
+    if (call.options.centred && result[0].defined()) result[0] = Centred(result[0]);
     return result;
   }
 };
@@ -68,7 +85,8 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
 
 Tensor RmsNorm(const Tensor& x_NC, const WeightSlot& weight_C, const NormOptions& options) {
   FT_CHECK(x_NC.scalar_type() == torch::kFloat);
-  return RmsNormFunction::apply(x_NC, weight_C.handle(), NormCall{&weight_C, options});
+  const Tensor bias_handle = options.bias_C == nullptr ? torch::empty({0}) : options.bias_C->handle();
+  return RmsNormFunction::apply(x_NC, weight_C.handle(), bias_handle, NormCall{&weight_C, options});
 }
 
 }  // namespace ft::ops

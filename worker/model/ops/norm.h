@@ -1,4 +1,4 @@
-// RMS norm over a weight slot.
+// RMS norm and layer norm over weight slots.
 #pragma once
 
 #include <torch/torch.h>
@@ -10,6 +10,9 @@ namespace ft::ops {
 struct NormOptions {
   double epsilon = 1e-6;
   at::ScalarType output = at::kFloat;  // What the linear layers behind it compute in.
+  bool plus_one = false;               // Multiplies by 1 + weight.
+  bool centred = false;                // Each row less its mean: with a bias, a layer norm.
+  const WeightSlot* bias_C = nullptr;
 };
 
 // The norm of the float32 residual stream, computed in float32 and rounded to the output type once. Saves x

@@ -175,6 +175,69 @@ TEST_F(Ops, NormEqualsItsDefinition) {
   ExpectClose(gradients[1], expected[1]);
 }
 
+TEST_F(Ops, ALayerNormAndANormOfOnePlusTheWeightEqualTheirDefinitions) {
+  const auto weight = Slot("n", {12}, true), bias = Slot("b", {12}, true);
+  const Tensor x = Leaf({5, 12}), dy = torch::randn({5, 12});
+  const Tensor w = weight->value().clone().requires_grad_(), b = bias->value().clone().requires_grad_();
+  const Tensor y = RmsNorm(x, *weight, {.epsilon = 1e-5, .centred = true, .bias_C = bias.get()});
+  const Tensor plain = at::layer_norm(x, {12}, w, b, 1e-5);
+  const auto gradients = torch::autograd::grad({y}, {x, weight->handle(), bias->handle()}, {dy});
+  const auto expected = torch::autograd::grad({plain}, {x, w, b}, {dy});
+  ExpectClose(y, plain);
+  for (size_t i = 0; i < 3; ++i) ExpectClose(gradients[i], expected[i]);
+  const Tensor one = RmsNorm(x, *weight, {.epsilon = 1e-5, .plus_one = true});
+  const Tensor plain_one = x * at::rsqrt(x.pow(2).mean(-1, true) + 1e-5) * (1 + w);
+  const auto one_gradients = torch::autograd::grad({one}, {x, weight->handle()}, {dy});
+  const auto one_expected = torch::autograd::grad({plain_one}, {x, w}, {dy});
+  ExpectClose(one, plain_one);
+  for (size_t i = 0; i < 2; ++i) ExpectClose(one_gradients[i], one_expected[i]);
+}
+
+// Outputs dealt out in groups, two of them gated, and what is wider than the products turned back into their type.
+TEST_F(Ops, PiecesOfProductsEqualTheirDefinition) {
+  const auto fused = Slot("f", {12, 5}, true), other = Slot("o", {6, 5}, true);
+  const Tensor x = Leaf({4, 5}), dz = torch::randn({4, 6});
+  const std::vector<LinearLayer> layers = {{.weight_OI = fused.get()}, {.weight_OI = other.get()}};
+  // Rows 0, 1 and 6, 7 and so on of the fused product times what the other gives; the rest is not read here.
+  const std::vector<OutputPiece> pieces = {{0, 0, 4, 3, 2}, {1, 0, 0, 1, 6}, {0, 2, 4, 3, 2}};
+  const auto epilogue = OverPieces(pieces, {12, 6}, std::make_shared<UnroundedEpilogue>());
+  const std::vector<Tensor> y = Linears(x, layers, epilogue);
+  const Tensor wf = fused->value().clone().requires_grad_(), wo = other->value().clone().requires_grad_();
+  const Tensor whole = at::mm(x, wf.t()).view({4, 3, 2, 2}), rest = at::mm(x, wo.t());
+  const Tensor first = whole.select(2, 0).reshape({4, 6}), second = whole.select(2, 1).reshape({4, 6});
+  ExpectClose(y[0], first);
+  ExpectClose(y[1], rest);
+  ExpectClose(y[2], second);
+  const auto gradients =
+      torch::autograd::grad({(y[0] * y[1] + y[2])}, {x, fused->handle(), other->handle()}, {dz});
+  const auto expected = torch::autograd::grad({first * rest + second}, {x, wf, wo}, {dz});
+  for (size_t i = 0; i < 3; ++i) ExpectClose(gradients[i], expected[i]);
+}
+
+TEST_F(Ops, ActivationsEqualTheirDefinition) {
+  using Kind = ActivationEpilogue::Kind;
+  for (const Kind kind : {Kind::kSilu, Kind::kGelu, Kind::kGeluTanh}) {
+    const auto activated = [&](const Tensor& value) {
+      return kind == Kind::kSilu ? at::silu(value) : at::gelu(value, kind == Kind::kGelu ? "none" : "tanh");
+    };
+    const auto gate = Slot("g", {6, 5}, true), up = Slot("u", {6, 5}, true);
+    const Tensor x = Leaf({4, 5}), dz = torch::randn({4, 6});
+    const std::vector<LinearLayer> both = {{.weight_OI = gate.get()}, {.weight_OI = up.get()}};
+    const auto epilogue = std::make_shared<ActivationEpilogue>(kind);
+    const Tensor z = Linears(x, both, epilogue)[0], plain_z = Linears(x, {both[0]}, epilogue)[0];
+    const Tensor g = gate->value().clone().requires_grad_(), u = up->value().clone().requires_grad_();
+    const Tensor inner = activated(at::mm(x, g.t())), gated = inner * at::mm(x, u.t());
+    ExpectClose(z, gated);
+    ExpectClose(plain_z, inner);
+    const auto gradients = torch::autograd::grad({z}, {x, gate->handle(), up->handle()}, {dz});
+    const auto expected = torch::autograd::grad({gated}, {x, g, u}, {dz}, /*retain_graph=*/true);
+    for (size_t i = 0; i < 3; ++i) ExpectClose(gradients[i], expected[i]);
+    const auto alone = torch::autograd::grad({plain_z}, {x, gate->handle()}, {dz});
+    const auto alone_expected = torch::autograd::grad({inner}, {x, g}, {dz});
+    for (size_t i = 0; i < 2; ++i) ExpectClose(alone[i], alone_expected[i]);
+  }
+}
+
 TEST_F(Ops, LayersWithTheGateEqualItsDefinition) {
   const auto gate = Slot("g", {6, 5}, true), up = Slot("u", {6, 5}, true);
   const Tensor x = Leaf({4, 5}), dz = torch::randn({4, 6});
@@ -319,6 +382,42 @@ TEST_F(Ops, AttentionInBfloat16IsWithinItsRoundingOfTheOracleAndTheSameForAnyNum
   }
 }
 
+// Softmax over whole rows with everything that a shape can say.
+Tensor WholeRows(const Tensor& q_NHD, const Tensor& k_NHD, const Tensor& v_NHD, const AttentionShape& shape) {
+  const int64_t rows = q_NHD.size(0);
+  Tensor scores = at::einsum("ihd,jhd->hij", {q_NHD, k_NHD}) * shape.scale;
+  if (shape.cap > 0) scores = at::tanh(scores / shape.cap) * shape.cap;
+  const Tensor distance = torch::arange(rows).unsqueeze(1) - torch::arange(rows).unsqueeze(0);
+  if (shape.slopes != nullptr) {
+    scores = scores - torch::tensor(*shape.slopes).view({-1, 1, 1}) * distance.to(torch::kFloat);
+  }
+  Tensor hidden = distance.lt(0);
+  if (shape.window > 0) hidden = hidden.logical_or(distance.ge(shape.window));
+  return at::einsum("hij,jhd->ihd", {scores.masked_fill(hidden, -INFINITY).softmax(-1), v_NHD});
+}
+
+TEST_F(Ops, WindowsCapsAndSlopesEqualSoftmaxOverWholeRows) {
+  const int64_t rows = 150;
+  const auto segments =
+      std::make_shared<const std::vector<AttentionSegment>>(1, AttentionSegment{0, rows, 0, rows});
+  const auto slopes = std::make_shared<const std::vector<float>>(std::vector<float>{0.5f, 0.25f, 0.125f});
+  const AttentionShape shapes[] = {{segments, 0.3, 1},
+                                   {segments, 0.3, 7},
+                                   {segments, 0.3, 65},
+                                   {segments, 0.3, 0, 2},
+                                   {segments, 0.3, 0, 0, slopes},
+                                   {segments, 0.3, 70, 2, slopes}};
+  for (const AttentionShape& shape : shapes) {
+    const Tensor q = Leaf({rows, 3, 8}), k = Leaf({rows, 3, 8}), v = Leaf({rows, 3, 8}),
+                 dout = torch::randn({rows, 3, 8});
+    const Tensor out = CausalAttention(q, k, v, shape), plain = WholeRows(q, k, v, shape);
+    ExpectClose(out, plain);
+    const auto gradients = torch::autograd::grad({out}, {q, k, v}, {dout});
+    const auto expected = torch::autograd::grad({plain}, {q, k, v}, {dout});
+    for (size_t i = 0; i < 3; ++i) ExpectClose(gradients[i], expected[i]);
+  }
+}
+
 TEST_F(Ops, AttentionOfLateQueriesEqualsTheRowsOfTheWhole) {
   const Tensor q = torch::randn({516, 4, 6}), k = torch::randn({516, 2, 6}), v = torch::randn({516, 2, 6});
   const auto shape = [](AttentionSegment s) {
@@ -373,6 +472,24 @@ TEST_F(Ops, CrossEntropyEqualsAutograd) {
   ExpectClose(result.dhidden_SC, expected[0]);
   ExpectClose(result.dhead_VC, expected[1]);
   EXPECT_EQ(CrossEntropy(hidden.detach(), *head, targets, {}).losses.Sum(), result.losses.Sum());
+}
+
+TEST_F(Ops, ANormalisedHeadAndACapEqualAutograd) {
+  const auto head = Slot("h", {11, 6}, true);
+  const Tensor hidden = Leaf({5, 6});
+  const std::vector<int64_t> targets = {3, 0, 10, 3, 7};
+  for (const Head& form : {Head(*head, true), Head(*head, false, 2), Head(*head, true, 0.5)}) {
+    const LossResult result = CrossEntropy(hidden.detach(), form, targets, {true, 0.25});
+    const Tensor w = head->value().clone().requires_grad_();
+    Tensor logits = at::mm(hidden, (form.normalised ? w / w.norm(2, {1}, true) : w).t());
+    if (form.cap > 0) logits = at::tanh(logits / form.cap) * form.cap;
+    ExpectClose(Logits(hidden.detach(), form), logits);
+    const Tensor loss = at::cross_entropy_loss(logits, torch::tensor(targets), {}, at::Reduction::Sum);
+    const auto expected = torch::autograd::grad({loss * 0.25}, {hidden, w});
+    EXPECT_NEAR(result.sum, loss.item<double>(), 1e-5);
+    ExpectClose(result.dhidden_SC, expected[0]);
+    ExpectClose(result.dhead_VC, expected[1]);
+  }
 }
 
 TEST_F(Ops, EmbeddedRowsAreTheTablesRoundedToTheType) {

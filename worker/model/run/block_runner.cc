@@ -2,13 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <span>
 #include <utility>
 
 #include "worker/device/staging.h"
 #include "worker/model/decoder/rope_angles.h"
-#include "worker/model/ops/loss_head.h"
-#include "worker/model/ops/norm.h"
 
 namespace ft::run {
 namespace {
@@ -16,51 +13,70 @@ namespace {
 using torch::Tensor;
 
 // Every trainable slot of a sub-layer once, in the order of its structure.
-std::vector<const ops::WeightSlot*> TrainableSlots(const ops::SlotPtr& norm,
-                                                   std::span<const model::Projection> projections) {
+std::vector<const ops::WeightSlot*> TrainableSlots(const model::SubLayerWeights& weights) {
   std::vector<const ops::WeightSlot*> slots;
   const auto add = [&](const ops::SlotPtr& slot) {
     if (slot != nullptr && slot->trainable()) slots.push_back(slot.get());
   };
-  add(norm);
-  for (const model::Projection& projection : projections) {
+  for (const model::NormWeights* norm :
+       {&weights.norm, &weights.query_norm, &weights.key_norm, &weights.behind}) {
+    add(norm->weight);
+    add(norm->bias);
+  }
+  const auto projection = [&](const model::Projection& projection) {
     add(projection.weight);
     add(projection.bias);
-    if (!projection.adapter.has_value()) continue;
+    if (!projection.adapter.has_value()) return;
     add(projection.adapter->a_RI);
     add(projection.adapter->b_OR);
-  }
+  };
+  for (const model::Projection& input : weights.inputs) projection(input);
+  projection(weights.output);
   return slots;
 }
 
 // Segments whose angles are alike (all of them, unless the scaling looks at the length) share one table.
-ops::RopeTable RopeOf(const model::DecoderConfig& config, const PackedRows& rows) {
+ops::RopeTable RopeOf(const model::DecoderConfig& config, const model::Rotary& rotary, const PackedRows& rows,
+                      model::Mode mode) {
   const auto alike = [&](int64_t length) {
-    return !model::AnglesDiffer(config, rows.rope_lengths.front(), length);
+    return !model::AnglesDiffer(config, rows.rope_lengths.front(), length, mode);
   };
   if (std::all_of(rows.rope_lengths.begin(), rows.rope_lengths.end(), alike)) {
-    return model::MakeRopeTable(config, rows.position_N, rows.rope_lengths.front());
+    return model::MakeRopeTable(config, rotary, rows.position_N, rows.rope_lengths.front(), mode);
   }
   std::vector<Tensor> cosine, sine;
   for (size_t i = 0; i < rows.segments.size(); ++i) {
     const auto first = rows.position_N.begin() + rows.segments[i].first_query;
-    const ops::RopeTable table =
-        model::MakeRopeTable(config, {first, first + rows.segments[i].queries}, rows.rope_lengths[i]);
+    const ops::RopeTable table = model::MakeRopeTable(
+        config, rotary, {first, first + rows.segments[i].queries}, rows.rope_lengths[i], mode);
     cosine.push_back(table.cosine_NP);
     sine.push_back(table.sine_NP);
   }
-  return {at::cat(cosine), at::cat(sine)};
+  return {at::cat(cosine), at::cat(sine), rotary.neighbours};
 }
 
 model::ForwardContext MakeForwardContext(const model::DecoderConfig& config, const PackedRows& rows,
-                                         const RunnerOptions& options) {
-  const ops::RopeTable rope = RopeOf(config, rows);
-  return model::ForwardContext{
-      .compute = options.compute,
-      .saved_dtype = options.saved_dtype,
-      .rope = {device::Upload(rope.cosine_NP, options.device), device::Upload(rope.sine_NP, options.device)},
-      .attention = ops::MakeAttentionShape(
-          rows.segments, 1.0 / std::sqrt(static_cast<double>(config.head_size)), options.device)};
+                                         const RunnerOptions& options, model::Mode mode) {
+  const double scale =
+      config.score_scale > 0 ? config.score_scale : 1.0 / std::sqrt(static_cast<double>(config.head_size));
+  model::ForwardContext context{.compute = options.compute,
+                                .saved_dtype = options.saved_dtype,
+                                .attention = ops::MakeAttentionShape(rows.segments, scale, options.device)};
+  context.attention.cap = config.score_cap;
+  for (const model::Rotary& rotary : config.rotaries) {
+    ops::RopeTable table = RopeOf(config, rotary, rows, mode);
+    table.cosine_NP = device::Upload(table.cosine_NP, options.device);
+    table.sine_NP = device::Upload(table.sine_NP, options.device);
+    context.ropes.push_back(std::move(table));
+  }
+  if (config.alibi) {
+    context.attention.slopes = std::make_shared<const std::vector<float>>(model::AlibiSlopes(config.heads));
+  }
+  if (mode == model::Mode::kInference) {
+    const Tensor scale_N = model::QueryScale(config, rows.position_N);
+    if (scale_N.defined()) context.query_scale_N = device::Upload(scale_N, options.device);
+  }
+  return context;
 }
 
 }  // namespace
@@ -74,15 +90,16 @@ BlockRunner::BlockRunner(const model::DecoderConfig& config, const model::Decode
                          params::UnitStore& units, RunnerOptions options)
     : config_(config), weights_(weights), units_(units), options_(options) {
   for (const model::BlockWeights& block : weights.blocks) {
-    const std::span<const model::Projection> projections(block.projection);
-    trainable_.push_back(TrainableSlots(block.attention_norm, projections.first(model::kGate)));
-    trainable_.push_back(TrainableSlots(block.mlp_norm, projections.subspan(model::kGate)));
+    trainable_.push_back(TrainableSlots(block.attention));
+    trainable_.push_back(TrainableSlots(block.mlp));
   }
 }
 
 bool BlockRunner::TrainsBelow(int64_t i) const {
-  return weights_.embedding_VC->trainable() || std::any_of(trainable_.begin(), trainable_.begin() + i,
-                                                           [](const auto& slots) { return !slots.empty(); });
+  const bool positions = weights_.positions_PC != nullptr && weights_.positions_PC->trainable();
+  return weights_.embedding_VC->trainable() || positions ||
+         std::any_of(trainable_.begin(), trainable_.begin() + i,
+                     [](const auto& slots) { return !slots.empty(); });
 }
 
 bool BlockRunner::IsRecomputed(int64_t i) const {
@@ -111,20 +128,53 @@ Tensor BlockRunner::Uploaded(const std::vector<int64_t>& numbers) const {
   return device::Upload(torch::tensor(numbers, torch::kInt64), options_.device);
 }
 
-Tensor BlockRunner::Embed(const Tensor& ids_N) const {
+Tensor BlockRunner::Embed(const PackedRows& rows) const {
   const params::UnitLease lease(units_, model::UnitOf(config_, {model::Part::kEmbedding}));
-  return ops::Embed(*weights_.embedding_VC, ids_N, options_.compute);
+  Tensor x_NC =
+      ops::Embed(*weights_.embedding_VC, device::Upload(rows.ids_N, options_.device), options_.compute);
+  if (config_.embedding_scale != 1) x_NC.mul_(config_.embedding_scale);
+  if (weights_.positions_PC != nullptr) {
+    x_NC.add_(ops::Embed(*weights_.positions_PC, Positions(rows), options_.compute));
+  }
+  return x_NC;
+}
+
+Tensor BlockRunner::Positions(const PackedRows& rows) const {
+  const int64_t most = weights_.positions_PC->shape()[0];
+  for (const int64_t position : rows.position_N) {
+    TORCH_CHECK(position < most, "an input of more than ", most,
+                " tokens is longer than this model's table of ",
+                "positions: lower train.max_length, or shorten the conversation");
+  }
+  return Uploaded(rows.position_N);
+}
+
+void BlockRunner::EmbeddingGradients(const PackedRows& rows, const Tensor& dx_NC,
+                                     const GradientSink& sink) const {
+  const auto add = [&](const ops::SlotPtr& table, const Tensor& index_N, double scale) {
+    if (table == nullptr || !table->trainable()) return;
+    Tensor gradient = torch::zeros(table->shape(), dx_NC.options().dtype(torch::kFloat));
+    ops::AddEmbeddingGradient(index_N, scale == 1 ? dx_NC : dx_NC * scale, gradient);
+    sink(*table, gradient);
+  };
+  add(weights_.embedding_VC, device::Upload(rows.ids_N, options_.device), config_.embedding_scale);
+  if (weights_.positions_PC != nullptr) add(weights_.positions_PC, Positions(rows), 1);
 }
 
 Tensor BlockRunner::FinalNorm(const Tensor& x_NC) const {
-  return ops::RmsNorm(x_NC, *weights_.final_norm, {config_.norm_epsilon, options_.compute});
+  return model::ApplyNorm(config_, weights_.final_norm, x_NC, options_.compute);
 }
 
-Tensor BlockRunner::Hidden(const PackedRows& rows, std::vector<model::LayerCache>* cache) const {
+ops::Head BlockRunner::Head() const {
+  return {*weights_.head_VC, config_.normalised_head, config_.logit_cap};
+}
+
+Tensor BlockRunner::Hidden(const PackedRows& rows, std::vector<model::LayerCache>* cache,
+                           model::Mode mode) const {
   torch::NoGradGuard no_grad;
-  model::ForwardContext context = MakeForwardContext(config_, rows, options_);
+  model::ForwardContext context = MakeForwardContext(config_, rows, options_, mode);
   context.cache = cache;
-  Tensor x_NC = Embed(device::Upload(rows.ids_N, options_.device));
+  Tensor x_NC = Embed(rows);
   for (int64_t layer = 0; layer < config_.layers; ++layer) {
     const params::UnitLease lease(units_, BlockUnit(layer));
     x_NC = Forward(2 * layer, x_NC, context);
@@ -136,14 +186,14 @@ Tensor BlockRunner::Hidden(const PackedRows& rows, std::vector<model::LayerCache
 
 Tensor BlockRunner::Logits(const Tensor& hidden_NC) const {
   const params::UnitLease lease(units_, HeadUnit());
-  return ops::Logits(hidden_NC, *weights_.head_VC);
+  return ops::Logits(hidden_NC, Head());
 }
 
-double BlockRunner::Loss(const PackedRows& rows) const {
+double BlockRunner::Loss(const PackedRows& rows, model::Mode mode) const {
   if (rows.targets.empty()) return 0;
-  const Tensor hidden_SC = Hidden(rows, nullptr).index_select(0, Uploaded(rows.supervised_rows));
+  const Tensor hidden_SC = Hidden(rows, nullptr, mode).index_select(0, Uploaded(rows.supervised_rows));
   const params::UnitLease lease(units_, HeadUnit());
-  return ops::CrossEntropy(hidden_SC, *weights_.head_VC, rows.targets, {}).losses.Sum();
+  return ops::CrossEntropy(hidden_SC, Head(), rows.targets, {}).losses.Sum();
 }
 
 ops::TokenLosses BlockRunner::HeadBackward(const PackedRows& rows, const Tensor& x_NC, double gradient_scale,
@@ -154,15 +204,18 @@ ops::TokenLosses BlockRunner::HeadBackward(const PackedRows& rows, const Tensor&
   const bool below = TrainsBelow(SubLayers());
   const Tensor x_SC = x_NC.index_select(0, index).requires_grad_(below);
   const Tensor normed_SC = FinalNorm(x_SC);
-  ops::LossResult loss =
-      ops::CrossEntropy(normed_SC.detach(), *weights_.head_VC, rows.targets, {true, gradient_scale});
+  ops::LossResult loss = ops::CrossEntropy(normed_SC.detach(), Head(), rows.targets, {true, gradient_scale});
   if (loss.dhead_VC.defined()) sink(*weights_.head_VC, loss.dhead_VC);
   std::vector<Tensor> inputs;
   if (below) inputs.push_back(x_SC);
-  if (weights_.final_norm->trainable()) inputs.push_back(weights_.final_norm->handle());
+  std::vector<const ops::WeightSlot*> norm;
+  for (const ops::SlotPtr& slot : {weights_.final_norm.weight, weights_.final_norm.bias}) {
+    if (slot != nullptr && slot->trainable()) norm.push_back(slot.get());
+  }
+  for (const ops::WeightSlot* slot : norm) inputs.push_back(slot->handle());
   if (inputs.empty()) return loss.losses;
   const std::vector<Tensor> gradients = torch::autograd::grad({normed_SC}, inputs, {loss.dhidden_SC});
-  if (weights_.final_norm->trainable()) sink(*weights_.final_norm, gradients.back());
+  for (size_t i = 0; i < norm.size(); ++i) sink(*norm[i], gradients[i + (below ? 1 : 0)]);
   if (below) dx_NC = torch::zeros_like(x_NC).index_copy_(0, index, gradients[0]);
   return loss.losses;
 }
@@ -219,20 +272,15 @@ Tensor BlockRunner::BackwardBlocks(Tensor dx_NC, model::ForwardContext& context,
 double BlockRunner::ForwardBackward(const PackedRows& rows, std::shared_ptr<const ops::DropoutRows> dropout,
                                     double gradient_scale, const GradientSink& sink) const {
   if (rows.targets.empty()) return 0;
-  model::ForwardContext context = MakeForwardContext(config_, rows, options_);
+  model::ForwardContext context = MakeForwardContext(config_, rows, options_, model::Mode::kTraining);
   context.dropout = std::move(dropout);
   std::vector<ops::SavedAttention> saved(static_cast<size_t>(config_.layers));
   std::vector<SubLayerRun> runs(static_cast<size_t>(SubLayers()));
-  const Tensor ids_N = device::Upload(rows.ids_N, options_.device);
-  const Tensor x_NC = ForwardBlocks(Embed(ids_N), context, saved, runs);
+  const Tensor x_NC = ForwardBlocks(Embed(rows), context, saved, runs);
   Tensor dx_NC;
   const ops::TokenLosses losses = HeadBackward(rows, x_NC, gradient_scale, dx_NC, sink);
   dx_NC = BackwardBlocks(dx_NC, context, saved, runs, sink);
-  if (weights_.embedding_VC->trainable()) {
-    Tensor gradient = torch::zeros(weights_.embedding_VC->shape(), dx_NC.options());
-    ops::AddEmbeddingGradient(ids_N, dx_NC, gradient);
-    sink(*weights_.embedding_VC, gradient);
-  }
+  if (dx_NC.defined()) EmbeddingGradients(rows, dx_NC, sink);
   return losses.Sum();  // Last: on a device it waits for all that was asked.
 }
 

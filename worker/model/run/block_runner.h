@@ -12,6 +12,7 @@
 
 #include "worker/device/staging.h"
 #include "worker/model/decoder/decoder.h"
+#include "worker/model/decoder/rope_angles.h"
 #include "worker/model/ops/loss_head.h"
 #include "worker/model/params/unit_store.h"
 #include "worker/model/run/packed_rows.h"
@@ -43,10 +44,11 @@ class BlockRunner {
   // so.
   double ForwardBackward(const PackedRows& rows, std::shared_ptr<const ops::DropoutRows> dropout,
                          double gradient_scale, const GradientSink& sink) const;
-  // Sum of the token losses, outside training.
-  double Loss(const PackedRows& rows) const;
-  // The rows that enter the head, [N, C], outside training. With a cache, rows continue its sequence.
-  torch::Tensor Hidden(const PackedRows& rows, std::vector<model::LayerCache>* cache) const;
+  // Sum of the token losses, without gradients or dropout.
+  double Loss(const PackedRows& rows, model::Mode mode = model::Mode::kInference) const;
+  // The rows that enter the head, [N, C], likewise. With a cache, rows continue its sequence.
+  torch::Tensor Hidden(const PackedRows& rows, std::vector<model::LayerCache>* cache,
+                       model::Mode mode = model::Mode::kInference) const;
   // float32 [N, V] of such rows, on their device.
   torch::Tensor Logits(const torch::Tensor& hidden_NC) const;
 
@@ -60,7 +62,12 @@ class BlockRunner {
   // The same with a graph.
   SubLayerRun ForwardWithGraph(int64_t i, const torch::Tensor& x_NC, const model::ForwardContext& context,
                                ops::ForwardOutput output) const;
-  torch::Tensor Embed(const torch::Tensor& ids_N) const;  // Ids on the weights' device.
+  torch::Tensor Embed(const PackedRows& rows) const;
+  // The rows' positions, for the table of them; throws c10::Error for one beyond it.
+  torch::Tensor Positions(const PackedRows& rows) const;
+  // Gives the gradients of what Embed has read to `sink`, from that of its result.
+  void EmbeddingGradients(const PackedRows& rows, const torch::Tensor& dx_NC, const GradientSink& sink) const;
+  ops::Head Head() const;
   torch::Tensor FinalNorm(const torch::Tensor& x_NC) const;
   // Runs all sub-layers over the embedded rows and keeps in `runs` what backward needs of each; returns the residual stream.
   torch::Tensor ForwardBlocks(torch::Tensor x_NC, model::ForwardContext& context,

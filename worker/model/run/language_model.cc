@@ -52,12 +52,12 @@ params::AdapterOptions AdapterOf(const ModelOptions& options, const PrecisionPol
 
 // Calls visit(projection, its module) for every projection of the blocks, in order.
 template <typename Weights, typename Visit>
-void VisitProjections(const model::DecoderConfig& config, Weights& weights, const Visit& visit) {
+void VisitModules(const model::DecoderConfig& config, Weights& weights, const Visit& visit) {
   for (size_t layer = 0; layer < weights.blocks.size(); ++layer) {
-    for (auto& projection : weights.blocks[layer].projection) {
-      const int unit = model::UnitOf(config, {model::Part::kProjection, static_cast<int64_t>(layer)});
+    const int unit = model::UnitOf(config, {model::Part::kProjection, static_cast<int64_t>(layer)});
+    model::VisitProjections(weights.blocks[layer], [&](auto& projection) {
       visit(projection, params::LinearModule{projection.module, projection.inputs, projection.outputs, unit});
-    }
+    });
   }
 }
 
@@ -132,7 +132,7 @@ Status LanguageModel::Build(const weights::TensorSource& source) {
 StatusOr<std::vector<params::LinearModule>> LanguageModel::Adapted(
     const params::AdapterOptions& adapter) const {
   std::vector<params::LinearModule> modules;
-  VisitProjections(config_, weights_, [&](const model::Projection&, const params::LinearModule& module) {
+  VisitModules(config_, weights_, [&](const model::Projection&, const params::LinearModule& module) {
     modules.push_back(module);
   });
   RETURN_IF_ERROR(params::CheckAdapterOptions(adapter, modules));
@@ -142,7 +142,7 @@ StatusOr<std::vector<params::LinearModule>> LanguageModel::Adapted(
 }
 
 void LanguageModel::AttachAdapters(const params::AdapterOptions& adapter) {
-  VisitProjections(config_, weights_, [&](model::Projection& projection, const params::LinearModule& module) {
+  VisitModules(config_, weights_, [&](model::Projection& projection, const params::LinearModule& module) {
     if (params::IsTarget(adapter, module.name))
       projection.adapter = params::MakeAdapter(adapter, module, *store_);
   });
@@ -158,8 +158,8 @@ double LanguageModel::ForwardBackward(const PackedRows& rows, double gradient_sc
   return runner_->ForwardBackward(rows, std::move(dropout), gradient_scale, add);
 }
 
-torch::Tensor LanguageModel::Logits(const PackedRows& rows) const {
-  return device::Download(runner_->Logits(runner_->Hidden(rows, nullptr)));
+torch::Tensor LanguageModel::Logits(const PackedRows& rows, model::Mode mode) const {
+  return device::Download(runner_->Logits(runner_->Hidden(rows, nullptr, mode)));
 }
 
 }  // namespace ft::run

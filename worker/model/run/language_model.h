@@ -62,10 +62,12 @@ class LanguageModel {
 
   // The sum of token losses; ADDS gradient_scale * its gradient to the store's gradients.
   double ForwardBackward(const PackedRows& rows, double gradient_scale);
-  // The sum of token losses outside training (no dropout), no gradient.
-  double Loss(const PackedRows& rows) const { return runner_->Loss(rows); }
-  // float32 [N, V] outside training, in host memory.
-  torch::Tensor Logits(const PackedRows& rows) const;
+  // The sum of token losses, no dropout, no gradient.
+  double Loss(const PackedRows& rows, model::Mode mode = model::Mode::kInference) const {
+    return runner_->Loss(rows, mode);
+  }
+  // float32 [N, V], likewise, in host memory.
+  torch::Tensor Logits(const PackedRows& rows, model::Mode mode = model::Mode::kInference) const;
 
   const BlockRunner& runner() const { return *runner_; }
 

@@ -195,7 +195,7 @@ TEST(LanguageModel, ASampleHasTheSameLossAloneAndInAPackedRow) {
   for (const auto kind : {model::RopeScaling::Kind::kNone, model::RopeScaling::Kind::kDynamic}) {
     model::DecoderConfig config = SmallConfig();
     config.max_positions = 5;
-    config.rope_scaling = {.kind = kind, .factor = 2};
+    config.rotaries.front().scaling = {.kind = kind, .factor = 2};
     const auto loaded = LoadHere(config, RandomWeights(config), {});
     ASSERT_TRUE(loaded.ok()) << loaded.status();
     const PaddedBatch batch = Batch({11, 4, 8, 6});
@@ -262,10 +262,11 @@ model::DecoderWeights Guarded(const LanguageModel& loaded, const RecordedUnits& 
   const auto add = [&](const ops::SlotPtr& slot) {
     if (slot != nullptr) slots[slot->name()] = slot;
   };
-  add(own.embedding_VC), add(own.final_norm);
+  add(own.embedding_VC), add(own.final_norm.weight);
   for (const model::BlockWeights& block : own.blocks) {
-    add(block.attention_norm), add(block.mlp_norm);
-    for (const model::Projection& projection : block.projection) add(projection.weight), add(projection.bias);
+    add(block.attention.norm.weight), add(block.mlp.norm.weight);
+    model::VisitProjections(
+        block, [&](const model::Projection& projection) { add(projection.weight), add(projection.bias); });
   }
   const model::Layout layout = model::LayoutOf(config);
   EXPECT_EQ(slots.size(), layout.size());

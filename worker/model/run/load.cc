@@ -57,6 +57,23 @@ Status CheckWeight(const model::StoredWeight& weight, const TensorsByName& found
                                            weights::ShapeText(weight.shape)));
 }
 
+// A head that is the embedding may be stored a second time, with the same values.
+Status CheckHeadCopy(const model::DecoderConfig& config, const model::Layout& layout,
+                     const TensorsByName& found, const weights::TensorSource& source) {
+  const weights::TensorInfo& embedding = *found.at(layout.front().name);
+  for (const weights::TensorInfo& info : source.tensors()) {
+    if (!model::IsHeadCopy(config, info.name) || params::IsBnb4(source, info.name)) continue;
+    ASSIGN_OR_RETURN(const torch::Tensor head, params::ReadTensor(source, info));
+    ASSIGN_OR_RETURN(const torch::Tensor values, params::ReadTensor(source, embedding));
+    if (at::equal(head, values)) continue;
+    return absl::InvalidArgumentError(
+        StrCat("tensor ", info.name, " has other values than ", embedding.name,
+               ", though config.json says that they are one (tie_word_embeddings): set it to false there, or "
+               "leave the tensor out"));
+  }
+  return absl::OkStatus();
+}
+
 Status CheckNames(const model::DecoderConfig& config, const model::Layout& layout, const TensorsByName& found,
                   const weights::TensorSource& source) {
   for (const model::StoredWeight& weight : layout) RETURN_IF_ERROR(CheckWeight(weight, found, source));
@@ -87,10 +104,11 @@ Status LoadDecoder(const model::DecoderConfig& config, const model::Layout& layo
                    params::ParameterStore& store, model::DecoderWeights& weights) {
   const TensorsByName found = ByLayoutName(config, source);
   RETURN_IF_ERROR(CheckNames(config, layout, found, source));
+  RETURN_IF_ERROR(CheckHeadCopy(config, layout, found, source));
   for (const model::StoredWeight& weight : layout) {
     const weights::TensorInfo& info = *found.at(weight.name);
     const int index = store.Find(weight.name);
-    const bool projection = weight.role.part == model::Part::kProjection;
+    const bool projection = weight.role.part == model::Part::kProjection && !weight.role.bias;
     ASSIGN_OR_RETURN(ops::SlotPtr slot,
                      index >= 0 ? params::ReadTrainedSlot(source, info, store, index, options.cast_dtype)
                                 : params::ReadFrozenSlot(

@@ -23,8 +23,8 @@ struct LoadOptions {
 };
 
 // Reads every weight of the layout, tensor by tensor, into slots of `weights`: those that the store knows by name are trained, and
-// read into it. INVALID_ARGUMENT names the tensor that is missing, of another shape, packed in a way that is not read, or within
-// the decoder and unknown to the configuration (a bias that the configuration does not mention would otherwise be lost in
+// read into it. INVALID_ARGUMENT names the tensor that is missing, of another shape, packed in a way that is not read, a second
+// copy of a tied head with other values, or within the decoder and unknown to the configuration (a bias that the configuration does not mention would otherwise be lost in
 // silence).
 Status LoadDecoder(const model::DecoderConfig& config, const model::Layout& layout,
                    const weights::TensorSource& source, const LoadOptions& options,

@@ -2,15 +2,21 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
+#include <span>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_format.h"
 #include "core/base/check.h"
 #include "core/base/file.h"
+#include "core/base/sha256.h"
+#include "worker/model/decoder/family.h"
 #include "worker/model/ops/nf4.h"
 #include "worker/model/params/bnb_checkpoint.h"
 #include "worker/model/params/read_slot.h"
@@ -26,11 +32,19 @@ using weights::DType;
 using weights::TensorInfo;
 
 constexpr std::string_view kPrefix = "base_model.model.";
-// What a model folder holds beside its weights and users of it need.
-constexpr const char* kSideFiles[] = {
-    "tokenizer.json",    "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json",
-    "added_tokens.json", "chat_template.jinja",   "vocab.json",      "merges.txt",
-    "qwen.tiktoken",     "generation_config.json"};
+// What a model folder holds beside its weights and users of it need: vocabularies, templates, and a family's own code, which is
+// copied and never run.
+constexpr const char* kSideFiles[] = {"tokenizer.json",
+                                      "tokenizer_config.json",
+                                      "special_tokens_map.json",
+                                      "added_tokens.json",
+                                      "vocab.json",
+                                      "generation_config.json",
+                                      "merges.txt",
+                                      "vocab.txt"};
+constexpr const char* kSideEndings[] = {".model", ".tiktoken", ".jinja", ".py"};
+constexpr uint64_t kMaxSideBytes = uint64_t{256} << 20;
+constexpr size_t kMaxSideFiles = 1000;
 constexpr uint64_t kMaxConfigBytes = 4 << 20;
 constexpr int kMaxConfigDepth = 32;
 
@@ -113,9 +127,15 @@ torch::Tensor Rounded(const torch::Tensor& tensor, DType dtype) {
   return tensor;
 }
 
-// Quantised jobs quantise the blocks' projections: all matrices but embedding and head.
-bool IsProjection(const TensorInfo& info) {
-  return info.shape.size() == 2 && info.name.find(".layers.") != std::string::npos;
+// The matrices that quantised jobs quantise: the blocks' projections.
+StatusOr<std::set<std::string>> ProjectionsOf(std::string_view config_text, const fs::path& model) {
+  ASSIGN_OR_RETURN(const model::DecoderConfig config,
+                   model::ParseConfig(config_text, (model / "config.json").string()));
+  std::set<std::string> names;
+  for (const model::StoredWeight& weight : model::LayoutOf(config)) {
+    if (weight.role.part == model::Part::kProjection && !weight.role.bias) names.insert(weight.name);
+  }
+  return names;
 }
 
 // The widest type among weights: what a config.json that has one type for all must say.
@@ -128,25 +148,26 @@ const char* TorchName(DType dtype) {
 
 class ModelWriter {
  public:
-  ModelWriter(const WriteModelOptions& options, const weights::TensorSource& source, Deltas deltas)
-      : options_(options), source_(source), deltas_(std::move(deltas)) {}
+  // `quantised`: the matrices that go through NF4.
+  ModelWriter(const WriteModelOptions& options, const weights::TensorSource& source, Deltas deltas,
+              std::set<std::string> quantised)
+      : options_(options), source_(source), deltas_(std::move(deltas)), quantised_(std::move(quantised)) {}
 
-  StatusOr<WrittenModel> Write(const fs::path& path) {
+  // model.safetensors in the folder, or shards and their index.
+  StatusOr<WrittenModel> Write(const fs::path& folder) {
     WrittenModel written{.remarks = source_.remarks()};
     RETURN_IF_ERROR(PlanAll(written));
-    std::vector<TensorInfo> infos;
-    for (const Planned& planned : plan_) infos.push_back(planned.out);
-    ASSIGN_OR_RETURN(weights::SafetensorsWriter writer,
-                     weights::SafetensorsWriter::Create(path, infos, {{"format", "pt"}}));
-    for (const Planned& planned : plan_) {
-      ASSIGN_OR_RETURN(const torch::Tensor tensor, Value(planned));
-      RETURN_IF_ERROR(
-          writer.Append({static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}));
-      written.bytes += static_cast<int64_t>(tensor.nbytes());
+    ASSIGN_OR_RETURN(const std::vector<Shard> shards, Cut());
+    std::string digests;
+    for (const Shard& shard : shards) {
+      ASSIGN_OR_RETURN(written.sha256, WriteShard(folder, shard, written.bytes));
+      StrAppend(&digests, written.sha256, "\n");
     }
     RETURN_IF_ERROR(deltas_.AllUsed());
-    ASSIGN_OR_RETURN(written.sha256, writer.Finish());
     written.merged = deltas_.merged();
+    if (shards.size() == 1) return written;
+    written.sha256 = Hex(Sha256Of(digests));
+    RETURN_IF_ERROR(WriteIndex(folder, shards, written.bytes));
     return written;
   }
 
@@ -157,6 +178,58 @@ class ModelWriter {
     TensorInfo out;
     Kind kind;
   };
+  struct Shard {
+    std::string file;
+    std::span<const Planned> tensors;
+  };
+
+  // The plan in files of at most shard_bytes, but for a tensor that is larger alone.
+  StatusOr<std::vector<Shard>> Cut() const {
+    std::vector<size_t> ends;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < plan_.size(); ++i) {
+      ASSIGN_OR_RETURN(const uint64_t size,
+                       weights::StoredBytes(plan_[i].out.dtype, plan_[i].out.elements()));
+      if (bytes > 0 && bytes + size > options_.shard_bytes) {
+        ends.push_back(i);
+        bytes = 0;
+      }
+      bytes += size;
+    }
+    ends.push_back(plan_.size());
+    std::vector<Shard> shards;
+    size_t first = 0;
+    for (const size_t end : ends) {
+      const std::string file = ends.size() == 1 ? "model.safetensors"
+                                                : absl::StrFormat("model-%05d-of-%05d.safetensors",
+                                                                  shards.size() + 1, ends.size());
+      shards.push_back({file, std::span(plan_).subspan(first, end - first)});
+      first = end;
+    }
+    return shards;
+  }
+
+  StatusOr<std::string> WriteShard(const fs::path& folder, const Shard& shard, int64_t& bytes) {
+    std::vector<TensorInfo> infos;
+    for (const Planned& planned : shard.tensors) infos.push_back(planned.out);
+    ASSIGN_OR_RETURN(weights::SafetensorsWriter writer,
+                     weights::SafetensorsWriter::Create(folder / shard.file, infos, {{"format", "pt"}}));
+    for (const Planned& planned : shard.tensors) {
+      ASSIGN_OR_RETURN(const torch::Tensor tensor, Value(planned));
+      RETURN_IF_ERROR(
+          writer.Append({static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}));
+      bytes += static_cast<int64_t>(tensor.nbytes());
+    }
+    return writer.Finish();
+  }
+
+  static Status WriteIndex(const fs::path& folder, const std::vector<Shard>& shards, int64_t bytes) {
+    nlohmann::json index = {{"metadata", {{"total_size", bytes}}}};
+    for (const Shard& shard : shards) {
+      for (const Planned& planned : shard.tensors) index["weight_map"][planned.out.name] = shard.file;
+    }
+    return WriteFileDurably(folder / "model.safetensors.index.json", index.dump(2) + "\n");
+  }
 
   // Every tensor has a place in the plan, is part of another's, or is refused by name.
   Status PlanAll(WrittenModel& written) {
@@ -164,7 +237,7 @@ class ModelWriter {
     int tables = 0;
     for (const TensorInfo& info : source_.tensors()) {
       if (params::IsBnbCompanion(info.name)) continue;
-      if (info.name.find(".rotary_emb.") != std::string::npos) {
+      if (model::IsRotaryTable(info.name)) {
         ++tables;
         continue;
       }
@@ -220,7 +293,7 @@ class ModelWriter {
       ASSIGN_OR_RETURN(tensor, params::DequantiseBnb(source_, info.name));
     } else {
       ASSIGN_OR_RETURN(tensor, params::ReadTensor(source_, info));
-      if (options_.dequantised && IsProjection(info)) {
+      if (quantised_.contains(info.name)) {
         tensor = ops::DequantiseNf4(ops::QuantiseNf4(tensor), torch::kFloat32);
       }
     }
@@ -231,6 +304,7 @@ class ModelWriter {
   const WriteModelOptions& options_;
   const weights::TensorSource& source_;
   Deltas deltas_;
+  const std::set<std::string> quantised_;
   std::vector<Planned> plan_;
 };
 
@@ -270,17 +344,28 @@ StatusOr<std::string> TrueConfig(const std::string& text, const fs::path& model,
   return config.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+bool IsSideFile(const std::string& name) {
+  return std::find(std::begin(kSideFiles), std::end(kSideFiles), name) != std::end(kSideFiles) ||
+         std::any_of(std::begin(kSideEndings), std::end(kSideEndings),
+                     [&](const char* ending) { return name.ends_with(ending); });
+}
+
 Status WriteSideFiles(const fs::path& model, const fs::path& out, const std::string& dtype) {
   ASSIGN_OR_RETURN(const std::string text, ConfigOf(model));
   ASSIGN_OR_RETURN(const std::string config, TrueConfig(text, model, dtype));
   RETURN_IF_ERROR(WriteFileDurably(out / "config.json", config));
   if (model.extension() == ".gguf") return absl::OkStatus();
   std::error_code error;
-  for (const char* name : kSideFiles) {
-    if (!fs::exists(model / name, error)) continue;
-    fs::copy_file(model / name, out / name, error);
+  size_t count = 0;
+  for (fs::directory_iterator entry(model, error), end; !error && entry != end; entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    std::error_code ignored;
+    if (!IsSideFile(name) || !entry->is_regular_file(ignored)) continue;
+    if (entry->file_size(ignored) > kMaxSideBytes || ++count > kMaxSideFiles) continue;
+    fs::copy_file(entry->path(), out / name, error);
     if (error) return ErrnoStatus("copy", model / name, error.value());
   }
+  if (error) return ErrnoStatus("list", model, error.value());
   return absl::OkStatus();
 }
 
@@ -294,13 +379,18 @@ StatusOr<WrittenModel> WriteModel(const WriteModelOptions& options) {
   ASSIGN_OR_RETURN(Deltas deltas, Deltas::Open(options.adapter));
   RETURN_IF_ERROR(CheckConfig(options.model, deltas));
   ASSIGN_OR_RETURN(const auto source, weights::OpenWeights(options.model));
+  std::set<std::string> quantised;
+  if (options.dequantised) {
+    ASSIGN_OR_RETURN(const std::string config, ConfigOf(options.model));
+    ASSIGN_OR_RETURN(quantised, ProjectionsOf(config, options.model));
+  }
   const fs::path full = fs::absolute(options.out).lexically_normal();
   const fs::path out = full.has_filename() ? full : full.parent_path();
   const fs::path beside = out.parent_path() / ("." + out.filename().string() + ".tmp");
   fs::remove_all(beside, ignored);
   RETURN_IF_ERROR(MakeDirectories(beside));
   StatusOr<WrittenModel> written =
-      ModelWriter(options, *source, std::move(deltas)).Write(beside / "model.safetensors");
+      ModelWriter(options, *source, std::move(deltas), std::move(quantised)).Write(beside);
   Status status = written.status();
   if (status.ok()) status = WriteSideFiles(options.model, beside, written->dtype);
   if (status.ok() && ::rename(beside.c_str(), out.c_str()) != 0)

@@ -20,10 +20,13 @@ struct WriteModelOptions {
   std::string dtype = "auto";     // auto = as stored (packed formats: fp32) | fp32 | bf16 | fp16
   bool dequantised =
       false;  // The base goes through NF4 with double quantisation first, as a qlora job sees it.
+  uint64_t shard_bytes =
+      5'000'000'000;  // Weights of one file; a model with more goes into several, with an index.
 };
 
 struct WrittenModel {
-  std::string sha256;  // Digest of model.safetensors, hexadecimal.
+  std::string
+      sha256;  // Digest of model.safetensors, hexadecimal; of several shards, that of their digests' lines.
   int64_t bytes = 0;
   int merged = 0;                    // Projections that the adapter changed.
   std::string dtype;                 // As config.json says it: that of the widest weight.
@@ -33,7 +36,7 @@ struct WrittenModel {
 // W + (alpha / rank) B A in fp32, rounded once. Every tensor of the model is written: bitsandbytes' 4-bit
 // weights as what they stand for, what is no weight (buffers) as it lies there; left out are only rotary
 // tables, which follow from the configuration, and a remark says so. config.json says what is stored;
-// tokenizer files are copied beside. Written beside `out` and renamed. INVALID_ARGUMENT names an adapter
+// vocabularies, templates and the family's own code are copied beside, and never run. Written beside `out` and renamed. INVALID_ARGUMENT names an adapter
 // tensor that fits no weight of the model; UNIMPLEMENTED the packing (GPTQ, AWQ, 8-bit, ...) of weights that
 // cannot be read.
 StatusOr<WrittenModel> WriteModel(const WriteModelOptions& options);

@@ -90,7 +90,9 @@ class CasesWriteModel : public ::testing::Test {
         .Add(name + ".quant_state.bitsandbytes__nf4", DType::kU8, {static_cast<int64_t>(state.size())}, state)
         .Write(dir_ / "m/model.safetensors");
     Config(
-        R"({"model_type": "llama", "dtype": "bfloat16", "quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": true}})");
+        R"({"model_type": "llama", "dtype": "bfloat16", "vocab_size": 6, "hidden_size": 64, "num_hidden_layers": 1,
+            "num_attention_heads": 1, "intermediate_size": 64,
+            "quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": true}})");
   }
   StatusOr<WrittenModel> Write(const std::string& dtype = "auto") {
     fs::remove_all(dir_ / "out");
@@ -129,6 +131,48 @@ TEST_F(CasesWriteModel, FourBitWeightsAreWrittenAsWhatTheyStandFor) {
   fs::remove_all(dir_ / "out");
   ASSERT_TRUE(WriteModel({.model = dir_ / "m", .out = dir_ / "out", .dequantised = true}).ok());
   EXPECT_TRUE(torch::equal(Written(kProjection, DType::kF32), expected));
+}
+
+// What a qlora job quantises its layout says, whatever the family calls it; nothing else is rounded.
+TEST_F(CasesWriteModel, TheProjectionsOfAnyFamilyGoThroughFourBits) {
+  const torch::Tensor positions = torch::randn({64, 64});
+  File()
+      .Add("transformer.wpe.weight", DType::kF32, positions)
+      .Add("transformer.h.0.attn.c_proj.weight", DType::kF32, projection_)
+      .Write(dir_ / "m/model.safetensors");
+  Config(
+      R"({"model_type": "gpt_bigcode", "vocab_size": 6, "n_embd": 64, "n_layer": 1, "n_head": 2, "n_positions": 64})");
+  ASSERT_TRUE(WriteFileDurably(dir_ / "m/modeling_x.py", "pass\n").ok());
+  ASSERT_TRUE(WriteFileDurably(dir_ / "m/ice_text.model", "m").ok());
+  ASSERT_TRUE(WriteFileDurably(dir_ / "m/qwen.tiktoken", "t").ok());
+  ASSERT_TRUE(WriteFileDurably(dir_ / "m/pytorch_model.bin.index.json", "{}").ok());
+  ASSERT_TRUE(WriteModel({.model = dir_ / "m", .out = dir_ / "out", .dequantised = true}).ok());
+  const torch::Tensor expected = ops::DequantiseNf4(ops::QuantiseNf4(projection_), torch::kFloat32);
+  EXPECT_TRUE(torch::equal(Written("transformer.h.0.attn.c_proj.weight", DType::kF32), expected));
+  EXPECT_TRUE(torch::equal(Written("transformer.wpe.weight", DType::kF32), positions));
+  // The family's own code and vocabularies are copied; what belongs to the weights is not.
+  for (const char* name : {"modeling_x.py", "ice_text.model", "qwen.tiktoken"})
+    EXPECT_TRUE(fs::exists(dir_ / "out" / name)) << name;
+  EXPECT_FALSE(fs::exists(dir_ / "out/pytorch_model.bin.index.json"));
+}
+
+TEST_F(CasesWriteModel, WhatIsTooLargeForOneFileGoesIntoShards) {
+  Plain(DType::kF32);
+  const auto whole = Write();
+  ASSERT_TRUE(whole.ok()) << whole.status();
+  fs::rename(dir_ / "out", dir_ / "whole");
+  const auto written = WriteModel({.model = dir_ / "m", .out = dir_ / "out", .shard_bytes = 64 * 64 * 4});
+  ASSERT_TRUE(written.ok()) << written.status();
+  EXPECT_EQ(written->bytes, whole->bytes);
+  EXPECT_NE(written->sha256, whole->sha256);
+  EXPECT_TRUE(fs::exists(dir_ / "out/model-00002-of-00002.safetensors"));
+  EXPECT_FALSE(fs::exists(dir_ / "out/model.safetensors"));
+  const json index = json::parse(*ReadFile(dir_ / "out/model.safetensors.index.json"));
+  EXPECT_EQ(index["metadata"]["total_size"], whole->bytes);
+  EXPECT_EQ(index["weight_map"][kProjection], "model-00002-of-00002.safetensors");
+  EXPECT_TRUE(torch::equal(Written(kProjection, DType::kF32), projection_));
+  EXPECT_TRUE(
+      torch::equal(Written("model.embed_tokens.weight", DType::kBF16), embedding_.to(torch::kFloat32)));
 }
 
 // 142, whether config.json says it or not.

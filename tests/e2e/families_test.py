@@ -1,0 +1,131 @@
+"""Structurally unlike families of models: two layers, 20 steps of qlora. The loss falls; a run whose rank is killed, and one of two
+ranks, end with the bytes of one that was left alone; the model is merged from its 16-bit base and from the quantised one, in fp32
+and in bf16, with what logits differ by; the merged model answers.
+
+FT_SOAK=1 runs every family of which there is a case.
+"""
+
+import array
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import daemons
+from full_result_test import write_tokenizer
+
+STEPS = 20
+# Groups of queries, keys and values; ALiBi and a normalised head; half a head turned in neighbouring pairs; layer norms, learned
+# positions and a plain MLP; four norms and caps; norms of heads.
+FAMILIES = ("internlm2", "baichuan2_13b_alibi_normhead", "chatglm2", "gpt_bigcode_mqa", "gemma2_softcap", "qwen3_qknorm")
+OTHERS = ("internlm_7b", "mistral_swa", "baichuan_13b_alibi", "baichuan2_7b_normhead", "qwen_7b_v1", "qwen2_tied", "gemma",
+          "phi3_fused", "llama_dynamic_ntk", "yi_gqa")
+PROMPTS = 32
+# The largest difference of logits relative to the largest logit.
+LIMITS = {"fp32": 1e-3, "bf16": 2e-2}
+
+
+def read_rows(path):
+    """The logits of each row, one array of floats after the other."""
+    with open(path, "rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        body = file.read()
+    header.pop("__metadata__", None)
+    return [array.array("f", body[slice(*header[str(row)]["data_offsets"])]) for row in range(len(header))]
+
+
+def difference(ours, theirs):
+    """The largest difference of two models' logits, relative to the largest of the first."""
+    largest = max(abs(value) for row in ours for value in row)
+    return max(abs(a - b) for one, two in zip(ours, theirs) for a, b in zip(one, two)) / largest
+
+
+class FamiliesTest(daemons.DaemonTest):
+    def model(self, case):
+        """A writable copy of the case with a vocabulary of bytes."""
+        folder = os.path.join(self.folder, "model")
+        shutil.copytree(self.need(daemons.model_case(case), f"the model case {case}"), folder, copy_function=shutil.copyfile)
+        for part in ("adapter", "expected.safetensors", "input.json", "greedy.json", "case.json"):
+            path = os.path.join(folder, part)
+            if os.path.isdir(path):
+                shutil.rmtree(path)
+            elif os.path.exists(path):
+                os.remove(path)
+        write_tokenizer(folder)
+        with open(os.path.join(folder, "modeling_own.py"), "w", encoding="utf-8") as file:
+            file.write("raise SystemExit('this is never run')\n")
+        return folder
+
+    def job(self, name, model, data, ranks=1):
+        return daemons.tokens_job(name, model, data, **{
+            "method": {"kind": "qlora", "rank": 4, "alpha": 8, "dropout": 0.1}, "train.epochs": 1000, "train.max_steps": STEPS,
+            "train.accumulation": 16 // ranks, "train.optimizer": {"lr": 5e-3}, "train.checkpoint": {"every_steps": 2, "keep_last": 2},
+            "parallel": {"ranks": ranks, "max_ranks": 2}})
+
+    def logits(self, model, *arguments):
+        """Our logits of the same 32 prompts."""
+        tokens, out = os.path.join(self.folder, "prompts.json"), os.path.join(self.folder, "logits.safetensors")
+        with open(tokens, "w", encoding="utf-8") as file:
+            json.dump(daemons.random_samples(PROMPTS, seed=5, shortest=8, longest=24), file)
+        done = subprocess.run([os.path.join(daemons.BIN, "ft-golden"), "logits", "--model", model, "--tokens", tokens, "--out", out,
+                               *arguments], capture_output=True, text=True, timeout=180, check=False, stdin=subprocess.DEVNULL)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return read_rows(out)
+
+    def check_merged(self, node, name, model, adapter):
+        """Merged from both bases in both types: how far its logits are from the base's with the adapter, and its answers."""
+        for base, held in (("stored", "stored"), ("dequantised", "nf4")):
+            ours = self.logits(model, "--adapter", adapter, "--base", held)
+            for dtype, limit in LIMITS.items():
+                merged = os.path.join(self.folder, f"merged-{base}-{dtype}")
+                node.ftctl("merge", name, merged, "--base", base, "--dtype", dtype)
+                found = difference(ours, self.logits(merged))
+                print(f"{name}: merged from the {base} base in {dtype}: logits differ by {found:.1e} of the largest")
+                self.assertLessEqual(found, limit)
+                self.assertTrue(os.path.exists(os.path.join(merged, "modeling_own.py")))
+                said = node.ftctl("chat", merged, "--prompt", "Hi", "--max-new-tokens", "8", "--dtype", "fp32", "--json")
+                self.assertTrue(json.loads(said)["tokens"])
+
+    def check_family(self, case):
+        model = self.model(case)
+        data = self.write_tokens(daemons.random_samples(16))
+        node = self.daemons()
+        name = node.submit(self.job("alone", model, data))
+        node.training_rank(name)
+        start = time.monotonic()
+        alone = node.finish(name, timeout=300)
+        seconds = time.monotonic() - start
+        losses = [step["loss"] for step in node.steps("alone")]
+        self.assertEqual(len(losses), STEPS)
+        self.assertLess(sum(losses[-3:]), 0.95 * sum(losses[:3]), losses)
+        killed = node.submit(self.job("killed", model, data))
+        rank = node.training_rank(killed)
+        node.wait_moment(killed, STEPS / 2, seconds / STEPS)
+        self.assertTrue(daemons.is_alive(rank), "the rank ended before it was killed")
+        os.kill(rank, signal.SIGKILL)
+        killed = node.finish(killed, timeout=300)
+        self.assertGreater(int(killed["epoch"]), int(alone["epoch"]))
+        two = node.train(self.job("two", model, data, ranks=2), timeout=300)
+        for other in (killed, two):
+            for key in ("adapter_sha256", "ledger_sha256"):
+                self.assertEqual(alone["result"][key], other["result"][key], key)
+        self.check_merged(node, "alone", model, alone["result"]["adapter_dir"])
+
+
+def add_family(case, soak):
+    def test(self):
+        self.check_family(case)
+    setattr(FamiliesTest, f"test_{case}", daemons.only_in_soak(test) if soak else test)
+
+
+for family in FAMILIES:
+    add_family(family, False)
+for family in OTHERS:
+    add_family(family, True)
+
+
+if __name__ == "__main__":
+    daemons.main()
