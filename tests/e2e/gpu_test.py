@@ -180,9 +180,11 @@ class GpuTest(daemons.DaemonTest):
         self.assertIn("gpu=simulated accelerator sm=90 sms=132", str(plan))
 
     def test_chat_answers_on_the_device_as_on_the_cpu(self):
+        model = self.need_demo_model()
+
         def chat(device):
-            done = subprocess.run([RANK, "chat", "--model", self.model, "--device", device, "--prompt", "hello", "--max-new-tokens", "8",
-                                   "--dtype", "fp32", "--template", "plain"],
+            done = subprocess.run([RANK, "chat", "--model", model, "--device", device, "--prompt", "What is the capital of France?",
+                                   "--max-new-tokens", "6", "--dtype", "fp32"],
                                   capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
                                   env={**os.environ, "FT_CUDA_LIBRARY": LIBRARY})
             self.assertEqual(done.returncode, 0, done.stderr)
