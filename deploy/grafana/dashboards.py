@@ -60,6 +60,16 @@ JOB_ROWS = {
                                        for q, legend in ((0.5, "median"), (0.95, "95 %")))),
         panel("Skipped steps (gradients not finite)", "none", f"increase(finetune_train_skipped_steps_total{{{JOB}}}{RATE})"),
     ],
+    "The cards of its node": [
+        panel("Use", "percentunit", (f"finetune_device_utilization_ratio and on (instance) finetune_train_step{{{JOB}}}", "{{device}}")),
+        panel("Memory", "bytes", (f"finetune_device_memory_used_bytes and on (instance) finetune_train_step{{{JOB}}}", "{{device}}"),
+              (f"finetune_device_memory_bytes and on (instance) finetune_train_step{{{JOB}}}", "{{device}} has")),
+        panel("Temperature", "celsius", (f"finetune_device_temperature_celsius and on (instance) finetune_train_step{{{JOB}}}",
+                                         "{{device}}")),
+        panel("Power", "watt", (f"finetune_device_power_watts and on (instance) finetune_train_step{{{JOB}}}", "{{device}}")),
+        panel("Memory errors that were not corrected", "none",
+              (f"finetune_device_uncorrected_ecc_errors and on (instance) finetune_train_step{{{JOB}}}", "{{device}}")),
+    ],
     "The node that trains it": [
         panel("Ranks", "none", (f'finetune_worker_ranks and on (instance) finetune_train_step{{{JOB}}}',
                                 "{{node_id}} {{state}}")),

@@ -21,6 +21,22 @@ TEST(Devices, CardsAndSlicesOfNvml) {
   EXPECT_EQ((*devices)[2].total_memory_bytes(), 10ll << 30);
 }
 
+TEST(Devices, CardsTellWhatTheyAreDoing) {
+  auto source = OpenNvml(FT_FAKE_NVML);
+  ASSERT_TRUE(source.ok()) << source.status();
+  const std::vector<CardReading> cards = (*source)->Read();
+  ASSERT_EQ(cards.size(), 2u);  // The one in slices too.
+  EXPECT_EQ(cards[0].uuid, "GPU-1");
+  EXPECT_EQ(cards[0].model, "Fake A100");
+  EXPECT_EQ(cards[0].utilization, 0.87);
+  EXPECT_EQ(cards[0].memory_used_bytes, 1ll << 30);
+  EXPECT_EQ(cards[0].memory_bytes, 40ll << 30);
+  EXPECT_EQ(cards[0].temperature_celsius, 61);
+  EXPECT_EQ(cards[0].power_watts, 254.5);
+  EXPECT_EQ(cards[0].uncorrected_ecc_errors, 2);
+  EXPECT_FALSE(cards[1].uncorrected_ecc_errors.has_value());  // It has no such memory.
+}
+
 TEST(Devices, WithoutTheLibraryThereAreNone) {
   EXPECT_EQ(OpenNvml("libno-such-thing.so.1").status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(OpenNvml("libz.so.1").status().code(), absl::StatusCode::kNotFound);

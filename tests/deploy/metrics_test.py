@@ -113,7 +113,8 @@ class MetricsTest(daemons.DaemonTest):
 
     def training_node(self):
         """Daemons with one ended job, and a long one that trains, evaluates and takes checkpoints."""
-        node = self.daemons()
+        config = self.write_config("worker", nvml=os.path.join(os.path.dirname(daemons.BIN), "tests", "control", "fakes", "libfake_nvml.so"))
+        node = self.daemons(worker_arguments=["--config", config])
         data = self.write_tokens(daemons.random_samples(40))
         node.train(daemons.tokens_job("ended", self.small_model(), data, **{"train.max_steps": 2}))
         job = node.submit(daemons.tokens_job(

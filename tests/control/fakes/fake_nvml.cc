@@ -36,6 +36,26 @@ int nvmlDeviceGetMemoryInfo(void* device, Memory* memory) {
   *memory = {slice ? 10ull << 30 : 40ull << 30, slice ? 9ull << 30 : 39ull << 30, 1ull << 30};
   return 0;
 }
+struct Utilization {
+  unsigned gpu, memory;
+};
+int nvmlDeviceGetUtilizationRates(void* device, Utilization* utilization) {
+  *utilization = {Number(device) == 1 ? 87u : 0u, 40};
+  return 0;
+}
+int nvmlDeviceGetTemperature(void*, int, unsigned* celsius) {
+  *celsius = 61;
+  return 0;
+}
+int nvmlDeviceGetPowerUsage(void*, unsigned* milliwatts) {
+  *milliwatts = 254500;
+  return 0;
+}
+int nvmlDeviceGetTotalEccErrors(void* device, int kind, int since, unsigned long long* errors) {
+  if (Number(device) == 2) return 3;  // NVML_ERROR_NOT_SUPPORTED
+  *errors = kind == 1 && since == 0 ? 2 : 1000;
+  return 0;
+}
 int nvmlDeviceGetCudaComputeCapability(void*, int* major, int* minor) {
   *major = 8;
   *minor = 0;

@@ -16,6 +16,7 @@ namespace {
 namespace asio = boost::asio;
 
 constexpr absl::Duration kMaxRegisterBackoff = absl::Seconds(2);
+constexpr absl::Duration kReadCardsEvery = absl::Seconds(5);
 
 std::shared_ptr<grpc::ChannelCredentials> CredentialsOf(const Config& config) {
   if (!config.has_tls()) return grpc::InsecureChannelCredentials();
@@ -373,6 +374,13 @@ void Agent::OnCommandStreamEnded(const CommandReader* reader, const Status& stat
   });
 }
 
+void Agent::ReadCards() {
+  const absl::Duration now = clock_.BootTime();
+  if (nvml_ == nullptr || now < next_reading_) return;
+  next_reading_ = now + kReadCardsEvery;
+  for (const CardReading& card : nvml_->Read()) metrics_.OnCard(card);
+}
+
 void Agent::Tick() {
   if (!session_.empty() && (!HoldsLease() || (draining_ && !drain_told_))) Renew();
   if (draining_) TryToLeave();
@@ -389,6 +397,7 @@ void Agent::Tick() {
   }
   const double age = session_.empty() ? 0 : absl::ToDoubleSeconds(clock_.BootTime() - last_renewal_);
   metrics_.Refresh(running, exited, spool, age);
+  ReadCards();
   tick_timer_.expires_after(std::chrono::milliseconds(absl::ToInt64Milliseconds(config_.poll)));
   tick_timer_.async_wait([this](const boost::system::error_code& error) {
     if (!error) Tick();

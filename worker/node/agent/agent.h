@@ -96,6 +96,7 @@ class Agent {
   bool AcceptTerm(int64_t term);
 
   void Tick();
+  void ReadCards();
   void StartPages();
   void TellReadiness();
   std::shared_ptr<RankRun> NewRun(const RankKey& key, wpb::AttemptKind kind);
@@ -110,6 +111,7 @@ class Agent {
   http::Heartbeat turned_;
   std::unique_ptr<http::Probes> probes_;
   std::unique_ptr<DeviceSource> nvml_;
+  absl::Duration next_reading_ = absl::ZeroDuration();  // Of the cards' figures, in boot time.
   UniqueFd supervisor_;
   boost::asio::posix::stream_descriptor supervisor_wait_;
   boost::asio::signal_set signals_;

@@ -18,7 +18,12 @@ using NvmlDevice = void*;
 struct NvmlMemory {
   unsigned long long total, free, used;
 };
+struct NvmlUtilization {
+  unsigned gpu, memory;  // Percent.
+};
 constexpr int kNvmlSuccess = 0;
+constexpr int kTemperatureOfTheChip = 0;
+constexpr int kUncorrected = 1, kSinceLoaded = 0;  // NVML_MEMORY_ERROR_TYPE_UNCORRECTED, NVML_VOLATILE_ECC.
 constexpr unsigned kUuidBytes = 96;
 constexpr unsigned kNameBytes = 96;
 
@@ -45,6 +50,11 @@ class Nvml : public DeviceSource {
     // Older drivers know no MIG.
     Load("nvmlDeviceGetMaxMigDeviceCount", mig_count_);
     Load("nvmlDeviceGetMigDeviceHandleByIndex", mig_by_index_);
+    // What a card tells of itself is good to know and no more.
+    Load("nvmlDeviceGetUtilizationRates", utilization_);
+    Load("nvmlDeviceGetTemperature", temperature_);
+    Load("nvmlDeviceGetPowerUsage", power_);
+    Load("nvmlDeviceGetTotalEccErrors", ecc_errors_);
     if (init() != kNvmlSuccess) {
       shutdown_ = nullptr;
       return absl::NotFoundError(StrCat(name, " finds no driver"));
@@ -69,7 +79,39 @@ class Nvml : public DeviceSource {
     return devices;
   }
 
+  std::vector<CardReading> Read() override {
+    unsigned count = 0;
+    if (count_(&count) != kNvmlSuccess) return {};
+    std::vector<CardReading> readings;
+    for (unsigned i = 0; i < count; ++i) {
+      NvmlDevice card = nullptr;
+      if (by_index_(i, &card) == kNvmlSuccess) readings.push_back(ReadCard(card));
+    }
+    return readings;
+  }
+
  private:
+  CardReading ReadCard(NvmlDevice card) {
+    const Device device = Describe(card, card, "gpu");
+    CardReading reading{.uuid = device.uuid(), .model = device.model()};
+    NvmlMemory memory{};
+    if (memory_(card, &memory) == kNvmlSuccess) {
+      reading.memory_used_bytes = static_cast<int64_t>(memory.used);
+      reading.memory_bytes = static_cast<int64_t>(memory.total);
+    }
+    NvmlUtilization utilization{};
+    if (utilization_ != nullptr && utilization_(card, &utilization) == kNvmlSuccess)
+      reading.utilization = utilization.gpu / 100.0;
+    unsigned number = 0;
+    if (temperature_ != nullptr && temperature_(card, kTemperatureOfTheChip, &number) == kNvmlSuccess)
+      reading.temperature_celsius = number;
+    if (power_ != nullptr && power_(card, &number) == kNvmlSuccess) reading.power_watts = number / 1000.0;
+    unsigned long long errors = 0;
+    if (ecc_errors_ != nullptr && ecc_errors_(card, kUncorrected, kSinceLoaded, &errors) == kNvmlSuccess)
+      reading.uncorrected_ecc_errors = static_cast<int64_t>(errors);
+    return reading;
+  }
+
   template <typename F>
   bool Load(const char* name, F& function) {
     function = reinterpret_cast<F>(::dlsym(library_, name));
@@ -116,6 +158,10 @@ class Nvml : public DeviceSource {
   int (*capability_)(NvmlDevice, int*, int*) = nullptr;
   int (*mig_count_)(NvmlDevice, unsigned*) = nullptr;
   int (*mig_by_index_)(NvmlDevice, unsigned, NvmlDevice*) = nullptr;
+  int (*utilization_)(NvmlDevice, NvmlUtilization*) = nullptr;
+  int (*temperature_)(NvmlDevice, int sensor, unsigned* celsius) = nullptr;
+  int (*power_)(NvmlDevice, unsigned* milliwatts) = nullptr;
+  int (*ecc_errors_)(NvmlDevice, int kind, int since, unsigned long long*) = nullptr;
 };
 
 // Value of a /proc/meminfo line in bytes.

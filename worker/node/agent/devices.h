@@ -1,7 +1,9 @@
 // What this node offers: its CPU cores as one device, and every GPU and MIG slice that NVML shows.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,11 +12,23 @@
 
 namespace ft::agent {
 
+// What a card is doing. A figure that it does not tell is absent.
+struct CardReading {
+  std::string uuid, model;
+  std::optional<double> utilization;  // Share of the last moments in which a kernel ran, 0..1.
+  std::optional<int64_t> memory_used_bytes, memory_bytes;
+  std::optional<double> temperature_celsius, power_watts;
+  std::optional<int64_t> uncorrected_ecc_errors;  // Since the driver was loaded.
+};
+
 // A source of accelerators; NVML opened at run time, or a fake.
 class DeviceSource {
  public:
   virtual ~DeviceSource() = default;
+  // What ranks can be given: cards, or the slices of a card that is cut.
   virtual StatusOr<std::vector<finetune::v1::Device>> List() = 0;
+  // Of each card that answers, cut or not.
+  virtual std::vector<CardReading> Read() = 0;
 };
 
 // NOT_FOUND when the library is not there or shows no driver.

@@ -60,6 +60,15 @@ Metrics::Metrics(const std::string& node_id)
       ranks_(Gauge(*registry_, "finetune_worker_ranks", "Ranks on this node by state.")),
       spool_(Gauge(*registry_, "finetune_worker_spool_bytes", "Written by ranks and not yet acknowledged.")),
       lease_age_(Gauge(*registry_, "finetune_worker_lease_age_seconds", "Since the last answered renewal.")),
+      card_use_(
+          Gauge(*registry_, "finetune_device_utilization_ratio", "Share of time in which a card computed.")),
+      card_memory_used_(Gauge(*registry_, "finetune_device_memory_used_bytes", "A card's memory in use.")),
+      card_memory_(Gauge(*registry_, "finetune_device_memory_bytes", "A card's memory.")),
+      card_temperature_(Gauge(*registry_, "finetune_device_temperature_celsius", "Temperature of a card.")),
+      card_power_(Gauge(*registry_, "finetune_device_power_watts", "Power that a card draws.")),
+      card_ecc_errors_(
+          Gauge(*registry_, "finetune_device_uncorrected_ecc_errors",
+                "Memory errors of a card that could not be corrected, since its driver was loaded.")),
       exits_(Counter(*registry_, "finetune_worker_rank_exits_total", "Ended ranks.")),
       step_(Gauge(*registry_, "finetune_train_step", "Newest step.")),
       planned_(Gauge(*registry_, "finetune_train_steps_planned", "Steps of the whole job.")),
@@ -152,6 +161,20 @@ void Metrics::Refresh(int running, int exited, int64_t spool_bytes, double lease
   ranks_.Add({{"node_id", node_id_}, {"state", "exited"}}).Set(exited);
   spool_.Add({{"node_id", node_id_}, {"kind", "all"}}).Set(static_cast<double>(spool_bytes));
   lease_age_.Add({{"node_id", node_id_}}).Set(lease_age_seconds);
+}
+
+void Metrics::OnCard(const CardReading& card) {
+  const auto set = [&](Gauges& family, const auto& figure) {
+    if (!figure) return;
+    family.Add({{"node_id", node_id_}, {"device", card.uuid}, {"model", card.model}})
+        .Set(static_cast<double>(*figure));
+  };
+  set(card_use_, card.utilization);
+  set(card_memory_used_, card.memory_used_bytes);
+  set(card_memory_, card.memory_bytes);
+  set(card_temperature_, card.temperature_celsius);
+  set(card_power_, card.power_watts);
+  set(card_ecc_errors_, card.uncorrected_ecc_errors);
 }
 
 }  // namespace ft::agent

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "finetune/worker/v1/records.pb.h"
+#include "worker/node/agent/devices.h"
 
 namespace ft::agent {
 
@@ -39,6 +40,8 @@ class Metrics {
   void OnJobGone(const std::string& job_id);
   void OnExit(int wait_status);
   void Refresh(int running, int exited, int64_t spool_bytes, double lease_age_seconds);
+  // Figures that a card does not tell have no series; those of a card that is gone stay as they were last.
+  void OnCard(const CardReading& card);
 
  private:
   using Gauges = prometheus::Family<prometheus::Gauge>;
@@ -57,6 +60,12 @@ class Metrics {
   Gauges& ranks_;
   Gauges& spool_;
   Gauges& lease_age_;
+  Gauges& card_use_;
+  Gauges& card_memory_used_;
+  Gauges& card_memory_;
+  Gauges& card_temperature_;
+  Gauges& card_power_;
+  Gauges& card_ecc_errors_;
   Counters& exits_;
   Gauges& step_;
   Gauges& planned_;

@@ -22,6 +22,17 @@ finetune::worker::v1::RankRecord Step(int64_t step, int64_t samples_seen, double
   return record;
 }
 
+TEST(WorkerMetrics, ACardHasTheSeriesOfWhatItTells) {
+  Metrics metrics("n1");
+  metrics.OnCard({.uuid = "GPU-1", .model = "A", .utilization = 0.5, .temperature_celsius = 61});
+  const std::string text = Scraped(metrics);
+  EXPECT_THAT(
+      text, HasSubstr("finetune_device_utilization_ratio{device=\"GPU-1\",model=\"A\",node_id=\"n1\"} 0.5"));
+  EXPECT_THAT(
+      text, HasSubstr("finetune_device_temperature_celsius{device=\"GPU-1\",model=\"A\",node_id=\"n1\"} 61"));
+  EXPECT_THAT(text, Not(HasSubstr("finetune_device_power_watts{")));
+}
+
 TEST(WorkerMetrics, StepsAreTimedAndSamplesAreCounted) {
   Metrics metrics("n1");
   metrics.OnRecord("j1", Step(1, 16, 0.3));
