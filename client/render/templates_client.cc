@@ -108,6 +108,8 @@ constexpr Template kTemplates[] = {
     {"{0} is not empty: name a new folder", "{0} 不为空：请给出新的文件夹"},
     {"{0} is no job and no run folder, so it has no ledger", "{0} 不是任务，也不是运行文件夹，因此没有账本"},
     {"{0} has no ledger yet: {1} holds no recorded step", "{0} 还没有账本：{1} 中没有已记录的步"},
+    {"step {0} of {1} and of {2} were recorded by versions with different digests: run one of them again",
+     "{1} 与 {2} 的第 {0} 步由摘要方式不同的版本记录：请重新运行其中之一"},
     {"{0} holds more than {#1} points", "{0} 中的数据点超过 {1} 个"},
 };
 
