@@ -13,14 +13,15 @@ using nlohmann::json;
 AttemptFacts Whole() {
   AttemptFacts facts;
   // Does not compile once there are more, so that none is forgotten here.
-  auto& [job_id, epoch, kind, world_size, ranks_on_node, threads, resume_step, resume_path, prepared_cache,
-         prepared_sha256, run_dir, cache_dir, roots, rendezvous, job_created] = facts;
+  auto& [job_id, epoch, kind, world_size, ranks_on_node, threads, device_slots, resume_step, resume_path,
+         prepared_cache, prepared_sha256, run_dir, cache_dir, roots, rendezvous, job_created] = facts;
   job_id = "j-1";
   epoch = 3;
   kind = "TRAIN";
   world_size = 4;
   ranks_on_node = {0, 2};
   threads = 8;
+  device_slots = 2;
   resume_step = int64_t{1} << 40;
   resume_path = "checkpoints/e2-s40";
   prepared_cache = "/data/数据.ftt";
@@ -37,7 +38,7 @@ json Written(const AttemptFacts& facts) { return json::parse(ToJson(facts).dump(
 
 TEST(AttemptFacts, EveryFactComesBack) {
   const json written = Written(Whole());
-  EXPECT_EQ(written.size(), 15u);
+  EXPECT_EQ(written.size(), 16u);
   const auto read = AttemptFactsFromJson(written);
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(*read, Whole());

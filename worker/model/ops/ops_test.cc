@@ -401,12 +401,13 @@ TEST_F(Ops, WindowsCapsAndSlopesEqualSoftmaxOverWholeRows) {
   const auto segments =
       std::make_shared<const std::vector<AttentionSegment>>(1, AttentionSegment{0, rows, 0, rows});
   const auto slopes = std::make_shared<const std::vector<float>>(std::vector<float>{0.5f, 0.25f, 0.125f});
-  const AttentionShape shapes[] = {{segments, 0.3, 1},
-                                   {segments, 0.3, 7},
-                                   {segments, 0.3, 65},
-                                   {segments, 0.3, 0, 2},
-                                   {segments, 0.3, 0, 0, slopes},
-                                   {segments, 0.3, 70, 2, slopes}};
+  const AttentionShape shapes[] = {
+      {.segments = segments, .scale = 0.3, .window = 1},
+      {.segments = segments, .scale = 0.3, .window = 7},
+      {.segments = segments, .scale = 0.3, .window = 65},
+      {.segments = segments, .scale = 0.3, .cap = 2},
+      {.segments = segments, .scale = 0.3, .slopes = slopes},
+      {.segments = segments, .scale = 0.3, .window = 70, .cap = 2, .slopes = slopes}};
   for (const AttentionShape& shape : shapes) {
     const Tensor q = Leaf({rows, 3, 8}), k = Leaf({rows, 3, 8}), v = Leaf({rows, 3, 8}),
                  dout = torch::randn({rows, 3, 8});
@@ -486,7 +487,7 @@ TEST_F(Ops, ANormalisedHeadAndACapEqualAutograd) {
     ExpectClose(Logits(hidden.detach(), form), logits);
     const Tensor loss = at::cross_entropy_loss(logits, torch::tensor(targets), {}, at::Reduction::Sum);
     const auto expected = torch::autograd::grad({loss * 0.25}, {hidden, w});
-    EXPECT_NEAR(result.sum, loss.item<double>(), 1e-5);
+    EXPECT_NEAR(result.losses.Sum(), loss.item<double>(), 1e-5);
     ExpectClose(result.dhidden_SC, expected[0]);
     ExpectClose(result.dhead_VC, expected[1]);
   }
