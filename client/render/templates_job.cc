@@ -102,8 +102,8 @@ constexpr Template kTemplates[] = {
     {"{0} goes through `..`; write the path without it", "{0} 经过 `..`；请写不含它的路径"},
     {"{0} is a relative path; write it from the root (/)", "{0} 是相对路径；请从根目录（/）写起"},
     {"{0} does not exist; check the path", "{0} 不存在；请检查路径"},
-    {"{0} is not an upload's name; write upload://<sha256>/<file name> as `ftctl` printed it",
-     "{0} 不是上传文件的名称；请照 `ftctl` 的输出写 upload://<sha256>/<file name>"},
+    {"{0}: uploads are the coordinator's; give the file's own path here",
+     "{0}：上传的文件由协调器保管；请在此给出文件本身的路径"},
     {"{0} has {#1} bytes, more than the {#2} allowed here", "{0} 有 {1} 字节，超过此处允许的 {2}"},
     // Recipes.
     {"there is no recipe '{0}'", "没有名为 '{0}' 的配方"},

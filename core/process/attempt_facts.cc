@@ -45,7 +45,6 @@ constexpr auto kFacts =
                     Fact{"run_dir", &AttemptFacts::run_dir, Presence::kRequired},
                     Fact{"cache_dir", &AttemptFacts::cache_dir, Presence::kRequired},
                     Fact{"roots", &AttemptFacts::roots, Presence::kLater},
-                    Fact{"uploads_dir", &AttemptFacts::uploads_dir, Presence::kLater},
                     Fact{"rendezvous", &AttemptFacts::rendezvous, Presence::kLater},
                     Fact{"job_created", &AttemptFacts::job_created, Presence::kLater});
 

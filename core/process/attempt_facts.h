@@ -39,9 +39,7 @@ struct AttemptFacts {
   std::filesystem::path run_dir;
   std::filesystem::path cache_dir;
   std::vector<std::filesystem::path> roots = {"/"};  // What models and data may be read from.
-  // Where sources that are still written upload:// lie; empty = nowhere. The coordinator names such files by their paths.
-  std::filesystem::path uploads_dir;
-  std::optional<Rendezvous> rendezvous;  // Needed for two ranks or more.
+  std::optional<Rendezvous> rendezvous;              // Needed for two ranks or more.
   // When the job was created, in seconds since 1970: the date that chat templates are given, whenever the job is prepared.
   // 0 = not told; templates then take the date that they have for that.
   int64_t job_created = 0;

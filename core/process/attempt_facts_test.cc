@@ -14,7 +14,7 @@ AttemptFacts Whole() {
   AttemptFacts facts;
   // Does not compile once there are more, so that none is forgotten here.
   auto& [job_id, epoch, kind, world_size, ranks_on_node, threads, resume_step, resume_path, prepared_cache,
-         prepared_sha256, run_dir, cache_dir, roots, uploads_dir, rendezvous, job_created] = facts;
+         prepared_sha256, run_dir, cache_dir, roots, rendezvous, job_created] = facts;
   job_id = "j-1";
   epoch = 3;
   kind = "TRAIN";
@@ -28,7 +28,6 @@ AttemptFacts Whole() {
   run_dir = "/runs/j-1";
   cache_dir = "/cache";
   roots = {"/models", "/uploads"};
-  uploads_dir = "/uploads";
   rendezvous = Rendezvous{.store = "tcp", .path = "rendezvous", .host = "10.0.0.1"};
   job_created = 1721995200;
   return facts;
@@ -38,7 +37,7 @@ json Written(const AttemptFacts& facts) { return json::parse(ToJson(facts).dump(
 
 TEST(AttemptFacts, EveryFactComesBack) {
   const json written = Written(Whole());
-  EXPECT_EQ(written.size(), 16u);
+  EXPECT_EQ(written.size(), 15u);
   const auto read = AttemptFactsFromJson(written);
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(*read, Whole());
@@ -54,7 +53,6 @@ TEST(AttemptFacts, OlderAgentsFactsAreReadWithTheDefaults) {
   const auto read = AttemptFactsFromJson(json::parse(older));
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->roots, std::vector<std::filesystem::path>{"/"});
-  EXPECT_EQ(read->uploads_dir, "");
   EXPECT_EQ(read->ranks_on_node, (std::vector<int>{0, 1}));
   EXPECT_EQ(read->rendezvous->path, "rendezvous");
   // Their ranks find nothing that is new to them.
@@ -98,7 +96,6 @@ TEST(AttemptFacts, WhatIsMissingOrWrongIsRefusedByKey) {
                                                 {"prepared_cache", json::object()},
                                                 {"roots", "/"},
                                                 {"roots", json::array({1})},
-                                                {"uploads_dir", false},
                                                 {"rendezvous", "tcp"},
                                                 {"job_created", "2024-07-26"}};
   for (const auto& [key, value] : wrong) {

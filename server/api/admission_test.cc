@@ -3,12 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/base/file.h"
 #include "core/recipe/json.h"
+#include "tests/support/temp_dir.h"
 
 namespace ft::api {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 StatusOr<Admitted> AdmitText(const std::string& yaml) {
   finetune::v1::CreateJobRequest request;
@@ -33,6 +35,28 @@ TEST(AdmissionTest, RecipesOfTheProgramAreKnownAndFilesAreNot) {
               HasSubstr("recipe files such as /mine.yaml are read by ftctl: send the whole job file"));
   EXPECT_THAT(std::string(Message(AdmitText("recipe: llama2\n").status())),
               HasSubstr("there is no recipe 'llama2'"));
+}
+
+TEST(AdmissionTest, UploadsBecomePathsAndWhatIsNoneIsRefused) {
+  const ft::testing::TempDir dir;
+  const std::string digest(64, 'a');
+  ASSERT_TRUE(MakeDirectories(dir / digest).ok());
+  ASSERT_TRUE(WriteFileDurably(dir / digest / "qa.jsonl", "{}").ok());
+  const auto admit = [&](const std::string& source) -> StatusOr<std::string> {
+    finetune::v1::CreateJobRequest request;
+    request.mutable_job()->set_config_yaml(StrCat("model: /m\ndata: ", source, "\n"));
+    ASSIGN_OR_RETURN(const Admitted admitted, Admit(request, {.uploads = dir.path()}));
+    ASSIGN_OR_RETURN(const recipe::JobSpec spec, recipe::FromJson(admitted.config.resolved_config_json()));
+    return spec.data[0].source;
+  };
+  EXPECT_EQ(*admit(StrCat("upload://", digest, "/qa.jsonl")), (dir / digest / "qa.jsonl").string());
+  EXPECT_THAT(std::string(Message(admit(StrCat("upload://", digest, "/b.jsonl")).status())),
+              HasSubstr("has not been uploaded completely: upload it again"));
+  for (const std::string source :
+       {StrCat(digest, "/.."), StrCat(digest, "/../../b"), std::string("abc/b.jsonl")}) {
+    EXPECT_THAT(std::string(Message(admit("upload://" + source).status())),
+                HasSubstr("is not upload://SHA256/FILE"));
+  }
 }
 
 }  // namespace

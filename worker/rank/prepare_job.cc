@@ -7,7 +7,7 @@ namespace ft::rank {
 records::Result RunPrepare(const Attempt& attempt, Reporter& reporter) {
   prepare::PrepareRequest request{.spec = attempt.spec,
                                   .model = attempt.spec.model.source,
-                                  .roots = {.allowed = attempt.run.roots, .uploads = attempt.run.uploads_dir},
+                                  .roots = {.allowed = attempt.run.roots},
                                   .date = attempt.run.job_created,
                                   .cache_dir = attempt.run.cache_dir / "data",
                                   .progress = [&](int64_t) { reporter.Beat("prepare"); }};

@@ -31,7 +31,6 @@ Status LimitReading(const Attempt& attempt) {
   std::vector<std::filesystem::path> folders = attempt.run.roots;
   folders.insert(folders.end(), {attempt.dir, attempt.run.run_dir, attempt.run.cache_dir,
                                  attempt.run.prepared_cache.parent_path()});
-  if (!attempt.run.uploads_dir.empty()) folders.push_back(attempt.run.uploads_dir);
   return ft::LimitReading(folders);
 }
 

@@ -18,30 +18,15 @@ bool HasParentPart(const fs::path& path) {
   return std::find(path.begin(), path.end(), fs::path("..")) != path.end();
 }
 
-StatusOr<fs::path> UploadedPath(std::string_view source, const SourceRoots& roots) {
-  const std::string_view rest = source.substr(kUpload.size());
-  const size_t slash = rest.find('/');
-  const std::string_view digest = rest.substr(0, slash);
-  const std::string_view name = slash == std::string_view::npos ? std::string_view() : rest.substr(slash + 1);
-  const bool hexadecimal = digest.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-  if (digest.size() != 64 || !hexadecimal || name.empty() || name == "." || name == ".." ||
-      name.find('/') != std::string_view::npos) {
-    return absl::InvalidArgumentError(StrCat(
-        source, " is not an upload's name; write upload://<sha256>/<file name> as `ftctl` printed it"));
-  }
-  if (roots.uploads.empty()) {
-    return absl::InvalidArgumentError(
-        StrCat(source, ": this program keeps no uploads; give the file's path"));
-  }
-  return roots.uploads / std::string(digest) / std::string(name);
-}
-
 StatusOr<fs::path> Unchecked(std::string_view source, const SourceRoots& roots) {
   if (source.empty()) return absl::InvalidArgumentError("a source is empty; name a file");
   if (source.find('\0') != std::string_view::npos) {
     return absl::InvalidArgumentError("a source's name holds a zero byte; name a file");
   }
-  if (source.starts_with(kUpload)) return UploadedPath(source, roots);
+  if (source.starts_with(kUpload)) {
+    return absl::InvalidArgumentError(
+        StrCat(source, ": uploads are the coordinator's; give the file's own path here"));
+  }
   RETURN_IF_ERROR(recipe::RefuseHub(source));
   const fs::path path{std::string(source)};
   if (HasParentPart(path)) {
@@ -65,9 +50,7 @@ StatusOr<fs::path> ResolveSource(std::string_view source, const SourceRoots& roo
   // A missing file is judged by where it would be, so that an answer never tells what exists outside the
   // roots.
   const fs::path judged = missing ? fs::weakly_canonical(path, error) : real;
-  std::vector<fs::path> allowed = roots.allowed;
-  if (source.starts_with(kUpload)) allowed = {roots.uploads};
-  const bool inside = std::any_of(allowed.begin(), allowed.end(), [&](const fs::path& root) {
+  const bool inside = std::any_of(roots.allowed.begin(), roots.allowed.end(), [&](const fs::path& root) {
     std::error_code ignored;
     const fs::path real_root = fs::weakly_canonical(root, ignored);
     return !ignored && !real_root.empty() && IsBelow(judged, real_root);

@@ -12,13 +12,12 @@ namespace ft::prepare {
 
 struct SourceRoots {
   std::vector<std::filesystem::path>
-      allowed;                    // Nothing outside these is read; {"/"} allows every local path.
-  std::filesystem::path base;     // Relative sources are taken from here; empty = they are refused.
-  std::filesystem::path uploads;  // upload://<sha256>/<name> is uploads/<sha256>/<name>; empty = none kept.
+      allowed;                 // Nothing outside these is read; {"/"} allows every local path.
+  std::filesystem::path base;  // Relative sources are taken from here; empty = they are refused.
 };
 
-// The canonical path of an existing file or folder. INVALID_ARGUMENT: hf:// or modelscope://, a `..`, a
-// malformed upload; PERMISSION_DENIED: outside the roots, also through a symbolic link; NOT_FOUND: nothing
+// The canonical path of an existing file or folder. INVALID_ARGUMENT: hf:// or modelscope://, upload://
+// (the coordinator puts paths in their place), a `..`; PERMISSION_DENIED: outside the roots, also through a symbolic link; NOT_FOUND: nothing
 // there. All name the source.
 StatusOr<std::filesystem::path> ResolveSource(std::string_view source, const SourceRoots& roots);
 
