@@ -149,11 +149,16 @@ std::vector<Check> Coordinator(Session& session) {
   std::vector<Check> checks = {{Verdict::kOk, "coordinator", StrCat(info->version(), " at ", shown), ""}};
   const auto nodes = session.Call(&v1::NodeService::Stub::ListNodes, v1::ListNodesRequest());
   int ready = 0;
+  std::string closed;  // A node that is up and takes nothing, since somebody asked for that.
   for (int i = 0; nodes.ok() && i < nodes->nodes_size(); ++i) {
     if (nodes->nodes(i).state() == v1::READY) ++ready;
+    if (nodes->nodes(i).needs_uncordon()) closed = nodes->nodes(i).node_id();
   }
   if (ready > 0) {
     checks.push_back({Verdict::kOk, "nodes", StrCat(ready, " ready"), ""});
+  } else if (!closed.empty()) {
+    checks.push_back({Verdict::kProblem, "nodes", StrCat(closed, " was cordoned or drained"),
+                      StrCat("ftctl uncordon ", closed, " lets jobs start there again")});
   } else {
     checks.push_back(
         {Verdict::kProblem, "nodes", "none is ready", "see ftctl nodes and the log of ft-worker"});

@@ -207,6 +207,8 @@ StatusOr<int> RunPrivately(const RunOptions& options, Session& session, JobText&
   ASSIGN_OR_RETURN(const Started daemons, StartPrivateDaemons(session, {}));
   const Status noted = use.Started(session, daemons);
   if (!noted.ok()) PrintNotice(session.InLanguage(Message(noted)));
+  if (!daemons.needs_uncordon.empty())
+    PrintNotice(session.Localized(Text::kNeedsUncordon, daemons.needs_uncordon));
   StatusOr<int> outcome = kExitFailed;
   Followed followed;
   if (interrupts.count() == 0) outcome = FollowToEnd(options, session, text, followed);

@@ -21,6 +21,8 @@ StatusOr<int> Up(const UpOptions& options, Session& session) {
   PrintLine(session.Localized(started.any() ? Text::kStarted : Text::kAlreadyUp, socket));
   if (started.coordinator) PrintLine(StrCat("  finetuned  http://", started.metrics.coordinator, "/metrics"));
   if (started.worker) PrintLine(StrCat("  ft-worker  http://", started.metrics.worker, "/metrics"));
+  if (!started.needs_uncordon.empty())
+    PrintNotice(session.Localized(Text::kNeedsUncordon, started.needs_uncordon));
   return kExitOk;
 }
 

@@ -154,14 +154,20 @@ bool CoordinatorAnswers(Session& session) {
       .ok();
 }
 
-bool NodeIsReady(Session& session) {
+// Whether a node takes work, or would but for a request of the user's; that one's name is put into `needs_uncordon`.
+bool NodeIsUp(Session& session, std::string& needs_uncordon) {
+  needs_uncordon.clear();
   const auto nodes =
       session.Call(&v1::NodeService::Stub::ListNodes, v1::ListNodesRequest(), std::chrono::seconds(2));
   if (!nodes.ok()) return false;
   for (const v1::Node& node : nodes->nodes()) {
-    if (node.state() == v1::READY) return true;
+    if (node.state() == v1::READY) {
+      needs_uncordon.clear();
+      return true;
+    }
+    if (node.needs_uncordon()) needs_uncordon = node.node_id();
   }
-  return false;
+  return !needs_uncordon.empty();
 }
 
 Status Stop(const DaemonFiles& files, const StopOptions& options = {}) {
@@ -281,7 +287,9 @@ StatusOr<Started> StartPrivateDaemons(Session& session, MetricsAddresses metrics
                                            .timeout = kCoordinatorTimeout,
                                            .is_ready = [&] { return CoordinatorAnswers(session); }}));
   // A node that an earlier worker left in the coordinator's list counts only while a worker runs.
-  const auto worker_ready = [&] { return RunningPid(layout.worker) != 0 && NodeIsReady(session); };
+  const auto worker_ready = [&] {
+    return RunningPid(layout.worker) != 0 && NodeIsUp(session, started.needs_uncordon);
+  };
   const StatusOr<bool> worker = EnsureRunning(session, {.files = layout.worker,
                                                         .arguments = WorkerArguments(layout, metrics.worker),
                                                         .timeout = kWorkerTimeout,

@@ -43,11 +43,13 @@ struct Started {
   bool coordinator = false;
   bool worker = false;
   MetricsAddresses metrics;  // Where the started programs answer.
+  // A node that was cordoned or drained by request and is the only one that is up; empty = there is one that takes work.
+  std::string needs_uncordon;
   bool any() const { return coordinator || worker; }
 };
 
-// Starts what does not run and waits until the coordinator answers and the worker's node is ready. Empty addresses get
-// free ports. UNAVAILABLE names the log of what did not come up; that is stopped again.
+// Starts what does not run and waits until the coordinator answers and the worker's node is ready, or up and kept from work
+// by an earlier `cordon` or `drain`, which last until `uncordon`. Empty addresses get free ports. UNAVAILABLE names the log of what did not come up; that is stopped again.
 StatusOr<Started> StartPrivateDaemons(Session& session, MetricsAddresses metrics);
 
 struct StopOptions {

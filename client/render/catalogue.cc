@@ -67,6 +67,10 @@ constexpr Sentence kCatalogue[] = {
      "正在 {0} 启动私有协调器和工作进程"},
     {Text::kStarted, "Coordinator and worker are up ({0})", "协调器和工作进程已启动（{0}）"},
     {Text::kAlreadyUp, "A coordinator already answers at {0}", "{0} 上已有协调器在运行"},
+    {Text::kNeedsUncordon,
+     "Node {0} was cordoned or drained and takes nothing new: `ftctl uncordon {0}` lets jobs start there "
+     "again",
+     "节点 {0} 此前被 cordon 或 drain，不接受新任务：运行 `ftctl uncordon {0}` 后任务即可在其上启动"},
     {Text::kStopped, "Stopped {0}", "已停止 {0}"},
     {Text::kNothingRuns, "Nothing of this user's is running", "没有正在运行的进程"},
     {Text::kNoJobs, "No jobs yet; `ftctl submit job.yaml` creates one",

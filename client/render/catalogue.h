@@ -43,6 +43,7 @@ enum class Text {
   kStarting,
   kStarted,
   kAlreadyUp,
+  kNeedsUncordon,
   kStopped,
   kNothingRuns,
   kNoJobs,

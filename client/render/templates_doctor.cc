@@ -42,6 +42,8 @@ constexpr Template kTemplates[] = {
     {"`ftctl up` starts one; `ftctl run` needs none", "`ftctl up` 可启动；`ftctl run` 不需要"},
     {"{0} at {1}", "{0}，位于 {1}"},
     {"{#0} ready", "{0} 个就绪"},
+    {"{0} was cordoned or drained", "{0} 此前被 cordon 或 drain"},
+    {"ftctl uncordon {0} lets jobs start there again", "运行 ftctl uncordon {0} 后任务即可在其上启动"},
     {"none is ready", "没有就绪的节点"},
     {"see ftctl nodes and the log of ft-worker", "请查看 ftctl nodes 和 ft-worker 的日志"},
 };

@@ -33,6 +33,8 @@ pb::Node NodeService::ViewOf(const state::ClusterState& state, const state::spb:
   node.set_state(row.state());
   node.set_version(row.version());
   node.set_address(row.address());
+  node.set_needs_uncordon(row.availability() != state::spb::StoredNode::AVAILABLE && !row.draining() &&
+                          backend_.fleet.IsInContact(row.node_id()));
   const std::optional<absl::Time> contact = backend_.fleet.LastContact(row.node_id());
   *node.mutable_last_contact_time() = contact ? state::ToProto(*contact) : row.last_contact_time();
   const std::vector<pb::Device> fresh = backend_.fleet.DevicesOf(row.node_id());

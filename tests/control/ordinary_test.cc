@@ -198,8 +198,10 @@ TEST_F(OrdinaryDrain, ByRequestItMovesWhatRunsAndTakesNothingNewUntilUncordoned)
   const pb::Job stopped = cluster_.WaitForState(job.name(), pb::QUEUED);
   EXPECT_GE(stopped.progress().checkpoint_step(), 20);
   EXPECT_EQ(cluster_.Node("node-a").state(), pb::DRAINING);
+  EXPECT_TRUE(cluster_.Node("node-a").needs_uncordon());
   cluster_.WaitFor(job.name(), [](const pb::Job& j) { return j.state_message().starts_with("waiting: "); });
   ASSERT_TRUE(Ask(&pb::NodeService::Stub::UncordonNode, "node-a").ok());
+  EXPECT_FALSE(cluster_.Node("node-a").needs_uncordon());
   cluster_.WaitForState(job.name(), pb::SUCCEEDED);
   ExpectEachStepOnce(job, 400);
 }
@@ -216,6 +218,7 @@ TEST_F(OrdinaryDrain, ACordonedNodeKeepsWhatRunsAndSurvivesARestart) {
   EXPECT_EQ(cluster_.StopWorker("node-a"), 0);
   cluster_.StartWorker("node-a");
   EXPECT_TRUE(Eventually([&] { return cluster_.Node("node-a").state() == pb::CORDONED; }));
+  EXPECT_TRUE(cluster_.Node("node-a").needs_uncordon());
   pb::Job waiting;
   ASSERT_TRUE(cluster_.Get(second.name(), &waiting).ok());
   EXPECT_EQ(waiting.state(), pb::PREPARING);

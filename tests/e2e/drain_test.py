@@ -136,6 +136,25 @@ class DrainTest(daemons.DaemonTest):
         self.start_worker(leaves)
         self.compare(alone, self.node.finish(job, timeout=300), job)
 
+    def test_up_after_a_drain_says_how_to_uncordon(self):
+        node = self.daemons(start=False)
+        self.addCleanup(node.run, "down")
+        node.ftctl("up")
+        name = node.ask("nodes")["nodes"][0]["node_id"]
+        node.ftctl("drain", name, "--wait")
+        node.ftctl("down")
+        begin = time.monotonic()
+        up = node.run("up")
+        self.assertEqual(up.returncode, 0, up.stderr)
+        self.assertLess(time.monotonic() - begin, 20)
+        hint = f"Node {name} was cordoned or drained and takes nothing new: `ftctl uncordon {name}`"
+        self.assertIn(hint, " ".join(up.stderr.split()))
+        self.assertIn(hint, " ".join(node.run("up").stderr.split()), "and so it does for who asks again")
+        self.assertIn(f"{name} was cordoned or drained", node.run("doctor").stdout)
+        node.ftctl("uncordon", name)
+        self.assertNotIn("uncordon", node.run("up").stderr)
+        self.assertTrue(node.node_is_ready())
+
 
 if __name__ == "__main__":
     daemons.main()
