@@ -100,12 +100,4 @@ Status CheckRemoteSource(std::string_view source, RepositoryKind kind) {
              "of hubs (hf://, modelscope://): download it first and give the file"));
 }
 
-Status RefuseHub(std::string_view source) {
-  if (!IsRemoteSource(source) || source.starts_with("upload://")) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      StrCat("'", source,
-             "' lies on a hub or the web, and this version reads local files only: "
-             "download it first and give the folder or file"));
-}
-
 }  // namespace ft::recipe

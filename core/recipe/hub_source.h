@@ -46,7 +46,4 @@ Status CheckHubToken(std::string_view key, std::string_view token);
 // INVALID_ARGUMENT for a source that nobody can read: on the web, or a badly written hub address, with what to do.
 Status CheckRemoteSource(std::string_view source, RepositoryKind kind);
 
-// INVALID_ARGUMENT for an address that is no upload: nothing downloads yet.
-Status RefuseHub(std::string_view source);
-
 }  // namespace ft::recipe

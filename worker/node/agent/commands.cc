@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "core/hub/access.h"
 #include "core/process/numeric_environment.h"
 #include "worker/node/agent/agent.h"
 #include "worker/node/agent/data_cache.h"
@@ -126,6 +127,10 @@ nlohmann::json Agent::StartMessage(const wpb::StartRanks& start, const RankRun& 
   body["env"] = {{"OMP_NUM_THREADS", StrCat(std::max(1, start.threads()))},
                  {"CUDA_VISIBLE_DEVICES", visible_devices}};
   for (const auto& [name, value] : process::NumericEnvironment()) body["env"][name] = value;
+  // In the environment, which only this user can read: not on a disk, and not on a command line.
+  body["env"][hub::kAccessVariable] =
+      hub::ToJson({.settings = config_.Hubs(),
+                   .tokens = {start.hub_tokens().huggingface(), start.hub_tokens().modelscope()}});
   body["cwd"] = run.RankDir().string();
   body["stdout"] = (run.RankDir() / "stdout.log").string();
   body["stderr"] = (run.RankDir() / "stderr.log").string();
