@@ -67,6 +67,7 @@ void ReadEnvironment(Session& session) {
                   ::isatty(STDOUT_FILENO) == 1 && CanRedraw(Variable("TERM")), TerminalColumns());
   session.server = std::string(Variable("FTCTL_SERVER"));
   session.security = {std::string(Variable("FTCTL_CA")), std::string(Variable("FTCTL_TOKEN_FILE"))};
+  session.hub = {hub::SettingsOf(hub::ProcessVariables()), hub::TokensOf(hub::ProcessVariables())};
   session.data_dir = UserDataDir();
   session.program_dir = ProgramDir();
 }

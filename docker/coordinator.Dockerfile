@@ -17,7 +17,7 @@ FROM ${PROGRAMS} AS programs
 FROM ${BASE}
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
-      libabsl20220623 libcivetweb1 libfmt9 libgrpc++1.51 libicu72 libprometheus-cpp-core1.0 libprometheus-cpp-pull1.0 \
+      ca-certificates libabsl20220623 libcivetweb1 libcurl4 libfmt9 libgrpc++1.51 libicu72 libprometheus-cpp-core1.0 libprometheus-cpp-pull1.0 \
       libprotobuf32 libspdlog1.10 libsqlite3-0 libssl3 libyaml-cpp0.7 \
  && rm -rf /var/lib/apt/lists/* \
  && install -d -o 10001 -g 10001 -m 700 /var/lib/finetuned

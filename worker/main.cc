@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "core/hub/access.h"
 #include "core/rpc/listener.h"
 #include "core/rpc/logging.h"
 #include "core/tls/credentials.h"
@@ -57,6 +58,7 @@ int RunSupervisor(const ft::agent::Config& config, const std::vector<std::string
 int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
   ft::agent::Config config;
+  config.TakeHubs(ft::hub::SettingsOf(ft::hub::ProcessVariables()));
   std::string config_file;
   bool is_agent = false;
   CLI::App app{

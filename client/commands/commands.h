@@ -39,6 +39,7 @@ void AddNodes(CLI::App& root, Session& session);
 void AddDrain(CLI::App& root, Session& session);  // cordon and uncordon too
 void AddUp(CLI::App& root, Session& session);
 void AddDown(CLI::App& root, Session& session);
+void AddCache(CLI::App& root, Session& session);
 void AddDoctor(CLI::App& root, Session& session);
 void AddCapabilities(CLI::App& root, Session& session);
 void AddVersion(CLI::App& root, Session& session);

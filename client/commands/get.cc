@@ -17,7 +17,11 @@ struct GetOptions {
 };
 
 std::string ProgressText(const Session& session, const v1::JobProgress& progress) {
-  const std::string phase = PhraseInLanguage(session.terminal, PhaseWords(), progress.phase());
+  std::string phase = PhraseInLanguage(session.terminal, PhaseWords(), progress.phase());
+  if (progress.phase_total_bytes() > 0) {
+    phase = session.Localized(Text::kBytesOf, phase, FormatBytes(progress.phase_bytes()),
+                              FormatBytes(progress.phase_total_bytes()));
+  }
   if (progress.total_steps() == 0) return phase;
   std::string text = session.Localized(Text::kStepOf, progress.step(), progress.total_steps());
   if (progress.step() > 0) text = session.Localized(Text::kWithLoss, text, FormatLoss(progress.loss()));

@@ -63,6 +63,7 @@ void AddVerbs(CLI::App& root, Session& session) {
   AddDown(root, session);
   AddNodes(root, session);
   AddDrain(root, session);
+  AddCache(root, session);
   AddDoctor(root, session);
   AddCapabilities(root, session);
   AddVersion(root, session);

@@ -16,6 +16,7 @@
 #include "client/render/table.h"
 #include "client/render/width.h"
 #include "client/session/output.h"
+#include "client/transfer/hub_sources.h"
 #include "client/transfer/submit_job.h"
 #include "core/recipe/json.h"
 #include "core/recipe/parse.h"
@@ -103,9 +104,9 @@ StatusOr<int> Inspect(const char* word, const PlanOptions& options, Session& ses
   if (is_plan && (options.records > 0 || from_sizes)) return ShowOutline(options, text, asked, session);
   RETURN_IF_ERROR(built);
   TellRemarks(session, text);
-  RETURN_IF_ERROR(RefuseHubs(text));
   ASSIGN_OR_RETURN(const std::string absolute, WithAbsolutePaths(text));
-  ASSIGN_OR_RETURN(const recipe::JobSpec spec, recipe::ParseJob(absolute, text.file_name));
+  ASSIGN_OR_RETURN(recipe::JobSpec spec, recipe::ParseJob(absolute, text.file_name));
+  ASSIGN_OR_RETURN(spec, WithLocalSources(session, std::move(spec)));
   ASSIGN_OR_RETURN(std::string file, PassedFile(recipe::ToJson(spec)));
   std::vector<std::string> arguments = {word, "--spec", std::move(file), "--cache",
                                         (session.data_dir / "worker" / "cache").string()};

@@ -13,6 +13,7 @@
 #include "client/render/table.h"
 #include "client/session/interrupts.h"
 #include "client/session/output.h"
+#include "client/transfer/hub_sources.h"
 #include "client/transfer/submit_job.h"
 #include "core/base/shell_quote.h"
 #include "core/recipe/json.h"
@@ -70,9 +71,16 @@ std::string Reason(std::string_view said) {
 
 // Settings with their reasons, memory and time, from `ft-rank plan`. FAILED_PRECONDITION with its sentence when it refuses
 // data or model: the job's preparation would refuse them for the same reason. Without an answer the job goes on.
-Status ShowPlan(const Session& session, const recipe::JobSpec& spec) {
+Status ShowPlan(Session& session, const recipe::JobSpec& spec) {
+  const StatusOr<recipe::JobSpec> local = WithLocalSources(session, spec);
+  if (absl::IsUnavailable(local.status())) {
+    // The node that runs the job may reach what this machine does not.
+    PrintNotice(session.InLanguage(Message(local.status())));
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(local.status());
   const auto program = ProgramBeside(session, "ft-rank");
-  const auto file = PassedFile(recipe::ToJson(spec));
+  const auto file = PassedFile(recipe::ToJson(*local));
   if (!program.ok() || !file.ok()) return absl::OkStatus();
   const std::string cache = (session.data_dir / "worker" / "cache").string();
   const auto plan = OutputOf(*program, {"plan", "--spec", *file, "--cache", cache}, kPlanTimeout);
@@ -220,7 +228,6 @@ StatusOr<int> Run(const RunOptions& options, Session& session) {
   ASSIGN_OR_RETURN(JobText text, TextOf(options));
   RETURN_IF_ERROR(CheckJob(text, options.submission.sets).status());
   TellRemarks(session, text);
-  RETURN_IF_ERROR(RefuseHubs(text));
   // From here on Ctrl-C must not leave behind what is started.
   const Interrupts interrupts;
   if (session.server.empty()) return RunPrivately(options, session, text, interrupts);
@@ -234,7 +241,8 @@ void AddRun(CLI::App& root, Session& session) {
   auto options = std::make_shared<RunOptions>();
   CLI::App* verb = root.add_subcommand("run", "Train on your own file; no daemon needed")->group(kGroupTrain);
   verb->add_option("FILE", options->file, "Job file or recipe, instead of --model and --data")->type_name("");
-  verb->add_option("--model", options->quick.model, "Folder in Hugging Face layout, or .gguf file")
+  verb->add_option("--model", options->quick.model,
+                   "Folder in Hugging Face layout, .gguf file, hf:// address")
       ->type_name("DIR");
   verb->add_option("--data", options->quick.data, "xlsx, csv, json, jsonl or txt; may be repeated")
       ->type_name("FILE")

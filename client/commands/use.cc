@@ -8,6 +8,7 @@
 #include "client/session/output.h"
 #include "client/stored/run_folder.h"
 #include "client/transfer/fetch_adapter.h"
+#include "client/transfer/hub_sources.h"
 #include "core/base/shell_quote.h"
 
 namespace ft::client {
@@ -33,8 +34,21 @@ std::vector<std::string> Sources(const RunFolder& folder) {
   return arguments;
 }
 
+// What the name stands for, with its base model on this machine: one on a hub as the job had it, else as it is there now.
+StatusOr<RunFolder> LocalFolder(Session& session, const std::string& argument) {
+  RunFolder folder;
+  if (recipe::IsHubSource(argument)) {
+    folder.name = argument;
+    folder.model = argument;
+  } else {
+    ASSIGN_OR_RETURN(folder, ResolveRunFolder(session, argument));
+  }
+  ASSIGN_OR_RETURN(folder.model, LocalModel(session, folder.model, folder.run_dir));
+  return folder;
+}
+
 StatusOr<RunFolder> FolderWithResult(Session& session, const std::string& argument) {
-  ASSIGN_OR_RETURN(RunFolder folder, ResolveRunFolder(session, argument));
+  ASSIGN_OR_RETURN(RunFolder folder, LocalFolder(session, argument));
   if (!folder.adapter.empty()) return folder;
   if (folder.run_dir.empty()) {
     return absl::InvalidArgumentError(
@@ -46,14 +60,30 @@ StatusOr<RunFolder> FolderWithResult(Session& session, const std::string& argume
              ShellQuoted(argument), "` shows its state"));
 }
 
+// `--model ADDRESS` as a folder.
+Status FetchModelArgument(Session& session, std::vector<std::string>& arguments) {
+  constexpr std::string_view kFlag = "--model";
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    std::string& argument = arguments[i];
+    if (argument == kFlag && i + 1 < arguments.size()) {
+      ASSIGN_OR_RETURN(arguments[i + 1], LocalModel(session, arguments[i + 1]));
+    } else if (argument.starts_with(StrCat(kFlag, "="))) {
+      ASSIGN_OR_RETURN(const std::string folder, LocalModel(session, argument.substr(kFlag.size() + 1)));
+      argument = StrCat(kFlag, "=", folder);
+    }
+  }
+  return absl::OkStatus();
+}
+
 StatusOr<int> Become(const UseOptions& options, Session& session, std::vector<std::string> arguments) {
-  const std::vector<std::string> rest = options.verb->remaining();
+  std::vector<std::string> rest = options.verb->remaining();
+  RETURN_IF_ERROR(FetchModelArgument(session, rest));
   arguments.insert(arguments.end(), rest.begin(), rest.end());
   return RunRank(session, arguments);
 }
 
 StatusOr<int> Chat(const UseOptions& options, Session& session) {
-  ASSIGN_OR_RETURN(const RunFolder folder, ResolveRunFolder(session, options.job));
+  ASSIGN_OR_RETURN(const RunFolder folder, LocalFolder(session, options.job));
   if (!folder.run_dir.empty() && folder.adapter.empty()) {
     PrintNotice(session.InLanguage(StrCat(folder.name, " has no result yet: this is its base model")));
   }

@@ -105,6 +105,23 @@ std::string TrainingView::PlainLine(const v1::Job& job) const {
   return line;
 }
 
+void TrainingView::ShowDownload(const v1::JobProgress& progress) {
+  const std::string figures =
+      StrCat(FormatBytes(progress.phase_bytes()), " / ", FormatBytes(progress.phase_total_bytes()));
+  if (session_.terminal.interactive) {
+    const double fraction =
+        static_cast<double>(progress.phase_bytes()) / static_cast<double>(progress.phase_total_bytes());
+    Erase();
+    PrintLine(StrCat(ProgressBar(fraction, 24, session_.terminal), " ", figures));
+    ++block_lines_;
+    return;
+  }
+  const auto now = std::chrono::steady_clock::now();
+  if (now - shown_at_ < kPlainPause || progress.phase_bytes() == 0) return;
+  PrintLine(StrCat("  ", figures));
+  shown_at_ = now;
+}
+
 void TrainingView::Show(const v1::Job& job) {
   if (job.state() != shown_state_ || job.state_message() != shown_message_) {
     std::string line = session_.Localized(Text::kState, CallName(job), StateName(session_, job.state()));
@@ -116,6 +133,8 @@ void TrainingView::Show(const v1::Job& job) {
     shown_state_ = job.state();
     shown_message_ = job.state_message();
   }
+  if (job.progress().phase_total_bytes() > 0 && job.state() == v1::PREPARING)
+    return ShowDownload(job.progress());
   if (!ShowsProgress(job)) return Erase();
   if (session_.terminal.interactive) {
     Erase();

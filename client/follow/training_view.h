@@ -32,6 +32,7 @@ class TrainingView {
  private:
   void Erase();
   void AddRecord(const finetune::worker::v1::RankRecord& record);
+  void ShowDownload(const v1::JobProgress& progress);
   std::string BarLine(const v1::Job& job) const;
   std::string PlainLine(const v1::Job& job) const;
 

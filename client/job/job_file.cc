@@ -256,17 +256,6 @@ fs::path LocalPath(const fs::path& base, const std::string& source) {
   return (base / source).lexically_normal();
 }
 
-Status RefuseHubs(const JobText& text) {
-  return RewriteSources(text.yaml,
-                        [&text](const Source& source) -> StatusOr<std::string> {
-                          const Status hub = recipe::RefuseHub(source.value);
-                          if (hub.ok()) return source.value;
-                          return absl::InvalidArgumentError(
-                              StrCat(text.file_name, ": ", source.key, ": ", Message(hub)));
-                        })
-      .status();
-}
-
 namespace {
 
 // ORGANISATION/NAME, as model hubs call what they have.
@@ -279,7 +268,8 @@ bool LooksLikeHubName(const Source& source) {
 // What more can be said of a path where there is nothing.
 std::string WhatElse(const Source& source) {
   if (LooksLikeHubName(source))
-    return "; if it is a name on a model hub, download it first and give the folder";
+    return StrCat("; if it is a name on a model hub, write hf://", source.value, " or modelscope://",
+                  source.value);
   const std::string place =
       source.kind == SourceKind::kData ? recipes::WhereToObtain(source.value) : std::string();
   return place.empty() ? place : StrCat("; the recipe's file is from ", place);

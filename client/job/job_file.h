@@ -67,9 +67,6 @@ StatusOr<std::string> RewriteSources(std::string_view yaml, const SourceRewriter
 // Where a source that is a path lies, absolute and without "..".
 std::filesystem::path LocalPath(const std::filesystem::path& base, const std::string& source);
 
-// INVALID_ARGUMENT for a source on a model hub or the web, with what to do.
-Status RefuseHubs(const JobText& text);
-
 // For a coordinator on this machine: every path absolute, and there.
 StatusOr<std::string> WithAbsolutePaths(const JobText& text);
 

@@ -138,9 +138,8 @@ TEST(JobFileTest, ARecipeIsRefusedForWhatIsNotBuilt) {
   auto text = ReadJobText("llama2_7b_qlora_sql_e3");
   const std::string said(Message(CheckJob(*text, {}).status()));
   for (const char* part :
-       {"compat: xtuner-0.1.9 is not supported yet",
-        "model.source: 'hf://meta-llama/Llama-2-7b-hf' lies on a hub",
-        "data[0].map.kind: sql is not supported yet", "train.checkpoint.every_epochs is not supported yet",
+       {"compat: xtuner-0.1.9 is not supported yet", "data[0].map.kind: sql is not supported yet",
+        "train.checkpoint.every_epochs is not supported yet",
         "train.evaluate.every_micro_batches is not supported yet",
         "train.evaluate.system is not supported yet"}) {
     EXPECT_NE(said.find(part), std::string::npos) << said;
@@ -222,16 +221,19 @@ TEST(CasesJobFile, DataAndModelsAreNoJobFiles) {
 }
 
 // 197
-TEST(CasesJobFile, HubsAreRefusedWithWhatToDo) {
-  for (const char* model : {"https://huggingface.co/a/b", "hf://a/b", "modelscope://a/b"}) {
-    const Status status = RefuseHubs(QuickJobText({.model = model, .data = {"d"}}, "/"));
-    EXPECT_NE(Message(status).find("download it first and give the folder"), std::string_view::npos)
-        << status;
+TEST(CasesJobFile, NamesOnHubsAreToldHowToWriteThem) {
+  auto web = QuickJobText({.model = "https://huggingface.co/a/b", .data = {"d"}}, "/");
+  const Status refused = CheckJob(web, {}).status();
+  EXPECT_NE(Message(refused).find("download it first and give the file"), std::string_view::npos) << refused;
+  for (const char* model : {"hf://a/b", "modelscope://a/b@v1", "upload://abc/d"}) {
+    auto text = QuickJobText({.model = model, .data = {"d"}}, "/");
+    EXPECT_TRUE(CheckJob(text, {}).ok()) << model;
   }
-  EXPECT_TRUE(RefuseHubs(QuickJobText({.model = "m", .data = {"upload://abc/d"}}, "/")).ok());
   const Status named =
       WithAbsolutePaths(QuickJobText({.model = "Org/Model-1B", .data = {"d"}}, "/nowhere")).status();
-  EXPECT_NE(Message(named).find("download it first and give the folder"), std::string_view::npos) << named;
+  EXPECT_NE(Message(named).find("write hf://Org/Model-1B or modelscope://Org/Model-1B"),
+            std::string_view::npos)
+      << named;
 }
 
 // 192

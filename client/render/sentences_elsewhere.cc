@@ -88,8 +88,9 @@ constexpr Template kStates[] = {
 
 // What a rank does, as its beats say.
 constexpr Template kPhases[] = {
-    {"load", "加载"},         {"prepare", "准备数据"},      {"train", "训练"},   {"evaluate", "评估"},
-    {"generate", "生成样例"}, {"checkpoint", "保存检查点"}, {"write", "写结果"}, {"wait", "等待"},
+    {"load", "加载"},     {"prepare", "准备数据"},  {"download", "下载"},         {"train", "训练"},
+    {"evaluate", "评估"}, {"generate", "生成样例"}, {"checkpoint", "保存检查点"}, {"write", "写结果"},
+    {"wait", "等待"},
 };
 
 }  // namespace

@@ -53,6 +53,47 @@ TEST(SentencesTest, WhatARankSaysIsSaidInChinese) {
   EXPECT_EQ(Chinese("warm-up 0.03, chosen for few steps"), "预热 0.03，步数少，因此这样选定");
 }
 
+void ExpectNoEnglishLeft(const std::string& text) {
+  const std::string chinese = Chinese(text);
+  EXPECT_NE(chinese, text);
+  EXPECT_EQ(EnglishIn(chinese), "") << text << "\n" << chinese;
+}
+
+TEST(SentencesTest, NoEnglishIsLeftInWhatIsSaidOfHubs) {
+  for (const std::string text : {
+           "hf://a/b is not open to this token: accept its terms at https://huggingface.co/a/b, and set "
+           "HF_TOKEN to a token "
+           "that may read it",
+           "hf://a/b is not at huggingface.co, or is private: correct the name, or set HF_TOKEN to a token "
+           "that may read it",
+           "hf://a/b: huggingface.co does not take the token: set HF_TOKEN to one that is valid",
+           "hf://a/b@v9: there is no such revision: name a branch, tag or commit of it",
+           "m.safetensors: hf://a/b: a file is not there any more",
+           "hf://a/b: hub.example answers with HTTP status 503",
+           "hf://a/b leads to http://x.example, where everybody on the way could change it: only https is "
+           "followed",
+           "hf://a/b needs 80.0 MiB more in /c, and 12.0 MiB are free: make room (`ftctl cache list` shows "
+           "what is kept), or "
+           "keep it on another disk",
+           "model.source: hf://a/b is not whole in /c (x.safetensors), and hubs are offline here "
+           "(HF_HUB_OFFLINE, or "
+           "hub_offline of the worker): run `ftctl cache fetch hf://a/b` where there is a network, or allow "
+           "it here",
+           "hf://a/b: m.safetensors came with digest aa, and the hub says bb, twice: something on the way "
+           "changes it; try "
+           "again later, or use another mirror",
+           "hf://a/b: m.safetensors: the server sends more bytes than the hub lists: try again later, or use "
+           "another mirror",
+           "hf://a/b has no config.json: is it a model in Hugging Face's layout?; its files are x.gguf",
+           "HF_ENDPOINT: http://x would show tokens to everybody on the way: write https:// (http:// is for "
+           "this machine only)",
+           "hf://a/b is not in the cache /c: `ftctl cache list` shows what is",
+           "model.source: hf://a/b is version cc: 12 files, 2.1 GiB, of them 1.0 GiB downloaded",
+       }) {
+    ExpectNoEnglishLeft(text);
+  }
+}
+
 TEST(SentencesTest, NoEnglishIsLeftInKnownSentences) {
   for (const std::string text : {
            "a.jsonl line 2, column 7: broken JSON: NaN is no JSON; write null, or leave the key out (at: "
@@ -103,9 +144,7 @@ TEST(SentencesTest, NoEnglishIsLeftInKnownSentences) {
            "was cut to 256; 1 record "
            "without an answer was left out",
        }) {
-    const std::string chinese = Chinese(text);
-    EXPECT_NE(chinese, text);
-    EXPECT_EQ(EnglishIn(chinese), "") << text << "\n" << chinese;
+    ExpectNoEnglishLeft(text);
   }
 }
 
@@ -121,10 +160,9 @@ TEST(SentencesTest, RefusalsOfJobFilesAreSaidInChinese) {
   EXPECT_EQ(Chinese("job.yaml:2: not YAML: end of map not found"),
             "job.yaml:2：不是 YAML：映射没有正常结束（请检查缩进和冒号）");
   EXPECT_EQ(Chinese("job.yaml: model: there is nothing at /m: correct the path, which is relative to /d; if "
-                    "it is a name "
-                    "on a model hub, download it first and give the folder"),
+                    "it is a name on a model hub, write hf://a/b or modelscope://a/b"),
             "job.yaml：model：/m 处没有文件：请更正路径，它相对于 "
-            "/d；若它是模型库中的名称，请先下载，再给出文件夹");
+            "/d；若它是模型库中的名称，请写 hf://a/b 或 modelscope://a/b");
   EXPECT_EQ(
       Chinese(
           "parallel.zero above 0 is not supported yet: use zero: 0\nrecipe is not supported yet: write the "

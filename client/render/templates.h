@@ -13,6 +13,7 @@ namespace ft::client {
 std::span<const Template> PlanTemplates();         // Plans, data reports, learning.
 std::span<const Template> DataTemplates();         // Refusals of data.
 std::span<const Template> ModelTemplates();        // Refusals of models, tokenizers, adapters, checkpoints.
+std::span<const Template> HubTemplates();          // Model hubs: addresses, refusals, downloads.
 std::span<const Template> JobTemplates();          // Job files, states of jobs, paths.
 std::span<const Template> ClientTemplates();       // Refusals of ftctl itself.
 std::span<const Template> CoordinatorTemplates();  // Why jobs wait or ended, and refusals of the coordinator.

@@ -38,8 +38,8 @@ constexpr Template kTemplates[] = {
     {"{0} with --set", "{0}（含 --set）"},
     {"there is nothing at {0}: correct the path, which is relative to {1}",
      "{0} 处没有文件：请更正路径，它相对于 {1}"},
-    {"if it is a name on a model hub, download it first and give the folder",
-     "若它是模型库中的名称，请先下载，再给出文件夹"},
+    {"if it is a name on a model hub, write hf://{0} or modelscope://{1}",
+     "若它是模型库中的名称，请写 hf://{0} 或 modelscope://{1}"},
     {"models are not uploaded: give the absolute path of '{0}' on the coordinator's machine",
      "模型不会上传：请给出 '{0}' 在协调器所在机器上的绝对路径"},
     {"{0} is a folder and only single files can be uploaded: give its absolute path on the coordinator's "

@@ -47,7 +47,8 @@ constexpr Template kTexts[] = {
     // Training.
     {"Train on your own file; no daemon needed", "用自己的文件训练，无需守护进程"},
     {"Job file or recipe, instead of --model and --data", "任务文件或配方，代替 --model 和 --data"},
-    {"Folder in Hugging Face layout, or .gguf file", "Hugging Face 布局的文件夹，或 .gguf 文件"},
+    {"Folder in Hugging Face layout, .gguf file, hf:// address",
+     "Hugging Face 布局的文件夹、.gguf 文件或 hf:// 地址"},
     {"xlsx, csv, json, jsonl or txt; may be repeated", "xlsx、csv、json、jsonl 或 txt；可重复"},
     {"Name of the job (the data file's)", "任务名（默认取数据文件名）"},
     {"Change one setting; may be repeated", "修改一项设置；可重复"},
@@ -214,6 +215,26 @@ constexpr Template kTexts[] = {
     {"As `ftctl nodes` names it", "节点名，见 `ftctl nodes`"},
     {"Checkpoint what runs on a node and move it elsewhere", "为节点上运行的任务保存检查点，并移往别处"},
     {"Until nothing runs there", "等到节点上没有任务运行"},
+    {"What is kept here of model hubs", "本机保存的模型库内容"},
+    {"Models and data, their sizes and revisions", "模型和数据、其大小与版本"},
+    {"Remove a model or data set, all revisions", "删除一个模型或数据集（全部版本）"},
+    {"Download it now, for instance before going offline", "立即下载，例如在断网之前"},
+    {"hf:// or modelscope:// address, with datasets/ for data",
+     "hf:// 或 modelscope:// 地址；数据加 datasets/"},
+    {"Of data: its configuration", "数据：其配置（子集）"},
+    {"Of data: only what lies below it", "数据：只取该文件夹之下的内容"},
+    {"Of data: its split (train)", "数据：其划分（默认 train）"},
+    {"Of a model: all but its weights", "模型：除权重外的全部文件"},
+    {"The caches are those of the Python clients: HF_HUB_CACHE, MODELSCOPE_CACHE.\n"
+     "Examples:\n"
+     "  ftctl cache fetch hf://Qwen/Qwen2.5-0.5B-Instruct\n"
+     "  ftctl cache fetch modelscope://datasets/damo/MSAgent-Bench\n"
+     "  ftctl cache remove hf://Qwen/Qwen2.5-0.5B-Instruct",
+     "缓存与 Python 客户端共用：HF_HUB_CACHE、MODELSCOPE_CACHE。\n"
+     "示例：\n"
+     "  ftctl cache fetch hf://Qwen/Qwen2.5-0.5B-Instruct\n"
+     "  ftctl cache fetch modelscope://datasets/damo/MSAgent-Bench\n"
+     "  ftctl cache remove hf://Qwen/Qwen2.5-0.5B-Instruct"},
     {"The node takes nothing new until `ftctl uncordon`.", "在 `ftctl uncordon` 之前，节点不接受新任务。"},
     {"Start nothing new on a node", "不再在节点上启动新任务"},
     {"Start jobs on a node again", "恢复在节点上启动任务"},

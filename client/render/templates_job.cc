@@ -92,9 +92,6 @@ constexpr Template kTemplates[] = {
     {"use holdout and train.evaluate.prompts", "请用 holdout 和 train.evaluate.prompts"},
     {"use token_mean", "请用 token_mean"},
     // Paths.
-    {"'{0}' lies on a hub or the web, and this version reads local files only: download it first and give "
-     "the folder or file",
-     "'{0}' 在模型库或网上，而本版本只读取本地文件：请先下载，再给出文件夹或文件"},
     {"{0} lies outside the folders this worker may read; move it into one of them, or let the administrator "
      "add its folder to "
      "the allowed roots",

@@ -13,6 +13,7 @@
 #include "client/render/sentences.h"
 #include "client/render/terminal.h"
 #include "core/base/status.h"
+#include "core/hub/access.h"
 #include "finetune/v1/jobs.grpc.pb.h"
 
 namespace ft::client {
@@ -28,6 +29,7 @@ class Session {
   Terminal terminal;
   std::string server;              // As given; empty = the user's own socket.
   Security security;               // Used for a HOST:PORT.
+  hub::Access hub;                 // Model hubs in this user's name, and this user's caches of them.
   std::string output = "table";    // table | json
   std::filesystem::path data_dir;  // The user's folder: private coordinator and worker keep everything here.
   std::filesystem::path program_dir;  // Holds ftctl, finetuned, ft-worker and ft-rank.

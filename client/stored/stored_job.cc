@@ -93,7 +93,12 @@ class JobReader {
       job_.mutable_progress()->set_checkpoint_step(checkpoint.step);
     }
   }
-  void operator()(const records::Beat& beat) { job_.mutable_progress()->set_phase(beat.phase); }
+  void operator()(const records::Beat& beat) {
+    v1::JobProgress& progress = *job_.mutable_progress();
+    progress.set_phase(beat.phase);
+    progress.set_phase_bytes(beat.total_bytes > 0 ? beat.bytes : 0);
+    progress.set_phase_total_bytes(beat.total_bytes);
+  }
   void operator()(const records::Prepared& prepared) {
     v1::PreparedData& data = *job_.mutable_prepared();
     data.Clear();

@@ -64,7 +64,7 @@ void TellRemarks(const Session& session, JobText& text) {
 }
 
 StatusOr<v1::Job> SubmitJob(Session& session, JobText text, const Submission& submission) {
-  RETURN_IF_ERROR(CheckJob(text, submission.sets).status());
+  ASSIGN_OR_RETURN(const recipe::JobSpec spec, CheckJob(text, submission.sets));
   TellRemarks(session, text);
   ASSIGN_OR_RETURN(const Connection* connection, session.Connect());
   ASSIGN_OR_RETURN(std::string yaml, FindablePaths(session, text));
@@ -73,6 +73,10 @@ StatusOr<v1::Job> SubmitJob(Session& session, JobText text, const Submission& su
   for (const auto& [key, value] : submission.labels) (*request.mutable_job()->mutable_labels())[key] = value;
   request.set_request_id(submission.request_id.empty() ? NewRequestId() : submission.request_id);
   request.set_validate_only(submission.validate_only);
+  if (recipe::UsesHubs(spec) && !session.hub.tokens.empty()) {
+    request.mutable_hub_tokens()->set_huggingface(session.hub.tokens.huggingface);
+    request.mutable_hub_tokens()->set_modelscope(session.hub.tokens.modelscope);
+  }
   StatusOr<v1::Job> job = connection->Call(&v1::JobService::Stub::CreateJob, request, kCreateTimeout);
   if (job.ok()) return job;
   const Status status = session.Explained(job.status());

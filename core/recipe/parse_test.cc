@@ -192,6 +192,19 @@ TEST(CheckSupportedTest, RefusesByName) {
   EXPECT_THAT(std::string(Message(status)), HasSubstr("parallel.zero above 0"));
 }
 
+TEST(CheckSupportedTest, PartsOfDataSetsAreOfHubsOnly) {
+  const auto check = [](const char* source) {
+    const auto spec =
+        ParseJob(StrCat("model: hf://a/b\ndata: {source: \"", source, "\", split: test, subset: x}\n"), "j");
+    EXPECT_TRUE(spec.ok()) << spec.status();
+    return std::string(Message(CheckSupported(*spec)));
+  };
+  EXPECT_EQ(check("hf://c/d"), "");
+  EXPECT_EQ(check("modelscope://c/d@v1"), "");
+  EXPECT_THAT(check("d.jsonl"), HasSubstr("they choose a part of a data set on a hub"));
+  EXPECT_THAT(check("https://c/d"), HasSubstr("data[0].source: 'https://c/d' lies on the web"));
+}
+
 // Agents of older versions refuse keys that they do not know.
 TEST(OrdinaryJson, KeysThatOlderProgramsDoNotKnowAreWrittenOnlyWhereTheyAreSet) {
   auto spec = ParseJob("model: m\ndata: {source: book.txt, format: text}\n", "job.yaml");

@@ -23,9 +23,9 @@ class Refusals {
   void operator()(bool unsupported, std::string_view what, std::string_view instead) {
     if (unsupported) Add(StrCat(what, " is not supported yet: ", instead));
   }
-  void Source(std::string_view key, const std::string& source) {
-    const Status hub = RefuseHub(source);
-    if (!hub.ok()) Add(StrCat(key, ": ", Message(hub)));
+  void Source(std::string_view key, const std::string& source, RepositoryKind kind) {
+    const Status remote = CheckRemoteSource(source, kind);
+    if (!remote.ok()) Add(StrCat(key, ": ", Message(remote)));
   }
   const std::string& text() const { return text_; }
 
@@ -35,18 +35,19 @@ class Refusals {
 };
 
 void RefuseModel(const ModelSpec& model, Refusals& refuse) {
-  refuse.Source("model.source", model.source);
+  refuse.Source("model.source", model.source, RepositoryKind::kModel);
   refuse(!model.eos_token.empty(), "model.eos_token", "leave it out, the tokenizer's own is used");
   refuse(model.encode_special_tokens, "model.encode_special_tokens", "use false");
 }
 
 void RefuseData(const std::string& key, const DataSource& source, Refusals& refuse) {
-  refuse.Source(key + ".source", source.source);
+  refuse.Source(key + ".source", source.source, RepositoryKind::kDataset);
   refuse(source.map && source.map->kind != "columns",
          StrCat(key, ".map.kind: ", source.map ? source.map->kind : ""),
          "name the columns, for example map: {input: QUESTION, output: ANSWER}");
   refuse(source.choose != "first", key + ".choose: random", "use first");
-  refuse(!source.subset.empty() || !source.folder.empty() || !source.split.empty(),
+  refuse(!IsHubSource(source.source) &&
+             (!source.subset.empty() || !source.folder.empty() || !source.split.empty()),
          key + ".subset, folder and split", "leave them out, they choose a part of a data set on a hub");
 }
 

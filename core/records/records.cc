@@ -47,6 +47,7 @@ struct Encoder {
     p.set_count(beat.count);
     p.set_phase(beat.phase);
     p.set_bytes(beat.bytes);
+    p.set_total_bytes(beat.total_bytes);
     p.set_wait_operation(beat.wait.operation);
     p.set_wait_sequence(beat.wait.sequence);
     if (beat.wait.rank >= 0) p.set_wait_rank(beat.wait.rank);
@@ -114,6 +115,7 @@ Beat DecodeBeat(const pb::BeatRecord& p) {
   return {.count = p.count(),
           .phase = p.phase(),
           .bytes = p.bytes(),
+          .total_bytes = p.total_bytes(),
           .wait = {.operation = p.wait_operation(),
                    .sequence = p.wait_sequence(),
                    .rank = p.has_wait_rank() ? p.wait_rank() : -1}};

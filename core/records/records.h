@@ -60,7 +60,8 @@ struct Wait {
 struct Beat {
   int64_t count = 0;
   std::string phase;
-  int64_t bytes = 0;  // Written so far, of phases checkpoint and write.
+  int64_t bytes = 0;        // Written so far, of phases checkpoint, write and download.
+  int64_t total_bytes = 0;  // What it grows to, of phase download; 0 = not known.
   Wait wait;
 };
 

@@ -56,8 +56,6 @@ StatusOr<double> LeastCapability(const std::string& arch) {
 
 // A local path becomes its real, absolute form; a path outside the roots, also through a link, is refused.
 Status ResolvePath(const std::string& key, const AdmissionRules& rules, std::string& source) {
-  const Status hub = recipe::RefuseHub(source);
-  if (!hub.ok()) return Invalid(StrCat("job.yaml: ", key, ": ", Message(hub)));
   const fs::path path(source);
   if (!path.is_absolute()) {
     return Invalid(StrCat("job.yaml: ", key, ": '", source,
@@ -98,16 +96,31 @@ StatusOr<std::string> UploadedPath(const std::string& key, const AdmissionRules&
   return path.string();
 }
 
+// What lies on a hub stays as it is: the node that prepares the job downloads it.
 Status ResolveSources(const AdmissionRules& rules, recipe::JobSpec& spec) {
-  RETURN_IF_ERROR(ResolvePath("model.source", rules, spec.model.source));
+  if (!recipe::IsHubSource(spec.model.source))
+    RETURN_IF_ERROR(ResolvePath("model.source", rules, spec.model.source));
   for (size_t i = 0; i < spec.data.size(); ++i) {
     const std::string key = StrCat("data[", i, "].source");
-    if (spec.data[i].source.starts_with(kUpload)) {
-      ASSIGN_OR_RETURN(spec.data[i].source, UploadedPath(key, rules, spec.data[i].source));
+    std::string& source = spec.data[i].source;
+    if (recipe::IsHubSource(source)) continue;
+    if (source.starts_with(kUpload)) {
+      ASSIGN_OR_RETURN(source, UploadedPath(key, rules, source));
     } else {
-      RETURN_IF_ERROR(ResolvePath(key, rules, spec.data[i].source));
+      RETURN_IF_ERROR(ResolvePath(key, rules, source));
     }
   }
+  return absl::OkStatus();
+}
+
+// The owner's tokens are kept for a job that has something to read with them, and for no other.
+Status TakeTokens(const pb::HubTokens& tokens, const recipe::JobSpec& spec, state::spb::StoredJob& row) {
+  for (const auto& [key, token] : {std::pair("hub_tokens.huggingface", &tokens.huggingface()),
+                                   std::pair("hub_tokens.modelscope", &tokens.modelscope())}) {
+    if (const Status checked = recipe::CheckHubToken(key, *token); !checked.ok())
+      return Invalid(std::string(Message(checked)));
+  }
+  if (recipe::UsesHubs(spec)) *row.mutable_hub_tokens() = tokens;
   return absl::OkStatus();
 }
 
@@ -176,6 +189,7 @@ StatusOr<Admitted> Admit(const pb::CreateJobRequest& request, const AdmissionRul
   for (const auto& [key, value] : spec.labels) (*job.mutable_labels())[key] = value;
   RETURN_IF_ERROR(CheckLabels(job.labels()));
   RETURN_IF_ERROR(CheckResources(spec, row));
+  if (request.has_hub_tokens()) RETURN_IF_ERROR(TakeTokens(request.hub_tokens(), spec, row));
   admitted.config.set_config_yaml(request.job().config_yaml());
   admitted.config.set_resolved_config_json(recipe::ToJson(spec));
   return admitted;

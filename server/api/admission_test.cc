@@ -59,5 +59,26 @@ TEST(AdmissionTest, UploadsBecomePathsAndWhatIsNoneIsRefused) {
   }
 }
 
+TEST(AdmissionTest, HubTokensAreKeptForJobsThatUseThem) {
+  const auto admit = [](const std::string& model, const std::string& token) {
+    finetune::v1::CreateJobRequest request;
+    request.mutable_job()->set_config_yaml(StrCat("model: ", model, "\ndata: /d.jsonl\n"));
+    request.mutable_hub_tokens()->set_huggingface(token);
+    return Admit(request, {.roots = {"/"}});
+  };
+  const auto far = admit("hf://a/b@v1", "hf_secret");
+  ASSERT_TRUE(far.ok()) << far.status();
+  EXPECT_EQ(far->row.hub_tokens().huggingface(), "hf_secret");
+  EXPECT_EQ(recipe::FromJson(far->config.resolved_config_json())->model.source, "hf://a/b@v1");
+  for (const std::string& text :
+       {far->config.resolved_config_json(), far->config.config_yaml(), far->row.job().SerializeAsString()}) {
+    EXPECT_EQ(text.find("hf_secret"), std::string::npos);
+  }
+  EXPECT_FALSE(admit("/m", "hf_secret")->row.has_hub_tokens());
+  const Status refused = admit("hf://a/b", "two words").status();
+  EXPECT_THAT(std::string(Message(refused)), HasSubstr("hub_tokens.huggingface: is no token"));
+  EXPECT_EQ(Message(refused).find("two words"), std::string_view::npos);
+}
+
 }  // namespace
 }  // namespace ft::api

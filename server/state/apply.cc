@@ -105,6 +105,7 @@ void SetJobState(Transaction& transaction, spb::StoredJob& row, pb::JobState to,
   if (IsTerminal(to)) {
     *job.mutable_end_time() = ToProto(transaction.now());
     job.set_contact_lost(false);
+    row.clear_hub_tokens();  // Nothing is downloaded for it any more.
   }
   if (to == pb::QUEUED || to == pb::PREPARING || to == pb::RECOVERING)
     *row.mutable_queue_time() = ToProto(transaction.now());
@@ -139,6 +140,7 @@ wpb::Command StartCommand(const ClusterState& state, const spb::StoredJob& job,
   start.set_threads(attempt.threads());
   start.set_job_created(job.job().create_time().seconds());
   for (const std::string& root : state.policy.roots) start.add_roots(root);
+  if (job.has_hub_tokens()) *start.mutable_hub_tokens() = job.hub_tokens();
   if (attempt.kind() == wpb::TRAIN) {
     start.set_prunes(true);
     for (const CheckpointPtr& row : state.checkpoints.Under(attempt.job_id()))

@@ -236,6 +236,12 @@ void ApplyBeat(const wpb::BeatRecord& beat, spb::StoredRank& rank) {
   if (!stuck) NoteProgress(rank, beat.phase());
 }
 
+void ShowPhase(const wpb::BeatRecord& beat, pb::JobProgress& progress) {
+  progress.set_phase(beat.phase());
+  progress.set_phase_bytes(beat.total_bytes() > 0 ? beat.bytes() : 0);
+  progress.set_phase_total_bytes(beat.total_bytes());
+}
+
 void ApplyRecord(Transaction& transaction, const wpb::RankRecord& record, spb::StoredJob& job,
                  spb::StoredAttempt& attempt, spb::StoredRank& rank) {
   pb::JobProgress& progress = *job.mutable_job()->mutable_progress();
@@ -258,7 +264,7 @@ void ApplyRecord(Transaction& transaction, const wpb::RankRecord& record, spb::S
       break;
     case wpb::RankRecord::kBeat:
       ApplyBeat(record.beat(), rank);
-      if (rank.rank() == 0) progress.set_phase(record.beat().phase());
+      if (rank.rank() == 0) ShowPhase(record.beat(), progress);
       break;
     case wpb::RankRecord::kRendezvous:
       if (rank.rank() == 0) ApplyRendezvous(transaction, record.rendezvous().address(), attempt);

@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include "core/rpc/errors.h"
+#include "server/state/transaction.h"
 
 namespace ft::state {
 namespace {
@@ -135,6 +136,41 @@ TEST(Apply, FromSubmitToSuccess) {
   cluster.Report("j", wpb::RANK_EXITED);
   EXPECT_EQ(cluster.Job("j").state(), pb::SUCCEEDED);
   EXPECT_EQ(CoresAllocated(cluster.state(), "a"), 0);
+}
+
+// Of all attempts' ranks, and of nobody once the job has ended.
+TEST(Apply, HubTokensGoToTheJobsRanksUntilItHasEnded) {
+  Cluster cluster;
+  CreateJob event;
+  event.row.set_job_id("j");
+  event.row.set_namespace_id("default");
+  event.row.set_ranks(1);
+  event.row.set_threads(1);
+  event.row.set_device("cpu");
+  event.row.mutable_hub_tokens()->set_huggingface("hf_secret");
+  cluster.Do(event);
+  cluster.Do(SchedulePass{});
+  const auto token_of_start = [&] {
+    const JobPtr job = cluster.state().jobs.Find("j");
+    const AttemptPtr attempt = CurrentAttempt(cluster.state(), *job);
+    return StartCommand(cluster.state(), *job, *attempt, "a").start_ranks().hub_tokens().huggingface();
+  };
+  EXPECT_EQ(token_of_start(), "hf_secret");
+  cluster.FinishPrepare("j");
+  EXPECT_EQ(token_of_start(), "hf_secret");
+  wpb::RankRecord beat;
+  beat.set_sequence(1);
+  beat.mutable_beat()->set_phase("download");
+  beat.mutable_beat()->set_bytes(3);
+  beat.mutable_beat()->set_total_bytes(7);
+  cluster.Report("j", wpb::RANK_RUNNING);
+  cluster.Records("j", {beat});
+  EXPECT_EQ(cluster.Job("j").progress().phase_bytes(), 3);
+  EXPECT_EQ(cluster.Job("j").progress().phase_total_bytes(), 7);
+  cluster.Records("j", {cluster.Result(2, wpb::ResultRecord::SUCCEEDED)});
+  cluster.Report("j", wpb::RANK_EXITED);
+  EXPECT_EQ(cluster.Job("j").state(), pb::SUCCEEDED);
+  EXPECT_FALSE(cluster.state().jobs.Find("j")->has_hub_tokens());
 }
 
 TEST(Apply, SameRequestIdAnswersTheSameJob) {

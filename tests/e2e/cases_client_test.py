@@ -221,7 +221,7 @@ class CasesClientTest(small_disk.SmallDisk, daemons.DaemonTest):
         # The API refuses them too, and hub addresses.
         node = self.daemons()
         for changes, words in (({"name": "a/b"}, "holds a '/'"),
-                               ({"model": {"source": "https://hub/a/b"}}, "download it first and give the folder")):
+                               ({"model": {"source": "https://hub/a/b"}}, "download it first and give the file")):
             with open(self.job("x"), encoding="utf-8") as file:
                 job = json.load(file)
             path = self.write_file("wrong.json", json.dumps({**job, **changes}))
@@ -244,7 +244,7 @@ class CasesClientTest(small_disk.SmallDisk, daemons.DaemonTest):
         self.assertIn("give it with --data", self.said("run", *model, "--data", data, data))
         for verb in ("run", "plan"):
             said = self.said(verb, "--model", "https://huggingface.co/a/b", "--data", data)
-            self.assertIn("download it first and give the folder", said)
+            self.assertIn("download it first and give the file", said)
         self.assertRegex(self.node.ftctl("--version"), r"^ftctl \d")
 
     def test_without_a_home_nothing_goes_where_others_share_it(self):

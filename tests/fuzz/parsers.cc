@@ -42,6 +42,9 @@ constexpr Parser kParsers[] = {
     {"record", "record.pb", ReadRecord},
     {"ledger", "entry.json", ReadLedgerEntry},
     {"rank_state", "rank.json", ReadRankState},
+    {"hub_listing", "listing.json", ReadHubListing},
+    {"hub_headers", "headers.txt", ReadHubHeaders},
+    {"hub_partial", "x.finetuned-ranges", ReadHubPartial},
     {"terminal", "text.txt", ShowText},
 };
 

@@ -46,6 +46,11 @@ Status ReadLedgerEntry(const std::filesystem::path& path);
 Status ReadRankState(const std::filesystem::path& path);
 Status ShowText(const std::filesystem::path& path);
 
+// What hubs answer, and what an earlier download left (read_hub.cc).
+Status ReadHubListing(const std::filesystem::path& path);
+Status ReadHubHeaders(const std::filesystem::path& path);
+Status ReadHubPartial(const std::filesystem::path& path);
+
 // What the coordinator finds in its own folder after a crash (read_spool.cc).
 Status ReadJournal(const std::filesystem::path& path);
 Status ReadLogGaps(const std::filesystem::path& path);

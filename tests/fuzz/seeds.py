@@ -277,6 +277,17 @@ DIALOGUES = [b'{"instruction": "Add", "input": "1 2", "output": "3"}\n{"instruct
              b'{"query": "Q", "response": "A", "history": [["P", "B"]], "system": null}\n',
              b'{"text": "plain text to learn"}\n', b'{"input_ids": [1, 2, 3], "labels": [-100, 2, 3]}\n']
 
+LARGE = {"oid": "b" * 64, "size": 900, "pointerSize": 134}
+HUB_TREE = [{"type": "directory", "path": "data", "oid": "c" * 40}, {"type": "file", "path": "config.json", "size": 7, "oid": "a" * 40},
+            {"type": "file", "path": "data/test/x.jsonl", "size": 134, "oid": "a" * 40, "lfs": LARGE, "xetHash": "d" * 64}]
+MODELSCOPE_FILES = {"Code": 200, "Success": True, "Message": "", "Data": {"Files": [
+    {"Path": "data", "Type": "tree", "Size": 0}, {"Path": "data/train.csv", "Name": "train.csv", "Type": "blob", "Size": 3, "Sha256": "e" * 64}]}}
+HUB_LISTINGS = [HUB_TREE, MODELSCOPE_FILES, {"sha": "a" * 40, "gated": False},
+                {"format_version": 1, "files": {"m.safetensors": {"size": 134, "blob_id": "a" * 40, "lfs_sha256": "b" * 64, "lfs_size": 900},
+                                                "config.json": {"size": 7, "blob_id": "a" * 40}}}]
+HUB_HEADERS = [b"https://hub.example:8443/a/b?c=d\nhttps://storage.example/x?signature=y%2F", b"http://[::1]/a/b\n../c", b"https://h\n//i/j",
+               b'https://h/"api";r=0;t=12\n/<https://h/api?cursor=x>; rel="next"']
+
 # A name that begins with "good" is a promise that the file is accepted.
 GOOD = {
     "safetensors": [safetensors()], "torch": [torch()], "pickle": [pickle()], "gguf": [gguf()], "tokenizer": [tokenizer(), *(json.dumps(made()).encode() for made in (llama_tokenizer, unigram_tokenizer))],
@@ -309,10 +320,12 @@ GOOD = {
                            "tensors": {"layers.0.q": ["01" * 8, "23" * 8]}}).encode()],
     "rank_state": [b'{"job_id": "j-1", "epoch": 3, "rank": 0, "kind": "TRAIN", "pid": 42, "boot_id": "b", "start_ticks": 7, '
                    b'"wait_status": 9, "strict": true, "end_reason": "lease"}'],
+    "hub_listing": [json.dumps(listing).encode() for listing in HUB_LISTINGS], "hub_headers": HUB_HEADERS[:3],
+    "hub_partial": [json.dumps({"digest": "a" * 64, "size": 2500, "range_bytes": 1000, "done": [1000, 7, 500]}).encode()],
     "terminal": ["医疗问答 \x1b[31mred e\u0301 👩‍👩‍👧 ok".encode()],
 }
 # Starting points only.
-OTHER = {"sheet": [sheet().replace(b"</sheetData>", b'</sheetData><mergeCells><mergeCell ref="A2:B3"/></mergeCells>'),
+OTHER = {"hub_headers": HUB_HEADERS[3:], "sheet": [sheet().replace(b"</sheetData>", b'</sheetData><mergeCells><mergeCell ref="A2:B3"/></mergeCells>'),
                    sheet().replace(b'<row r="3">', b'<row r="3" hidden="1">').replace(b'name="Data"', b'name="Data" state="hidden"')],
          "overrides": [b"data[0].source=x.jsonl\n" + JOB], "gguf": [gguf_with_vocabulary()], "jinja": [b"{% include 'x' %}"], "job": [b"model: *a\n", b"a: &x [1]\nb: *x\n"]}
 

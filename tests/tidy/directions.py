@@ -17,7 +17,7 @@ KERNEL_USERS = {"worker/model/ops", "worker/train/cuda"}
 TORCH_FOLDERS = {"worker/" + name for name in (
     "device", "model/ops", "model/params", "model/decoder", "model/run", "model/generate", "train/comm", "train/optim", "train/shard",
     "train/checkpoint", "train/trainer", "train/cuda", "rank")}
-GRPC_FREE = {"client/render", "core/base", "core/recipe", "core/recipes", "core/plan", "core/records", "core/ledger"}
+GRPC_FREE = {"client/render", "core/base", "core/recipe", "core/recipes", "core/hub", "core/plan", "core/records", "core/ledger"}
 TOPS = {"core", "kernels", "server", "worker", "client", "tests", "bench"}
 # Besides itself. tests/ and bench/ may include anything.
 TOP_USES = {"core": set(), "kernels": set(), "server": {"core"}, "client": {"core"}, "worker": {"core"}}

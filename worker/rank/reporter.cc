@@ -81,6 +81,11 @@ void Reporter::Wrote(std::string_view phase, int64_t bytes) {
   Send({.count = beats_, .phase = std::string(phase), .bytes = bytes}, kBeatInterval);
 }
 
+void Reporter::Downloaded(int64_t bytes, int64_t total_bytes) {
+  ++beats_;
+  Send({.count = beats_, .phase = "download", .bytes = bytes, .total_bytes = total_bytes}, kBeatInterval);
+}
+
 void Reporter::Wait(records::Wait wait) {
   const bool another = phase_ != kWait || wait_ != wait;
   wait_ = wait;

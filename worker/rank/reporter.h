@@ -19,6 +19,8 @@ class Reporter {
   void Beat(std::string_view phase);
   // Tells the bytes so far of a file that is being written in the phase "checkpoint" or "write".
   void Wrote(std::string_view phase, int64_t bytes);
+  // Tells the bytes so far of what is downloaded, and of how many; 0 = not known.
+  void Downloaded(int64_t bytes, int64_t total_bytes);
   // Tells that the rank waits for others: when what it waits for changes, else twice a second.
   void Wait(records::Wait wait);
   void Note(std::string severity, std::string reason, std::string message);

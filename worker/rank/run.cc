@@ -11,6 +11,8 @@
 
 #include "core/base/read_limits.h"
 #include "worker/rank/device.h"
+#include "worker/rank/failure.h"
+#include "worker/rank/hub_sources.h"
 #include "worker/rank/prepare_job.h"
 #include "worker/rank/settings.h"
 #include "worker/rank/train_job.h"
@@ -29,9 +31,21 @@ bool DieWithParent() {
 Status LimitReading(const Attempt& attempt) {
   if (attempt.run.roots == process::AttemptFacts().roots) return absl::OkStatus();
   std::vector<std::filesystem::path> folders = attempt.run.roots;
+  folders.insert(folders.end(), attempt.sources.caches.begin(), attempt.sources.caches.end());
   folders.insert(folders.end(), {attempt.dir, attempt.run.run_dir, attempt.run.cache_dir,
                                  attempt.run.prepared_cache.parent_path()});
   return ft::LimitReading(folders);
+}
+
+// What the attempt is, its sources on this node, and nothing else readable.
+StatusOr<Attempt> OpenAttempt(const std::filesystem::path& dir, Reporter& reporter) {
+  StatusOr<Attempt> attempt = ReadAttempt(dir);
+  if (!attempt.ok()) return WithClass(attempt.status(), "CONFIG");
+  const StatusOr<hub::Access> access = TakeHubAccess();
+  if (!access.ok()) return WithClass(access.status(), "CONFIG");
+  RETURN_IF_ERROR(FetchSources(*access, *attempt, reporter));
+  RETURN_IF_ERROR(WithClass(LimitReading(*attempt), "CONFIG"));
+  return attempt;
 }
 
 // The one place where LibTorch's exceptions become a result.
@@ -63,11 +77,9 @@ int Run(const RunOptions& options) {
     return 2;
   }
   Control control(options.control_fd);
-  StatusOr<Attempt> attempt = ReadAttempt(options.attempt_dir);
-  if (const Status limited = attempt.ok() ? LimitReading(*attempt) : absl::OkStatus(); !limited.ok())
-    attempt = limited;
-  const records::Result result = attempt.ok() ? RunGuarded(*attempt, options.rank, *reporter, control)
-                                              : Failed(WithClass(attempt.status(), "CONFIG"));
+  const StatusOr<Attempt> attempt = OpenAttempt(options.attempt_dir, *reporter);
+  const records::Result result =
+      attempt.ok() ? RunGuarded(*attempt, options.rank, *reporter, control) : Failed(attempt.status());
   if (result.state == records::ResultState::kFailed) {
     std::fprintf(stderr, "ft-rank: %s: %s\n", result.failure_class.c_str(), result.message.c_str());
   }

@@ -27,7 +27,11 @@ StatusOr<fs::path> Unchecked(std::string_view source, const SourceRoots& roots) 
     return absl::InvalidArgumentError(
         StrCat(source, ": uploads are the coordinator's; give the file's own path here"));
   }
-  RETURN_IF_ERROR(recipe::RefuseHub(source));
+  if (recipe::IsHubSource(source)) {
+    return absl::InvalidArgumentError(StrCat(
+        "'", source, "' lies on a hub: `ftctl cache fetch` downloads it, then give its folder or file"));
+  }
+  RETURN_IF_ERROR(recipe::CheckRemoteSource(source, recipe::RepositoryKind::kDataset));
   const fs::path path{std::string(source)};
   if (HasParentPart(path)) {
     return absl::InvalidArgumentError(StrCat(source, " goes through `..`; write the path without it"));

@@ -71,10 +71,12 @@ TEST_F(PathsTest, MissingFileInsideIsNotFound) {
 }
 
 TEST_F(PathsTest, HubsAreRefusedWithWhatToDo) {
-  for (const char* source : {"hf://a/b", "modelscope://a/b", "http://a/b"}) {
+  for (const char* source : {"hf://a/b", "modelscope://a/b"}) {
     EXPECT_THAT(ErrorOf(source, absl::StatusCode::kInvalidArgument),
-                HasSubstr("download it first and give the folder"));
+                HasSubstr("`ftctl cache fetch` downloads it, then give its folder"));
   }
+  EXPECT_THAT(ErrorOf("http://a/b", absl::StatusCode::kInvalidArgument),
+              HasSubstr("download it first and give the file"));
 }
 
 TEST_F(PathsTest, UploadsAreTheCoordinators) {

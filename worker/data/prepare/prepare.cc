@@ -26,7 +26,7 @@ class Preparer {
   StatusOr<PreparedReport> Run() {
     if (request_.spec.data.empty())
       return absl::InvalidArgumentError("data: names no source; give at least one file");
-    for (const recipe::DataSource& source : request_.spec.data) RETURN_IF_ERROR(AddSource(source));
+    for (size_t i = 0; i < request_.spec.data.size(); ++i) RETURN_IF_ERROR(AddSource(i));
     if (collector_.records() == 0) {
       return absl::InvalidArgumentError(
           StrCat(request_.spec.data[0].source, " holds no records; give a file with at least one"));
@@ -47,15 +47,28 @@ class Preparer {
     return VocabSizeOf(request_.model);
   }
 
-  Status AddSource(const recipe::DataSource& source) {
-    ASSIGN_OR_RETURN(const std::filesystem::path path, ResolveSource(source.source, request_.roots));
+  StatusOr<std::vector<std::filesystem::path>> FilesOf(size_t index) const {
+    if (index < request_.files.size() && !request_.files[index].empty()) return request_.files[index];
+    const std::string& source = request_.spec.data[index].source;
+    ASSIGN_OR_RETURN(std::filesystem::path path, ResolveSource(source, request_.roots));
     std::error_code ignored;
-    if (std::filesystem::is_directory(path, ignored)) {
-      return absl::InvalidArgumentError(StrCat(source.source, " is a folder; name a file in it"));
+    if (std::filesystem::is_directory(path, ignored))
+      return absl::InvalidArgumentError(StrCat(source, " is a folder; name a file in it"));
+    return std::vector<std::filesystem::path>{std::move(path)};
+  }
+
+  // The files of a source are one after the other what one file would be.
+  Status AddSource(size_t index) {
+    recipe::DataSource source = request_.spec.data[index];
+    const int64_t most = source.max_records, before = collector_.records();
+    ASSIGN_OR_RETURN(const std::vector<std::filesystem::path> files, FilesOf(index));
+    for (const std::filesystem::path& path : files) {
+      const int64_t read = collector_.records() - before;
+      if (most > 0 && read >= most) break;
+      source.max_records = most > 0 ? most - read : 0;
+      ASSIGN_OR_RETURN(const bool tokens, HoldsTokens(source, path));
+      RETURN_IF_ERROR(tokens ? AddTokens(source, path) : AddText(source, path));
     }
-    const int64_t before = collector_.records();
-    ASSIGN_OR_RETURN(const bool tokens, HoldsTokens(source, path));
-    RETURN_IF_ERROR(tokens ? AddTokens(source, path) : AddText(source, path));
     if (collector_.records() == before) {
       return absl::InvalidArgumentError(
           StrCat(source.source, " holds no records; give a file with at least one"));

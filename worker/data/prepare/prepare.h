@@ -23,6 +23,8 @@ struct PrepareRequest {
   std::filesystem::path model;  // Folder or .gguf file; may be empty when vocab_size is given and all
                                 // sources are `format: tokens`.
   int64_t vocab_size = 0;       // Ids must be below; 0 = as the model's config says.
+  // By index of spec.data: the files that a source on a hub stands for; none = the source is resolved (paths.h).
+  std::vector<std::vector<std::filesystem::path>> files;
   SourceRoots roots;
   int64_t date = 0;  // When the job was created, for chat templates (data::ChatTemplateOptions).
   std::filesystem::path cache_dir;  // Where <digest>.ftt is written. Empty = nothing is written (preview).

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "core/hub/access.h"
 #include "core/process/numeric_environment.h"
 #include "worker/node/agent/agent.h"
 #include "worker/node/agent/data_cache.h"
@@ -130,6 +131,10 @@ nlohmann::json Agent::StartMessage(const wpb::StartRanks& start, const RankRun& 
   // Memory that LibTorch's allocator can grow in place has fewer holes.
   if (!visible_devices.empty()) body["env"]["PYTORCH_CUDA_ALLOC_CONF"] = "expandable_segments:True";
   for (const auto& [name, value] : process::NumericEnvironment()) body["env"][name] = value;
+  // In the environment, which only this user can read: not on a disk, and not on a command line.
+  body["env"][hub::kAccessVariable] =
+      hub::ToJson({.settings = config_.Hubs(),
+                   .tokens = {start.hub_tokens().huggingface(), start.hub_tokens().modelscope()}});
   body["cwd"] = run.RankDir().string();
   body["stdout"] = (run.RankDir() / "stdout.log").string();
   body["stderr"] = (run.RankDir() / "stderr.log").string();

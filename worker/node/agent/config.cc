@@ -44,7 +44,41 @@ std::string NodeIdOf(std::string host) {
   return IsDnsName(host) ? host : "node";
 }
 
+// A worker whose user has no home keeps what it downloads where it keeps everything.
+Status CompleteHubs(Config& config) {
+  for (const auto& [folder, name] : {std::pair(&config.huggingface_cache, "huggingface"),
+                                     std::pair(&config.modelscope_cache, "modelscope")}) {
+    if (folder->empty()) *folder = (config.CacheDir() / name).string();
+    *folder = std::filesystem::absolute(*folder).lexically_normal().string();
+  }
+  const hub::Settings usual;
+  if (config.huggingface_endpoint.empty()) config.huggingface_endpoint = usual.huggingface_endpoint;
+  if (config.modelscope_endpoint.empty()) config.modelscope_endpoint = usual.modelscope_endpoint;
+  for (const auto& [endpoint, key] : {std::pair(&config.huggingface_endpoint, "huggingface_endpoint"),
+                                      std::pair(&config.modelscope_endpoint, "modelscope_endpoint")}) {
+    while (endpoint->ends_with('/')) endpoint->pop_back();
+    RETURN_IF_ERROR(hub::CheckEndpoint(key, *endpoint));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
+
+void Config::TakeHubs(const hub::Settings& settings) {
+  huggingface_endpoint = settings.huggingface_endpoint;
+  modelscope_endpoint = settings.modelscope_endpoint;
+  huggingface_cache = settings.huggingface_cache.string();
+  modelscope_cache = settings.modelscope_cache.string();
+  hub_offline = settings.offline;
+}
+
+hub::Settings Config::Hubs() const {
+  return {.huggingface_endpoint = huggingface_endpoint,
+          .modelscope_endpoint = modelscope_endpoint,
+          .huggingface_cache = huggingface_cache,
+          .modelscope_cache = modelscope_cache,
+          .offline = hub_offline};
+}
 
 Status Config::Complete() {
   namespace fs = std::filesystem;
@@ -70,6 +104,7 @@ Status Config::Complete() {
   if (slots_per_device < 1 || slots_per_device > 16)
     return absl::InvalidArgumentError("slots_per_device: must be from 1 to 16");
   if (!shared.empty()) shared = fs::absolute(shared).lexically_normal().string();
+  RETURN_IF_ERROR(CompleteHubs(*this));
   if (address.empty()) return absl::InvalidArgumentError("address: must not be empty");
   if (hang_timeout < absl::Milliseconds(10) || start_timeout < absl::Milliseconds(10))
     return absl::InvalidArgumentError("hang_timeout and start_timeout: must be at least 10ms");
@@ -109,6 +144,11 @@ Status ReadConfigFile(const std::filesystem::path& path, Config* config) {
   reader.Bind("stop_grace", &config->stop_grace);
   reader.Bind("cache_max", &config->cache_max);
   reader.Bind("log_bytes", &config->log_bytes);
+  reader.Bind("huggingface_endpoint", &config->huggingface_endpoint);
+  reader.Bind("modelscope_endpoint", &config->modelscope_endpoint);
+  reader.Bind("huggingface_cache", &config->huggingface_cache);
+  reader.Bind("modelscope_cache", &config->modelscope_cache);
+  reader.Bind("hub_offline", &config->hub_offline);
   reader.Bind("labels", &config->labels);
   reader.Bind("log_format", &config->log_format);
   reader.Bind("log_level", &config->log_level);

@@ -8,6 +8,7 @@
 
 #include "absl/time/time.h"
 #include "core/base/status.h"
+#include "core/hub/access.h"
 
 namespace ft::agent {
 
@@ -39,11 +40,17 @@ struct Config {
   absl::Duration stop_grace = absl::Minutes(15);
   int64_t cache_max = int64_t{64} << 30;  // Bytes of prepared data kept; the least recently used goes first.
   int64_t log_bytes = int64_t{64} << 20;  // Kept of each of a rank's output files.
+  // Where ranks find model hubs and keep what they download; defaults are those of the environment (core/hub/access.h).
+  std::string huggingface_endpoint, modelscope_endpoint;
+  std::string huggingface_cache, modelscope_cache;
+  bool hub_offline = false;  // No request to any hub: only what is in the caches.
   std::map<std::string, std::string> labels;
   std::string log_format = "text";
   std::string log_level = "info";
 
+  void TakeHubs(const hub::Settings& settings);
   Status Complete();
+  hub::Settings Hubs() const;
   bool has_tls() const { return !ca.empty(); }
   std::filesystem::path RunsDir() const { return std::filesystem::path(data) / "runs"; }
   // Checkpoints, which an attempt on another node may resume from.

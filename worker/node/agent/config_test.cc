@@ -32,5 +32,22 @@ TEST(AgentConfigTest, TlsReachesOtherMachinesAndItsFilesGoTogether) {
   EXPECT_TRUE(absl::IsInvalidArgument(config.Complete()));
 }
 
+TEST(AgentConfigTest, HubsAreThoseOfTheEnvironmentThenOfTheFile) {
+  Config config;
+  config.TakeHubs(
+      {.huggingface_endpoint = "https://mirror.example", .huggingface_cache = "/cache/hf", .offline = true});
+  ASSERT_TRUE(config.Complete().ok());
+  EXPECT_EQ(config.Hubs().huggingface_endpoint, "https://mirror.example");
+  EXPECT_EQ(config.Hubs().modelscope_endpoint, "https://modelscope.cn");
+  EXPECT_EQ(config.Hubs().huggingface_cache, "/cache/hf");
+  EXPECT_EQ(config.Hubs().modelscope_cache, config.CacheDir() / "modelscope") << "without a home";
+  EXPECT_TRUE(config.Hubs().offline);
+  config.modelscope_endpoint = "http://mirror.example";
+  const Status refused = config.Complete();
+  EXPECT_NE(Message(refused).find("modelscope_endpoint: http://mirror.example would show tokens"),
+            std::string_view::npos)
+      << refused;
+}
+
 }  // namespace
 }  // namespace ft::agent

@@ -38,7 +38,7 @@ std::optional<std::string> Watchdog::Look(absl::Duration now) {
 }
 
 absl::Duration Watchdog::Limit() const {
-  if (phase_.empty() || phase_ == "load" || phase_ == "prepare")
+  if (phase_.empty() || phase_ == "load" || phase_ == "prepare" || phase_ == "download")
     return std::max(limits_.start, limits_.least);
   if (phase_ == "checkpoint" || phase_ == "write") return 5 * limits_.least;
   if (step_seconds_.empty()) return limits_.least;

@@ -49,6 +49,15 @@ TEST(Watchdog, ARankThatToldItsResultIsLeftAlone) {
   EXPECT_EQ(HangsAt(watchdog, 0, 100), -1);
 }
 
+// A hub that asks to wait, or another process that downloads the same, may keep a rank longer than a step may take.
+TEST(Watchdog, ADownloadHasTheTimeOfAStartWithoutABytesProgress) {
+  Watchdog watchdog({Seconds(120), Seconds(1800)}, Seconds(0));
+  RankRecord beat = Beat("download");
+  beat.mutable_beat()->set_bytes(7);
+  for (int second = 0; second < 1000; second += 10) watchdog.OnRecord(beat, Seconds(second));
+  EXPECT_EQ(HangsAt(watchdog, 1000, 3000), 1800);
+}
+
 TEST(Watchdog, TimeInWhichTheAgentStoodStillDoesNotCount) {
   Watchdog watchdog({Seconds(120), Seconds(120)}, Seconds(0));
   EXPECT_FALSE(watchdog.Look(Seconds(1)));
