@@ -116,7 +116,7 @@ std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::Jo
           {"activations", bytes(activations)},
           {"logits and their gradient", bytes(logits)},
           {"one dequantised weight", bytes(dequantised)},
-          {"program", kProgramBytes}};
+          {"program", kProgramBytes, /*fixed=*/true}};
 }
 
 int64_t TotalBytes(const std::vector<MemoryPart>& parts) {

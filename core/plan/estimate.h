@@ -41,6 +41,7 @@ int64_t TrainableParameters(const ModelShape& shape, const recipe::MethodSpec& m
 struct MemoryPart {
   std::string name;
   int64_t bytes = 0;
+  bool fixed = false;  // No setting changes it.
 };
 
 // Tokens of the data, as far as known: 0 = max_length and more.

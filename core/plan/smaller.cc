@@ -88,8 +88,9 @@ class Shrinking {
 }  // namespace
 
 MemoryPart LargestPart(const std::vector<MemoryPart>& parts) {
-  return *std::max_element(parts.begin(), parts.end(),
-                           [](const MemoryPart& a, const MemoryPart& b) { return a.bytes < b.bytes; });
+  return *std::max_element(parts.begin(), parts.end(), [](const MemoryPart& a, const MemoryPart& b) {
+    return a.fixed != b.fixed ? a.fixed : a.bytes < b.bytes;
+  });
 }
 
 std::string SmallestChange(const ModelShape& shape, const recipe::JobSpec& spec, bool bf16, DataSize data,

@@ -8,7 +8,7 @@
 
 namespace ft::plan {
 
-// The part of the estimate that takes most.
+// The part of the estimate that takes most, of those that settings change.
 MemoryPart LargestPart(const std::vector<MemoryPart>& parts);
 
 // The least change of settings with which the job is estimated to take at most `bytes`, as `key: value` pairs joined by " and ", the

@@ -53,7 +53,9 @@ TEST(SmallestChange, OfAFullFineTuningIsAnotherMethodAtTheEnd) {
   EXPECT_NE(change.find("method.kind: qlora"), std::string::npos) << change;
 }
 
-TEST(LargestPart, IsTheOneThatTakesMost) { EXPECT_EQ(LargestPart({{"a", 1}, {"b", 3}, {"c", 2}}).name, "b"); }
+TEST(LargestPart, IsTheOneThatTakesMost) {
+  EXPECT_EQ(LargestPart({{"a", 1}, {"b", 3}, {"c", 2}, {"d", 9, true}}).name, "b");
+}
 
 }  // namespace
 }  // namespace ft::plan

@@ -38,7 +38,7 @@ json Written(const AttemptFacts& facts) { return json::parse(ToJson(facts).dump(
 
 TEST(AttemptFacts, EveryFactComesBack) {
   const json written = Written(Whole());
-  EXPECT_EQ(written.size(), 15u);
+  EXPECT_EQ(written.size(), 16u);
   const auto read = AttemptFactsFromJson(written);
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(*read, Whole());

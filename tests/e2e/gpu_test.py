@@ -4,6 +4,7 @@ learn, what a killed one, a full card and a broken one come to. NVML is a fake t
 FT_SEED repeats a run; the seed is printed.
 """
 
+import glob
 import os
 import random
 import signal
@@ -103,7 +104,7 @@ class GpuTest(daemons.DaemonTest):
         for allocation in (1, 100, 3000):  # At load, and within a step: forward, backward or the optimizer.
             self.fault(f"oom@{allocation}")
             job = self.failed(node, gpu_job(f"full-{allocation}", self.model, self.data))
-            self.assertEqual(job["failure"]["class"], "DEVICE_OOM", job)
+            self.assertEqual(job["failure"]["failure_class"], "DEVICE_OOM", job)
             self.assertIn("out of memory on the device", job["state_message"])
             self.assertIn("the largest part is", job["state_message"])
             self.assertIn(": set ", job["state_message"])
@@ -127,9 +128,9 @@ class GpuTest(daemons.DaemonTest):
 
     @staticmethod
     def device_fault(node, name):
-        for event in node.ask("events", name)["events"]:
-            if "DEVICE_FAULT" in str(event):
-                return str(event)
+        for event in node.ftctl("events", name, "-o", "json").splitlines():
+            if "DEVICE_FAULT" in event:
+                return event
         return None
 
     def test_each_rank_sees_the_card_or_the_slice_that_it_was_given(self):
@@ -154,7 +155,7 @@ class GpuTest(daemons.DaemonTest):
         names = [node.submit(gpu_job(f"job-{i}", self.model, self.data)) for i in range(2)]
         for name in names:
             job = node.wait_state(name, "FAILED", 120)
-            self.assertEqual(job["failure"]["class"], "DEVICE_OOM", job)
+            self.assertEqual(job["failure"]["failure_class"], "DEVICE_OOM", job)
         node = self.node(cores=2, slots=2)
         names = [node.submit(gpu_job(f"job-{i}", self.model, self.data, **{"train.max_steps": 10000})) for i in range(2)]
         cards = [self.visible(node.training_rank(name)) for name in names]
@@ -176,8 +177,9 @@ class GpuTest(daemons.DaemonTest):
     def test_a_job_that_leaves_the_device_open_takes_a_gpu_where_there_is_one(self):
         node = self.node()
         node.train(gpu_job("open", self.model, self.data, **{"resources": {"device": "auto", "threads": 1}}))
-        plan = [point["record"]["plan"] for point in node.ask("metrics", "open")["points"] if "plan" in point["record"]]
-        self.assertIn("gpu=simulated accelerator sm=90 sms=132", str(plan))
+        written = glob.glob(os.path.join(node.worker_data, "runs", "*", "attempts", "*", "rank0", "records.ftr"))
+        records = b"".join(open(path, "rb").read() for path in written)
+        self.assertIn(b"gpu=simulated accelerator sm=90 sms=132 simulated workspace=:4096:8", records)
 
     def test_chat_answers_on_the_device_as_on_the_cpu(self):
         model = self.need_demo_model()

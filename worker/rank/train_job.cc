@@ -214,7 +214,7 @@ Status TrainRun::WritePlan() {
 
 Status TrainRun::WithMemoryHint(const Status& status) const {
   std::string text =
-      StrCat(Message(status), "; at most ", device::PeakBytes(device_) >> 20, " MiB were held by tensors");
+      StrCat(Message(status), "; at most ", device::PeakBytes(device_) >> 10, " KiB were held by tensors");
   const StatusOr<model::DecoderConfig> config = ReadModelConfig(spec_.model.source);
   if (config.ok()) {
     const plan::ModelShape shape = ShapeOf(*config);
