@@ -150,7 +150,7 @@ void ReadRope(ConfigReader& read, DecoderConfig& config) {
   read.Complain(WithContext(nested.status(), "rope_parameters"));
 }
 
-DecoderConfig CommonConfig(ConfigReader& read) {
+DecoderConfig CommonConfig(ConfigReader& read, int64_t head_size) {
   DecoderConfig config;
   config.vocabulary = read.Integer("vocab_size", std::nullopt);
   config.hidden = read.Integer("hidden_size", std::nullopt);
@@ -158,8 +158,9 @@ DecoderConfig CommonConfig(ConfigReader& read) {
   config.heads = read.Integer("num_attention_heads", std::nullopt);
   config.intermediate = read.Integer("intermediate_size", std::nullopt);
   config.key_heads = read.Integer("num_key_value_heads", config.heads);
-  config.head_size = read.Has("head_dim") ? read.Integer("head_dim", std::nullopt)
-                                          : read.HeadSize(config.hidden, config.heads);
+  const bool divided = head_size == 0 && !read.Has("head_dim");
+  config.head_size =
+      divided ? read.HeadSize(config.hidden, config.heads) : read.Integer("head_dim", head_size);
   config.norm_epsilon = read.Number("rms_norm_eps", 1e-6);
   config.max_positions = read.Integer("max_position_embeddings", 2048);
   config.tied_head = read.Boolean("tie_word_embeddings", false);

@@ -55,8 +55,9 @@ class ConfigReader {
 };
 
 // What configurations of Llama's kind have in common: sizes, RMS norms, rotary positions with rope_theta and their scaling, silu. Keys
-// and defaults as Hugging Face's LlamaConfig; biases are the caller's. Complains to the reader.
-DecoderConfig CommonConfig(ConfigReader& read);
+// and defaults as Hugging Face's LlamaConfig; biases are the caller's. `head_size`: where the file has no head_dim; 0 = hidden_size /
+// num_attention_heads. Complains to the reader.
+DecoderConfig CommonConfig(ConfigReader& read, int64_t head_size = 0);
 
 // rope_theta, rope_scaling or rope_parameters of the configuration's only table.
 void ReadRope(ConfigReader& read, DecoderConfig& config);

@@ -8,8 +8,7 @@ namespace ft::model {
 namespace {
 
 DecoderConfig Gemma(ConfigReader& read) {
-  DecoderConfig config = CommonConfig(read);
-  config.head_size = read.Integer("head_dim", 256);
+  DecoderConfig config = CommonConfig(read, /*head_size=*/256);
   config.max_positions = read.Integer("max_position_embeddings", 8192);
   config.norm_plus_one = true;
   config.embedding_scale = std::sqrt(static_cast<double>(std::max<int64_t>(config.hidden, 0)));

@@ -19,8 +19,7 @@ DecoderConfig Qwen2(ConfigReader& read) {
 }
 
 DecoderConfig Qwen3(ConfigReader& read) {
-  DecoderConfig config = CommonConfig(read);
-  config.head_size = read.Integer("head_dim", 128);
+  DecoderConfig config = CommonConfig(read, /*head_size=*/128);
   config.head_norms = true;
   config.qkv_bias = config.output_bias = read.Boolean("attention_bias", false);
   ReadQwenWindows(read, config);

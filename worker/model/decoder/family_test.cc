@@ -305,6 +305,15 @@ TEST(Family, WhatCannotBeRunIsRefusedInOneSentence) {
   }
 }
 
+TEST(Family, HeadSizesThatTheFileDoesNotSayAreTheFamilys) {
+  const auto parsed = [](std::string_view family) {
+    return ParseConfig(StrCat("{\"model_type\": \"", family, "\", ", kSizes, "}"), "f");
+  };
+  EXPECT_EQ(parsed("qwen2")->head_size, 8);
+  EXPECT_EQ(parsed("qwen3")->head_size, 128);
+  EXPECT_EQ(parsed("gemma")->head_size, 256);
+}
+
 TEST(Family, HeadsOfTheirOwnKeysLieTogether) {
   const auto config = ParseSmall(SmallOf("gpt_bigcode"), R"(, "multi_query": false)");
   for (const StoredWeight& weight : LayoutOf(*config)) {
