@@ -60,6 +60,8 @@ void ExpectNoEnglishLeft(const std::string& text) {
 }
 
 TEST(SentencesTest, NoEnglishIsLeftInWhatIsSaidOfHubs) {
+  EXPECT_EQ(Chinese("hf://a/b is not in the cache /c: `ftctl cache list` shows what is"),
+            "缓存 /c 中没有 hf://a/b：`ftctl cache list` 显示缓存内容");
   for (const std::string text : {
            "hf://a/b is not open to this token: accept its terms at https://huggingface.co/a/b, and set "
            "HF_TOKEN to a token "
@@ -87,7 +89,6 @@ TEST(SentencesTest, NoEnglishIsLeftInWhatIsSaidOfHubs) {
            "hf://a/b has no config.json: is it a model in Hugging Face's layout?; its files are x.gguf",
            "HF_ENDPOINT: http://x would show tokens to everybody on the way: write https:// (http:// is for "
            "this machine only)",
-           "hf://a/b is not in the cache /c: `ftctl cache list` shows what is",
            "model.source: hf://a/b is version cc: 12 files, 2.1 GiB, of them 1.0 GiB downloaded",
        }) {
     ExpectNoEnglishLeft(text);
