@@ -54,7 +54,10 @@ TEST(Watchdog, ADownloadHasTheTimeOfAStartWithoutABytesProgress) {
   Watchdog watchdog({Seconds(120), Seconds(1800)}, Seconds(0));
   RankRecord beat = Beat("download");
   beat.mutable_beat()->set_bytes(7);
-  for (int second = 0; second < 1000; second += 10) watchdog.OnRecord(beat, Seconds(second));
+  for (int second = 0; second < 1000; second += 10) {
+    watchdog.OnRecord(beat, Seconds(second));
+    EXPECT_FALSE(watchdog.Look(Seconds(second)));
+  }
   EXPECT_EQ(HangsAt(watchdog, 1000, 3000), 1800);
 }
 
