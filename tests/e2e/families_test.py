@@ -1,6 +1,6 @@
 """Structurally unlike families of models: two layers, 20 steps of qlora. The loss falls; a run whose rank is killed, and one of two
 ranks, end with the bytes of one that was left alone; the model is merged from its 16-bit base and from the quantised one, in fp32
-and in bf16, with what logits differ by; the merged model answers.
+and in 16 bits, with what logits differ by; the merged model answers.
 
 FT_SOAK=1 runs every family of which there is a case.
 """
@@ -25,7 +25,7 @@ OTHERS = ("internlm_7b", "mistral_swa", "baichuan_13b_alibi", "baichuan2_7b_norm
 PROMPTS = 32
 QUESTIONS = ("Hi", "Name a fruit.", "Who are you?", "1 + 1", "你好")
 # The largest difference of logits relative to the largest logit.
-LIMITS = {"fp32": 1e-3, "bf16": 2e-2}
+LIMITS = {"fp32": 1e-3, "bf16": 2e-2, "fp16": 2e-2}
 
 
 def read_rows(path):
@@ -89,16 +89,16 @@ class FamiliesTest(daemons.DaemonTest):
         said = node.ftctl("chat", what, *asked, "--max-new-tokens", "8", "--dtype", "fp32", "--json")
         return [json.loads(line)["tokens"] for line in said.splitlines()]
 
-    def check_merged(self, node, name, model, adapter):
-        """Merged from both bases in both types: how far its logits are from the base's with the adapter, and its answers."""
+    def check_merged(self, node, name, model, adapter, dtypes):
+        """Merged from both bases in these types: how far its logits are from the base's with the adapter, and its answers."""
         for base, held in (("stored", "stored"), ("dequantised", "nf4")):
             ours = self.logits(model, "--adapter", adapter, "--base", held)
-            for dtype, limit in LIMITS.items():
+            for dtype in dtypes:
                 merged = os.path.join(self.folder, f"merged-{base}-{dtype}")
                 node.ftctl("merge", name, merged, "--base", base, "--dtype", dtype)
                 found = difference(ours, self.logits(merged))
                 print(f"{name}: merged from the {base} base in {dtype}: logits differ by {found:.1e} of the largest")
-                self.assertLessEqual(found, limit)
+                self.assertLessEqual(found, LIMITS[dtype])
                 self.assertTrue(os.path.exists(os.path.join(merged, "modeling_own.py")))
                 answers = self.answers(node, merged)
                 self.assertTrue(any(answers), "not one prompt is answered")
@@ -128,7 +128,9 @@ class FamiliesTest(daemons.DaemonTest):
         for other in (killed, two):
             for key in ("adapter_sha256", "ledger_sha256"):
                 self.assertEqual(alone["result"][key], other["result"][key], key)
-        self.check_merged(node, "alone", model, alone["result"]["adapter_dir"])
+        # Two small layers of float32 weights rounded to bf16 come near to the limit by that alone.
+        narrow = "bf16" if case in FAMILIES else "fp16"
+        self.check_merged(node, "alone", model, alone["result"]["adapter_dir"], ("fp32", narrow))
 
 
 def add_family(case, soak):
