@@ -93,6 +93,12 @@ MemoryPart LargestPart(const std::vector<MemoryPart>& parts) {
   });
 }
 
+int64_t FixedBytes(const std::vector<MemoryPart>& parts) {
+  int64_t bytes = 0;
+  for (const MemoryPart& part : parts) bytes += part.fixed ? part.bytes : 0;
+  return bytes;
+}
+
 std::string SmallestChange(const ModelShape& shape, const recipe::JobSpec& spec, bool bf16, DataSize data,
                            int64_t bytes) {
   Shrinking shrinking(spec);

@@ -11,6 +11,9 @@ namespace ft::plan {
 // The part of the estimate that takes most, of those that settings change.
 MemoryPart LargestPart(const std::vector<MemoryPart>& parts);
 
+// The sum of the parts that no setting changes.
+int64_t FixedBytes(const std::vector<MemoryPart>& parts);
+
 // The least change of settings with which the job is estimated to take at most `bytes`, as `key: value` pairs joined by " and ", the
 // ones that cost least first: activation checkpointing, fewer samples at a time with as many a step, 4 bits, a smaller rank, a shorter
 // length. Empty when none of them suffices. `bf16` and `data` as for EstimateMemory.

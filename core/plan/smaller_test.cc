@@ -53,6 +53,10 @@ TEST(SmallestChange, OfAFullFineTuningIsAnotherMethodAtTheEnd) {
   EXPECT_NE(change.find("method.kind: qlora"), std::string::npos) << change;
 }
 
+TEST(FixedBytes, AreThoseThatNoSettingChanges) {
+  EXPECT_EQ(FixedBytes({{"a", 1}, {"d", 9, true}, {"e", 2, true}}), 11);
+}
+
 TEST(LargestPart, IsTheOneThatTakesMost) {
   EXPECT_EQ(LargestPart({{"a", 1}, {"b", 3}, {"c", 2}, {"d", 9, true}}).name, "b");
 }
