@@ -113,7 +113,7 @@ class DirectionsTest(TreeTest):
                 ("worker/node/agent/a.cc", "worker/node/supervisor/b.h", "smaller rows"),
                 ("worker/node/agent/a.cc", "worker/rank/b.h", "uses core"),
                 ("worker/model/decoder/a.cc", "worker/model/run/b.h", "smaller rows"),
-                ("worker/model/run/a.cc", "worker/train/optim/b.h", "worker/model uses core"),
+                ("worker/model/run/a.cc", "worker/train/optim/b.h", "worker/model uses device"),
                 ("worker/data/chat/a.cc", "worker/model/ops/b.h", "worker/data uses model/weights"),
                 ("worker/rank/a.cc", "worker/node/agent/b.h", "worker/rank uses"),
                 ("client/session/a.cc", "client/commands/b.h", "smaller rows"),
