@@ -2,16 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include "core/plan/llama_7b_fixture.h"
+
 namespace ft::plan {
 namespace {
-
-const ModelShape kLlama7B{.vocabulary = 32000,
-                          .hidden = 4096,
-                          .layers = 32,
-                          .heads = 32,
-                          .key_heads = 32,
-                          .head_size = 128,
-                          .intermediate = 11008};
 
 TEST(EstimateTest, CountsOfLlama7BEqualPublishedOnes) {
   EXPECT_EQ(ParameterCount(kLlama7B), 6'738'415'616);

@@ -2,16 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include "core/plan/llama_7b_fixture.h"
+
 namespace ft::plan {
 namespace {
-
-const ModelShape kShape{.vocabulary = 32000,
-                        .hidden = 4096,
-                        .layers = 32,
-                        .heads = 32,
-                        .key_heads = 32,
-                        .head_size = 128,
-                        .intermediate = 11008};
 
 recipe::JobSpec Job() {
   recipe::JobSpec spec;
@@ -24,32 +18,32 @@ recipe::JobSpec Job() {
   return spec;
 }
 
-int64_t Bytes(const recipe::JobSpec& spec) { return TotalBytes(EstimateMemory(kShape, spec, true, {})); }
+int64_t Bytes(const recipe::JobSpec& spec) { return TotalBytes(EstimateMemory(kLlama7B, spec, true, {})); }
 
 TEST(SmallestChange, TakesWhatCostsLeastFirst) {
   recipe::JobSpec spec = Job();
   spec.train.activation_checkpointing = true;
-  EXPECT_EQ(SmallestChange(kShape, Job(), true, {}, Bytes(spec)), "train.activation_checkpointing: true");
+  EXPECT_EQ(SmallestChange(kLlama7B, Job(), true, {}, Bytes(spec)), "train.activation_checkpointing: true");
   spec.train.micro_batch = 1;
-  EXPECT_EQ(SmallestChange(kShape, Job(), true, {}, Bytes(spec)),
+  EXPECT_EQ(SmallestChange(kLlama7B, Job(), true, {}, Bytes(spec)),
             "train.activation_checkpointing: true and train.micro_batch: 1");
   spec.method.kind = "qlora";
-  EXPECT_EQ(SmallestChange(kShape, Job(), true, {}, Bytes(spec)),
+  EXPECT_EQ(SmallestChange(kLlama7B, Job(), true, {}, Bytes(spec)),
             "train.activation_checkpointing: true and train.micro_batch: 1 and method.kind: qlora");
   spec.method.rank = 8;
-  EXPECT_EQ(SmallestChange(kShape, Job(), true, {}, Bytes(spec)),
+  EXPECT_EQ(SmallestChange(kLlama7B, Job(), true, {}, Bytes(spec)),
             "train.activation_checkpointing: true and train.micro_batch: 1 and method.kind: qlora and "
             "method.rank: 8");
 }
 
 TEST(SmallestChange, IsEmptyWhereNothingSuffices) {
-  EXPECT_EQ(SmallestChange(kShape, Job(), true, {}, 1 << 30), "");
+  EXPECT_EQ(SmallestChange(kLlama7B, Job(), true, {}, 1 << 30), "");
 }
 
 TEST(SmallestChange, OfAFullFineTuningIsAnotherMethodAtTheEnd) {
   recipe::JobSpec spec = Job();
   spec.method.kind = "full";
-  const std::string change = SmallestChange(kShape, spec, true, {}, int64_t{16} << 30);
+  const std::string change = SmallestChange(kLlama7B, spec, true, {}, int64_t{16} << 30);
   EXPECT_NE(change.find("method.kind: qlora"), std::string::npos) << change;
 }
 

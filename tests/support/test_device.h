@@ -8,7 +8,4 @@ namespace ft {
 
 at::Device TestDevice();
 
-// Whether that is the host's.
-inline bool OnHost() { return TestDevice().is_cpu(); }
-
 }  // namespace ft

@@ -29,6 +29,4 @@ c10::CachingAllocator::Stat AllocatedOf(at::Device device) {
 
 int64_t PeakBytes(at::Device device) { return device.is_cpu() ? PeakOfProcess() : AllocatedOf(device).peak; }
 
-int64_t AllocatedBytes(at::Device device) { return device.is_cpu() ? 0 : AllocatedOf(device).current; }
-
 }  // namespace ft::device

@@ -11,7 +11,4 @@ namespace ft::device {
 // tensors (the device's own context comes on top). 0 where nothing tells.
 int64_t PeakBytes(at::Device device);
 
-// What LibTorch's allocator holds for tensors now. 0 for the host, whose memory others take too.
-int64_t AllocatedBytes(at::Device device);
-
 }  // namespace ft::device

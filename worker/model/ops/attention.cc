@@ -9,6 +9,7 @@
 #include "worker/model/ops/kernel_call.h"
 #include "worker/model/ops/micro_gemm.h"
 #include "worker/model/ops/plain_attention.h"
+#include "worker/model/ops/saved_attention.h"
 #include "worker/model/ops/saved_context.h"
 #include "worker/model/ops/thread_arena.h"
 
@@ -254,13 +255,7 @@ Tensor AddGroups(const Tensor& parts_HMD, int64_t key_heads, at::ScalarType type
 struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
   static Tensor forward(AutogradContext* context, const Tensor& q_NHD, const Tensor& k_MKD,
                         const Tensor& v_MKD, AttentionShape shape, SavedAttention* saved) {
-    SavedAttention result;
-    if (saved != nullptr && saved->out_NHD.defined()) {
-      result = std::exchange(*saved, {});
-    } else {
-      result = Compute(q_NHD, k_MKD, v_MKD, shape);
-      if (saved != nullptr) *saved = {result.out_NHD.detach(), result.lse};
-    }
+    const SavedAttention result = TakeOrCompute(saved, [&] { return Compute(q_NHD, k_MKD, v_MKD, shape); });
     context->save_for_backward({q_NHD, k_MKD, v_MKD, result.out_NHD, result.lse});
     SaveInContext(context, std::move(shape));
     return result.out_NHD;

@@ -6,6 +6,7 @@
 
 #include "core/base/check.h"
 #include "worker/device/staging.h"
+#include "worker/model/ops/saved_attention.h"
 #include "worker/model/ops/saved_context.h"
 
 namespace ft::ops {
@@ -91,14 +92,10 @@ Gradients EfficientBackward(const Rows& rows, const AttentionShape& shape, const
 struct FusedAttentionFunction : torch::autograd::Function<FusedAttentionFunction> {
   static Tensor forward(AutogradContext* context, const Tensor& q_NHD, const Tensor& k_MKD,
                         const Tensor& v_MKD, AttentionShape shape, SavedAttention* saved) {
-    SavedAttention result;
-    if (saved != nullptr && saved->out_NHD.defined()) {
-      result = std::exchange(*saved, {});
-    } else {
-      const Rows rows{q_NHD, k_MKD, v_MKD};
-      result = IsFloat(q_NHD) ? EfficientForward(rows, shape) : FlashForward(rows, shape);
-      if (saved != nullptr) *saved = {result.out_NHD.detach(), result.lse};
-    }
+    const SavedAttention result = TakeOrCompute(saved, [&] {
+      const auto forward = IsFloat(q_NHD) ? EfficientForward : FlashForward;
+      return forward({q_NHD, k_MKD, v_MKD}, shape);
+    });
     context->save_for_backward({q_NHD, k_MKD, v_MKD, result.out_NHD, result.lse});
     SaveInContext(context, std::move(shape));
     return result.out_NHD;
