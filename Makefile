@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup configure build test unit golden demo gpu-check gpu-bundle check-gpu-bundle bench soak asan tsan fuzz fuzz-smoke fmt lint install \
+.PHONY: help setup configure build test unit golden demo models-page gpu-check gpu-bundle check-gpu-bundle bench soak asan tsan recipes-check fuzz fuzz-smoke fmt lint install \
   images manifests check-deploy clean bare-root
 PROGRAMS := ftctl finetuned ft-worker ft-rank
 GPU_TESTS := worker_model_ops_test worker_model_run_test worker_train_trainer_test worker_train_comm_test
@@ -79,6 +79,15 @@ bench: ## Measure beside the Python peers, in one run (PAIRS=1 is quick; ONLY=re
 soak: build ## The long forms of the tests: ten kills, whole data sets (hours).
 	@cmake/setup.sh --python-checks
 	@$(LOCKED) ctest --test-dir $(BUILD) --no-tests=error -L soak -j 1 $(if $(ONLY),-R '$(ONLY)')
+
+models-page: ## Write the tables of docs/models.md that follow from code.
+	@$(MAKE) --no-print-directory build TARGET=ftctl
+	@FT_BIN=$(BUILD)/bin python3 -B tests/e2e/models_page.py --write
+
+recipes-check: ## Train each of the 296 recipe names for one step, on a small model and data of their real layout (ONLY=regex).
+	@cmake/setup.sh --python-checks
+	@$(MAKE) --no-print-directory build TARGET='$(PROGRAMS)'
+	@FT_BIN=$(BUILD)/bin $(LOCKED) .deps/checks/bin/python3 -B tests/recipes/recipes_check.py $(if $(ONLY),--only '$(ONLY)')
 
 asan: ## Programs and libraries without LibTorch under the address and undefined-behaviour sanitizers (ONLY=regex).
 	@$(MAKE) --no-print-directory build PRESET=asan TARGET=torch_free

@@ -58,8 +58,9 @@ class Node:
 
     def train(self, made):
         """Trains a job to its end. {"start": of the submission, "first_step": its start, "ends": of each step, "seconds" and
-        "tokens" of each step, "memory" and "anonymous": peaks of the rank}."""
-        path = self.daemons.write_job({**made, "resources": {**made["resources"], "threads": self.threads}})
+        "tokens" of each step, "memory" and "anonymous": peaks of the rank, of several the largest}. A rank has all threads, or as many
+        as the job says."""
+        path = self.daemons.write_job({**made, "resources": {"threads": self.threads, **made["resources"]}})
         watch = memory.Watch(self._children)
         try:
             start = time.time()

@@ -20,11 +20,11 @@ function(ft_cuda_library name)
     get_filename_component(stem ${file} NAME_WE)
     set(object ${CMAKE_CURRENT_BINARY_DIR}/${stem}.cu.o)
     # Without fused multiply-add, so that results are the bits of the host's definitions.
-    add_custom_command(OUTPUT ${object}
-      COMMAND ${FT_NVCC} -std=c++20 -O3 -fmad=false --expt-relaxed-constexpr ${FT_CUDA_ARCHITECTURES}
+    add_custom_command(OUTPUT ${object} BYPRODUCTS ${object}.ptxas
+      COMMAND ${PROJECT_SOURCE_DIR}/cmake/nvcc.sh ${object}.ptxas ${FT_NVCC} -std=c++20 -O3 -fmad=false --expt-relaxed-constexpr ${FT_CUDA_ARCHITECTURES}
               -ccbin ${CMAKE_CXX_COMPILER} -Xcompiler -fPIC -I${PROJECT_SOURCE_DIR} -MD -MF ${object}.d
               -c ${source} -o ${object}
-      DEPENDS ${source} DEPFILE ${object}.d VERBATIM
+      DEPENDS ${source} ${PROJECT_SOURCE_DIR}/cmake/nvcc.sh DEPFILE ${object}.d VERBATIM
       COMMENT "Compiling device code of ${file}")
     list(APPEND objects ${object})
   endforeach()

@@ -92,7 +92,7 @@ install_wheels .deps/venv cmake/wheels.lock '2.6 GB'
 install_wheels .deps/venv cmake/cuda.lock '110 MB'
 case ${1:-} in
   --python-checks)
-    install_peers .deps/checks cmake/checks.lock '85 MB'
+    install_peers .deps/checks cmake/checks.lock '140 MB'
     unpack_prometheus
     install_clang_format ;;
   --deploy) install_wheels .deps/deploy cmake/deploy.lock '10 MB' ;;

@@ -19,7 +19,7 @@ FROM ${BASE}
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
       ca-certificates libabsl20220623 libcivetweb1 libcurl4 libfmt9 libgrpc++1.51 libhwy1 libicu72 libjemalloc2 libpcre2-8-0 libprometheus-cpp-core1.0 \
-      libprometheus-cpp-pull1.0 libprotobuf32 libpugixml1v5 libsimdjson14 libspdlog1.10 libssl3 libyaml-cpp0.7 libzip4 \
+      libprometheus-cpp-pull1.0 libprotobuf32 libpugixml1v5 libsimdjson14 libsnappy1v5 libspdlog1.10 libssl3 libyaml-cpp0.7 libzip4 libzstd1 \
  && rm -rf /var/lib/apt/lists/* \
  && install -d -o 10001 -g 10001 -m 700 /var/lib/ft-worker
 COPY --from=programs /opt/finetuned/lib /opt/finetuned/lib

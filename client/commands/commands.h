@@ -13,8 +13,10 @@ void AddRun(CLI::App& root, Session& session);
 void AddSubmit(CLI::App& root, Session& session);
 void AddPlan(CLI::App& root, Session& session);
 void AddPreview(CLI::App& root, Session& session);
+void AddValidate(CLI::App& root, Session& session);
 void AddRecipe(CLI::App& root, Session& session);
 
+void AddPreprocess(CLI::App& root, Session& session);
 void AddList(CLI::App& root, Session& session);
 void AddGet(CLI::App& root, Session& session);
 void AddWatch(CLI::App& root, Session& session);
@@ -31,6 +33,7 @@ void AddResume(CLI::App& root, Session& session);
 void AddDelete(CLI::App& root, Session& session);
 
 void AddChat(CLI::App& root, Session& session);
+void AddEval(CLI::App& root, Session& session);
 void AddMerge(CLI::App& root, Session& session);
 void AddExport(CLI::App& root, Session& session);
 void AddConvert(CLI::App& root, Session& session);

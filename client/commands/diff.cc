@@ -105,7 +105,8 @@ void AddDiff(CLI::App& root, Session& session) {
   verb->add_option("A", options->first, "Job or run folder")->required()->type_name("");
   verb->add_option("B", options->second, "Job or run folder")->required()->type_name("");
   verb->footer(
-      "Compares the digests of samples, gradients and weights of every step.\n"
+      "Compares the samples of every step, and digests of gradients and weights of\n"
+      "those that both recorded.\n"
       "Exit status: 0 equal, 1 different.");
   SetAction(verb, options, session, Diff);
 }

@@ -132,6 +132,17 @@ Check Locale(const Session& session) {
   return {Verdict::kNote, "locale", "not UTF-8", "set LANG=C.UTF-8 (or zh_CN.UTF-8) to see bars and Chinese"};
 }
 
+// Cards that take no job, with what is the matter.
+void AddDevices(const Session& session, const v1::ListNodesResponse& nodes, std::vector<Check>& checks) {
+  for (const v1::Node& node : nodes.nodes()) {
+    for (const v1::Device& device : node.devices()) {
+      if (!device.problem().empty())
+        checks.push_back({Verdict::kProblem, "device", StrCat(node.node_id(), " ", device.uuid()),
+                          session.InLanguage(device.problem())});
+    }
+  }
+}
+
 std::vector<Check> Coordinator(Session& session) {
   const StatusOr<Address> address = session.ServerAddress();
   if (!address.ok()) {
@@ -163,6 +174,7 @@ std::vector<Check> Coordinator(Session& session) {
     checks.push_back(
         {Verdict::kProblem, "nodes", "none is ready", "see ftctl nodes and the log of ft-worker"});
   }
+  if (nodes.ok()) AddDevices(session, *nodes, checks);
   return checks;
 }
 

@@ -27,7 +27,7 @@ StatusOr<int> Explain(const ExplainOptions& options, Session& session) {
   const std::string reason = Printable(session.InLanguage(answer.reason()));
   PrintLine(Wrap(reason.empty() ? state : session.Localized(Text::kBecause, state, reason), columns, 2));
   for (const std::string& detail : answer.details())
-    PrintLine(StrCat("  ", Printable(session.InLanguage(detail))));
+    PrintLine(Wrap(StrCat("  ", Printable(session.InLanguage(detail))), columns, 4));
   if (answer.queue_position() > 0)
     PrintLine(session.Localized(Text::kQueuePosition, answer.queue_position()));
   if (!answer.unblock().empty()) PrintLine(session.Localized(Text::kToUnblock));

@@ -3,6 +3,7 @@
 #include "client/commands/verb.h"
 #include "client/render/table.h"
 #include "client/render/units.h"
+#include "client/render/width.h"
 #include "client/session/output.h"
 #include "finetune/v1/nodes.grpc.pb.h"
 
@@ -21,6 +22,18 @@ std::string DeviceText(const v1::Device& device) {
   if (!device.arch().empty()) StrAppend(&text, " ", device.arch());
   if (!device.model().empty()) StrAppend(&text, " ", device.model());
   return text;
+}
+
+// A sentence for each device that takes no job.
+void PrintProblems(const Session& session, const v1::ListNodesResponse& nodes) {
+  for (const v1::Node& node : nodes.nodes()) {
+    for (const v1::Device& device : node.devices()) {
+      if (device.problem().empty()) continue;
+      PrintLine(Wrap(StrCat(node.node_id(), " ", Printable(device.uuid()), ": ",
+                            Printable(session.InLanguage(device.problem()))),
+                     session.terminal.columns, 2));
+    }
+  }
 }
 
 StatusOr<int> Nodes(const NodesOptions&, Session& session) {
@@ -61,6 +74,7 @@ StatusOr<int> Nodes(const NodesOptions&, Session& session) {
     }
   }
   Print(table.Render(session.terminal));
+  PrintProblems(session, nodes);
   return kExitOk;
 }
 

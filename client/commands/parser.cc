@@ -41,7 +41,9 @@ void AddVerbs(CLI::App& root, Session& session) {
   AddSubmit(root, session);
   AddPlan(root, session);
   AddPreview(root, session);
+  AddValidate(root, session);
   AddRecipe(root, session);
+  AddPreprocess(root, session);
   AddList(root, session);
   AddGet(root, session);
   AddWatch(root, session);
@@ -56,6 +58,7 @@ void AddVerbs(CLI::App& root, Session& session) {
   AddResume(root, session);
   AddDelete(root, session);
   AddChat(root, session);
+  AddEval(root, session);
   AddMerge(root, session);
   AddExport(root, session);
   AddConvert(root, session);
@@ -117,13 +120,13 @@ namespace {
 
 // Words that other programs have for what a verb does.
 constexpr std::pair<std::string_view, std::string_view> kOtherWords[] = {
-    {"train", "run"},       {"finetune", "run"},   {"fine-tune", "run"}, {"tune", "run"},
-    {"start", "run"},       {"ls", "list"},        {"ps", "list"},       {"jobs", "list"},
-    {"show", "get"},        {"status", "get"},     {"log", "logs"},      {"stop", "cancel"},
-    {"kill", "cancel"},     {"rm", "delete"},      {"remove", "delete"}, {"talk", "chat"},
-    {"ask", "chat"},        {"infer", "chat"},     {"generate", "chat"}, {"save", "export"},
-    {"check", "doctor"},    {"validate", "plan"},  {"view", "preview"},  {"recipes", "recipe"},
-    {"list-cfg", "recipe"}, {"copy-cfg", "recipe"}};
+    {"train", "run"},      {"finetune", "run"}, {"fine-tune", "run"},  {"tune", "run"},
+    {"start", "run"},      {"ls", "list"},      {"ps", "list"},        {"jobs", "list"},
+    {"show", "get"},       {"status", "get"},   {"log", "logs"},       {"stop", "cancel"},
+    {"kill", "cancel"},    {"rm", "delete"},    {"remove", "delete"},  {"talk", "chat"},
+    {"ask", "chat"},       {"infer", "chat"},   {"generate", "chat"},  {"save", "export"},
+    {"check", "doctor"},   {"view", "preview"}, {"recipes", "recipe"}, {"list-cfg", "recipe"},
+    {"copy-cfg", "recipe"}};
 
 std::string DidYouMean(const std::string& near) {
   return near.empty() ? "" : StrCat(", did you mean ", near, "?");

@@ -244,7 +244,7 @@ void AddRun(CLI::App& root, Session& session) {
   verb->add_option("--model", options->quick.model,
                    "Folder in Hugging Face layout, .gguf file, hf:// address")
       ->type_name("DIR");
-  verb->add_option("--data", options->quick.data, "xlsx, csv, json, jsonl or txt; may be repeated")
+  verb->add_option("--data", options->quick.data, "xlsx, csv, json, jsonl, txt or parquet; may be repeated")
       ->type_name("FILE")
       ->allow_extra_args(false);
   verb->add_option("--name", options->quick.name, "Name of the job (the data file's)")->type_name("NAME");

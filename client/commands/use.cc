@@ -1,4 +1,4 @@
-// ftctl chat, merge, export and convert: `ft-rank` does the work; here names become folders. They need no daemon.
+// ftctl chat, eval, merge, export and convert: `ft-rank` does the work; here names become folders. They need no daemon.
 #include <utility>
 #include <vector>
 
@@ -82,15 +82,20 @@ StatusOr<int> Become(const UseOptions& options, Session& session, std::vector<st
   return RunRank(session, arguments);
 }
 
-StatusOr<int> Chat(const UseOptions& options, Session& session) {
+// A verb that answers with the job's model, or with its base while it has no result.
+StatusOr<int> Ask(const char* word, const UseOptions& options, Session& session) {
   ASSIGN_OR_RETURN(const RunFolder folder, LocalFolder(session, options.job));
   if (!folder.run_dir.empty() && folder.adapter.empty()) {
     PrintNotice(session.InLanguage(StrCat(folder.name, " has no result yet: this is its base model")));
   }
-  std::vector<std::string> arguments = {"chat"};
+  std::vector<std::string> arguments = {word};
   for (std::string& argument : Sources(folder)) arguments.push_back(std::move(argument));
   return Become(options, session, std::move(arguments));
 }
+
+StatusOr<int> Chat(const UseOptions& options, Session& session) { return Ask("chat", options, session); }
+
+StatusOr<int> Eval(const UseOptions& options, Session& session) { return Ask("eval", options, session); }
 
 StatusOr<int> WriteOut(const char* word, const UseOptions& options, Session& session,
                        const RunFolder& folder) {
@@ -154,6 +159,17 @@ void AddChat(CLI::App& root, Session& session) {
       "Examples:\n  ftctl chat qa\n  ftctl chat qa --prompt \"Who are you?\"\n  ftctl chat "
       "./SmolLM2-135M-Instruct");
   SetAction(verb, options, session, Chat);
+}
+
+void AddEval(CLI::App& root, Session& session) {
+  auto options = std::make_shared<UseOptions>();
+  CLI::App* verb = AddRankVerb(root, "eval", "MMLU of a tuned model, or of a plain one", *options);
+  verb->add_option("JOB", options->job, "Job, run folder, adapter or model")->required()->type_name("");
+  AddServerOption(verb, session);
+  verb->footer(
+      "Other options go to `ft-rank eval`; see ft-rank eval --help.\n"
+      "Example: ftctl eval qa --mmlu five_shot_mmlu_val.json --max-length 2048");
+  SetAction(verb, options, session, Eval);
 }
 
 void AddMerge(CLI::App& root, Session& session) {

@@ -1,7 +1,6 @@
 #include "client/commands/verb.h"
 
 #include "client/job/job_file.h"
-#include "core/recipes/names.h"
 
 namespace ft::client {
 
@@ -22,12 +21,12 @@ void AddChanges(CLI::App* verb, std::vector<std::string>& sets) {
   verb->add_option_function<std::string>(
           "--deepspeed",
           [&sets](const std::string& name) {
-            const StatusOr<std::vector<std::string>> assignments = recipes::ZeroAssignments(name);
+            const StatusOr<std::vector<std::string>> assignments = DeepspeedAssignments(name);
             if (!assignments.ok()) throw CLI::ValidationError(std::string(Message(assignments.status())));
             sets.insert(sets.end(), assignments->begin(), assignments->end());
           },
-          "A ZeRO setting, e.g. deepspeed_zero2")
-      ->type_name("NAME")
+          "A ZeRO setting, or DeepSpeed's JSON file")
+      ->type_name("NAME|FILE")
       ->allow_extra_args(false);
 }
 

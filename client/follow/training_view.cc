@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 
 #include "client/render/progress.h"
 #include "client/render/table.h"
@@ -50,6 +51,15 @@ void TrainingView::AddRecord(const finetune::worker::v1::RankRecord& record) {
   } else if (record.has_eval()) {
     PrintAbove(fmt::format("  [{}] {}: {} {}", record.eval().step(), record.eval().name(),
                            session_.Localized(Text::kLoss), FormatLoss(record.eval().loss())));
+  } else if (record.has_score()) {
+    const auto& score = record.score();
+    std::string line = fmt::format("  [{}] {}: {}", score.step(), Printable(score.name()),
+                                   session_.Localized(Text::kScore, fmt::format("{:.1f}", score.average()),
+                                                      FormatCount(score.questions())));
+    for (const auto& [name, percent] :
+         std::map<std::string, double>(score.categories().begin(), score.categories().end()))
+      line += fmt::format("; {} {:.1f}", Printable(name), percent);
+    PrintAbove(Wrap(line, session_.terminal.columns, 4));
   } else if (record.has_sample()) {
     const int width = session_.terminal.columns;
     PrintAbove(Wrap(fmt::format("  [{}] > {}", record.sample().step(), Printable(record.sample().prompt())),

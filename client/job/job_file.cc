@@ -13,6 +13,7 @@
 #include "core/base/file.h"
 #include "core/recipe/hub_source.h"
 #include "core/recipe/parse.h"
+#include "core/recipe/sharding.h"
 #include "core/recipe/supported.h"
 #include "core/recipe/yaml_tree.h"
 #include "core/recipes/names.h"
@@ -61,6 +62,21 @@ Status RewriteNode(Json& node, SourceKind kind, const std::string& key, const So
   return RewriteOne(*found, {kind, StrCat(key, ".source"), found->get<std::string>()}, rewrite, changed);
 }
 
+// The benchmarks, by name or by file.
+Status RewriteSets(Json& job, const SourceRewriter& rewrite, bool& changed) {
+  const Json::json_pointer at("/train/evaluate/sets");
+  if (!job.contains(at) || !job[at].is_array()) return absl::OkStatus();
+  for (Json& set : job[at]) {
+    if (!set.is_string()) continue;
+    if (set == recipe::kMmluFiveShot) {
+      set = recipe::kMmluFiveShotFile;
+      changed = true;
+    }
+    RETURN_IF_ERROR(RewriteNode(set, SourceKind::kBenchmark, "train.evaluate.sets", rewrite, changed));
+  }
+  return absl::OkStatus();
+}
+
 // What the file is when it is plainly no job file; empty when it may be one. By name, and where names say nothing, by the
 // first bytes.
 std::string KindOf(const fs::path& path) {
@@ -72,6 +88,7 @@ std::string KindOf(const fs::path& path) {
   const std::string_view bytes(start, sizeof(start));
   if (ending == ".xlsx" || ending == ".xlsm" || ending == ".xls" || bytes == "PK\x03\x04")
     return "a workbook";
+  if (ending == ".parquet" || bytes == "PAR1") return "a parquet file";
   if (ending == ".gguf" || bytes == "GGUF") return "a model";
   if (ending == ".csv" || ending == ".tsv") return "a table";
   if (ending == ".jsonl" || ending == ".txt" || ending == ".md") return "data";
@@ -124,7 +141,57 @@ Status TakeRecipe(JobText& text, const std::vector<std::string>& sets) {
   return absl::OkStatus();
 }
 
+// The file that parallel.deepspeed names; empty where it names none of a person's own.
+std::string DeepspeedFileOf(const Json& root) {
+  if (!root.is_object() || !root.contains("parallel") || !root["parallel"].is_object()) return "";
+  const auto name = root["parallel"].find("deepspeed");
+  if (name == root["parallel"].end() || !name->is_string()) return "";
+  recipe::ParallelSpec known;
+  return recipe::TakeDeepspeedName(name->get<std::string>(), known) ? "" : name->get<std::string>();
+}
+
+// A word that is no path is for the parser to complain about, unless there is such a file.
+bool LooksLikeFile(const std::string& name, const fs::path& base) {
+  std::error_code error;
+  return name.find_first_of("/.") != std::string::npos || fs::is_regular_file(base / name, error);
+}
+
+// What DeepSpeed's file sets takes the place of its name.
+Status TakeDeepspeed(JobText& text) {
+  recipe::YamlTree tree = recipe::ReadYaml(text.yaml);
+  if (!tree.problems.empty()) return absl::OkStatus();
+  const std::string name = DeepspeedFileOf(tree.root);
+  if (name.empty() || !LooksLikeFile(name, text.base)) return absl::OkStatus();
+  const fs::path path = LocalPath(text.base, name);
+  std::error_code error;
+  if (!fs::is_regular_file(path, error)) {
+    return absl::InvalidArgumentError(StrCat(text.file_name, ": parallel.deepspeed: there is no file ",
+                                             path.string(), ": correct the path, or give one of ",
+                                             recipe::DeepspeedNames()));
+  }
+  const StatusOr<std::string> file = ReadFile(path, kMaxJobFileBytes);
+  if (!file.ok()) return absl::InvalidArgumentError(std::string(Message(file.status())));
+  tree.root["parallel"].erase("deepspeed");
+  const auto written = [&] { return tree.root.dump(2, ' ', false, Json::error_handler_t::replace); };
+  ASSIGN_OR_RETURN(const recipe::JobSpec spec,
+                   recipe::ParseJob(written(), text.file_name, /*with_lines=*/false));
+  ASSIGN_OR_RETURN(recipe::DeepspeedFile taken, recipe::TakeDeepspeedFile(*file, name, spec, tree.root));
+  text.yaml = written();
+  text.has_lines = false;
+  text.remarks.insert(text.remarks.end(), taken.remarks.begin(), taken.remarks.end());
+  text.deepspeed = std::move(taken.keys);
+  return absl::OkStatus();
+}
+
 }  // namespace
+
+StatusOr<std::vector<std::string>> DeepspeedAssignments(const std::string& name) {
+  StatusOr<std::vector<std::string>> assignments = recipes::ZeroAssignments(name);
+  if (assignments.ok() || !LooksLikeFile(name, fs::current_path())) return assignments;
+  return std::vector<std::string>{
+      "parallel.zero=null", "parallel.offload=null",
+      StrCat("parallel.deepspeed=", Json(LocalPath(fs::current_path(), name).string()).dump())};
+}
 
 StatusOr<JobText> ReadJobText(const std::string& argument) {
   if (argument == "-") {
@@ -214,6 +281,7 @@ StatusOr<recipe::JobSpec> ResolveJob(JobText& text, const std::vector<std::strin
   }
   if (!sets.empty()) text.file_name += " with --set";
   if (!sets.empty() || from_recipe) text.has_lines = false;
+  RETURN_IF_ERROR(TakeDeepspeed(text));
   return recipe::ParseJob(text.yaml, text.file_name, text.has_lines);
 }
 
@@ -242,6 +310,12 @@ StatusOr<std::string> RewriteSources(std::string_view yaml, const SourceRewriter
   if (const auto model = tree.root.find("model"); model != tree.root.end()) {
     RETURN_IF_ERROR(RewriteNode(*model, SourceKind::kModel, "model", rewrite, changed));
   }
+  if (const auto method = tree.root.find("method"); method != tree.root.end() && method->is_object()) {
+    const auto earlier = method->find("init_from");
+    if (earlier != method->end() && earlier->is_string() && *earlier != "")
+      RETURN_IF_ERROR(RewriteNode(*earlier, SourceKind::kAdapter, "method.init_from", rewrite, changed));
+  }
+  RETURN_IF_ERROR(RewriteSets(tree.root, rewrite, changed));
   if (const auto data = tree.root.find("data"); data != tree.root.end()) {
     if (!data->is_array()) RETURN_IF_ERROR(RewriteNode(*data, SourceKind::kData, "data", rewrite, changed));
     for (size_t i = 0; data->is_array() && i < data->size(); ++i) {
@@ -270,6 +344,8 @@ std::string WhatElse(const Source& source) {
   if (LooksLikeHubName(source))
     return StrCat("; if it is a name on a model hub, write hf://", source.value, " or modelscope://",
                   source.value);
+  if (source.kind == SourceKind::kBenchmark)
+    return "; the questions are from https://github.com/artidoro/qlora (data/mmlu)";
   const std::string place =
       source.kind == SourceKind::kData ? recipes::WhereToObtain(source.value) : std::string();
   return place.empty() ? place : StrCat("; the recipe's file is from ", place);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/base/status.h"
+#include "core/recipe/deepspeed.h"
 #include "core/recipe/job_spec.h"
 
 namespace ft::client {
@@ -22,6 +23,8 @@ struct JobText {
   bool from_recipe = false;
   std::string model_config;          // config.json of the recipe's model; empty when it brings none.
   std::vector<std::string> remarks;  // What is otherwise than the recipe says, for people.
+  // Once it is resolved, what became of the keys of the file that parallel.deepspeed names.
+  std::vector<recipe::DeepspeedKey> deepspeed;
 };
 
 // What `ftctl run --model M --data D` says without a job file.
@@ -41,7 +44,11 @@ JobText QuickJobText(const QuickJob& quick, const std::filesystem::path& base);
 // The assignment for --set that `--map input=COLUMN,output=COLUMN[,system=TEXT]` stands for. Columns may hold commas.
 StatusOr<std::string> MapAssignment(std::string_view map);
 
-// Puts the recipe that the text starts from under it, applies --set assignments and parses. What is not built yet passes.
+// What to add to --set for `--deepspeed NAME_OR_FILE`; a file's path is taken from the current folder on.
+StatusOr<std::vector<std::string>> DeepspeedAssignments(const std::string& name);
+
+// Puts the recipe that the text starts from under it, applies --set assignments, reads DeepSpeed's file where one is named,
+// and parses. What is not built yet passes.
 StatusOr<recipe::JobSpec> ResolveJob(JobText& text, const std::vector<std::string>& sets);
 
 // INVALID_ARGUMENT with a line for each setting that is not built yet, and for the model's family where its config.json tells it.
@@ -50,12 +57,12 @@ Status RefuseUnbuilt(const JobText& text, const recipe::JobSpec& spec);
 // Resolves it and checks everything that can be checked without the coordinator.
 StatusOr<recipe::JobSpec> CheckJob(JobText& text, const std::vector<std::string>& sets);
 
-enum class SourceKind { kModel, kData };
+enum class SourceKind { kModel, kAdapter, kData, kBenchmark };
 
-// One place in a job file that names a model or data.
+// One place in a job file that names a model, an adapter, data or a benchmark.
 struct Source {
   SourceKind kind = SourceKind::kData;
-  std::string key;  // model.source, data[0].source
+  std::string key;  // model.source, method.init_from, data[0].source, train.evaluate.sets
   std::string value;
 };
 

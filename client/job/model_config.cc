@@ -4,12 +4,23 @@
 #include <utility>
 
 #include "core/base/file.h"
+#include "core/gguf/gguf_config.h"
 #include "core/recipe/hub_source.h"
 
 namespace ft::client {
 namespace {
 
 constexpr uint64_t kMostBytes = 1 << 20;
+
+// A GGUF file's header holds the sizes.
+StatusOr<ModelConfig> OfGguf(const std::filesystem::path& path) {
+  ASSIGN_OR_RETURN(const RandomAccessFile file, RandomAccessFile::Open(path));
+  const StatusOr<gguf::GgufHeader> header = gguf::ReadGgufHeader(file);
+  if (!header.ok()) return WithContext(header.status(), path.string());
+  StatusOr<std::string> json = gguf::ConfigJson(*header);
+  if (!json.ok()) return WithContext(json.status(), path.string());
+  return ModelConfig{.file = path.string(), .text = *std::move(json)};
+}
 
 }  // namespace
 
@@ -22,6 +33,7 @@ bool IsAtHand(const JobText& text, const std::string& source) {
 StatusOr<ModelConfig> ModelConfigOf(const JobText& text, const recipe::JobSpec& spec) {
   const std::string& source = spec.model.source;
   const std::filesystem::path path = LocalPath(text.base, source);
+  if (IsAtHand(text, source) && path.extension() == ".gguf") return OfGguf(path);
   if (IsAtHand(text, source)) {
     const std::string file = (path / "config.json").string();
     StatusOr<std::string> json = ReadFile(file, kMostBytes);

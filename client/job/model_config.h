@@ -1,4 +1,5 @@
-// The config.json that tells a job's model: of its folder where that is at hand, else the one that its recipe brings.
+// The config.json that tells a job's model: of its folder, or what a .gguf file's header amounts to, where that is at hand, else the
+// one that its recipe brings.
 #pragma once
 
 #include <string>

@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "core/base/counted.h"
+#include "core/recipe/sharding.h"
 #include "core/recipe/supported.h"
 
 namespace ft::client {
@@ -130,8 +131,12 @@ StatusOr<Outline> OutlineOf(const recipe::JobSpec& asked, std::string_view confi
   outline.settings = SettingsOf(spec, outline, records);
   outline.memory = plan::EstimateMemory(outline.model.shape, spec, spec.model.dtype == "bf16", {});
   outline.refused = RefusedOf(asked, outline.model.model_type);
-  if (spec.parallel.zero > 0)
+  const StatusOr<recipe::Sharding> sharding = recipe::Sharding::Of(spec);
+  if (sharding.ok()) {
+    outline.remarks.insert(outline.remarks.end(), sharding->remarks.begin(), sharding->remarks.end());
+  } else {
     outline.remarks.push_back("the memory above is that of stage 0, with nothing divided or moved");
+  }
   return outline;
 }
 

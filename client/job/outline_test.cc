@@ -62,15 +62,31 @@ TEST(OutlineTest, ZeroIsShownAndWhatIsNotBuiltIsNamed) {
   recipe::JobSpec spec = SmallJob();
   spec.parallel.zero = 2;
   spec.parallel.offload.optimizer = "cpu";
-  spec.compat = "xtuner-0.1.9";
+  spec.train.optimizer.kind = "paged_adamw";
   const auto outline = OutlineOf(spec, kConfig, "config.json", 0);
   ASSERT_TRUE(outline.ok()) << outline.status();
   EXPECT_THAT(ToText(*outline),
               HasSubstr("  zero           stage 2          optimizer on cpu, parameters on none\n"));
-  EXPECT_THAT(outline->refused, Contains(HasSubstr("parallel.zero above 0 is not supported yet")));
-  EXPECT_THAT(outline->refused, Contains(HasSubstr("compat: xtuner-0.1.9 is not supported yet")));
+  EXPECT_THAT(outline->refused, Contains(HasSubstr("parallel.offload is not supported yet")));
+  EXPECT_THAT(outline->refused,
+              Contains(HasSubstr("train.optimizer.kind: paged_adamw is not supported yet")));
   EXPECT_THAT(outline->remarks, Contains(HasSubstr("that of stage 0")));
   EXPECT_EQ(ToTree(*outline)["steps"], nullptr);
+}
+
+TEST(OutlineTest, AStageOfOneRankIsToldToDivideNothing) {
+  recipe::JobSpec spec = SmallJob();
+  spec.parallel.zero = 1;
+  auto outline = OutlineOf(spec, kConfig, "config.json", 0);
+  ASSERT_TRUE(outline.ok()) << outline.status();
+  EXPECT_TRUE(outline->refused.empty());
+  EXPECT_THAT(outline->remarks,
+              Contains("parallel.zero: 1 with one rank equals zero: 0, there is nothing to divide"));
+  const int64_t alone = plan::TotalBytes(outline->memory);
+  spec.parallel.ranks = 4;
+  outline = OutlineOf(spec, kConfig, "config.json", 0);
+  EXPECT_TRUE(outline->remarks.empty());
+  EXPECT_NE(plan::TotalBytes(outline->memory), alone);
 }
 
 TEST(OutlineTest, WhatTheDataWouldChooseIsThatOfALongRun) {

@@ -255,9 +255,9 @@ std::string PlanInLanguage(const Terminal& terminal, std::string_view plan) {
 }
 
 std::span<const std::span<const Template>> AllTemplates() {
-  static const std::array<std::span<const Template>, 8> kAll = {
-      PlanTemplates(), DataTemplates(),   ModelTemplates(),       HubTemplates(),
-      JobTemplates(),  ClientTemplates(), CoordinatorTemplates(), LibraryTemplates()};
+  static const std::array<std::span<const Template>, 9> kAll = {
+      PlanTemplates(),   DataTemplates(),        ModelTemplates(),     HubTemplates(),    JobTemplates(),
+      ClientTemplates(), CoordinatorTemplates(), DeepspeedTemplates(), LibraryTemplates()};
   return kAll;
 }
 

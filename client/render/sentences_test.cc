@@ -166,9 +166,9 @@ TEST(SentencesTest, RefusalsOfJobFilesAreSaidInChinese) {
             "/d；若它是模型库中的名称，请写 hf://a/b 或 modelscope://a/b");
   EXPECT_EQ(
       Chinese(
-          "parallel.zero above 0 is not supported yet: use zero: 0\nrecipe is not supported yet: write the "
+          "parallel.zero above 2 is not supported yet: use zero: 2\nrecipe is not supported yet: write the "
           "settings into the job file"),
-      "parallel.zero 大于 0 尚不支持：请用 zero: 0\nrecipe 尚不支持：请把设置写入任务文件");
+      "parallel.zero 大于 2 尚不支持：请用 zero: 2\nrecipe 尚不支持：请把设置写入任务文件");
 }
 
 TEST(SentencesTest, WhatTheCoordinatorSaysIsSaidInChinese) {
@@ -230,6 +230,23 @@ TEST(SentencesTest, ThePlanKeepsItsColumns) {
             "比特存放，只训练小适配器："
             "最省内存\n    0.27 GiB  合计；可用 22.32 GiB：够用\n  检查点         每 500 步        "
             "保留最新的 2 个\n");
+}
+
+TEST(SentencesTest, WhatBecomesOfDeepspeedsKeysIsSaidInChinese) {
+  const std::pair<const char*, const char*> sentences[] = {
+      {"ds.json: zero_optimisation: unknown key, did you mean 'zero_optimization'?",
+       "ds.json：zero_optimisation：未知的键，是否想写 'zero_optimization'？"},
+      {"ds.json: gradient_clipping: 2 contradicts the job's train.max_grad_norm: 1; make them equal, or "
+       "write "
+       "\"auto\" where DeepSpeed takes it",
+       "ds.json：gradient_clipping：2 与任务的 train.max_grad_norm: 1 矛盾；请使两者相同，或在 DeepSpeed "
+       "允许处写 \"auto\""},
+      {"no meaning here: an overflow halves the scale at once", "在此没有意义：溢出时缩放立即减半"},
+      {"the job's train.max_grad_norm", "任务的 train.max_grad_norm"},
+      {"the job's data or checkpoint is not there", "任务的数据或检查点不在那里"},
+      {"ds.json: optimizer.type: \"Lion\" is not supported yet: use AdamW",
+       "ds.json：optimizer.type：\"Lion\" 尚不支持：请用 AdamW"}};
+  for (const auto& [english, chinese] : sentences) EXPECT_EQ(InLanguage(kChinese, english), chinese);
 }
 
 TEST(SentencesTest, BothSidesOfATemplateHaveTheSameValues) {

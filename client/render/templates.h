@@ -15,6 +15,7 @@ std::span<const Template> DataTemplates();         // Refusals of data.
 std::span<const Template> ModelTemplates();        // Refusals of models, tokenizers, adapters, checkpoints.
 std::span<const Template> HubTemplates();          // Model hubs: addresses, refusals, downloads.
 std::span<const Template> JobTemplates();          // Job files, states of jobs, paths.
+std::span<const Template> DeepspeedTemplates();    // DeepSpeed's files.
 std::span<const Template> ClientTemplates();       // Refusals of ftctl itself.
 std::span<const Template> CoordinatorTemplates();  // Why jobs wait or ended, and refusals of the coordinator.
 std::span<const Template> LibraryTemplates();      // The system's words, and those of readers of YAML.

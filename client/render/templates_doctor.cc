@@ -25,6 +25,7 @@ constexpr Template kTemplates[] = {
     {"check it with free -h", "请用 free -h 查看"},
     {"close other programs: a 135M model wants about 2 GiB, a 7B model about 8 GiB",
      "请关闭其他程序：135M 模型约需 2 GiB，7B 模型约需 8 GiB"},
+    {"device", "设备"},
     {"not known", "未知"},
     {"loaded", "已加载"},
     {"jobs run on the CPU", "任务将在 CPU 上运行"},

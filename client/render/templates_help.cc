@@ -49,7 +49,16 @@ constexpr Template kTexts[] = {
     {"Job file or recipe, instead of --model and --data", "任务文件或配方，代替 --model 和 --data"},
     {"Folder in Hugging Face layout, .gguf file, hf:// address",
      "Hugging Face 布局的文件夹、.gguf 文件或 hf:// 地址"},
-    {"xlsx, csv, json, jsonl or txt; may be repeated", "xlsx、csv、json、jsonl 或 txt；可重复"},
+    {"Make a recipe's data of a published file", "由公开文件生成配方所需数据"},
+    {"Titles and abstracts by category and date", "按类别和日期选取标题与摘要"},
+    {"Kaggle's file of Cornell-University/arxiv", "Kaggle 的 Cornell-University/arxiv 文件"},
+    {"File to write", "要写入的文件"},
+    {"One of them is enough (cs.AI cs.CL cs.CV)", "满足其一即可（cs.AI cs.CL cs.CV）"},
+    {"Changed since (2020-01-01)", "自此日期起有改动（2020-01-01）"},
+    {"Example: ftctl preprocess arxiv snapshot.json data/arxiv_data.json",
+     "示例：ftctl preprocess arxiv snapshot.json data/arxiv_data.json"},
+    {"xlsx, csv, json, jsonl, txt or parquet; may be repeated",
+     "xlsx、csv、json、jsonl、txt 或 parquet；可重复"},
     {"Name of the job (the data file's)", "任务名（默认取数据文件名）"},
     {"Change one setting; may be repeated", "修改一项设置；可重复"},
     {"Columns: input=QUESTION,output=ANSWER", "指明各列：input=问题列,output=答案列"},
@@ -84,7 +93,12 @@ constexpr Template kTexts[] = {
      "示例：\n"
      "  ftctl plan job.yaml --set train.max_length=512\n"
      "  ftctl plan llama2_7b_qlora_sql_e3 --records 78577"},
-    {"A ZeRO setting, e.g. deepspeed_zero2", "ZeRO 设置，例如 deepspeed_zero2"},
+    {"A ZeRO setting, or DeepSpeed's JSON file", "ZeRO 设置，或 DeepSpeed 的 JSON 文件"},
+    {"Methods by family of models", "按模型家族列出方法"},
+    {"As -o json", "同 -o json"},
+    {"Check a job file and print what it sets; start nothing", "检查任务文件并显示其设置；不启动任何任务"},
+    {"Example: ftctl validate job.yaml --deepspeed ds_config.json",
+     "示例：ftctl validate job.yaml --deepspeed ds_config.json"},
     {"Paths in the file are relative to the file. Prints the job's id.\n"
      "Examples:\n"
      "  ftctl submit job.yaml --wait\n"
@@ -152,9 +166,10 @@ constexpr Template kTexts[] = {
     {"Committed checkpoints of a job", "任务已提交的检查点"},
     {"First step and tensor in which two runs differ", "两次运行最先出现差异的步和张量"},
     {"Job or run folder", "任务或运行文件夹"},
-    {"Compares the digests of samples, gradients and weights of every step.\n"
+    {"Compares the samples of every step, and digests of gradients and weights of\n"
+     "those that both recorded.\n"
      "Exit status: 0 equal, 1 different.",
-     "逐步比较样本、梯度和权重的摘要。\n退出码：0 相同，1 不同。"},
+     "逐步比较样本，并比较双方都有记录的步的梯度和权重摘要。\n退出码：0 相同，1 不同。"},
     // Steering jobs.
     {"End a job for good", "永久结束任务"},
     {"Kept with the job", "随任务保存的原因"},
@@ -169,6 +184,11 @@ constexpr Template kTexts[] = {
      "检查点和适配器也会删除：先用 `ftctl export JOB DIR` 可保留适配器。"},
     // Using the result.
     {"Talk to a tuned model, or to a plain one", "与微调后的模型或原模型对话"},
+    {"MMLU of a tuned model, or of a plain one", "微调后的模型或原模型的 MMLU 得分"},
+    {"Other options go to `ft-rank eval`; see ft-rank eval --help.\n"
+     "Example: ftctl eval qa --mmlu five_shot_mmlu_val.json --max-length 2048",
+     "其他选项传给 `ft-rank eval`，见 ft-rank eval --help。\n"
+     "示例：ftctl eval qa --mmlu five_shot_mmlu_val.json --max-length 2048"},
     {"Job, run folder, adapter or model", "任务、运行文件夹、适配器或模型"},
     {"Job, run folder or adapter", "任务、运行文件夹或适配器"},
     {"Coordinator to ask for the job", "向哪个协调器查询任务"},

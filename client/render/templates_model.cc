@@ -148,6 +148,8 @@ constexpr Template kTemplates[] = {
      "transformers), or take the original tokenizer files",
      "{0} \"{1}\" 的编号是 {2}，而模型只有 {3} 行：请扩大嵌入（transformers 的 "
      "resize_token_embeddings），或使用原来的分词器文件"},
+    {"\"{0}\" is not a token of {1}; leave it out, or name one that its vocabulary has",
+     "“{0}” 不是 {1} 的词元；请去掉，或写一个其词表中有的词元"},
     {"{0} \"{1}\" is not a token of {2}; are these files of one model?",
      "{0} \"{1}\" 不是 {2} 中的词元；这些文件属于同一模型吗？"},
     {"{0} names \"{1}\", which is not in the vocabulary", "{0} 提到 \"{1}\"，它不在词表中"},
@@ -192,10 +194,18 @@ constexpr Template kTemplates[] = {
     {"{0} holds no adapter_model.safetensors and no adapter_model.bin; copy the adapter's folder again",
      "{0} 没有 adapter_model.safetensors 和 adapter_model.bin；请重新复制适配器的文件夹"},
     {"tensor {0} has no other half, {1}", "张量 {0} 缺少另一半 {1}"},
-    {"tensor {0} is no lora_A or lora_B of a linear layer: adapters of embeddings, magnitudes and saved "
-     "layers are not read, "
-     "merge it with PEFT",
-     "张量 {0} 不是线性层的 lora_A 或 lora_B：不读取嵌入、幅度和整层保存的适配器，请用 PEFT 合并"},
+    {"tensor {0} is no lora_A or lora_B of a linear layer, and of no module that modules_to_save names: "
+     "adapters of embeddings are not read, merge it with PEFT",
+     "张量 {0} 不是线性层的 lora_A 或 lora_B，也不属于 modules_to_save 列出的模块：不读取嵌入的适配器，请用 "
+     "PEFT 合并"},
+    {"modules_to_save: this model has no module \"{0}\" (it has {1})",
+     "modules_to_save：此模型没有模块 \"{0}\"（它有 {1}）"},
+    {"modules_to_save: {0} is this model's embedding (tie_word_embeddings) and cannot be trained alone: name "
+     "{1} instead, which is both",
+     "modules_to_save：{0} 就是此模型的嵌入（tie_word_embeddings），不能单独训练：请改写 {1}，它两者都是"},
+    {"method.targets: the regular expression '{0}' matches the whole name of no linear layer of this model "
+     "(they end with {1})",
+     "method.targets：正则表达式 '{0}' 与此模型任何线性层的全名都不匹配（它们的结尾是 {1}）"},
     {"the adapter changes no layer", "适配器没有改动任何层"},
     {"the adapter changes {0}, which is no linear layer of this model's blocks ({1}): adapters of other "
      "layers are not read, "
@@ -212,6 +222,19 @@ constexpr Template kTemplates[] = {
      "合并"},
     {"--base has no meaning for {0}: a full fine-tuning leaves a whole model, which needs no base",
      "--base 对 {0} 没有意义：全量微调留下的是完整的模型，不需要基座"},
+    {"{0}: entry {1}: MMLU has no subject \"{2}\", the nearest that it has: {3}",
+     "{0}：第 {1} 项：MMLU 没有科目 \"{2}\"，最接近的是：{3}"},
+    {"{0}: entry {1}: MMLU has no subject \"{2}\"; take it out",
+     "{0}：第 {1} 项：MMLU 没有科目 \"{2}\"；请删去"},
+    {"{0}: entry {1}: the answer is \"{2}\"; it must be A, B, C or D",
+     "{0}：第 {1} 项：答案是 \"{2}\"；必须是 A、B、C 或 D"},
+    {"{0}: entry {1}: '{2}' is missing or no text", "{0}：第 {1} 项：缺少 '{2}'，或它不是文本"},
+    {"{0}: expects a JSON list of MMLU's questions, each {{input, output, subject}}",
+     "{0}：应为 MMLU 题目的 JSON 列表，每项为 {{input, output, subject}}"},
+    {"question {0} ({1}) has {2} tokens and the model takes {3}: --max-length {4} cuts it",
+     "第 {0} 题（{1}）有 {2} 个词元，模型最多接受 {3} 个：--max-length {4} 会截断它"},
+    {"--bits '{0}' is none of: 4, 8", "--bits '{0}' 不是以下之一：4、8"},
+    {"--bits stands beside --base: give one of the two", "--bits 与 --base 并列：请只给其一"},
     {"--base '{0}' is none of: auto, stored, dequantised",
      "--base '{0}' 不是以下之一：auto、stored、dequantised"},
     {"dtype '{0}' is none of: auto, fp32, bf16, fp16", "dtype '{0}' 不是以下之一：auto、fp32、bf16、fp16"},
@@ -228,6 +251,15 @@ constexpr Template kTemplates[] = {
      "检查点需要 {0} 字节，{2} 只剩 {1}：请腾出空间；之前的检查点未受影响"},
     {"{0} differs from its manifest: the checkpoint is damaged", "{0} 与其清单不符：检查点已损坏"},
     {"{0} has no step: the checkpoint is damaged", "{0} 没有步数：检查点已损坏"},
+    {"{0} is missing: the checkpoint is damaged", "缺少 {0}：检查点已损坏"},
+    {"{0} is not the manifest that was committed: the checkpoint is damaged",
+     "{0} 不是当初提交的清单：检查点已损坏"},
+    {"{0} has {#1} bytes, its manifest says {#2}: the checkpoint is damaged",
+     "{0} 有 {1} 字节，其清单记为 {2}：检查点已损坏"},
+    {"{0} is that of step {#1}: the checkpoint is damaged", "{0} 属于第 {1} 步：检查点已损坏"},
+    {"<0>; going on from {1} instead", "<0>；改从 {1} 继续"},
+    {"<0>; there is no older one", "<0>；没有更早的检查点"},
+    {"<0>; no older one can be taken either, of {#1}", "<0>；更早的 {1} 个也都不能用"},
     {"checkpoint {0} was made with {1}: submit a new job, or restore what it was made with",
      "检查点 {0} 是用 {1} 做的：请提交新任务，或恢复当时所用的"},
     {"checkpoint {0} was made on '{1}', this is '{2}': results would differ in the last bits; set "

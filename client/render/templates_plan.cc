@@ -61,6 +61,12 @@ constexpr Template kTemplates[] = {
     {"Note: <0>", "注意：<0>"},
     {"the memory above is that of stage 0, with nothing divided or moved",
      "以上内存为阶段 0 的，没有任何划分或移出"},
+    {"parallel.zero: {#0} with one rank equals zero: 0, there is nothing to divide",
+     "只有一个进程时，parallel.zero: {0} 等同于 zero: 0，没有可划分的"},
+    {"parallel.zero: 2 keeps a whole gradient on each rank, since gradients are exchanged once a step; with "
+     "parallel.exchange: micro_batch each rank keeps its slices only, and the result has other last bits",
+     "parallel.zero: 2 在每个进程上保留完整的梯度，因为梯度每步只交换一次；设 parallel.exchange: micro_batch "
+     "后每个进程只保留自己的部分，结果的最后几位会不同"},
     {"What submit refuses until it is built or changed:", "以下各项在实现或修改之前，submit 会拒绝："},
     // Settings that the job left open (ft-rank's plan).
     {"<0>, chosen by the data's size", "<0>，按数据量选定"},

@@ -126,6 +126,7 @@ class JobReader {
     }
   }
   void operator()(const records::Sample&) {}
+  void operator()(const records::Score&) {}
   void operator()(const records::Note&) {}
   void operator()(const records::Rendezvous&) {}
 

@@ -14,16 +14,25 @@ namespace fs = std::filesystem;
 
 constexpr std::chrono::seconds kCreateTimeout{30};
 
+std::string_view PluralOf(SourceKind kind) {
+  switch (kind) {
+    case SourceKind::kModel: return "models";
+    case SourceKind::kAdapter: return "adapters";
+    case SourceKind::kBenchmark: return "benchmarks";
+    case SourceKind::kData: break;
+  }
+  return "data";
+}
+
 // Data files that lie here are sent; anything else names a place on the coordinator's machine.
 StatusOr<std::string> UploadSource(Session& session, const JobText& text, const Source& source) {
   if (recipe::IsRemoteSource(source.value)) return source.value;
   const fs::path path = LocalPath(text.base, source.value);
-  if (source.kind == SourceKind::kModel) {
+  if (source.kind != SourceKind::kData) {
     if (fs::path(source.value).is_absolute()) return source.value;
-    return absl::InvalidArgumentError(StrCat(text.file_name, ": ", source.key,
-                                             ": models are not uploaded: give the "
-                                             "absolute path of '",
-                                             source.value, "' on the coordinator's machine"));
+    return absl::InvalidArgumentError(StrCat(text.file_name, ": ", source.key, ": ", PluralOf(source.kind),
+                                             " are not uploaded: give the absolute path of '", source.value,
+                                             "' on the coordinator's machine"));
   }
   std::error_code error;
   if (!fs::exists(path, error)) {

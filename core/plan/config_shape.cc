@@ -1,5 +1,8 @@
 #include "core/plan/config_shape.h"
 
+#include <algorithm>
+#include <initializer_list>
+#include <set>
 #include <vector>
 
 #include "nlohmann/json.hpp"
@@ -30,6 +33,22 @@ class Reader {
     const auto found = json_.find(key);
     return found == json_.end() || found->is_null() ? otherwise : Size(key);
   }
+  // A size that may be 0.
+  int64_t NumberOr(const char* key, int64_t otherwise) {
+    const auto found = json_.find(key);
+    return found != json_.end() && *found == 0 ? 0 : SizeOr(key, otherwise);
+  }
+  // How many of the listed numbers i below `most` have an i + 1 that is a multiple of `step`, each once.
+  int64_t Listed(const char* key, int64_t step, int64_t most) const {
+    const auto found = json_.find(key);
+    std::set<int64_t> numbers;
+    if (found == json_.end() || !found->is_array()) return 0;
+    for (const Json& number : *found) {
+      if (!number.is_number_integer() || number < 0 || number >= most) continue;
+      if ((number.get<int64_t>() + 1) % step == 0) numbers.insert(number.get<int64_t>());
+    }
+    return static_cast<int64_t>(numbers.size());
+  }
   bool Has(const char* key) const {
     const auto found = json_.find(key);
     return found != json_.end() && !found->is_null();
@@ -37,6 +56,12 @@ class Reader {
   bool Flag(const char* key, bool otherwise) {
     const auto found = json_.find(key);
     return found != json_.end() && found->is_boolean() ? found->get<bool>() : otherwise;
+  }
+  // Those that layer_types does not let slide; without it every sixth.
+  int64_t FullLayers(int64_t layers) const {
+    const auto types = json_.find("layer_types");
+    if (types == json_.end() || !types->is_array()) return layers / 6;
+    return std::count(types->begin(), types->end(), Json("full_attention"));
   }
   // hidden / heads, which must be whole.
   int64_t HeadSize(int64_t hidden, int64_t heads) {
@@ -57,16 +82,38 @@ class Reader {
   Status status_;
 };
 
+bool IsOf(std::string_view model_type, std::initializer_list<std::string_view> families) {
+  return std::find(families.begin(), families.end(), model_type) != families.end();
+}
+
 // Biases, and norms beside two a block.
 int64_t OtherParameters(Reader& read, std::string_view model_type, const ModelShape& s) {
   const int64_t q = s.heads * s.head_size, kv = s.key_heads * s.head_size;
   const bool intern = model_type == "internlm" || model_type == "internlm2";
   int64_t block = 0;
   if (model_type == "qwen2") block += q + 2 * kv;
-  if (read.Flag("bias", intern) || read.Flag("attention_bias", false)) block += q + 2 * kv + s.hidden;
-  if (model_type == "qwen3") block += 2 * s.head_size;
-  if (model_type == "gemma2") block += 2 * s.hidden;
+  if (read.Flag("bias", intern) || read.Flag("attention_bias", model_type == "gpt_oss"))
+    block += q + 2 * kv + s.hidden;
+  if (IsOf(model_type, {"qwen3", "qwen3_moe"})) block += 2 * s.head_size;
+  if (IsOf(model_type, {"gemma2", "gemma3", "gemma3_text", "gemma4", "gemma4_text", "glm4"}))
+    block += 2 * s.hidden;
+  if (IsOf(model_type, {"gemma3", "gemma3_text", "gemma4", "gemma4_text"})) block += 2 * s.head_size;
+  if (IsOf(model_type, {"gemma4", "gemma4_text"})) ++block;
+  if (IsOf(model_type, {"olmo2", "olmo3"})) block += q + kv;
+  // Its output projection has none.
+  if (model_type == "glm4" && read.Flag("attention_bias", false)) block -= s.hidden;
   return s.layers * block;
+}
+
+// Layers whose attention has sizes of its own: what they have more than the others.
+int64_t ParametersOfFullLayers(Reader& read, const ModelShape& s) {
+  const int64_t size = read.SizeOr("global_head_dim", 512);
+  const bool value_is_key = read.Flag("attention_k_eq_v", false);
+  const int64_t key_heads =
+      value_is_key ? read.SizeOr("num_global_key_value_heads", s.key_heads) : s.key_heads;
+  const int64_t own = 2 * s.heads * size + (value_is_key ? 1 : 2) * key_heads * size;
+  const int64_t usual = 2 * s.heads * s.head_size + 2 * s.key_heads * s.head_size;
+  return read.FullLayers(s.layers) * ((own - usual) * s.hidden + 2 * (size - s.head_size));
 }
 
 // What families of Llama's kind keep in matrices of their own; empty for Llama's seven.
@@ -92,26 +139,174 @@ std::vector<Projection> FusedProjections(std::string_view model_type, const Mode
             {"gate_up_proj", s.hidden, 2 * s.intermediate},
             {"down_proj", s.intermediate, s.hidden}};
   }
+  if (model_type == "glm4") {
+    return {{"q_proj", s.hidden, q},
+            {"k_proj", s.hidden, s.key_heads * s.head_size},
+            {"v_proj", s.hidden, s.key_heads * s.head_size},
+            {"o_proj", q, s.hidden},
+            {"gate_up_proj", s.hidden, 2 * s.intermediate},
+            {"down_proj", s.intermediate, s.hidden}};
+  }
   return {};
 }
 
+// What a family with experts calls them, and its defaults.
+struct ExpertKeys {
+  const char* count;
+  int64_t counted = 0;
+  int64_t chosen = 0;
+  const char* width;
+  int64_t wide = 0;
+  int64_t layers = 0;  // That have experts.
+  int64_t shared = 0;  // Experts' widths that every token passes.
+  bool adapted_router = true;
+  bool fused = false;   // Gate and up in one, and biases everywhere.
+  bool latent = false;  // Keys and values come from one.
+  std::vector<const char*> names = {"gate_proj", "up_proj", "down_proj"};
+};
+
+std::vector<Projection> AttentionProjections(const ModelShape& s) {
+  const int64_t q = s.heads * s.head_size, kv = s.key_heads * s.head_size;
+  return {
+      {"q_proj", s.hidden, q}, {"k_proj", s.hidden, kv}, {"v_proj", s.hidden, kv}, {"o_proj", q, s.hidden}};
+}
+
+std::vector<Projection> LatentProjections(Reader& read, ModelShape& s) {
+  const int64_t rank = read.SizeOr("kv_lora_rank", 512), plain = read.SizeOr("qk_nope_head_dim", 128),
+                turned = read.SizeOr("qk_rope_head_dim", 64),
+                value = s.heads * read.SizeOr("v_head_dim", 128);
+  s.other_parameters = s.layers * rank;  // Norms.
+  if (read.Flag("attention_bias", false)) s.other_parameters += s.layers * (rank + turned + s.hidden);
+  return {{"q_proj", s.hidden, s.heads * (plain + turned)},
+          {"kv_a_proj_with_mqa", s.hidden, rank + turned},
+          {"kv_b_proj", rank, s.heads * plain + value},
+          {"o_proj", value, s.hidden}};
+}
+
+// The products of attention, the MLPs of dense layers, and experts.
+void AddExperts(Reader& read, const ExpertKeys& keys, ModelShape& s) {
+  const int64_t experts = read.SizeOr(keys.count, keys.counted), width = read.SizeOr(keys.width, keys.wide);
+  const int64_t dense = std::max<int64_t>(0, s.layers - keys.layers);
+  s.chosen_experts = read.SizeOr("num_experts_per_tok", keys.chosen);
+  s.projections = keys.latent ? LatentProjections(read, s) : AttentionProjections(s);
+  if (keys.fused) {
+    const int64_t count = keys.layers * experts, used = keys.layers * s.chosen_experts;
+    s.projections.push_back({"gate_up_proj", s.hidden, 2 * width, count, used});
+    s.projections.push_back({"down_proj", width, s.hidden, count, used});
+    // Sinks, and biases of routers and experts.
+    s.other_parameters += s.layers * (s.heads + experts) + count * (2 * width + s.hidden);
+  }
+  const auto add = [&](int64_t wide, int64_t count, int64_t used) {
+    if (wide == 0 || count == 0 || keys.fused) return;
+    for (size_t i = 0; i < 3; ++i)
+      s.projections.push_back({keys.names[i], i < 2 ? s.hidden : wide, i < 2 ? wide : s.hidden, count, used});
+  };
+  add(s.intermediate, dense, 0);
+  add(keys.shared * width, keys.layers, 0);
+  add(width, keys.layers * experts, keys.layers * s.chosen_experts);
+  if (keys.adapted_router && keys.layers > 0) {
+    s.projections.push_back({"gate", s.hidden, experts, keys.layers, 0});
+  } else {
+    s.other_parameters += s.hidden * experts * keys.layers;
+  }
+  s.intermediate = (s.chosen_experts + keys.shared) * width;
+}
+
+void AddExpertsOf(Reader& read, std::string_view model_type, ModelShape& s) {
+  if (model_type == "mixtral") {
+    AddExperts(read,
+               {.count = "num_local_experts",
+                .counted = 8,
+                .chosen = 2,
+                .width = "intermediate_size",
+                .layers = s.layers,
+                .names = {"w1", "w3", "w2"}},
+               s);
+  }
+  if (model_type == "gpt_oss") {
+    AddExperts(read,
+               {.count = "num_local_experts",
+                .counted = 128,
+                .chosen = 4,
+                .width = "intermediate_size",
+                .layers = s.layers,
+                .adapted_router = false,
+                .fused = true},
+               s);
+  }
+  if (model_type == "qwen3_moe") {
+    const int64_t step = read.SizeOr("decoder_sparse_step", 1);
+    AddExperts(read,
+               {.count = "num_experts",
+                .counted = 128,
+                .chosen = 8,
+                .width = "moe_intermediate_size",
+                .wide = 768,
+                .layers = s.layers / step - read.Listed("mlp_only_layers", step, s.layers)},
+               s);
+  }
+  if ((model_type == "deepseek" && read.Has("n_routed_experts")) || model_type == "deepseek_v2") {
+    const int64_t first = read.NumberOr("first_k_dense_replace", 0),
+                  frequency = read.SizeOr("moe_layer_freq", 1);
+    const auto below = [&](int64_t layers) { return (layers + frequency - 1) / frequency; };
+    AddExperts(
+        read,
+        {.count = "n_routed_experts",
+         .width = "moe_intermediate_size",
+         .wide = 1407,
+         .layers = read.Has("n_routed_experts") ? below(s.layers) - below(std::min(first, s.layers)) : 0,
+         .shared = read.NumberOr("n_shared_experts", 0),
+         .adapted_router = false,
+         .latent = model_type == "deepseek_v2"},
+        s);
+  }
+}
+
 ModelShape LlamaLike(Reader& read, std::string_view model_type) {
-  const bool gemma = model_type == "gemma" || model_type == "gemma2";
+  const bool gemma = model_type.starts_with("gemma");
   ModelShape s{.vocabulary = read.Size("vocab_size"),
                .hidden = read.Size("hidden_size"),
                .layers = read.Size("num_hidden_layers"),
                .heads = read.Size("num_attention_heads"),
                .intermediate = read.Size("intermediate_size"),
-               .tied_head = read.Flag("tie_word_embeddings", gemma)};
+               .tied_head = read.Flag("tie_word_embeddings", gemma || model_type == "smollm3")};
   s.key_heads = read.SizeOr("num_key_value_heads", s.heads);
-  if (gemma || model_type == "qwen3") {
-    s.head_size = read.SizeOr("head_dim", gemma ? 256 : 128);
+  if (model_type == "deepseek_v2") {
+    s.head_size = read.SizeOr("qk_nope_head_dim", 128) + read.SizeOr("qk_rope_head_dim", 64);
+  } else if (gemma || IsOf(model_type, {"qwen3", "glm4", "gpt_oss"})) {
+    s.head_size = read.SizeOr("head_dim", gemma ? 256 : model_type == "gpt_oss" ? 64 : 128);
   } else {
     s.head_size = read.Has("head_dim") ? read.Size("head_dim") : read.HeadSize(s.hidden, s.heads);
   }
   s.projections = FusedProjections(model_type, s);
   s.other_parameters = OtherParameters(read, model_type, s);
+  AddExpertsOf(read, model_type, s);
+  if (IsOf(model_type, {"gemma4", "gemma4_text"})) s.other_parameters += ParametersOfFullLayers(read, s);
   return s;
+}
+
+// What files of the family leave out is as in its 4B model.
+Json WithGemma3Defaults(const Json& text) {
+  Json all = {{"vocab_size", 262208},       {"hidden_size", 2304},      {"intermediate_size", 9216},
+              {"num_hidden_layers", 26},    {"num_attention_heads", 8}, {"num_key_value_heads", 4},
+              {"tie_word_embeddings", true}};
+  all.update(text);
+  return all;
+}
+
+// The sizes of a model's text part: of image models what text_config says, with what stands in it or not.
+Json SizesOf(const Json& json, std::string_view model_type, std::string_view file, Status& status) {
+  Json text = json;
+  if (IsOf(model_type, {"gemma3", "gemma4"})) {
+    const auto found = json.find("text_config");
+    if (found == json.end() || !found->is_object()) {
+      status = absl::InvalidArgumentError(StrCat(file, ": has no text_config"));
+      return Json::object();
+    }
+    text = *found;
+    if (json.contains("tie_word_embeddings")) text["tie_word_embeddings"] = json["tie_word_embeddings"];
+  }
+  return IsOf(model_type, {"gemma3", "gemma3_text"}) ? WithGemma3Defaults(text) : text;
 }
 
 ModelShape Qwen(Reader& read) {
@@ -195,7 +390,10 @@ StatusOr<ConfigShape> ShapeOfConfig(std::string_view json_text, std::string_view
   const auto type = json.find("model_type");
   ConfigShape found{.model_type =
                         type != json.end() && type->is_string() ? type->get<std::string>() : std::string()};
-  Reader read(json, file);
+  Status nested;
+  const Json sizes = SizesOf(json, found.model_type, file, nested);
+  RETURN_IF_ERROR(nested);
+  Reader read(sizes, file);
   found.shape = ShapeOf(read, found.model_type);
   RETURN_IF_ERROR(read.status());
   return found;

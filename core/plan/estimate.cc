@@ -5,6 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include "core/recipe/sharding.h"
+
 namespace ft::plan {
 namespace {
 
@@ -20,11 +22,31 @@ std::vector<Projection> Projections(const ModelShape& s) {
           {"down_proj", s.intermediate, s.hidden}};
 }
 
+int64_t Count(const ModelShape& shape, const Projection& projection) {
+  return projection.count == 0 ? shape.layers : projection.count;
+}
+
 bool Targeted(const recipe::MethodSpec& method, std::string_view name) {
-  const auto has = [&](std::string_view word) {
-    return std::find(method.targets.begin(), method.targets.end(), word) != method.targets.end();
-  };
-  return has("all_linear") || has(name);
+  // Whole names, ends of several parts and expressions choose layers that sizes do not tell: counted as all.
+  const bool all = std::any_of(method.targets.begin(), method.targets.end(), [](const std::string& target) {
+    return target == "all_linear" || target.find_first_of(".*+?()[]{}|\\^$") != std::string::npos;
+  });
+  return all || std::find(method.targets.begin(), method.targets.end(), name) != method.targets.end();
+}
+
+// Of the pattern's keys only plain last parts of names are counted: what expressions mean, the model's names tell.
+int64_t RankOf(const recipe::MethodSpec& method, const std::string& name) {
+  const auto found = method.rank_pattern.find(name);
+  return found == method.rank_pattern.end() ? method.rank : found->second;
+}
+
+// Embedding and head that are trained whole, by the names that most models give them.
+int64_t SavedParameters(const ModelShape& shape, const recipe::MethodSpec& method) {
+  int64_t tables = 0;
+  for (const std::string& name : method.modules_to_save) {
+    tables += name.ends_with("embed_tokens") || name.ends_with("lm_head") ? 1 : 0;
+  }
+  return tables * shape.vocabulary * shape.hidden;
 }
 
 constexpr double kNf4BytesPerWeight =
@@ -36,8 +58,41 @@ constexpr int64_t kProgramBytes = int64_t{256} << 20;  // LibTorch's CPU librari
 // Rows of all projections: each has a float32 scale where weights have 8 bits.
 int64_t LinearRows(const ModelShape& shape) {
   int64_t rows = 0;
-  for (const Projection& p : Projections(shape)) rows += p.outputs;
-  return rows * shape.layers;
+  for (const Projection& p : Projections(shape)) rows += p.outputs * Count(shape, p);
+  return rows;
+}
+
+// What is trained, in bytes of one rank of those that the job was submitted for.
+struct TrainedBytes {
+  double state = 0;    // Values, summed gradients, moments.
+  double partial = 0;  // Sums that wait for others, and gradients of the units that are computed.
+};
+
+TrainedBytes TrainedBytesOf(const ModelShape& shape, const recipe::JobSpec& spec) {
+  const StatusOr<recipe::Sharding> answer = recipe::Sharding::Of(spec);
+  const recipe::Sharding sharding =
+      answer.ok() ? *answer : recipe::Sharding{.slices = recipe::MaxRanks(spec.parallel)};
+  const auto trainable = static_cast<double>(TrainableParameters(shape, spec.method));
+  const auto ranks = static_cast<double>(spec.parallel.ranks);
+  const auto doublings = [](int n) {
+    return static_cast<double>(std::bit_width(static_cast<unsigned>(n)) - 1);
+  };
+  const double gradients = sharding.gradients_sliced ? 1 / ranks : 1,
+               moments = sharding.states_sliced ? 1 / ranks : 1;
+  TrainedBytes bytes{.state = trainable * (4 + 4 * gradients + 8 * moments)};
+  if (sharding.order == recipe::SumOrder::kStep) {
+    // A rank may come to hold all leaves: then log2(max_ranks) partial sums wait beside the gradient.
+    bytes.partial = trainable * 4 * doublings(sharding.slices);
+    return bytes;
+  }
+  const bool full = spec.method.kind == "full";
+  const auto embedding = full ? static_cast<double>(shape.vocabulary * shape.hidden) : 0.0;
+  const double blocks = trainable - embedding * (shape.tied_head ? 1 : 2);
+  const double block = blocks / static_cast<double>(std::max<int64_t>(shape.layers, 1));
+  // A tied embedding's gradient waits for its second use while blocks come and go.
+  const double units = shape.tied_head ? embedding + block : std::max(embedding, block);
+  bytes.partial = 4 * (trainable / ranks * doublings(sharding.slices / spec.parallel.ranks) + units);
+  return bytes;
 }
 
 // Blocks whose activations are computed again in backward.
@@ -50,8 +105,8 @@ int64_t CheckpointedBlocks(const ModelShape& shape, const recipe::TrainSpec& tra
 
 int64_t LinearParameters(const ModelShape& shape) {
   int64_t count = 0;
-  for (const Projection& p : Projections(shape)) count += p.inputs * p.outputs;
-  return count * shape.layers;
+  for (const Projection& p : Projections(shape)) count += p.inputs * p.outputs * Count(shape, p);
+  return count;
 }
 
 int64_t ParameterCount(const ModelShape& shape) {
@@ -64,9 +119,11 @@ int64_t TrainableParameters(const ModelShape& shape, const recipe::MethodSpec& m
   if (method.kind == "full") return ParameterCount(shape);
   int64_t count = 0;
   for (const Projection& p : Projections(shape)) {
-    if (Targeted(method, p.name)) count += method.rank * (p.inputs + p.outputs);
+    if (!Targeted(method, p.name)) continue;
+    const int64_t pair = RankOf(method, p.name) * (p.inputs + p.outputs) + (method.use_dora ? p.outputs : 0);
+    count += pair * Count(shape, p);
   }
-  return count * shape.layers;
+  return count + SavedParameters(shape, method);
 }
 
 std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::JobSpec& spec, bool bf16,
@@ -82,7 +139,8 @@ std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::Jo
     base = linear + static_cast<double>(LinearRows(shape)) * 4 + other * compute_bytes;
   if (spec.method.kind == "lora") base = (linear + other) * compute_bytes;
   // fp32 value, gradient and two moments; a full fine-tuning also multiplies in the compute type.
-  const double training = trainable * 16 + (full && bf16 ? trainable * 2 : 0);
+  const TrainedBytes trained = TrainedBytesOf(shape, spec);
+  const double training = trained.state + (full && bf16 ? trainable * 2 : 0);
   const auto within = [&](int64_t tokens) {
     return tokens > 0 ? std::min(tokens, spec.train.max_length) : spec.train.max_length;
   };
@@ -96,23 +154,25 @@ std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::Jo
   // the normed inputs, queries, keys, values and result of attention (in float32 on CPUs without bf16 products), gate, up
   // and their product.
   const double inputs = rows * hidden * (2 * 4 + compute_bytes);
-  const double kept = rows * (hidden * (2 * 4 + 4 * 4 + 2 * compute_bytes) + inner * 3 * compute_bytes);
-  const double block = rows * (hidden * 34 + inner * 8) * compute_bytes;
+  // A row's experts read a copy of it each, and what they make of it is kept beside.
+  const double copies = static_cast<double>(shape.chosen_experts) * hidden;
+  const double kept =
+      rows * (hidden * (2 * 4 + 4 * 4 + 2 * compute_bytes) + (inner * 3 + copies * 2) * compute_bytes);
+  const double block = rows * (hidden * 34 + inner * 8 + copies * 4) * compute_bytes;
   const double recomputed = static_cast<double>(CheckpointedBlocks(shape, spec.train));
   const double activations = inputs * recomputed + kept * (layers - recomputed) + block;
   const double logits =
       std::min(rows * static_cast<double>(shape.vocabulary), kChunkElements) * compute_bytes;
   // On a CPU panels of it, which the program's own part holds.
-  const bool whole = spec.method.kind == "qlora" && spec.resources.device == "gpu";
+  const bool quantised = spec.method.kind == "qlora" || spec.method.kind == "int8_lora";
+  const bool whole = quantised && spec.resources.device == "gpu";
   const double dequantised = whole ? hidden * inner * compute_bytes * 2 : 0;
-  // A rank may come to hold all leaves: then log2(max_ranks) partial sums wait beside the gradient.
-  const auto leaves = static_cast<unsigned>(recipe::MaxRanks(spec.parallel));
-  const double partial = trainable * 4 * (std::bit_width(leaves) - 1);
+  const int leaves = recipe::MaxRanks(spec.parallel);
   const double shared = leaves > 1 ? static_cast<double>(kSegmentBytes) * leaves : 0;
   const auto bytes = [](double value) { return static_cast<int64_t>(value); };
   return {{"base weights", bytes(base)},
           {"trained weights, gradients, AdamW", bytes(training)},
-          {"partial sums and exchange of ranks", bytes(partial + shared)},
+          {"partial sums and exchange of ranks", bytes(trained.partial + shared)},
           {"activations", bytes(activations)},
           {"logits and their gradient", bytes(logits)},
           {"one dequantised weight", bytes(dequantised)},
@@ -126,8 +186,11 @@ int64_t TotalBytes(const std::vector<MemoryPart>& parts) {
 }
 
 double FlopsPerToken(const ModelShape& shape, const recipe::JobSpec& spec) {
-  const double n = static_cast<double>(ParameterCount(shape)) -
-                   (shape.tied_head ? 0.0 : static_cast<double>(shape.vocabulary * shape.hidden));
+  double n = static_cast<double>(ParameterCount(shape)) -
+             (shape.tied_head ? 0.0 : static_cast<double>(shape.vocabulary * shape.hidden));
+  for (const Projection& p : shape.projections) {
+    if (p.used > 0) n -= static_cast<double>((Count(shape, p) - p.used) * p.inputs * p.outputs);
+  }
   const double adapters =
       spec.method.kind == "full" ? 0 : 6.0 * static_cast<double>(TrainableParameters(shape, spec.method));
   // Recomputation leaves out the last product of each sub-layer, about a third.

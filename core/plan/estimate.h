@@ -9,10 +9,12 @@
 
 namespace ft::plan {
 
-// A linear layer of a block.
+// Linear layers of one name and size.
 struct Projection {
   std::string name;  // As method.targets names it: the last part of its module's name.
   int64_t inputs = 0, outputs = 0;
+  int64_t count = 0;  // How many there are in the model; 0 = one a block.
+  int64_t used = 0;   // How many of them a token passes, where there are experts; 0 = all.
 };
 
 // The sizes of a decoder with gated MLP.
@@ -25,7 +27,8 @@ struct ModelShape {
   int64_t head_size = 0;
   int64_t intermediate = 0;
   bool tied_head = false;
-  std::vector<Projection> projections;  // Of a block; empty = the seven of Llama.
+  std::vector<Projection> projections;  // Empty = the seven of Llama.
+  int64_t chosen_experts = 0;           // Of a token; then `intermediate` is the width of all that it passes.
   int64_t other_parameters = 0;         // Biases of projections and norms, learned positions.
 };
 
@@ -35,7 +38,8 @@ int64_t ParameterCount(const ModelShape& shape);
 // Weights of the blocks' projections: what quantisation and all-linear adapters apply to.
 int64_t LinearParameters(const ModelShape& shape);
 
-// Adapter weights: sum over targeted projections of rank (in + out). Everything for method full.
+// Adapter weights: sum over targeted projections of rank (in + out), with DoRA the magnitudes, and what is trained whole beside.
+// Everything for method full.
 int64_t TrainableParameters(const ModelShape& shape, const recipe::MethodSpec& method);
 
 struct MemoryPart {

@@ -39,6 +39,8 @@ class SliceTable {
   std::span<const TensorRange> ranges() const { return ranges_; }
   // All units together, padding included.
   int64_t elements() const { return elements_; }
+  // Units up to the last that trains something.
+  int units() const { return static_cast<int>(units_.size()); }
   // Empty where the unit trains nothing.
   Extent Unit(int unit) const;
 

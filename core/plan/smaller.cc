@@ -34,6 +34,11 @@ class Shrinking {
       train.checkpointed_blocks = 0;
       return Note("train.checkpointed_blocks", "0");
     }
+    // Stages change no bit; the second saves more than the first where gradients are exchanged by micro-batches.
+    if (spec_.parallel.ranks > 1 && spec_.parallel.zero == 0) {
+      spec_.parallel.zero = 1;
+      return Note("parallel.zero", "1");
+    }
     if (train.micro_batch > 1) {
       train.micro_batch /= 2;
       train.accumulation *= 2;
@@ -54,6 +59,12 @@ class Shrinking {
   // With packing a row's length decides, without the longest sample's.
   bool Shorten() {
     recipe::TrainSpec& train = spec_.train;
+    if (spec_.parallel.ranks > 1 && spec_.method.kind == "full" && spec_.parallel.exchange == "step") {
+      spec_.parallel.zero = 2;
+      spec_.parallel.exchange = "micro_batch";
+      Note("parallel.zero", "2");
+      return Note("parallel.exchange", "micro_batch");
+    }
     if (train.packing && train.packed_length > train.max_length) {
       train.packed_length = std::max(train.max_length, train.packed_length / 2);
       return Note("train.packed_length", StrCat(train.packed_length));

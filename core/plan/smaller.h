@@ -15,7 +15,7 @@ MemoryPart LargestPart(const std::vector<MemoryPart>& parts);
 int64_t FixedBytes(const std::vector<MemoryPart>& parts);
 
 // The least change of settings with which the job is estimated to take at most `bytes`, as `key: value` pairs joined by " and ", the
-// ones that cost least first: activation checkpointing, fewer samples at a time with as many a step, 4 bits, a smaller rank, a shorter
+// ones that cost least first: activation checkpointing, the optimizer's state divided among ranks, fewer samples at a time with as many a step, 4 bits, a smaller rank, a shorter
 // length. Empty when none of them suffices. `bf16` and `data` as for EstimateMemory.
 std::string SmallestChange(const ModelShape& shape, const recipe::JobSpec& spec, bool bf16, DataSize data,
                            int64_t bytes);

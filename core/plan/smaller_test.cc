@@ -47,6 +47,21 @@ TEST(SmallestChange, OfAFullFineTuningIsAnotherMethodAtTheEnd) {
   EXPECT_NE(change.find("method.kind: qlora"), std::string::npos) << change;
 }
 
+// Without its own order of additions the gradient is whole on each rank.
+TEST(SmallestChange, OfAFullFineTuningOnRanksIsTheOrderOnlyWhereItWasAskedForOtherwise) {
+  recipe::JobSpec spec = Job();
+  spec.method.kind = "full";
+  spec.train.activation_checkpointing = true;
+  spec.train.micro_batch = 1;
+  spec.parallel = {.ranks = 4, .zero = 2};
+  const int64_t divided = Bytes(spec);
+  spec.parallel.exchange = "step";
+  EXPECT_EQ(SmallestChange(kLlama7B, spec, true, {}, divided),
+            "parallel.zero: 2 and parallel.exchange: micro_batch");
+  spec.parallel = {.ranks = 4};
+  EXPECT_EQ(SmallestChange(kLlama7B, spec, true, {}, divided), "parallel.zero: 1");
+}
+
 TEST(FixedBytes, AreThoseThatNoSettingChanges) {
   EXPECT_EQ(FixedBytes({{"a", 1}, {"d", 9, true}, {"e", 2, true}}), 11);
 }

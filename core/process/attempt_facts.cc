@@ -47,7 +47,8 @@ constexpr auto kFacts =
                     Fact{"roots", &AttemptFacts::roots, Presence::kLater},
                     Fact{"rendezvous", &AttemptFacts::rendezvous, Presence::kLater},
                     Fact{"job_created", &AttemptFacts::job_created, Presence::kLater},
-                    Fact{"device_slots", &AttemptFacts::device_slots, Presence::kLater});
+                    Fact{"device_slots", &AttemptFacts::device_slots, Presence::kLater},
+                    Fact{"committed_checkpoints", &AttemptFacts::committed_checkpoints, Presence::kLater});
 
 template <typename Visit>
 void ForEachFact(const Visit& visit) {
@@ -62,6 +63,9 @@ OrderedJson Written(T number) {
 }
 OrderedJson Written(const std::string& text) { return text; }
 OrderedJson Written(const std::filesystem::path& path) { return path.string(); }
+OrderedJson Written(const CommittedCheckpoint& checkpoint) {
+  return {{"path", checkpoint.path}, {"manifest_sha256", checkpoint.manifest_sha256}};
+}
 template <typename T>
 OrderedJson Written(const std::vector<T>& items) {
   OrderedJson list = OrderedJson::array();
@@ -97,6 +101,12 @@ Wrong Read(const Json& json, const std::string& key, std::filesystem::path& path
   const Wrong wrong = Read(json, key, text);
   if (!wrong) path = text;
   return wrong;
+}
+Wrong Read(const Json& json, const std::string& key, CommittedCheckpoint& checkpoint) {
+  const auto path = json.find("path"), sha256 = json.find("manifest_sha256");  // end() of what is no object.
+  if (path == json.end() || !path->is_string() || sha256 == json.end() || !sha256->is_string()) return key;
+  checkpoint = {path->get<std::string>(), sha256->get<std::string>()};
+  return std::nullopt;
 }
 template <typename T>
 Wrong Read(const Json& json, const std::string& key, std::vector<T>& items) {
@@ -135,6 +145,19 @@ Wrong Unfit(const AttemptFacts& facts) {
 }
 
 }  // namespace
+
+std::vector<CommittedCheckpoint> CheckpointsNewestFirst(const AttemptFacts& facts) {
+  if (facts.resume_path.empty()) return {};
+  std::vector<CommittedCheckpoint> checkpoints = {{.path = facts.resume_path, .manifest_sha256 = ""}};
+  for (auto one = facts.committed_checkpoints.rbegin(); one != facts.committed_checkpoints.rend(); ++one) {
+    if (one->path == facts.resume_path) {
+      checkpoints.front() = *one;
+    } else {
+      checkpoints.push_back(*one);
+    }
+  }
+  return checkpoints;
+}
 
 OrderedJson ToJson(const AttemptFacts& facts) {
   const AttemptFacts defaults;

@@ -24,6 +24,13 @@ struct Rendezvous {
   bool operator==(const Rendezvous&) const = default;
 };
 
+// A checkpoint that the coordinator has committed.
+struct CommittedCheckpoint {
+  std::string path;             // Below run_dir.
+  std::string manifest_sha256;  // Of manifest.json as it was committed; empty = not told.
+  bool operator==(const CommittedCheckpoint&) const = default;
+};
+
 // A fact is added here and in the table of attempt_facts.cc.
 struct AttemptFacts {
   std::string job_id;
@@ -44,8 +51,13 @@ struct AttemptFacts {
   // When the job was created, in seconds since 1970: the date that chat templates are given, whenever the job is prepared.
   // 0 = not told; templates then take the date that they have for that.
   int64_t job_created = 0;
+  // All of the job, in the order of their commits: what is taken where resume_path is damaged.
+  std::vector<CommittedCheckpoint> committed_checkpoints;
   bool operator==(const AttemptFacts&) const = default;
 };
+
+// The checkpoints to go on from: resume_path, then the others from the newest commit on. None where resume_path is empty.
+std::vector<CommittedCheckpoint> CheckpointsNewestFirst(const AttemptFacts& facts);
 
 nlohmann::ordered_json ToJson(const AttemptFacts& facts);
 // INVALID_ARGUMENT names the key, as in `run.threads`.

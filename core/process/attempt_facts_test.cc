@@ -14,7 +14,8 @@ AttemptFacts Whole() {
   AttemptFacts facts;
   // Does not compile once there are more, so that none is forgotten here.
   auto& [job_id, epoch, kind, world_size, ranks_on_node, threads, device_slots, resume_step, resume_path,
-         prepared_cache, prepared_sha256, run_dir, cache_dir, roots, rendezvous, job_created] = facts;
+         prepared_cache, prepared_sha256, run_dir, cache_dir, roots, rendezvous, job_created,
+         committed_checkpoints] = facts;
   job_id = "j-1";
   epoch = 3;
   kind = "TRAIN";
@@ -31,6 +32,7 @@ AttemptFacts Whole() {
   roots = {"/models", "/uploads"};
   rendezvous = Rendezvous{.store = "tcp", .path = "rendezvous", .host = "10.0.0.1"};
   job_created = 1721995200;
+  committed_checkpoints = {{"checkpoints/e1-s20", "cd34"}, {"checkpoints/e2-s40", ""}};
   return facts;
 }
 
@@ -38,7 +40,7 @@ json Written(const AttemptFacts& facts) { return json::parse(ToJson(facts).dump(
 
 TEST(AttemptFacts, EveryFactComesBack) {
   const json written = Written(Whole());
-  EXPECT_EQ(written.size(), 16u);
+  EXPECT_EQ(written.size(), 17u);
   const auto read = AttemptFactsFromJson(written);
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(*read, Whole());
@@ -58,6 +60,19 @@ TEST(AttemptFacts, OlderAgentsFactsAreReadWithTheDefaults) {
   EXPECT_EQ(read->rendezvous->path, "rendezvous");
   // Their ranks find nothing that is new to them.
   EXPECT_EQ(ToJson(*read).dump(), older);
+}
+
+TEST(AttemptFacts, CheckpointsAreTriedFromTheNewestOn) {
+  AttemptFacts facts;
+  facts.committed_checkpoints = {
+      {"checkpoints/e1-s20", "a"}, {"checkpoints/e1-s40", "b"}, {"checkpoints/e2-s60", "c"}};
+  EXPECT_TRUE(CheckpointsNewestFirst(facts).empty());
+  facts.resume_path = "checkpoints/e2-s60";
+  EXPECT_EQ(CheckpointsNewestFirst(facts),
+            (std::vector<CommittedCheckpoint>{
+                {"checkpoints/e2-s60", "c"}, {"checkpoints/e1-s40", "b"}, {"checkpoints/e1-s20", "a"}}));
+  facts.committed_checkpoints.clear();  // An agent of before tells none.
+  EXPECT_EQ(CheckpointsNewestFirst(facts), (std::vector<CommittedCheckpoint>{{"checkpoints/e2-s60", ""}}));
 }
 
 TEST(AttemptFacts, KeysOfNewerAgentsAreLeftAloneAndNoRootsAllowNothing) {
@@ -82,23 +97,27 @@ TEST(AttemptFacts, WhatIsMissingOrWrongIsRefusedByKey) {
     run.erase(key);
     refused(key, run);
   }
-  const std::pair<const char*, json> wrong[] = {{"job_id", 7},
-                                                {"epoch", "3"},
-                                                {"epoch", uint64_t{1} << 63},
-                                                {"kind", "SLEEP"},
-                                                {"world_size", 0},
-                                                {"world_size", int64_t{1} << 32},
-                                                {"ranks_on_node", 1},
-                                                {"ranks_on_node", json::array({"0"})},
-                                                {"threads", 0},
-                                                {"threads", 1.5},
-                                                {"resume_step", nullptr},
-                                                {"resume_path", 1},
-                                                {"prepared_cache", json::object()},
-                                                {"roots", "/"},
-                                                {"roots", json::array({1})},
-                                                {"rendezvous", "tcp"},
-                                                {"job_created", "2024-07-26"}};
+  const std::pair<const char*, json> wrong[] = {
+      {"job_id", 7},
+      {"epoch", "3"},
+      {"epoch", uint64_t{1} << 63},
+      {"kind", "SLEEP"},
+      {"world_size", 0},
+      {"world_size", int64_t{1} << 32},
+      {"ranks_on_node", 1},
+      {"ranks_on_node", json::array({"0"})},
+      {"threads", 0},
+      {"threads", 1.5},
+      {"resume_step", nullptr},
+      {"resume_path", 1},
+      {"prepared_cache", json::object()},
+      {"roots", "/"},
+      {"roots", json::array({1})},
+      {"rendezvous", "tcp"},
+      {"job_created", "2024-07-26"},
+      {"committed_checkpoints", "checkpoints/e1-s20"},
+      {"committed_checkpoints", json::array({"checkpoints/e1-s20"})},
+      {"committed_checkpoints", json::array({{{"path", "p"}}})}};
   for (const auto& [key, value] : wrong) {
     json run = Written(Whole());
     run[key] = value;

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace ft::recipe {
@@ -40,9 +41,10 @@ struct DataSource {
   std::optional<ColumnMap> map;
   int64_t max_records = 0;       // 0 = all.
   std::string choose = "first";  // first | random: which max_records are kept.
-  std::string subset;            // On a hub: the data set's configuration; empty = the only one.
-  std::string folder;            // On a hub: read only what lies below it.
-  std::string split;             // On a hub; empty = train.
+  double weight = 1;   // How often an epoch holds each record; a share of a time is a share of the records.
+  std::string subset;  // On a hub or in a folder: the data set's configuration; empty = the only one.
+  std::string folder;  // There: read only what lies below it.
+  std::string split;   // There; empty = train.
 };
 
 struct MethodSpec {
@@ -52,6 +54,13 @@ struct MethodSpec {
   double dropout = 0.1;        // 0..1, on the adapter's input.
   std::vector<std::string> targets = {"all_linear"};
   std::string adapter_compute = "auto";  // auto = the job's compute type | fp32 (PEFT's products)
+  // Kinds of adapters, with PEFT's names and meanings.
+  bool use_rslora = false;                      // Scaled by alpha / sqrt(rank) in place of alpha / rank.
+  bool use_dora = false;                        // Lengths of the weights' rows are trained too.
+  std::map<std::string, int> rank_pattern;      // Ranks of modules by name or regular expression.
+  std::map<std::string, double> alpha_pattern;  // Likewise their alphas.
+  std::vector<std::string> modules_to_save;     // Modules that are trained whole beside the adapter.
+  std::string init_from;  // Folder of an adapter whose values and kind training starts with; empty = none.
 };
 
 struct OptimizerSpec {
@@ -61,6 +70,7 @@ struct OptimizerSpec {
   double beta2 = 0.999;
   double eps = 1e-8;
   double weight_decay = 0.0;
+  double loraplus_lr_ratio = 0;  // The rate of adapters' B is this many times A's; 0 = the same.
 };
 
 struct ScheduleSpec {
@@ -81,11 +91,15 @@ struct CheckpointSpec {
   int keep_last = 2;
 };
 
+// A benchmark by name, and the file that the name stands for, relative to the job file.
+inline constexpr std::string_view kMmluFiveShot = "mmlu_five_shot";
+inline constexpr std::string_view kMmluFiveShotFile = "data/mmlu/five_shot_mmlu_val.json";
+
 struct EvaluateSpec {
   int64_t every_steps = 0;          // 0 = only at the end.
   int64_t every_micro_batches = 0;  // Counted in an epoch, after the step that holds it; 0 = by steps.
   std::vector<std::string> prompts;
-  std::vector<std::string> sets;
+  std::vector<std::string> sets;  // kMmluFiveShot, or files of such questions.
   int max_new_tokens = 64;
   std::string system;                   // Before each prompt.
   std::string template_name;            // The prompts': a named one, or none; empty = the first source's.
@@ -110,6 +124,7 @@ struct TrainSpec {
   std::string loss = "token_mean";    // token_mean | microbatch_mean
   std::string tokenize = "whole";     // whole | pieces
   std::string on_nonfinite = "stop";  // stop | skip
+  int64_t ledger_every = 0;           // Steps from one with digests of tensors to the next; 0 = LedgerEvery.
   LossScaleSpec loss_scale;
   CheckpointSpec checkpoint;
   EvaluateSpec evaluate;
@@ -122,9 +137,12 @@ struct OffloadSpec {
 
 struct ParallelSpec {
   int ranks = 1;
-  int max_ranks = 0;               // 0 = ranks.
-  int zero = 0;                    // 0..3
+  int min_ranks = 0;  // 0 = it runs on `ranks`; else on as many as are free, from these to max_ranks.
+  int max_ranks = 0;  // 0 = ranks.
+  int zero = 0;       // 0..3
+  std::string exchange = "auto";   // auto | step | micro_batch: the order of a step's additions.
   std::string transport = "auto";  // auto | shm | gloo: what carries the exchange between ranks on CPU.
+  std::string deepspeed;           // A name for zero and offload, which take its place as the file is read.
   OffloadSpec offload;
 };
 
@@ -162,6 +180,8 @@ struct JobSpec {
   std::map<std::string, std::string> labels;
 };
 
+inline bool HasXTunersHabits(const JobSpec& spec) { return spec.compat == "xtuner-0.1.9"; }
+
 // Micro-batches of an optimizer step: of every rank as submitted, frozen for the job whatever the ranks later. REQUIRES: the
 // accumulation is chosen.
 inline int64_t MicroBatchesPerStep(const JobSpec& spec) {
@@ -171,6 +191,13 @@ inline int64_t MicroBatchesPerStep(const JobSpec& spec) {
 // The most ranks that may ever train the job, and so the leaves of a step's sums: max_ranks, or the ranks submitted.
 inline int MaxRanks(const ParallelSpec& parallel) {
   return parallel.max_ranks == 0 ? parallel.ranks : parallel.max_ranks;
+}
+
+// Every so many steps the ledger has digests of gradients and weights: as the job says, else at each step of adapters, and of all weights,
+// whose digests take a while, at each sixteenth.
+inline int64_t LedgerEvery(const JobSpec& spec) {
+  if (spec.train.ledger_every > 0) return spec.train.ledger_every;
+  return spec.method.kind == "full" ? 16 : 1;
 }
 
 }  // namespace ft::recipe

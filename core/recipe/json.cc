@@ -21,9 +21,11 @@ class Writer {
   void operator()(const char* key, std::string& field, const LaterOneOf& allowed) {
     if (whole_ || field != allowed.words.front()) out_[key] = field;
   }
+  // A default that is no number of the range stands for a choice, and cannot be written.
   template <typename T>
-  void operator()(const char* key, T& field, const LaterRange&) {
-    if (whole_ || field != 0) out_[key] = field;
+  void operator()(const char* key, T& field, const LaterRange& range) {
+    const bool is_shown = whole_ && range.usual >= range.low;
+    if (is_shown || static_cast<double>(field) != range.usual) out_[key] = field;
   }
   template <typename T>
   void operator()(const char* key, T& field, const LaterAnything&) {

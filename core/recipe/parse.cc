@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/recipe/schema.h"
+#include "core/recipe/sharding.h"
 
 namespace ft::recipe {
 namespace {
@@ -226,7 +227,8 @@ class Reader {
     }
     return true;
   }
-  static bool Convert(const Json& value, std::map<std::string, std::string>& out) {
+  template <typename T>
+  static bool Convert(const Json& value, std::map<std::string, T>& out) {
     if (!value.is_object()) return false;
     for (const auto& [key, item] : value.items()) {
       if (!Convert(item, out[key])) return false;
@@ -242,6 +244,12 @@ class Reader {
   static std::string_view Expected(uint64_t) { return "a whole number from 0 on"; }
   static std::string_view Expected(const std::vector<std::string>&) { return "a list of texts"; }
   static std::string_view Expected(const std::map<std::string, std::string>&) { return "a mapping of texts"; }
+  static std::string_view Expected(const std::map<std::string, int>&) {
+    return "a mapping of names to whole numbers";
+  }
+  static std::string_view Expected(const std::map<std::string, double>&) {
+    return "a mapping of names to numbers";
+  }
 
   template <typename T>
   bool Verify(const char*, const T&, const Anything&) {
@@ -477,6 +485,49 @@ void CheckSource(const std::string& key, const DataSource& source, std::vector<P
   }
 }
 
+// Keys that say what kind of adapter is trained, and that are written.
+std::vector<std::string> AdapterKindKeys(const MethodSpec& method) {
+  std::vector<std::string> keys;
+  const auto add = [&](const char* key, bool written) {
+    if (written) keys.push_back(StrCat("method.", key));
+  };
+  add("use_rslora", method.use_rslora);
+  add("use_dora", method.use_dora);
+  add("rank_pattern", !method.rank_pattern.empty());
+  add("alpha_pattern", !method.alpha_pattern.empty());
+  add("modules_to_save", !method.modules_to_save.empty());
+  return keys;
+}
+
+void CheckMethod(const JobSpec& spec, std::vector<Problem>& problems) {
+  const MethodSpec& method = spec.method;
+  const auto complain = [&](std::string path, std::string message) {
+    problems.push_back({0, std::move(path), std::move(message)});
+  };
+  if (method.targets.empty()) complain("method.targets", "is empty: name layers or 'all_linear'");
+  for (const auto& [name, rank] : method.rank_pattern) {
+    if (rank < 1 || rank > 1024)
+      complain("method.rank_pattern", StrCat(name, ": ", rank, " is not between 1 and 1024"));
+  }
+  for (const auto& [name, alpha] : method.alpha_pattern) {
+    if (!(alpha >= 0.001 && alpha <= 65536))
+      complain("method.alpha_pattern", StrCat(name, ": ", alpha, " is not between 0.001 and 65536"));
+  }
+  std::vector<std::string> kind = AdapterKindKeys(method);
+  if (method.kind == "full") {
+    if (method.adapter_compute != "auto") kind.push_back("method.adapter_compute");
+    if (!method.init_from.empty()) kind.push_back("method.init_from");
+    if (spec.train.optimizer.loraplus_lr_ratio > 0) kind.push_back("train.optimizer.loraplus_lr_ratio");
+    for (const std::string& key : kind) complain(key, "has no meaning for method full");
+  } else if (!method.init_from.empty()) {
+    if (method.rank != 0) kind.push_back("method.rank");
+    if (method.alpha != 0) kind.push_back("method.alpha");
+    if (method.targets != MethodSpec().targets) kind.push_back("method.targets");
+    for (const std::string& key : kind)
+      complain(key, "stands beside method.init_from, and is what that adapter has: leave it out");
+  }
+}
+
 // A key that is not written has the value that XTuner's habits ask for.
 void ApplyCompat(const Json& root, JobSpec& spec) {
   const auto found = root.find("compat");
@@ -484,6 +535,21 @@ void ApplyCompat(const Json& root, JobSpec& spec) {
   spec.train.loss = "microbatch_mean";
   spec.train.tokenize = "pieces";
   spec.train.schedule.by = "micro_batch";
+  spec.train.on_nonfinite = "skip";
+}
+
+// parallel.deepspeed gives way to what it means.
+void ExpandDeepspeed(const Json& root, ParallelSpec& parallel, std::vector<Problem>& problems) {
+  const std::string name = std::exchange(parallel.deepspeed, "");
+  if (name.empty()) return;
+  const Json& written = root["parallel"];
+  if (written.contains("zero") || written.contains("offload")) {
+    problems.push_back({0, "parallel.deepspeed", "stands beside zero or offload: give one of the two"});
+  } else if (!TakeDeepspeedName(name, parallel)) {
+    problems.push_back({0, "parallel.deepspeed",
+                        StrCat("'", Excerpt(name, 57), "' is none of: ", DeepspeedNames(),
+                               " (a file of DeepSpeed's own is read by ftctl, which sends what it sets)")});
+  }
 }
 
 }  // namespace
@@ -495,12 +561,16 @@ void CheckWhole(const JobSpec& spec, std::vector<Problem>& problems) {
   if (const std::string wrong = WrongWithName(spec.name); !wrong.empty()) complain("name", wrong);
   if (spec.model.source.empty()) complain("model", "is missing: give a model folder or a .gguf file");
   if (spec.data.empty()) complain("data", "is missing: give a file with training data");
-  if (spec.method.targets.empty()) complain("method.targets", "is empty: name layers or 'all_linear'");
+  CheckMethod(spec, problems);
   const int max_ranks = MaxRanks(spec.parallel);
   const auto power_of_two = [](int n) { return (n & (n - 1)) == 0; };
   if (!power_of_two(spec.parallel.ranks) || !power_of_two(max_ranks) || spec.parallel.ranks > max_ranks) {
     complain("parallel.ranks", StrCat("ranks(", spec.parallel.ranks, ") and max_ranks(", max_ranks,
                                       ") must be powers of two, ranks at most max_ranks"));
+  }
+  if (!power_of_two(spec.parallel.min_ranks) || spec.parallel.min_ranks > max_ranks) {
+    complain("parallel.min_ranks", StrCat("min_ranks(", spec.parallel.min_ranks,
+                                          ") must be a power of two, at most max_ranks(", max_ranks, ")"));
   }
   if (std::exp2(std::round(std::log2(spec.train.loss_scale.initial))) != spec.train.loss_scale.initial) {
     complain("train.loss_scale.initial", StrCat(spec.train.loss_scale.initial, " is not a power of two"));
@@ -513,10 +583,12 @@ void CheckWhole(const JobSpec& spec, std::vector<Problem>& problems) {
   if (spec.train.evaluate.every_steps > 0 && spec.train.evaluate.every_micro_batches > 0) {
     complain("train.evaluate.every_micro_batches", "stands beside every_steps: give one of the two");
   }
-  for (size_t i = 0; i < spec.data.size(); ++i) CheckSource(StrCat("data[", i, "]"), spec.data[i], problems);
-  if (spec.method.kind == "full" && spec.method.adapter_compute != "auto") {
-    complain("method.adapter_compute", "has no meaning for method full");
+  for (const std::string& set : spec.train.evaluate.sets) {
+    if (set != kMmluFiveShot && !set.ends_with(".json"))
+      complain("train.evaluate.sets", StrCat("there is no benchmark '", Excerpt(set), "': give ",
+                                             kMmluFiveShot, ", or a .json file of such questions"));
   }
+  for (size_t i = 0; i < spec.data.size(); ++i) CheckSource(StrCat("data[", i, "]"), spec.data[i], problems);
 }
 
 StatusOr<JobSpec> ParseJob(std::string_view yaml, std::string_view file_name, bool with_lines) {
@@ -525,6 +597,7 @@ StatusOr<JobSpec> ParseJob(std::string_view yaml, std::string_view file_name, bo
   if (tree.problems.empty()) {
     if (tree.root.is_object()) ApplyCompat(tree.root, spec);
     ReadTree(tree.root, spec, tree.problems);
+    if (tree.problems.empty()) ExpandDeepspeed(tree.root, spec.parallel, tree.problems);
     if (tree.root.is_object()) CheckWhole(spec, tree.problems);
   }
   if (!tree.problems.empty()) return RefusalOf(std::move(tree), file_name, with_lines);

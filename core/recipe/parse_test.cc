@@ -96,8 +96,54 @@ TEST(ParseJobTest, KeysThatExcludeEachOtherAreRefused) {
               HasSubstr("data.map.kind: 'oast1' is none of: columns, alpaca"));
   EXPECT_THAT(ErrorOf("model: m\ndata: {source: d, choose: random}\n"),
               HasSubstr("data[0].choose: random needs max_records"));
+  EXPECT_THAT(
+      ErrorOf("model: m\ndata: d\ntrain: {evaluate: {sets: [mmlu]}}\n"),
+      HasSubstr("train.evaluate.sets: there is no benchmark 'mmlu': give mmlu_five_shot, or a .json file"));
   EXPECT_THAT(ErrorOf("model: m\ndata: d\ntrain: {evaluate: {every_steps: 1, every_micro_batches: 1}}\n"),
               HasSubstr("every_micro_batches: stands beside every_steps"));
+}
+
+TEST(ParseJobTest, KindsOfAdaptersAreReadAndWrittenOnlyWhereTheyAreAsked) {
+  auto spec = ParseJob(R"(model: m
+data: d
+method: {use_rslora: true, use_dora: true, rank_pattern: {q_proj: 8}, alpha_pattern: {".*[02].mlp.*": 2.5},
+         modules_to_save: [embed_tokens]}
+train: {optimizer: {loraplus_lr_ratio: 16}}
+)",
+                       "job.yaml");
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_TRUE(spec->method.use_rslora && spec->method.use_dora);
+  EXPECT_EQ(spec->method.rank_pattern.at("q_proj"), 8);
+  EXPECT_EQ(spec->method.alpha_pattern.at(".*[02].mlp.*"), 2.5);
+  EXPECT_EQ(spec->method.modules_to_save, std::vector<std::string>{"embed_tokens"});
+  EXPECT_EQ(spec->train.optimizer.loraplus_lr_ratio, 16);
+  EXPECT_EQ(ToJson(*FromJson(ToJson(*spec))), ToJson(*spec));
+  spec = ParseJob("model: m\ndata: d\n", "job.yaml");
+  for (const char* key : {"use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "modules_to_save",
+                          "init_from", "loraplus_lr_ratio"}) {
+    EXPECT_EQ(ToJson(*spec).find(key), std::string::npos) << key;
+  }
+}
+
+TEST(ParseJobTest, KindsOfAdaptersThatMakeNoSenseAreRefused) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"{rank_pattern: {q_proj: 0}}", "method.rank_pattern: q_proj: 0 is not between 1 and 1024"},
+      {"{rank_pattern: {q_proj: 2.5}}", "method.rank_pattern: expects a mapping of names to whole numbers"},
+      {"{alpha_pattern: {q_proj: -1}}", "method.alpha_pattern: q_proj: -1 is not between 0.001 and 65536"},
+      {"{alpha_pattern: [1]}", "method.alpha_pattern: expects a mapping of names to numbers"},
+      {"{kind: full, use_dora: true}", "method.use_dora: has no meaning for method full"},
+      {"{kind: full, init_from: a}", "method.init_from: has no meaning for method full"},
+      {"{init_from: a, rank: 4}", "method.rank: stands beside method.init_from"},
+      {"{init_from: a, use_rslora: true}", "method.use_rslora: stands beside method.init_from"},
+  };
+  for (const auto& [method, said] : cases)
+    EXPECT_THAT(ErrorOf(StrCat("model: m\ndata: d\nmethod: ", method, "\n")), HasSubstr(said));
+  auto spec = ParseJob("model: m\ndata: d\nmethod: {init_from: hf://a/b}\n", "job.yaml");
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_THAT(
+      std::string(Message(CheckSupported(*spec))),
+      HasSubstr(
+          "method.init_from of an adapter that is not on this machine is not supported yet: download it"));
 }
 
 TEST(ParseJobTest, CompatGivesWhatIsNotWrittenXTunersValues) {
@@ -107,12 +153,19 @@ TEST(ParseJobTest, CompatGivesWhatIsNotWrittenXTunersValues) {
   EXPECT_EQ(spec->train.loss, "microbatch_mean");
   EXPECT_EQ(spec->train.tokenize, "pieces");
   EXPECT_EQ(spec->train.schedule.by, "step");
+  EXPECT_EQ(spec->train.on_nonfinite, "skip");
   // A stored job says all of it, whatever compat comes to imply.
   EXPECT_EQ(ToJson(*FromJson(ToJson(*spec))), ToJson(*spec));
-  EXPECT_THAT(std::string(Message(CheckSupported(*spec))),
-              HasSubstr("compat: xtuner-0.1.9 is not supported yet"));
+  EXPECT_TRUE(CheckSupported(*spec).ok());
+  spec->model.encode_special_tokens = true;
+  EXPECT_TRUE(CheckSupported(*spec).ok());
+  spec->train.tokenize = "whole";
+  EXPECT_THAT(
+      std::string(Message(CheckSupported(*spec))),
+      HasSubstr("model.encode_special_tokens is not supported yet: use false, or train.tokenize: pieces"));
   spec = ParseJob("model: m\ndata: d\ncompat: none\n", "job.yaml");
   EXPECT_EQ(spec->train.loss, "token_mean");
+  EXPECT_EQ(spec->train.on_nonfinite, "stop");
 }
 
 TEST(ParseJobTest, DuplicateKeyIsRefused) {
@@ -184,15 +237,16 @@ TEST(CheckSupportedTest, RefusesByName) {
   JobSpec spec;
   EXPECT_TRUE(CheckSupported(spec).ok());
   spec.train.optimizer.kind = "paged_adamw";
-  spec.parallel.zero = 1;
+  spec.parallel.zero = 3;
   spec.parallel.offload.optimizer = "cpu";
   const Status status = CheckSupported(spec);
   EXPECT_THAT(std::string(Message(status)), HasSubstr("parallel.offload"));
   EXPECT_THAT(std::string(Message(status)), HasSubstr("train.optimizer.kind: paged_adamw"));
-  EXPECT_THAT(std::string(Message(status)), HasSubstr("parallel.zero above 0"));
+  EXPECT_THAT(std::string(Message(status)),
+              HasSubstr("parallel.zero above 2 is not supported yet: use zero: 2"));
 }
 
-TEST(CheckSupportedTest, PartsOfDataSetsAreOfHubsOnly) {
+TEST(CheckSupportedTest, PartsOfDataSetsAreOfHubsAndFolders) {
   const auto check = [](const char* source) {
     const auto spec =
         ParseJob(StrCat("model: hf://a/b\ndata: {source: \"", source, "\", split: test, subset: x}\n"), "j");
@@ -201,8 +255,23 @@ TEST(CheckSupportedTest, PartsOfDataSetsAreOfHubsOnly) {
   };
   EXPECT_EQ(check("hf://c/d"), "");
   EXPECT_EQ(check("modelscope://c/d@v1"), "");
-  EXPECT_THAT(check("d.jsonl"), HasSubstr("they choose a part of a data set on a hub"));
+  EXPECT_EQ(check("folder"), "");
+  EXPECT_THAT(check("upload://x/d.jsonl"), HasSubstr("they choose files of a folder or of a hub"));
   EXPECT_THAT(check("https://c/d"), HasSubstr("data[0].source: 'https://c/d' lies on the web"));
+}
+
+TEST(ParseJobTest, TheLedgersStepsAreThoseOfTheMethodUnlessTheJobSaysSo) {
+  const auto every = [](const char* more) {
+    return LedgerEvery(*ParseJob(StrCat("model: m\ndata: d\n", more), "job.yaml"));
+  };
+  EXPECT_EQ(every(""), 1);
+  EXPECT_EQ(every("method: {kind: full}\n"), 16);
+  EXPECT_EQ(every("method: {kind: full}\ntrain: {ledger_every: 1}\n"), 1);
+  EXPECT_EQ(every("train: {ledger_every: 100}\n"), 100);
+  EXPECT_THAT(ErrorOf("model: m\ndata: d\ntrain: {ledger_every: 0}\n"),
+              HasSubstr("job.yaml:3: train.ledger_every: 0 is not between 1 and 1e+09"));
+  // What is chosen is not written, so that what is written reads back.
+  EXPECT_EQ(ToWholeTree(*ParseJob("model: m\ndata: d\n", "job.yaml"))["train"].count("ledger_every"), 0u);
 }
 
 // Agents of older versions refuse keys that they do not know.
@@ -210,8 +279,8 @@ TEST(OrdinaryJson, KeysThatOlderProgramsDoNotKnowAreWrittenOnlyWhereTheyAreSet) 
   auto spec = ParseJob("model: m\ndata: {source: book.txt, format: text}\n", "job.yaml");
   ASSERT_TRUE(spec.ok()) << spec.status();
   for (const char* key : {"documents", "loss_on", "compat", "eos_token", "encode_special_tokens", "choose",
-                          "subset", "folder", "split", "\"by\"", "every_epochs", "every_micro_batches",
-                          "\"system\"", "stop_words", "\"kind\": \"columns\""}) {
+                          "\"weight\"", "subset", "folder", "split", "\"by\"", "every_epochs",
+                          "every_micro_batches", "\"system\"", "stop_words", "\"kind\": \"columns\""}) {
     EXPECT_EQ(ToJson(*spec).find(key), std::string::npos) << key;
     EXPECT_NE(ToWholeTree(*ParseJob("model: m\ndata: {source: d, map: {input: q}}\n", "j"))
                   .dump()

@@ -23,10 +23,12 @@ struct OneOf {
 // 0 or a number of the range. 0 is the default and means "chosen by the data" (train::ResolveFromData); older programs, which refuse
 // it, take their own default where the key is not written.
 struct ChosenOrRange : Range {};
-// A key that older programs do not know and refuse: written only where it is not the default, which is the first word, or
-// nothing.
+// A key that older programs do not know and refuse: written only where it is not the default, which is the first word, the
+// usual number, or nothing.
 struct LaterOneOf : OneOf {};
-struct LaterRange : Range {};
+struct LaterRange : Range {
+  double usual = 0;
+};
 struct LaterAnything : Anything {};
 
 template <typename V>
@@ -67,6 +69,7 @@ void Visit(V& v, DataSource& s) {
   v.Columns("map", s.map);
   v("max_records", s.max_records, Range{0, 1e12});
   v("choose", s.choose, LaterOneOf{{{"first", "random"}}});
+  v("weight", s.weight, LaterRange{{0.000001, 1000}, 1});
   v("subset", s.subset, LaterAnything{});
   v("folder", s.folder, LaterAnything{});
   v("split", s.split, LaterAnything{});
@@ -80,6 +83,12 @@ void Visit(V& v, MethodSpec& s) {
   v("dropout", s.dropout, Range{0, 0.99});
   v("targets", s.targets, Anything{});
   v("adapter_compute", s.adapter_compute, OneOf{{"auto", "fp32"}});
+  v("use_rslora", s.use_rslora, LaterAnything{});
+  v("use_dora", s.use_dora, LaterAnything{});
+  v("rank_pattern", s.rank_pattern, LaterAnything{});
+  v("alpha_pattern", s.alpha_pattern, LaterAnything{});
+  v("modules_to_save", s.modules_to_save, LaterAnything{});
+  v("init_from", s.init_from, LaterAnything{});
 }
 
 template <typename V>
@@ -89,6 +98,7 @@ void Visit(V& v, OptimizerSpec& s) {
   v.Pair("betas", s.beta1, s.beta2, Range{0, 0.999999});
   v("eps", s.eps, Range{0, 1});
   v("weight_decay", s.weight_decay, Range{0, 10});
+  v("loraplus_lr_ratio", s.loraplus_lr_ratio, LaterRange{{0, 1e6}});
 }
 
 template <typename V>
@@ -142,6 +152,7 @@ void Visit(V& v, TrainSpec& s) {
   v("loss", s.loss, OneOf{{"token_mean", "microbatch_mean"}});
   v("tokenize", s.tokenize, OneOf{{"whole", "pieces"}});
   v("on_nonfinite", s.on_nonfinite, OneOf{{"stop", "skip"}});
+  v("ledger_every", s.ledger_every, LaterRange{{1, 1e9}});
   v.Object("loss_scale", s.loss_scale);
   v.Object("checkpoint", s.checkpoint);
   v.Object("evaluate", s.evaluate);
@@ -156,9 +167,12 @@ void Visit(V& v, OffloadSpec& s) {
 template <typename V>
 void Visit(V& v, ParallelSpec& s) {
   v("ranks", s.ranks, Range{1, 65536});
+  v("min_ranks", s.min_ranks, LaterRange{{0, 65536}});
   v("max_ranks", s.max_ranks, Range{0, 65536});
   v("zero", s.zero, Range{0, 3});
+  v("exchange", s.exchange, LaterOneOf{{{"auto", "step", "micro_batch"}}});
   v("transport", s.transport, OneOf{{"auto", "shm", "gloo"}});
+  v("deepspeed", s.deepspeed, LaterAnything{});
   v.Object("offload", s.offload);
 }
 

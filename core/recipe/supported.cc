@@ -6,14 +6,17 @@
 
 #include "core/recipe/hub_source.h"
 #include "core/recipe/parse.h"
+#include "core/recipe/sharding.h"
 
 namespace ft::recipe {
 namespace {
 
 // The files of worker/model/decoder that build them have the same names: a check compares the two.
-constexpr std::string_view kFamilies[] = {"llama",    "mistral",   "qwen",     "qwen2",   "qwen3",
-                                          "internlm", "internlm2", "baichuan", "chatglm", "gpt_bigcode",
-                                          "gemma",    "gemma2",    "phi3"};
+constexpr std::string_view kFamilies[] = {
+    "llama",       "mistral",  "qwen",        "qwen2",   "qwen3",  "internlm",    "internlm2",
+    "baichuan",    "chatglm",  "gpt_bigcode", "gemma",   "gemma2", "phi3",        "mixtral",
+    "qwen3_moe",   "deepseek", "deepseek_v2", "gpt_oss", "gemma3", "gemma3_text", "gemma4",
+    "gemma4_text", "glm4",     "granite",     "olmo2",   "olmo3",  "smollm3"};
 
 constexpr size_t kLongestName = 64;  // Of a family whose nearest is looked for.
 
@@ -22,6 +25,9 @@ class Refusals {
  public:
   void operator()(bool unsupported, std::string_view what, std::string_view instead) {
     if (unsupported) Add(StrCat(what, " is not supported yet: ", instead));
+  }
+  void All(const Status& refused) {
+    if (!refused.ok()) Add(Message(refused));
   }
   void Source(std::string_view key, const std::string& source, RepositoryKind kind) {
     const Status remote = CheckRemoteSource(source, kind);
@@ -34,30 +40,17 @@ class Refusals {
   std::string text_;
 };
 
-void RefuseModel(const ModelSpec& model, Refusals& refuse) {
+void RefuseModel(const ModelSpec& model, std::string_view tokenize, Refusals& refuse) {
   refuse.Source("model.source", model.source, RepositoryKind::kModel);
-  refuse(!model.eos_token.empty(), "model.eos_token", "leave it out, the tokenizer's own is used");
-  refuse(model.encode_special_tokens, "model.encode_special_tokens", "use false");
+  refuse(model.encode_special_tokens && tokenize != "pieces", "model.encode_special_tokens",
+         "use false, or train.tokenize: pieces, which reads markup in every text");
 }
 
 void RefuseData(const std::string& key, const DataSource& source, Refusals& refuse) {
   refuse.Source(key + ".source", source.source, RepositoryKind::kDataset);
-  refuse(source.map && source.map->kind != "columns",
-         StrCat(key, ".map.kind: ", source.map ? source.map->kind : ""),
-         "name the columns, for example map: {input: QUESTION, output: ANSWER}");
-  refuse(source.choose != "first", key + ".choose: random", "use first");
-  refuse(!IsHubSource(source.source) &&
+  refuse(IsRemoteSource(source.source) && !IsHubSource(source.source) &&
              (!source.subset.empty() || !source.folder.empty() || !source.split.empty()),
-         key + ".subset, folder and split", "leave them out, they choose a part of a data set on a hub");
-}
-
-void RefuseEvaluation(const EvaluateSpec& evaluate, Refusals& refuse) {
-  refuse(!evaluate.sets.empty(), "train.evaluate.sets", "use holdout and train.evaluate.prompts");
-  refuse(evaluate.every_micro_batches > 0, "train.evaluate.every_micro_batches", "use 0 and every_steps");
-  refuse(!evaluate.system.empty(), "train.evaluate.system", "leave it out");
-  refuse(!evaluate.template_name.empty(), "train.evaluate.template",
-         "leave it out, the first source's is used");
-  refuse(!evaluate.stop_words.empty(), "train.evaluate.stop_words", "leave them out");
+         key + ".subset, folder and split", "leave them out, they choose files of a folder or of a hub");
 }
 
 }  // namespace
@@ -87,22 +80,12 @@ std::vector<std::string> TakeSubstitutes(nlohmann::ordered_json& job) {
 Status CheckSupported(const JobSpec& spec) {
   Refusals refuse;
   refuse(!spec.recipe.empty(), "recipe", "write the settings into the job file");
-  refuse(spec.compat != "none", StrCat("compat: ", spec.compat),
-         "use none, and training has this program's habits");
-  RefuseModel(spec.model, refuse);
+  RefuseModel(spec.model, spec.train.tokenize, refuse);
+  refuse(IsRemoteSource(spec.method.init_from), "method.init_from of an adapter that is not on this machine",
+         "download it and give its folder");
   for (size_t i = 0; i < spec.data.size(); ++i) RefuseData(StrCat("data[", i, "]"), spec.data[i], refuse);
   refuse(spec.train.optimizer.kind == "paged_adamw", "train.optimizer.kind: paged_adamw", "use adamw");
-  refuse(spec.method.kind == "int8_lora", "method.kind: int8_lora", "use qlora, lora or full");
-  refuse(spec.parallel.zero > 0, "parallel.zero above 0", "use zero: 0");
-  refuse(spec.parallel.offload.optimizer != "none" || spec.parallel.offload.parameters != "none",
-         "parallel.offload", "use none");
-  refuse(spec.train.checkpoint.every_epochs > 0, "train.checkpoint.every_epochs", "use 0 and every_steps");
-  RefuseEvaluation(spec.train.evaluate, refuse);
-  // These two are XTuner's habits where compat names it, and go with it.
-  if (spec.compat == "none") {
-    refuse(spec.train.loss != "token_mean", "train.loss: microbatch_mean", "use token_mean");
-    refuse(spec.train.schedule.by != "step", "train.schedule.by: micro_batch", "use step");
-  }
+  refuse.All(Sharding::Of(spec).status());
   return refuse.text().empty() ? absl::OkStatus() : absl::UnimplementedError(refuse.text());
 }
 

@@ -121,6 +121,11 @@ void RootPaths(Json& root, const Origin& origin) {
   }
   if (origin.builtin || origin.is_job) return;
   if (root.contains("model")) MakeAbsolute(root["model"], origin.folder);
+  if (const auto parallel = root.find("parallel"); parallel != root.end() && parallel->is_object()) {
+    const auto file = parallel->find("deepspeed");
+    if (file != parallel->end() && file->is_string() && FindName(file->get<std::string>()) == nullptr)
+      MakeAbsolute(*file, origin.folder);
+  }
   if (!root.contains("data")) return;
   Json& data = root["data"];
   if (!data.is_array()) return MakeAbsolute(data, origin.folder);

@@ -88,6 +88,22 @@ TEST(RecipeNamesTest, ZeroSettingsBecomeAssignments) {
   EXPECT_FALSE(ZeroAssignments("internlm_7b_qlora_oasst1_e3").ok());
 }
 
+// The names of a job file's parallel.deepspeed are these recipes.
+TEST(RecipeNamesTest, ZeroSettingsAreWhatTheirNamesMean) {
+  int settings = 0;
+  for (const Name& name : AllNames()) {
+    if (name.is_training()) continue;
+    ++settings;
+    const recipe::JobSpec by_assignments =
+        SpecOf("recipe: llama2_7b_qlora_sql_e3", *ZeroAssignments(name.name));
+    const recipe::JobSpec by_name =
+        SpecOf(StrCat("recipe: llama2_7b_qlora_sql_e3\nparallel: {deepspeed: ", name.name, "}\n"));
+    EXPECT_GT(by_name.parallel.zero, 0);
+    EXPECT_EQ(recipe::ToJson(by_name), recipe::ToJson(by_assignments)) << name.name;
+  }
+  EXPECT_EQ(settings, 5);
+}
+
 // Every file of ours is sound, every name resolves to a whole job file, and what is shown reads back as the same job.
 TEST(BuiltinRecipesTest, EveryNameIsAWholeJobThatReadsBack) {
   for (const Name& name : AllNames()) {

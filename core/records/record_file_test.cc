@@ -34,15 +34,30 @@ TEST_F(RecordFileTest, EveryKindComesBack) {
   ASSERT_TRUE(writer->Write(Prepared{.samples = 2, .report = {"a", "b"}}).ok());
   ASSERT_TRUE(writer->Write(Result{.state = ResultState::kSucceeded, .step = 7}).ok());
   ASSERT_TRUE(writer->Write(Rendezvous{.address = "127.0.0.1:4000"}).ok());
+  ASSERT_TRUE(writer
+                  ->Write(Score{.step = 1,
+                                .name = "q",
+                                .questions = 3,
+                                .average = 25,
+                                .categories = {{"STEM", 50}},
+                                .subcategories = {{"math", 75}},
+                                .subjects = {{"anatomy", 100}}})
+                  .ok());
   auto records = ReadRecords(path_);
   ASSERT_TRUE(records.ok()) << records.status();
-  ASSERT_EQ(records->size(), 10u);
+  ASSERT_EQ(records->size(), 11u);
   for (size_t i = 0; i < records->size(); ++i) EXPECT_EQ((*records)[i].sequence, i + 1);
   EXPECT_EQ(std::get<Step>((*records)[1].body).phase_seconds.at("forward"), 0.25);
   EXPECT_EQ(std::get<Sample>((*records)[5].body).text, "好");
   EXPECT_EQ(std::get<Prepared>((*records)[7].body).report.size(), 2u);
   EXPECT_EQ(std::get<Result>((*records)[8].body).state, ResultState::kSucceeded);
   EXPECT_EQ(std::get<Rendezvous>((*records)[9].body).address, "127.0.0.1:4000");
+  const Score& score = std::get<Score>((*records)[10].body);
+  EXPECT_EQ(score.questions, 3);
+  EXPECT_EQ(score.average, 25);
+  EXPECT_EQ(score.categories.at("STEM"), 50);
+  EXPECT_EQ(score.subcategories.at("math"), 75);
+  EXPECT_EQ(score.subjects.at("anatomy"), 100);
 }
 
 TEST_F(RecordFileTest, TornTailIsCutAtEveryLengthAndSequenceGoesOn) {

@@ -42,6 +42,16 @@ struct Encoder {
     p.set_loss(eval.loss);
     p.set_supervised_tokens(eval.supervised_tokens);
   }
+  void operator()(const Score& score) {
+    auto& p = *out.mutable_score();
+    p.set_step(score.step);
+    p.set_name(score.name);
+    p.set_questions(score.questions);
+    p.set_average(score.average);
+    p.mutable_categories()->insert(score.categories.begin(), score.categories.end());
+    p.mutable_subcategories()->insert(score.subcategories.begin(), score.subcategories.end());
+    p.mutable_subjects()->insert(score.subjects.begin(), score.subjects.end());
+  }
   void operator()(const Beat& beat) {
     auto& p = *out.mutable_beat();
     p.set_count(beat.count);
@@ -109,6 +119,16 @@ Step DecodeStep(const pb::StepRecord& p) {
           .skipped = p.skipped(),
           .loss_scale = p.loss_scale(),
           .peak_memory_bytes = p.peak_memory_bytes()};
+}
+
+Score DecodeScore(const pb::ScoreRecord& p) {
+  return {.step = p.step(),
+          .name = p.name(),
+          .questions = p.questions(),
+          .average = p.average(),
+          .categories = {p.categories().begin(), p.categories().end()},
+          .subcategories = {p.subcategories().begin(), p.subcategories().end()},
+          .subjects = {p.subjects().begin(), p.subjects().end()}};
 }
 
 Beat DecodeBeat(const pb::BeatRecord& p) {
@@ -181,6 +201,7 @@ StatusOr<Record> Decode(std::string_view bytes) {
       record.body = Plan{in.plan().total_steps(), in.plan().first_step(), in.plan().parameters(),
                          in.plan().trainable_parameters(), in.plan().numeric_fingerprint()};
       break;
+    case pb::RankRecord::kScore: record.body = DecodeScore(in.score()); break;
     case pb::RankRecord::kRendezvous: record.body = Rendezvous{in.rendezvous().address()}; break;
     case pb::RankRecord::KIND_NOT_SET: return absl::DataLossError("a record has no body this version knows");
   }

@@ -49,6 +49,15 @@ struct Eval {
   int64_t supervised_tokens = 0;
 };
 
+// What is right of a benchmark's questions, in percent.
+struct Score {
+  int64_t step = 0;
+  std::string name;
+  int64_t questions = 0;
+  double average = 0;  // Plain mean over the subjects.
+  std::map<std::string, double> categories, subcategories, subjects;
+};
+
 // What a rank waits for, of a beat of phase "wait".
 struct Wait {
   std::string operation;
@@ -111,7 +120,7 @@ struct Result {
 struct Record {
   uint64_t sequence = 0;
   int64_t unix_nanos = 0;
-  std::variant<Step, Eval, Beat, Checkpoint, Sample, Note, Prepared, Result, Plan, Rendezvous> body;
+  std::variant<Step, Eval, Beat, Checkpoint, Sample, Note, Prepared, Result, Plan, Rendezvous, Score> body;
 };
 
 // The protobuf bytes of a record, and back. Decode refuses bytes without a known body.

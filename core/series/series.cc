@@ -15,6 +15,7 @@ std::string KeyOf(const wpb::RankRecord& record) {
   switch (record.kind_case()) {
     case wpb::RankRecord::kStep: return StrCat("step/", record.step().step());
     case wpb::RankRecord::kEval: return StrCat("eval/", record.eval().name(), "/", record.eval().step());
+    case wpb::RankRecord::kScore: return StrCat("score/", record.score().name(), "/", record.score().step());
     case wpb::RankRecord::kSample:
       return StrCat("sample/", record.sample().step(), "/", record.sample().prompt());
     default: return "";
@@ -22,7 +23,8 @@ std::string KeyOf(const wpb::RankRecord& record) {
 }
 
 bool IsPoint(const wpb::RankRecord& record) {
-  return record.has_step() || record.has_eval() || record.has_sample() || record.has_note();
+  return record.has_step() || record.has_eval() || record.has_sample() || record.has_note() ||
+         record.has_score();
 }
 
 }  // namespace
@@ -32,6 +34,7 @@ int64_t StepOf(const wpb::RankRecord& record) {
     case wpb::RankRecord::kStep: return record.step().step();
     case wpb::RankRecord::kEval: return record.eval().step();
     case wpb::RankRecord::kSample: return record.sample().step();
+    case wpb::RankRecord::kScore: return record.score().step();
     default: return 0;
   }
 }

@@ -37,6 +37,23 @@ TEST(SeriesTest, AStepThatRanTwiceIsTheNewerAttempts) {
   EXPECT_EQ(StepOf(series.points()[2].record()), 2);
 }
 
+TEST(SeriesTest, ABenchmarkThatWasAnsweredTwiceIsTheNewerAttempts) {
+  const ft::testing::TempDir dir;
+  auto first = records::RecordWriter::Open(dir / "1");
+  ASSERT_TRUE(first->Write(records::Score{.step = 4, .name = "a", .average = 25}).ok());
+  ASSERT_TRUE(first->Write(records::Score{.step = 4, .name = "b", .average = 30}).ok());
+  auto second = records::RecordWriter::Open(dir / "2");
+  ASSERT_TRUE(second->Write(records::Score{.step = 4, .name = "a", .average = 50}).ok());
+  Series series;
+  for (int64_t epoch : {1, 2}) {
+    for (auto& point : PointsOf(dir / StrCat(epoch), epoch)) series.Add(std::move(point));
+  }
+  ASSERT_EQ(series.points().size(), 2u);
+  EXPECT_EQ(series.points()[0].record().score().average(), 50);
+  EXPECT_EQ(series.points()[1].record().score().name(), "b");
+  EXPECT_EQ(StepOf(series.points()[1].record()), 4);
+}
+
 TEST(SeriesTest, ADamagedFileIsNamedAndAMissingOneIsEmpty) {
   const ft::testing::TempDir dir;
   uint64_t offset = 0;

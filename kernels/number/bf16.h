@@ -10,6 +10,12 @@
 #else
 #define FT_HOST_DEVICE
 #endif
+// Before a loop whose arrays must be in registers on a device: their indices are known when it is compiled.
+#if defined(__CUDA_ARCH__)
+#define FT_UNROLL _Pragma("unroll")
+#else
+#define FT_UNROLL
+#endif
 
 namespace ft::kernels {
 

@@ -23,13 +23,17 @@ class Sha256State {
   // One block of 64 bytes as sixteen big-endian words.
   FT_HOST_DEVICE void Add(const uint32_t (&block)[16]) {
     uint32_t w[16];
+    FT_UNROLL
     for (int i = 0; i < 16; ++i) w[i] = block[i];
     uint32_t v[8];
+    FT_UNROLL
     for (int i = 0; i < 8; ++i) v[i] = h_[i];
-    for (int round = 0; round < 64; ++round) {
+    FT_UNROLL  // So that words and constants are registers and operands: a thread's own memory is slow.
+        for (int round = 0; round < 64; ++round) {
       if (round >= 16) w[round & 15] = Extend(w, round);
       Step(v, Constant(round) + w[round & 15]);
     }
+    FT_UNROLL
     for (int i = 0; i < 8; ++i) h_[i] += v[i];
   }
   FT_HOST_DEVICE uint32_t word(int i) const { return h_[i]; }
@@ -46,6 +50,7 @@ class Sha256State {
                         ((v[4] & v[5]) ^ (~v[4] & v[6])) + added;
     const uint32_t t2 = (Rotate(v[0], 2) ^ Rotate(v[0], 13) ^ Rotate(v[0], 22)) +
                         ((v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]));
+    FT_UNROLL
     for (int i = 7; i > 0; --i) v[i] = v[i - 1];
     v[4] += t1;
     v[0] = t1 + t2;
@@ -94,11 +99,13 @@ struct Sha256Body {
     int64_t word = 0;
     for (; word + 16 <= size; word += 16) {
       uint32_t block[16];
+      FT_UNROLL
       for (int i = 0; i < 16; ++i) block[i] = BigEndian(words[word + i]);
       state.Add(block);
     }
     Finish(words, word, size, state);
     auto* out = reinterpret_cast<uint32_t*>(digests + kDigestBytes * at.index());
+    FT_UNROLL
     for (int i = 0; i < 8; ++i) out[i] = BigEndian(state.word(i));
   }
 
@@ -108,13 +115,15 @@ struct Sha256Body {
   }
   // The rest, a one bit, and the length in bits at the end of the last block.
   FT_HOST_DEVICE static void Finish(const uint32_t* words, int64_t word, int64_t size, Sha256State& state) {
-    uint32_t block[16] = {};
-    int used = 0;
-    for (; word < size; ++word) block[used++] = BigEndian(words[word]);
-    block[used++] = 0x80000000u;
-    if (used > 14) {
+    const int64_t rest = size - word;
+    uint32_t block[16];
+    FT_UNROLL
+    for (int i = 0; i < 16; ++i)
+      block[i] = i < rest ? BigEndian(words[word + i]) : i == rest ? 0x80000000u : 0;
+    if (rest >= 14) {
       state.Add(block);
-      for (uint32_t& empty : block) empty = 0;
+      FT_UNROLL
+      for (int i = 0; i < 14; ++i) block[i] = 0;
     }
     const auto bits = static_cast<uint64_t>(size) * 32;
     block[14] = static_cast<uint32_t>(bits >> 32);

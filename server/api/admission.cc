@@ -100,6 +100,10 @@ StatusOr<std::string> UploadedPath(const std::string& key, const AdmissionRules&
 Status ResolveSources(const AdmissionRules& rules, recipe::JobSpec& spec) {
   if (!recipe::IsHubSource(spec.model.source))
     RETURN_IF_ERROR(ResolvePath("model.source", rules, spec.model.source));
+  if (!spec.method.init_from.empty())
+    RETURN_IF_ERROR(ResolvePath("method.init_from", rules, spec.method.init_from));
+  for (std::string& set : spec.train.evaluate.sets)
+    RETURN_IF_ERROR(ResolvePath("train.evaluate.sets", rules, set));
   for (size_t i = 0; i < spec.data.size(); ++i) {
     const std::string key = StrCat("data[", i, "].source");
     std::string& source = spec.data[i].source;
@@ -178,6 +182,8 @@ StatusOr<Admitted> Admit(const pb::CreateJobRequest& request, const AdmissionRul
   row.set_priority(spec.resources.priority);
   row.set_queue(spec.resources.queue);
   row.set_ranks(spec.parallel.ranks);
+  row.set_min_ranks(spec.parallel.min_ranks);
+  row.set_max_ranks(recipe::MaxRanks(spec.parallel));
   row.set_threads(spec.resources.threads);
   row.set_device(spec.resources.device);
   row.set_device_memory_bytes(spec.resources.device_memory_bytes);

@@ -19,12 +19,11 @@ StatusOr<Admitted> AdmitText(const std::string& yaml) {
 }
 
 TEST(AdmissionTest, RecipesOfTheProgramAreKnownAndFilesAreNot) {
-  const auto refused = AdmitText("recipe: llama2_7b_qlora_oasst1_e3\n");
+  const auto refused =
+      AdmitText("recipe: llama2_7b_qlora_oasst1_e3\nparallel: {offload: {optimizer: cpu}}\n");
   EXPECT_TRUE(absl::IsUnimplemented(refused.status())) << refused.status();
-  EXPECT_THAT(std::string(Message(refused.status())), HasSubstr("compat: xtuner-0.1.9 is not supported yet"));
-  const auto admitted = AdmitText(
-      "recipe: llama2_7b_qlora_oasst1_e3\ncompat: none\nmodel: /m\ndata: /d.jsonl\n"
-      "train: {checkpoint: {every_epochs: 0}, evaluate: {every_micro_batches: 0}}\n");
+  EXPECT_THAT(std::string(Message(refused.status())), HasSubstr("parallel.offload is not supported yet"));
+  const auto admitted = AdmitText("recipe: llama2_7b_qlora_oasst1_e3\nmodel: /m\ndata: /d.jsonl\n");
   ASSERT_TRUE(admitted.ok()) << admitted.status();
   const auto spec = recipe::FromJson(admitted->config.resolved_config_json());
   ASSERT_TRUE(spec.ok()) << spec.status();
@@ -57,6 +56,41 @@ TEST(AdmissionTest, UploadsBecomePathsAndWhatIsNoneIsRefused) {
     EXPECT_THAT(std::string(Message(admit("upload://" + source).status())),
                 HasSubstr("is not upload://SHA256/FILE"));
   }
+}
+
+// A job of a model and data below `dir`, the only root, with more lines.
+Status AdmitBelow(const ft::testing::TempDir& dir, const std::string& more) {
+  finetune::v1::CreateJobRequest request;
+  request.mutable_job()->set_config_yaml(
+      StrCat("model: ", (dir / "m").string(), "\ndata: ", (dir / "d.jsonl").string(), "\n", more));
+  return Admit(request, {.roots = {dir.path().string()}}).status();
+}
+
+TEST(AdmissionTest, BenchmarksLieWithinTheRoots) {
+  const ft::testing::TempDir dir;
+  const auto admit = [&](const std::string& set) {
+    return AdmitBelow(dir, StrCat("train: {evaluate: {sets: [", set, "]}}\n"));
+  };
+  EXPECT_TRUE(admit((dir / "q.json").string()).ok());
+  EXPECT_THAT(std::string(Message(admit("mmlu_five_shot"))),
+              HasSubstr("train.evaluate.sets: 'mmlu_five_shot' is a relative path"));
+  EXPECT_THAT(
+      std::string(Message(admit("/elsewhere/q.json"))),
+      HasSubstr(
+          "train.evaluate.sets: '/elsewhere/q.json' is outside the folders this coordinator reads from"));
+}
+
+// A job may start with an adapter only where it may read a model.
+TEST(AdmissionTest, AnEarlierAdapterLiesWithinTheRoots) {
+  const ft::testing::TempDir dir;
+  const auto admit = [&](const std::string& adapter) {
+    return AdmitBelow(dir, StrCat("method: {init_from: ", adapter, "}\n"));
+  };
+  EXPECT_TRUE(admit((dir / "a").string()).ok());
+  EXPECT_THAT(std::string(Message(admit("a"))), HasSubstr("method.init_from: 'a' is a relative path"));
+  EXPECT_THAT(
+      std::string(Message(admit("/elsewhere/a"))),
+      HasSubstr("method.init_from: '/elsewhere/a' is outside the folders this coordinator reads from"));
 }
 
 TEST(AdmissionTest, HubTokensAreKeptForJobsThatUseThem) {

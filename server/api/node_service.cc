@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "server/api/bounds.h"
+#include "server/state/device_faults.h"
 
 namespace ft::api {
 namespace {
@@ -43,6 +44,8 @@ pb::Node NodeService::ViewOf(const state::ClusterState& state, const state::spb:
   } else {
     for (const pb::Device& device : fresh) *node.add_devices() = device;
   }
+  for (pb::Device& device : *node.mutable_devices())
+    device.set_problem(state::ProblemOf(row, device, absl::Now()));
   node.set_cores_allocated(state::CoresAllocated(state, row.node_id()));
   state.active.ForEach([&](const state::AttemptPtr& attempt) {
     const bool here = std::any_of(attempt->ranks().begin(), attempt->ranks().end(),

@@ -49,6 +49,7 @@ class ReceiveStream : public grpc::ServerReadReactor<Chunk>,
     if (!status.ok()) Failed(status);
     if (receiver_) Answer(*receiver_);
     if (!ok && !receiver_) status = absl::InvalidArgumentError("the stream ended before its first piece");
+    receiver_.reset();  // It holds the file's lock, and whoever is told may go on at once.
     this->Finish(rpc::ToGrpc(status));
   }
 

@@ -185,9 +185,9 @@ void Coordinator::Stop() {
   loop_.reset();
 }
 
-// Jobs whose back-off has ended are looked at by the next pass.
+// Jobs whose back-off has ended, and devices whose exclusion has, are looked at by the next pass.
 void Coordinator::WakeBackedOff() {
-  if (state::HasEndedBackOff(loop_->working(), clock_.Now()) &&
+  if (state::HasEndedWait(loop_->working(), clock_.Now()) &&
       !loop_->Post(state::SchedulePass{}, nullptr).ok())
     spdlog::warn("a scheduling pass is put off");
 }

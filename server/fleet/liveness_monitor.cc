@@ -39,11 +39,39 @@ std::string DeathOf(const GangView& gang, const std::string& nodes) {
                 absl::FormatDuration(gang.since_beat));
 }
 
-std::string WaitText(const spb::StoredRank& rank, absl::Duration still) {
-  const spb::Wait& wait = rank.wait();
-  const std::string peer = wait.missing_rank() < 0 ? "its peers" : StrCat("rank ", wait.missing_rank());
-  const std::string operation = wait.operation().empty() ? "an exchange" : wait.operation();
-  return StrCat("rank ", rank.rank(), " waits for ", peer, " in ", operation, " ", wait.sequence(),
+// The wait that says what the gang lacks: the one in the earliest exchange, since what that rank lacks the others lack too. Of a
+// rank that is not heard it is an old one, and tells only where no other does.
+const spb::StoredRank* TellingWait(const spb::StoredAttempt& attempt, const std::set<int>& unheard) {
+  const spb::StoredRank* telling = nullptr;
+  const auto is_before = [&](const spb::StoredRank& a, const spb::StoredRank& b) {
+    return std::pair(unheard.contains(a.rank()), a.wait().sequence()) <
+           std::pair(unheard.contains(b.rank()), b.wait().sequence());
+  };
+  for (const spb::StoredRank& rank : attempt.ranks()) {
+    if (HasEnded(rank) || !rank.has_wait()) continue;
+    if (telling == nullptr || is_before(rank, *telling)) telling = &rank;
+  }
+  return telling;
+}
+
+// Whom the gang lacks, when `waits` tells: who is not heard while it speaks; else whom it names itself; else, since not every transport
+// knows, one that does not wait. -1 = nobody can say.
+int MissingRank(const spb::StoredAttempt& attempt, const spb::StoredRank& waits,
+                const std::set<int>& unheard) {
+  const int named = waits.wait().missing_rank();
+  if (!unheard.contains(waits.rank()) && !unheard.empty())
+    return unheard.contains(named) ? named : *unheard.begin();
+  if (named >= 0) return named;
+  for (const spb::StoredRank& rank : attempt.ranks()) {
+    if (!HasEnded(rank) && !rank.has_wait()) return rank.rank();
+  }
+  return -1;
+}
+
+std::string WaitText(const spb::StoredRank& waits, int missing, absl::Duration still) {
+  const spb::Wait& wait = waits.wait();
+  return StrCat("rank ", waits.rank(), " waits for ", missing < 0 ? "its peers" : StrCat("rank ", missing),
+                " in ", wait.operation().empty() ? "an exchange" : wait.operation(), " ", wait.sequence(),
                 ", and no rank made progress for ",
                 absl::FormatDuration(absl::Floor(still, absl::Seconds(1))));
 }
@@ -75,14 +103,11 @@ Finding LivenessMonitor::LookAtWaits(const spb::StoredAttempt& attempt, absl::Du
   watch.seen = true;
   WaitView gang{.all = true};
   int64_t total = 0;
-  const spb::StoredRank* waits =
-      nullptr;  // The one that waits in the earliest exchange: what it lacks, the others lack too.
+  const std::set<int> unheard = Unheard(attempt, watch, now);
+  const spb::StoredRank* waits = TellingWait(attempt, unheard);
   for (const spb::StoredRank& rank : attempt.ranks()) {
     total += rank.beats();
-    if (HasEnded(rank)) continue;
-    gang.all = gang.all && rank.has_wait();
-    if (!rank.has_wait()) continue;
-    if (waits == nullptr || rank.wait().sequence() < waits->wait().sequence()) waits = &rank;
+    if (!HasEnded(rank)) gang.all = gang.all && rank.has_wait();
   }
   if (watch.since == absl::ZeroDuration() || total != watch.total) watch.since = now;
   watch.total = total;
@@ -90,11 +115,23 @@ Finding LivenessMonitor::LookAtWaits(const spb::StoredAttempt& attempt, absl::Du
   gang.still = now - watch.since;
   Finding finding{.job_id = attempt.job_id(), .epoch = attempt.epoch(), .wait = JudgeWait(rules_, gang)};
   if (finding.wait == WaitVerdict::kNone) return finding;
-  finding.message = WaitText(*waits, gang.still);
+  finding.message = WaitText(*waits, MissingRank(attempt, *waits, unheard), gang.still);
   if (finding.wait == WaitVerdict::kHung) return finding;
   if (watch.noticed == waits->wait().sequence()) finding.wait = WaitVerdict::kNone;
   watch.noticed = waits->wait().sequence();
   return finding;
+}
+
+std::set<int> LivenessMonitor::Unheard(const spb::StoredAttempt& attempt, WaitWatch& watch,
+                                       absl::Duration now) const {
+  std::set<int> unheard;
+  for (const spb::StoredRank& rank : attempt.ranks()) {
+    const auto [slot, fresh] = watch.heard.try_emplace(rank.rank());
+    const int64_t beats = rank.beats() + rank.wait_beats();
+    if (fresh || beats != slot->second.beats) slot->second = {.beats = beats, .at = now};
+    if (!HasEnded(rank) && now - slot->second.at >= rules_.unheard) unheard.insert(rank.rank());
+  }
+  return unheard;
 }
 
 Finding LivenessMonitor::LookAt(const state::ClusterState& state, const spb::StoredAttempt& attempt,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -40,16 +41,23 @@ class LivenessMonitor {
     bool told_alive = false;
     bool seen = false;
   };
+  struct Heard {
+    int64_t beats = 0;  // Of work and of waiting.
+    absl::Duration at;
+  };
   // For a gang that is all in contact.
   struct WaitWatch {
     int64_t total = 0;  // Progress of all its ranks.
     absl::Duration since;
     int64_t noticed = -1;  // The exchange that was told of.
     bool seen = false;
+    std::map<int, Heard> heard;  // By rank.
   };
   Finding LookAt(const state::ClusterState& state, const state::spb::StoredAttempt& attempt,
                  const std::map<std::string, absl::Duration>& unreachable, absl::Duration now);
   Finding LookAtWaits(const state::spb::StoredAttempt& attempt, absl::Duration now);
+  // Ranks that have not ended and have said nothing for rules_.unheard.
+  std::set<int> Unheard(const state::spb::StoredAttempt& attempt, WaitWatch& watch, absl::Duration now) const;
 
   const VerdictRules rules_;
   std::map<std::string, Watch> watches_;           // By attempt.

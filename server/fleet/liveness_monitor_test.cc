@@ -1,6 +1,9 @@
 #include "server/fleet/liveness_monitor.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <set>
 
 namespace ft::fleet {
 namespace {
@@ -39,6 +42,83 @@ class LivenessMonitorTest : public testing::Test {
   state::ClusterState state_;
   LivenessMonitor liveness_{VerdictRules()};
 };
+
+struct RankWait {
+  int64_t sequence = 0;  // 0 = it does not wait.
+  int missing = -1;
+};
+
+// A gang on one node, its ranks in tree sums.
+std::shared_ptr<spb::StoredAttempt> WaitingGang(const std::vector<RankWait>& waits) {
+  auto attempt = std::make_shared<spb::StoredAttempt>();
+  attempt->set_job_id("j");
+  attempt->set_epoch(2);
+  attempt->set_state(spb::StoredAttempt::RUNNING);
+  for (const RankWait& wait : waits) {
+    spb::StoredRank& rank = *attempt->add_ranks();
+    rank.set_rank(attempt->ranks_size() - 1);
+    rank.set_node_id("a");
+    rank.set_state(state::wpb::RANK_RUNNING);
+    if (wait.sequence == 0) continue;
+    rank.mutable_wait()->set_operation("tree sum");
+    rank.mutable_wait()->set_sequence(wait.sequence);
+    rank.mutable_wait()->set_missing_rank(wait.missing);
+  }
+  return attempt;
+}
+
+class WaitingGangTest : public LivenessMonitorTest {
+ protected:
+  // What is told of a gang that makes no progress, once ranks `heard` have gone on saying that they wait.
+  std::string ToldOf(const std::vector<RankWait>& waits, const std::set<int>& heard) {
+    const std::shared_ptr<spb::StoredAttempt> gang = WaitingGang(waits);
+    state_.active.Set(state::AttemptKey("j", 2), gang);
+    LivenessMonitor liveness{VerdictRules()};
+    EXPECT_TRUE(liveness.Look(state_, {}, absl::Seconds(100)).empty());
+    for (int second = 101;; ++second) {
+      for (const int rank : heard) {
+        spb::StoredRank& stored = *gang->mutable_ranks(rank);
+        stored.set_wait_beats(stored.wait_beats() + 1);
+      }
+      const auto noticed = liveness.Look(state_, {}, absl::Seconds(second));
+      if (!noticed.empty()) return noticed[0].message;
+      if (second > 110) return "nothing";
+    }
+  }
+};
+
+// A rank that was stopped while it waited has its old wait; the peer it waited for has come, and waits for it since.
+TEST_F(WaitingGangTest, ARankWhoseWaitIsOldIsNamedByThePeerThatCame) {
+  EXPECT_EQ(ToldOf({{30, 1}, {29, 0}}, {0}),
+            "rank 0 waits for rank 1 in tree sum 30, and no rank made progress for 5s");
+}
+
+TEST_F(WaitingGangTest, OfTwoThatNameEachOtherInOneExchangeTheSilentOneIsMissing) {
+  EXPECT_THAT(ToldOf({{29, 1}, {29, 0}}, {0}),
+              testing::StartsWith("rank 0 waits for rank 1 in tree sum 29,"));
+  EXPECT_THAT(ToldOf({{29, 1}, {29, 0}}, {1}),
+              testing::StartsWith("rank 1 waits for rank 0 in tree sum 29,"));
+}
+
+// While devices exchange, nobody knows whom he waits for.
+TEST_F(WaitingGangTest, WhereTheTransportDoesNotKnowTheSilentRankIsMissing) {
+  EXPECT_THAT(ToldOf({{40}, {}}, {0}), testing::StartsWith("rank 0 waits for rank 1 in tree sum 40,"));
+  EXPECT_THAT(ToldOf({{40}, {40}, {40}, {40}}, {0, 1, 3}),
+              testing::StartsWith("rank 0 waits for rank 2 in tree sum 40,"));
+}
+
+// Ranks wait along a tree: one that speaks is not missing, however many wait for it.
+TEST_F(WaitingGangTest, ASilentRankIsMissingThoughTheEarliestWaitNamesAnother) {
+  EXPECT_THAT(ToldOf({{29, 1}, {29, 2}, {}}, {0, 1}),
+              testing::StartsWith("rank 0 waits for rank 2 in tree sum 29,"));
+}
+
+TEST_F(WaitingGangTest, WhereAllSpeakTheEarliestWaitTells) {
+  EXPECT_THAT(ToldOf({{31, 1}, {30, 2}, {31, 0}}, {0, 1, 2}),
+              testing::StartsWith("rank 1 waits for rank 2 in tree sum 30,"));
+  EXPECT_THAT(ToldOf({{40}, {40}}, {0, 1}),
+              testing::StartsWith("rank 0 waits for its peers in tree sum 40,"));
+}
 
 TEST_F(LivenessMonitorTest, BeatsOfTheOtherNodeProveThatTheGangLives) {
   SetBeats(10, 10);

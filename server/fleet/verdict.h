@@ -31,6 +31,8 @@ struct VerdictRules {
   absl::Duration strict_margin = absl::Seconds(5);
   absl::Duration hang = absl::Seconds(120);
   absl::Duration notice = absl::Seconds(5);
+  // Without a beat of any kind for so long, a rank is one that nobody hears, while others tell twice a second that they wait.
+  absl::Duration unheard = absl::Seconds(2);
 };
 
 struct GangView {

@@ -92,13 +92,19 @@ bool HasArch(const Gang& gang, const NodeCapacity& node) {
 }
 
 std::optional<Fit> FindFit(const Gang& gang, const std::vector<NodeCapacity>& nodes) {
-  std::optional<Fit> fit = OnOneNode(gang, nodes);
-  return fit ? fit : OverNodes(gang, nodes);
+  const int least = gang.least_ranks > 0 ? gang.least_ranks : gang.ranks;
+  for (Gang trial = gang; trial.ranks >= least && trial.ranks > 0; trial.ranks /= 2) {
+    std::optional<Fit> fit = OnOneNode(trial, nodes);
+    if (!fit) fit = OverNodes(trial, nodes);
+    if (fit) return fit;
+  }
+  return std::nullopt;
 }
 
 int Suits(const Gang& gang, const NodeCapacity& emptied) {
   if (!MayUse(gang, emptied)) return 0;
-  if (Room(emptied, gang, ThreadsOn(emptied, gang, gang.ranks)) >= gang.ranks) return 2;
+  const int ranks = gang.least_ranks > 0 ? gang.least_ranks : gang.ranks;
+  if (Room(emptied, gang, ThreadsOn(emptied, gang, ranks)) >= ranks) return 2;
   return Room(emptied, gang, std::max(1, gang.threads)) > 0 ? 1 : 0;
 }
 

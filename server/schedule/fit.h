@@ -24,10 +24,11 @@ bool MayUse(const Gang& gang, const NodeCapacity& node);
 // Whether the node has a device of the kind that the gang needs, free or not.
 bool HasArch(const Gang& gang, const NodeCapacity& node);
 
-// On one node, the one with the fewest cores left over; else over several, those with most free cores first.
+// The most ranks that it takes and that fit. On one node, the one with the fewest cores left over; else over several, those with most
+// free cores first.
 std::optional<Fit> FindFit(const Gang& gang, const std::vector<NodeCapacity>& nodes);
 
-// How well the node, empty, could run the gang: 2 all of its ranks, 1 some of them, 0 none.
+// How well the node, empty, could run the gang: 2 all of its ranks, or as few as it takes, 1 some of them, 0 none.
 int Suits(const Gang& gang, const NodeCapacity& emptied);
 
 // As if nothing ran.

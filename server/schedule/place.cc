@@ -57,7 +57,7 @@ class Pass {
     Why why = Why::kBusy;
   };
   // Gangs that need the same: when one does not fit, those behind it do not either.
-  using Needs = std::tuple<int, int, bool, int64_t, std::string, double, std::vector<std::string>, bool>;
+  using Needs = std::tuple<int, int, int, bool, int64_t, std::string, double, std::vector<std::string>, bool>;
 
   Found TakePlace(const Gang& gang);
   Found TakeSlot(const Gang& gang);
@@ -65,8 +65,8 @@ class Pass {
   void Reserve(const Gang& gang);
   bool EndsInTime(const Gang& gang) const { return gang.takes <= reserved_from_; }
   Needs NeedsOf(const Gang& gang) const {
-    return {gang.ranks, gang.threads,          gang.gpu,   gang.device_memory_bytes,
-            gang.arch,  gang.least_capability, gang.nodes, EndsInTime(gang)};
+    return {gang.ranks, gang.least_ranks,      gang.threads, gang.gpu,        gang.device_memory_bytes,
+            gang.arch,  gang.least_capability, gang.nodes,   EndsInTime(gang)};
   }
 
   const std::vector<int>& SuitsOf(const Gang& gang);
@@ -183,8 +183,9 @@ std::string RanksOf(const Gang& gang) {
                                      ? StrCat(" with ", gang.device_memory_bytes / (1 << 20), " MiB free")
                                      : "")
           : "";
-  if (gang.ranks == 1) return StrCat(each, with);
-  return StrCat(gang.ranks, " ranks of ", each, with, " each");
+  const int ranks = gang.least_ranks > 0 ? gang.least_ranks : gang.ranks;
+  if (ranks == 1) return StrCat(each, with);
+  return StrCat(ranks, " ranks of ", each, with, " each");
 }
 
 }  // namespace
@@ -222,6 +223,8 @@ std::vector<std::string> Details(const Gang& gang, const std::vector<NodeCapacit
     std::string line =
         StrCat("node ", node.node_id, ": ", node.free_cores, " of ", node.cores, " cores free");
     if (gang.gpu) StrAppend(&line, ", ", node.free_gpus.size(), " GPU(s) free");
+    if (gang.gpu && node.excluded_gpus > 0)
+      StrAppend(&line, ", ", node.excluded_gpus, " GPU(s) take no job (ftctl nodes says why)");
     if (gang.prepares) StrAppend(&line, ", ", node.free_slots, " free slot(s) for preparations");
     if (!MayUse(gang, node)) StrAppend(&line, "; the job's data or checkpoint is not there");
     if (!HasArch(gang, node)) StrAppend(&line, "; it has no device of kind ", gang.arch);

@@ -43,6 +43,7 @@ struct NodeCapacity {
   int cores = 0;  // All of the node.
   int free_cores = 0;
   std::vector<Device> free_gpus = {};  // Without a rank.
+  int excluded_gpus = 0;               // That take no job now, and are not among those.
   std::string cpu_arch = {};
   int free_slots = 0;  // For preparations.
   std::vector<Holding> holdings = {};
@@ -50,9 +51,10 @@ struct NodeCapacity {
 
 struct Gang {
   std::string job_id;
-  int ranks = 1;
-  int threads = 0;                  // Threads of a rank; 0 = the node's cores divided by the ranks on it.
-  bool gpu = false;                 // Each rank takes one card or slice as well.
+  int ranks = 1;        // That it takes: the most, where it takes fewer as well.
+  int least_ranks = 0;  // It takes half of `ranks`, and half of that, down to these; 0 = it takes `ranks`.
+  int threads = 0;      // Threads of a rank; 0 = the node's cores divided by the ranks on it.
+  bool gpu = false;     // Each rank takes one card or slice as well.
   int64_t device_memory_bytes = 0;  // Least free memory of that card.
   std::string arch;                 // Kind of device, where numbers must not change any more; empty = any.
   double least_capability = 0;      // Compute capability of the card, as 8.0.

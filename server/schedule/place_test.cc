@@ -39,6 +39,26 @@ TEST(Place, AGangIsPlacedWholeOrNotAtAll) {
   EXPECT_EQ(two.assigned[0].ranks[2].node_id, "b");
 }
 
+TEST(Place, AnElasticGangTakesTheMostRanksThatAreFree) {
+  Gang gang = CpuGang("g", 8, 1, 1);
+  gang.least_ranks = 2;
+  const auto ranks_on = [&](std::vector<NodeCapacity> nodes) {
+    const Placement placement = Place({gang}, std::move(nodes));
+    return placement.assigned.empty() ? size_t{0} : placement.assigned[0].ranks.size();
+  };
+  EXPECT_EQ(ranks_on({Node("a", 16, 16)}), 8u);
+  EXPECT_EQ(ranks_on({Node("a", 16, 7)}), 4u);
+  EXPECT_EQ(ranks_on({Node("a", 4, 3), Node("b", 4, 1)}), 4u);
+  EXPECT_EQ(ranks_on({Node("a", 16, 3)}), 2u);
+  EXPECT_EQ(ranks_on({Node("a", 16, 1)}), 0u);
+  EXPECT_EQ(Place({gang}, {Node("a", 16, 1)}).waiting[0].why, Why::kBusy);
+  EXPECT_EQ(Place({gang}, {Node("a", 1, 1)}).waiting[0].why, Why::kTooLarge);
+  // What it needs is said of the fewest.
+  EXPECT_NE(Sentence(gang, Why::kBusy).find("2 ranks of 1 core each"), std::string::npos);
+  gang.least_ranks = 0;
+  EXPECT_EQ(ranks_on({Node("a", 16, 7)}), 0u);
+}
+
 TEST(Place, DefaultThreadsAreTheNodesCoresDividedByItsRanks) {
   const Placement one = Place({CpuGang("g", 1, 0, 1)}, {Node("a", 8, 8)});
   ASSERT_EQ(one.assigned.size(), 1u);

@@ -143,8 +143,10 @@ wpb::Command StartCommand(const ClusterState& state, const spb::StoredJob& job,
   if (job.has_hub_tokens()) *start.mutable_hub_tokens() = job.hub_tokens();
   if (attempt.kind() == wpb::TRAIN) {
     start.set_prunes(true);
-    for (const CheckpointPtr& row : state.checkpoints.Under(attempt.job_id()))
+    for (const CheckpointPtr& row : state.checkpoints.Under(attempt.job_id())) {
       start.add_committed_checkpoints(row->checkpoint().path());
+      start.add_committed_manifests(row->checkpoint().manifest_sha256());
+    }
     start.set_prepared_cache(job.prepared_cache());
     start.set_prepared_sha256(job.job().prepared().cache_sha256());
   }

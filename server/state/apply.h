@@ -170,8 +170,8 @@ bool IsLegal(pb::JobState from, pb::JobState to);
 // node.
 Status CheckFence(const ClusterState& state, const std::string& node_id, const wpb::RankRef& ref);
 
-// Whether a job waits whose back-off is over: time for a scheduling pass.
-bool HasEndedBackOff(const ClusterState& state, absl::Time now);
+// Whether a job waits whose back-off is over, or a device whose exclusion is: time for a scheduling pass.
+bool HasEndedWait(const ClusterState& state, absl::Time now);
 
 // Cores of the node taken by training attempts.
 int CoresAllocated(const ClusterState& state, const std::string& node_id);

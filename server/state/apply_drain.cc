@@ -134,7 +134,10 @@ Reply OnChangeNode(Transaction& transaction, const ChangeNode& event) {
       if (node.availability() == spb::StoredNode::AVAILABLE) node.set_availability(spb::StoredNode::CORDONED);
       break;
     case ChangeNode::What::kDrain: node.set_availability(spb::StoredNode::DRAINED); break;
-    default: node.set_availability(spb::StoredNode::AVAILABLE); break;
+    default:
+      node.set_availability(spb::StoredNode::AVAILABLE);
+      node.clear_device_faults();
+      break;
   }
   if (!away)
     SetNodeState(transaction, node, StateInContact(node), StrCat("asked for by ", event.caller.actor));

@@ -6,6 +6,7 @@
 #include "core/rpc/errors.h"
 #include "server/schedule/place.h"
 #include "server/state/capacity.h"
+#include "server/state/device_faults.h"
 #include "server/state/transaction.h"
 
 namespace ft::state {
@@ -232,6 +233,7 @@ Reply OnDelete(Transaction& transaction, const DeleteJob& event) {
 }
 
 Reply OnSchedule(Transaction& transaction) {
+  EndExclusions(transaction);
   const std::map<std::string, schedule::Gang> gangs = WaitingGangs(transaction.base(), transaction.now());
   if (gangs.empty()) return {};
   std::vector<schedule::Gang> queue;
@@ -249,8 +251,9 @@ Reply OnSchedule(Transaction& transaction) {
   return {};
 }
 
-bool HasEndedBackOff(const ClusterState& state, absl::Time now) {
+bool HasEndedWait(const ClusterState& state, absl::Time now) {
   bool ended = false;
+  state.nodes.ForEach([&](const NodePtr& node) { ended = ended || HasEndedExclusion(*node, now); });
   state.waiting.ForEach(
       [&](const JobPtr& job) { ended = ended || (job->has_not_before() && Waits(state, *job, now)); });
   return ended;

@@ -110,6 +110,7 @@ Reply OnRegister(Transaction& transaction, const RegisterNode& event) {
   EndMissingRanks(transaction, request);
   spb::StoredNode* node = transaction.Node(request.node_id());
   if (node == nullptr) node = transaction.NewNode(request.node_id());
+  if (node->boot_id() != request.boot_id()) node->clear_device_faults();  // Its cards were reset.
   node->set_incarnation(request.incarnation());
   node->set_boot_id(request.boot_id());
   node->set_version(request.version());

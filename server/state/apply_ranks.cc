@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/rpc/errors.h"
+#include "server/state/device_faults.h"
 #include "server/state/failure.h"
 #include "server/state/transaction.h"
 
@@ -15,7 +16,7 @@ constexpr size_t kMaxReportBytes = 256 << 10;
 // What a rank tells again after a crash of the coordinator, because its acknowledgement is forgotten with it.
 bool IsProgress(const wpb::RankRecord& record) {
   return record.has_step() || record.has_beat() || record.has_eval() || record.has_plan() ||
-         record.has_sample();
+         record.has_sample() || record.has_score();
 }
 
 // Rank 0's result is the attempt's. One that was given up after it told its result may not have delivered the
@@ -112,6 +113,7 @@ void EndAttempt(Transaction& transaction, spb::StoredJob& job, spb::StoredAttemp
   *attempt.mutable_end_time() = ToProto(transaction.now());
   const int64_t furthest_before = job.furthest_step();
   job.set_furthest_step(std::max(furthest_before, attempt.step()));
+  NoteDevices(transaction, attempt);
   const bool succeeded = HasResult(attempt);
   if (!succeeded && EndedOnRequest(attempt) && !attempt.preempted_for().empty())
     *attempt.mutable_failure() = Preemption(attempt);
@@ -219,6 +221,7 @@ void ApplyWait(const wpb::BeatRecord& beat, spb::StoredRank& rank) {
     rank.set_beats(rank.beats() + 1);
     rank.set_wait_sequence(beat.wait_sequence());
   }
+  rank.set_wait_beats(rank.wait_beats() + 1);
   spb::Wait& wait = *rank.mutable_wait();
   wait.set_operation(beat.wait_operation());
   wait.set_sequence(beat.wait_sequence());
@@ -242,6 +245,28 @@ void ShowPhase(const wpb::BeatRecord& beat, pb::JobProgress& progress) {
   progress.set_phase_total_bytes(beat.total_bytes());
 }
 
+// An attempt that goes on from an older checkpoint than it was given has found the newer ones damaged: the job's newest is the one
+// that it took. The files of the others stay until the next attempt starts.
+void NoteOlderCheckpoint(Transaction& transaction, const wpb::PlanRecord& plan,
+                         const spb::StoredAttempt& attempt, spb::StoredJob& job) {
+  const int64_t taken = plan.first_step() - 1;
+  if (taken >= attempt.resume_step()) return;
+  const std::vector<CheckpointPtr> rows = transaction.base().checkpoints.Under(job.job_id());
+  const auto is_taken = [&](const CheckpointPtr& row) { return row->checkpoint().step() == taken; };
+  if (std::none_of(rows.begin(), rows.end(), is_taken)) return;
+  const spb::StoredCheckpoint* newest = nullptr;
+  for (const CheckpointPtr& row : rows) {
+    if (row->checkpoint().epoch() < attempt.epoch() && row->checkpoint().step() > taken) {
+      transaction.DropCheckpoint(row);
+    } else {
+      newest = row.get();
+    }
+  }
+  job.mutable_job()->mutable_progress()->set_checkpoint_step(newest->checkpoint().step());
+  job.set_resume_node(newest->node_id());
+  job.set_resume_path(newest->checkpoint().path());
+}
+
 void ApplyRecord(Transaction& transaction, const wpb::RankRecord& record, spb::StoredJob& job,
                  spb::StoredAttempt& attempt, spb::StoredRank& rank) {
   pb::JobProgress& progress = *job.mutable_job()->mutable_progress();
@@ -250,6 +275,7 @@ void ApplyRecord(Transaction& transaction, const wpb::RankRecord& record, spb::S
       if (rank.rank() != 0) break;
       progress.set_total_steps(record.plan().total_steps());
       progress.clear_eta();
+      NoteOlderCheckpoint(transaction, record.plan(), attempt, job);
       break;
     case wpb::RankRecord::kStep:
       NoteProgress(rank, "train");

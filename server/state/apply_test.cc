@@ -1,125 +1,20 @@
 #include "server/state/apply.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 
 #include "core/rpc/errors.h"
+#include "server/state/capacity.h"
+#include "server/state/cluster_fixture.h"
+#include "server/state/device_faults.h"
 #include "server/state/transaction.h"
 
 namespace ft::state {
 namespace {
 
-// A coordinator's state driven by events, with one node of `cores` cores.
-class Cluster {
- public:
-  explicit Cluster(int cores = 8) {
-    state_.store_id = "test";
-    state_.term = 1;
-    Node("a", cores);
-  }
-
-  Transition Do(const Event& event) {
-    now_ += absl::Seconds(1);
-    Transition transition = Apply(state_, event, now_);
-    for (const JobPtr& job : transition.changes.jobs) CheckEdge(*job);
-    state_ = transition.next;
-    return transition;
-  }
-
-  void Node(const std::string& id, int cores, const std::string& incarnation = "i1",
-            std::vector<wpb::RankInventory> ranks = {}) {
-    RegisterNode event;
-    event.request.set_node_id(id);
-    event.request.set_incarnation(incarnation);
-    auto* device = event.request.add_devices();
-    device->set_kind("cpu");
-    device->set_cores(cores);
-    for (const auto& rank : ranks) *event.request.add_ranks() = rank;
-    verdicts_ = Do(event).reply.verdicts;
-  }
-
-  void Create(const std::string& id, int ranks = 1, int threads = 2) {
-    CreateJob event;
-    event.row.set_job_id(id);
-    event.row.set_namespace_id("default");
-    event.row.set_ranks(ranks);
-    event.row.set_threads(threads);
-    event.row.set_device("cpu");
-    event.row.set_keep_last(2);
-    event.row.mutable_job()->set_display_name(id);
-    Do(event);
-    Do(SchedulePass{});
-  }
-
-  wpb::RankRef Ref(const std::string& id, int rank = 0) {
-    wpb::RankRef ref;
-    ref.set_job_id(id);
-    ref.set_epoch(Job(id).epoch());
-    ref.set_rank(rank);
-    return ref;
-  }
-
-  Reply Report(const std::string& id, wpb::RankState rank_state, int rank = 0, int wait_status = 0,
-               const std::string& node = "a") {
-    RankReport event{node, {}};
-    *event.report.mutable_ref() = Ref(id, rank);
-    event.report.set_state(rank_state);
-    event.report.set_wait_status(wait_status);
-    return Do(event).reply;
-  }
-
-  Reply Records(const std::string& id, std::vector<wpb::RankRecord> records, int rank = 0) {
-    return Do(RecordsArrived{"a", Ref(id, rank), std::move(records)}).reply;
-  }
-
-  wpb::RankRecord Result(uint64_t sequence, wpb::ResultRecord::State result,
-                         const std::string& failure_class = "") {
-    wpb::RankRecord record;
-    record.set_sequence(sequence);
-    record.mutable_result()->set_state(result);
-    record.mutable_result()->set_failure_class(failure_class);
-    record.mutable_result()->set_message("said so");
-    return record;
-  }
-
-  void FinishPrepare(const std::string& id) {
-    Report(id, wpb::RANK_RUNNING);
-    wpb::RankRecord prepared;
-    prepared.set_sequence(1);
-    prepared.mutable_prepared()->set_cache_path("/cache");
-    Records(id, {prepared, Result(2, wpb::ResultRecord::SUCCEEDED)});
-    Report(id, wpb::RANK_EXITED);
-    Do(SchedulePass{});
-  }
-
-  void Checkpoint(const std::string& id, int64_t step) {
-    CheckpointWritten event{"a", Ref(id), {}};
-    event.checkpoint.set_step(step);
-    event.checkpoint.set_path("checkpoints/e" + std::to_string(Job(id).epoch()) + "-s" +
-                              std::to_string(step));
-    EXPECT_TRUE(Do(event).reply.status.ok());
-  }
-
-  const pb::Job& Job(const std::string& id) { return state_.jobs.Find(id)->job(); }
-  const spb::StoredAttempt& Attempt(const std::string& id) {
-    return *CurrentAttempt(state_, *state_.jobs.Find(id));
-  }
-  ClusterState& state() { return state_; }
-  const std::vector<wpb::RegisterWorkerResponse::Verdict>& verdicts() const { return verdicts_; }
-
- private:
-  // Every change of a job's state is an edge of the graph.
-  void CheckEdge(const spb::StoredJob& job) {
-    const JobPtr before = state_.jobs.Find(job.job_id());
-    if (before == nullptr || before->job().state() == job.job().state()) return;
-    // One event may take two edges (a rank ends, its gang is restarted); terminal states never change.
-    EXPECT_FALSE(IsTerminal(before->job().state()));
-  }
-
-  ClusterState state_;
-  absl::Time now_ = absl::FromUnixSeconds(1'700'000'000);
-  std::vector<wpb::RegisterWorkerResponse::Verdict> verdicts_;
-};
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 TEST(Apply, FromSubmitToSuccess) {
   Cluster cluster;
@@ -315,24 +210,6 @@ TEST(Apply, StopOfAGangThatStartedInPartEndsIt) {
   EXPECT_EQ(cluster.Job("j").state(), pb::CANCELLED);
 }
 
-TEST(Apply, OnlyTheNewestCheckpointsStay) {
-  Cluster cluster;
-  cluster.Create("j");
-  cluster.FinishPrepare("j");
-  for (int64_t step = 10; step <= 50; step += 10) cluster.Checkpoint("j", step);
-  const auto rows = cluster.state().checkpoints.Under("j");
-  ASSERT_EQ(rows.size(), 2u);
-  EXPECT_EQ(rows[0]->checkpoint().step(), 40);
-  EXPECT_EQ(rows[1]->checkpoint().step(), 50);
-  EXPECT_EQ(cluster.state().nodes.Find("a")->deletions_size(), 3);
-  EXPECT_EQ(OutstandingCommands(cluster.state(), "a").size(), 1u + 3u);  // Its start is not confirmed yet.
-  wpb::DeleteFiles done;
-  done.set_job_id("j");
-  done.add_paths("checkpoints/e2-s10");
-  cluster.Do(FilesDeleted{"a", done});
-  EXPECT_EQ(cluster.state().nodes.Find("a")->deletions_size(), 2);
-}
-
 TEST(Apply, AdoptsByInventoryAndEndsWhatIsMissing) {
   Cluster cluster;
   cluster.Create("kept");
@@ -413,11 +290,7 @@ TEST(Apply, QueuedJobIsPreparedElsewhereWhenItsNodeStaysAway) {
 TEST(Apply, VerdictDeadEndsTheAttemptOnceAndSparesANodeThatCameBack) {
   Cluster cluster(/*cores=*/1);
   cluster.Node("b", 1);
-  for (const char* id : {"a", "b"}) {
-    auto node = std::make_shared<spb::StoredNode>(*cluster.state().nodes.Find(id));
-    node->set_shared_dir("/shared");
-    cluster.state().nodes.Set(id, node);
-  }
+  cluster.ShareFolder();
   cluster.Create("j", /*ranks=*/2, /*threads=*/1);
   cluster.FinishPrepare("j");
   ASSERT_EQ(cluster.Attempt("j").ranks(1).node_id(), "b");
@@ -444,15 +317,41 @@ TEST(Apply, VerdictDeadEndsTheAttemptOnceAndSparesANodeThatCameBack) {
   EXPECT_EQ(cluster.verdicts().at(0).action(), wpb::RegisterWorkerResponse::Verdict::KILL);
 }
 
+TEST(Apply, AnElasticJobThatLosesANodeGoesOnWithTheRanksThatAreLeft) {
+  Cluster cluster(/*cores=*/1);
+  cluster.Node("b", 1);
+  cluster.ShareFolder();
+  CreateJob event;
+  event.row.set_job_id("j");
+  event.row.set_namespace_id("default");
+  event.row.set_ranks(1);
+  event.row.set_min_ranks(1);
+  event.row.set_max_ranks(4);
+  event.row.set_threads(1);
+  event.row.set_device("cpu");
+  event.row.set_keep_last(2);
+  event.row.mutable_job()->set_display_name("j");
+  cluster.Do(event);
+  cluster.Do(SchedulePass{});
+  cluster.FinishPrepare("j");
+  ASSERT_EQ(cluster.Attempt("j").ranks_size(), 2);  // The most that there is room for.
+  cluster.Report("j", wpb::RANK_RUNNING, 0);
+  cluster.Report("j", wpb::RANK_RUNNING, 1, 0, "b");
+  cluster.Checkpoint("j", 40);
+  cluster.Do(NodeContactLost{"b"});
+  cluster.Do(AttemptDead{"j", 2, {"b"}, "node b is out of contact for 30s"});
+  cluster.Report("j", wpb::RANK_EXITED, 0, SIGTERM);
+  cluster.Do(SchedulePass{});
+  EXPECT_EQ(cluster.Job("j").state(), pb::STARTING);
+  ASSERT_EQ(cluster.Attempt("j").ranks_size(), 1);
+  EXPECT_EQ(cluster.Attempt("j").ranks(0).node_id(), "a");
+  EXPECT_EQ(cluster.Attempt("j").resume_step(), 40);
+}
+
 TEST(Apply, AddressOfRankZeroIsPassedToEveryNodeAndRepeatedToNewStreams) {
   Cluster cluster(/*cores=*/1);
   cluster.Node("b", 1);
-  for (const char* id : {"a", "b"}) {
-    auto node = std::make_shared<spb::StoredNode>(*cluster.state().nodes.Find(id));
-    node->set_shared_dir("/shared");
-    node->set_address("10.0.0.1");
-    cluster.state().nodes.Set(id, node);
-  }
+  cluster.ShareFolder();
   cluster.Create("j", /*ranks=*/2, /*threads=*/1);
   cluster.FinishPrepare("j");
   const auto start = OutstandingCommands(cluster.state(), "b").at(0).command.start_ranks();
@@ -527,6 +426,90 @@ TEST(Apply, TroubleWithCheckpointsWaitsLongerEachTime) {
   cluster.Records("j", {cluster.Result(1, wpb::ResultRecord::FAILED, "CHECKPOINT_IO")});
   cluster.Report("j", wpb::RANK_EXITED, 0, 1 << 8);
   EXPECT_EQ(cluster.Job("j").state(), pb::FAILED);
+}
+
+// The uuid that the job's only rank was given; empty while it waits.
+std::string DeviceOfJob(Cluster& cluster, const std::string& id) {
+  const spb::StoredAttempt& attempt = cluster.Attempt(id);
+  return attempt.state() == spb::StoredAttempt::ENDED ? "" : attempt.ranks(0).device_uuids(0);
+}
+
+void MeetADeviceFault(Cluster& cluster, const std::string& id) {
+  cluster.Records(id, {cluster.Result(1, wpb::ResultRecord::FAILED, "DEVICE_FAULT")});
+  cluster.Report(id, wpb::RANK_EXITED, 0, 1 << 8);
+  cluster.Do(SchedulePass{});
+}
+
+// One fault may be the program's own, two in a row are the card's.
+TEST(Apply, ADeviceThatFailsTwiceInARowTakesNoJobForAnHour) {
+  Cluster cluster(0);
+  cluster.GpuNode("a", {"G1", "G2"});
+  cluster.Create("j", 1, 2, "gpu");
+  cluster.FinishPrepare("j");
+  ASSERT_EQ(DeviceOfJob(cluster, "j"), "G1");
+  MeetADeviceFault(cluster, "j");
+  ASSERT_EQ(DeviceOfJob(cluster, "j"), "G1");
+  MeetADeviceFault(cluster, "j");
+  EXPECT_EQ(DeviceOfJob(cluster, "j"), "G2");
+  const pb::Device first = cluster.state().nodes.Find("a")->devices(1);
+  EXPECT_THAT(ProblemOf(*cluster.state().nodes.Find("a"), first, cluster.now()),
+              HasSubstr("min: 2 attempts in a row ended with a fault of it; ftctl uncordon a ends that"));
+  MeetADeviceFault(cluster, "j");
+  EXPECT_EQ(DeviceOfJob(cluster, "j"), "G2");
+  MeetADeviceFault(cluster, "j");
+  EXPECT_EQ(DeviceOfJob(cluster, "j"), "");
+  EXPECT_EQ(WhyWaits(cluster.state(), "j", cluster.now())->why, schedule::Why::kBusy);
+  EXPECT_THAT(WhyWaits(cluster.state(), "j", cluster.now())->details,
+              ElementsAre(HasSubstr("0 GPU(s) free, 2 GPU(s) take no job (ftctl nodes says why)")));
+  EXPECT_FALSE(HasEndedWait(cluster.state(), cluster.now()));
+  cluster.Wait(kExclusion);
+  EXPECT_TRUE(HasEndedWait(cluster.state(), cluster.now()));
+  cluster.Do(SchedulePass{});
+  EXPECT_FALSE(HasEndedWait(cluster.state(), cluster.now()));
+  ASSERT_EQ(DeviceOfJob(cluster, "j"), "G1");
+  MeetADeviceFault(cluster, "j");
+  EXPECT_EQ(DeviceOfJob(cluster, "j"), "G2") << "one more excludes it again";
+}
+
+TEST(Apply, ADeviceThatIsExcludedComesBackByUncordonAndByABootOfItsMachine) {
+  for (const bool boots : {false, true}) {
+    Cluster cluster(0);
+    cluster.GpuNode("a", {"G1"});
+    cluster.Create("j", 1, 2, "gpu");
+    cluster.FinishPrepare("j");
+    MeetADeviceFault(cluster, "j");
+    MeetADeviceFault(cluster, "j");
+    ASSERT_EQ(DeviceOfJob(cluster, "j"), "");
+    if (boots) {
+      cluster.GpuNode("a", {"G1"}, "b2");
+    } else {
+      cluster.Do(ChangeNode{.node_id = "a", .what = ChangeNode::What::kUncordon});
+    }
+    cluster.Do(SchedulePass{});
+    EXPECT_EQ(DeviceOfJob(cluster, "j"), "G1");
+  }
+}
+
+TEST(Apply, ADeviceWithAProblemTakesNoJob) {
+  Cluster cluster(0);
+  RegisterNode event;
+  event.request.set_node_id("a");
+  event.request.add_devices()->set_kind("cpu");
+  event.request.mutable_devices(0)->set_cores(8);
+  auto* gpu = event.request.add_devices();
+  gpu->set_kind("gpu");
+  gpu->set_uuid("G1");
+  gpu->set_arch("6.1");
+  gpu->set_problem("is too old");
+  cluster.Do(event);
+  cluster.Create("j", 1, 2, "gpu");
+  cluster.FinishPrepare("j");
+  EXPECT_EQ(WhyWaits(cluster.state(), "j", cluster.now())->why, schedule::Why::kTooLarge);
+  // A job that leaves the device open trains on the CPU.
+  cluster.Create("k", 1, 2, "auto");
+  cluster.FinishPrepare("k");
+  EXPECT_EQ(cluster.Attempt("k").kind(), wpb::TRAIN);
+  EXPECT_EQ(cluster.Attempt("k").ranks(0).device_uuids_size(), 0);
 }
 
 TEST(Apply, EvidenceOfTheAgentNamesTheClass) {

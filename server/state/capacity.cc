@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "server/state/device_faults.h"
 #include "server/state/transaction.h"
 
 namespace ft::state {
@@ -82,7 +83,19 @@ std::map<std::string, Usage> UsageOf(const ClusterState& state, absl::Time now) 
   return usage;
 }
 
-schedule::NodeCapacity CapacityOf(const spb::StoredNode& node, const Usage& usage) {
+// The free slots of a device. One that is excluded is as good as held until that ends.
+void AddSlots(const spb::StoredNode& node, const pb::Device& device, const Usage& usage, absl::Time now,
+              schedule::NodeCapacity& capacity) {
+  const absl::Duration excluded = ExcludedFor(node, device.uuid(), now);
+  schedule::Holding held{.ends = absl::ToDoubleSeconds(excluded)};
+  std::vector<schedule::Device>& slots = excluded > absl::ZeroDuration() ? held.gpus : capacity.free_gpus;
+  for (int slot = SlotsHeld(usage, device.uuid()); slot < SlotsOf(device); ++slot)
+    slots.push_back(SlotOf(device, device.free_memory_bytes(), slot));
+  capacity.excluded_gpus += static_cast<int>(held.gpus.size());
+  if (!held.gpus.empty()) capacity.holdings.push_back(std::move(held));
+}
+
+schedule::NodeCapacity CapacityOf(const spb::StoredNode& node, const Usage& usage, absl::Time now) {
   schedule::NodeCapacity capacity;
   capacity.node_id = node.node_id();
   capacity.cpu_arch = CpuOf(node).arch();
@@ -90,8 +103,11 @@ schedule::NodeCapacity CapacityOf(const spb::StoredNode& node, const Usage& usag
   for (const pb::Device& device : node.devices()) {
     capacity.cores += device.cores();
     if (device.kind() == "cpu") continue;
-    for (int slot = SlotsHeld(usage, device.uuid()); slot < SlotsOf(device); ++slot)
-      capacity.free_gpus.push_back(SlotOf(device, device.free_memory_bytes(), slot));
+    if (device.problem().empty()) {
+      AddSlots(node, device, usage, now, capacity);
+    } else {
+      ++capacity.excluded_gpus;
+    }
   }
   capacity.free_cores = capacity.cores;
   for (const schedule::Holding& held : usage.holdings) capacity.free_cores -= held.cores;
@@ -123,8 +139,9 @@ bool WantsGpu(const ClusterState& state, const spb::StoredJob& job, const std::s
   bool any = false;
   state.nodes.ForEach([&](const NodePtr& node) {
     if (node->state() != pb::READY) return;
-    any = any || std::any_of(node->devices().begin(), node->devices().end(),
-                             [](const pb::Device& device) { return device.kind() != "cpu"; });
+    any = any || std::any_of(node->devices().begin(), node->devices().end(), [](const pb::Device& device) {
+            return device.kind() != "cpu" && device.problem().empty();
+          });
   });
   return any;
 }
@@ -135,7 +152,7 @@ std::vector<schedule::NodeCapacity> CapacitiesOf(const ClusterState& state, absl
   std::map<std::string, Usage> usage = UsageOf(state, now);
   std::vector<schedule::NodeCapacity> nodes;
   state.nodes.ForEach([&](const NodePtr& node) {
-    if (node->state() == pb::READY) nodes.push_back(CapacityOf(*node, usage[node->node_id()]));
+    if (node->state() == pb::READY) nodes.push_back(CapacityOf(*node, usage[node->node_id()], now));
   });
   std::sort(nodes.begin(), nodes.end(), [](const auto& a, const auto& b) { return a.node_id < b.node_id; });
   return nodes;
@@ -146,7 +163,8 @@ schedule::Gang GangOf(const ClusterState& state, const spb::StoredJob& job) {
   gang.job_id = job.job_id();
   gang.priority = job.priority();
   gang.order = job.order();
-  gang.ranks = job.ranks();
+  gang.ranks = job.min_ranks() > 0 ? job.max_ranks() : job.ranks();
+  gang.least_ranks = job.min_ranks();
   gang.threads = job.threads();
   gang.device_memory_bytes = job.device_memory_bytes();
   gang.least_capability = job.least_capability();

@@ -103,7 +103,7 @@ class Expectation:
         facts = Facts(self.reference, model, algorithm, task)
         want = {"name": name, "compat": "xtuner-0.1.9", "fit": "off", "gate.allow_unsupervised": True,
                 "gate.allow_truncation": True, "gate.allow_empty_output": True, "model.source": "hf://" + facts.take("base_model"),
-                "model.dtype": "fp16", "model.eos_token": facts.take("tokenizer.eos_token") or "", "train.loss": "microbatch_mean",
+                "model.dtype": "fp16", "model.eos_token": facts.take("tokenizer.eos_token") or "", "train.loss": "microbatch_mean", "train.on_nonfinite": "skip",
                 "train.tokenize": "pieces",
                 "model.encode_special_tokens": facts.take("tokenizer.encode_special_tokens") or False}
         assert facts.take("quantization") == QUANTIZATION[facts.take("algorithm")]

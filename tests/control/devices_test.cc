@@ -1,10 +1,19 @@
 // Devices through NVML's interface, from a fake library opened at run time.
 #include "worker/node/agent/devices.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <string>
+#include <vector>
 
 namespace ft::agent {
 namespace {
+
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 TEST(Devices, CardsAndSlicesOfNvml) {
   auto source = OpenNvml(FT_FAKE_NVML);
@@ -35,6 +44,29 @@ TEST(Devices, CardsTellWhatTheyAreDoing) {
   EXPECT_EQ(cards[0].power_watts, 254.5);
   EXPECT_EQ(cards[0].uncorrected_ecc_errors, 2);
   EXPECT_FALSE(cards[1].uncorrected_ecc_errors.has_value());  // It has no such memory.
+}
+
+// The problem of each device, "uuid: problem", where the fake has this trouble.
+std::vector<std::string> ProblemsWith(const char* trouble) {
+  ::setenv("FAKE_NVML_TROUBLE", trouble, 1);
+  std::vector<std::string> problems;
+  auto source = OpenNvml(FT_FAKE_NVML);
+  EXPECT_TRUE(source.ok()) << source.status();
+  const auto devices = (*source)->List();
+  for (const auto& device : *devices) problems.push_back(device.uuid() + ": " + device.problem());
+  ::unsetenv("FAKE_NVML_TROUBLE");
+  return problems;
+}
+
+TEST(Devices, WhatRanksCannotUseSaysWhy) {
+  EXPECT_THAT(ProblemsWith("none"), ElementsAre("GPU-1: ", "MIG-21: ", "MIG-22: "));
+  EXPECT_THAT(ProblemsWith("old_card"),
+              ElementsAre("GPU-1: has compute capability 6.1, 7.5 or newer is needed (Turing: T4, RTX 20)",
+                          "MIG-21: ", "MIG-22: "));
+  EXPECT_THAT(ProblemsWith("old_driver"),
+              Each(HasSubstr("needs the NVIDIA driver 580 or newer, the installed one "
+                             "knows CUDA 12.4: update the driver")));
+  EXPECT_THAT(ProblemsWith("lost"), ElementsAre("GPU-1: ", HasSubstr("card 1: does not answer")));
 }
 
 TEST(Devices, WithoutTheLibraryThereAreNone) {

@@ -108,6 +108,22 @@ class DrainTest(daemons.DaemonTest):
         self.assertGreater(int(done["epoch"]), 2, "no stop met the run")
         self.compare(alone, done, job)
 
+    def test_a_stop_before_the_ranks_have_met(self):
+        """A rank that waits for a peer which is not started any more does not wait for the end of stop_grace."""
+        model, data = self.small_model(), self.write_tokens(daemons.random_samples(256))
+        self.start()
+        alone = self.train_alone(model, data)
+        job = self.node.submit(drain_job("drained", model, data))
+        for _ in range(STOPS):
+            # As soon as the gang has its places.
+            leaves = self.random.choice(daemons.wait_for("both ranks have a place", lambda: len(self.ranks_of(job)) == 2 and
+                                                         self.ranks_of(job), 60, pause=0.005))
+            status, seconds = self.stop(leaves)
+            self.assertEqual(status, 0)
+            self.assertLess(seconds, EXIT_LIMIT)
+            self.start_worker(leaves)
+        self.compare(alone, self.node.finish(job, timeout=300), job)
+
     def test_a_stop_while_the_coordinator_is_away(self):
         model, data = self.small_model(), self.write_tokens(daemons.random_samples(256))
         self.start()

@@ -13,8 +13,10 @@ import daemons
 MODELS = ("llama_mha", "llama_gqa_llama3rope", "llama_dynamic_ntk", "llama_attention_bias", "deepseek_coder_linear", "yi_gqa",
           "mistral_swa", "internlm_7b", "internlm_20b", "internlm_7b_dynamic", "internlm2", "baichuan_7b", "baichuan_13b_alibi",
           "baichuan2_7b_normhead", "baichuan2_13b_alibi_normhead", "chatglm2", "chatglm3", "qwen_7b_v1", "qwen2_tied", "qwen3_qknorm",
-          "gpt_bigcode_mqa", "gemma", "gemma2_softcap", "phi3_fused")
-OTHERS = ("nf4", "qlora_step", "tokenizer")
+          "gpt_bigcode_mqa", "gemma", "gemma2_softcap", "phi3_fused", "mixtral_aux", "qwen3_moe", "deepseek_moe", "deepseek_moe_unpadded",
+          "deepseek_v2_lite", "gpt_oss", "llama_rslora", "llama_dora", "llama_modules_to_save", "gemma3_text", "gemma3_nested",
+          "gemma4_text", "glm4", "granite", "olmo2", "olmo3_yarn_swa", "phi4_mini_longrope", "smollm3_nope")
+OTHERS = ("int8", "mmlu", "mxfp4", "nf4", "qlora_step", "tokenizer")
 KEPT = os.path.join(daemons.ROOT, "tests", "golden")
 NOT_BUILT = os.path.join(KEPT, "not_built.txt")
 
@@ -120,9 +122,9 @@ class SelectionTest(unittest.TestCase):
             self.assertEqual(compare(KEPT, "--cases", "nf4", *arguments).returncode, 2, arguments)
 
     def test_an_unsupported_family_counts_as_failure(self):
-        if not daemons.shared_file("golden", "mixtral_aux"):
-            self.skipTest("the case mixtral_aux is part of the reference folder (FT_SHARED)")
-        done = compare(os.path.join(daemons.SHARED, "golden"), "--cases", "mixtral_aux")
+        if not daemons.shared_file("golden", "qwen3_5_text"):
+            self.skipTest("the case qwen3_5_text is part of the reference folder (FT_SHARED)")
+        done = compare(os.path.join(daemons.SHARED, "golden"), "--cases", "qwen3_5_text")
         self.assertEqual(done.returncode, 1)
         self.assertIn("unsupported", done.stdout)
 

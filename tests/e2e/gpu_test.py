@@ -12,47 +12,10 @@ import subprocess
 import unittest
 
 import daemons
-
-BUILD = os.path.dirname(daemons.BIN)
-RANK = os.path.join(BUILD, "tests", "ft-rank-simulated")
-NVML = os.path.join(BUILD, "tests", "control", "fakes", "libfake_nvml.so")
-LIBRARY = os.path.join(BUILD, "lib", "libft_sim.so")
-STEPS = 6
-SAMPLES = 48
+from gpu_nodes import LIBRARY, RANK, STEPS, GpuNodeTest, gpu_job
 
 
-def gpu_job(name, model, data, **changes):
-    settings = {"resources": {"device": "gpu", "threads": 1}, "train.max_steps": STEPS, "train.epochs": 100, "method.dropout": 0.1,
-                "train.checkpoint": {"every_steps": 2, "keep_last": 2}}
-    settings.update(changes)
-    return daemons.tokens_job(name, model, data, **settings)
-
-
-class GpuTest(daemons.DaemonTest):
-    def setUp(self):
-        super().setUp()
-        self.faults = os.path.join(self.folder, "fault")
-        self.model = self.small_model()
-        self.data = self.write_tokens(daemons.random_samples(SAMPLES))
-
-    def rank_program(self):
-        """A program that becomes the rank, with the fault of the moment: a fault is the process's own, as on a card that failed."""
-        path = self.write_file("rank.sh", f"#!/bin/sh\nif [ -s {self.faults} ]; then export FT_SIM_FAULT=$(cat {self.faults}); fi\n"
-                                          f"exec {RANK} \"$@\"\n")
-        os.chmod(path, 0o755)
-        return path
-
-    def node(self, cores=2, slots=1, **variables):
-        config = self.write_config("worker", nvml=NVML, rank_binary=self.rank_program(), poll="20ms", slots_per_device=slots)
-        node = self.daemons(cores=cores, start=False, worker_arguments=["--config", config])
-        node.variables = {"FT_CUDA_LIBRARY": LIBRARY, **variables}
-        node.start()
-        return node
-
-    def fault(self, text):
-        with open(self.faults, "w", encoding="utf-8") as file:
-            file.write(text)
-
+class GpuTest(GpuNodeTest):
     def failed(self, node, job):
         name = node.submit(job)
         return node.wait_state(name, "FAILED", 120)
@@ -125,6 +88,33 @@ class GpuTest(daemons.DaemonTest):
             self.assertEqual(alone["result"]["adapter_sha256"], done["result"]["adapter_sha256"])
         self.assertEqual(agent, node.agent_pid())
         self.assertTrue(node.node_is_ready())
+
+    def test_a_card_that_fails_twice_in_a_row_takes_no_job_until_it_is_asked_for(self):
+        node = self.node(FAKE_NVML_CARDS="1")
+        self.fault("719@300")
+        name = node.submit(gpu_job("fails", self.model, self.data))
+        problem = daemons.wait_for("the card is excluded", lambda: self.problem(node), 120)
+        self.assertRegex(problem, r"^takes no job for another (59|60) min: 2 attempts in a row ended with a fault of it; ftctl uncordon ")
+        self.assertIn("GPU-1: takes no job for another", node.ftctl("nodes"))
+        doctor = node.run("doctor")
+        self.assertEqual(doctor.returncode, 1)
+        self.assertIn("attempts in a row ended with a fault of it", " ".join(doctor.stdout.split()))
+        waits = daemons.wait_for("a reason is given", lambda: self.waits(node, name), 30)
+        self.assertIn("1 GPU(s) take no job (ftctl nodes says why)", " ".join(waits["details"]))
+        self.fault("")
+        node.ftctl("uncordon", node.ask("nodes")["nodes"][0]["node_id"])
+        node.finish(name)
+        self.assertFalse(self.problem(node))
+
+    def test_a_card_that_this_build_cannot_use_says_why_and_a_job_that_may_uses_the_cpu(self):
+        node = self.node(FAKE_NVML_CARDS="1", FAKE_NVML_TROUBLE="old_card")
+        self.assertEqual(self.problem(node), "has compute capability 6.1, 7.5 or newer is needed (Turing: T4, RTX 20)")
+        node.train(gpu_job("any", self.model, self.data, resources={"device": "auto", "threads": 1}))
+
+    @staticmethod
+    def problem(node):
+        """Why the node's GPU takes no job; None while it does."""
+        return next((device["problem"] for device in node.ask("nodes")["nodes"][0]["devices"] if device.get("problem")), None)
 
     @staticmethod
     def device_fault(node, name):

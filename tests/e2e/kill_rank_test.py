@@ -4,6 +4,8 @@ And two runs whose data differ in one token are told apart, by step and tensor.
 FT_SOAK=1 kills ten times instead of three. FT_SEED repeats a run; the seed is printed.
 """
 
+import glob
+import json
 import os
 import random
 import signal
@@ -71,6 +73,67 @@ class KillRankTest(daemons.DaemonTest):
         self.assertEqual(answer, {"equal": True, "steps": count})
         steps = [int(step["step"]) for step in node.steps("killed")]
         self.assertEqual(steps, list(range(1, count + 1)))
+
+    def damaged(self, node, job, damage):
+        """The same job, stopped at some step, damaged in its two newest checkpoints (the newer last) and killed; answers its id and the
+        last step that was taken."""
+        name = node.submit(job)
+        rank = node.training_rank(name)
+        node.wait_step(name, 7)
+        os.kill(rank, signal.SIGSTOP)
+        folder = os.path.join(node.get(name)["run_dir"], "checkpoints")
+
+        def committed():
+            steps = sorted(int(entry.rpartition("-s")[2]) for entry in os.listdir(folder) if not entry.startswith("."))
+            return steps[-2:] if steps[-1] == int(node.get(name)["progress"]["checkpoint_step"]) else None
+        older, newer = (glob.glob(os.path.join(folder, f"e*-s{step}"))[0]
+                        for step in daemons.wait_for("the newest checkpoint's commit", committed, 30))
+        last = int(node.get(name)["progress"]["step"])
+        damage(older, newer)
+        os.kill(rank, signal.SIGKILL)
+        return name, last
+
+    def flip(self, path):
+        with open(path, "r+b") as file:
+            file.seek(-3, os.SEEK_END)
+            byte = file.read(1)[0]
+            file.seek(-3, os.SEEK_END)
+            file.write(bytes([byte ^ 1]))
+
+    def test_the_checkpoint_before_a_damaged_one_is_taken(self):
+        model, data = self.small_model(), self.write_tokens(daemons.random_samples(SAMPLES))
+        node = self.daemons()
+        one, _ = self.undisturbed(node, slow_job("left-alone", model, data))
+        paths = []
+
+        def damage(older, newer):
+            paths.extend([older, os.path.join(newer, "optimizer.safetensors")])
+            self.flip(paths[1])
+        name, _ = self.damaged(node, slow_job("damaged", model, data), damage)
+        two = node.finish(name, timeout=600)
+        for key in ("adapter_sha256", "ledger_sha256"):
+            self.assertRegex(one["result"][key], "^[0-9a-f]{64}$")
+            self.assertEqual(one["result"][key], two["result"][key], key)
+        events = [json.loads(line) for line in node.ftctl("events", name, "-o", "json").splitlines()]
+        said = [event["message"] for event in events if event["type"] == "RANK_CHECKPOINT_DAMAGED"]
+        self.assertEqual(said, [f"{paths[1]} differs from its manifest: the checkpoint is damaged; going on from "
+                                f"checkpoints/{os.path.basename(paths[0])} instead"])
+
+    def test_with_no_checkpoint_left_the_job_fails_and_takes_no_step(self):
+        model, data = self.small_model(), self.write_tokens(daemons.random_samples(SAMPLES))
+        node = self.daemons()
+        paths = []
+
+        def damage(older, newer):
+            paths.append(os.path.join(newer, "trainable.safetensors"))
+            os.remove(paths[0])
+            os.truncate(os.path.join(older, "optimizer.safetensors"), 100)
+        name, last = self.damaged(node, slow_job("damaged", model, data), damage)
+        failed = node.wait_state(name, "FAILED", 120)
+        self.assertIn(f"{paths[0]} is missing: the checkpoint is damaged; no older one can be taken either, of 1",
+                      failed["state_message"])
+        self.assertEqual(failed["failure"]["failure_class"], "DATA")
+        self.assertEqual(int(node.steps(name)[-1]["step"]), last)
 
     @daemons.only_in_soak
     def test_the_demo_model_killed_at_random_moments_has_the_same_bits(self):

@@ -97,6 +97,21 @@ class PeftTest(daemons.DaemonTest):
         logits = self.our_logits(rows, self.small_model(), "--adapter", out, "--base", "nf4")
         self.check("--base", os.path.join(out, "base"), "--adapter", out, "--logits", logits)
 
+    def test_kinds_of_adapters(self):
+        node = self.daemons()
+        data = self.write_tokens(daemons.random_samples(16))
+        kinds = {
+            "dora": {"use_dora": True, "use_rslora": True, "rank_pattern": {"q_proj": 2}, "alpha_pattern": {"layers.1.*": 3}},
+            "saved": {"modules_to_save": ["embed_tokens"]}}
+        for name, kind in kinds.items():
+            job = daemons.tokens_job(name, self.small_model(), data, **{
+                "method": dict({"kind": "lora", "rank": 4, "alpha": 8}, **kind), "train.epochs": 10, "train.optimizer": {"lr": 5e-3}})
+            node.train(job)
+            out = self.exported(node, name, "stored")
+            rows = daemons.random_samples(4, seed=9, shortest=24, longest=25)
+            logits = self.our_logits(rows, self.small_model(), "--adapter", out)
+            self.check("--base", os.path.join(out, "base"), "--adapter", out, "--logits", logits)
+
     def test_the_dequantised_base_is_not_the_stored_one(self):
         node = self.daemons()
         self.trained(node, "qlora")

@@ -130,9 +130,9 @@ class RefusalsTest(small_disk.SmallDisk, daemons.DaemonTest):
 
     def test_a_zero_stage(self):
         node = self.daemons()
-        done = node.run("submit", node.write_job(self.small_job(**{"parallel": {"ranks": 2, "zero": 2}})))
+        done = node.run("submit", node.write_job(self.small_job(**{"parallel": {"ranks": 2, "zero": 3}})))
         self.assertEqual(done.returncode, 2)
-        self.assertIn("parallel.zero above 0 is not supported yet: use zero: 0", done.stderr)
+        self.assertIn("parallel.zero above 2 is not supported yet: use zero: 2", done.stderr)
         self.assertEqual(node.ask("list")["jobs"], [])
 
     # Job files and paths.

@@ -9,6 +9,7 @@
 #include "core/config/config_file.h"
 #include "core/ledger/ledger.h"
 #include "core/process/rank_process.h"
+#include "core/recipe/deepspeed.h"
 #include "core/recipe/json.h"
 #include "core/recipe/parse.h"
 #include "core/recipe/yaml_text.h"
@@ -60,6 +61,26 @@ Status ReadRecipe(const fs::path& path) {
   const StatusOr<recipe::JobSpec> again = recipe::ParseJob(shown, "shown");
   FT_CHECK(again.ok()) << "a job that was shown cannot be read back: " << again.status();
   return absl::OkStatus();
+}
+
+// For a job that leaves all open, and for one that says much itself.
+Status ReadDeepspeed(const fs::path& path) {
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  Status first;
+  for (const char* yaml :
+       {"model: m\ndata: d\n",
+        "model: {source: m, dtype: bf16}\ndata: d\ncompat: xtuner-0.1.9\n"
+        "train: {micro_batch: 2, accumulation: 4, max_grad_norm: 1, optimizer: {lr: 1e-4}}\n"
+        "parallel: {ranks: 2}\n"}) {
+    ASSIGN_OR_RETURN(const recipe::JobSpec spec, recipe::ParseJob(yaml, "job.yaml"));
+    nlohmann::ordered_json job = recipe::ReadYaml(yaml).root;
+    const StatusOr<recipe::DeepspeedFile> taken =
+        recipe::TakeDeepspeedFile(text, "ds_config.json", spec, job);
+    const auto ignore = nlohmann::ordered_json::error_handler_t::replace;
+    if (taken.ok()) recipe::ParseJob(job.dump(-1, ' ', false, ignore), "job.yaml").status().IgnoreError();
+    first.Update(taken.status());
+  }
+  return first;
 }
 
 Status ReadResolvedJob(const fs::path& path) {

@@ -8,6 +8,8 @@
 #include "tests/fuzz/readers.h"
 #include "tests/support/temp_dir.h"
 #include "worker/data/cache/token_cache.h"
+#include "worker/data/chat/data_set_maps.h"
+#include "worker/data/chat/python_text.h"
 #include "worker/data/prepare/prepare.h"
 #include "worker/data/prepare/token_source.h"
 #include "worker/data/readers/number_format.h"
@@ -21,6 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kTinyVocabulary = 267;
+constexpr int kRecordsRead = 10000;
 
 // A folder with the tiny tokenizer and as much of a model as preparation looks at.
 const fs::path& TinyModel() {
@@ -40,7 +43,8 @@ const fs::path& TinyModel() {
 
 Status ReadDataRecords(const fs::path& path) {
   ASSIGN_OR_RETURN(const auto reader, data::OpenRecords(path, {}));
-  while (true) {
+  // A few bytes of a parquet file may be very many equal records.
+  for (int i = 0; i < kRecordsRead; ++i) {
     ASSIGN_OR_RETURN(const auto record, reader->Next());
     if (!record.has_value()) break;
     data::Describe(record->origin);
@@ -97,6 +101,21 @@ Status PrepareData(const fs::path& path) {
   request.spec.data[0].source = path.string();
   request.spec.data[0].template_name = "qwen_chat";
   return prepare::Prepare(request).status();
+}
+
+// A literal, written again as Python writes it.
+Status ReadPythonLiteral(const fs::path& path) {
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  ASSIGN_OR_RETURN(const nlohmann::ordered_json value, data::ParsePythonLiteral(text));
+  return data::PythonText(value).status();
+}
+
+// The text of a field of MSAgent-Bench.
+Status ReadAgentRecord(const fs::path& path) {
+  data::Field field{.name = "conversations"};
+  ASSIGN_OR_RETURN(field.text, ReadFile(path));
+  ASSIGN_OR_RETURN(const data::FieldConversation made, data::FromAgent(field));
+  return made.wrong ? absl::InvalidArgumentError(*made.wrong) : absl::OkStatus();
 }
 
 Status ReadTokenCache(const fs::path& path) {

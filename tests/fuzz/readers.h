@@ -32,12 +32,15 @@ Status ReadSheetParts(const std::filesystem::path& path);
 Status ReadNumberFormat(const std::filesystem::path& path);
 Status ReadTokenSamples(const std::filesystem::path& path);
 Status PrepareData(const std::filesystem::path& path);
+Status ReadPythonLiteral(const std::filesystem::path& path);
+Status ReadAgentRecord(const std::filesystem::path& path);
 Status ReadTokenCache(const std::filesystem::path& path);
 
 // Settings, and what the programs leave each other (read_control.cc).
 Status ReadJobFile(const std::filesystem::path& path);
 Status ReadRecipe(const std::filesystem::path& path);
 Status ReadOverrides(const std::filesystem::path& path);
+Status ReadDeepspeed(const std::filesystem::path& path);
 Status ReadResolvedJob(const std::filesystem::path& path);
 Status ReadDaemonConfig(const std::filesystem::path& path);
 Status ReadSpool(const std::filesystem::path& path);

@@ -1,5 +1,6 @@
 """Writes a small good file of each binary and text format that tests/fuzz reads: seeds.py FOLDER."""
 
+import argparse
 import base64
 import hashlib
 import io
@@ -9,6 +10,9 @@ import struct
 import sys
 import zipfile
 import zlib
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "recipes"))
+import parquet_file  # noqa: E402
 
 
 def safetensors():
@@ -156,6 +160,26 @@ def tiktoken():
     return b"".join(base64.b64encode(token) + f" {rank}\n".encode() for rank, token in enumerate(tokens))
 
 
+def parquet_messages():
+    """A list of records in each of two rows, as conversations are kept: [{role, content}]."""
+    struct_of, out, chunks = parquet_file.Struct, bytearray(b"PAR1"), []
+    for name, values in (("role", ["user", "assistant", "user"]), ("content", ["hi", "yes", "why"])):
+        repetitions, definitions = parquet_file.runs([0, 1, 0]), parquet_file.runs([4, 4, 4])
+        levels = b"".join(struct.pack("<I", len(level)) + level for level in (repetitions, definitions))
+        head = struct_of().i32(1, 3).i32(2, parquet_file.PLAIN).i32(3, parquet_file.RLE).i32(4, parquet_file.RLE)
+        begin = len(out)
+        out += parquet_file.page(parquet_file.DATA_PAGE, 5, head, levels + parquet_file.plain(values))[0]
+        about = struct_of().i32(1, parquet_file.BYTE_ARRAY).i32(4, parquet_file.SNAPPY).i64(5, 3).i64(7, len(out) - begin).i64(9, begin)
+        chunks.append(struct_of().i64(2, begin).struct(3, about).end())
+    text = [struct_of().i32(1, parquet_file.BYTE_ARRAY).i32(3, parquet_file.OPTIONAL).text(4, name).i32(6, parquet_file.UTF8)
+            for name in ("role", "content")]
+    elements = [struct_of().text(4, "schema").i32(5, 1), struct_of().i32(3, 1).text(4, "messages").i32(5, 1).i32(6, 3),
+                struct_of().i32(3, 2).text(4, "list").i32(5, 1), struct_of().i32(3, 1).text(4, "element").i32(5, 2), *text]
+    group = struct_of().list(1, 12, chunks).i64(2, len(out)).i64(3, 2)
+    footer = struct_of().i32(1, 2).list(2, 12, [element.end() for element in elements]).i64(3, 2).list(4, 12, [group.end()]).end()
+    return bytes(out) + footer + struct.pack("<I", len(footer)) + b"PAR1"
+
+
 def xlsx():
     parts = {
         "[Content_Types].xml": '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>',
@@ -256,7 +280,31 @@ FAMILIES = [
      "activation_function": "gelu_pytorch_tanh", "multi_query": True},
     {"model_type": "gemma", **SIZES, "head_dim": 8, "hidden_activation": "gelu_pytorch_tanh"},
     {"model_type": "gemma2", **SIZES, "head_dim": 8, "sliding_window": 7, "attn_logit_softcapping": 5.0, "query_pre_attn_scalar": 24},
-    {"model_type": "phi3", **SIZES, "num_key_value_heads": 2, "sliding_window": 7, "partial_rotary_factor": 0.5}]
+    {"model_type": "phi3", **SIZES, "num_key_value_heads": 2, "sliding_window": 7, "partial_rotary_factor": 0.5},
+    {"model_type": "mixtral", **SIZES, "num_key_value_heads": 2, "num_local_experts": 4, "output_router_logits": True},
+    {"model_type": "qwen3_moe", **SIZES, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 8,
+     "mlp_only_layers": [0], "norm_topk_prob": True},
+    {"model_type": "deepseek", **SIZES, "n_routed_experts": 4, "num_experts_per_tok": 2, "n_shared_experts": 1,
+     "moe_intermediate_size": 8, "first_k_dense_replace": 1},
+    {"model_type": "deepseek_v2", **SIZES, "n_routed_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 8,
+     "kv_lora_rank": 8, "qk_nope_head_dim": 8, "qk_rope_head_dim": 4, "v_head_dim": 6, "topk_method": "group_limited_greedy",
+     "n_group": 2, "topk_group": 1},
+    {"model_type": "gpt_oss", **SIZES, "num_key_value_heads": 2, "head_dim": 8, "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 7,
+     "rope_scaling": {"rope_type": "yarn", "factor": 32.0, "original_max_position_embeddings": 32, "truncate": False}},
+    {"model_type": "phi3", **SIZES, "original_max_position_embeddings": 16, "rope_scaling": {
+        "type": "longrope", "short_factor": [1.0, 1.5], "long_factor": [2.0, 4.0]}},
+    {"model_type": "gemma3_text", **SIZES, "head_dim": 8, "sliding_window": 7, "sliding_window_pattern": 2},
+    {"model_type": "gemma3", "text_config": {"hidden_size": 16, "num_hidden_layers": 2, "rope_scaling": {
+        "rope_type": "linear", "factor": 8.0}}},
+    {"model_type": "gemma4_text", **SIZES, "head_dim": 8, "global_head_dim": 16, "attention_k_eq_v": True,
+     "layer_types": ["sliding_attention", "full_attention"], "rope_parameters": {
+         "full_attention": {"rope_type": "proportional", "partial_rotary_factor": 0.25}, "sliding_attention": {"rope_theta": 1e4}}},
+    {"model_type": "gemma4", "text_config": {**SIZES, "head_dim": 8}},
+    {"model_type": "glm4", **SIZES, "head_dim": 8, "partial_rotary_factor": 0.5},
+    {"model_type": "granite", **SIZES, "embedding_multiplier": 9.0, "attention_multiplier": 0.1, "logits_scaling": 1.5},
+    {"model_type": "olmo2", **SIZES}, {"model_type": "olmo3", **SIZES, "rope_scaling": {
+        "rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 32}},
+    {"model_type": "smollm3", **SIZES, "no_rope_layers": [1, 0]}]
 
 ADAPTER = {"peft_type": "LORA", "r": 8, "lora_alpha": 16, "lora_dropout": 0.0, "target_modules": ["q_proj", "v_proj"],
            "bias": "none", "task_type": "CAUSAL_LM", "base_model_name_or_path": "m"}
@@ -288,12 +336,19 @@ HUB_LISTINGS = [HUB_TREE, MODELSCOPE_FILES, {"sha": "a" * 40, "gated": False},
 HUB_HEADERS = [b"https://hub.example:8443/a/b?c=d\nhttps://storage.example/x?signature=y%2F", b"http://[::1]/a/b\n../c", b"https://h\n//i/j",
                b'https://h/"api";r=0;t=12\n/<https://h/api?cursor=x>; rel="next"']
 
+DEEPSPEED = {"train_micro_batch_size_per_gpu": "auto", "gradient_clipping": 1.0,
+             "zero_optimization": {"stage": 3, "overlap_comm": True, "offload_param": {"device": "nvme", "nvme_path": "/n"}},
+             "fp16": {"enabled": "auto", "initial_scale_power": 16}, "bf16": {"enabled": "auto"},
+             "optimizer": {"type": "AdamW", "params": {"lr": "auto", "betas": [0.9, 0.999]}},
+             "scheduler": {"type": "WarmupCosineLR", "params": {"warmup_num_steps": "auto"}}}
 # A name that begins with "good" is a promise that the file is accepted.
 GOOD = {
     "safetensors": [safetensors()], "torch": [torch()], "pickle": [pickle()], "gguf": [gguf()], "tokenizer": [tokenizer(), *(json.dumps(made()).encode() for made in (llama_tokenizer, unigram_tokenizer))],
     "sentencepiece": [sentencepiece(2, bytes_too=True), sentencepiece(2), sentencepiece(1, charsmap())],
     "merges": [b"#version: 0.2\nh e\nl l\nhe ll\n"],
-    "tiktoken": [tiktoken()], "xlsx": [xlsx()], "spool": [spool(), spool() + bytes(4096), spool()[:-3] + bytes(60)],
+    "tiktoken": [tiktoken()], "xlsx": [xlsx()],
+    "parquet": [parquet_file.write({"q": ["Why?", None, "Why?"], "n": [1, None, 3]}, rows_per_group=2), parquet_messages()],
+    "spool": [spool(), spool() + bytes(4096), spool()[:-3] + bytes(60)],
     "journal": [journal(), journal() + bytes(4096), journal()[:-9]], "log_gaps": [b"", b"10 96\n", b"40 7\n150 9\n"], "transfer": [transfer()],
     "cache": [cache()], "sheet": [sheet()],
     "weight_index": [b'{"metadata": {"total_size": 8}, "weight_map": {"a": "x-1.safetensors", "b": "x-2.safetensors"}}'],
@@ -308,11 +363,16 @@ GOOD = {
     "number_format": [struct.pack("<d", 45235.6) + code.encode() for code in
                       ("General", "yyyy-mm-dd hh:mm:ss", '#,##0.00;[Red]-#,##0.00;"zero"', "0.00E+00", "[h]:mm", "0%", "# ??/??",
                        '[>=100]"high";[<5]"low";0', "(000) 000-0000", "##0.0E+0")],
+    "python": [b"[{'a': \"it's\", 'b': None}, (1, -2.5), r'\\x' 'y\\n\\x41\\u4e2d', True]", b"{'k': [], 'j': {}}"],
+    "agent": [b"""[{'from': 'system', 'value': '{"name":"f","description":"d","paths":[{"parameters":[{"name":"p","description":"q"}]}]}'}, """
+              b"""{'from': 'user', 'value': 'q'}, {'from': 'assistant', 'value': 'so <|startofthink|>```JSON\\n{"api_name":"f","parameters":{"p":1}}```"""
+              b"""<|endofthink|><|startofexec|>{"ok":true}<|endofexec|>yes'}]"""],
     "tokens": [DIALOGUES[-1]], "prepare": DIALOGUES,
     "job": [b"model: ./m\ndata: [{source: d.jsonl, format: tokens}]\nmethod: {kind: lora, rank: 8}\ntrain: {epochs: 2}\n", JOB],
     "overrides": [b"train.optimizer.lr=1e-4\n" + JOB],
     "recipe": [b"data[1].source=x.json\nrecipe: internlm_7b_qlora_alpaca_enzh_e3\ntrain: {epochs: 1}\n",
                b"\nrecipe: qwen_7b_qlora_moss_sft_all_e2_gpu8\nbot_name: B\nparallel: {ranks: 2}\ntemplate: default\n"],
+    "deepspeed": [json.dumps(DEEPSPEED).encode(), b'{"train_batch_size": "auto", "fp16": {"enabled": false}, "steps_per_print": 10}'],
     "resolved_job": [b'{"model": {"source": "m"}, "data": [{"source": "d"}], "train": {"optimizer": {"betas": [0.9, 0.99]}}}'],
     "config": [b"data: /var/lib/x\ncores: 2\nshared: true\nlease: 15s\nroots: [/a, /b]\nlabels: {zone: a}\n"],
     "record": [b"\x08\x01\x1a\0", b"\x08\x02\x42\0", b"\x08\x03\x1a\x0b\x08\x05\x11\0\0\0\0\0\0\xf0\x3f"],
@@ -327,13 +387,17 @@ GOOD = {
 # Starting points only.
 OTHER = {"hub_headers": HUB_HEADERS[3:], "sheet": [sheet().replace(b"</sheetData>", b'</sheetData><mergeCells><mergeCell ref="A2:B3"/></mergeCells>'),
                    sheet().replace(b'<row r="3">', b'<row r="3" hidden="1">').replace(b'name="Data"', b'name="Data" state="hidden"')],
-         "overrides": [b"data[0].source=x.jsonl\n" + JOB], "gguf": [gguf_with_vocabulary()], "jinja": [b"{% include 'x' %}"], "job": [b"model: *a\n", b"a: &x [1]\nb: *x\n"]}
+         "overrides": [b"data[0].source=x.jsonl\n" + JOB], "gguf": [gguf_with_vocabulary()], "deepspeed": [b'{"zero_optimisation": {"stage": 5}, "a": 1, "a": 2}', b"[" * 70, b'{"fp16": {"enabled": true'],
+         "jinja": [b"{% include 'x' %}"], "job": [b"model: *a\n", b"a: &x [1]\nb: *x\n"]}
 
 
 def main():
+    parser = argparse.ArgumentParser(description="Writes the seeds of all readers below a folder.")
+    parser.add_argument("folder")
+    target = parser.parse_args().folder
     for kind, seeds in (("good", GOOD), ("other", OTHER)):
         for name, files in seeds.items():
-            folder = os.path.join(sys.argv[1], name)
+            folder = os.path.join(target, name)
             os.makedirs(folder, exist_ok=True)
             for number, content in enumerate(files):
                 with open(os.path.join(folder, f"{kind}{number}"), "wb") as file:

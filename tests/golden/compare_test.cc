@@ -221,10 +221,10 @@ TEST_F(CompareTest, TheVerbsArguments) {
 TEST(RunCase, AnUnsupportedFamilyIsNamedAndFails) {
   const auto shared = ft::testing::SharedDir();
   if (!shared.has_value()) GTEST_SKIP() << "needs the folder shared/golden beside the checkout";
-  const CaseResult result = RunCase(*shared / "golden" / "mixtral_aux", "fp32");
+  const CaseResult result = RunCase(*shared / "golden" / "qwen3_5_text", "fp32");
   EXPECT_FALSE(result.passed());
   EXPECT_NE(result.Line().find("unsupported: "), std::string::npos) << result.Line();
-  EXPECT_NE(result.Line().find("mixtral"), std::string::npos);
+  EXPECT_NE(result.Line().find("qwen3_5_text"), std::string::npos);
 }
 
 }  // namespace

@@ -40,10 +40,11 @@ Status WriteLogits(const rank::Flags& flags) {
   ASSIGN_OR_RETURN(const auto rows, ReadTokens(flags.Get("tokens")));
   ASSIGN_OR_RETURN(const rank::Trained trained,
                    rank::ResolveTrained(flags.Get("model"), flags.Get("adapter")));
-  ASSIGN_OR_RETURN(const auto model,
-                   rank::LoadTrained(trained, {.dtype = flags.Get("dtype", "fp32"),
-                                               .nf4_base = flags.Get("base", "stored") == "nf4",
-                                               .device = device}));
+  ASSIGN_OR_RETURN(const auto model, rank::LoadTrained(trained, {.dtype = flags.Get("dtype", "fp32"),
+                                                                 .base = flags.Get("base", "stored") == "nf4"
+                                                                             ? params::BaseKind::kNf4
+                                                                             : params::BaseKind::kStored,
+                                                                 .device = device}));
   for (const std::string& remark : model->remarks())
     std::fprintf(stderr, "ft-golden logits: note: %s\n", remark.c_str());
   std::vector<torch::Tensor> logits;

@@ -2,14 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 
-#include "core/base/file.h"
 #include "tests/golden/case_files.h"
+#include "worker/model/decoder/family.h"
+#include "worker/model/decoder/fused_experts.h"
 #include "worker/model/generate/generate.h"
-#include "worker/model/params/peft_config.h"
 #include "worker/model/params/read_slot.h"
 #include "worker/model/run/language_model.h"
+#include "worker/train/checkpoint/expert_adapter.h"
 
 namespace ft::golden {
 namespace {
@@ -32,10 +34,25 @@ struct Case {
   std::map<std::string, GoldenInput> inputs;
   std::unique_ptr<weights::TensorSource> expected;
   std::vector<Measure> measures;
+  bool padding_in_gradients = false;
 
   bool exact() const { return dtype == "fp32"; }
   bool has(const std::string& name) const { return expected->Find(name) != nullptr; }
 };
+
+// The largest difference of the row in the middle, when rows are sorted by theirs.
+double MedianRowDifference(const torch::Tensor& actual, const torch::Tensor& expected, double scale) {
+  if (actual.sizes() != expected.sizes()) return std::numeric_limits<double>::infinity();
+  return (actual - expected).abs().amax(1).median().item<double>() / scale;
+}
+
+// Losses of routers that belong to single layers are computed over padded rows by the original code; the one over all layers is not.
+bool CountsPadding(const model::DecoderConfig& config, const GoldenInput& input) {
+  using Balance = model::Experts::Balance;
+  const Balance balance = config.experts.balance;
+  return (balance == Balance::kLayer || balance == Balance::kSequence) &&
+         input.mask_BT.eq(0).any().item<bool>();
+}
 
 Status CompareLogits(Case& c, const run::LanguageModel& model, const GoldenInput& input,
                      const std::string& name, model::Mode mode = model::Mode::kTraining) {
@@ -43,7 +60,12 @@ Status CompareLogits(Case& c, const run::LanguageModel& model, const GoldenInput
   ASSIGN_OR_RETURN(const run::PackedRows rows, run::Pack(input.batch, model.config().vocabulary));
   const torch::Tensor real = input.mask_BT.to(torch::kBool);
   const torch::Tensor wanted = expected.index({real});
-  const double error = LargestDifference(model.Logits(rows, mode), wanted, LargestAbsolute(wanted));
+  const torch::Tensor logits = model.Logits(rows, mode);
+  const double largest = LargestAbsolute(wanted);
+  // A weight that is rounded sends some rows to other experts, and what follows them sees it (docs/decisions/0101).
+  const bool sends_elsewhere = c.dtype == "bf16" && model.config().experts.count > 0;
+  const double error = sends_elsewhere ? MedianRowDifference(logits, wanted, largest)
+                                       : LargestDifference(logits, wanted, largest);
   Record(c.measures, {name, error, c.limits.logits});
   return absl::OkStatus();
 }
@@ -55,22 +77,45 @@ Status CompareLoss(Case& c, double loss_sum, const GoldenInput& input, const std
   return absl::OkStatus();
 }
 
-// Gradients of the mean loss. `prefix` + parameter name is the expected tensor; at least one must be there.
-Status CompareGradients(Case& c, run::LanguageModel& model, const GoldenInput& input,
-                        const std::string& prefix) {
+// By name; those of experts also as the one tensor that the reference has for all of them.
+std::map<std::string, torch::Tensor> StoredGradients(const run::LanguageModel& model) {
+  std::map<std::string, torch::Tensor> gradients;
+  const params::ParameterStore& store = model.store();
+  for (int i = 0; i < store.size(); ++i) gradients[store.name(i)] = store.gradient(i);
+  const model::Layout layout = model::LayoutOf(model.config());
+  for (const model::FusedTensor& fused : model::FusedTensors(layout)) {
+    torch::Tensor whole = torch::zeros(fused.shape);
+    bool trained = true;
+    for (const model::StoredWeight* part : fused.parts) {
+      const auto found = gradients.find(part->name);
+      trained = trained && found != gradients.end();
+      if (trained) model::PartOf(whole, *part).copy_(found->second);
+    }
+    if (trained) gradients[fused.name] = whole;
+  }
+  std::vector<checkpoint::NamedTensor> all;
+  for (const auto& [name, gradient] : gradients) all.push_back({name, gradient});
+  for (const checkpoint::NamedTensor& fused : checkpoint::FuseExperts(layout, std::move(all)).tensors)
+    gradients[fused.name] = fused.tensor;
+  return gradients;
+}
+
+// Gradients of the mean loss. `prefix` + "grad." + parameter name is the expected tensor; at least one must be there.
+Status CompareGradients(Case& c, run::LanguageModel& model, const GoldenInput& input, const std::string& of) {
+  const std::string prefix = of + "grad.";
   model.store().ZeroGradients();
   ASSIGN_OR_RETURN(const run::PackedRows rows, run::Pack(input.batch, model.config().vocabulary));
   const double loss_sum = model.ForwardBackward(rows, 1.0 / static_cast<double>(input.counted));
-  RETURN_IF_ERROR(CompareLoss(c, loss_sum, input, prefix == "grad." ? "loss" : "lora.loss"));
-  if (!c.exact()) return absl::OkStatus();
+  RETURN_IF_ERROR(CompareLoss(c, loss_sum, input, of + "loss"));
+  if (!c.exact() || c.padding_in_gradients) return absl::OkStatus();
   size_t compared = 0;
-  for (int i = 0; i < model.store().size(); ++i) {
-    const std::string name = prefix + model.store().name(i);
+  for (const auto& [parameter, gradient] : StoredGradients(model)) {
+    const std::string name = prefix + parameter;
     if (!c.has(name)) continue;
     ++compared;
     ASSIGN_OR_RETURN(const torch::Tensor expected, Expected(*c.expected, name));
-    const double error = LargestDifference(model.store().gradient(i), expected, LargestAbsolute(expected));
-    Record(c.measures, {prefix == "grad." ? "grad" : "lora.grad", error, c.limits.gradient});
+    const double error = LargestDifference(gradient, expected, LargestAbsolute(expected));
+    Record(c.measures, {of + "grad", error, c.limits.gradient});
   }
   const size_t wanted = std::count_if(c.expected->tensors().begin(), c.expected->tensors().end(),
                                       [&](const auto& info) { return info.name.starts_with(prefix); });
@@ -94,7 +139,7 @@ Status CompareBase(Case& c) {
     RETURN_IF_ERROR(CompareLogits(c, *model, input, "logits"));
     ASSIGN_OR_RETURN(const run::PackedRows rows, run::Pack(input.batch, model->config().vocabulary));
     RETURN_IF_ERROR(CompareLoss(c, model->Loss(rows, model::Mode::kTraining), input, "loss"));
-    RETURN_IF_ERROR(CompareGradients(c, *model, input, "grad."));
+    RETURN_IF_ERROR(CompareGradients(c, *model, input, ""));
   }
   return absl::OkStatus();
 }
@@ -112,25 +157,26 @@ Status CompareLong(Case& c, const run::LanguageModel& model) {
   return CompareLoss(c, model.Loss(rows), input, "long.eval.loss");
 }
 
-Status CompareLora(Case& c) {
+// The adapter in this folder; `prefix` of what is expected of it.
+Status CompareLora(Case& c, const model::Layout& layout, const std::string& folder,
+                   const std::string& prefix) {
   std::error_code error;
-  if (!fs::is_directory(c.folder / "adapter", error)) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(c.folder / "adapter" / "adapter_config.json", 1 << 20));
-  ASSIGN_OR_RETURN(const params::PeftConfig settings, params::ParsePeftConfig(text, "adapter_config.json"));
-  ASSIGN_OR_RETURN(const auto adapter,
-                   weights::OpenWeights(c.folder / "adapter" / "adapter_model.safetensors"));
+  if (!fs::is_directory(c.folder / folder, error)) return absl::OkStatus();
+  ASSIGN_OR_RETURN(checkpoint::StoredAdapter adapter, checkpoint::OpenAdapter(c.folder / folder));
+  RETURN_IF_ERROR(checkpoint::SplitExperts(layout, adapter));
   for (const bool checkpointing : {false, true}) {
     ASSIGN_OR_RETURN(const Model model,
                      run::LanguageModel::LoadFolder(c.folder, {.dtype = c.dtype,
                                                                .method = "lora",
-                                                               .rank = settings.rank,
-                                                               .alpha = settings.alpha,
-                                                               .targets = settings.targets,
+                                                               .rank = adapter.config.rank,
+                                                               .alpha = adapter.config.alpha,
+                                                               .kind = adapter.config.kind,
+                                                               .targets = adapter.modules,
                                                                .checkpointing = checkpointing,
                                                                .device = c.device}));
-    RETURN_IF_ERROR(params::ReadValues(*adapter, model->store()));
-    RETURN_IF_ERROR(CompareLogits(c, *model, c.inputs.at("main"), "lora.logits"));
-    RETURN_IF_ERROR(CompareGradients(c, *model, c.inputs.at("main"), "lora.grad."));
+    RETURN_IF_ERROR(params::ReadValues(*adapter.tensors, model->store()));
+    RETURN_IF_ERROR(CompareLogits(c, *model, c.inputs.at("main"), prefix + "logits"));
+    RETURN_IF_ERROR(CompareGradients(c, *model, c.inputs.at("main"), prefix));
   }
   return absl::OkStatus();
 }
@@ -176,8 +222,8 @@ Status CompareGreedy(Case& c, const run::LanguageModel& model) {
 
 }  // namespace
 
-StatusOr<std::vector<Measure>> ModelCase(const fs::path& folder, const std::string& dtype,
-                                         at::Device device) {
+StatusOr<std::vector<Measure>> ModelCase(const fs::path& folder, const std::string& dtype, at::Device device,
+                                         std::vector<std::string>& skipped) {
   Case c{.folder = folder, .dtype = dtype, .device = device};
   // Narrow types are compared with the float32 numbers: a share of the largest logit, and as much for a loss of a few.
   if (dtype == "bf16") c.limits = {.logits = 2e-2, .loss = 2e-2};
@@ -187,10 +233,19 @@ StatusOr<std::vector<Measure>> ModelCase(const fs::path& folder, const std::stri
   ASSIGN_OR_RETURN(c.expected, OpenExpected(folder / "expected.safetensors"));
   ASSIGN_OR_RETURN(const Model model,
                    run::LanguageModel::LoadFolder(folder, {.dtype = dtype, .device = device}));
+  // The mean over all rows, those that a rounding sent elsewhere too (docs/decisions/0101).
+  if (dtype == "bf16" && model->config().experts.count > 0) c.limits.loss = 4e-2;
+  c.padding_in_gradients = CountsPadding(model->config(), c.inputs.at("main"));
+  if (c.padding_in_gradients) {
+    skipped.push_back(
+        "gradients, where the reference counts padding in the routers' loss: packed rows have none");
+  }
   RETURN_IF_ERROR(CompareBase(c));
   RETURN_IF_ERROR(CompareLong(c, *model));
   RETURN_IF_ERROR(CompareGreedy(c, *model));
-  RETURN_IF_ERROR(CompareLora(c));
+  const model::Layout layout = model::LayoutOf(model->config());
+  RETURN_IF_ERROR(CompareLora(c, layout, "adapter", "lora."));
+  RETURN_IF_ERROR(CompareLora(c, layout, "adapter_experts", "lora_experts."));
   return std::move(c.measures);
 }
 

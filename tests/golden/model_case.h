@@ -13,7 +13,8 @@
 namespace ft::golden {
 
 // UNIMPLEMENTED for a family that this version does not have.
+// `skipped` gets what cannot be compared.
 StatusOr<std::vector<Measure>> ModelCase(const std::filesystem::path& folder, const std::string& dtype,
-                                         at::Device device);
+                                         at::Device device, std::vector<std::string>& skipped);
 
 }  // namespace ft::golden

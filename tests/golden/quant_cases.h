@@ -1,4 +1,4 @@
-// Quantisation cases: nf4 (codes, maxima, dequantised values, a 4-bit checkpoint) and qlora_step (five
+// Quantisation cases: nf4 (codes, maxima, dequantised values, a 4-bit checkpoint) int8 (codes, maxima, a product), mxfp4 (values) and qlora_step (five
 // training steps).
 #pragma once
 
@@ -13,6 +13,9 @@
 namespace ft::golden {
 
 StatusOr<std::vector<Measure>> Nf4Case(const std::filesystem::path& folder, at::Device device);
+StatusOr<std::vector<Measure>> Int8Case(const std::filesystem::path& folder, at::Device device);
+// Experts in MXFP4, exactly.
+StatusOr<std::vector<Measure>> Mxfp4Case(const std::filesystem::path& folder);
 StatusOr<std::vector<Measure>> QloraStepCase(const std::filesystem::path& folder, at::Device device);
 
 }  // namespace ft::golden

@@ -3,6 +3,7 @@
 #include <exception>
 #include <utility>
 
+#include "tests/golden/mmlu_case.h"
 #include "tests/golden/model_case.h"
 #include "tests/golden/quant_cases.h"
 #include "tests/golden/tokenizer_case.h"
@@ -21,17 +22,22 @@ StatusOr<std::vector<Measure>> Measures(const fs::path& folder, const std::strin
                                         std::vector<std::string>& skipped) {
   const auto has = [&](const char* file) { return Has(folder, file); };
   if (has("nf4.safetensors")) return Nf4Case(folder, device);
+  if (has("int8.safetensors")) return Int8Case(folder, device);
+  if (has("mxfp4.safetensors")) return Mxfp4Case(folder);
+  if (has("results.json")) return MmluCase(folder);
   if (has("strings.json")) return TokenizerCase(folder, skipped);
   if (has("base_4bit.safetensors") && has("adapter_initial")) return QloraStepCase(folder, device);
   if (has("config.json") && has("input.json") && has("expected.safetensors"))
-    return ModelCase(folder, dtype, device);
+    return ModelCase(folder, dtype, device, skipped);
   return absl::UnimplementedError("no kind of case that this version compares");
 }
 
 }  // namespace
 
 bool IsCase(const fs::path& folder) {
-  return Has(folder, "expected.safetensors") || Has(folder, "nf4.safetensors") || Has(folder, "strings.json");
+  return Has(folder, "expected.safetensors") || Has(folder, "nf4.safetensors") ||
+         Has(folder, "int8.safetensors") || Has(folder, "results.json") || Has(folder, "mxfp4.safetensors") ||
+         Has(folder, "strings.json");
 }
 
 CaseResult RunCase(const fs::path& folder, const std::string& dtype, at::Device device) {

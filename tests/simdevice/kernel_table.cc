@@ -3,7 +3,10 @@
 // device that nobody freed.
 #include "worker/train/cuda/table.h"
 
+#include <cstdlib>
+
 #include "tests/simdevice/current.h"
+#include "tests/simdevice/fake_nccl.h"
 
 namespace ft::simdevice {
 namespace {
@@ -55,6 +58,7 @@ const ops::KernelTable& SimulatedKernels() {
                                         .nested_dequantise = Launch<kernels::NestedDequantiseBody>,
                                         .sums_of_squares = Launch<kernels::SumsOfSquaresBody>,
                                         .sha256 = Launch<kernels::Sha256Body>,
+                                        .tree_add = Launch<kernels::TreeAddBody>,
                                         .current_stream = CurrentStreamAddress,
                                         .multiplies_bf16 = [] { return true; },
                                         .error_text = ErrorText};
@@ -67,13 +71,17 @@ void SetMemoryShare(int index, double share) {
 }
 
 // Deterministic flash attention behaves as on a card of so many multiprocessors (flash_attention.cc).
-cuda::DeviceDescription Describe(int) {
+cuda::DeviceDescription Describe(int index) {
+  // A card of its own for each name that an agent gives, but one for all slices.
+  const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
+  const std::string name = visible == nullptr ? "" : visible;
   return {.name = "simulated accelerator",
           .major = 9,
           .minor = 0,
           .multiprocessors = kMultiprocessors,
           .memory_bytes = static_cast<int64_t>(EnvironmentSettings().memory),
-          .libraries = "simulated"};
+          .libraries = "simulated",
+          .bus = (name.starts_with("MIG-") ? "slices" : name) + ":" + std::to_string(index)};
 }
 
 }  // namespace
@@ -84,6 +92,7 @@ extern "C" __attribute__((visibility("default"))) const ft::cuda::Table* FtCudaT
                                      .kernels = &ft::simdevice::SimulatedKernels(),
                                      .check_driver = [] { return std::string(); },
                                      .set_memory_share = ft::simdevice::SetMemoryShare,
-                                     .describe = ft::simdevice::Describe};
+                                     .describe = ft::simdevice::Describe,
+                                     .nccl = &ft::simdevice::FakeNccl()};
   return &table;
 }

@@ -237,14 +237,16 @@ TEST_F(SimDeviceOperators, OnlyWhatNeedsValuesMakesTheHostWait) {
 }
 
 TEST_F(SimDeviceOperators, StatisticsAreThoseOfTheCachingAllocator) {
+  // On a device where no test runs backward: autograd's thread may drop its last tensor after backward has returned.
+  if (Device::Count() < 2) GTEST_SKIP() << "FT_SIM_DEVICES is 1";
   c10::DeviceAllocator* allocator = c10::getDeviceAllocator(at::kCUDA);
-  const auto bytes = [&] { return allocator->getDeviceStats(0).allocated_bytes[0]; };
+  const auto bytes = [&] { return allocator->getDeviceStats(1).allocated_bytes[0]; };
   const int64_t before = bytes().current;
-  allocator->resetPeakStats(0);
+  allocator->resetPeakStats(1);
   {
-    const Tensor large = torch::empty({1 << 20}, Gpu());
+    const Tensor large = torch::empty({1 << 20}, Gpu(1));
     EXPECT_EQ(bytes().current, before + (4 << 20));
-    EXPECT_EQ(allocator->getMemoryInfo(0).second - allocator->getMemoryInfo(0).first,
+    EXPECT_EQ(allocator->getMemoryInfo(1).second - allocator->getMemoryInfo(1).first,
               static_cast<size_t>(bytes().current));
   }
   EXPECT_EQ(bytes().current, before);

@@ -41,6 +41,7 @@ uint64_t WaitsOfAStep(const run::ModelOptions& options, int64_t accumulation) {
   spec.train.micro_batch = 2;
   spec.train.accumulation = accumulation;
   spec.train.epochs = 4;
+  spec.train.ledger_every = 1;  // Digests at each step, full or not.
   const auto comm = comm::SingleRankComm();
   train::Trainer trainer(spec, *cache, **model, *comm, [](std::string_view) {});
   EXPECT_TRUE(trainer.RunStep(1).ok());

@@ -7,7 +7,7 @@ WORKER_WINGS = {
     "device": ({}, set()),
     "model": ({"weights": 0, "ops": 0, "params": 1, "decoder": 2, "run": 3, "generate": 4}, {"device"}),
     "data": ({"tokenizer": 0, "cache": 0, "readers": 1, "jinja": 1, "chat": 2, "prepare": 3}, {"model/weights"}),
-    "train": ({"comm": 0, "optim": 0, "cuda": 0, "shard": 1, "checkpoint": 1, "trainer": 2}, {"device", "model", "data"}),
+    "train": ({"cuda": 0, "optim": 0, "comm": 1, "shard": 2, "checkpoint": 3, "trainer": 4}, {"device", "model", "data"}),
     "rank": ({}, {"device", "model", "data", "train"}),
 }
 # The rooms of client/ by rows: a room uses rooms of smaller rows. client/main.cc uses what it likes.

@@ -3,25 +3,52 @@
 namespace ft::rank {
 namespace {
 
-bool WasQuantised(const Trained& trained) { return !trained.whole() && trained.text.method == "qlora"; }
+using params::BaseKind;
+
+// Over which base the adapter was trained.
+BaseKind BaseOfTraining(const Trained& trained) {
+  if (trained.whole()) return BaseKind::kStored;
+  if (trained.text.method == "int8_lora") return BaseKind::kInt8;
+  return trained.text.method == "qlora" ? BaseKind::kNf4 : BaseKind::kStored;
+}
+
+StatusOr<BaseKind> BaseOfBits(const std::string& bits) {
+  if (bits == "4") return BaseKind::kNf4;
+  if (bits == "8") return BaseKind::kInt8;
+  return absl::InvalidArgumentError(StrCat("--bits '", bits, "' is none of: 4, 8"));
+}
+
+std::string ValuesOf(BaseKind base) {
+  switch (base) {
+    case BaseKind::kNf4: return "its weights in 4 bits (NF4)";
+    case BaseKind::kInt8: return "its weights in 8 bits (by rows)";
+    case BaseKind::kStored: break;
+  }
+  return "its weights as stored";
+}
 
 }  // namespace
 
-StatusOr<Base> BaseOf(const Flags& flags, const Trained& trained) {
+StatusOr<BaseKind> BaseOf(const Flags& flags, const Trained& trained) {
+  if (flags.Has("bits")) {
+    if (flags.Has("base"))
+      return absl::InvalidArgumentError("--bits stands beside --base: give one of the two");
+    return BaseOfBits(flags.Get("bits"));
+  }
   const std::string word = flags.Get("base", "auto");
-  if (word == "auto") return WasQuantised(trained) ? Base::kDequantised : Base::kStored;
-  if (word == "stored") return Base::kStored;
-  if (word == "dequantised") return Base::kDequantised;
+  const BaseKind trained_over = BaseOfTraining(trained);
+  if (word == "auto") return trained_over;
+  if (word == "stored") return BaseKind::kStored;
+  if (word == "dequantised") return trained_over == BaseKind::kInt8 ? BaseKind::kInt8 : BaseKind::kNf4;
   return absl::InvalidArgumentError(StrCat("--base '", word, "' is none of: auto, stored, dequantised"));
 }
 
-std::string BaseSentence(Base base, const Trained& trained) {
-  const std::string values =
-      base == Base::kDequantised ? "its weights in 4 bits (NF4)" : "its weights as stored";
-  std::string sentence = StrCat("base model ", trained.model.string(), ", ", values);
-  const bool as_trained = (base == Base::kDequantised) == WasQuantised(trained);
-  if (!trained.whole() && !trained.text.method.empty())
-    StrAppend(&sentence, as_trained ? ", as in training" : ", not as in training: answers may differ");
+std::string BaseSentence(BaseKind base, const Trained& trained) {
+  std::string sentence = StrCat("base model ", trained.model.string(), ", ", ValuesOf(base));
+  if (!trained.whole() && !trained.text.method.empty()) {
+    StrAppend(&sentence, base == BaseOfTraining(trained) ? ", as in training"
+                                                         : ", not as in training: answers may differ");
+  }
   return sentence;
 }
 

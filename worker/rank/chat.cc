@@ -23,11 +23,12 @@ constexpr const char* kUsage =
     "usage: ft-rank chat [--model DIR] [--adapter DIR] [--prompt TEXT]... [--system TEXT]\n"
     "                    [--max-new-tokens N] [--temperature X] [--top-k K] [--top-p P]\n"
     "                    [--seed S] [--dtype auto|bf16|fp16|fp32] [--base auto|stored|dequantised]\n"
-    "                    [--template NAME] [--threads N] [--device auto|cpu|gpu] [--json]\n"
+    "                    [--bits 4|8] [--template NAME] [--threads N] [--device auto|cpu|gpu] [--json]\n"
     "Without --prompt it reads lines from standard input: an answer to each, /reset\n"
     "forgets what was said, /exit leaves. --temperature 0 (the default) always takes\n"
     "the most probable word. --base says which values the base model has: auto is those of\n"
-    "the training, in 4 bits (NF4) for qlora. --json prints {prompt, answer, tokens} a line.\n";
+    "the training, quantised for qlora and int8_lora; --bits 4 or 8 quantises any model\n"
+    "when it is loaded (NF4; by rows), a plain one too. --json prints {prompt, answer, tokens} a line.\n";
 
 // A model ready to answer, and what was said so far.
 class ChatSession {
@@ -58,7 +59,7 @@ Status ReadOptions(const Flags& flags, generate::GenerateOptions& options) {
 StatusOr<std::unique_ptr<ChatSession>> ChatSession::Open(const Flags& flags, at::Device device) {
   auto session = std::make_unique<ChatSession>();
   ASSIGN_OR_RETURN(Trained trained, ResolveTrained(flags.Get("model"), flags.Get("adapter")));
-  ASSIGN_OR_RETURN(const Base base, BaseOf(flags, trained));
+  ASSIGN_OR_RETURN(const params::BaseKind base, BaseOf(flags, trained));
   trained.text.template_name = flags.Get("template", trained.text.template_name);
   generate::GenerateOptions options;
   RETURN_IF_ERROR(ReadOptions(flags, options));
@@ -68,8 +69,7 @@ StatusOr<std::unique_ptr<ChatSession>> ChatSession::Open(const Flags& flags, at:
                        {.generate = std::move(options), .date = static_cast<int64_t>(std::time(nullptr))}));
   session->system_ = flags.Get("system", trained.text.system);
   ASSIGN_OR_RETURN(std::string dtype, ResolveDtype({.dtype = flags.Get("dtype", "auto")}, device));
-  const run::ModelOptions model_options{
-      .dtype = std::move(dtype), .nf4_base = base == Base::kDequantised, .device = device};
+  const run::ModelOptions model_options{.dtype = std::move(dtype), .base = base, .device = device};
   ASSIGN_OR_RETURN(session->model_, LoadTrained(trained, model_options));
   TellRemarks("chat", session->model_->remarks());
   // What else answers with this adapter answers alike only over the same base.
@@ -136,7 +136,7 @@ int ChatVerb(const std::vector<std::string>& arguments) {
   const StatusOr<Flags> flags =
       Flags::Parse(arguments,
                    {"model", "adapter", "attempt", "prompt", "system", "max-new-tokens", "temperature",
-                    "top-k", "top-p", "seed", "dtype", "base", "template", "threads", "device"},
+                    "top-k", "top-p", "seed", "dtype", "base", "bits", "template", "threads", "device"},
                    {"json", "help"});
   if (!flags.ok()) return Complain("chat", flags.status());
   const bool named = flags->Has("model") || flags->Has("adapter");

@@ -51,11 +51,16 @@ Control::Commands Control::Poll() {
   return {.checkpoint = std::exchange(checkpoint_, false), .stop = stop_};
 }
 
+bool Control::IsAskedToStop() {
+  ReadWords();
+  return stop_;
+}
+
 StatusOr<std::string> Control::AwaitRendezvous(std::chrono::milliseconds timeout,
                                                const std::function<void()>& waiting) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   while (true) {
-    ReadWords();
+    if (IsAskedToStop()) return absl::CancelledError("asked to stop before the ranks have met");
     if (!rendezvous_.empty()) return rendezvous_;
     if (!fd_.valid()) return absl::UnavailableError("the control socket closed before rank 0's address came");
     if (std::chrono::steady_clock::now() >= deadline) {

@@ -22,8 +22,11 @@ class Control {
   };
   // All commands that have arrived since the last call.
   Commands Poll();
+  // Whether a stop has arrived; leaves the commands for Poll.
+  bool IsAskedToStop();
 
-  // Rank 0's address as soon as it has come. DEADLINE_EXCEEDED after `timeout`, UNAVAILABLE when the socket is closed.
+  // Rank 0's address as soon as it has come. DEADLINE_EXCEEDED after `timeout`, UNAVAILABLE when the socket is closed, CANCELLED when a
+  // stop comes first.
   // `waiting` is called several times a second meanwhile.
   StatusOr<std::string> AwaitRendezvous(std::chrono::milliseconds timeout,
                                         const std::function<void()>& waiting);

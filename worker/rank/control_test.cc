@@ -34,6 +34,14 @@ TEST_F(ControlTest, WordsArriveInPiecesAndStopStays) {
   EXPECT_TRUE(control_->Poll().stop);
 }
 
+TEST_F(ControlTest, AStopIsSeenBeforeTheRanksHaveMet) {
+  EXPECT_FALSE(control_->IsAskedToStop());
+  Send("checkpoint\nstop\n");
+  EXPECT_TRUE(control_->IsAskedToStop());
+  EXPECT_TRUE(control_->Poll().checkpoint);
+  EXPECT_TRUE(absl::IsCancelled(control_->AwaitRendezvous(std::chrono::minutes(1), nullptr).status()));
+}
+
 TEST_F(ControlTest, ClosedSocketAndNonsenseAreHarmless) {
   Send(std::string(1000, 'x'));
   EXPECT_FALSE(control_->Poll().stop);

@@ -4,14 +4,14 @@
 
 #include <cstdlib>
 
+#include "core/gpu/support.h"
 #include "worker/train/cuda/cuda_library.h"
 #include "worker/train/cuda/table.h"
 
 namespace ft::rank {
 namespace {
 
-constexpr int kOldestMajor = 7, kOldestMinor = 5;  // sm_75: Turing, the oldest that this build has code for.
-constexpr int kMultipliesBf16 = 8;                 // sm_80: Ampere.
+constexpr int kMultipliesBf16 = 8;  // sm_80: Ampere.
 
 std::string VisibleDevices() {
   const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
@@ -28,7 +28,7 @@ StatusOr<at::Device> OpenGpu() {
                                                 ": see what nvidia-smi -L lists, or use device: cpu"));
   }
   const cuda::DeviceDescription card = cuda::CudaTable().describe(0);
-  if (card.major < kOldestMajor || (card.major == kOldestMajor && card.minor < kOldestMinor)) {
+  if (!IsSupportedCapability(card.major, card.minor)) {
     return absl::FailedPreconditionError(
         StrCat(card.name, " has compute capability ", card.major, ".", card.minor,
                ", 7.5 or newer is needed (Turing: T4, RTX 20): use device: cpu"));

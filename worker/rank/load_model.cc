@@ -1,5 +1,6 @@
 #include "worker/rank/load_model.h"
 
+#include <algorithm>
 #include <functional>
 #include <numeric>
 #include <system_error>
@@ -9,6 +10,7 @@
 #include "worker/model/params/read_slot.h"
 #include "worker/model/weights/gguf.h"
 #include "worker/model/weights/tensor_source.h"
+#include "worker/train/checkpoint/expert_adapter.h"
 
 namespace ft::rank {
 namespace {
@@ -20,6 +22,21 @@ constexpr uint64_t kMaxConfigBytes = 4 << 20;
 bool IsThere(const fs::path& path) {
   std::error_code error;
   return fs::exists(path, error);
+}
+
+// Counts the matrix to those of its name and size; in `used` those of experts alone.
+void AddProjection(const model::StoredWeight& weight, std::vector<plan::Projection>& projections) {
+  const std::string module = weight.name.substr(0, weight.name.size() - std::string_view(".weight").size());
+  const plan::Projection own{module.substr(module.rfind('.') + 1), weight.shape[1], weight.shape[0]};
+  const bool of_expert = weight.role.expert != model::kNoExpert;
+  const auto same = [&](const plan::Projection& known) {
+    return known.name == own.name && known.inputs == own.inputs && known.outputs == own.outputs &&
+           (known.used > 0) == of_expert;
+  };
+  auto found = std::find_if(projections.begin(), projections.end(), same);
+  if (found == projections.end()) found = projections.insert(found, own);
+  ++found->count;
+  if (of_expert) ++found->used;
 }
 
 // A source that tells each read.
@@ -34,6 +51,10 @@ class WatchedSource final : public weights::TensorSource {
   Status ReadBytes(const weights::TensorInfo& info, std::span<std::byte> out) const override {
     if (progress_) progress_();
     return source_.ReadBytes(info, out);
+  }
+  Status ReadPart(const weights::TensorInfo& info, uint64_t first, std::span<std::byte> out) const override {
+    if (progress_) progress_();
+    return source_.ReadPart(info, first, out);
   }
 
  private:
@@ -106,10 +127,14 @@ StatusOr<std::unique_ptr<run::LanguageModel>> LoadModel(const fs::path& model,
 
 StatusOr<std::unique_ptr<run::LanguageModel>> LoadTrained(const Trained& trained, run::ModelOptions options) {
   if (trained.whole()) return LoadModel(trained.model, options);
-  ASSIGN_OR_RETURN(const checkpoint::StoredAdapter adapter, checkpoint::OpenAdapter(trained.adapter));
+  ASSIGN_OR_RETURN(checkpoint::StoredAdapter adapter, checkpoint::OpenAdapter(trained.adapter));
+  ASSIGN_OR_RETURN(const model::DecoderConfig config, ReadModelConfig(trained.model));
+  RETURN_IF_ERROR(
+      WithContext(checkpoint::SplitExperts(model::LayoutOf(config), adapter), trained.adapter.string()));
   options.attach_adapter = true;
   options.rank = adapter.config.rank;
   options.alpha = adapter.config.alpha;
+  options.kind = adapter.config.kind;
   options.targets = adapter.modules;
   ASSIGN_OR_RETURN(std::unique_ptr<run::LanguageModel> loaded, LoadModel(trained.model, options));
   const Status taken = params::ReadValues(*adapter.tensors, loaded->store());
@@ -127,12 +152,21 @@ plan::ModelShape ShapeOf(const model::DecoderConfig& config) {
                          .head_size = config.head_size,
                          .intermediate = config.intermediate,
                          .tied_head = config.tied_head};
+  const model::Experts& experts = config.experts;
+  if (experts.count > 0) {
+    shape.chosen_experts = experts.chosen;
+    shape.intermediate = experts.chosen * experts.width + experts.shared_width;
+  }
   int64_t all = 0;
   for (const model::StoredWeight& weight : model::LayoutOf(config)) {
     all += std::accumulate(weight.shape.begin(), weight.shape.end(), int64_t{1}, std::multiplies<>());
-    if (weight.role.part != model::Part::kProjection || weight.role.bias || weight.role.layer > 0) continue;
-    const std::string module = weight.name.substr(0, weight.name.size() - std::string_view(".weight").size());
-    shape.projections.push_back({module.substr(module.rfind('.') + 1), weight.shape[1], weight.shape[0]});
+    if (weight.role.part != model::Part::kProjection || weight.role.bias) continue;
+    if (!weight.quantised() && !experts.adapted_router) continue;
+    AddProjection(weight, shape.projections);
+  }
+  for (plan::Projection& projection : shape.projections) {
+    // AddProjection counts those of experts here.
+    projection.used = projection.used == 0 ? 0 : projection.used / experts.count * experts.chosen;
   }
   shape.other_parameters = all - plan::ParameterCount(shape);
   return shape;

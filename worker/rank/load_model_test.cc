@@ -9,6 +9,7 @@
 #include "core/recipe/supported.h"
 #include "tests/support/temp_dir.h"
 #include "worker/model/decoder/family.h"
+#include "worker/model/run/packed_rows.h"
 #include "worker/rank/base.h"
 
 namespace ft::rank {
@@ -84,20 +85,51 @@ TEST_F(CasesTrained, TheBaseIsTheOneOfTheTraining) {
     const auto flags = Flags::Parse({"--base", word}, {"base"}, {});
     return *BaseOf(*flags, *trained);
   };
-  const auto said = [&](Base which) { return BaseSentence(which, *ResolveTrained("", At("a"))); };
+  const auto said = [&](params::BaseKind which) { return BaseSentence(which, *ResolveTrained("", At("a"))); };
   Adapter(At("base"), "qlora");
-  EXPECT_EQ(base("auto"), Base::kDequantised);
-  EXPECT_EQ(base("stored"), Base::kStored);
-  EXPECT_THAT(said(Base::kDequantised),
+  EXPECT_EQ(base("auto"), params::BaseKind::kNf4);
+  EXPECT_EQ(base("stored"), params::BaseKind::kStored);
+  EXPECT_THAT(said(params::BaseKind::kNf4),
               AllOf(HasSubstr(At("base")), HasSubstr("4 bits (NF4), as in training")));
-  EXPECT_THAT(said(Base::kStored), HasSubstr("as stored, not as in training: answers may differ"));
+  EXPECT_THAT(said(params::BaseKind::kStored),
+              HasSubstr("as stored, not as in training: answers may differ"));
   Adapter(At("base"), "lora");
-  EXPECT_EQ(base("auto"), Base::kStored);
-  EXPECT_EQ(base("dequantised"), Base::kDequantised);
-  EXPECT_THAT(said(Base::kStored), HasSubstr("as stored, as in training"));
+  EXPECT_EQ(base("auto"), params::BaseKind::kStored);
+  EXPECT_EQ(base("dequantised"), params::BaseKind::kNf4);
+  EXPECT_THAT(said(params::BaseKind::kStored), HasSubstr("as stored, as in training"));
   const auto flags = Flags::Parse({"--base", "nf4"}, {"base"}, {});
   EXPECT_THAT(std::string(Message(BaseOf(*flags, {}).status())),
               HasSubstr("none of: auto, stored, dequantised"));
+}
+
+// Any model can be asked for in 4 or 8 bits.
+TEST_F(CasesTrained, BitsTakeThePlaceOfTheBase) {
+  const auto bits = [&](const std::vector<std::string>& arguments) {
+    return BaseOf(*Flags::Parse(arguments, {"base", "bits"}, {}), Trained{.model = At("base")});
+  };
+  EXPECT_EQ(*bits({"--bits", "4"}), params::BaseKind::kNf4);
+  EXPECT_EQ(*bits({"--bits", "8"}), params::BaseKind::kInt8);
+  EXPECT_THAT(std::string(Message(bits({"--bits", "5"}).status())), HasSubstr("--bits '5' is none of: 4, 8"));
+  EXPECT_THAT(std::string(Message(bits({"--bits", "4", "--base", "stored"}).status())),
+              HasSubstr("--bits stands beside --base: give one of the two"));
+  // Both forms come down to the same slots, of a plain model too.
+  const auto answer = [&](params::BaseKind base) {
+    const auto model =
+        LoadTrained({.model = fs::path(FT_SOURCE_DIR) / "tests/golden/llama_mha"}, {.base = base});
+    EXPECT_TRUE(model.ok()) << model.status();
+    const std::vector<int32_t> ids = {1, 5, 9, 30};
+    const std::vector<run::RowsSample> samples = {{.ids = ids}};
+    return (*model)->Logits(run::PackRows(samples, 0, 0));
+  };
+  const at::Tensor stored = answer(params::BaseKind::kStored);
+  const auto distance = [&](params::BaseKind base) {
+    return (answer(base) - stored).abs().max().item<double>() / stored.abs().max().item<double>();
+  };
+  const double of_4 = distance(params::BaseKind::kNf4), of_8 = distance(params::BaseKind::kInt8);
+  EXPECT_GT(of_4, of_8);
+  EXPECT_GT(of_8, 0);
+  EXPECT_LT(of_8, 0.02);
+  EXPECT_LT(of_4, 0.3);
 }
 
 TEST(OrdinaryLoading, GivesASignOfLifeForEachTensor) {
@@ -140,7 +172,32 @@ TEST(ShapeOf, IsWhatAPlanWithoutAModelCounts) {
       {"gpt_bigcode", R"(, "n_embd": 48, "n_layer": 2, "n_head": 6, "n_positions": 64)"},
       {"gemma", R"(, "num_key_value_heads": 1)"},
       {"gemma2", R"(, "head_dim": 8, "num_key_value_heads": 2)"},
-      {"phi3", R"(, "num_key_value_heads": 2)"}};
+      {"phi3", R"(, "num_key_value_heads": 2)"},
+      {"mixtral", R"(, "num_key_value_heads": 2, "num_local_experts": 3)"},
+      {"qwen3_moe",
+       R"(, "num_key_value_heads": 2, "num_hidden_layers": 5, "num_experts": 4, "num_experts_per_tok": 2,
+           "moe_intermediate_size": 16, "decoder_sparse_step": 2, "mlp_only_layers": [0, 3, 7])"},
+      {"deepseek",
+       R"(, "n_routed_experts": 4, "n_shared_experts": 2, "num_experts_per_tok": 2, "moe_intermediate_size": 16,
+           "num_hidden_layers": 5, "first_k_dense_replace": 1, "moe_layer_freq": 2)"},
+      {"deepseek_v2",
+       R"(, "n_routed_experts": 4, "n_shared_experts": 2, "num_experts_per_tok": 2, "moe_intermediate_size": 16,
+           "first_k_dense_replace": 1, "kv_lora_rank": 20, "qk_nope_head_dim": 8, "qk_rope_head_dim": 4,
+           "v_head_dim": 6)"},
+      {"gpt_oss", R"(, "num_key_value_heads": 2, "num_local_experts": 5)"},
+      {"gemma3_text", R"(, "head_dim": 8, "num_key_value_heads": 2)"},
+      {"gemma3", R"(, "text_config": {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3})"},
+      {"gemma4_text", R"(, "head_dim": 8, "global_head_dim": 16, "num_key_value_heads": 2,
+           "layer_types": ["sliding_attention", "sliding_attention"])"},
+      {"gemma4",
+       R"(, "text_config": {"vocab_size": 100, "hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 6,
+           "intermediate_size": 80, "head_dim": 8, "num_key_value_heads": 2,
+           "layer_types": ["sliding_attention", "sliding_attention"]})"},
+      {"glm4", R"(, "head_dim": 8, "num_key_value_heads": 2, "attention_bias": true)"},
+      {"granite", R"(, "num_key_value_heads": 2)"},
+      {"olmo2", R"(, "num_key_value_heads": 2)"},
+      {"olmo3", R"(, "num_key_value_heads": 3)"},
+      {"smollm3", R"(, "num_key_value_heads": 2)"}};
   EXPECT_EQ(std::size(configs), recipe::Families().size());
   for (const auto& [family, more] : configs) {
     const std::string json = StrCat("{\"model_type\": \"", family, "\", ", kSizes, more, "}");

@@ -6,6 +6,7 @@
 
 #include "worker/rank/chat.h"
 #include "worker/rank/environment.h"
+#include "worker/rank/eval.h"
 #include "worker/rank/model_verbs.h"
 #include "worker/rank/plan.h"
 #include "worker/rank/run.h"
@@ -25,6 +26,7 @@ constexpr Verb kVerbs[] = {
     {"preview", "samples as the model sees them: preview --spec FILE --cache DIR [--json]",
      ft::rank::PreviewVerb},
     {"chat", "talk to a model: chat --model DIR [--adapter DIR] [--prompt TEXT]", ft::rank::ChatVerb},
+    {"eval", "MMLU of a model: eval --model DIR [--adapter DIR] [--mmlu FILE]", ft::rank::EvalVerb},
     {"merge", "adapter and base as one model: merge --model M --adapter A --out DIR", ft::rank::MergeVerb},
     {"export", "the adapter as PEFT reads it: export --adapter A --out DIR", ft::rank::ExportVerb},
     {"convert", "a model in Hugging Face layout: convert SRC DST", ft::rank::ConvertVerb},

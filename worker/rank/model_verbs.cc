@@ -51,15 +51,16 @@ Status KeepText(const Trained& trained, const fs::path& out) {
 }
 
 // The merged model is what training left, or it is not kept.
-Status CheckMerged(const Trained& trained, Base base, const fs::path& out,
+Status CheckMerged(const Trained& trained, params::BaseKind base, const fs::path& out,
                    const checkpoint::WrittenModel& written) {
   ASSIGN_OR_RETURN(const std::optional<Agreement> agreement, CompareMerged(trained, base, out, written));
   if (!agreement.has_value()) {
     absl::PrintF("its logits were not compared with those of base and adapter: there is not memory enough\n");
     return absl::OkStatus();
   }
-  const std::string figures = absl::StrFormat("%.1e of the largest over %d prompts (at most %g)",
-                                              agreement->difference, kAgreementPrompts, agreement->limit);
+  const std::string figures = absl::StrFormat(
+      "%.1e of the largest over %d prompts%s (at most %g)", agreement->difference, kAgreementPrompts,
+      agreement->of_middle_row ? ", in the row in the middle" : "", agreement->limit);
   if (agreement->within()) {
     absl::PrintF("its logits differ from those of base and adapter by %s\n", figures);
     return absl::OkStatus();
@@ -73,12 +74,12 @@ Status CheckMerged(const Trained& trained, Base base, const fs::path& out,
 Status Merge(const Flags& flags) {
   ASSIGN_OR_RETURN(const Trained trained, ResolveTrained(flags.Get("model"), flags.Get("adapter")));
   if (trained.whole()) RETURN_IF_ERROR(RefuseBaseOfWhole(flags, trained));
-  ASSIGN_OR_RETURN(const Base base, BaseOf(flags, trained));
+  ASSIGN_OR_RETURN(const params::BaseKind base, BaseOf(flags, trained));
   const checkpoint::WriteModelOptions options{.model = trained.model,
                                               .adapter = trained.adapter,
                                               .out = flags.Get("out"),
                                               .dtype = flags.Get("dtype", "auto"),
-                                              .dequantised = base == Base::kDequantised};
+                                              .base = base};
   ASSIGN_OR_RETURN(const checkpoint::WrittenModel written, WriteWhole("merge", options));
   RETURN_IF_ERROR(KeepText(trained, options.out));
   if (trained.whole()) {
@@ -143,24 +144,22 @@ void TellBase(const Trained& trained) {
         "give it the "
         "folder that `ftctl convert %s DIR` makes\n",
         base, base);
-  } else if (trained.text.method == "qlora") {
+  } else if (trained.text.method == "qlora" || trained.text.method == "int8_lora") {
     absl::PrintF(
-        "trained over %s in 4 bits (NF4): PEFT loads it as stored, and answers may differ; --base auto "
+        "trained over %s in %s: PEFT loads it as stored, and answers may differ; --base auto "
         "writes the base "
         "of the training beside the adapter\n",
-        base);
+        base, trained.text.method == "qlora" ? "4 bits (NF4)" : "8 bits (by rows)");
   } else {
-    absl::PrintF("%s\n", BaseSentence(Base::kStored, trained));
+    absl::PrintF("%s\n", BaseSentence(params::BaseKind::kStored, trained));
   }
 }
 
 // The base beside an exported adapter, which then names it.
-Status ExportBase(Base base, const Trained& trained, const fs::path& out) {
-  ASSIGN_OR_RETURN(const checkpoint::WrittenModel written,
-                   WriteWhole("export", {.model = trained.model,
-                                         .out = out / "base",
-                                         .dtype = "fp32",
-                                         .dequantised = base == Base::kDequantised}));
+Status ExportBase(params::BaseKind base, const Trained& trained, const fs::path& out) {
+  ASSIGN_OR_RETURN(
+      const checkpoint::WrittenModel written,
+      WriteWhole("export", {.model = trained.model, .out = out / "base", .dtype = "fp32", .base = base}));
   RETURN_IF_ERROR(NameBase(out, out / "base"));
   absl::PrintF("%s: the base model in fp32, sha256 %s\n%s\n", (out / "base").string(), written.sha256,
                BaseSentence(base, trained));
@@ -183,7 +182,7 @@ Status Export(const Flags& flags) {
   if (flags.Has("base")) {
     ASSIGN_OR_RETURN(trained, ResolveTrained(flags.Get("model"), flags.Get("adapter")));
   }
-  ASSIGN_OR_RETURN(const Base base, BaseOf(flags, trained));
+  ASSIGN_OR_RETURN(const params::BaseKind base, BaseOf(flags, trained));
   RETURN_IF_ERROR(MakeDirectories(out));
   RETURN_IF_ERROR(
       CopyFiles(adapter, out,

@@ -8,6 +8,7 @@
 #include "core/base/file.h"
 #include "nlohmann/json.hpp"
 #include "tests/support/temp_dir.h"
+#include "worker/model/ops/int8.h"
 #include "worker/model/ops/nf4.h"
 #include "worker/model/params/store_fixture.h"
 #include "worker/rank/agreement.h"
@@ -114,15 +115,15 @@ TEST_F(CasesVerbs, AMergeSaysHowFarItsLogitsAreAndOneThatIsAnotherModelIsNotWith
   const auto trained = ResolveTrained("", adapter);
   ASSERT_TRUE(trained.ok()) << trained.status();
   const checkpoint::WrittenModel written{.bytes = 1 << 20, .dtype = "float32"};
-  const auto same = CompareMerged(*trained, Base::kStored, dir_ / "out", written);
+  const auto same = CompareMerged(*trained, params::BaseKind::kStored, dir_ / "out", written);
   ASSERT_TRUE(same.ok() && same->has_value()) << same.status();
   EXPECT_TRUE((*same)->within()) << (*same)->difference;
-  const auto other = CompareMerged(*trained, Base::kStored, base_, written);
+  const auto other = CompareMerged(*trained, params::BaseKind::kStored, base_, written);
   ASSERT_TRUE(other.ok() && other->has_value()) << other.status();
   EXPECT_FALSE((*other)->within()) << (*other)->difference;
   // What does not fit into memory is not loaded.
-  const auto none =
-      CompareMerged(*trained, Base::kStored, At("gone"), {.bytes = int64_t{1} << 50, .dtype = "float32"});
+  const auto none = CompareMerged(*trained, params::BaseKind::kStored, At("gone"),
+                                  {.bytes = int64_t{1} << 50, .dtype = "float32"});
   ASSERT_TRUE(none.ok()) << none.status();
   EXPECT_FALSE(none->has_value());
 }
@@ -198,6 +199,19 @@ TEST_F(CasesVerbs, ABaseOnAHubLeavesNothingBehind) {
                 return MergeVerb({"--adapter", adapter, "--model", base_.string(), "--out", At("m")});
               }),
               HasSubstr("changed 1 weights"));
+}
+
+TEST_F(CasesVerbs, AnAdapterOfAnInt8JobIsMergedIntoItsBaseInEightBits) {
+  const torch::Tensor stored = Read(base_), delta = 2 * torch::matmul(b_, a_);
+  const std::string said = Output([&] {
+    return MergeVerb(
+        {"--adapter", Adapter("int8_lora", base_.string()), "--out", At("out"), "--dtype", "fp32"});
+  });
+  EXPECT_THAT(said, HasSubstr("its weights in 8 bits (by rows), as in training"));
+  EXPECT_THAT(said, HasSubstr("its logits differ from those of base and adapter by"));
+  const torch::Tensor quantised = ops::DequantiseInt8(ops::QuantiseInt8(stored), torch::kFloat32);
+  EXPECT_TRUE(torch::allclose(Read(dir_ / "out"), quantised + delta));
+  EXPECT_FALSE(torch::allclose(Read(dir_ / "out"), stored + delta));
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "nlohmann/json.hpp"
 #include "worker/data/prepare/prepare.h"
 #include "worker/rank/device.h"
+#include "worker/rank/earlier_adapter.h"
 #include "worker/rank/flags.h"
 #include "worker/rank/free_memory.h"
 #include "worker/rank/load_model.h"
@@ -83,6 +84,8 @@ StatusOr<Planned> MakePlan(const Flags& flags) {
   const int64_t samples = planned.data.samples - planned.data.holdout_samples;
   planned.asked = planned.spec;
   planned.spec = train::ResolveFromData(planned.spec, samples, planned.data.train_lengths);
+  RETURN_IF_ERROR(TakeEarlierAdapter(planned.spec).status());
+  if (!planned.spec.method.init_from.empty()) planned.asked.method = planned.spec.method;  // Nothing is open.
   const recipe::JobSpec& spec = planned.spec;
   ASSIGN_OR_RETURN(planned.dtype, PlannedDtype(spec));
   const bool bf16 = planned.dtype == "bf16";
@@ -137,9 +140,10 @@ std::vector<Setting> Settings(const Planned& p) {
   };
   const std::string& kind = p.spec.method.kind;
   add("method", kind,
-      kind == "qlora"  ? "base in 4 bits, small adapters trained: least memory"
-      : kind == "lora" ? "base as it is, small adapters trained"
-                       : "every weight is trained");
+      kind == "qlora"       ? "base in 4 bits, small adapters trained: least memory"
+      : kind == "int8_lora" ? "base in 8 bits, small adapters trained"
+      : kind == "lora"      ? "base as it is, small adapters trained"
+                            : "every weight is trained");
   if (kind != "full") {
     add("rank, alpha", absl::StrFormat("%d, %g", p.spec.method.rank, p.spec.method.alpha),
         StrCat(Counted(plan::TrainableParameters(ShapeOf(p.config), p.spec.method), "trained weight"),

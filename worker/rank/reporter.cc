@@ -27,6 +27,10 @@ struct LogLine {
     return absl::StrFormat("step %d: %s loss %.6f over %s", e.step, e.name, e.loss,
                            Counted(e.supervised_tokens, "token"));
   }
+  std::string operator()(const records::Score& s) {
+    return absl::StrFormat("step %d: %s: %.1f %% on average over %s", s.step, s.name, s.average,
+                           Counted(s.questions, "question"));
+  }
   std::string operator()(const records::Checkpoint& c) {
     return absl::StrFormat("step %d: checkpoint %s, %s", c.step, c.path, Counted(c.size_bytes, "byte"));
   }

@@ -10,6 +10,7 @@
 
 #include "core/base/sha256.h"
 #include "core/recipe/json.h"
+#include "core/recipe/sharding.h"
 #include "worker/model/ops/micro_gemm.h"
 #include "worker/rank/device.h"
 
@@ -45,6 +46,7 @@ std::string SettingsDigest(const recipe::JobSpec& spec) {
   deciding.labels.clear();
   deciding.train.checkpoint = {};
   deciding.train.evaluate = {};
+  deciding.train.ledger_every = 0;
   deciding.resources = {};
   deciding.data.clear();
   deciding.gate = {};
@@ -53,8 +55,13 @@ std::string SettingsDigest(const recipe::JobSpec& spec) {
   // How the work is divided decides numbers only by the micro-batches of a step and the leaves of its sums.
   const int leaves = recipe::MaxRanks(spec.parallel);
   deciding.train.accumulation = recipe::MicroBatchesPerStep(spec);
+  const int ranks = spec.parallel.ranks;
   deciding.parallel = {};
+  // What is counted by rank, as submitted, follows them.
+  if (recipe::HasXTunersHabits(spec) || spec.train.schedule.by == "micro_batch")
+    deciding.parallel.ranks = ranks;
   if (leaves > 1) deciding.parallel.max_ranks = leaves;
+  if (recipe::SumOrderOf(spec) == recipe::SumOrder::kMicroBatch) deciding.parallel.exchange = "micro_batch";
   return Hex(Sha256Of(recipe::ToJson(deciding)));
 }
 

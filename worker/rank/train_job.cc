@@ -4,24 +4,27 @@
 #include <array>
 #include <functional>
 #include <memory>
-#include <set>
+#include <utility>
 #include <vector>
 
 #include "core/base/file.h"
 #include "core/base/sha256.h"
 #include "core/plan/smaller.h"
+#include "core/recipe/sharding.h"
 #include "core/records/record_file.h"
 #include "worker/data/prepare/model_files.h"
 #include "worker/device/memory.h"
+#include "worker/model/decoder/family.h"
 #include "worker/model/weights/model_digest.h"
-#include "worker/rank/chat_responder.h"
+#include "worker/rank/benchmarks.h"
 #include "worker/rank/device.h"
+#include "worker/rank/earlier_adapter.h"
 #include "worker/rank/load_model.h"
 #include "worker/rank/rendezvous.h"
+#include "worker/rank/sample_chats.h"
 #include "worker/rank/settings.h"
 #include "worker/train/checkpoint/adapter.h"
 #include "worker/train/checkpoint/checkpoint.h"
-#include "worker/train/checkpoint/share.h"
 #include "worker/train/checkpoint/write_model.h"
 #include "worker/train/cuda/cuda_library.h"
 #include "worker/train/trainer/batch.h"
@@ -53,7 +56,9 @@ class TrainRun {
 
  private:
   records::Result RunToTheEnd() {
-    if (const Status started = Start(); !started.ok()) return Failed(started);
+    const Status started = Start();
+    if (absl::IsCancelled(started)) return {.state = records::ResultState::kStopped};
+    if (!started.ok()) return Failed(started);
     if (const Status stepped = Steps(); !stepped.ok()) return Failed(stepped, step_);
     if (stopped_) return {.state = records::ResultState::kStopped, .step = step_};
     return is_rank0() ? Finish() : records::Result{.state = records::ResultState::kSucceeded, .step = step_};
@@ -62,15 +67,25 @@ class TrainRun {
   // Errors carry their failure class.
   Status Start();  // Joins the other ranks, loads, resumes.
   Status LoadModelAndTrainer();
+  // Takes the values of an earlier adapter; what training starts from is the base and it.
+  Status StartWith(const checkpoint::StoredAdapter& earlier, std::string& base);
   Status OpenRank0Files();
   Status Restore();
+  StatusOr<int64_t> LoadCheckpoint();  // The step that it was made after.
+  Status TellPlan();
+  // Of work on files in which ranks exchange data: where the exchange failed, it has the exchange's class.
+  Status WithFileClass(const Status& status, std::string_view failure_class) const;
   Status Steps();
   Status OneStep();
   Status WriteStep(train::StepOutcome outcome);
   StatusOr<Control::Commands> AgreeOnCommands();
   Status SaveCheckpoint();
+  bool EpochCheckpointDue() const;
+  bool EvaluationDue() const;
   Status Evaluate();
   Status AnswerPrompts();
+  bool BenchmarksDue() const;
+  Status AnswerBenchmarks();
   records::Result Finish();
   std::function<void(int64_t)> Progress(const char* phase);  // Beats of a file that is being written.
   StatusOr<std::string> WriteOutput();                       // Returns the SHA-256 of the weights' file.
@@ -85,11 +100,14 @@ class TrainRun {
   recipe::JobSpec spec_;  // The attempt's, its accumulation chosen as soon as the data is open.
   Reporter& reporter_;
   Control& control_;
+  recipe::Sharding sharding_;
   std::unique_ptr<comm::Comm> comm_;
   std::optional<data::TokenCache> cache_;
   std::unique_ptr<run::LanguageModel> model_;
   std::unique_ptr<train::Trainer> trainer_;
-  std::unique_ptr<ChatResponder> responder_;  // On rank 0, when there are prompts to answer.
+  std::unique_ptr<SampleChats> samples_;    // On rank 0, when there are prompts to answer.
+  std::unique_ptr<Benchmarks> benchmarks_;  // When there are sets.
+  bool checkpoint_asked_ = false;           // While benchmarks were answered, and not yet saved.
   std::optional<records::FrameWriter> ledger_;
   checkpoint::Identity identity_;
   std::string dtype_;            // The compute type that model.dtype stands for on the device.
@@ -105,7 +123,10 @@ run::ModelOptions OptionsOf(const recipe::JobSpec& spec, std::string dtype, at::
           .rank = spec.method.rank,
           .alpha = spec.method.alpha,
           .dropout = spec.method.dropout,
+          // A model whose head is its embedding trains it as both, and PEFT is told so.
+          .kind = AdapterKindOf(spec.method, /*ensure_weight_tying=*/true),
           .targets = spec.method.targets,
+          .pass_over_targets = recipe::HasXTunersHabits(spec),
           .adapter_compute = spec.method.adapter_compute,
           .checkpointing = spec.train.activation_checkpointing,
           .checkpointed_blocks = spec.train.checkpointed_blocks,
@@ -116,13 +137,16 @@ run::ModelOptions OptionsOf(const recipe::JobSpec& spec, std::string dtype, at::
 checkpoint::TextConfig TextOf(const recipe::JobSpec& spec) {
   return {.template_name = spec.data.empty() ? "model" : spec.data[0].template_name,
           .tokenize = spec.train.tokenize,
-          .method = spec.method.kind};
+          .method = spec.method.kind,
+          .eos_token = spec.model.eos_token};
 }
 
-checkpoint::State StateOf(train::Trainer& trainer) { return {trainer.optimizer(), trainer.loss_scale()}; }
+checkpoint::State StateOf(train::Trainer& trainer) { return {trainer.state(), trainer.loss_scale()}; }
 
 Status TrainRun::Start() {
+  ASSIGN_OR_RETURN(sharding_, WithClass(recipe::Sharding::Of(spec_), "CONFIG"));
   ASSIGN_OR_RETURN(comm_, WithExchangeClass(ConnectRanks(attempt_, rank_, reporter_, control_), "CONFIG"));
+  RETURN_IF_ERROR(WithExchangeClass(ConnectDevices(attempt_, device_, reporter_, *comm_), "CONFIG"));
   reporter_.Beat("load");
   ASSIGN_OR_RETURN(cache_,
                    WithClass(data::TokenCache::Open(attempt_.run.prepared_cache, /*verify=*/true), "DATA"));
@@ -136,6 +160,9 @@ Status TrainRun::Start() {
     return WithClass(absl::InvalidArgumentError("the data has no training samples"), "DATA");
   }
   spec_ = train::ResolveFromData(spec_, *cache_);
+  if (!spec_.train.evaluate.sets.empty()) {
+    ASSIGN_OR_RETURN(benchmarks_, WithClass(Benchmarks::Open(spec_), "CONFIG"));
+  }
   RETURN_IF_ERROR(LoadModelAndTrainer());
   RETURN_IF_ERROR(OpenRank0Files());
   return Restore();
@@ -144,11 +171,14 @@ Status TrainRun::Start() {
 Status TrainRun::LoadModelAndTrainer() {
   const auto loading = [this] { reporter_.Beat("load"); };
   ASSIGN_OR_RETURN(
-      const std::string base,
+      std::string base,
       WithClass(weights::ModelDigest(spec_.model.source, attempt_.run.cache_dir, loading), "CONFIG"));
   ASSIGN_OR_RETURN(dtype_, WithClass(ResolveDtype(spec_.model, device_), "CONFIG"));
+  ASSIGN_OR_RETURN(const std::optional<checkpoint::StoredAdapter> earlier,
+                   WithClass(TakeEarlierAdapter(spec_), "CONFIG"));
   ASSIGN_OR_RETURN(
       model_, WithClass(LoadModel(spec_.model.source, OptionsOf(spec_, dtype_, device_), loading), "CONFIG"));
+  if (earlier.has_value()) RETURN_IF_ERROR(WithClass(StartWith(*earlier, base), "CONFIG"));
   RETURN_IF_ERROR(WithClass(train::CheckTokens(*cache_, model_->config().vocabulary), "DATA"));
   trainer_ = std::make_unique<train::Trainer>(spec_, *cache_, *model_, *comm_,
                                               [this](std::string_view phase) { reporter_.Beat(phase); });
@@ -157,15 +187,23 @@ Status TrainRun::LoadModelAndTrainer() {
   return absl::OkStatus();
 }
 
+Status TrainRun::StartWith(const checkpoint::StoredAdapter& earlier, std::string& base) {
+  const Status taken = params::ReadValues(*earlier.tensors, model_->store());
+  if (!taken.ok())
+    return WithContext(
+        taken, StrCat("method.init_from: ", spec_.method.init_from, " does not fit ", spec_.model.source));
+  ASSIGN_OR_RETURN(const std::string digest,
+                   weights::ModelDigest(spec_.method.init_from, attempt_.run.cache_dir,
+                                        [this] { reporter_.Beat("load"); }));
+  base = Hex(Sha256Of(StrCat(base, "\n", digest)));
+  return absl::OkStatus();
+}
+
 Status TrainRun::OpenRank0Files() {
   if (!is_rank0()) return absl::OkStatus();
   if (!spec_.train.evaluate.prompts.empty()) {
-    auto responder = ChatResponder::Open(spec_.model.source, TextOf(spec_),
-                                         {.generate = {.max_new_tokens = spec_.train.evaluate.max_new_tokens},
-                                          .date = attempt_.run.job_created});
-    if (!responder.ok())
-      return WithClass(WithContext(responder.status(), "train.evaluate.prompts"), "CONFIG");
-    responder_ = *std::move(responder);
+    ASSIGN_OR_RETURN(samples_,
+                     WithClass(SampleChats::Open(spec_, TextOf(spec_), attempt_.run.job_created), "CONFIG"));
   }
   // In the run's folder, which may be shared: whichever node ends the job reads the ledgers of all attempts.
   const std::filesystem::path folder = attempt_.run.run_dir / "attempts" / StrCat(attempt_.run.epoch);
@@ -174,32 +212,48 @@ Status TrainRun::OpenRank0Files() {
   return absl::OkStatus();
 }
 
+// What is damaged stays so; what could not be read may be there after a pause.
+std::string_view LoadFailureClass(const Status& status) {
+  if (absl::IsFailedPrecondition(status)) return "CONFIG";
+  return absl::IsDataLoss(status) ? "DATA" : "CHECKPOINT_IO";
+}
+
 Status TrainRun::Restore() {
-  if (!attempt_.run.resume_path.empty() && is_rank0()) {
-    const checkpoint::Resume resume{.run_dir = attempt_.run.run_dir,
-                                    .path = attempt_.run.resume_path,
-                                    .allow_numeric_change = spec_.allow_numeric_change,
-                                    .progress = [this] { reporter_.Beat("load"); }};
-    const StatusOr<int64_t> step = checkpoint::Load(resume, identity_, StateOf(*trainer_));
-    if (!step.ok()) {
-      return WithClass(step.status(), absl::IsFailedPrecondition(step.status()) ? "CONFIG" : "CHECKPOINT_IO");
-    }
-    step_ = *step;
-  }
   if (!attempt_.run.resume_path.empty()) {
-    RETURN_IF_ERROR(
-        WithExchangeClass(checkpoint::ShareState(*comm_, StateOf(*trainer_), step_), "CHECKPOINT_IO"));
-    checkpoint_step_ = step_;
+    StatusOr<int64_t> step = LoadCheckpoint();
+    if (!step.ok()) return WithFileClass(step.status(), LoadFailureClass(step.status()));
+    checkpoint_step_ = step_ = *step;
   }
-  if (is_rank0()) {
-    for (const std::string& remark : model_->remarks()) reporter_.Note("INFO", "MODEL_FILES", remark);
-    if (dtype_ == "fp16") {
-      reporter_.Note("INFO", "FP16_IN_FP32",
-                     "model.dtype fp16: products are computed in fp32 over weights rounded to fp16");
-    }
-    RETURN_IF_ERROR(WithClass(WritePlan(), "CHECKPOINT_IO"));
+  if (is_rank0()) RETURN_IF_ERROR(TellPlan());
+  if (step_ == 0) return Evaluate();
+  // An earlier attempt may have been stopped while it answered.
+  return BenchmarksDue() ? AnswerBenchmarks() : absl::OkStatus();
+}
+
+StatusOr<int64_t> TrainRun::LoadCheckpoint() {
+  if (!is_rank0()) return checkpoint::JoinLoad(StateOf(*trainer_));
+  const checkpoint::Resume resume{
+      .run_dir = attempt_.run.run_dir,
+      .newest_first = process::CheckpointsNewestFirst(attempt_.run),
+      .allow_numeric_change = spec_.allow_numeric_change,
+      .progress = [this] { reporter_.Beat("load"); },
+      .passed_over =
+          [this](const std::string& remark) { reporter_.Note("WARNING", "CHECKPOINT_DAMAGED", remark); }};
+  return checkpoint::Load(resume, identity_, StateOf(*trainer_));
+}
+
+Status TrainRun::WithFileClass(const Status& status, std::string_view failure_class) const {
+  return comm_->failure().ok() ? WithClass(status, failure_class) : WithExchangeClass(status, failure_class);
+}
+
+Status TrainRun::TellPlan() {
+  for (const std::string& remark : model_->remarks()) reporter_.Note("INFO", "MODEL_FILES", remark);
+  if (dtype_ == "fp16") {
+    reporter_.Note("INFO", "FP16_IN_FP32",
+                   "model.dtype fp16: products are computed in fp32 over weights rounded to fp16");
   }
-  return step_ == 0 ? Evaluate() : absl::OkStatus();
+  for (const std::string& remark : sharding_.remarks) reporter_.Note("INFO", "SHARDING", remark);
+  return WithClass(WritePlan(), "CHECKPOINT_IO");
 }
 
 Status TrainRun::WritePlan() {
@@ -238,16 +292,33 @@ Status TrainRun::Steps() {
     RETURN_IF_ERROR(OneStep());
     ASSIGN_OR_RETURN(const Control::Commands commands, WithExchangeClass(AgreeOnCommands(), "UNKNOWN_EXIT"));
     const bool last = step_ == trainer_->total_steps();
-    const bool due = step_ - checkpoint_step_ >= spec_.train.checkpoint.every_steps;
+    const bool due = step_ - checkpoint_step_ >= spec_.train.checkpoint.every_steps || EpochCheckpointDue();
     if (!last && (due || commands.checkpoint || commands.stop)) RETURN_IF_ERROR(SaveCheckpoint());
     stopped_ = commands.stop && !last;
   }
   return absl::OkStatus();
 }
 
+// Whether every_epochs more epochs ended with the step that was taken last.
+bool TrainRun::EpochCheckpointDue() const {
+  const int64_t every = spec_.train.checkpoint.every_epochs;
+  if (every == 0) return false;
+  const data::BatchSampler& order = trainer_->order();
+  return order.EpochsEnded(step_) / every > order.EpochsEnded(step_ - 1) / every;
+}
+
+bool TrainRun::EvaluationDue() const {
+  const recipe::EvaluateSpec& evaluate = spec_.train.evaluate;
+  if (step_ == trainer_->total_steps()) return true;
+  if (evaluate.every_micro_batches > 0)
+    return trainer_->order().HoldsIteration(step_, evaluate.every_micro_batches);
+  return evaluate.every_steps > 0 && step_ % evaluate.every_steps == 0;
+}
+
 // A command reaches each rank at its own moment: what one has heard, all do at the same step.
 StatusOr<Control::Commands> TrainRun::AgreeOnCommands() {
-  const Control::Commands own = control_.Poll();
+  Control::Commands own = control_.Poll();
+  own.checkpoint |= std::exchange(checkpoint_asked_, false);
   const std::array<bool, 2> mine = {own.checkpoint, own.stop};
   std::vector<std::array<bool, 2>> all(static_cast<size_t>(comm_->size()));
   RETURN_IF_ERROR(comm_->AllGather(std::as_bytes(std::span(mine)), std::as_writable_bytes(std::span(all))));
@@ -265,9 +336,8 @@ Status TrainRun::OneStep() {
   ++step_;
   learning_.Add(outcome->record.loss);
   if (is_rank0()) RETURN_IF_ERROR(WithClass(WriteStep(*std::move(outcome)), "CHECKPOINT_IO"));
-  const int64_t every = spec_.train.evaluate.every_steps;
-  const bool last = step_ == trainer_->total_steps();
-  return last || (every > 0 && step_ % every == 0) ? Evaluate() : absl::OkStatus();
+  if (EvaluationDue()) RETURN_IF_ERROR(Evaluate());
+  return BenchmarksDue() ? AnswerBenchmarks() : absl::OkStatus();
 }
 
 Status TrainRun::WriteStep(train::StepOutcome outcome) {
@@ -278,16 +348,16 @@ Status TrainRun::WriteStep(train::StepOutcome outcome) {
 
 Status TrainRun::SaveCheckpoint() {
   checkpoint_step_ = step_;
-  if (!is_rank0()) return absl::OkStatus();
   reporter_.Beat("checkpoint");
+  if (!is_rank0()) return WithFileClass(checkpoint::JoinSave(StateOf(*trainer_)), "CHECKPOINT_IO");
   const checkpoint::SaveOptions options{.run_dir = attempt_.run.run_dir,
                                         .epoch = attempt_.run.epoch,
                                         .step = step_,
                                         .progress = Progress("checkpoint")};
-  ASSIGN_OR_RETURN(const checkpoint::Saved saved,
-                   WithClass(checkpoint::Save(options, identity_, StateOf(*trainer_)), "CHECKPOINT_IO"));
+  const StatusOr<checkpoint::Saved> saved = checkpoint::Save(options, identity_, StateOf(*trainer_));
+  if (!saved.ok()) return WithFileClass(saved.status(), "CHECKPOINT_IO");
   return WithClass(
-      reporter_.Write(records::Checkpoint{step_, saved.path, saved.manifest_sha256, saved.size_bytes}),
+      reporter_.Write(records::Checkpoint{step_, saved->path, saved->manifest_sha256, saved->size_bytes}),
       "CHECKPOINT_IO");
 }
 
@@ -302,26 +372,36 @@ Status TrainRun::Evaluate() {
 }
 
 Status TrainRun::AnswerPrompts() {
-  for (const std::string& prompt : spec_.train.evaluate.prompts) {
-    const auto beat = [this](std::string_view) { reporter_.Beat("generate"); };
-    const StatusOr<Answer> answer = responder_->Reply(*model_, {}, {.input = prompt}, beat);
-    if (!answer.ok()) return WithClass(WithContext(answer.status(), "train.evaluate.prompts"), "CONFIG");
-    RETURN_IF_ERROR(
-        WithClass(reporter_.Write(records::Sample{step_, prompt, answer->text}), "CHECKPOINT_IO"));
-  }
+  if (!samples_) return absl::OkStatus();
+  const auto beat = [this](std::string_view) { reporter_.Beat("generate"); };
+  ASSIGN_OR_RETURN(std::vector<records::Sample> samples,
+                   WithClass(samples_->Answer(*model_, step_, beat), "CONFIG"));
+  for (records::Sample& sample : samples)
+    RETURN_IF_ERROR(WithClass(reporter_.Write(std::move(sample)), "CHECKPOINT_IO"));
   return absl::OkStatus();
 }
 
-// The last name components of the adapted layers, from PEFT's parameter names.
-std::vector<std::string> TargetsOf(const params::ParameterStore& store) {
-  std::set<std::string> targets;
-  for (int i = 0; i < store.size(); ++i) {
-    const std::string& name = store.name(i);
-    const size_t end = name.find(".lora_A.");
-    if (end != std::string::npos)
-      targets.insert(name.substr(name.rfind('.', end - 1) + 1, end - name.rfind('.', end - 1) - 1));
-  }
-  return {targets.begin(), targets.end()};
+// At the end of each epoch, as XTuner does, and of the job.
+bool TrainRun::BenchmarksDue() const {
+  if (!benchmarks_ || step_ == 0) return false;
+  const data::BatchSampler& order = trainer_->order();
+  return step_ == trainer_->total_steps() || order.EpochsEnded(step_) > order.EpochsEnded(step_ - 1);
+}
+
+// A rank that is asked to stop meanwhile does so, and who goes on answers from the beginning; at the end of the job it answers first.
+Status TrainRun::AnswerBenchmarks() {
+  const auto goes_on = [this]() -> StatusOr<bool> {
+    ASSIGN_OR_RETURN(const Control::Commands commands, AgreeOnCommands());
+    checkpoint_asked_ |= commands.checkpoint;
+    return !commands.stop || step_ == trainer_->total_steps();
+  };
+  const auto beat = [this] { reporter_.Beat("evaluate"); };
+  ASSIGN_OR_RETURN(std::vector<records::Score> scores,
+                   WithExchangeClass(benchmarks_->Answer(*model_, step_, *comm_, beat, goes_on), "CONFIG"));
+  if (!is_rank0()) return absl::OkStatus();
+  for (records::Score& score : scores)
+    RETURN_IF_ERROR(WithClass(reporter_.Write(std::move(score)), "CHECKPOINT_IO"));
+  return absl::OkStatus();
 }
 
 std::function<void(int64_t)> TrainRun::Progress(const char* phase) {
@@ -331,12 +411,20 @@ std::function<void(int64_t)> TrainRun::Progress(const char* phase) {
 StatusOr<std::string> TrainRun::WriteModel() {
   const std::filesystem::path model = spec_.model.source, out = attempt_.dir / "adapter";
   ASSIGN_OR_RETURN(const checkpoint::WrittenModel written,
-                   checkpoint::WriteTrainedModel(
-                       {.model = model, .out = out, .text = TextOf(spec_), .progress = Progress("write")},
-                       model_->store()));
+                   checkpoint::WriteTrainedModel({.model = model,
+                                                  .out = out,
+                                                  .config = &model_->config(),
+                                                  .text = TextOf(spec_),
+                                                  .progress = Progress("write")},
+                                                 model_->store()));
   // A .gguf file holds its tokenizer; the result must have one too.
   if (model.extension() == ".gguf") RETURN_IF_ERROR(prepare::WriteTokenizerFiles(model, out));
   return written.sha256;
+}
+
+// PEFT ties a saved embedding to the head only where it is told so, and needs it where both are one.
+params::AdapterKind WrittenKind(const recipe::MethodSpec& method, const model::DecoderConfig& config) {
+  return AdapterKindOf(method, config.tied_head && !method.modules_to_save.empty());
 }
 
 StatusOr<std::string> TrainRun::WriteOutput() {
@@ -345,13 +433,15 @@ StatusOr<std::string> TrainRun::WriteOutput() {
   const params::PeftConfig config{.rank = spec_.method.rank,
                                   .alpha = spec_.method.alpha,
                                   .dropout = spec_.method.dropout,
-                                  .targets = TargetsOf(model_->store()),
+                                  .kind = WrittenKind(spec_.method, model_->config()),
+                                  .targets = model_->adapted(),
                                   .base_model = spec_.model.source};
   ASSIGN_OR_RETURN(const checkpoint::WrittenAdapter written,
                    checkpoint::WriteAdapter({.dir = attempt_.dir / "adapter",
                                              .config = config,
                                              .text = TextOf(spec_),
-                                             .progress = Progress("write")},
+                                             .progress = Progress("write"),
+                                             .layout = model::LayoutOf(model_->config())},
                                             model_->store()));
   return written.sha256;
 }

@@ -1,6 +1,7 @@
 #include "tests/simdevice/runtime/device.h"
 
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <exception>
 
@@ -10,6 +11,7 @@ namespace ft::simdevice {
 namespace {
 
 constexpr size_t kPool = 32;
+constexpr auto kExchangeLook = std::chrono::microseconds(200);
 
 std::atomic<Schedule>& TheSchedule() {
   static std::atomic<Schedule> schedule{EnvironmentSettings().schedule};
@@ -169,12 +171,20 @@ void Device::AddInner(Stream& stream, std::function<void()> work) {
   uint64_t ticket = 0;
   {
     const std::lock_guard lock(mutex_);
-    ticket = Add(stream, {std::move(work), {}, /*inner=*/true});
+    ticket = Add(stream, {std::move(work), {}, nullptr, /*inner=*/true});
   }
   AfterAdding(stream, ticket);
 }
 
 Error Device::Launch(Stream& stream, std::function<void()> work) {
+  return Give(stream, {std::move(work), {}, nullptr});
+}
+
+Error Device::LaunchExchange(Stream& stream, std::function<bool()> progress) {
+  return Give(stream, {nullptr, {}, std::move(progress)});
+}
+
+Error Device::Give(Stream& stream, Stream::Operation operation) {
   uint64_t ticket = 0;
   {
     const std::lock_guard lock(mutex_);
@@ -182,7 +192,6 @@ Error Device::Launch(Stream& stream, std::function<void()> work) {
     ++work_stats_.operations;
     const bool struck = ++planned_operations_ == plan_.at;
     if (struck && plan_.kind == FaultPlan::Kind::kLost) return fault_ = kLost;
-    Stream::Operation operation{std::move(work), {}};
     if (struck && plan_.kind == FaultPlan::Kind::kFails) operation.error = plan_.error;
     ticket = Add(stream, std::move(operation));
   }
@@ -203,7 +212,7 @@ Error Device::Wait(Stream& stream, const Event& event) {
   {
     const std::lock_guard lock(mutex_);
     if (fault_ != kNone) return fault_;
-    ticket = Add(stream, {nullptr, event, /*inner=*/true});
+    ticket = Add(stream, {nullptr, event, nullptr, /*inner=*/true});
   }
   AfterAdding(stream, ticket);
   return kNone;
@@ -211,7 +220,7 @@ Error Device::Wait(Stream& stream, const Event& event) {
 
 void Device::AfterAdding(Stream& stream, uint64_t ticket) {
   const Schedule schedule = TheSchedule();
-  if (schedule == Schedule::kEager) RunUntil(stream, ticket);
+  if (schedule == Schedule::kEager) RunUntil(stream, ticket, Patience::kOneLook);
   if (schedule != Schedule::kSeeded) return;
   Stream* chosen = nullptr;
   {
@@ -225,10 +234,10 @@ void Device::AfterAdding(Stream& stream, uint64_t ticket) {
     chosen = behind[random_() % behind.size()];
     ticket = chosen->done_ + 1 + random_() % (chosen->added_ - chosen->done_);
   }
-  RunUntil(*chosen, ticket);
+  RunUntil(*chosen, ticket, Patience::kOneLook);
 }
 
-void Device::RunUntil(Stream& stream, uint64_t ticket) {
+void Device::RunUntil(Stream& stream, uint64_t ticket, Patience patience) {
   std::unique_lock lock(mutex_);
   while (stream.done_ < ticket) {
     if (stream.running_) {
@@ -242,6 +251,17 @@ void Device::RunUntil(Stream& stream, uint64_t ticket) {
       Stream::Operation operation = std::move(stream.operations_.front());
       stream.operations_.pop_front();
       lock.unlock();
+      if (!Progress(operation)) {
+        lock.lock();
+        stream.operations_.push_front(std::move(operation));
+        stream.running_ = false;
+        done_.notify_all();
+        if (patience == Patience::kOneLook) return;
+        lock.unlock();
+        std::this_thread::sleep_for(kExchangeLook);
+        lock.lock();
+        continue;
+      }
       Run(operation);
     }  // What it held is gone before the next one runs.
     lock.lock();
@@ -249,6 +269,12 @@ void Device::RunUntil(Stream& stream, uint64_t ticket) {
     stream.running_ = false;
     done_.notify_all();
   }
+}
+
+bool Device::Progress(const Stream::Operation& operation) {
+  if (!operation.progress || fault() != kNone || operation.error != kNone) return true;
+  const std::lock_guard one_at_a_time(work_mutex_);
+  return operation.progress();
 }
 
 void Device::RunAll() {
@@ -272,6 +298,7 @@ void Device::Run(Stream::Operation& operation) {
   const std::lock_guard one_at_a_time(work_mutex_);
   if (fault() != kNone) return;
   if (operation.error != kNone) return SetFault(operation.error);
+  if (!operation.work) return;  // An exchange, which has ended.
   try {
     operation.work();
   } catch (const std::exception& failure) {
@@ -294,7 +321,7 @@ bool Device::Query(const Event& event) {
     if (event.stream->done_ >= event.ticket) return true;
     next = event.stream->done_ + 1;
   }
-  device.RunUntil(*event.stream, next);
+  device.RunUntil(*event.stream, next, Patience::kOneLook);
   return false;
 }
 

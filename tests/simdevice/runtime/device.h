@@ -41,9 +41,10 @@ class Stream {
   friend class Device;
   struct Operation {
     std::function<void()> work;
-    Event wait;           // Or waits for this.
-    bool inner = false;   // The simulation's own: runs whatever has gone wrong.
-    Error error = kNone;  // Goes wrong so, instead.
+    Event wait;                      // Or waits for this.
+    std::function<bool()> progress;  // Or does a part each time, until it answers true.
+    bool inner = false;              // The simulation's own: runs whatever has gone wrong.
+    Error error = kNone;             // Goes wrong so, instead.
   };
   Stream(Device& device, int id) : device_(device), id_(id) {}
 
@@ -100,6 +101,8 @@ class Device {
 
   // Gives work to a stream. Refused, with its error, once something has gone wrong.
   Error Launch(Stream& stream, std::function<void()> work);
+  // The same for work that others have a hand in: `progress` does what it can and answers whether that was the last of it.
+  Error LaunchExchange(Stream& stream, std::function<bool()> progress);
   Error Record(Event& event, Stream& stream);
   Error Wait(Stream& stream, const Event& event);
   // Whether it has happened; each question lets one piece of work run. The answer is true when something has gone wrong.
@@ -125,7 +128,10 @@ class Device {
   uint64_t Add(Stream& stream, Stream::Operation operation);  // REQUIRES: the mutex is held.
   void AddInner(Stream& stream, std::function<void()> work);
   void AfterAdding(Stream& stream, uint64_t ticket);
-  void RunUntil(Stream& stream, uint64_t ticket);
+  enum class Patience { kWait, kOneLook };  // With exchanges: to their end, or as far as they come now.
+  void RunUntil(Stream& stream, uint64_t ticket, Patience patience = Patience::kWait);
+  bool Progress(const Stream::Operation& operation);
+  Error Give(Stream& stream, Stream::Operation operation);
   void RunAll();
   void Run(Stream::Operation& operation);
   void SetFault(Error error);

@@ -58,8 +58,14 @@ BatchSampler::BatchSampler(SamplerConfig config) : config_(std::move(config)) {
   FT_CHECK(rows_per_step() > 0) << config_.micro_batch << " x " << config_.accumulation << " rows a step";
   FT_CHECK(!config_.packing || static_cast<int64_t>(config_.lengths.size()) == config_.samples)
       << config_.lengths.size();
+  FT_CHECK(config_.accumulation % config_.ranks == 0) << config_.accumulation << " of " << config_.ranks;
+  FT_CHECK(!(config_.whole_epochs && config_.packing));
   total_steps_ = config_.max_steps;
-  if (total_steps_ == 0) total_steps_ = (RowsOfRun() + rows_per_step() - 1) / rows_per_step();
+  if (total_steps_ == 0 && config_.whole_epochs) {
+    total_steps_ = (total_iterations() + IterationsPerStep() - 1) / IterationsPerStep();
+  } else if (total_steps_ == 0) {
+    total_steps_ = (RowsOfRun() + rows_per_step() - 1) / rows_per_step();
+  }
 }
 
 OrderedSample BatchSampler::At(int64_t epoch, int64_t position) const {
@@ -123,8 +129,35 @@ int64_t BatchSampler::RowsOfRun() const {
   return config_.max_steps > 0 ? INT64_MAX : RowsBefore(config_.epochs);
 }
 
+int64_t BatchSampler::total_iterations() const {
+  if (config_.max_steps > 0) return config_.max_steps * IterationsPerStep();
+  if (config_.whole_epochs) return config_.epochs * IterationsOfEpoch();
+  return (RowsOfRun() + RowsOfIteration() - 1) / RowsOfIteration();
+}
+
+int64_t BatchSampler::IterationsUpTo(int64_t step) const {
+  return std::min(step * IterationsPerStep(), total_iterations());
+}
+
+std::vector<OrderedSample> BatchSampler::MicroBatchOf(int64_t iteration, int64_t rank) const {
+  const int64_t epoch = iteration / IterationsOfEpoch();
+  const int64_t begin = iteration % IterationsOfEpoch() * config_.micro_batch;
+  std::vector<OrderedSample> samples;
+  for (int64_t i = begin; i < std::min(begin + config_.micro_batch, SamplesOfRank()); ++i)
+    samples.push_back(At(epoch, (rank + i * config_.ranks) % config_.samples));
+  return samples;
+}
+
 std::vector<std::vector<OrderedSample>> BatchSampler::Step(int64_t step) const {
   FT_CHECK(step >= 1 && step <= total_steps_) << step << " of " << total_steps_;
+  if (config_.whole_epochs) {
+    std::vector<std::vector<OrderedSample>> micro_batches;
+    for (int64_t iteration = IterationsUpTo(step - 1); iteration < IterationsUpTo(step); ++iteration) {
+      for (int64_t rank = 0; rank < config_.ranks; ++rank)
+        micro_batches.push_back(MicroBatchOf(iteration, rank));
+    }
+    return micro_batches;
+  }
   const int64_t begin = (step - 1) * rows_per_step(), end = std::min(begin + rows_per_step(), RowsOfRun());
   std::vector<std::vector<OrderedSample>> micro_batches;
   for (int64_t row = begin; row < end; ++row) {
@@ -144,11 +177,39 @@ std::vector<std::vector<OrderedSample>> BatchSampler::Step(int64_t step) const {
 }
 
 int64_t BatchSampler::SamplesSeen(int64_t step) const {
+  if (config_.whole_epochs) {
+    const int64_t iterations = IterationsUpTo(step), epoch = iterations / IterationsOfEpoch();
+    const int64_t begun = iterations % IterationsOfEpoch() * RowsOfIteration();
+    return epoch * config_.samples + std::min(begun, config_.samples);
+  }
   const int64_t rows = std::min(step * rows_per_step(), RowsOfRun());
   if (!config_.packing) return rows;
   if (rows == 0) return 0;
   const auto [epoch, in_epoch] = Locate(rows - 1);
   return epoch * config_.samples + Rows(epoch).ends[static_cast<size_t>(in_epoch)];
+}
+
+int64_t BatchSampler::EpochsEnded(int64_t step) const {
+  if (step == 0) return 0;
+  if (config_.whole_epochs) return IterationsUpTo(step) / IterationsOfEpoch();
+  const int64_t rows = std::min(step * rows_per_step(), RowsOfRun());
+  if (!config_.packing) return rows / config_.samples;
+  const auto [epoch, in_epoch] = Locate(rows - 1);
+  return in_epoch + 1 == static_cast<int64_t>(Rows(epoch).ends.size()) ? epoch + 1 : epoch;
+}
+
+bool BatchSampler::HoldsIteration(int64_t step, int64_t interval) const {
+  if (config_.whole_epochs) {
+    for (int64_t i = IterationsUpTo(step - 1); i < IterationsUpTo(step); ++i) {
+      if ((i % IterationsOfEpoch() + 1) % interval == 0) return true;
+    }
+    return false;
+  }
+  const int64_t begin = (step - 1) * rows_per_step(), end = std::min(begin + rows_per_step(), RowsOfRun());
+  for (int64_t row = begin; row < end; ++row) {
+    if ((Locate(row).second + 1) % (RowsOfIteration() * interval) == 0) return true;
+  }
+  return false;
 }
 
 }  // namespace ft::data

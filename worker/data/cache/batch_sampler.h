@@ -4,6 +4,9 @@
 // samples that together fit row_tokens: an epoch's samples, in shuffled order, go into a few open rows, each into the
 // fullest that has room (best fit over a window); when none has, the fullest is closed. No sample is cut, and which samples
 // share a row decides nothing but speed, since samples do not see each other.
+//
+// With whole_epochs a row is one sample, and an epoch is divided as PyTorch's samplers divide it: it is rounded up to a multiple of
+// the ranks by its first samples, dealt out to the ranks, and each rank's share cut into micro-batches of which the last may be short.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +28,9 @@ struct SamplerConfig {
   int64_t max_steps = 0;     // 0 = by epochs.
   int64_t micro_batch = 1;   // Rows.
   int64_t accumulation = 1;  // Micro-batches of a step.
+  int64_t ranks =
+      1;  // As submitted: so many of a step's micro-batches are computed at a time. Divides accumulation.
+  bool whole_epochs = false;  // No micro-batch goes on over an epoch's end. Without packing.
   bool packing = false;
   int64_t row_tokens = 0;        // Tokens of a packed row.
   std::vector<int64_t> lengths;  // With packing: of every sample, at most row_tokens.
@@ -51,6 +57,14 @@ class BatchSampler {
 
   // Samples trained up to the end of `step`.
   int64_t SamplesSeen(int64_t step) const;
+  // Epochs that have ended by the end of `step`; 0 for step 0.
+  int64_t EpochsEnded(int64_t step) const;
+
+  // An iteration is a micro-batch of every rank, as submitted: what others' schedules and intervals count.
+  int64_t IterationsPerStep() const { return config_.accumulation / config_.ranks; }
+  int64_t total_iterations() const;  // Of the run.
+  // Whether `step` has an iteration whose number in its epoch, from 1, is a multiple of `interval`.
+  bool HoldsIteration(int64_t step, int64_t interval) const;
 
  private:
   // An epoch's rows: row r is samples [ends[r - 1], ends[r]).
@@ -67,6 +81,14 @@ class BatchSampler {
   // The epoch and the row in it of the run's row `row`.
   std::pair<int64_t, int64_t> Locate(int64_t row) const;
   int64_t rows_per_step() const { return config_.micro_batch * config_.accumulation; }
+  int64_t RowsOfIteration() const { return config_.micro_batch * config_.ranks; }
+  // With whole_epochs.
+  int64_t SamplesOfRank() const { return (config_.samples + config_.ranks - 1) / config_.ranks; }
+  int64_t IterationsOfEpoch() const {
+    return (SamplesOfRank() + config_.micro_batch - 1) / config_.micro_batch;
+  }
+  int64_t IterationsUpTo(int64_t step) const;  // All of the run's up to the end of `step`.
+  std::vector<OrderedSample> MicroBatchOf(int64_t iteration, int64_t rank) const;
   int64_t RowsOfRun() const;  // Where epochs end it; INT64_MAX where max_steps does.
 
   const SamplerConfig config_;

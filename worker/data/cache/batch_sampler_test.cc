@@ -126,5 +126,58 @@ TEST(PackingTest, MaxStepsRunsOverTheEpochsEnd) {
   EXPECT_GT(order.SamplesSeen(1000), 3000);
 }
 
+// Of ten samples a rank of four has three: two are taken twice. Its second micro-batch has one.
+TEST(WholeEpochsTest, AnEpochIsDividedAsPyTorchDividesIt) {
+  const BatchSampler order({.shuffle = false,
+                            .samples = 10,
+                            .epochs = 2,
+                            .micro_batch = 2,
+                            .accumulation = 12,
+                            .ranks = 4,
+                            .whole_epochs = true});
+  EXPECT_EQ(order.total_iterations(), 4);
+  EXPECT_EQ(order.total_steps(), 2);  // Three iterations, then one.
+  std::vector<std::vector<int64_t>> found;
+  for (const auto& micro_batch : order.Step(1)) {
+    found.emplace_back();
+    for (const OrderedSample& sample : micro_batch) found.back().push_back(sample.index);
+  }
+  const std::vector<std::vector<int64_t>> expected = {{0, 4}, {1, 5}, {2, 6}, {3, 7}, {8},    {9},
+                                                      {0},    {1},    {0, 4}, {1, 5}, {2, 6}, {3, 7}};
+  EXPECT_EQ(found, expected);
+  EXPECT_EQ(order.Step(2).size(), 4u);
+  EXPECT_EQ(order.SamplesSeen(1), 18);
+  EXPECT_EQ(order.SamplesSeen(2), 20);
+}
+
+TEST(WholeEpochsTest, EpochsAndIterationsAreFoundInSteps) {
+  SamplerConfig config{.samples = 5, .epochs = 3, .micro_batch = 2, .accumulation = 2, .whole_epochs = true};
+  const BatchSampler whole(config);  // Three iterations an epoch, two a step.
+  EXPECT_EQ(whole.total_steps(), 5);
+  std::vector<int64_t> ended;
+  std::vector<bool> third;
+  for (int64_t step = 0; step <= 5; ++step) ended.push_back(whole.EpochsEnded(step));
+  for (int64_t step = 1; step <= 5; ++step) third.push_back(whole.HoldsIteration(step, 3));
+  EXPECT_EQ(ended, (std::vector<int64_t>{0, 0, 1, 2, 2, 3}));
+  EXPECT_EQ(third, (std::vector<bool>{false, true, true, false, true}));
+  config.whole_epochs = false;  // Five samples, four a step.
+  const BatchSampler through(config);
+  EXPECT_EQ(through.total_steps(), 4);
+  ended.clear();
+  for (int64_t step = 0; step <= 4; ++step) ended.push_back(through.EpochsEnded(step));
+  EXPECT_EQ(ended, (std::vector<int64_t>{0, 0, 1, 2, 3}));
+  EXPECT_TRUE(through.HoldsIteration(1, 2));
+  EXPECT_FALSE(through.HoldsIteration(1, 3));
+}
+
+TEST(PackingTest, AnEpochEndsWithItsLastRow) {
+  const BatchSampler order(PackedConfig());
+  EXPECT_EQ(order.EpochsEnded(0), 0);
+  EXPECT_EQ(order.EpochsEnded(order.total_steps() - 1), 2);
+  EXPECT_EQ(order.EpochsEnded(order.total_steps()), 3);
+  for (int64_t step = 1; step <= order.total_steps(); ++step)
+    EXPECT_EQ(order.EpochsEnded(step), order.SamplesSeen(step) / 1000) << step;
+}
+
 }  // namespace
 }  // namespace ft::data

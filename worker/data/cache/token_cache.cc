@@ -1,7 +1,13 @@
 #include "worker/data/cache/token_cache.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
 #include <cstring>
-#include <limits>
+#include <utility>
 
 #include "core/base/check.h"
 
@@ -11,11 +17,6 @@ namespace {
 constexpr std::string_view kMagic = "FTTOKEN1";
 constexpr size_t kHeaderBytes = 8 + 4 * 8;
 constexpr size_t kDigestBytes = 32;
-
-template <typename T>
-std::string_view BytesOf(const std::vector<T>& values) {
-  return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)};
-}
 
 }  // namespace
 
@@ -73,54 +74,125 @@ TokenSample TokenCache::at(int64_t index) const {
   return {{ids_ + begin, size}, {loss_mask_ + begin, size}};
 }
 
-void TokenCacheWriter::Part::Add(std::span<const int32_t> new_ids, std::span<const uint8_t> new_loss_mask) {
-  FT_CHECK(new_ids.size() == new_loss_mask.size())
-      << new_ids.size() << " ids, " << new_loss_mask.size() << " loss marks";
-  ids.insert(ids.end(), new_ids.begin(), new_ids.end());
-  loss_mask.insert(loss_mask.end(), new_loss_mask.begin(), new_loss_mask.end());
-  offsets.push_back(ids.size());
-}
-
 void TokenCacheWriter::AddTrain(std::span<const int32_t> ids, std::span<const uint8_t> loss_mask) {
-  train_.Add(ids, loss_mask);
+  if (own_ == nullptr) own_ = std::make_unique<SampleSpill>();
+  AddTrain(*own_, own_->samples());
+  own_->Add(ids, loss_mask);
 }
 
 void TokenCacheWriter::AddHoldout(std::span<const int32_t> ids, std::span<const uint8_t> loss_mask) {
-  holdout_.Add(ids, loss_mask);
+  if (own_ == nullptr) own_ = std::make_unique<SampleSpill>();
+  AddHoldout(*own_, own_->samples());
+  own_->Add(ids, loss_mask);
 }
 
 std::vector<int64_t> TokenCacheWriter::TrainLengths() const {
   std::vector<int64_t> lengths;
-  for (size_t i = 1; i < train_.offsets.size(); ++i) {
-    lengths.push_back(static_cast<int64_t>(train_.offsets[i] - train_.offsets[i - 1]));
-  }
+  lengths.reserve(train_.size());
+  for (const Named& sample : train_) lengths.push_back(sample.length());
   return lengths;
+}
+
+// A file that is written piece by piece, digested on the way, and gets its name at the end; without one it is removed.
+class TokenCacheWriter::Output {
+ public:
+  explicit Output(std::filesystem::path dir) : dir_(std::move(dir)) {}
+  ~Output() {
+    if (!path_.empty()) ::unlink(path_.c_str());
+  }
+  Output(const Output&) = delete;
+  Output& operator=(const Output&) = delete;
+
+  Status Open() {
+    std::string name = (dir_ / ".cache.XXXXXX").string();
+    fd_ = UniqueFd(::mkostemp(name.data(), O_CLOEXEC));
+    if (!fd_.valid()) return ErrnoStatus("create a file in", dir_, errno);
+    path_ = name;
+    return absl::OkStatus();
+  }
+  template <typename T>
+  Status Append(std::span<const T> values) {
+    digest_.Update(std::as_bytes(values));
+    return Put({reinterpret_cast<const char*>(values.data()), values.size_bytes()});
+  }
+  // Ends the content with its digest.
+  StatusOr<Digest> Finish() {
+    const Digest digest = digest_.Finish();
+    RETURN_IF_ERROR(Put({reinterpret_cast<const char*>(digest.data()), digest.size()}));
+    RETURN_IF_ERROR(Flush());
+    return digest;
+  }
+  Status Name(const std::filesystem::path& path) {
+    if (::fchmod(fd_.get(), 0644) != 0 || ::fsync(fd_.get()) != 0) return ErrnoStatus("sync", path_, errno);
+    if (::close(fd_.Release()) != 0) return ErrnoStatus("close", path_, errno);
+    if (::rename(path_.c_str(), path.c_str()) != 0) return ErrnoStatus("rename to", path, errno);
+    path_.clear();
+    return SyncDirectory(dir_);
+  }
+
+ private:
+  static constexpr size_t kBufferBytes = size_t{1} << 20;
+  Status Put(std::string_view bytes) {
+    buffer_.append(bytes);
+    return buffer_.size() < kBufferBytes ? absl::OkStatus() : Flush();
+  }
+  Status Flush() {
+    for (std::string_view left = buffer_; !left.empty();) {
+      const ssize_t written = ::write(fd_.get(), left.data(), left.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) return ErrnoStatus("write", path_, errno);
+      left.remove_prefix(static_cast<size_t>(written));
+    }
+    buffer_.clear();
+    return absl::OkStatus();
+  }
+
+  std::filesystem::path dir_, path_;
+  UniqueFd fd_;
+  Sha256 digest_;
+  std::string buffer_;
+};
+
+Status TokenCacheWriter::WriteContent(Output& out) const {
+  uint64_t header[4] = {static_cast<uint64_t>(samples()), 0, 0, static_cast<uint64_t>(holdout_.size())};
+  std::vector<uint64_t> offsets = {0};
+  offsets.reserve(static_cast<size_t>(samples()) + 1);
+  for (const auto* part : {&train_, &holdout_}) {
+    for (const Named& sample : *part) {
+      offsets.push_back(offsets.back() + static_cast<uint64_t>(sample.length()));
+      header[2] += static_cast<uint64_t>(sample.from->supervised(sample.index));
+    }
+  }
+  header[1] = offsets.back();
+  RETURN_IF_ERROR(out.Append(std::span(kMagic)));
+  RETURN_IF_ERROR(out.Append(std::span<const uint64_t>(header)));
+  RETURN_IF_ERROR(out.Append(std::span<const uint64_t>(offsets)));
+  std::vector<int32_t> ids;
+  std::vector<uint8_t> loss_mask;
+  for (const auto* part : {&train_, &holdout_}) {
+    for (const Named& sample : *part) {
+      RETURN_IF_ERROR(sample.from->ReadIds(sample.index, &ids));
+      RETURN_IF_ERROR(out.Append(std::span<const int32_t>(ids)));
+    }
+  }
+  for (const auto* part : {&train_, &holdout_}) {
+    for (const Named& sample : *part) {
+      RETURN_IF_ERROR(sample.from->ReadLossMask(sample.index, &loss_mask));
+      RETURN_IF_ERROR(out.Append(std::span<const uint8_t>(loss_mask)));
+    }
+  }
+  return absl::OkStatus();
 }
 
 StatusOr<std::string> TokenCacheWriter::Write(const std::filesystem::path& dir) const {
   RETURN_IF_ERROR(MakeDirectories(dir));
-  std::vector<uint64_t> offsets = train_.offsets;
-  for (size_t i = 1; i < holdout_.offsets.size(); ++i)
-    offsets.push_back(train_.ids.size() + holdout_.offsets[i]);
-  int64_t supervised = 0;
-  for (const Part* part : {&train_, &holdout_}) {
-    for (size_t i = 0; i + 1 < part->offsets.size(); ++i) {
-      const size_t size = part->offsets[i + 1] - part->offsets[i];
-      supervised += SupervisedTokens(
-          {{part->ids.data() + part->offsets[i], size}, {part->loss_mask.data() + part->offsets[i], size}});
-    }
-  }
-  const uint64_t header[4] = {offsets.size() - 1, train_.ids.size() + holdout_.ids.size(),
-                              static_cast<uint64_t>(supervised), holdout_.offsets.size() - 1};
-  std::string content(kMagic);
-  content.append(reinterpret_cast<const char*>(header), sizeof(header));
-  StrAppend(&content, BytesOf(offsets), BytesOf(train_.ids), BytesOf(holdout_.ids), BytesOf(train_.loss_mask),
-            BytesOf(holdout_.loss_mask));
-  const Digest digest = Sha256Of(content);
-  content.append(reinterpret_cast<const char*>(digest.data()), digest.size());
+  Output out(dir);
+  RETURN_IF_ERROR(out.Open());
+  RETURN_IF_ERROR(WriteContent(out));
+  ASSIGN_OR_RETURN(const Digest digest, out.Finish());
   const std::filesystem::path path = dir / (Hex(digest) + ".ftt");
   if (TokenCache::Open(path, /*verify=*/true).ok()) return Hex(digest);
-  RETURN_IF_ERROR(WriteFileDurably(path, content));
+  RETURN_IF_ERROR(out.Name(path));
   return Hex(digest);
 }
 

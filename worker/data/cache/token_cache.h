@@ -8,12 +8,14 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "core/base/file.h"
 #include "core/base/sha256.h"
+#include "worker/data/cache/sample_spill.h"
 
 namespace ft::data {
 
@@ -52,27 +54,33 @@ class TokenCache {
   std::string digest_;
 };
 
-// Collects samples and writes the file durably. One thread. Holds all samples in memory (5 bytes a token).
+// Collects samples and writes the file durably. One thread. Memory holds 32 bytes a sample; the samples themselves lie in a SampleSpill.
 class TokenCacheWriter {
  public:
+  // Samples of the writer's own.
   void AddTrain(std::span<const int32_t> ids, std::span<const uint8_t> loss_mask);
   void AddHoldout(std::span<const int32_t> ids, std::span<const uint8_t> loss_mask);
-  int64_t samples() const {
-    return static_cast<int64_t>(train_.offsets.size() + holdout_.offsets.size()) - 2;
-  }
+  // Samples of a spill, which outlives the writer and may be named more than once.
+  void AddTrain(const SampleSpill& from, int64_t index) { train_.push_back({&from, index}); }
+  void AddHoldout(const SampleSpill& from, int64_t index) { holdout_.push_back({&from, index}); }
+  int64_t samples() const { return static_cast<int64_t>(train_.size() + holdout_.size()); }
   // In tokens, of the training samples in the order added.
   std::vector<int64_t> TrainLengths() const;
   // Writes `dir`/<digest>.ftt and returns its digest (hexadecimal); an equal file that is there is kept.
   StatusOr<std::string> Write(const std::filesystem::path& dir) const;
 
  private:
-  struct Part {
-    std::vector<uint64_t> offsets = {0};
-    std::vector<int32_t> ids;
-    std::vector<uint8_t> loss_mask;
-    void Add(std::span<const int32_t> new_ids, std::span<const uint8_t> new_loss_mask);
+  struct Named {
+    const SampleSpill* from;
+    int64_t index;
+    int64_t length() const { return from->length(index); }
   };
-  Part train_, holdout_;
+  class Output;
+  // Header, offsets, ids and loss marks, as the format has them.
+  Status WriteContent(Output& out) const;
+
+  std::unique_ptr<SampleSpill> own_;  // Where named samples know it, however the writer moves.
+  std::vector<Named> train_, holdout_;
 };
 
 }  // namespace ft::data

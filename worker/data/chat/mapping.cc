@@ -9,6 +9,7 @@
 #include "core/recipe/record_shapes.h"
 #include "worker/data/chat/chat_shapes.h"
 #include "worker/data/chat/column_guess.h"
+#include "worker/data/chat/data_set_maps.h"
 #include "worker/data/chat/messages.h"
 #include "worker/data/readers/columns.h"
 
@@ -37,6 +38,11 @@ StatusOr<std::string> TextOf(const Record& record, const std::string& name) {
 }
 
 bool IsBlank(std::string_view text) { return Trimmed(text).empty(); }
+
+std::string AfterColon(std::string_view text) {
+  const size_t colon = text.find(':');
+  return colon == std::string_view::npos ? "" : Trimmed(text.substr(colon + 1));
+}
 
 // Earlier rounds as LLaMA-Factory and ms-swift write them: [[question, answer], ...].
 StatusOr<Conversation> HistoryOf(const Record& record, const std::string& name) {
@@ -77,6 +83,7 @@ StatusOr<MappedRecord> Mapping::MapColumns(const Record& record) const {
   Turn turn;
   if (!input_.empty()) {
     ASSIGN_OR_RETURN(turn.input, TextOf(record, input_));
+    if (question_follows_a_colon_) turn.input = AfterColon(turn.input);
     mapped.empty_input = IsBlank(turn.input);
   }
   if (!extra_input_.empty()) {
@@ -85,7 +92,7 @@ StatusOr<MappedRecord> Mapping::MapColumns(const Record& record) const {
       ASSIGN_OR_RETURN(extra, TextOf(record, extra_input_));
     }
     mapped.empty_input = mapped.empty_input && IsBlank(extra);
-    if (xtuner_alpaca_ || !extra.empty()) StrAppend(&turn.input, "\n", extra);
+    if (always_breaks_ || !extra.empty()) StrAppend(&turn.input, "\n", extra);
   }
   ASSIGN_OR_RETURN(turn.output, TextOf(record, output_));
   if (!omitted_answer_.empty() && turn.output == omitted_answer_) return MappedRecord();
@@ -116,9 +123,34 @@ StatusOr<MappedRecord> Mapping::MapList(const Record& record) const {
   return mapped;
 }
 
+StatusOr<MappedRecord> Mapping::MapOneField(const Record& record) const {
+  const Field* field = record.Find(output_);
+  if (field == nullptr)
+    return Error(record.origin, StrCat("\"", output_, "\" is missing; give every record this field"));
+  StatusOr<FieldConversation> made = one_field_->map(*field);
+  if (!made.ok()) return Error(record.origin, ft::Message(made.status()));
+  MappedRecord mapped{.turns = std::move(made->turns), .left_over = made->left_over};
+  if (made->wrong && !drops_unfit_) return Error(record.origin, *made->wrong);
+  mapped.unfit = made->wrong.has_value();
+  if (mapped.turns.empty()) return mapped;
+  ASSIGN_OR_RETURN(const std::string system, System(record));
+  if (mapped.turns[0].system.empty()) mapped.turns[0].system = system;
+  for (const Turn& turn : mapped.turns)
+    mapped.empty_input = mapped.empty_input || (one_field_->questions && IsBlank(turn.input));
+  return mapped;
+}
+
+StatusOr<MappedRecord> Mapping::MapAny(const Record& record) const {
+  switch (shape_) {
+    case Shape::kColumns: return MapColumns(record);
+    case Shape::kOneField: return MapOneField(record);
+    default: return MapList(record);
+  }
+}
+
 StatusOr<MappedRecord> Mapping::Map(const Record& record) const {
   FT_CHECK(shape_ != Shape::kText);
-  ASSIGN_OR_RETURN(MappedRecord mapped, shape_ == Shape::kColumns ? MapColumns(record) : MapList(record));
+  ASSIGN_OR_RETURN(MappedRecord mapped, MapAny(record));
   for (const Turn& turn : mapped.turns) {
     mapped.empty_output = mapped.empty_output || (turn.loss && turn.calls.empty() && IsBlank(turn.output));
   }
@@ -145,8 +177,9 @@ class MappingChooser {
   }
 
   StatusOr<Mapping> Choose() {
-    chosen_.xtuner_alpaca_ = options_.xtuner_alpaca;
+    chosen_.always_breaks_ = options_.xtuner_alpaca;
     chosen_.takes_ = options_.takes;
+    chosen_.drops_unfit_ = options_.drops_unfit;
     const std::string& format = options_.format;
     const bool mapped = options_.map && (!options_.map->input.empty() || !options_.map->output.empty());
     if (mapped) {
@@ -156,6 +189,7 @@ class MappingChooser {
       return ByMap();
     }
     if (options_.map && !options_.map->system.empty()) UseSystem(options_.map->system);
+    if (options_.map && options_.map->kind != "columns") return ByKind(options_.map->kind);
     if (format == "text") return ByText("as format: text says");
     if (const recipe::RecordShape* shape = recipe::FindRecordShape(format)) return ByShape(*shape);
     if (format == "table") return ByHeader();
@@ -281,6 +315,45 @@ class MappingChooser {
     const std::string question =
         map.input.empty() ? "there is no question" : StrCat(map.input, " is the question");
     return Explain(StrCat(question, ", ", map.output, " is the answer", UseHistory()), "as map: says");
+  }
+
+  // The records of a data set that map.kind names.
+  StatusOr<Mapping> ByKind(const std::string& kind) {
+    if (options_.format != "auto")
+      return Refuse(
+          StrCat("map: ", kind, " says what the records are; take format: ", options_.format, " out"));
+    const std::string why = StrCat("as map: ", kind, " says");
+    if (const WholeFieldKind* whole = FindWholeFieldKind(kind)) {
+      RETURN_IF_ERROR(NeedFields(kind, {whole->field}));
+      chosen_.shape_ = Shape::kOneField;
+      chosen_.output_ = std::string(whole->field);
+      chosen_.one_field_ = whole;
+      return Explain(StrCat(whole->field, " holds the conversation; answers carry loss, questions do not"),
+                     why);
+    }
+    const ColumnKind* columns = FindColumnKind(kind);
+    FT_CHECK(columns != nullptr) << kind;  // The schema knows no other; moss_sft has a reader of its own.
+    RETURN_IF_ERROR(NeedFields(kind, {columns->question, columns->more_question, columns->answer}));
+    chosen_.shape_ = Shape::kColumns;
+    chosen_.input_ = columns->question;
+    chosen_.extra_input_ = columns->more_question;
+    chosen_.output_ = columns->answer;
+    chosen_.omitted_answer_ = columns->omitted_answer;
+    chosen_.question_follows_a_colon_ = columns->question_follows_a_colon;
+    chosen_.always_breaks_ = true;
+    const std::string question =
+        columns->more_question.empty()
+            ? StrCat("what follows the colon of ", columns->question, " is the question")
+            : StrCat(columns->question, " and ", columns->more_question, " are the question");
+    return Explain(StrCat(question, ", ", columns->answer, " is the answer"), why);
+  }
+
+  Status NeedFields(std::string_view kind, std::initializer_list<std::string_view> fields) const {
+    for (const std::string_view field : fields) {
+      if (!field.empty() && !Has(field))
+        return Refuse(StrCat("map: ", kind, " needs the field \"", field, "\", which is not there"));
+    }
+    return absl::OkStatus();
   }
 
   // Takes the earlier rounds where records have them, and says so.

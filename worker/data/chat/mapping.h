@@ -16,11 +16,14 @@
 
 namespace ft::data {
 
+struct WholeFieldKind;
+
 enum class Shape {
   kColumns,   // One field is the question, one the answer.
   kRounds,    // A list of {system, input, output}, XTuner's own.
   kMessages,  // A list of {role, content} or {from, value}.
   kText,      // One field is text to learn as it is.
+  kOneField,  // One field holds a whole conversation, as map.kind says (data_set_maps.h).
 };
 
 struct MappingOptions {
@@ -32,6 +35,8 @@ struct MappingOptions {
   TemplateTakes takes;  // What the template that will write the conversations has a place for.
   bool xtuner_alpaca =
       false;  // XTuner 0.1.9's alpaca: its system text, and a line break after every instruction.
+  bool drops_unfit =
+      false;  // Records that are none of the data set that map.kind names: left out, not refused.
 };
 
 struct MappedRecord {
@@ -40,6 +45,7 @@ struct MappedRecord {
   bool empty_tool_result = false;  // The same of what a tool gave.
   bool empty_output = false;       // An answer that carries loss holds white space only.
   bool left_over = false;          // Messages at the end have no answer and were left out.
+  bool unfit = false;              // Left out as XTuner leaves out what is no record of the data set.
   int64_t only_read = 0;           // Answers that carry no loss because the record says so.
 };
 
@@ -65,6 +71,8 @@ class Mapping {
   friend class MappingChooser;
   StatusOr<MappedRecord> MapColumns(const Record& record) const;
   StatusOr<MappedRecord> MapList(const Record& record) const;
+  StatusOr<MappedRecord> MapOneField(const Record& record) const;
+  StatusOr<MappedRecord> MapAny(const Record& record) const;
   StatusOr<std::string> System(const Record& record) const;
 
   Shape shape_ = Shape::kColumns;
@@ -73,9 +81,12 @@ class Mapping {
   std::string omitted_answer_;  // A record with this answer is left out; empty = none is.
   std::string history_;         // [[question, answer], ...] before the question; empty = there is none.
   std::optional<std::string> system_column_;
-  bool system_named_ = false;  // By the job file: then every record must have it.
-  std::string system_text_;    // Used where the record has no system text of its own.
-  bool xtuner_alpaca_ = false;
+  bool system_named_ = false;   // By the job file: then every record must have it.
+  std::string system_text_;     // Used where the record has no system text of its own.
+  bool always_breaks_ = false;  // Between the two parts of a question, also where the second is empty.
+  bool question_follows_a_colon_ = false;
+  bool drops_unfit_ = false;
+  const WholeFieldKind* one_field_ = nullptr;  // kOneField: which; not null.
   TemplateTakes takes_;
   std::string explanation_;
 };

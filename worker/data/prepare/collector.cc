@@ -7,6 +7,8 @@
 
 #include "core/base/check.h"
 #include "core/base/counted.h"
+#include "worker/data/cache/batch_sampler.h"
+#include "worker/data/prepare/xtuner_rows.h"
 
 namespace ft::prepare {
 namespace {
@@ -78,7 +80,29 @@ void Collector::Refuse(Kind kind) {
 }
 
 bool Collector::RefusesUnseen(const SampleFacts& facts) const {
-  return facts.empty_input || facts.empty_tool_result || (facts.empty_output && !gate_.allow_empty_output);
+  if (facts.empty_output && !gate_.allow_empty_output) return true;
+  return !xtuner_ && (facts.empty_input || facts.empty_tool_result);
+}
+
+bool Collector::RefusesFor(const SampleFacts& facts) {
+  const auto refuse = [&](Kind kind) {
+    Refuse(kind);
+    return true;
+  };
+  // One violation a sample is listed, the one nearest to the cause.
+  if (facts.empty_input && !xtuner_) return refuse(kEmptyInput);
+  if (facts.empty_tool_result && !xtuner_) return refuse(kEmptyToolResult);
+  if (facts.empty_output && !gate_.allow_empty_output) return refuse(kEmptyOutput);
+  if (facts.doubled_bos && !xtuner_) return refuse(kDoubledBos);
+  if (facts.unsupervised_stop && !xtuner_) return refuse(kUnsupervisedStop);
+  return false;
+}
+
+void Collector::Count(int64_t tokens, int64_t supervised) {
+  ++samples_;
+  longest_ = std::max(longest_, tokens);
+  tokens_ += tokens;
+  supervised_ += supervised;
 }
 
 void Collector::Add(Sample sample, const SampleFacts& facts) {
@@ -86,12 +110,7 @@ void Collector::Add(Sample sample, const SampleFacts& facts) {
       << sample.ids.size() << " ids, " << sample.loss_mask.size() << " marks";
   FT_CHECK(records_ > 0);
   ++added_;
-  // One violation a sample is listed, the one nearest to the cause.
-  if (facts.empty_input) return Refuse(kEmptyInput);
-  if (facts.empty_tool_result) return Refuse(kEmptyToolResult);
-  if (facts.empty_output && !gate_.allow_empty_output) return Refuse(kEmptyOutput);
-  if (facts.doubled_bos) return Refuse(kDoubledBos);
-  if (facts.unsupervised_stop) return Refuse(kUnsupervisedStop);
+  if (RefusesFor(facts)) return;
   const auto size = static_cast<int64_t>(sample.ids.size());
   const bool had_loss = data::SupervisedTokens({sample.ids, sample.loss_mask}) > 0;
   longest_uncut_ = std::max(longest_uncut_, size);
@@ -100,17 +119,16 @@ void Collector::Add(Sample sample, const SampleFacts& facts) {
     sample.ids.resize(static_cast<size_t>(max_length_));
     sample.loss_mask.resize(static_cast<size_t>(max_length_));
   }
-  const int64_t supervised = data::SupervisedTokens({sample.ids, sample.loss_mask});
-  if (supervised == 0) {
+  if (!xtuner_ && data::SupervisedTokens({sample.ids, sample.loss_mask}) == 0) {
     if (!gate_.allow_unsupervised) return Refuse(had_loss ? kCutUnsupervised : kUnsupervised);
     ++dropped_;
     return;
   }
-  longest_ = std::max(longest_, static_cast<int64_t>(sample.ids.size()));
-  tokens_ += static_cast<int64_t>(sample.ids.size());
-  supervised_ += supervised;
-  if (shown_.size() < kSamplesShown) shown_.push_back({data::Describe(origin_), sample});
-  kept_.push_back({std::move(sample), records_ - 1});
+  const int64_t index = spill_.samples();
+  spill_.Add(sample.ids, sample.loss_mask);
+  Count(spill_.length(index), spill_.supervised(index));
+  if (shown_.size() < kSamplesShown) shown_.push_back({data::Describe(origin_), std::move(sample)});
+  kept_.push_back({records_ - 1, sources_.size() - 1});
 }
 
 Status Collector::TruncationVerdict() const {
@@ -127,6 +145,7 @@ Status Collector::TruncationVerdict() const {
 
 Status Collector::Verdict() const {
   static_assert(kWordings.size() == kKinds);
+  RETURN_IF_ERROR(spill_.status());
   const int64_t total = std::accumulate(refused_.begin(), refused_.end(), int64_t{0});
   const Status truncation = TruncationVerdict();
   if (total == 0) return truncation;
@@ -147,25 +166,87 @@ Status Collector::Verdict() const {
 }
 
 int64_t Collector::CountLonger(int64_t tokens) const {
-  return std::count_if(kept_.begin(), kept_.end(), [&](const Kept& kept) {
-    return static_cast<int64_t>(kept.sample.ids.size()) > tokens;
-  });
+  int64_t longer = 0;
+  for (int64_t i = 0; i < spill_.samples(); ++i) longer += spill_.length(i) > tokens;
+  return longer;
 }
 
-int64_t Collector::Drain(double share, uint64_t seed, data::TokenCacheWriter* writer) {
+int64_t Collector::TimesOf(const Kept& kept, uint64_t seed) const {
+  const Source& source = sources_[kept.source];
+  const double whole = std::floor(source.habits.weight);
+  const double share = source.habits.weight - whole;
+  if (share == 0) return static_cast<int64_t>(whole);
+  const bool last = kept.source + 1 == sources_.size();
+  const int64_t records = (last ? records_ : sources_[kept.source + 1].first_record) - source.first_record;
+  // A source that is named is never left out whole.
+  const int64_t more =
+      std::clamp<int64_t>(std::llround(share * static_cast<double>(records)), whole == 0 ? 1 : 0, records);
+  // Apart from the permutations of epochs and of `choose: random`, which follow from the same seed.
+  const int64_t stream = (int64_t{1} << 41) + static_cast<int64_t>(kept.source);
+  const bool once_more = data::PermutedIndex(seed, stream, kept.record - source.first_record, records) < more;
+  return static_cast<int64_t>(whole) + once_more;
+}
+
+StatusOr<int64_t> Collector::Drain(double share, uint64_t seed, data::TokenCacheWriter* writer) {
   const std::vector<bool> held = HeldOut(records_, share, seed);
+  const bool rows = xtuner_ && xtuner_->packs;
+  samples_ = tokens_ = supervised_ = longest_ = 0;
   int64_t held_samples = 0;
-  for (Kept& kept : kept_) {
-    if (held[static_cast<size_t>(kept.record)]) {
-      writer->AddHoldout(kept.sample.ids, kept.sample.loss_mask);
-      ++held_samples;
-    } else {
-      writer->AddTrain(kept.sample.ids, kept.sample.loss_mask);
+  std::vector<size_t> together;  // Of the source that is walked.
+  for (size_t begin = 0, end = 0; begin < kept_.size(); begin = end) {
+    const size_t source = kept_[begin].source;
+    const SourceHabits& habits = sources_[source].habits;
+    for (end = begin; end < kept_.size() && kept_[end].source == source;) ++end;
+    for (int64_t pass = 0; pass < static_cast<int64_t>(std::ceil(habits.weight)); ++pass) {
+      for (size_t i = begin; i < end; ++i) {
+        const bool is_held = held[static_cast<size_t>(kept_[i].record)];
+        if (is_held ? pass > 0 : TimesOf(kept_[i], seed) <= pass) continue;
+        const auto index = static_cast<int64_t>(i);
+        if (rows && !is_held && habits.packs) {
+          if (!together.empty() && kept_[together.back()].source != source) {
+            RETURN_IF_ERROR(DrainRows(together, seed, writer));
+            together.clear();
+          }
+          together.push_back(i);
+          continue;
+        }
+        if (is_held) {
+          writer->AddHoldout(spill_, index);
+          ++held_samples;
+        } else {
+          writer->AddTrain(spill_, index);
+        }
+        Count(spill_.length(index), spill_.supervised(index));
+      }
     }
-    kept.sample = Sample();  // Given back as the writer grows.
   }
-  kept_.clear();
+  RETURN_IF_ERROR(DrainRows(together, seed, writer));
+  RETURN_IF_ERROR(spill_.status());
   return held_samples;
+}
+
+Status Collector::DrainRows(const std::vector<size_t>& chosen, uint64_t seed,
+                            data::TokenCacheWriter* writer) {
+  if (chosen.empty()) return absl::OkStatus();
+  XtunerRows rows(max_length_, [&](const Sample& row) {
+    const int64_t index = spill_.samples();
+    spill_.Add(row.ids, row.loss_mask);
+    writer->AddTrain(spill_, index);
+    Count(spill_.length(index), spill_.supervised(index));
+  });
+  // An order of its own for each source.
+  const auto source = static_cast<int64_t>(kept_[chosen.front()].source);
+  const auto size = static_cast<int64_t>(chosen.size());
+  Sample sample;
+  for (int64_t i = 0; i < size; ++i) {
+    const int64_t at = xtuner_->shuffles ? data::PermutedIndex(seed, source, i, size) : i;
+    const auto index = static_cast<int64_t>(chosen[static_cast<size_t>(at)]);
+    RETURN_IF_ERROR(spill_.ReadIds(index, &sample.ids));
+    RETURN_IF_ERROR(spill_.ReadLossMask(index, &sample.loss_mask));
+    rows.Add(sample);
+  }
+  left_tokens_ += rows.Finish();
+  return absl::OkStatus();
 }
 
 }  // namespace ft::prepare

@@ -102,18 +102,36 @@ tokenizer::GgufVocabulary VocabularyOf(const weights::GgufFile& file) {
   return vocabulary;
 }
 
+Status NoSuchEos(const std::filesystem::path& model, const std::string& eos_token) {
+  return absl::InvalidArgumentError(StrCat("model.eos_token: \"", eos_token, "\" is not a token of ",
+                                           model.string(),
+                                           "; leave it out, or name one that its vocabulary has"));
+}
+
 }  // namespace
 
-StatusOr<std::unique_ptr<tokenizer::Tokenizer>> OpenModelTokenizer(const std::filesystem::path& model) {
+StatusOr<std::unique_ptr<tokenizer::Tokenizer>> OpenModelTokenizer(const std::filesystem::path& model,
+                                                                   const std::string& eos_token) {
   std::unique_ptr<tokenizer::Tokenizer> opened;
   int64_t rows = 0;
   if (IsGguf(model)) {
     ASSIGN_OR_RETURN(const auto file, weights::GgufFile::Open(model));
     ASSIGN_OR_RETURN(rows, RowsOfEmbedding(*file));
-    ASSIGN_OR_RETURN(opened, tokenizer::MakeGgufTokenizer(VocabularyOf(*file)));
+    tokenizer::GgufVocabulary vocabulary = VocabularyOf(*file);
+    if (!eos_token.empty()) {
+      const auto found = std::find(vocabulary.tokens.begin(), vocabulary.tokens.end(), eos_token);
+      if (found == vocabulary.tokens.end()) return NoSuchEos(model, eos_token);
+      vocabulary.eos_id = found - vocabulary.tokens.begin();
+    }
+    ASSIGN_OR_RETURN(opened, tokenizer::MakeGgufTokenizer(vocabulary));
   } else {
     ASSIGN_OR_RETURN(rows, VocabSizeOf(model));
-    ASSIGN_OR_RETURN(opened, tokenizer::OpenTokenizer(model, rows));
+    auto made = tokenizer::OpenTokenizer(model, rows, eos_token);
+    if (!made.ok() && !eos_token.empty()) {  // The model's own files may be well.
+      ASSIGN_OR_RETURN(const auto plain, tokenizer::OpenTokenizer(model, rows));
+      if (!plain->TokenId(eos_token)) return NoSuchEos(model, eos_token);
+    }
+    ASSIGN_OR_RETURN(opened, std::move(made));
   }
   // Added tokens beyond the rows are left out already: what is left can come out of a text.
   if (opened->vocab_size() > rows) {

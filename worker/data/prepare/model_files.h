@@ -26,7 +26,9 @@ StatusOr<Context> ContextOf(const std::filesystem::path& model);
 
 // The model's tokenizer. INVALID_ARGUMENT when ids that the model has no rows for could come out of a text:
 // it belongs to another model. Tokens that were merely added ("[PAD]") do no harm: see OpenTokenizer.
-StatusOr<std::unique_ptr<tokenizer::Tokenizer>> OpenModelTokenizer(const std::filesystem::path& model);
+// `eos_token` takes the place of the one that the model's files name; empty = theirs.
+StatusOr<std::unique_ptr<tokenizer::Tokenizer>> OpenModelTokenizer(const std::filesystem::path& model,
+                                                                   const std::string& eos_token = "");
 
 // A .gguf file's tokenizer as tokenizer.json and tokenizer_config.json in `dir`.
 Status WriteTokenizerFiles(const std::filesystem::path& gguf, const std::filesystem::path& dir);

@@ -1,16 +1,20 @@
 #include "worker/data/prepare/prepare.h"
 
+#include <algorithm>
+#include <cmath>
 #include <memory>
+#include <numeric>
 #include <optional>
-#include <system_error>
 #include <utility>
 
 #include "core/base/counted.h"
+#include "worker/data/cache/batch_sampler.h"
 #include "worker/data/cache/token_cache.h"
 #include "worker/data/prepare/collector.h"
 #include "worker/data/prepare/model_files.h"
 #include "worker/data/prepare/preview.h"
 #include "worker/data/prepare/rendering.h"
+#include "worker/data/prepare/source_files.h"
 #include "worker/data/prepare/text_source.h"
 #include "worker/data/prepare/token_source.h"
 #include "worker/data/readers/record.h"
@@ -21,7 +25,10 @@ namespace {
 class Preparer {
  public:
   explicit Preparer(const PrepareRequest& request)
-      : request_(request), collector_(request.spec.gate, request.spec.train.max_length) {}
+      : request_(request), collector_(request.spec.gate, request.spec.train.max_length, request.cache_dir) {
+    const recipe::TrainSpec& train = request.spec.train;
+    if (IsXtuner()) collector_.UseXtunerHabits({.packs = train.packing, .shuffles = train.shuffle});
+  }
 
   StatusOr<PreparedReport> Run() {
     if (request_.spec.data.empty())
@@ -42,19 +49,17 @@ class Preparer {
   }
 
  private:
+  bool IsXtuner() const { return request_.spec.compat != "none"; }
   StatusOr<int64_t> Vocab() const {
     if (request_.vocab_size > 0) return request_.vocab_size;
     return VocabSizeOf(request_.model);
   }
 
-  StatusOr<std::vector<std::filesystem::path>> FilesOf(size_t index) const {
+  StatusOr<std::vector<std::filesystem::path>> FilesOf(size_t index) {
     if (index < request_.files.size() && !request_.files[index].empty()) return request_.files[index];
-    const std::string& source = request_.spec.data[index].source;
-    ASSIGN_OR_RETURN(std::filesystem::path path, ResolveSource(source, request_.roots));
-    std::error_code ignored;
-    if (std::filesystem::is_directory(path, ignored))
-      return absl::InvalidArgumentError(StrCat(source, " is a folder; name a file in it"));
-    return std::vector<std::filesystem::path>{std::move(path)};
+    ASSIGN_OR_RETURN(SourceFiles found, FilesOfSource(request_.spec.data[index], request_.roots));
+    if (!found.sentence.empty()) lines_.push_back(found.sentence);
+    return std::move(found.files);
   }
 
   // The files of a source are one after the other what one file would be.
@@ -62,6 +67,8 @@ class Preparer {
     recipe::DataSource source = request_.spec.data[index];
     const int64_t most = source.max_records, before = collector_.records();
     ASSIGN_OR_RETURN(const std::vector<std::filesystem::path> files, FilesOf(index));
+    collector_.BeginSource({.packs = !source.map || source.map->kind != "moss_sft", .weight = source.weight});
+    if (source.choose == "random") return AddChosen(index, files);
     for (const std::filesystem::path& path : files) {
       const int64_t read = collector_.records() - before;
       if (most > 0 && read >= most) break;
@@ -69,19 +76,77 @@ class Preparer {
       ASSIGN_OR_RETURN(const bool tokens, HoldsTokens(source, path));
       RETURN_IF_ERROR(tokens ? AddTokens(source, path) : AddText(source, path));
     }
-    if (collector_.records() == before) {
-      return absl::InvalidArgumentError(
-          StrCat(source.source, " holds no records; give a file with at least one"));
-    }
+    if (collector_.records() == before) return HoldsNothing(source);
+    AddWeightLine(source, collector_.records() - before);
     if (request_.progress) request_.progress(collector_.records());
     return absl::OkStatus();
+  }
+
+  void AddWeightLine(const recipe::DataSource& source, int64_t records) {
+    if (source.weight == 1) return;
+    const auto times = static_cast<int64_t>(std::llround(source.weight * static_cast<double>(records)));
+    lines_.push_back(StrCat(source.source, ": weight ", source.weight, ": an epoch holds its ",
+                            Counted(records, "record"), " ", std::max<int64_t>(times, 1),
+                            " times in all, chosen by train.seed"));
+  }
+
+  static Status HoldsNothing(const recipe::DataSource& source) {
+    return absl::InvalidArgumentError(
+        StrCat(source.source, " holds no records; give a file with at least one"));
+  }
+
+  // max_records of all records of the source, in the order in which they stand there. All are counted first; a permutation by the
+  // seed then says of each whether it is among them.
+  Status AddChosen(size_t index, const std::vector<std::filesystem::path>& files) {
+    recipe::DataSource source = request_.spec.data[index];
+    const int64_t most = std::exchange(source.max_records, 0);
+    std::vector<int64_t> counts;
+    for (const std::filesystem::path& path : files) {
+      ASSIGN_OR_RETURN(const bool tokens, HoldsTokens(source, path));
+      if (tokens) {
+        return absl::InvalidArgumentError(
+            StrCat(source.source,
+                   " holds samples that were tokenised elsewhere, of which choose: random takes none; "
+                   "use choose: first"));
+      }
+      ASSIGN_OR_RETURN(const int64_t records, CountRecords(source, path));
+      counts.push_back(records);
+    }
+    const int64_t all = std::accumulate(counts.begin(), counts.end(), int64_t{0});
+    if (all == 0) return HoldsNothing(source);
+    // Apart from the epochs of training, whose permutations follow from the same seed.
+    const int64_t stream = (int64_t{1} << 40) + static_cast<int64_t>(index);
+    int64_t before = 0;
+    for (size_t i = 0; i < files.size(); ++i) {
+      RETURN_IF_ERROR(AddText(source, files[i], [&, before](int64_t at) {
+        return data::PermutedIndex(request_.spec.train.seed, stream, before + at, all) < most;
+      }));
+      before += counts[i];
+    }
+    lines_.push_back(StrCat(source.source, ": ", std::min(most, all), " of ", Counted(all, "record"),
+                            " chosen at random, by train.seed"));
+    AddWeightLine(source, std::min(most, all));
+    if (request_.progress) request_.progress(collector_.records());
+    return absl::OkStatus();
+  }
+
+  StatusOr<int64_t> CountRecords(const recipe::DataSource& source, const std::filesystem::path& path) const {
+    ASSIGN_OR_RETURN(const auto reader, data::OpenRecords(path, {.sheet = source.sheet,
+                                                                 .text_field = source.column,
+                                                                 .documents = source.documents}));
+    int64_t records = 0;
+    while (true) {
+      ASSIGN_OR_RETURN(const auto record, reader->Next());
+      if (!record) return records;
+      ++records;
+    }
   }
 
   // By the job file, or, where that says auto, because the first record has input_ids.
   StatusOr<bool> HoldsTokens(const recipe::DataSource& source, const std::filesystem::path& path) const {
     if (source.format != "auto" || source.map) return source.format == "tokens";
     const std::string extension = path.extension().string();
-    if (extension != ".json" && extension != ".jsonl") return false;
+    if (extension != ".json" && extension != ".jsonl" && extension != ".parquet") return false;
     ASSIGN_OR_RETURN(const auto reader, data::OpenRecords(path, {}));
     ASSIGN_OR_RETURN(const std::optional<data::Record> first, reader->Next());
     return first && first->Find("input_ids") != nullptr;
@@ -98,15 +163,18 @@ class Preparer {
     return absl::OkStatus();
   }
 
-  Status AddText(const recipe::DataSource& source, const std::filesystem::path& path) {
+  Status AddText(const recipe::DataSource& source, const std::filesystem::path& path,
+                 std::function<bool(int64_t index)> keeps = nullptr) {
     RETURN_IF_ERROR(OpenTokenizerOnce());
     const recipe::TrainSpec& train = request_.spec.train;
     TextSourceOptions options{.path = path,
                               .source = source,
                               .max_length = train.max_length,
                               .pieces = train.tokenize == "pieces",
+                              .xtuner = IsXtuner(),
                               .tokenizer = tokenizer_.get(),
-                              .progress = request_.progress};
+                              .progress = request_.progress,
+                              .keeps = std::move(keeps)};
     options.open_render = [&] {
       return OpenRender(*tokenizer_, {source.template_name, train.tokenize, request_.date});
     };
@@ -117,7 +185,7 @@ class Preparer {
 
   Status OpenTokenizerOnce() {
     if (tokenizer_ != nullptr) return absl::OkStatus();
-    ASSIGN_OR_RETURN(tokenizer_, OpenModelTokenizer(request_.model));
+    ASSIGN_OR_RETURN(tokenizer_, OpenModelTokenizer(request_.model, request_.spec.model.eos_token));
     return absl::OkStatus();
   }
 
@@ -190,7 +258,19 @@ class Preparer {
                           .lines = std::move(lines_)};
     RETURN_IF_ERROR(WarnOfContext(&report));
     data::TokenCacheWriter writer;
-    report.holdout_samples = collector_.Drain(request_.spec.holdout, request_.spec.train.seed, &writer);
+    ASSIGN_OR_RETURN(report.holdout_samples,
+                     collector_.Drain(request_.spec.holdout, request_.spec.train.seed, &writer));
+    if (IsXtuner() && request_.spec.train.packing) {
+      report.lines.push_back(
+          StrCat(Counted(report.samples, "sample"), " became ", Counted(collector_.samples(), "row"),
+                 " of at most ", Counted(request_.spec.train.max_length, "token"),
+                 ", cut anywhere, in which samples see each other, as XTuner packs; ",
+                 Counted(collector_.left_tokens(), "token"), " at the ends of sources left out"));
+    }
+    report.samples = collector_.samples();
+    report.tokens = collector_.tokens();
+    report.supervised_tokens = collector_.supervised();
+    report.longest_sample = collector_.longest();
     report.train_lengths = writer.TrainLengths();
     report.lines.push_back(CountsSentence(report));
     report.lines.insert(report.lines.end(), report.warnings.begin(), report.warnings.end());

@@ -27,7 +27,7 @@ struct PrepareRequest {
   std::vector<std::vector<std::filesystem::path>> files;
   SourceRoots roots;
   int64_t date = 0;  // When the job was created, for chat templates (data::ChatTemplateOptions).
-  std::filesystem::path cache_dir;  // Where <digest>.ftt is written. Empty = nothing is written (preview).
+  std::filesystem::path cache_dir;  // Where <digest>.ftt is written. Empty = nothing is kept (preview).
   std::function<void(int64_t records)> progress;  // Called now and then, on the calling thread; may be empty.
 };
 

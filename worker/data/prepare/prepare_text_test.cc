@@ -5,6 +5,7 @@
 #include "tests/support/temp_dir.h"
 #include "worker/data/cache/token_cache.h"
 #include "worker/data/prepare/prepare.h"
+#include "worker/data/readers/parquet_fixture.h"
 #include "worker/data/readers/xlsx_fixture.h"
 #include "worker/data/tokenizer/tiny_tokenizer.h"
 
@@ -87,6 +88,17 @@ TEST_F(PrepareTextTest, DocumentsEndWithEosAndAreCutIntoChunks) {
               HasSubstr("t.txt: every document ends with EOS and is cut into chunks of at most 4 tokens"));
 }
 
+TEST_F(PrepareTextTest, AnEndTokenOfTheJobTakesThePlaceOfTheTokenizers) {
+  AddFile("one.txt", "hello").format = "text";
+  const int32_t own = Samples().at(0).back();
+  request_.spec.model.eos_token = "<|endoftext|>";
+  const int32_t named = Samples().at(0).back();
+  EXPECT_EQ(own, tokenizer::kTinyImEnd);
+  EXPECT_NE(named, own);
+  request_.spec.model.eos_token = "<|stop|>";
+  EXPECT_THAT(Error(), HasSubstr("model.eos_token: \"<|stop|>\" is not a token of "));
+}
+
 TEST_F(PrepareTextTest, PiecesPutBosInFrontAndSpecialTextStaysText) {
   request_.spec.train.tokenize = "pieces";
   AddFile("t.jsonl", "{\"text\": \"<|im_end|>\"}\n");
@@ -95,6 +107,45 @@ TEST_F(PrepareTextTest, PiecesPutBosInFrontAndSpecialTextStaysText) {
   EXPECT_EQ(samples[0].size(), 12u);  // BOS, ten characters, EOS.
   EXPECT_EQ(samples[0].front(), kTinyEndOfText);
   EXPECT_NE(samples[0][1], kTinyImEnd);
+}
+
+// Two rows of messages: a question with its answer, and a second such pair.
+data::FileToWrite Dialogues() {
+  data::FileToWrite file = data::ParquetMessages();
+  const std::string repetitions = data::ParquetRunBytes({0, 1, 0, 1}),
+                    definitions = data::ParquetRunBytes({4, 4, 4, 4});
+  file.groups[0].rows = 2;
+  file.groups[0].columns[0].pages = {{.entries = 4,
+                                      .values = data::PlainTexts({"user", "assistant", "user", "assistant"}),
+                                      .repetitions = repetitions,
+                                      .definitions = definitions}};
+  file.groups[0].columns[1].pages = {{.entries = 4,
+                                      .values = data::PlainTexts({"who?", "me", "where?", "here"}),
+                                      .repetitions = repetitions,
+                                      .definitions = definitions}};
+  return file;
+}
+
+TEST_F(PrepareTextTest, MessagesOfParquetAreReadAsThoseOfJson) {
+  AddFile("d.parquet", data::ParquetBytes(Dialogues()));
+  const std::string lines = Lines();
+  EXPECT_THAT(lines, HasSubstr("d.parquet row 1: "));
+  EXPECT_THAT(lines, HasSubstr("<|im_start|>user\nwho?<|im_end|>\n<|im_start|>assistant\n⟦me<|im_end|>"));
+  const auto from_parquet = Samples();
+  request_.spec.data.clear();
+  AddFile("d.jsonl",
+          "{\"messages\": [{\"role\": \"user\", \"content\": \"who?\"}, {\"role\": \"assistant\", "
+          "\"content\": \"me\"}]}\n"
+          "{\"messages\": [{\"role\": \"user\", \"content\": \"where?\"}, {\"role\": \"assistant\", "
+          "\"content\": \"here\"}]}\n");
+  EXPECT_EQ(from_parquet, Samples());
+}
+
+TEST_F(PrepareTextTest, NestedColumnsOfParquetAreRefusedWhereTextBelongs) {
+  recipe::DataSource& source = AddFile("d.parquet", data::ParquetBytes(Dialogues()));
+  source.map = recipe::ColumnMap{.output = "messages"};
+  EXPECT_THAT(Error(),
+              HasSubstr("d.parquet row 1: \"messages\" holds a list or an object where text belongs"));
 }
 
 TEST_F(PrepareTextTest, ConversationsAreRenderedAndShown) {
@@ -238,9 +289,26 @@ TEST_F(PrepareTextTest, UnknownTemplateIsRefused) {
   EXPECT_THAT(std::string(Message(status)), HasSubstr("no_such_template"));
 }
 
-TEST_F(PrepareTextTest, FolderIsRefused) {
-  AddSource(dir_ / "model");
-  EXPECT_THAT(Error(), HasSubstr("model is a folder; name a file in it"));
+TEST_F(PrepareTextTest, AFolderIsItsDataFilesOneAfterTheOther) {
+  ASSERT_TRUE(MakeDirectories(dir_ / "set").ok());
+  AddFile("set/train-1.jsonl", "{\"question\": \"where?\", \"answer\": \"here\"}\n");
+  AddFile("set/train-0.jsonl", "{\"question\": \"who?\", \"answer\": \"me\"}\n");
+  AddFile("set/test.jsonl", "{\"question\": \"when?\", \"answer\": \"now\"}\n");
+  std::swap(request_.spec.data[0], request_.spec.data[1]);
+  request_.spec.data.pop_back();
+  const auto of_files = Samples();
+  request_.spec.data.clear();
+  AddSource(dir_ / "set");
+  EXPECT_EQ(Samples(), of_files);
+  EXPECT_THAT(Lines(), HasSubstr("set: of the folder's 3 files 2 are read: train-0.jsonl, train-1.jsonl"));
+  request_.spec.data[0].split = "test";
+  EXPECT_EQ(Samples().size(), 1u);
+}
+
+TEST_F(PrepareTextTest, AFolderWithoutDataIsRefused) {
+  ASSERT_TRUE(MakeDirectories(dir_ / "none").ok());
+  AddSource(dir_ / "none");
+  EXPECT_THAT(Error(), HasSubstr("none has no file of data that this program reads; its files are none"));
 }
 
 TEST_F(PrepareTextTest, NothingIsWrittenForAPreview) {

@@ -1,13 +1,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <set>
+
 #include "tests/support/temp_dir.h"
 #include "worker/data/cache/token_cache.h"
 #include "worker/data/prepare/prepare.h"
+#include "worker/data/readers/parquet_fixture.h"
 
 namespace ft::prepare {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -43,6 +48,96 @@ class PrepareTokensTest : public ::testing::Test {
   ft::testing::TempDir dir_;
   PrepareRequest request_;
 };
+
+TEST_F(PrepareTokensTest, RowsOfParquetAreReadAsLines) {
+  data::FileToWrite file{.top_columns = 2,
+                         .elements = {{.name = "input_ids", .repetition = 2, .type = 2},
+                                      {.name = "labels", .repetition = 2, .type = 2}}};
+  const auto numbers = [](std::vector<int64_t> values) {
+    return data::ColumnToWrite{.type = 2,
+                               .pages = {{.entries = 4,
+                                          .values = data::PlainNumbers(values),
+                                          .repetitions = data::ParquetRunBytes({0, 1, 0, 1}),
+                                          .definitions = data::ParquetRunBytes({1, 1, 1, 1})}}};
+  };
+  file.groups = {{2, {numbers({1, 2, 3, 4}), numbers({-100, 2, -100, 4})}}};
+  AddFile("t.parquet", data::ParquetBytes(file));
+  request_.spec.data[0].format = "auto";
+  auto report = Prepare(request_);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->samples, 2);
+  EXPECT_EQ(report->supervised_tokens, 2);
+  file.groups = {{2, {numbers({1, 2, 3, 100}), numbers({-100, 2, -100, 100})}}};
+  request_.spec.data.clear();
+  AddFile("t.parquet", data::ParquetBytes(file));
+  EXPECT_THAT(std::string(Message(Prepare(request_).status())),
+              HasSubstr("t.parquet row 2: id 100 at position 1 is outside"));
+}
+
+// Ids of the training samples' first tokens, in the cache's order.
+std::vector<int32_t> FirstIds(const PrepareRequest& request) {
+  auto report = Prepare(request);
+  EXPECT_TRUE(report.ok()) << report.status();
+  if (!report.ok()) return {};
+  auto cache = data::TokenCache::Open(report->cache_path, /*verify=*/true);
+  EXPECT_TRUE(cache.ok()) << cache.status();
+  std::vector<int32_t> ids;
+  for (int64_t i = 0; i < cache->train_samples(); ++i) ids.push_back(cache->at(i).ids[0]);
+  EXPECT_EQ(report->samples, cache->samples());
+  EXPECT_EQ(report->tokens, cache->tokens());
+  EXPECT_EQ(report->supervised_tokens, cache->supervised_tokens());
+  EXPECT_EQ(std::ssize(report->train_lengths), cache->train_samples());
+  return ids;
+}
+
+TEST_F(PrepareTokensTest, WeightsSayHowOftenAnEpochHoldsARecord) {
+  std::string few, many;
+  for (int i = 10; i < 14; ++i) StrAppend(&few, "{\"input_ids\": [", i, ", 1, 2]}\n");
+  for (int i = 20; i < 40; ++i) StrAppend(&many, "{\"input_ids\": [", i, ", 1]}\n");
+  AddFile("few.jsonl", few);
+  AddFile("many.jsonl", many);
+  request_.spec.data[0].weight = 2.5;
+  request_.spec.data[1].weight = 0.25;
+  const std::vector<int32_t> ids = FirstIds(request_);
+  ASSERT_EQ(ids.size(), 15u);
+  EXPECT_THAT(std::vector(ids.begin(), ids.begin() + 8), ElementsAre(10, 11, 12, 13, 10, 11, 12, 13));
+  const std::vector<int32_t> half(ids.begin() + 8, ids.begin() + 10), quarter(ids.begin() + 10, ids.end());
+  EXPECT_LT(half[0], half[1]);
+  EXPECT_GE(half[0], 10);
+  EXPECT_LT(half[1], 14);
+  EXPECT_TRUE(std::is_sorted(quarter.begin(), quarter.end()));
+  EXPECT_EQ(std::set<int32_t>(quarter.begin(), quarter.end()).size(), 5u);
+  EXPECT_GE(quarter[0], 20);
+  EXPECT_EQ(FirstIds(request_), ids);
+  const auto report = Prepare(request_);
+  EXPECT_THAT(
+      report->lines,
+      Contains(HasSubstr(
+          "few.jsonl: weight 2.5: an epoch holds its 4 records 10 times in all, chosen by train.seed")));
+  EXPECT_THAT(report->lines,
+              Contains(HasSubstr("many.jsonl: weight 0.25: an epoch holds its 20 records 5 times in all")));
+  request_.spec.train.seed += 1;
+  const std::vector<int32_t> other = FirstIds(request_);
+  EXPECT_EQ(other.size(), ids.size());
+  EXPECT_NE(other, ids);
+}
+
+TEST_F(PrepareTokensTest, WeightsLeaveTheHeldOutRecordsAloneAndNoSourceOut) {
+  std::string content;
+  for (int i = 10; i < 20; ++i) StrAppend(&content, "{\"input_ids\": [", i, ", 1]}\n");
+  AddFile("t.jsonl", content);
+  request_.spec.holdout = 0.2;
+  const std::vector<int32_t> once = FirstIds(request_);
+  ASSERT_EQ(once.size(), 8u);
+  request_.spec.data[0].weight = 3;
+  std::vector<int32_t> thrice = once;
+  thrice.insert(thrice.end(), once.begin(), once.end());
+  thrice.insert(thrice.end(), once.begin(), once.end());
+  EXPECT_EQ(FirstIds(request_), thrice);
+  request_.spec.holdout = 0;
+  request_.spec.data[0].weight = 0.001;
+  EXPECT_EQ(FirstIds(request_).size(), 1u);
+}
 
 TEST_F(PrepareTokensTest, LinesBecomeTheCache) {
   AddFile("t.jsonl", "{\"input_ids\": [1, 2, 3], \"labels\": [-100, -100, 3]}\n{\"input_ids\": [4, 5]}\n");

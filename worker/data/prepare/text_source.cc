@@ -10,6 +10,8 @@
 #include "core/base/counted.h"
 #include "worker/data/chat/chat_template.h"
 #include "worker/data/chat/mapping.h"
+#include "worker/data/jinja/jinja_text.h"
+#include "worker/data/prepare/moss_records.h"
 #include "worker/data/prepare/ordered_batches.h"
 #include "worker/data/prepare/sample_checks.h"
 #include "worker/data/readers/columns.h"
@@ -62,7 +64,7 @@ class TextReader {
   // What a record became.
   struct Made {
     Status status;  // Names the place of the record.
-    bool dropped = false, left_over = false, only_read = false;
+    bool dropped = false, unfit = false, left_over = false, only_read = false;
     std::vector<Sample> samples;
     SampleFacts facts;  // Of each of them.
   };
@@ -72,6 +74,7 @@ class TextReader {
     for (size_t read = 0; batch->size() < most && read < bytes;) {
       ASSIGN_OR_RETURN(std::optional<data::Record> record, reader_->Next());
       if (!record) break;
+      if (options_.keeps && !options_.keeps(read_++)) continue;
       for (const data::Field& field : record->fields) read += field.text.size();
       batch->push_back(*std::move(record));
     }
@@ -82,9 +85,10 @@ class TextReader {
     if (options_.source.max_records <= 0) return SIZE_MAX;
     return static_cast<size_t>(std::max<int64_t>(0, options_.source.max_records - records_));
   }
-  bool IsText() const { return mapping_->shape() == data::Shape::kText; }
+  bool IsText() const { return mapping_ && mapping_->shape() == data::Shape::kText; }
 
   Status Choose(const std::vector<data::Record>& first) {
+    if (options_.source.map && options_.source.map->kind == "moss_sft") return ChooseMoss();
     const data::MappingOptions mapping{
         .source = options_.source.source,
         .format = options_.source.format,
@@ -92,7 +96,8 @@ class TextReader {
         .text_column = options_.source.column,
         .table = reader_->table(),
         .takes = data::ChatTemplate::Takes(options_.source.template_name, *options_.tokenizer),
-        .xtuner_alpaca = options_.pieces};
+        .xtuner_alpaca = options_.pieces,
+        .drops_unfit = options_.xtuner};
     ASSIGN_OR_RETURN(mapping_, data::Mapping::Choose(mapping, first, reader_->columns()));
     RETURN_IF_ERROR(CheckLossOn(options_.source, /*conversations=*/!IsText()));
     if (IsText()) return absl::OkStatus();
@@ -100,12 +105,24 @@ class TextReader {
     return absl::OkStatus();
   }
 
+  Status ChooseMoss() {
+    RETURN_IF_ERROR(CheckLossOn(options_.source, /*conversations=*/false));
+    const MossOptions options{.max_length = options_.max_length, .bot_name = options_.source.map->bot_name};
+    ASSIGN_OR_RETURN(moss_, MossReader::Open(*options_.tokenizer, options));
+    return absl::OkStatus();
+  }
+
+  Status Make(const data::Record& record, Made* made) const {
+    if (moss_) return MakeMoss(record, made);
+    return IsText() ? MakeText(record, made) : MakeConversation(record, made);
+  }
+
   // Makes samples of the records on all threads, then adds them in order: the result is that of one thread, which also
   // stops at the first record that cannot be used.
   Status AddAll(const std::vector<data::Record>& batch) {
     std::vector<Made> made(batch.size());
     ForEachIndex(batch.size(), threads_, [&](size_t i) {
-      Status status = IsText() ? MakeText(batch[i], &made[i]) : MakeConversation(batch[i], &made[i]);
+      Status status = Make(batch[i], &made[i]);
       made[i].status = std::move(status);
     });
     for (size_t i = 0; i < batch.size(); ++i) RETURN_IF_ERROR(Add(batch[i].origin, std::move(made[i])));
@@ -119,16 +136,18 @@ class TextReader {
       options_.progress(collector_->records());
     RETURN_IF_ERROR(made.status);
     if (made.dropped) collector_->DropRecord();
+    if (made.unfit) Note(&unfit_, origin);
     if (made.left_over) Note(&left_over_, origin);
     if (made.only_read) Note(&only_read_, origin);
     for (Sample& sample : made.samples) collector_->Add(std::move(sample), made.facts);
-    return absl::OkStatus();
+    return collector_->status();
   }
 
   Status MakeConversation(const data::Record& record, Made* made) const {
     ASSIGN_OR_RETURN(data::MappedRecord mapped, mapping_->Map(record));
     if (options_.source.loss_on == "last") LearnTheLastOnly(&mapped.turns);
     made->dropped = mapped.turns.empty();
+    made->unfit = mapped.unfit;
     if (made->dropped) return absl::OkStatus();
     made->left_over = mapped.left_over;
     made->only_read = mapped.only_read > 0;
@@ -147,6 +166,16 @@ class TextReader {
     return absl::OkStatus();
   }
 
+  Status MakeMoss(const data::Record& record, Made* made) const {
+    StatusOr<Sample> sample = moss_->Read(record);
+    made->unfit = !sample.ok() && options_.xtuner;
+    made->dropped = made->unfit || (sample.ok() && sample->ids.empty());
+    if (made->dropped) return absl::OkStatus();
+    RETURN_IF_ERROR(sample.status());
+    made->samples.push_back(*std::move(sample));
+    return absl::OkStatus();
+  }
+
   static void LearnTheLastOnly(data::Conversation* turns) {
     bool found = false;
     for (auto turn = turns->rbegin(); turn != turns->rend(); ++turn) {
@@ -156,20 +185,28 @@ class TextReader {
   }
 
   Status MakeText(const data::Record& record, Made* made) const {
-    ASSIGN_OR_RETURN(const std::string text, mapping_->Text(record));
+    ASSIGN_OR_RETURN(std::string text, mapping_->Text(record));
+    if (options_.xtuner) text = std::string(data::jinja::StripLeft(data::jinja::StripRight(text)));
     if (data::Trimmed(text).empty()) {
       made->facts.empty_output = true;
       made->samples.emplace_back();
       return absl::OkStatus();
     }
     const tokenizer::Tokenizer& tokenizer = *options_.tokenizer;
-    auto encoded = tokenizer.Encode(text, {.parse_special = false});
+    auto encoded = tokenizer.Encode(text, {.parse_special = options_.xtuner});
     if (!encoded.ok()) return WithContext(encoded.status(), data::Describe(record.origin));
     std::vector<int32_t> ids;
     ids.reserve(encoded->size() + 3);
     if (AddsBos()) ids = tokenizer.bos_ids();
     ids.insert(ids.end(), encoded->begin(), encoded->end());
     if (tokenizer.eos_id() >= 0) ids.push_back(tokenizer.eos_id());
+    if (options_.xtuner) {
+      Sample sample{std::move(ids), {}};
+      sample.loss_mask.assign(sample.ids.size(), 1);
+      std::fill_n(sample.loss_mask.begin(), AddsBos() ? tokenizer.bos_ids().size() : 0, uint8_t{0});
+      made->samples.push_back(std::move(sample));
+      return absl::OkStatus();
+    }
     AddChunks(ids, &made->samples);
     return absl::OkStatus();
   }
@@ -196,8 +233,18 @@ class TextReader {
   }
 
   std::vector<std::string> Sentences() const {
-    std::vector<std::string> lines = {mapping_->explanation()};
+    std::vector<std::string> lines = {
+        mapping_ ? mapping_->explanation()
+                 : StrCat(options_.source.source,
+                          ": meta_instruction and chat are the conversation, whose texts have their markup "
+                          "already (as map: moss_sft says)")};
     for (const std::string& note : reader_->notes()) lines.push_back(note);
+    if (unfit_.records > 0) {
+      lines.push_back(StrCat(options_.source.source, ": ", Counted(unfit_.records, "record"),
+                             unfit_.records == 1 ? " is none of " : " are none of ",
+                             options_.source.map->kind,
+                             "'s and left out, as XTuner does (first: ", unfit_.first, ")"));
+    }
     if (left_over_.records > 0) {
       lines.push_back(
           StrCat(options_.source.source, ": ", Counted(left_over_.records, "record"),
@@ -218,7 +265,8 @@ class TextReader {
       lines.push_back(StrCat(options_.source.source, ": every document ",
                              AddsBos() ? "begins with BOS and " : "",
                              options_.tokenizer->eos_id() >= 0 ? "ends with EOS and " : "",
-                             "is cut into chunks of at most ", Counted(options_.max_length, "token")));
+                             options_.xtuner ? "is cut to " : "is cut into chunks of at most ",
+                             Counted(options_.max_length, "token")));
     }
     return lines;
   }
@@ -226,11 +274,13 @@ class TextReader {
   const TextSourceOptions& options_;
   Collector* collector_;
   std::unique_ptr<data::RecordReader> reader_;
-  std::optional<data::Mapping> mapping_;
+  std::optional<data::Mapping> mapping_;  // Nothing where moss_ reads the records.
+  std::optional<MossReader> moss_;
   Render render_;
   const size_t threads_ = std::max(1U, std::thread::hardware_concurrency());
   int64_t records_ = 0;
-  Noted left_over_, only_read_;
+  int64_t read_ = 0;  // With options_.keeps: records of the file, kept or not.
+  Noted unfit_, left_over_, only_read_;
 };
 
 }  // namespace

@@ -28,10 +28,14 @@ struct TextSourceOptions {
   std::filesystem::path path;
   recipe::DataSource source;
   int64_t max_length = 0;
-  bool pieces = false;                              // train.tokenize.
+  bool pieces = false;  // train.tokenize.
+  bool xtuner =
+      false;  // compat: xtuner-0.1.9. What is no record of its data set is left out and noted, not refused; a text to
+              // learn whole is trimmed, cut instead of chunked, and its BOS carries no loss.
   const tokenizer::Tokenizer* tokenizer = nullptr;  // REQUIRES: not null, outlives the call.
   std::function<StatusOr<Render>()> open_render;  // Asked once, when the data turns out to be conversations.
   std::function<void(int64_t records)> progress;  // Every 1,000 records; may be empty.
+  std::function<bool(int64_t index)> keeps;       // Which records of the file are read, from 0; empty = all.
 };
 
 // INVALID_ARGUMENT when the source asks for the last answer only and holds no conversations.

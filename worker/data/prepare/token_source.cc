@@ -1,5 +1,6 @@
 #include "worker/data/prepare/token_source.h"
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -8,6 +9,7 @@
 
 #include "core/base/check.h"
 #include "worker/data/readers/json_values.h"
+#include "worker/data/readers/record.h"
 
 namespace ft::prepare {
 namespace {
@@ -23,10 +25,10 @@ class Parser {
  public:
   explicit Parser(const TokenSourceOptions& options) : options_(options) {}
 
-  StatusOr<Sample> Parse(const data::JsonValue& value) {
-    line_ = value.line;
+  StatusOr<Sample> Parse(std::string_view text, const data::Origin& origin) {
+    place_ = data::Describe(origin);
     simdjson::dom::object object;
-    if (const auto error = parser_.parse(value.text.data(), value.text.size()).get(object)) {
+    if (const auto error = parser_.parse(text.data(), text.size()).get(object)) {
       return Error(StrCat("broken JSON: ", simdjson::error_message(error)));
     }
     ASSIGN_OR_RETURN(const Arrays arrays, Find(object));
@@ -39,9 +41,7 @@ class Parser {
   }
 
  private:
-  Status Error(std::string_view why) const {
-    return absl::InvalidArgumentError(StrCat(options_.path.string(), " line ", line_, ": ", why));
-  }
+  Status Error(std::string_view why) const { return absl::InvalidArgumentError(StrCat(place_, ": ", why)); }
 
   StatusOr<Arrays> Find(const simdjson::dom::object& object) const {
     Arrays arrays;
@@ -120,21 +120,73 @@ class Parser {
 
   const TokenSourceOptions& options_;
   simdjson::dom::parser parser_;
-  int64_t line_ = 0;
+  std::string place_;
+};
+
+// What a row of a table would be in JSON. An empty cell is a key that is not there.
+std::string AsJson(const data::Record& record) {
+  std::string text = "{";
+  for (const data::Field& field : record.fields) {
+    if (field.kind == data::FieldKind::kNull) continue;
+    const bool quoted = field.kind == data::FieldKind::kText || field.kind == data::FieldKind::kError;
+    StrAppend(&text, text.size() > 1 ? "," : "", nlohmann::json(field.name).dump(), ":",
+              quoted ? nlohmann::json(field.text).dump() : field.text);
+  }
+  return text + "}";
+}
+
+// A JSON file's values as they stand there, a parquet file's rows as what they would be.
+class TokenRecords {
+ public:
+  static StatusOr<TokenRecords> Open(const std::filesystem::path& path) {
+    TokenRecords records(path.string());
+    if (path.extension() == ".parquet") {
+      ASSIGN_OR_RETURN(records.rows_, data::OpenRecords(path, {}));
+    } else {
+      ASSIGN_OR_RETURN(records.values_, data::JsonValues::Open(path));
+    }
+    return records;
+  }
+  // Whether there is a further record; sets its text, which lasts until the next call, and its place.
+  StatusOr<bool> Next(std::string_view* text, data::Origin* origin) {
+    if (rows_ != nullptr) {
+      ASSIGN_OR_RETURN(const std::optional<data::Record> row, rows_->Next());
+      if (!row) return false;
+      row_ = AsJson(*row);
+      *text = row_;
+      *origin = row->origin;
+      return true;
+    }
+    ASSIGN_OR_RETURN(const std::optional<data::JsonValue> value, values_->Next());
+    if (!value) return false;
+    *text = value->text;
+    *origin = {.file = file_, .row = value->line, .index = value->index};
+    return true;
+  }
+
+ private:
+  explicit TokenRecords(std::string file) : file_(std::move(file)) {}
+  std::string file_;
+  std::unique_ptr<data::RecordReader> rows_;
+  std::optional<data::JsonValues> values_;  // Where rows_ is null.
+  std::string row_;
 };
 
 }  // namespace
 
 Status ReadTokenSource(const TokenSourceOptions& options, Collector* collector) {
   FT_CHECK(options.vocab_size > 0);
-  ASSIGN_OR_RETURN(data::JsonValues values, data::JsonValues::Open(options.path));
+  ASSIGN_OR_RETURN(TokenRecords records, TokenRecords::Open(options.path));
   Parser parser(options);
   for (int64_t count = 0; options.max_records == 0 || count < options.max_records; ++count) {
-    ASSIGN_OR_RETURN(const std::optional<data::JsonValue> value, values.Next());
-    if (!value) break;
-    ASSIGN_OR_RETURN(Sample sample, parser.Parse(*value));
-    collector->BeginRecord({.file = options.path.string(), .row = value->line, .index = value->index});
+    std::string_view text;
+    data::Origin origin;
+    ASSIGN_OR_RETURN(const bool any, records.Next(&text, &origin));
+    if (!any) break;
+    ASSIGN_OR_RETURN(Sample sample, parser.Parse(text, origin));
+    collector->BeginRecord(origin);
     collector->Add(std::move(sample), SampleFacts());
+    RETURN_IF_ERROR(collector->status());
   }
   return absl::OkStatus();
 }

@@ -1,4 +1,5 @@
-// `format: tokens`: samples that were tokenised elsewhere, one JSON object each (JSON Lines or an array):
+// `format: tokens`: samples that were tokenised elsewhere, one JSON object each (JSON Lines or an array), or
+// one row of a parquet file:
 //   {"input_ids": [1, 42, 7, 2], "labels": [-100, -100, 7, 2]}
 // `labels` may be left out (every token is supervised); a label is -100 or the id at its own place.
 // `attention_mask` is accepted when it holds ones only.

@@ -6,6 +6,7 @@
 #include "core/base/file.h"
 #include "worker/data/readers/csv_reader.h"
 #include "worker/data/readers/json_reader.h"
+#include "worker/data/readers/parquet_reader.h"
 #include "worker/data/readers/txt_reader.h"
 #include "worker/data/readers/xlsx_reader.h"
 
@@ -80,21 +81,23 @@ StatusOr<std::unique_ptr<RecordReader>> OpenRecords(const std::filesystem::path&
     return Refuse(path, "is a zip file; unpack it, or call it .xlsx if it is a workbook");
   }
   if (head.starts_with("\x1F\x8B")) return Refuse(path, "is compressed; unpack it with gunzip");
-  if (head.starts_with("PAR1"))
-    return Refuse(path, "is a parquet file, which this version cannot read; save it as .jsonl");
+  if (head.starts_with("PAR1") || head.starts_with("PARE")) return AsReader(ParquetReader::Open(path));
+  if (extension == ".parquet")
+    return Refuse(path, "is no parquet file, whatever its name says; download or copy it again");
   if (extension == ".csv" || extension == ".tsv") return AsReader(CsvReader::Open(path));
   if (text) return AsReader(TxtReader::Open(path, options.text_field, options.documents));
   if (extension == ".json" || extension == ".jsonl" || extension == ".ndjson") {
     ASSIGN_OR_RETURN(JsonValues values, JsonValues::Open(path));
     return std::unique_ptr<RecordReader>(std::make_unique<JsonReader>(std::move(values), path.string()));
   }
-  return Refuse(path,
-                "is of no kind this version reads; give it as .json, .jsonl, .csv, .tsv, .txt or .xlsx");
+  return Refuse(
+      path,
+      "is of no kind this version reads; give it as .json, .jsonl, .csv, .tsv, .txt, .xlsx or .parquet");
 }
 
 std::string Describe(const Origin& origin) {
   if (!origin.sheet.empty()) return StrCat(origin.file, " sheet ", origin.sheet, " row ", origin.row);
-  if (origin.row > 0) return StrCat(origin.file, " line ", origin.row);
+  if (origin.row > 0) return StrCat(origin.file, origin.of_table ? " row " : " line ", origin.row);
   return origin.file;
 }
 

@@ -18,13 +18,14 @@ namespace ft::data {
 
 // Where a record stands. Lines and rows count from 1 as editors and spreadsheets show them.
 struct Origin {
-  std::string file;   // The path as it was opened.
-  std::string sheet;  // Sheet of a spreadsheet, otherwise empty.
-  int64_t row = 0;    // The spreadsheet's row, otherwise the line the record begins on.
-  int64_t index = 0;  // Counts the records of the source from 0.
+  std::string file;       // The path as it was opened.
+  std::string sheet;      // Sheet of a spreadsheet, otherwise empty.
+  int64_t row = 0;        // The spreadsheet's row, otherwise the line the record begins on.
+  int64_t index = 0;      // Counts the records of the source from 0.
+  bool of_table = false;  // row counts the records of a file that has no lines.
 };
 
-// "data/qa.xlsx sheet DrugQA row 12" or "data/qa.jsonl line 12".
+// "data/qa.xlsx sheet DrugQA row 12", "data/qa.parquet row 12" or "data/qa.jsonl line 12".
 std::string Describe(const Origin& origin);
 
 enum class FieldKind { kText, kNumber, kBool, kNull, kNested, kError };
@@ -66,7 +67,7 @@ struct ReaderOptions {
   std::string documents = "auto";   // What a record of a .txt file is: auto, paragraphs, lines or file.
 };
 
-// Chooses the reader by the file's name (.json .jsonl .csv .tsv .txt .xlsx) and its first bytes.
+// Chooses the reader by the file's name (.json .jsonl .csv .tsv .txt .xlsx .parquet) and its first bytes.
 // INVALID_ARGUMENT for kinds this version does not read, naming what to do.
 StatusOr<std::unique_ptr<RecordReader>> OpenRecords(const std::filesystem::path& path,
                                                     const ReaderOptions& options);

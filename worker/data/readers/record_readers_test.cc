@@ -101,7 +101,6 @@ TEST_F(RecordReadersTest, TextIsCutAtBlankLinesOrElseAtLines) {
 TEST_F(RecordReadersTest, UnknownKindsAreRefusedWithWhatToDo) {
   EXPECT_THAT(Last("a.doc", "x"), HasSubstr("a.doc is of no kind this version reads; give it as .json"));
   EXPECT_THAT(Last("a.jsonl", "\x1F\x8B gz"), HasSubstr("is compressed; unpack it"));
-  EXPECT_THAT(Last("a.parquet", "PAR1...."), HasSubstr("is a parquet file, which this version cannot read"));
   EXPECT_THAT(Last("a.csv", "PK\x03\x04...."), HasSubstr("is a zip file"));
   ASSERT_TRUE(WriteFileDurably(dir_ / "b.csv", "q,a\n").ok());
   EXPECT_THAT(std::string(Message(OpenRecords(dir_ / "b.csv", {.sheet = "S"}).status())),

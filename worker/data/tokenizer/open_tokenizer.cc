@@ -23,13 +23,15 @@ bool Exists(const fs::path& path) {
 
 }  // namespace
 
-StatusOr<std::unique_ptr<Tokenizer>> OpenTokenizer(const fs::path& model_folder, int64_t rows) {
+StatusOr<std::unique_ptr<Tokenizer>> OpenTokenizer(const fs::path& model_folder, int64_t rows,
+                                                   std::string_view eos_token) {
   std::error_code error;
   if (!fs::is_directory(model_folder, error)) {
     return absl::NotFoundError(StrCat(model_folder.string(), " is not a folder with a model"));
   }
   ASSIGN_OR_RETURN(TokenizerConfig config, ReadTokenizerConfig(model_folder));
   config.rows = rows;
+  if (!eos_token.empty()) config.eos_token = eos_token;
   if (const fs::path json = model_folder / "tokenizer.json"; Exists(json))
     return ReadTokenizerJson(json, config);
   if (const fs::path ranks = model_folder / "qwen.tiktoken"; Exists(ranks))

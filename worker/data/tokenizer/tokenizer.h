@@ -112,7 +112,10 @@ class Tokenizer {
 // nothing needs (a
 // "[PAD]" of some training script) do not become tokens: text that spells them is spelled out.
 // INVALID_ARGUMENT names one that something needs: bos_token, eos_token, or the chat template.
+//
+// `eos_token`: takes the place of the one that the files name; empty = theirs.
 StatusOr<std::unique_ptr<Tokenizer>> OpenTokenizer(const std::filesystem::path& model_folder,
-                                                   int64_t rows = kMaxVocabulary);
+                                                   int64_t rows = kMaxVocabulary,
+                                                   std::string_view eos_token = "");
 
 }  // namespace ft::tokenizer

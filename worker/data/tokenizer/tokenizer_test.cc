@@ -273,6 +273,13 @@ TEST_F(CasesTokenizer, TokensBeyondTheRowsThatAreNeededAreRefusedByName) {
   ExpectRefusedForRows(267, {"the chat template's", "\"[PAD]\" has the id 267"});
 }
 
+TEST_F(CasesTokenizer, AnotherEndTokenTakesThePlaceOfTheFiles) {
+  OpenForRows(268);  // Writes the files.
+  const auto tokenizer = OpenTokenizer(dir_.path(), 268, "<|endoftext|>");
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
+  EXPECT_EQ((*tokenizer)->eos_id(), *(*tokenizer)->TokenId("<|endoftext|>"));
+}
+
 // 88: the files of older tokenizers.
 class CasesVocabAndMerges : public ::testing::Test {
  protected:

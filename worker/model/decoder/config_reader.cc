@@ -1,39 +1,13 @@
 #include "worker/model/decoder/config_reader.h"
 
+#include "worker/model/decoder/rope_scaling.h"
+
 namespace ft::model {
 namespace {
 
 using nlohmann::json;
 
 constexpr int64_t kFarthest = int64_t{1} << 40;
-
-StatusOr<RopeScaling> Scaling(const json& object) {
-  ConfigReader reader(object);
-  // Older files say "type", newer ones "rope_type".
-  const std::string kind = reader.Text("rope_type", reader.Text("type", "default").c_str());
-  RopeScaling scaling;
-  if (kind == "linear") {
-    scaling.kind = RopeScaling::Kind::kLinear;
-  } else if (kind == "dynamic") {
-    scaling.kind = RopeScaling::Kind::kDynamic;
-  } else if (kind == "llama3") {
-    scaling.kind = RopeScaling::Kind::kLlama3;
-    scaling.low_frequency_factor = reader.Number("low_freq_factor", std::nullopt);
-    scaling.high_frequency_factor = reader.Number("high_freq_factor", std::nullopt);
-    scaling.original_positions = reader.Integer("original_max_position_embeddings", std::nullopt);
-    if (reader.status().ok() &&
-        !(scaling.high_frequency_factor > scaling.low_frequency_factor && scaling.original_positions > 0)) {
-      return absl::InvalidArgumentError("rope_scaling: high_freq_factor must be above low_freq_factor");
-    }
-  } else if (kind != "default") {
-    return absl::UnimplementedError(
-        StrCat("rope_scaling of kind \"", kind,
-               "\" is not supported by this version (supported: linear, dynamic, llama3)"));
-  }
-  if (scaling.kind != RopeScaling::Kind::kNone) scaling.factor = reader.Number("factor", std::nullopt);
-  RETURN_IF_ERROR(WithContext(reader.status(), "rope_scaling"));
-  return scaling;
-}
 
 }  // namespace
 
@@ -135,19 +109,62 @@ Activation ConfigReader::ActivationOf(const char* key, const char* standard) {
   return Activation::kSilu;
 }
 
+const json* TextConfig(ConfigReader& read) {
+  const json* text = read.Object("text_config");
+  if (text == nullptr) {
+    read.Complain(absl::InvalidArgumentError(
+        "text_config is missing: an image model without a part for text cannot be trained"));
+  }
+  return text;
+}
+
+void ReadRotary(ConfigReader& read, const json& rope, const DecoderConfig& config, Rotary& rotary) {
+  const RopeContext context{config.max_positions, read.Integer("original_max_position_embeddings", 0)};
+  if (!read.status().ok()) return;
+  StatusOr<RopeScaling> scaling = ReadRopeScaling(rope, context);
+  if (!scaling.ok()) return read.Complain(scaling.status());
+  rotary.scaling = *std::move(scaling);
+  ConfigReader nested(rope);
+  rotary.theta = nested.Number("rope_theta", rotary.theta);
+  read.Complain(WithContext(nested.status(), "rope_parameters"));
+}
+
 void ReadRope(ConfigReader& read, DecoderConfig& config) {
   Rotary& rotary = config.rotaries.front();
   rotary.theta = read.Number("rope_theta", 10000);
   // "rope_scaling", or "rope_parameters" in files of transformers 5.
   const json* rope = read.Object("rope_scaling");
   if (rope == nullptr) rope = read.Object("rope_parameters");
-  if (rope == nullptr || !read.status().ok()) return;
-  const StatusOr<RopeScaling> scaling = Scaling(*rope);
-  if (!scaling.ok()) return read.Complain(scaling.status());
-  rotary.scaling = *scaling;
+  if (rope != nullptr) ReadRotary(read, *rope, config, rotary);
+}
+
+const json* RopeOfKind(const ConfigReader& read, const char* layer_type) {
+  const json* all = read.Object("rope_parameters");
+  if (all == nullptr) return nullptr;
+  const auto found = all->find(layer_type);
+  return found != all->end() && found->is_object() ? &*found : nullptr;
+}
+
+int64_t ReadTurned(ConfigReader& read, int64_t head_size, double standard) {
+  const json* rope = read.Object("rope_parameters");
+  const bool inside =
+      !read.Has("partial_rotary_factor") && rope != nullptr && rope->contains("partial_rotary_factor");
+  ConfigReader nested(inside ? *rope : read.object());
+  if (!nested.Has("partial_rotary_factor"))
+    return static_cast<int64_t>(static_cast<double>(head_size) * standard);
+  const int64_t turned = nested.Share("partial_rotary_factor", head_size);
+  read.Complain(nested.status());
+  return turned;
+}
+
+double YarnSharpness(ConfigReader& read) {
+  const json* rope = read.Object("rope_scaling");
+  if (rope == nullptr) rope = read.Object("rope_parameters");
+  if (rope == nullptr) return 1;
   ConfigReader nested(*rope);
-  rotary.theta = nested.Number("rope_theta", rotary.theta);
-  read.Complain(WithContext(nested.status(), "rope_parameters"));
+  const double all = nested.Number("mscale_all_dim", 0), factor = nested.Number("factor", 1);
+  read.Complain(WithContext(nested.status(), "rope_scaling"));
+  return all == 0 ? 1 : YarnMagnitude(factor, all);
 }
 
 DecoderConfig CommonConfig(ConfigReader& read, int64_t head_size) {
@@ -167,6 +184,12 @@ DecoderConfig CommonConfig(ConfigReader& read, int64_t head_size) {
   config.activation = read.ActivationOf("hidden_act", "silu");
   ReadRope(read, config);
   return config;
+}
+
+void ReadModelBalance(ConfigReader& read, DecoderConfig& config) {
+  if (!read.Boolean("output_router_logits", false)) return;
+  config.experts.balance_weight = read.Number("router_aux_loss_coef", 0.001);
+  if (config.experts.balance_weight != 0) config.experts.balance = Experts::Balance::kModel;
 }
 
 std::vector<bool> SlidingLayers(ConfigReader& read, int64_t layers) {

@@ -30,6 +30,7 @@ class ConfigReader {
   bool Null(const char* key) const;  // There, and null.
   // The share of `size` that a number from 0 to 1 says; all where the key is missing.
   int64_t Share(const char* key, int64_t size);
+  const nlohmann::json& object() const { return object_; }
   // Null where there is no such object, no such list.
   const nlohmann::json* Object(const char* key) const;
   const nlohmann::json* List(const char* key);  // Complains of what is no list.
@@ -59,8 +60,20 @@ class ConfigReader {
 // num_attention_heads. Complains to the reader.
 DecoderConfig CommonConfig(ConfigReader& read, int64_t head_size = 0);
 
+// text_config of an image model; null, and a complaint, where it has none.
+const nlohmann::json* TextConfig(ConfigReader& read);
+
 // rope_theta, rope_scaling or rope_parameters of the configuration's only table.
 void ReadRope(ConfigReader& read, DecoderConfig& config);
+// A table from such an object; what that does not say stays. REQUIRES: config.max_positions is read.
+void ReadRotary(ConfigReader& read, const nlohmann::json& rope, const DecoderConfig& config, Rotary& rotary);
+// rope_parameters of one kind of layers (full_attention, sliding_attention); null where there are none.
+const nlohmann::json* RopeOfKind(const ConfigReader& read, const char* layer_type);
+// Values of a head that turn, by partial_rotary_factor, which newer files have within rope_parameters.
+int64_t ReadTurned(ConfigReader& read, int64_t head_size, double standard);
+
+// What YaRN multiplies queries and keys by each where rope_scaling has mscale_all_dim; else 1.
+double YarnSharpness(ConfigReader& read);
 
 // layer_types: whether each layer slides. INVALID_ARGUMENT where the list has another length or other words; empty where there is none.
 std::vector<bool> SlidingLayers(ConfigReader& read, int64_t layers);
@@ -74,6 +87,18 @@ void ReadWindows(ConfigReader& read, DecoderConfig& config, int64_t window, Slid
   for (size_t i = 0; i < config.plan.size(); ++i) {
     if (listed.empty() ? slides(static_cast<int64_t>(i)) : listed[i]) config.plan[i].window = window;
   }
+}
+
+// The routers' loss over all layers, where output_router_logits asks for it: router_aux_loss_coef.
+void ReadModelBalance(ConfigReader& read, DecoderConfig& config);
+
+// Experts in the layers of which `has_experts(layer)` holds. After the windows, which begin the plans anew.
+template <typename HasExperts>
+void PlaceExperts(DecoderConfig& config, HasExperts has_experts) {
+  if (config.layers < 1 || config.layers > 4000) return;  // Validate() says so.
+  config.plan.resize(static_cast<size_t>(config.layers));
+  for (size_t i = 0; i < config.plan.size(); ++i)
+    config.plan[i].experts = has_experts(static_cast<int64_t>(i));
 }
 
 }  // namespace ft::model

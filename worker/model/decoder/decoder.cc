@@ -8,48 +8,15 @@
 #include <utility>
 #include <vector>
 
+#include "worker/model/decoder/experts.h"
+#include "worker/model/decoder/latent.h"
+#include "worker/model/decoder/projection.h"
 #include "worker/model/ops/norm.h"
 
 namespace ft::model {
 namespace {
 
 using torch::Tensor;
-
-ops::LinearLayer LayerOf(const Projection& projection, const ForwardContext& context, int64_t layer) {
-  ops::LinearLayer linear;
-  linear.weight_OI = projection.weight.get();
-  linear.bias_O = projection.bias.get();
-  if (projection.adapter.has_value()) {
-    linear.lora = &*projection.adapter;
-    linear.dropout = {context.dropout, static_cast<uint32_t>(layer), static_cast<uint32_t>(projection.site),
-                      projection.adapter->dropout};
-  }
-  return linear;
-}
-
-// What an epilogue makes of the outputs for these uses, in their order, of projections that read the same rows.
-std::vector<Tensor> Apply(const std::vector<Projection>& projections, const Tensor& x_NI,
-                          const ForwardContext& context, int64_t layer, std::initializer_list<Use> uses,
-                          std::shared_ptr<const ops::Epilogue> epilogue) {
-  std::vector<ops::LinearLayer> layers;
-  std::vector<int64_t> widths;
-  for (const Projection& projection : projections) {
-    layers.push_back(LayerOf(projection, context, layer));
-    widths.push_back(projection.outputs);
-  }
-  std::vector<ops::OutputPiece> pieces;
-  for (const Use use : uses) {
-    for (size_t i = 0; i < projections.size(); ++i) {
-      for (const Piece& piece : projections[i].pieces) {
-        if (piece.use == use)
-          pieces.push_back({i, piece.offset, piece.group_stride, piece.groups, piece.length});
-      }
-    }
-  }
-  return ops::Linears(x_NI, layers,
-                      ops::OverPieces(std::move(pieces), std::move(widths), std::move(epilogue)),
-                      context.saved_dtype);
-}
 
 // Appends this pass's keys and values to those of the sequence and returns all of them.
 std::pair<Tensor, Tensor> Extend(LayerCache& cache, const Tensor& k_NKD, const Tensor& v_NKD) {
@@ -58,24 +25,23 @@ std::pair<Tensor, Tensor> Extend(LayerCache& cache, const Tensor& k_NKD, const T
   return {cache.keys_MKD, cache.values_MKD};
 }
 
-struct QueriesKeysValues {
-  Tensor q_NHD, k_NKD, v_NKD;
-};
-
 // Queries and keys normed head by head, and then rotated: neither is rounded before both are done.
 QueriesKeysValues NormHeads(const DecoderConfig& config, const SubLayerWeights& weights,
                             const std::vector<Tensor>& qkv_NO, const ForwardContext& context,
-                            const ops::RopeTable* rope) {
-  const int64_t rows = qkv_NO[0].size(0), size = config.head_size;
+                            const ops::RopeTable* rope, int64_t size) {
+  const int64_t rows = qkv_NO[0].size(0);
   const auto normed = [&](const Tensor& y_NO, const NormWeights& norm) {
     const Tensor heads = ops::RmsNorm(
-        y_NO.reshape({-1, size}), *norm.weight,
+        config.norm_all_heads ? y_NO : y_NO.reshape({-1, size}), *norm.weight,
         {.epsilon = config.norm_epsilon, .output = at::kFloat, .plus_one = config.norm_plus_one});
     const Tensor heads_NHD = heads.view({rows, -1, size});
     return (rope == nullptr ? heads_NHD : ops::Rotate(heads_NHD, *rope)).to(context.compute);
   };
+  Tensor v_NHD = qkv_NO.back().view({rows, -1, size});
+  if (config.value_norms)
+    v_NHD = v_NHD * at::rsqrt(v_NHD.square().mean(-1, /*keepdim=*/true) + config.norm_epsilon);
   return {normed(qkv_NO[0], weights.query_norm), normed(qkv_NO[1], weights.key_norm),
-          qkv_NO[2].view({rows, -1, size}).to(context.compute)};
+          v_NHD.to(context.compute)};
 }
 
 QueriesKeysValues Project(const DecoderConfig& config, const SubLayerWeights& weights, const Tensor& x_NC,
@@ -83,18 +49,20 @@ QueriesKeysValues Project(const DecoderConfig& config, const SubLayerWeights& we
   const int table = config.PlanOf(layer).rotary;
   const ops::RopeTable* rope =
       table == LayerPlan::kNoRotary ? nullptr : &context.ropes[static_cast<size_t>(table)];
+  if (config.latent.width > 0) return ProjectLatent(config, weights, x_NC, context, layer);
+  // Where values are keys, the last output is both.
   const std::initializer_list<Use> uses = {Use::kQuery, Use::kKey, Use::kValue};
   if (config.head_norms) {
-    const std::vector<Tensor> qkv_NO =
-        Apply(weights.inputs, x_NC, context, layer, uses, std::make_shared<ops::UnroundedEpilogue>());
-    return NormHeads(config, weights, qkv_NO, context, rope);
+    const std::vector<Tensor> qkv_NO = ApplyProjections(weights.inputs, x_NC, context, layer, uses,
+                                                        std::make_shared<ops::UnroundedEpilogue>());
+    return NormHeads(config, weights, qkv_NO, context, rope, config.HeadSizeOf(layer));
   }
   const bool turns = rope != nullptr;
   const std::vector<ops::HeadsOfLayer> heads = {
-      {config.heads, turns}, {config.key_heads, turns}, {config.key_heads, false}};
+      {config.heads, turns}, {config.KeyHeadsOf(layer), turns}, {config.KeyHeadsOf(layer), false}};
   const std::vector<Tensor> qkv =
-      Apply(weights.inputs, x_NC, context, layer, uses,
-            std::make_shared<ops::RotaryEpilogue>(turns ? *rope : ops::RopeTable(), heads));
+      ApplyProjections(weights.inputs, x_NC, context, layer, uses,
+                       std::make_shared<ops::RotaryEpilogue>(turns ? *rope : ops::RopeTable(), heads));
   return {qkv[0], qkv[1], qkv[2]};
 }
 
@@ -112,26 +80,26 @@ Tensor Attention(const DecoderConfig& config, const SubLayerWeights& weights, co
       context.saved_attention == nullptr ? nullptr : &context.saved_attention->at(layer);
   ops::AttentionShape shape = context.attention;
   shape.window = config.PlanOf(layer).window;
-  return ops::CausalAttention(q_NHD, k_MKD, v_MKD, shape, saved)
-      .view({rows, config.heads * config.head_size});
+  shape.sinks_H = weights.sinks_H.get();
+  const Tensor out_NHD = ops::CausalAttention(q_NHD, k_MKD, v_MKD, shape, saved);
+  const int64_t size = config.ValueSizeOf(layer);
+  // What lies behind values that are shorter than keys is zeros.
+  return (size == config.HeadSizeOf(layer) ? out_NHD : out_NHD.narrow(2, 0, size))
+      .reshape({rows, config.heads * size});
 }
 
-std::shared_ptr<const ops::Epilogue> GateOf(const DecoderConfig& config) {
-  using Kind = ops::ActivationEpilogue::Kind;
-  switch (config.activation) {
-    case Activation::kGelu: return std::make_shared<ops::ActivationEpilogue>(Kind::kGelu);
-    case Activation::kGeluTanh: return std::make_shared<ops::ActivationEpilogue>(Kind::kGeluTanh);
-    case Activation::kSilu: break;
-  }
-  if (!config.gated) return std::make_shared<ops::ActivationEpilogue>(Kind::kSilu);
-  return std::make_shared<ops::GateEpilogue>();
+// A sub-layer's input as its products read it.
+Tensor InputOf(const DecoderConfig& config, const SubLayerWeights& weights, const Tensor& x_NC,
+               const ForwardContext& context) {
+  return config.norm_before ? ApplyNorm(config, weights.norm, x_NC, context.compute)
+                            : x_NC.to(context.compute);
 }
 
-// The input of the down projection.
-Tensor Mlp(const DecoderConfig& config, const SubLayerWeights& weights, const Tensor& x_NC,
-           const ForwardContext& context, int64_t layer) {
-  if (!config.gated) return Apply(weights.inputs, x_NC, context, layer, {Use::kUp}, GateOf(config))[0];
-  return Apply(weights.inputs, x_NC, context, layer, {Use::kGate, Use::kUp}, GateOf(config))[0];
+// x + a sub-layer's result, which is float32.
+Tensor AddResult(const DecoderConfig& config, const SubLayerWeights& weights, const Tensor& x_NC,
+                 const Tensor& y_NC) {
+  const Tensor added_NC = config.norm_behind ? ApplyNorm(config, weights.behind, y_NC, at::kFloat) : y_NC;
+  return config.residual_scale == 1 ? x_NC + added_NC : x_NC + added_NC * config.residual_scale;
 }
 
 // x + the output projection of `inner`. With a norm behind it the projection is computed whatever the caller reads: the norm's
@@ -139,15 +107,36 @@ Tensor Mlp(const DecoderConfig& config, const SubLayerWeights& weights, const Te
 Tensor AddOutput(const DecoderConfig& config, const SubLayerWeights& weights, const Tensor& x_NC,
                  const Tensor& inner_NI, const ForwardContext& context, int64_t layer,
                  ops::ForwardOutput output, at::ScalarType saved_dtype) {
-  const ops::LinearLayer linear = LayerOf(weights.output, context, layer);
-  if (!config.norm_behind) return ops::AddLinear(x_NC, inner_NI, linear, output, saved_dtype);
-  const std::vector<Tensor> y =
-      ops::Linears(inner_NI, {linear}, std::make_shared<ops::UnroundedEpilogue>(), saved_dtype);
-  return x_NC + ApplyNorm(config, weights.behind, y[0], at::kFloat);
+  if (!config.norm_behind && config.residual_scale == 1)
+    return ops::AddLinear(x_NC, inner_NI, LayerOf(weights.output, context, layer), output, saved_dtype);
+  return AddResult(config, weights, x_NC, Unrounded(weights.output, inner_NI, context, layer, saved_dtype));
 }
 
-SubLayerWeights& SubLayerOf(BlockWeights& block, Use use) {
-  return use == Use::kGate || use == Use::kUp || use == Use::kDown ? block.mlp : block.attention;
+// Where the structure has a product of this role and use.
+void Insert(const Role& role, Use use, Projection projection, BlockWeights& block) {
+  if (use == Use::kRouter) {
+    block.mlp.router = std::move(projection);
+    return;
+  }
+  if (use == Use::kPlainKey) {
+    block.attention.from_latent = {std::move(projection)};
+    return;
+  }
+  const bool of_mlp = use == Use::kGate || use == Use::kUp || use == Use::kDown;
+  SubLayerWeights& sub_layer = of_mlp ? block.mlp : block.attention;
+  std::vector<Projection>* inputs = &sub_layer.inputs;
+  Projection* output = &sub_layer.output;
+  if (role.expert != kNoExpert) {
+    const auto expert = static_cast<size_t>(role.expert);
+    if (expert >= sub_layer.experts.size()) sub_layer.experts.resize(expert + 1);
+    inputs = &sub_layer.experts[expert].inputs;
+    output = &sub_layer.experts[expert].output;
+  }
+  if (use == Use::kAttentionOut || use == Use::kDown) {
+    *output = std::move(projection);
+  } else {
+    inputs->push_back(std::move(projection));
+  }
 }
 
 NormWeights& NormOf(DecoderWeights& weights, const Role& role) {
@@ -159,6 +148,7 @@ NormWeights& NormOf(DecoderWeights& weights, const Role& role) {
     case Part::kMlpNorm: return block.mlp.norm;
     case Part::kMlpBehind: return block.mlp.behind;
     case Part::kQueryNorm: return block.attention.query_norm;
+    case Part::kLatentNorm: return block.attention.latent_norm;
     default: return block.attention.key_norm;
   }
 }
@@ -177,12 +167,8 @@ DecoderWeights MakeStructure(const DecoderConfig& config, const Layout& layout) 
                           .site = stored.role.site,
                           .pieces = stored.pieces};
     const Use use = stored.pieces.front().use;
-    SubLayerWeights& sub_layer = SubLayerOf(weights.blocks[static_cast<size_t>(stored.role.layer)], use);
-    if (use == Use::kAttentionOut || use == Use::kDown) {
-      sub_layer.output = std::move(projection);
-    } else {
-      sub_layer.inputs.push_back(std::move(projection));
-    }
+    projection.adapted = use != Use::kRouter || config.experts.adapted_router;
+    Insert(stored.role, use, std::move(projection), weights.blocks[static_cast<size_t>(stored.role.layer)]);
   }
   return weights;
 }
@@ -195,6 +181,10 @@ void AssignWeight(const DecoderConfig& config, const Role& role, ops::SlotPtr sl
       return;
     case Part::kPositions: weights.positions_PC = std::move(slot); return;
     case Part::kHead: weights.head_VC = std::move(slot); return;
+    case Part::kSinks:
+      weights.blocks[static_cast<size_t>(role.layer)].attention.sinks_H = std::move(slot);
+      return;
+    case Part::kLayerScalar: weights.blocks[static_cast<size_t>(role.layer)].scalar = std::move(slot); return;
     case Part::kProjection:
       VisitProjections(weights.blocks[static_cast<size_t>(role.layer)], [&](Projection& projection) {
         if (projection.site == role.site) (role.bias ? projection.bias : projection.weight) = slot;
@@ -219,7 +209,7 @@ Tensor ApplyNorm(const DecoderConfig& config, const NormWeights& weights, const 
 
 Tensor AttentionForward(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC,
                         const ForwardContext& context, int64_t layer, ops::ForwardOutput output) {
-  const Tensor normed_NC = ApplyNorm(config, weights.attention.norm, x_NC, context.compute);
+  const Tensor normed_NC = InputOf(config, weights.attention, x_NC, context);
   const Tensor heads_NA = Attention(config, weights.attention, normed_NC, context, layer);
   // Attention saves its result as it is, and the projection behind it the same tensor.
   return AddOutput(config, weights.attention, x_NC, heads_NA, context, layer, output, context.compute);
@@ -227,9 +217,18 @@ Tensor AttentionForward(const DecoderConfig& config, const BlockWeights& weights
 
 Tensor MlpForward(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC,
                   const ForwardContext& context, int64_t layer, ops::ForwardOutput output) {
-  const Tensor normed_NC = ApplyNorm(config, weights.mlp.norm, x_NC, context.compute);
-  const Tensor gated_NI = Mlp(config, weights.mlp, normed_NC, context, layer);
-  return AddOutput(config, weights.mlp, x_NC, gated_NI, context, layer, output, context.saved_dtype);
+  const Tensor normed_NC = InputOf(config, weights.mlp, x_NC, context);
+  Tensor y_NC;
+  if (!weights.mlp.experts.empty()) {
+    y_NC =
+        AddResult(config, weights.mlp, x_NC, ExpertsForward(config, weights.mlp, normed_NC, context, layer));
+  } else {
+    const Tensor gated_NI = GateAndUp(config, weights.mlp.inputs, normed_NC, context, layer);
+    y_NC = AddOutput(config, weights.mlp, x_NC, gated_NI, context, layer, output, context.saved_dtype);
+  }
+  if (weights.scalar == nullptr) return y_NC;
+  // A copy, since it waits for backward, which no weight may.
+  return y_NC * weights.scalar->Materialise(at::kFloat).clone();
 }
 
 }  // namespace ft::model

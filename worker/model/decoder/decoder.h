@@ -13,6 +13,7 @@
 
 #include "worker/model/decoder/config.h"
 #include "worker/model/decoder/layout.h"
+#include "worker/model/decoder/router_balance.h"
 #include "worker/model/ops/attention.h"
 #include "worker/model/ops/epilogue.h"
 #include "worker/model/ops/linear.h"
@@ -26,6 +27,7 @@ struct Projection {
   int64_t inputs = 0, outputs = 0;
   int64_t site = 0;           // Role::site.
   std::vector<Piece> pieces;  // Of its outputs.
+  bool adapted = true;        // Whether it takes an adapter.
   ops::SlotPtr weight;
   ops::SlotPtr bias;
   std::optional<ops::LoraSlots> adapter;
@@ -35,16 +37,30 @@ struct NormWeights {
   ops::SlotPtr weight, bias;  // No bias in an RMS norm.
 };
 
-// Attention or MLP: what reads the normed rows, and what writes to the residual stream.
-struct SubLayerWeights {
-  NormWeights norm, behind;          // `behind` is empty where the decoder has none.
-  NormWeights query_norm, key_norm;  // Of attention, with head norms.
+struct ExpertWeights {
   std::vector<Projection> inputs;
   Projection output;
 };
 
+// Attention or MLP: what reads the normed rows, and what writes to the residual stream.
+struct SubLayerWeights {
+  NormWeights norm, behind;             // `behind` is empty where the decoder has none.
+  NormWeights query_norm, key_norm;     // Of attention, with head norms.
+  ops::SlotPtr sinks_H;                 // Of attention; null without.
+  NormWeights latent_norm;              // Of attention with a latent,
+  std::vector<Projection> from_latent;  // and what makes keys and values of it.
+  std::vector<Projection> inputs;       // With experts those of the shared MLP, which may be none.
+  Projection output;
+  // Of an MLP with experts.
+  Projection router;
+  std::vector<ExpertWeights> experts;
+
+  bool shared() const { return !inputs.empty(); }
+};
+
 struct BlockWeights {
   SubLayerWeights attention, mlp;
+  ops::SlotPtr scalar;  // Null without layer scalars.
 };
 
 struct DecoderWeights {
@@ -59,8 +75,17 @@ struct DecoderWeights {
 template <typename Block, typename Visit>
 void VisitProjections(Block& block, const Visit& visit) {
   for (auto* sub_layer : {&block.attention, &block.mlp}) {
-    for (auto& projection : sub_layer->inputs) visit(projection);
-    visit(sub_layer->output);
+    if (sub_layer->shared()) {
+      for (auto& projection : sub_layer->inputs) visit(projection);
+      for (auto& projection : sub_layer->from_latent) visit(projection);
+      visit(sub_layer->output);
+    }
+    if (sub_layer->experts.empty()) continue;
+    visit(sub_layer->router);
+    for (auto& expert : sub_layer->experts) {
+      for (auto& projection : expert.inputs) visit(projection);
+      visit(expert.output);
+    }
   }
 }
 
@@ -88,13 +113,15 @@ struct ForwardContext {
   std::vector<LayerCache>* cache = nullptr;         // Null without generation; one a layer.
   // Null unless sub-layers are computed a second time for their gradients; one a layer.
   std::vector<ops::SavedAttention>* saved_attention = nullptr;
+  std::shared_ptr<RouterBalance> balance;  // Null where routers have no loss of their own.
 };
 
 // A norm of float32 rows, as the configuration has them.
 torch::Tensor ApplyNorm(const DecoderConfig& config, const NormWeights& weights, const torch::Tensor& x_NC,
                         at::ScalarType output);
 
-// The two sub-layers of a block, in their order: x + Attention(Norm(x)) and x + Mlp(Norm(x)), or with a norm of what is added. The residual stream x is float32
+// The two sub-layers of a block, in their order: x + Attention(Norm(x)) and x + Mlp(Norm(x)), or with a norm of what is added, or
+// with experts in the place of the MLP. The residual stream x is float32
 // whatever the compute type, so that only products round. With ForwardOutput::kSkipped the result has its graph, which is all that
 // gradients need, but the last product is left out and the values mean nothing.
 torch::Tensor AttentionForward(const DecoderConfig& config, const BlockWeights& weights,

@@ -10,7 +10,9 @@ const std::vector<Family>& Table() {
     std::vector<Family> rows;
     for (const FamilyRows& file :
          {LlamaFamilies(), MistralFamilies(), QwenFamilies(), Qwen2Families(), InternLmFamilies(),
-          BaichuanFamilies(), ChatGlmFamilies(), GptBigCodeFamilies(), GemmaFamilies(), Phi3Families()}) {
+          BaichuanFamilies(), ChatGlmFamilies(), GptBigCodeFamilies(), GemmaFamilies(), Phi3Families(),
+          MixtralFamilies(), DeepSeekFamilies(), GptOssFamilies(), Gemma3Families(), Gemma4Families(),
+          Glm4Families(), GraniteFamilies(), OlmoFamilies(), SmolLm3Families()}) {
       rows.insert(rows.end(), file.begin(), file.end());
     }
     return rows;

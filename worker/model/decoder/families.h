@@ -33,6 +33,15 @@ FamilyRows ChatGlmFamilies();
 FamilyRows GptBigCodeFamilies();
 FamilyRows GemmaFamilies();
 FamilyRows Phi3Families();
+FamilyRows MixtralFamilies();
+FamilyRows DeepSeekFamilies();
+FamilyRows GptOssFamilies();
+FamilyRows Gemma3Families();
+FamilyRows Gemma4Families();
+FamilyRows Glm4Families();
+FamilyRows GraniteFamilies();
+FamilyRows OlmoFamilies();
+FamilyRows SmolLm3Families();
 
 // Null where there is none.
 const Family* FindFamily(std::string_view model_type);

@@ -38,6 +38,23 @@ const Family& FamilyOf(const DecoderConfig& config) {
   return *family;
 }
 
+// The text part of an image model has had two ways of being named in files: what the layout calls the tensor.
+std::string TextName(const WeightNames& names, std::string_view stored) {
+  struct Writing {
+    std::string_view decoder, head;
+  };
+  static constexpr Writing kWritings[] = {{"language_model.model.", "language_model.lm_head."},
+                                          {"model.language_model.", "lm_head."}};
+  for (const Writing& own : kWritings) {
+    if (!names.blocks.starts_with(own.decoder)) continue;
+    for (const Writing& other : kWritings) {
+      if (stored.starts_with(other.decoder)) return StrCat(own.decoder, stored.substr(other.decoder.size()));
+      if (stored.starts_with(other.head)) return StrCat(own.head, stored.substr(other.head.size()));
+    }
+  }
+  return std::string(stored);
+}
+
 }  // namespace
 
 StatusOr<DecoderConfig> ParseConfig(std::string_view json_text, std::string_view file) {
@@ -66,7 +83,7 @@ StatusOr<DecoderConfig> ParseConfig(std::string_view json_text, std::string_view
 
 Layout LayoutOf(const DecoderConfig& config) {
   const Family& family = FamilyOf(config);
-  return MakeLayout(config, family.names, family.products(config));
+  return MakeLayout(config, family.names, family.products);
 }
 
 bool IsRotaryTable(std::string_view stored) {
@@ -75,8 +92,12 @@ bool IsRotaryTable(std::string_view stored) {
 }
 
 std::string LayoutName(const DecoderConfig& config, std::string_view stored) {
-  if (IsRotaryTable(stored) || IsHeadCopy(config, stored)) return "";
-  return std::string(stored);
+  const std::string name = TextName(FamilyOf(config).names, stored);
+  return IsRotaryTable(stored) || IsHeadCopy(config, name) ? "" : name;
+}
+
+bool IsTextPart(const DecoderConfig& config) {
+  return FamilyOf(config).names.blocks.find("language_model.") != std::string_view::npos;
 }
 
 bool IsHeadCopy(const DecoderConfig& config, std::string_view stored) {

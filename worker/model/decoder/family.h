@@ -28,6 +28,9 @@ std::string LayoutName(const DecoderConfig& config, std::string_view stored);
 // Whether it is the head of a model whose head is the embedding: files of some families store that twice.
 bool IsHeadCopy(const DecoderConfig& config, std::string_view stored);
 
+// Whether the decoder is the text part of a model that has other parts beside, in the same files.
+bool IsTextPart(const DecoderConfig& config);
+
 // Whether a tensor of this name, which the layout does not have, would change what the decoder computes if it were known.
 bool IsWithinDecoder(const DecoderConfig& config, std::string_view name);
 

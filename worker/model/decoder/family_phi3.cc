@@ -8,7 +8,8 @@ DecoderConfig Config(ConfigReader& read) {
   DecoderConfig config = CommonConfig(read);
   config.norm_epsilon = read.Number("rms_norm_eps", 1e-5);
   config.qkv_bias = config.output_bias = read.Boolean("attention_bias", false);
-  config.rotaries.front().size = read.Share("partial_rotary_factor", config.head_size);
+  config.rotaries.front().size = ReadTurned(read, config.head_size, 1);
+  read.Require("lm_head_bias", false, false);
   ReadWindows(read, config, read.Integer("sliding_window", 0), [](int64_t) { return true; });
   return config;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,8 +12,21 @@
 
 namespace ft::model {
 
-// What rows of a product's output are for. A plain MLP has kUp alone where a gated one has kGate too.
-enum class Use : uint8_t { kQuery, kKey, kValue, kAttentionOut, kGate, kUp, kDown };
+// What rows of a product's output are for. A plain MLP has kUp alone where a gated one has kGate too. With a latent, what reads the
+// rows makes kQuery, kLatent and kTurnedKey, and what reads the latent kPlainKey and kValue.
+enum class Use : uint8_t {
+  kQuery,
+  kKey,
+  kValue,
+  kAttentionOut,
+  kGate,
+  kUp,
+  kDown,
+  kRouter,
+  kLatent,
+  kTurnedKey,
+  kPlainKey
+};
 
 // Rows of a product's output: of each group g the rows [offset + g * group_stride, + length), one group behind the other.
 struct Piece {
@@ -26,12 +40,16 @@ struct Piece {
   bool operator==(const Piece&) const = default;
 };
 
+// A product that is no single expert's.
+inline constexpr int64_t kNoExpert = -1;
+
 // One stored matrix of a block: one product, one slot, one adapter. Its pieces cover its outputs once.
 struct Product {
   std::string module;  // Within the block: self_attn.q_proj.
   int64_t inputs = 0, outputs = 0;
   bool bias = false;
   std::vector<Piece> pieces;
+  int64_t expert = kNoExpert;
 };
 
 // A product with one use.
@@ -55,10 +73,16 @@ enum class Part : uint8_t {
   kMlpBehind,
   kQueryNorm,
   kKeyNorm,
+  kSinks,
+  kLatentNorm,
   kProjection,
   kFinalNorm,
   kHead,
+  kLayerScalar,
 };
+
+// Whether full fine-tuning changes it.
+inline bool IsTrained(Part part) { return part != Part::kLayerScalar; }
 
 struct Role {
   Part part = Part::kEmbedding;
@@ -67,6 +91,20 @@ struct Role {
   // depend on it.
   int64_t site = 0;
   bool bias = false;  // Of a norm or a product.
+  int64_t expert = kNoExpert;
+};
+
+// Where files hold a weight within one tensor for all experts, [experts, rows, inputs], of biases [experts, rows].
+struct FusedPlace {
+  std::string tensor;
+  int64_t experts = 0;
+  int64_t rows = 0;           // Of each expert's matrix,
+  int64_t first_row = 0;      // and the first of this weight's.
+  bool inputs_first = false;  // [experts, inputs, rows] instead.
+  bool only = false;          // There are no files that have it alone.
+
+  // Of a tensor whose parts have `part`'s shape but for the rows.
+  std::vector<int64_t> ShapeOf(const std::vector<int64_t>& part) const;
 };
 
 struct StoredWeight {
@@ -74,10 +112,30 @@ struct StoredWeight {
   std::vector<int64_t> shape;
   Role role;
   std::vector<Piece> pieces = {};  // Of a product's matrix.
+  // Of an expert's weight: where it lies in files that have all experts in one tensor.
+  std::optional<FusedPlace> fused = std::nullopt;
+
+  bool router() const {
+    return role.part == Part::kProjection && !role.bias && pieces.front().use == Use::kRouter;
+  }
+  // What quantised jobs quantise: the blocks' matrices, but for routers, where a rounding would send rows elsewhere.
+  bool quantised() const { return role.part == Part::kProjection && !role.bias && !router(); }
 };
 
 // Every weight once, in the order embedding, blocks, final norm, head (absent when tied).
 using Layout = std::vector<StoredWeight>;
+
+// What a family calls the products of a layer with experts.
+struct ExpertNames {
+  std::string_view router = "mlp.gate";
+  std::string_view experts = "mlp.experts.";  // Followed by the expert's number.
+  std::string_view shared = "mlp.shared_experts.";
+  std::string_view gate = "gate_proj", up = "up_proj", down = "down_proj";
+  // What files that have all experts in one tensor call gate above up, and down; empty where there are no such files.
+  std::string_view fused_gate_up = "", fused_down = "";
+  // There are no others; inputs lie before outputs, gate and up in turns and so in one product, and biases ("_bias") beside.
+  bool only_fused = false;
+};
 
 // What a family calls its weights; Llama's names by default. Those of parts that a decoder has not are not used.
 struct WeightNames {
@@ -90,16 +148,21 @@ struct WeightNames {
   std::string_view mlp_behind = "";
   std::string_view query_norm = "self_attn.q_norm";
   std::string_view key_norm = "self_attn.k_norm";
+  std::string_view latent_norm = "self_attn.kv_a_layernorm";
+  std::string_view sinks = "self_attn.sinks";  // The whole name.
+  std::string_view layer_scalar = "layer_scalar";
   std::string_view final_norm = "model.norm";
   std::string_view head = "lm_head";
+  ExpertNames experts = {};
 };
 
 // The layout of a decoder with these names whose blocks have these products, in the order of their sites: what attention reads,
-// its output, what the MLP reads, its output.
+// its output, what the MLP reads, its output. A layer with experts has, in the place of the last two, those of the shared MLP, the
+// router, and of one expert after the other gate, up and down.
 Layout MakeLayout(const DecoderConfig& config, const WeightNames& names,
-                  const std::vector<Product>& products);
+                  std::vector<Product> (*products)(const DecoderConfig& config));
 
-// Llama's seven products, or six of a plain MLP, with the biases that the configuration says.
+// Llama's seven products, or six of a plain MLP, with the biases that the configuration says; six where values are keys.
 std::vector<Product> SeparateProducts(const DecoderConfig& config);
 
 // What is used together: 0 is the embedding, 1.. are the blocks, behind them comes the head. A tied head belongs to the

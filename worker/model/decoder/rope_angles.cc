@@ -5,6 +5,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "worker/model/decoder/rope_scaling.h"
+
 namespace ft::model {
 namespace {
 
@@ -42,6 +44,26 @@ float Llama3(const RopeScaling& scaling, float frequency) {
   return static_cast<float>((1 - smooth) * frequency / scaling.factor + smooth * frequency);
 }
 
+// LongRoPE's factors for an input of this length.
+const std::vector<double>& FactorsOf(const RopeScaling& scaling, int64_t length) {
+  return length > scaling.original_positions ? scaling.long_factors : scaling.short_factors;
+}
+
+// What the scalings by pairs make of the frequency of pair i.
+float ScaledPair(const RopeScaling& scaling, int64_t length, int64_t i, int64_t pairs, float frequency) {
+  switch (scaling.kind) {
+    case RopeScaling::Kind::kLinear: return frequency / static_cast<float>(scaling.factor);
+    case RopeScaling::Kind::kLlama3: return Llama3(scaling, frequency);
+    case RopeScaling::Kind::kLongRope:
+      return frequency / static_cast<float>(FactorsOf(scaling, length)[static_cast<size_t>(i)]);
+    case RopeScaling::Kind::kProportional: {
+      const bool turns = i < static_cast<int64_t>(scaling.share * static_cast<double>(pairs));
+      return turns ? frequency / static_cast<float>(scaling.factor) : 0;
+    }
+    default: return frequency;
+  }
+}
+
 }  // namespace
 
 std::vector<float> InverseFrequencies(const DecoderConfig& config, const Rotary& rotary, int64_t length,
@@ -51,18 +73,18 @@ std::vector<float> InverseFrequencies(const DecoderConfig& config, const Rotary&
   std::vector<float> frequencies;
   for (int64_t i = 0; i < turned / 2; ++i) {
     const double exponent = 2.0 * static_cast<double>(i) / static_cast<double>(turned);
-    float frequency = static_cast<float>(1.0 / std::pow(theta, exponent));
-    if (rotary.scaling.kind == RopeScaling::Kind::kLinear) {
-      frequency /= static_cast<float>(rotary.scaling.factor);
-    }
-    if (rotary.scaling.kind == RopeScaling::Kind::kLlama3) frequency = Llama3(rotary.scaling, frequency);
-    frequencies.push_back(frequency);
+    const auto frequency = static_cast<float>(1.0 / std::pow(theta, exponent));
+    frequencies.push_back(ScaledPair(rotary.scaling, length, i, turned / 2, frequency));
   }
+  if (rotary.scaling.kind == RopeScaling::Kind::kYarn) ScaleByYarn(rotary.scaling, theta, frequencies);
   return frequencies;
 }
 
 bool AnglesDiffer(const DecoderConfig& config, int64_t length, int64_t other_length, Mode mode) {
   return std::any_of(config.rotaries.begin(), config.rotaries.end(), [&](const Rotary& rotary) {
+    const RopeScaling& scaling = rotary.scaling;
+    if (scaling.kind == RopeScaling::Kind::kLongRope)
+      return FactorsOf(scaling, length) != FactorsOf(scaling, other_length);
     return Theta(config, rotary, length, mode) != Theta(config, rotary, other_length, mode);
   });
 }
@@ -70,6 +92,7 @@ bool AnglesDiffer(const DecoderConfig& config, int64_t length, int64_t other_len
 ops::RopeTable MakeRopeTable(const DecoderConfig& config, const Rotary& rotary,
                              const std::vector<int64_t>& position_N, int64_t length, Mode mode) {
   const std::vector<float> frequencies = InverseFrequencies(config, rotary, length, mode);
+  const auto magnitude = static_cast<float>(rotary.scaling.magnitude);
   const int64_t rows = static_cast<int64_t>(position_N.size()),
                 pairs = static_cast<int64_t>(frequencies.size());
   ops::RopeTable table{torch::empty({rows, pairs}, torch::kFloat), torch::empty({rows, pairs}, torch::kFloat),
@@ -84,6 +107,10 @@ ops::RopeTable MakeRopeTable(const DecoderConfig& config, const Rotary& rotary,
       cosine[row * pairs + i] = std::cos(angle);
       sine[row * pairs + i] = std::sin(angle);
     }
+  }
+  if (const auto magnitude = static_cast<float>(rotary.scaling.magnitude); magnitude != 1) {
+    table.cosine_NP.mul_(magnitude);
+    table.sine_NP.mul_(magnitude);
   }
   return table;
 }

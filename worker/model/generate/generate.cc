@@ -25,6 +25,17 @@ Status CheckOptions(const GenerateOptions& options) {
   return absl::OkStatus();
 }
 
+Status CheckPrompt(const run::LanguageModel& model, std::span<const int32_t> prompt) {
+  if (prompt.empty()) return absl::InvalidArgumentError("generation: the prompt has no tokens");
+  for (int32_t id : prompt) {
+    if (id < 0 || id >= model.config().vocabulary) {
+      return absl::InvalidArgumentError(StrCat(
+          "generation: token id ", id, " is outside the model's vocabulary of ", model.config().vocabulary));
+    }
+  }
+  return absl::OkStatus();
+}
+
 // The sequence so far and the cache of its first `computed` tokens.
 class Session {
  public:
@@ -99,16 +110,16 @@ int32_t ChooseToken(std::span<const float> logits, const GenerateOptions& option
   return order[kept - 1];
 }
 
+StatusOr<std::vector<float>> NextLogits(const run::LanguageModel& model, std::span<const int32_t> prompt) {
+  RETURN_IF_ERROR(CheckPrompt(model, prompt));
+  const torch::Tensor logits = Session(model, prompt).Next();
+  return std::vector<float>(logits.const_data_ptr<float>(), logits.const_data_ptr<float>() + logits.numel());
+}
+
 StatusOr<std::vector<int32_t>> Generate(const run::LanguageModel& model, std::span<const int32_t> prompt,
                                         const GenerateOptions& options, const TokenSink& sink) {
   RETURN_IF_ERROR(CheckOptions(options));
-  if (prompt.empty()) return absl::InvalidArgumentError("generation: the prompt has no tokens");
-  for (int32_t id : prompt) {
-    if (id < 0 || id >= model.config().vocabulary) {
-      return absl::InvalidArgumentError(StrCat(
-          "generation: token id ", id, " is outside the model's vocabulary of ", model.config().vocabulary));
-    }
-  }
+  RETURN_IF_ERROR(CheckPrompt(model, prompt));
   Session session(model, prompt);
   std::vector<int32_t> added;
   while (static_cast<int64_t>(added.size()) < options.max_new_tokens) {

@@ -29,6 +29,9 @@ using TokenSink = std::function<bool(int32_t token)>;
 StatusOr<std::vector<int32_t>> Generate(const run::LanguageModel& model, std::span<const int32_t> prompt,
                                         const GenerateOptions& options, const TokenSink& sink = nullptr);
 
+// The logits behind the prompt's last token, of the whole vocabulary. Errors as Generate's for a prompt.
+StatusOr<std::vector<float>> NextLogits(const run::LanguageModel& model, std::span<const int32_t> prompt);
+
 // The next token from one row of logits; `draw` in [0, 1) decides where the choice is random.
 int32_t ChooseToken(std::span<const float> logits, const GenerateOptions& options, double draw);
 

@@ -9,6 +9,7 @@
 #include "worker/model/ops/kernel_call.h"
 #include "worker/model/ops/micro_gemm.h"
 #include "worker/model/ops/plain_attention.h"
+#include "worker/model/ops/row_sums.h"
 #include "worker/model/ops/saved_attention.h"
 #include "worker/model/ops/saved_context.h"
 #include "worker/model/ops/thread_arena.h"
@@ -252,9 +253,26 @@ Tensor AddGroups(const Tensor& parts_HMD, int64_t key_heads, at::ScalarType type
   return sum_KMD.transpose(0, 1).to(type).contiguous();
 }
 
+// With a sink the softmax has a larger sum: the result shrinks by as much.
+void AddSinks(const AttentionShape& shape, SavedAttention& result) {
+  const Tensor sink_H1 = shape.sinks_H->Materialise(at::kFloat).unsqueeze(1);
+  const Tensor lse_HN = at::logaddexp(result.lse, sink_H1);
+  result.out_NHD.mul_(at::exp(result.lse - lse_HN).t().unsqueeze(2));
+  result.lse = lse_HN;
+}
+
+// A sink's share of the softmax has no value, so its score's gradient is what the softmax takes from it.
+Tensor SinkGradient(const AttentionShape& shape, const SavedAttention& saved, const Tensor& dout_NHD) {
+  const Tensor sink_H1 = shape.sinks_H->Materialise(at::kFloat).unsqueeze(1);
+  const Tensor share_NH = at::exp(sink_H1 - saved.lse).t();
+  const Tensor delta_NH = (dout_NHD.to(at::kFloat) * saved.out_NHD.to(at::kFloat)).sum(2);
+  return SumRows((share_NH * delta_NH).neg().contiguous());
+}
+
 struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
   static Tensor forward(AutogradContext* context, const Tensor& q_NHD, const Tensor& k_MKD,
-                        const Tensor& v_MKD, AttentionShape shape, SavedAttention* saved) {
+                        const Tensor& v_MKD, const Tensor& /*sinks' handle*/, AttentionShape shape,
+                        SavedAttention* saved) {
     const SavedAttention result = TakeOrCompute(saved, [&] { return Compute(q_NHD, k_MKD, v_MKD, shape); });
     context->save_for_backward({q_NHD, k_MKD, v_MKD, result.out_NHD, result.lse});
     SaveInContext(context, std::move(shape));
@@ -283,7 +301,11 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     const auto add = [&](const Tensor& parts_HMD) {
       return AddGroups(parts_HMD, k_MKD.size(1), k_MKD.scalar_type());
     };
-    return {dq_NHD, add(dk_HMD), add(dv_HMD), Tensor(), Tensor()};
+    Tensor dsinks_H;
+    if (context->needs_input_grad(3)) {
+      dsinks_H = SinkGradient(SavedInContext<AttentionShape>(context), {saved[3], saved[4]}, dout_NHD);
+    }
+    return {dq_NHD, add(dk_HMD), add(dv_HMD), dsinks_H, Tensor(), Tensor()};
   }
 
  private:
@@ -297,6 +319,7 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
       const ForwardOut<T> to{MutableData<T>(result.out_NHD), MutableData<float>(result.lse)};
       call.ForEach([&](const AttentionSegment& s, int64_t head) { ForwardHead(call, s, head, to); });
     });
+    if (shape.sinks_H != nullptr) AddSinks(shape, result);
     return result;
   }
 };
@@ -322,7 +345,7 @@ Tensor CausalAttention(const Tensor& q_NHD, const Tensor& k_MKD, const Tensor& v
   const at::ScalarType type = q_NHD.scalar_type();
   const at::ScalarType work = type == at::kBFloat16 && !MultipliesBf16() ? at::kFloat : type;
   return AttentionFunction::apply(q_NHD.contiguous().to(work), k_MKD.contiguous().to(work),
-                                  v_MKD.contiguous().to(work), shape, saved)
+                                  v_MKD.contiguous().to(work), SinkHandle(shape), shape, saved)
       .to(type);
 }
 

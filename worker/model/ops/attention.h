@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels/attention/attention.h"
+#include "worker/model/ops/weight_slot.h"
 
 namespace ft::ops {
 
@@ -27,6 +28,8 @@ struct AttentionShape {
   double cap = 0;      // Scores become cap * tanh(score / cap); 0 = they stay.
   // ALiBi: what a score loses with each row between query and key, one a head. Null = nothing.
   std::shared_ptr<const std::vector<float>> slopes;
+  // One more score a head that takes part in the softmax and has no value, unscaled. Null = none. Outlives the graph.
+  const WeightSlot* sinks_H = nullptr;
 };
 
 // Once a pass, for rows on `device`.
@@ -44,7 +47,7 @@ struct SavedAttention {
 // together; probabilities are rounded once for the last product. Query head h reads key head h * K / H. The
 // same bits for any number of threads. `saved` may be null; an empty one is filled, a filled one is emptied
 // and spares the computation. On other devices than the CPU it is LibTorch's fused kernels (fused_attention.h), or its operators for windows,
-// caps and ALiBi (plain_attention.h), which leave `saved` empty. REQUIRES: D even; rows
+// caps, ALiBi and sinks (plain_attention.h), which leave `saved` empty. REQUIRES: D even; rows
 // of q in segments only; bounds where the rows lie on a device.
 torch::Tensor CausalAttention(const torch::Tensor& q_NHD, const torch::Tensor& k_MKD,
                               const torch::Tensor& v_MKD, const AttentionShape& shape,

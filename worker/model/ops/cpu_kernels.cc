@@ -126,6 +126,13 @@ int Sha256Leaves(const kernels::Sha256Body& body, void*) {
   return 0;
 }
 
+int TreeAdd(const kernels::TreeAddBody& body, void*) {
+  OverRows(body.columns, body.count, [&](int64_t first, int64_t last) {
+    kernels::TreeAdd(body.rows, body.count, body.columns, first, last, body.sum);
+  });
+  return 0;
+}
+
 template <typename T>
 constexpr KernelsOf<T> kKernelsOf{.nf4_dequantise = Nf4Dequantise<T>,
                                   .dropout = Dropout<T>,
@@ -147,6 +154,7 @@ const KernelTable& CpuKernels() {
                                       .nested_dequantise = NestedDequantise,
                                       .sums_of_squares = SumsOfSquares,
                                       .sha256 = Sha256Leaves,
+                                      .tree_add = TreeAdd,
                                       .current_stream = +[]() -> void* { return nullptr; },
                                       .multiplies_bf16 = MultipliesBf16,
                                       .error_text = +[](int) { return "none"; }};

@@ -14,6 +14,7 @@ using torch::autograd::variable_list;
 
 // The cost of one value of the gate in values of a norm: an exponential and a division.
 constexpr int64_t kGateWork = 4;
+constexpr double kGateSlope = 1.702;  // Of ClampedGateEpilogue's sigmoid.
 
 Tensor RotateHeads(const Tensor& x_NHD, const RopeTable& table, float direction) {
   const Tensor x = x_NHD.contiguous();
@@ -155,6 +156,26 @@ std::vector<Tensor> ActivationEpilogue::Backward(const std::vector<Tensor>& grad
   if (saved.size() == 1) return {ActivationGradient(dy, x, kind_).to(type)};
   return {ActivationGradient(dy * saved[1].to(at::kFloat), x, kind_).to(type),
           (dy * Activated(x, kind_)).to(type)};
+}
+
+std::vector<Tensor> ClampedGateEpilogue::Forward(const std::vector<Tensor>& y_NO, at::ScalarType type,
+                                                 std::vector<Tensor>* saved) const {
+  FT_CHECK(y_NO.size() == 2);
+  if (saved != nullptr) saved->insert(saved->end(), {y_NO[0].to(type), y_NO[1].to(type)});
+  const Tensor gate = y_NO[0].clamp_max(most_), up = y_NO[1].clamp(-most_, most_);
+  return {((up + 1) * gate * at::sigmoid(gate * kGateSlope)).to(type)};
+}
+
+std::vector<Tensor> ClampedGateEpilogue::Backward(const std::vector<Tensor>& gradients,
+                                                  const std::vector<Tensor>& saved) const {
+  const at::ScalarType type = gradients[0].scalar_type();
+  const Tensor dy = gradients[0].to(at::kFloat), raw_gate = saved[0].to(at::kFloat),
+               raw_up = saved[1].to(at::kFloat);
+  const Tensor gate = raw_gate.clamp_max(most_), up = raw_up.clamp(-most_, most_);
+  const Tensor share = at::sigmoid(gate * kGateSlope);
+  const Tensor dgate = dy * (up + 1) * share * (1 + gate * kGateSlope * (1 - share));
+  // What was cut has no gradient; the edge itself has, as in LibTorch's clamp.
+  return {(dgate * (raw_gate <= most_)).to(type), (dy * gate * share * (raw_up.abs() <= most_)).to(type)};
 }
 
 std::vector<Tensor> UnroundedEpilogue::Forward(const std::vector<Tensor>& y_NO, at::ScalarType,

@@ -77,6 +77,20 @@ class ActivationEpilogue final : public Epilogue {
   const Kind kind_;
 };
 
+// A gate whose inputs are cut, gate at `most` from above and up at `most` on both sides: (up + 1) * gate * sigmoid(1.702 * gate). Saves
+// both inputs.
+class ClampedGateEpilogue final : public Epilogue {
+ public:
+  explicit ClampedGateEpilogue(double most) : most_(most) {}
+  std::vector<torch::Tensor> Forward(const std::vector<torch::Tensor>& y_NO, at::ScalarType type,
+                                     std::vector<torch::Tensor>* saved) const override;
+  std::vector<torch::Tensor> Backward(const std::vector<torch::Tensor>& gradients,
+                                      const std::vector<torch::Tensor>& saved) const override;
+
+ private:
+  const double most_;
+};
+
 // The outputs as they are, float32 whatever the type of the products.
 class UnroundedEpilogue final : public Epilogue {
  public:

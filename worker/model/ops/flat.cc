@@ -23,6 +23,13 @@ Tensor SumsOfSquares(const Tensor& values_N) {
   return sums;
 }
 
+void TreeAdd(const Tensor& rows_KN, const Tensor& sum_N) {
+  const int64_t count = rows_KN.size(0), columns = rows_KN.size(1);
+  FT_CHECK(count >= 1 && count <= kernels::kTreeAddMost && sum_N.numel() == columns);
+  Launch(sum_N, &KernelTable::tree_add,
+         {Data<float>(rows_KN), static_cast<int>(count), columns, MutableData<float>(sum_N)});
+}
+
 Leaves::Leaves(const std::vector<std::pair<int64_t, int64_t>>& begins_and_counts, at::Device device) {
   Tensor table = torch::empty({static_cast<int64_t>(begins_and_counts.size()), 2}, torch::kInt64);
   int64_t* row = MutableData<int64_t>(table);

@@ -1,4 +1,5 @@
-// What is computed of long flat vectors of parameters, wherever they lie: sums of squares for a norm, digests for the ledger.
+// What is computed of long flat vectors of parameters, wherever they lie: sums of squares for a norm, digests for the ledger, sums of
+// what several ranks have.
 #pragma once
 
 #include <torch/torch.h>
@@ -15,6 +16,10 @@ inline constexpr int64_t kSquaresBlock = 256;
 // float32, one sum of squares for each block of values, the last may be short, where the values lie; in the order of
 // kernels/squares/squares.h. REQUIRES: float32, contiguous.
 torch::Tensor SumsOfSquares(const torch::Tensor& values_N);
+
+// sum_N = rows_KN[0] + rows_KN[1] + ... in the order of kernels/tree_add/tree_add.h; `sum_N` may be one of the rows. REQUIRES: float32,
+// contiguous, at most 256 rows.
+void TreeAdd(const torch::Tensor& rows_KN, const torch::Tensor& sum_N);
 
 // Pieces of a vector that digests are taken of: [begin, begin + count) in values, each at most 1,024 of them (4 KiB).
 class Leaves {

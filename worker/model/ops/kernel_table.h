@@ -15,6 +15,7 @@
 #include "kernels/sha256/sha256_grid.h"
 #include "kernels/squares/squares_grid.h"
 #include "kernels/swiglu/swiglu_grid.h"
+#include "kernels/tree_add/tree_add_grid.h"
 
 namespace ft::ops {
 
@@ -44,6 +45,7 @@ struct KernelTable {
   Launcher<kernels::NestedDequantiseBody> nested_dequantise;
   Launcher<kernels::SumsOfSquaresBody> sums_of_squares;
   Launcher<kernels::Sha256Body> sha256;
+  Launcher<kernels::TreeAddBody> tree_add;
   // The current stream of the calling thread's current device; null where there are no streams.
   void* (*current_stream)();
   // Whether the calling thread's current device multiplies bfloat16 itself.

@@ -4,9 +4,11 @@
 #include <utility>
 
 #include "worker/device/staging.h"
+#include "worker/model/ops/dora.h"
 #include "worker/model/ops/fused_gemm.h"
 #include "worker/model/ops/kernel_call.h"
 #include "worker/model/ops/kernel_table.h"
+#include "worker/model/ops/row_sums.h"
 #include "worker/model/ops/saved_context.h"
 
 namespace ft::ops {
@@ -15,17 +17,6 @@ namespace {
 using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-Tensor SumRows(const Tensor& values_NC) {
-  const int64_t rows = values_NC.size(0), channels = values_NC.size(1);
-  Tensor sum = torch::empty({channels}, values_NC.options().dtype(torch::kFloat));
-  WithType(values_NC.scalar_type(), [&](auto type) {
-    using T = decltype(type);
-    Launch(values_NC, &KernelsOf<T>::column_sum,
-           {rows, channels, Data<T>(values_NC), MutableData<float>(sum)});
-  });
-  return sum;
-}
 
 Tensor ApplyDropout(const Tensor& x_NC, const DropoutSite& dropout) {
   const Tensor x = x_NC.contiguous();
@@ -62,9 +53,13 @@ Tensor AdapterInput(const Tensor& x_NI, const LinearLayer& layer) {
   return Drops(layer.dropout) ? ApplyDropout(x_NI.to(layer.lora->compute), layer.dropout) : x_NI;
 }
 
-// A layer's handles: weight, bias, A, B. One that the layer has not is an empty tensor, which asks for no
+// A layer's handles: weight, bias, A, B, magnitudes. One that the layer has not is an empty tensor, which asks for no
 // gradient.
-constexpr size_t kHandles = 4;
+constexpr size_t kHandles = 5;
+
+bool HasMagnitudes(const LinearLayer& layer) {
+  return layer.lora != nullptr && layer.lora->magnitude_O != nullptr;
+}
 
 variable_list Handles(const std::vector<LinearLayer>& layers) {
   const Tensor none = torch::empty({0});
@@ -74,6 +69,7 @@ variable_list Handles(const std::vector<LinearLayer>& layers) {
     handles.push_back(layer.bias_O == nullptr ? none : layer.bias_O->handle());
     handles.push_back(layer.lora == nullptr ? none : layer.lora->a_RI->handle());
     handles.push_back(layer.lora == nullptr ? none : layer.lora->b_OR->handle());
+    handles.push_back(HasMagnitudes(layer) ? layer.lora->magnitude_O->handle() : none);
   }
   return handles;
 }
@@ -104,26 +100,71 @@ std::vector<Tensor> LoraDownProjections(const Tensor& x_NI, const std::vector<Li
   return AtAdapters(layers, Compute(gemms));
 }
 
-// A layer's output in float32: weight, adapter, bias, and `start`.
+// A layer's output in float32: weight, adapter, bias, and `start`; with magnitudes before they, bias and start come to it.
 FusedGemm OutputGemm(const Tensor& x_NI, const LinearLayer& layer, const Tensor& down_NR, Tensor start_NO) {
-  FusedGemm gemm{.terms = {{x_NI, layer.weight_OI, {}, true}}, .start_NC = std::move(start_NO)};
+  FusedGemm gemm{.terms = {{x_NI, layer.weight_OI, {}, true}}};
   if (down_NR.defined()) gemm.terms.push_back({down_NR, layer.lora->b_OR.get(), {}, true});
+  if (HasMagnitudes(layer)) return gemm;
+  gemm.start_NC = std::move(start_NO);
   if (layer.bias_O != nullptr) gemm.bias_C = layer.bias_O->Materialise(at::kFloat);
   return gemm;
+}
+
+Tensor Narrowed(const Tensor& value, at::ScalarType type) {
+  return c10::elementSize(type) < value.element_size() ? value.to(type) : value;
+}
+
+// What backward reads of a forward pass. By layer, undefined where a layer has none of it.
+struct SavedPass {
+  Tensor x_NI;                    // Where a layer reads it.
+  std::vector<Tensor> down_NR;    // Scaled down-projections.
+  std::vector<Tensor> plain_NO;   // With magnitudes: the output before they come to it.
+  std::vector<Tensor> inverse_O;  // And the inverse lengths of the weight's rows.
+
+  variable_list ToList(at::ScalarType saved_dtype) const {
+    variable_list list = {x_NI.defined() ? Narrowed(x_NI, saved_dtype) : x_NI};
+    list.insert(list.end(), down_NR.begin(), down_NR.end());
+    for (const Tensor& plain : plain_NO)
+      list.push_back(plain.defined() ? Narrowed(plain, saved_dtype) : plain);
+    list.insert(list.end(), inverse_O.begin(), inverse_O.end());
+    return list;
+  }
+  // Of so many layers; `rest` is what stands behind.
+  static SavedPass Of(const variable_list& list, size_t layers, variable_list* rest = nullptr) {
+    const auto part = [&](size_t i) {
+      const auto first = list.begin() + 1 + static_cast<std::ptrdiff_t>(i * layers);
+      return std::vector<Tensor>(first, first + static_cast<std::ptrdiff_t>(layers));
+    };
+    if (rest != nullptr) rest->assign(list.begin() + 1 + static_cast<std::ptrdiff_t>(3 * layers), list.end());
+    return {list[0], part(0), part(1), part(2)};
+  }
+};
+
+// Gives `results`, the layers' plain outputs, their magnitudes, and keeps what backward reads of them.
+void Magnify(const std::vector<LinearLayer>& layers, const Tensor& start_NO, variable_list& results,
+             SavedPass& saved) {
+  saved.plain_NO.resize(layers.size());
+  saved.inverse_O.resize(layers.size());
+  for (size_t i = 0; i < layers.size(); ++i) {
+    if (!HasMagnitudes(layers[i])) continue;
+    saved.plain_NO[i] = results[i];
+    saved.inverse_O[i] = InverseRowLengths(layers[i]);
+    results[i] = Magnified(layers[i], saved.plain_NO[i], saved.inverse_O[i], start_NO);
+  }
 }
 
 // The backward pass of layers that read one input. `result` is indexed as the inputs of the autograd
 // function.
 class Gradients {
  public:
-  // dy of each layer, in the type that the layers multiply in; x as saved, and the scaled down-projections.
+  // dy of each layer, in the type that the layers multiply in.
   Gradients(AutogradContext* context, const std::vector<LinearLayer>& layers, std::vector<Tensor> dy_NO,
-            Tensor x_NI, std::vector<Tensor> down_NR)
+            SavedPass saved)
       : context_(context),
         layers_(layers),
         dy_NO_(std::move(dy_NO)),
-        x_NI_(std::move(x_NI)),
-        down_NR_(std::move(down_NR)),
+        saved_(std::move(saved)),
+        dplain_NO_(PlainGradients()),
         ddown_NR_(DownProjectionGradients()) {}
 
   // Sets result[input], the input's gradient: those of the layers are added up inside the fused GEMM.
@@ -131,7 +172,7 @@ class Gradients {
     if (!context_->needs_input_grad(input)) return;
     FusedGemm gemm{.type = dy_NO_[0].scalar_type()};
     for (size_t i = 0; i < layers_.size(); ++i) {
-      gemm.terms.push_back({dy_NO_[i], layers_[i].weight_OI, {}, false});
+      gemm.terms.push_back({dplain_NO_[i], layers_[i].weight_OI, {}, false});
       if (ddown_NR_[i].defined()) AddAdapter(i, gemm);
     }
     result[input] = Compute(gemm);
@@ -148,12 +189,13 @@ class Gradients {
     };
     for (size_t i = 0; i < layers_.size(); ++i) {
       const size_t handle = first_handle + kHandles * i;
-      add(handle, dy_NO_[i], x_NI_);
+      add(handle, dplain_NO_[i], saved_.x_NI);
       if (context_->needs_input_grad(handle + 1)) result[handle + 1] = SumRows(dy_NO_[i]);
+      if (context_->needs_input_grad(handle + 4)) result[handle + 4] = MagnitudeGradient(i);
       if (layers_[i].lora == nullptr) continue;
       if (context_->needs_input_grad(handle + 2))
-        add(handle + 2, ddown_NR_[i], AdapterInput(x_NI_, layers_[i]));
-      add(handle + 3, down_NR_[i], dy_NO_[i]);
+        add(handle + 2, ddown_NR_[i], AdapterInput(saved_.x_NI, layers_[i]));
+      add(handle + 3, saved_.down_NR[i], dplain_NO_[i]);
     }
     const std::vector<Tensor> gradients = Compute(gemms);
     for (size_t i = 0; i < places.size(); ++i) *places[i] = gradients[i];
@@ -165,12 +207,27 @@ class Gradients {
   }
 
  private:
+  // What the outputs before magnitudes get.
+  std::vector<Tensor> PlainGradients() const {
+    std::vector<Tensor> gradients = dy_NO_;
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      if (!HasMagnitudes(layers_[i])) continue;
+      gradients[i] =
+          (dy_NO_[i] * MagnitudeFactor(layers_[i], saved_.inverse_O[i])).to(dy_NO_[i].scalar_type());
+    }
+    return gradients;
+  }
+
+  Tensor MagnitudeGradient(size_t i) const {
+    return SumRows(dy_NO_[i].to(at::kFloat) * saved_.plain_NO[i].to(at::kFloat)) * saved_.inverse_O[i];
+  }
+
   std::vector<Tensor> DownProjectionGradients() const {
     std::vector<FusedGemm> gemms;
     for (size_t i = 0; i < layers_.size(); ++i) {
       const LoraSlots* lora = layers_[i].lora;
       if (lora == nullptr) continue;
-      gemms.push_back({.terms = {{dy_NO_[i].to(lora->compute), lora->b_OR.get(), {}, false}},
+      gemms.push_back({.terms = {{dplain_NO_[i].to(lora->compute), lora->b_OR.get(), {}, false}},
                        .scale = static_cast<float>(lora->scale),
                        .type = lora->compute});
     }
@@ -187,22 +244,17 @@ class Gradients {
   AutogradContext* context_;
   const std::vector<LinearLayer>& layers_;
   const std::vector<Tensor> dy_NO_;
-  const Tensor x_NI_;
-  const std::vector<Tensor> down_NR_;
+  const SavedPass saved_;
+  const std::vector<Tensor> dplain_NO_;
   const std::vector<Tensor> ddown_NR_;
 };
 
-Tensor Narrowed(const Tensor& value, at::ScalarType type) {
-  return c10::elementSize(type) < value.element_size() ? value.to(type) : value;
-}
-
-// What backward reads of a forward pass: x rounded to `saved_dtype`, and the down-projections.
-variable_list Saved(const Tensor& x_NI, const std::vector<LinearLayer>& layers,
-                    const std::vector<Tensor>& down_NR, at::ScalarType saved_dtype) {
+// What backward reads of a pass over x, but for what Magnify keeps.
+SavedPass SavedOf(const Tensor& x_NI, const std::vector<LinearLayer>& layers,
+                  const std::vector<Tensor>& down_NR) {
   const bool reads = std::any_of(layers.begin(), layers.end(), ReadsInputInBackward);
-  variable_list saved = {reads ? Narrowed(x_NI, saved_dtype) : Tensor()};
-  saved.insert(saved.end(), down_NR.begin(), down_NR.end());
-  return saved;
+  return {reads ? x_NI : Tensor(), down_NR, std::vector<Tensor>(layers.size()),
+          std::vector<Tensor>(layers.size())};
 }
 
 struct LinearsCall {
@@ -222,14 +274,19 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
     std::vector<FusedGemm> gemms;
     for (size_t i = 0; i < layers.size(); ++i) {
       gemms.push_back(OutputGemm(x_NI, layers[i], down_NR[i], {}));
-      if (call.epilogue == nullptr) gemms.back().type = x_NI.scalar_type();
+      if (call.epilogue == nullptr && !HasMagnitudes(layers[i])) gemms.back().type = x_NI.scalar_type();
     }
     variable_list results = Compute(gemms), rest;
+    SavedPass pass = SavedOf(x_NI, layers, down_NR);
+    Magnify(layers, {}, results, pass);
+    if (call.epilogue == nullptr) {
+      for (Tensor& result : results) result = result.to(x_NI.scalar_type());
+    }
     if (call.epilogue != nullptr) {
       results = call.epilogue->Forward(results, x_NI.scalar_type(), call.has_backward ? &rest : nullptr);
     }
     if (call.has_backward) {
-      variable_list saved = Saved(x_NI, layers, down_NR, call.saved_dtype);
+      variable_list saved = pass.ToList(call.saved_dtype);
       for (const Tensor& value : rest) saved.push_back(Narrowed(value, call.saved_dtype));
       context->save_for_backward(saved);
     }
@@ -240,18 +297,16 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const LinearsCall& call = SavedInContext<LinearsCall>(context);
     const std::vector<LinearLayer>& layers = call.layers;
-    const variable_list saved = context->get_saved_variables();
-    variable_list result(2 + kHandles * layers.size());
-    const auto down = saved.begin() + 1, rest = down + static_cast<std::ptrdiff_t>(layers.size());
+    variable_list result(2 + kHandles * layers.size()), rest;
+    const SavedPass saved = SavedPass::Of(context->get_saved_variables(), layers.size(), &rest);
     if (call.epilogue != nullptr) {
       variable_list widened;
-      for (auto value = rest; value != saved.end(); ++value)
-        widened.push_back(value->to(gradients[0].scalar_type()));
+      for (const Tensor& value : rest) widened.push_back(value.to(gradients[0].scalar_type()));
       gradients = call.epilogue->Backward(gradients, widened);
     }
     // Those of results that are wider than x are multiplied in x's type all the same.
     for (Tensor& gradient : gradients) gradient = gradient.contiguous().to(call.input_type);
-    const Gradients layer_gradients(context, layers, gradients, saved[0], {down, rest});
+    const Gradients layer_gradients(context, layers, gradients, saved);
     layer_gradients.InputGradient(0, result);
     layer_gradients.HandleGradients(1, result);
     return result;
@@ -264,21 +319,26 @@ struct AddLinearFunction : torch::autograd::Function<AddLinearFunction> {
                         at::ScalarType saved_dtype) {
     const std::vector<LinearLayer> layers = {layer};
     const std::vector<Tensor> down_NR = LoraDownProjections(x_NI, layers);
-    context->save_for_backward(Saved(x_NI, layers, down_NR, saved_dtype));
+    SavedPass pass = SavedOf(x_NI, layers, down_NR);
+    variable_list results;
+    // The gradient of magnitudes needs the product whatever the caller reads.
+    if (output != ForwardOutput::kSkipped || HasMagnitudes(layer)) {
+      results = {Compute(OutputGemm(x_NI, layer, down_NR[0], residual_NO.contiguous()))};
+      Magnify(layers, residual_NO, results, pass);
+    }
+    context->save_for_backward(pass.ToList(saved_dtype));
     context->saved_data["type"] = x_NI.scalar_type();
     SaveInContext(context, layers);
-    if (output == ForwardOutput::kSkipped)
-      return at::zeros({1}, residual_NO.options()).expand(residual_NO.sizes());
-    return Compute(OutputGemm(x_NI, layer, down_NR[0], residual_NO.contiguous()));
+    return results.empty() ? at::zeros({1}, residual_NO.options()).expand(residual_NO.sizes()) : results[0];
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto& layers = SavedInContext<std::vector<LinearLayer>>(context);
-    const variable_list saved = context->get_saved_variables();
     variable_list result(5 + kHandles);
     result[0] = gradients[0];
     const Tensor dy_NO = gradients[0].contiguous().to(context->saved_data["type"].toScalarType());
-    const Gradients layer_gradients(context, layers, {dy_NO}, saved[0], {saved[1]});
+    const Gradients layer_gradients(context, layers, {dy_NO},
+                                    SavedPass::Of(context->get_saved_variables(), layers.size()));
     layer_gradients.InputGradient(1, result);
     layer_gradients.HandleGradients(2, result);
     return result;

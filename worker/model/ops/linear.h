@@ -44,6 +44,9 @@ struct LoraSlots {
   float dropout = 0;
   // The type of both products: the model's compute type, or float32 as PEFT does it.
   at::ScalarType compute = at::kFloat;
+  // With DoRA (dora.h) the lengths of rows, and the sums of squares of the weight's, float32; otherwise null and undefined.
+  std::shared_ptr<const WeightSlot> magnitude_O = nullptr;
+  torch::Tensor weight_squares_O = {};
 };
 
 // One layer: y_NO = x_NI W^T (+ bias) (+ adapter). Slots outlive the graph; bias and lora may be null.

@@ -7,6 +7,8 @@
 
 #include "gtest/gtest.h"
 #include "worker/model/ops/attention.h"
+#include "worker/model/ops/dora.h"
+#include "worker/model/ops/int8.h"
 #include "worker/model/ops/kernel_call.h"
 #include "worker/model/ops/linear.h"
 #include "worker/model/ops/loss_head.h"
@@ -127,6 +129,33 @@ TEST_F(Ops, AnOutputAddedToTheResidualEqualsItsFormulaWithOrWithoutItsValues) {
     if (output == ForwardOutput::kComputed) ExpectClose(y, plain);
     const auto gradients = torch::autograd::grad(
         {y}, {residual, x, weight->handle(), bias->handle(), a->handle(), b->handle()}, {dy});
+    for (size_t i = 0; i < expected.size(); ++i) ExpectClose(gradients[i], expected[i]);
+  }
+}
+
+// y = m / |W + s B A| (W x + s B A x) + bias, where the lengths are constants to the gradient.
+TEST_F(Ops, LayersWithMagnitudesEqualTheirFormulaAlsoAddedToTheResidual) {
+  const auto weight = Slot("w", {7, 10}, false), bias = Slot("bias", {7}, true), a = Slot("a", {3, 10}, true),
+             b = Slot("b", {7, 3}, true), m = Slot("m", {7}, true);
+  const LoraSlots lora{
+      .a_RI = a, .b_OR = b, .scale = 1.5, .magnitude_O = m, .weight_squares_O = RowSquares(*weight)};
+  const LinearLayer layer{.weight_OI = weight.get(), .bias_O = bias.get(), .lora = &lora};
+  const Tensor residual = Leaf({5, 7}), x = Leaf({5, 10}), dy = torch::randn({5, 7});
+  const auto leaf = [](const auto& slot) { return slot->value().clone().requires_grad_(); };
+  const Tensor c = leaf(bias), wa = leaf(a), wb = leaf(b), wm = leaf(m);
+  const Tensor whole = weight->value() + at::mm(wb, wa) * 1.5;
+  const Tensor factor = wm / whole.detach().norm(2, {1});
+  const Tensor plain = at::linear(x, whole) * factor + c;
+  const auto expected = torch::autograd::grad({plain}, {x, c, wa, wb, wm}, {dy});
+  const std::vector<Tensor> inputs = {x, bias->handle(), a->handle(), b->handle(), m->handle()};
+  const Tensor y = Linear(x, layer);
+  ExpectClose(y, plain);
+  std::vector<Tensor> gradients = torch::autograd::grad({y}, inputs, {dy});
+  for (size_t i = 0; i < expected.size(); ++i) ExpectClose(gradients[i], expected[i]);
+  for (const ForwardOutput output : {ForwardOutput::kComputed, ForwardOutput::kSkipped}) {
+    const Tensor sum = AddLinear(residual, x, layer, output);
+    if (output == ForwardOutput::kComputed) ExpectClose(sum, residual + plain);
+    gradients = torch::autograd::grad({sum}, inputs, {dy});
     for (size_t i = 0; i < expected.size(); ++i) ExpectClose(gradients[i], expected[i]);
   }
 }
@@ -536,6 +565,40 @@ TEST_F(Ops, Nf4DependsOnNoThreadCount) {
   EXPECT_TRUE(at::equal(DequantiseNf4(one, at::kFloat), DequantiseNf4(two, at::kFloat)));
   EXPECT_TRUE(at::equal(DequantiseNf4(one, at::kBFloat16), DequantiseNf4(one, at::kFloat).to(at::kBFloat16)));
   EXPECT_LT((DequantiseNf4(one, at::kFloat) - values).abs().mean().item<double>(), 0.1);
+}
+
+TEST(Int8Test, CodesAreTheNearestOf127StepsOfTheRowsLargest) {
+  torch::manual_seed(5);
+  torch::Tensor values = torch::randn({7, 33});
+  values[2].zero_();
+  values[3][4] = -9;
+  const Int8Tensor tensor = QuantiseInt8(values);
+  EXPECT_EQ(tensor.codes_OI.scalar_type(), torch::kInt8);
+  EXPECT_EQ(tensor.codes_OI[3][4].item<int>(), -127);
+  EXPECT_EQ(tensor.codes_OI[2].abs().max().item<int>(), 0);
+  EXPECT_EQ(tensor.absmax_O[3].item<float>(), 9);
+  const torch::Tensor error = (DequantiseInt8(tensor, torch::kFloat) - values).abs();
+  EXPECT_TRUE((error <= tensor.absmax_O.unsqueeze(1) / 254 * 1.0001f).all().item<bool>());
+  EXPECT_TRUE(torch::equal(QuantiseInt8(DequantiseInt8(tensor, torch::kFloat)).codes_OI, tensor.codes_OI));
+}
+
+TEST(Int8Test, TilesHoldTheDequantisedValuesToTheBit) {
+  torch::manual_seed(6);
+  const Int8Tensor tensor = QuantiseInt8(torch::randn({20, 50}));
+  const auto tiles = Int8Tiles(tensor, torch::kFloat);
+  const MatrixTile tile{.first_row = 3, .rows = 11, .first_column = 7, .columns = 30};
+  std::vector<float> scratch(static_cast<size_t>(MatrixTiles::ScratchSize(tile)));
+  const auto rows = tiles->Tile(tile, scratch.data());
+  const torch::Tensor whole = DequantiseInt8(tensor, torch::kFloat);
+  for (int64_t r = 0; r < tile.rows; ++r) {
+    for (int64_t c = 0; c < tile.columns; ++c)
+      ASSERT_EQ(rows.data[r * rows.stride + c], whole[3 + r][7 + c].item<float>());
+  }
+  std::vector<kernels::BF16> half(scratch.size());
+  const auto narrow = Int8Tiles(tensor, torch::kBFloat16)->Tile(tile, half.data());
+  const torch::Tensor rounded = DequantiseInt8(tensor, torch::kBFloat16).to(torch::kFloat);
+  for (int64_t c = 0; c < tile.columns; ++c)
+    ASSERT_EQ(kernels::ToFloat(narrow.data[c]), rounded[3][7 + c].item<float>());
 }
 
 }  // namespace

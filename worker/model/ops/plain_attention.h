@@ -8,6 +8,9 @@
 
 namespace ft::ops {
 
+// What autograd knows of the sinks; an empty tensor without any.
+torch::Tensor SinkHandle(const AttentionShape& shape);
+
 // Whether the shape has what only this knows.
 bool NeedsPlainAttention(const AttentionShape& shape);
 

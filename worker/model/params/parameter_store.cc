@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/base/check.h"
+
 namespace ft::params {
 
 ParameterStore::ParameterStore(plan::SliceTable table, at::Device device)
     : table_(std::move(table)),
-      values_(torch::zeros({table_.elements()}, at::TensorOptions(at::kFloat).device(device))),
-      gradients_(torch::zeros_like(values_)) {}
+      share_(plan::Share::Whole(table_.elements())),
+      values_(torch::zeros({table_.elements()}, at::TensorOptions(at::kFloat).device(device))) {}
 
 int ParameterStore::Find(std::string_view name) const {
   const auto ranges = table_.ranges();
@@ -19,19 +21,43 @@ int ParameterStore::Find(std::string_view name) const {
 }
 
 torch::Tensor ParameterStore::View(const torch::Tensor& whole, int index) const {
+  FT_CHECK(whole.numel() == table_.elements()) << "a share has no view of " << name(index);
   const plan::TensorRange& at = range(index);
   return whole.narrow(0, at.begin, at.elements).view(at.tensor.shape);
 }
 
-void ParameterStore::MakeMoments() {
-  first_moments_ = torch::zeros_like(values_);
-  second_moments_ = torch::zeros_like(values_);
+const torch::Tensor& ParameterStore::gradients() const {
+  if (!gradients_.defined()) gradients_ = torch::zeros_like(values_);
+  return gradients_;
 }
 
-void ParameterStore::ZeroGradients() { gradients_.zero_(); }
+void ParameterStore::Own(plan::Share share, bool apart) {
+  FT_CHECK(!first_moments_.defined());
+  share_ = std::move(share);
+  sums_ = apart ? torch::zeros({share_.elements()}, values_.options()) : torch::Tensor();
+  if (apart) gradients_ = torch::Tensor();
+}
 
-void ParameterStore::AddGradient(int index, const torch::Tensor& gradient) {
-  this->gradient(index).add_(gradient);
+torch::Tensor ParameterStore::gradient_sums() const {
+  return sums_.defined() ? sums_ : gradients().narrow(0, 0, share_.elements());
+}
+
+void ParameterStore::MakeMoments() {
+  first_moments_ = torch::zeros({share_.elements()}, values_.options());
+  second_moments_ = torch::zeros_like(first_moments_);
+}
+
+void ParameterStore::ZeroGradients() { torch::Tensor(gradients()).zero_(); }
+
+void ParameterStore::Add(int index, const torch::Tensor& gradient) { this->gradient(index).add_(gradient); }
+
+plan::StateBytes ParameterStore::held() const {
+  const auto bytes = [](const torch::Tensor& tensor) {
+    return tensor.defined() ? static_cast<int64_t>(tensor.nbytes()) : 0;
+  };
+  return {.values = bytes(values_),
+          .gradients = bytes(gradients_) + bytes(sums_),
+          .moments = bytes(first_moments_) + bytes(second_moments_)};
 }
 
 }  // namespace ft::params

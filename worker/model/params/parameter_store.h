@@ -1,19 +1,21 @@
 // The one owner of what is trained: float32 values, gradients and the optimizer's moments, each end to end in the order of a
-// plan::SliceTable. Everything else refers to a tensor by its index in the table, which is its rank by name.
+// plan::SliceTable. Everything else refers to a tensor by its index in the table, which is its rank by name. Values are whole; summed
+// gradients and moments may be those of a share only, which plan::Share lays out.
 #pragma once
 
 #include <torch/torch.h>
 
 #include <string>
 
-#include "core/plan/slice_table.h"
+#include "core/plan/wire.h"
+#include "worker/model/params/gradient_sink.h"
 
 namespace ft::params {
 
 // Lives on the training thread; slots refer to it and die before it.
-class ParameterStore {
+class ParameterStore final : public GradientSink {
  public:
-  // Values and gradients are zeros.
+  // Values are zeros, gradients too once they are asked for. The share is the whole.
   explicit ParameterStore(plan::SliceTable table, at::Device device = at::kCPU);
   ParameterStore(const ParameterStore&) = delete;
   ParameterStore& operator=(const ParameterStore&) = delete;
@@ -22,36 +24,53 @@ class ParameterStore {
   at::Device device() const { return values_.device(); }
   int size() const { return static_cast<int>(table_.ranges().size()); }
   const std::string& name(int index) const { return range(index).tensor.name; }
+  const plan::TensorRange& range(int index) const { return table_.ranges()[static_cast<size_t>(index)]; }
   // The index of a name, -1 where nothing of that name is trained.
   int Find(std::string_view name) const;
 
-  // Views of the tensor's shape. Whoever changes a value calls ValuesChanged() afterwards.
+  // Views of the tensor's shape. Whoever changes a value calls ValuesChanged() afterwards. REQUIRES: the share is the whole, but for
+  // values.
   torch::Tensor value(int index) const { return View(values_, index); }
-  torch::Tensor gradient(int index) const { return View(gradients_, index); }
+  torch::Tensor gradient(int index) const { return View(gradients(), index); }
   torch::Tensor first_moment(int index) const { return View(first_moments_, index); }
   torch::Tensor second_moment(int index) const { return View(second_moments_, index); }
 
   // All of them end to end, [elements of the table], padding (zeros) included.
   const torch::Tensor& values() const { return values_; }
-  const torch::Tensor& gradients() const { return gradients_; }
+  // What passes add to; made when it is first asked for.
+  const torch::Tensor& gradients() const;
+
+  // From now on summed gradients and moments are those of `share`. With `apart` the sums have memory of their own, and whole gradients
+  // none; else they lie at the front of the whole ones. REQUIRES: no moments yet.
+  void Own(plan::Share share, bool apart);
+  const plan::Share& share() const { return share_; }
+  // [elements of the share].
+  torch::Tensor gradient_sums() const;
   const torch::Tensor& first_moments() const { return first_moments_; }
   const torch::Tensor& second_moments() const { return second_moments_; }
 
   // Moments of zeros; undefined before, since inference has no use for them.
   void MakeMoments();
   void ZeroGradients();
-  void AddGradient(int index, const torch::Tensor& gradient);
+  // Into the whole gradients.
+  void Add(int index, const torch::Tensor& gradient) override;
+  void EndUnit(int) override {}
+
+  // Bytes that are held between steps.
+  plan::StateBytes held() const;
 
   // Forgets what slots have copied of the values into another type.
   void ValuesChanged() { ++version_; }
   int64_t version() const { return version_; }
 
  private:
-  const plan::TensorRange& range(int index) const { return table_.ranges()[static_cast<size_t>(index)]; }
   torch::Tensor View(const torch::Tensor& whole, int index) const;
 
   const plan::SliceTable table_;
-  torch::Tensor values_, gradients_, first_moments_, second_moments_;
+  plan::Share share_;
+  torch::Tensor values_, first_moments_, second_moments_;
+  mutable torch::Tensor gradients_;  // Undefined until it is asked for.
+  torch::Tensor sums_;               // Of the share, where they lie apart.
   int64_t version_ = 0;
 };
 

@@ -21,13 +21,27 @@ TEST(ParameterStoreTest, TensorsAreViewsOfOneWhole) {
   EXPECT_EQ(store.Find("c"), 2);
   EXPECT_EQ(store.Find("d"), -1);
   store.value(2).fill_(1);
-  store.AddGradient(0, torch::ones({6, 4}, store.values().options()));
-  store.AddGradient(0, torch::ones({6, 4}, store.values().options()));
+  store.Add(0, torch::ones({6, 4}, store.values().options()));
+  store.Add(0, torch::ones({6, 4}, store.values().options()));
   EXPECT_EQ(store.values().sum().item<double>(), 300);
   EXPECT_EQ(store.gradients().sum().item<double>(), 48);
   EXPECT_EQ(store.gradient(0)[5][3].item<double>(), 2);
   store.ZeroGradients();
   EXPECT_EQ(store.gradients().abs().sum().item<double>(), 0);
+}
+
+TEST(ParameterStoreTest, OfAShareOnlyItsSumsAndMomentsAreHeld) {
+  for (const bool apart : {false, true}) {
+    ParameterStore store(Table(), TestDevice());
+    // "c", which is too short to be cut, and "b".
+    store.Own(plan::Share::Of(plan::Slices(store.table(), 2), {1, 2}), apart);
+    store.MakeMoments();
+    EXPECT_EQ(store.held(),
+              (plan::StateBytes{.values = 4096, .gradients = apart ? 3072 : 0, .moments = 6144}));
+    EXPECT_EQ(store.gradient_sums().numel(), 768);
+    EXPECT_EQ(store.first_moments().numel(), 768);
+    EXPECT_EQ(store.held().gradients, apart ? 3072 : 4096);
+  }
 }
 
 TEST(TrainedSlotTest, ACopyInAnotherTypeIsForgottenWhenValuesChange) {

@@ -18,13 +18,35 @@ TEST(PeftConfig, WhatIsWrittenIsReadBack) {
 
 TEST(PeftConfig, OptionsThatChangeTheResultAreRefusedByName) {
   const std::string head = R"({"r": 4, "lora_alpha": 8, "target_modules": ["q_proj"], )";
-  for (const char* option : {"\"use_dora\": true", "\"use_rslora\": true", "\"rank_pattern\": {\"q\": 3}",
-                             "\"modules_to_save\": [\"lm_head\"]", "\"bias\": \"all\""}) {
+  for (const char* option :
+       {"\"use_qalora\": true", "\"trainable_token_indices\": [3]", "\"bias\": \"all\""}) {
     const auto config = ParsePeftConfig(head + option + "}", "f");
     EXPECT_EQ(config.status().code(), absl::StatusCode::kUnimplemented) << option;
   }
   EXPECT_TRUE(
       ParsePeftConfig(head + "\"use_dora\": false, \"rank_pattern\": {}, \"bias\": \"none\"}", "f").ok());
+}
+
+TEST(PeftConfig, KindsOfAdaptersAreWrittenAsTheyAreRead) {
+  const PeftConfig written{.rank = 4,
+                           .alpha = 8,
+                           .kind = {.use_rslora = true,
+                                    .use_dora = true,
+                                    .rank_pattern = {{"z_proj", 2}, {"a.*", 16}},
+                                    .alpha_pattern = {{"layers.1.q_proj", 0.5}},
+                                    .modules_to_save = {"lm_head"},
+                                    .ensure_weight_tying = true},
+                           .targets = {"q_proj"}};
+  const auto read = ParsePeftConfig(PeftConfigJson(written), "f");
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->kind, written.kind);
+  const std::string head = R"({"r": 4, "lora_alpha": 8, )";
+  for (const char* wrong :
+       {R"("rank_pattern": {"q": 2.5})", R"("rank_pattern": {"q": 2000})", R"("rank_pattern": [1])",
+        R"("alpha_pattern": {"q": "x"})", R"("alpha_pattern": {"q": 0})", R"("modules_to_save": "lm_head")",
+        R"("modules_to_save": [1])"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(ParsePeftConfig(head + wrong + "}", "f").status())) << wrong;
+  }
 }
 
 // 151, and configurations without targets: the tensors' names say what is changed.
@@ -41,8 +63,8 @@ TEST(CasesPeftConfig, RegularExpressionsWholeNamesAndNoTargetsAreRead) {
   EXPECT_TRUE(ParsePeftConfig(PeftConfigJson(*none), "f").ok());
   EXPECT_TRUE(
       ParsePeftConfig(head + R"(, "exclude_modules": ["lm_head"], "layers_to_transform": [1]})", "f").ok());
-  const auto dora = ParsePeftConfig(head + R"(, "use_dora": true})", "f");
-  EXPECT_NE(Message(dora.status()).find("merge_and_unload"), std::string_view::npos);
+  const auto biases = ParsePeftConfig(head + R"(, "bias": "all"})", "f");
+  EXPECT_NE(Message(biases.status()).find("merge_and_unload"), std::string_view::npos);
 }
 
 TEST(PeftConfig, BrokenFilesAreRefused) {

@@ -5,6 +5,7 @@
 
 #include "worker/device/staging.h"
 #include "worker/model/params/bnb_checkpoint.h"
+#include "worker/model/params/int8_slot.h"
 #include "worker/model/params/nf4_slot.h"
 #include "worker/model/params/resident_slot.h"
 #include "worker/model/weights/tensor_table.h"
@@ -31,7 +32,10 @@ StatusOr<ops::SlotPtr> ReadFrozenSlot(const weights::TensorSource& source, const
   }
   ASSIGN_OR_RETURN(const torch::Tensor read, ReadTensor(source, info));
   const torch::Tensor value = device::Upload(read, policy.device);
-  if (policy.nf4) return std::make_shared<Nf4Slot>(std::move(name), ops::QuantiseNf4(value));
+  if (policy.kind == BaseKind::kInt8)
+    return std::make_shared<Int8Slot>(std::move(name), ops::QuantiseInt8(value));
+  if (policy.kind == BaseKind::kNf4)
+    return std::make_shared<Nf4Slot>(std::move(name), ops::QuantiseNf4(value));
   // Norms and biases are a thousandth of the bytes, and rounding them to bfloat16 up to half of its error.
   return std::make_shared<ResidentSlot>(std::move(name), value.dim() == 1 ? value : value.to(policy.stored));
 }

@@ -16,13 +16,20 @@ namespace ft::params {
 // A stored tensor of any floating type as float32.
 StatusOr<torch::Tensor> ReadTensor(const weights::TensorSource& source, const weights::TensorInfo& info);
 
+// Which values the matrices of a frozen base have, and so how they are kept.
+enum class BaseKind {
+  kStored,
+  kNf4,   // NF4 with double quantisation.
+  kInt8,  // 8 bits by rows.
+};
+
 struct FrozenPolicy {
   at::ScalarType stored = at::kFloat;  // What a matrix is kept as; vectors (norms, biases) are float32.
-  bool nf4 = false;                    // Quantise to NF4 with double quantisation instead.
+  BaseKind kind = BaseKind::kStored;   // Of a matrix: quantised instead.
   at::Device device = at::kCPU;        // Where it is kept, and quantised.
 };
 
-// A frozen weight of the name. What the file holds in 4 bits (bitsandbytes) stays so where it is NF4.
+// A frozen weight of the name. What the file holds in 4 bits (bitsandbytes) stays so where it is NF4, whatever the policy.
 StatusOr<ops::SlotPtr> ReadFrozenSlot(const weights::TensorSource& source, const weights::TensorInfo& info,
                                       std::string name, const FrozenPolicy& policy);
 

@@ -23,7 +23,7 @@ inline std::unique_ptr<ParameterStore> MakeStore(const std::vector<NamedTensor>&
   for (const NamedTensor& tensor : tensors) {
     const int index = store->Find(tensor.name);
     store->value(index).copy_(tensor.value);
-    if (tensor.gradient.defined()) store->AddGradient(index, tensor.gradient.to(device));
+    if (tensor.gradient.defined()) store->Add(index, tensor.gradient.to(device));
   }
   return store;
 }

@@ -19,19 +19,27 @@ std::vector<const ops::WeightSlot*> TrainableSlots(const model::SubLayerWeights&
     if (slot != nullptr && slot->trainable()) slots.push_back(slot.get());
   };
   for (const model::NormWeights* norm :
-       {&weights.norm, &weights.query_norm, &weights.key_norm, &weights.behind}) {
+       {&weights.norm, &weights.query_norm, &weights.key_norm, &weights.latent_norm, &weights.behind}) {
     add(norm->weight);
     add(norm->bias);
   }
+  add(weights.sinks_H);
   const auto projection = [&](const model::Projection& projection) {
     add(projection.weight);
     add(projection.bias);
     if (!projection.adapter.has_value()) return;
     add(projection.adapter->a_RI);
     add(projection.adapter->b_OR);
+    add(projection.adapter->magnitude_O);
   };
   for (const model::Projection& input : weights.inputs) projection(input);
+  for (const model::Projection& made : weights.from_latent) projection(made);
   projection(weights.output);
+  projection(weights.router);
+  for (const model::ExpertWeights& expert : weights.experts) {
+    for (const model::Projection& input : expert.inputs) projection(input);
+    projection(expert.output);
+  }
   return slots;
 }
 
@@ -77,6 +85,23 @@ model::ForwardContext MakeForwardContext(const model::DecoderConfig& config, con
     if (scale_N.defined()) context.query_scale_N = device::Upload(scale_N, options.device);
   }
   return context;
+}
+
+// Null where the routers have no loss of their own.
+std::shared_ptr<model::RouterBalance> BalanceOf(const model::DecoderConfig& config, const PackedRows& rows) {
+  const model::Experts& experts = config.experts;
+  if (experts.count == 0 || experts.balance == model::Experts::Balance::kNone) return nullptr;
+  return std::make_shared<model::RouterBalance>(experts, config.layers, rows.segments);
+}
+
+// What the routers' loss adds to the sum of token losses: it stands beside their mean, so it counts once for each of them. From now on
+// its gradient, gradient_scale times, is part of the routers'.
+double BalanceLoss(const model::DecoderConfig& config, const PackedRows& rows,
+                   const model::ForwardContext& context, double gradient_scale) {
+  if (context.balance == nullptr) return 0;
+  const auto tokens = static_cast<double>(rows.targets.size());
+  const double loss = context.balance->Finish(gradient_scale * tokens);
+  return config.experts.balance == model::Experts::Balance::kModel ? loss * tokens : 0;
 }
 
 }  // namespace
@@ -129,7 +154,7 @@ Tensor BlockRunner::Uploaded(const std::vector<int64_t>& numbers) const {
 }
 
 Tensor BlockRunner::Embed(const PackedRows& rows) const {
-  const params::UnitLease lease(units_, model::UnitOf(config_, {model::Part::kEmbedding}));
+  const params::UnitLease lease(units_, EmbeddingUnit());
   Tensor x_NC =
       ops::Embed(*weights_.embedding_VC, device::Upload(rows.ids_N, options_.device), options_.compute);
   if (config_.embedding_scale != 1) x_NC.mul_(config_.embedding_scale);
@@ -150,19 +175,22 @@ Tensor BlockRunner::Positions(const PackedRows& rows) const {
 }
 
 void BlockRunner::EmbeddingGradients(const PackedRows& rows, const Tensor& dx_NC,
-                                     const GradientSink& sink) const {
+                                     params::GradientSink& sink) const {
   const auto add = [&](const ops::SlotPtr& table, const Tensor& index_N, double scale) {
     if (table == nullptr || !table->trainable()) return;
     Tensor gradient = torch::zeros(table->shape(), dx_NC.options().dtype(torch::kFloat));
     ops::AddEmbeddingGradient(index_N, scale == 1 ? dx_NC : dx_NC * scale, gradient);
-    sink(*table, gradient);
+    sink.Add(table->index(), gradient);
   };
   add(weights_.embedding_VC, device::Upload(rows.ids_N, options_.device), config_.embedding_scale);
   if (weights_.positions_PC != nullptr) add(weights_.positions_PC, Positions(rows), 1);
 }
 
 Tensor BlockRunner::FinalNorm(const Tensor& x_NC) const {
-  return model::ApplyNorm(config_, weights_.final_norm, x_NC, options_.compute);
+  if (config_.logit_scale == 1) return model::ApplyNorm(config_, weights_.final_norm, x_NC, options_.compute);
+  // The head is linear: what its input is multiplied by, the logits are.
+  return (model::ApplyNorm(config_, weights_.final_norm, x_NC, at::kFloat) * config_.logit_scale)
+      .to(options_.compute);
 }
 
 ops::Head BlockRunner::Head() const {
@@ -171,9 +199,13 @@ ops::Head BlockRunner::Head() const {
 
 Tensor BlockRunner::Hidden(const PackedRows& rows, std::vector<model::LayerCache>* cache,
                            model::Mode mode) const {
-  torch::NoGradGuard no_grad;
   model::ForwardContext context = MakeForwardContext(config_, rows, options_, mode);
   context.cache = cache;
+  return HiddenOf(rows, context);
+}
+
+Tensor BlockRunner::HiddenOf(const PackedRows& rows, const model::ForwardContext& context) const {
+  torch::NoGradGuard no_grad;
   Tensor x_NC = Embed(rows);
   for (int64_t layer = 0; layer < config_.layers; ++layer) {
     const params::UnitLease lease(units_, BlockUnit(layer));
@@ -191,13 +223,16 @@ Tensor BlockRunner::Logits(const Tensor& hidden_NC) const {
 
 double BlockRunner::Loss(const PackedRows& rows, model::Mode mode) const {
   if (rows.targets.empty()) return 0;
-  const Tensor hidden_SC = Hidden(rows, nullptr, mode).index_select(0, Uploaded(rows.supervised_rows));
+  model::ForwardContext context = MakeForwardContext(config_, rows, options_, mode);
+  if (mode == model::Mode::kTraining) context.balance = BalanceOf(config_, rows);
+  const Tensor hidden_SC = HiddenOf(rows, context).index_select(0, Uploaded(rows.supervised_rows));
   const params::UnitLease lease(units_, HeadUnit());
-  return ops::CrossEntropy(hidden_SC, Head(), rows.targets, {}).losses.Sum();
+  return ops::CrossEntropy(hidden_SC, Head(), rows.targets, {}).losses.Sum() +
+         BalanceLoss(config_, rows, context, 0);
 }
 
 ops::TokenLosses BlockRunner::HeadBackward(const PackedRows& rows, const Tensor& x_NC, double gradient_scale,
-                                           Tensor& dx_NC, const GradientSink& sink) const {
+                                           Tensor& dx_NC, params::GradientSink& sink) const {
   const params::UnitLease lease(units_, HeadUnit());
   // Only supervised rows pass through norm and head: the others have neither loss nor gradient.
   const Tensor index = Uploaded(rows.supervised_rows);
@@ -205,7 +240,7 @@ ops::TokenLosses BlockRunner::HeadBackward(const PackedRows& rows, const Tensor&
   const Tensor x_SC = x_NC.index_select(0, index).requires_grad_(below);
   const Tensor normed_SC = FinalNorm(x_SC);
   ops::LossResult loss = ops::CrossEntropy(normed_SC.detach(), Head(), rows.targets, {true, gradient_scale});
-  if (loss.dhead_VC.defined()) sink(*weights_.head_VC, loss.dhead_VC);
+  if (loss.dhead_VC.defined()) sink.Add(weights_.head_VC->index(), loss.dhead_VC);
   std::vector<Tensor> inputs;
   if (below) inputs.push_back(x_SC);
   std::vector<const ops::WeightSlot*> norm;
@@ -215,20 +250,24 @@ ops::TokenLosses BlockRunner::HeadBackward(const PackedRows& rows, const Tensor&
   for (const ops::WeightSlot* slot : norm) inputs.push_back(slot->handle());
   if (inputs.empty()) return loss.losses;
   const std::vector<Tensor> gradients = torch::autograd::grad({normed_SC}, inputs, {loss.dhidden_SC});
-  for (size_t i = 0; i < norm.size(); ++i) sink(*norm[i], gradients[i + (below ? 1 : 0)]);
+  for (size_t i = 0; i < norm.size(); ++i) sink.Add(norm[i]->index(), gradients[i + (below ? 1 : 0)]);
   if (below) dx_NC = torch::zeros_like(x_NC).index_copy_(0, index, gradients[0]);
   return loss.losses;
 }
 
 Tensor BlockRunner::Backward(int64_t i, const SubLayerRun& run, const Tensor& dout_NC,
-                             const GradientSink& sink) const {
+                             params::GradientSink& sink) const {
   const std::vector<const ops::WeightSlot*>& slots = trainable_[static_cast<size_t>(i)];
   std::vector<Tensor> inputs;
   for (const ops::WeightSlot* slot : slots) inputs.push_back(slot->handle());
   const bool below = run.input_NC.requires_grad();
   if (below) inputs.push_back(run.input_NC);
-  const std::vector<Tensor> gradients = torch::autograd::grad({run.output_NC}, inputs, {dout_NC});
-  for (size_t slot = 0; slot < slots.size(); ++slot) sink(*slots[slot], gradients[slot]);
+  const std::vector<Tensor> gradients =
+      torch::autograd::grad({run.output_NC}, inputs, {dout_NC}, std::nullopt, /*create_graph=*/false,
+                            /*allow_unused=*/i % 2 == 1 && config_.PlanOf(i / 2).experts);
+  for (size_t slot = 0; slot < slots.size(); ++slot) {
+    if (gradients[slot].defined()) sink.Add(slots[slot]->index(), gradients[slot]);
+  }
   return below ? gradients.back() : Tensor();
 }
 
@@ -255,7 +294,7 @@ Tensor BlockRunner::ForwardBlocks(Tensor x_NC, model::ForwardContext& context,
 
 Tensor BlockRunner::BackwardBlocks(Tensor dx_NC, model::ForwardContext& context,
                                    std::vector<ops::SavedAttention>& saved, std::vector<SubLayerRun>& runs,
-                                   const GradientSink& sink) const {
+                                   params::GradientSink& sink) const {
   context.saved_attention = &saved;
   for (int64_t layer = config_.layers - 1; layer >= 0 && TrainsBelow(2 * layer + 2); --layer) {
     const params::UnitLease lease(units_, BlockUnit(layer));
@@ -265,23 +304,29 @@ Tensor BlockRunner::BackwardBlocks(Tensor dx_NC, model::ForwardContext& context,
       if (IsRecomputed(i)) run = ForwardWithGraph(i, run.input_NC, context, ops::ForwardOutput::kSkipped);
       dx_NC = Backward(i, run, dx_NC, sink);
     }
+    sink.EndUnit(BlockUnit(layer));
   }
   return dx_NC;
 }
 
 double BlockRunner::ForwardBackward(const PackedRows& rows, std::shared_ptr<const ops::DropoutRows> dropout,
-                                    double gradient_scale, const GradientSink& sink) const {
+                                    double gradient_scale, params::GradientSink& sink) const {
   if (rows.targets.empty()) return 0;
   model::ForwardContext context = MakeForwardContext(config_, rows, options_, model::Mode::kTraining);
   context.dropout = std::move(dropout);
+  context.balance = BalanceOf(config_, rows);
   std::vector<ops::SavedAttention> saved(static_cast<size_t>(config_.layers));
   std::vector<SubLayerRun> runs(static_cast<size_t>(SubLayers()));
   const Tensor x_NC = ForwardBlocks(Embed(rows), context, saved, runs);
+  const double balance = BalanceLoss(config_, rows, context, gradient_scale);
   Tensor dx_NC;
   const ops::TokenLosses losses = HeadBackward(rows, x_NC, gradient_scale, dx_NC, sink);
+  // A tied head is of the embedding's unit, which ends last.
+  if (HeadUnit() != EmbeddingUnit()) sink.EndUnit(HeadUnit());
   dx_NC = BackwardBlocks(dx_NC, context, saved, runs, sink);
   if (dx_NC.defined()) EmbeddingGradients(rows, dx_NC, sink);
-  return losses.Sum();  // Last: on a device it waits for all that was asked.
+  sink.EndUnit(EmbeddingUnit());
+  return losses.Sum() + balance;  // Last: on a device it waits for all that was asked.
 }
 
 }  // namespace ft::run

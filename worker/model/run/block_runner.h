@@ -7,13 +7,13 @@
 
 #include <torch/torch.h>
 
-#include <functional>
 #include <vector>
 
 #include "worker/device/staging.h"
 #include "worker/model/decoder/decoder.h"
 #include "worker/model/decoder/rope_angles.h"
 #include "worker/model/ops/loss_head.h"
+#include "worker/model/params/gradient_sink.h"
 #include "worker/model/params/unit_store.h"
 #include "worker/model/run/packed_rows.h"
 
@@ -33,18 +33,14 @@ struct RunnerOptions {
 
 class BlockRunner {
  public:
-  // Receives the gradient of a trainable slot, in float32, once a use and pass.
-  using GradientSink = std::function<void(const ops::WeightSlot& slot, const torch::Tensor& gradient)>;
-
   // Config, weights and units outlive the runner, which holds a unit while it reads its weights.
   BlockRunner(const model::DecoderConfig& config, const model::DecoderWeights& weights,
               params::UnitStore& units, RunnerOptions options);
 
-  // Sum of the token losses, and gradient_scale * its gradients to `sink`. Dropout where `training` rows say
-  // so.
+  // Sum of the token losses, and gradient_scale * its gradients to `sink`. A loss of routers counts once for each of these losses.
   double ForwardBackward(const PackedRows& rows, std::shared_ptr<const ops::DropoutRows> dropout,
-                         double gradient_scale, const GradientSink& sink) const;
-  // Sum of the token losses, without gradients or dropout.
+                         double gradient_scale, params::GradientSink& sink) const;
+  // Sum of the token losses, without gradients or dropout; with the routers' loss in training alone.
   double Loss(const PackedRows& rows, model::Mode mode = model::Mode::kInference) const;
   // The rows that enter the head, [N, C], likewise. With a cache, rows continue its sequence.
   torch::Tensor Hidden(const PackedRows& rows, std::vector<model::LayerCache>* cache,
@@ -63,10 +59,13 @@ class BlockRunner {
   SubLayerRun ForwardWithGraph(int64_t i, const torch::Tensor& x_NC, const model::ForwardContext& context,
                                ops::ForwardOutput output) const;
   torch::Tensor Embed(const PackedRows& rows) const;
+  // Hidden() of a pass.
+  torch::Tensor HiddenOf(const PackedRows& rows, const model::ForwardContext& context) const;
   // The rows' positions, for the table of them; throws c10::Error for one beyond it.
   torch::Tensor Positions(const PackedRows& rows) const;
   // Gives the gradients of what Embed has read to `sink`, from that of its result.
-  void EmbeddingGradients(const PackedRows& rows, const torch::Tensor& dx_NC, const GradientSink& sink) const;
+  void EmbeddingGradients(const PackedRows& rows, const torch::Tensor& dx_NC,
+                          params::GradientSink& sink) const;
   ops::Head Head() const;
   torch::Tensor FinalNorm(const torch::Tensor& x_NC) const;
   // Runs all sub-layers over the embedded rows and keeps in `runs` what backward needs of each; returns the residual stream.
@@ -75,15 +74,16 @@ class BlockRunner {
   // The way back, until nothing below trains; returns the gradient of the embedded rows.
   torch::Tensor BackwardBlocks(torch::Tensor dx_NC, model::ForwardContext& context,
                                std::vector<ops::SavedAttention>& saved, std::vector<SubLayerRun>& runs,
-                               const GradientSink& sink) const;
+                               params::GradientSink& sink) const;
   // Final norm and head, forward and backward: returns the losses and sets the gradient of x.
   ops::TokenLosses HeadBackward(const PackedRows& rows, const torch::Tensor& x_NC, double gradient_scale,
-                                torch::Tensor& dx_NC, const GradientSink& sink) const;
+                                torch::Tensor& dx_NC, params::GradientSink& sink) const;
   // Gives the gradients of a sub-layer's slots to `sink`; returns that of its input, undefined where nothing below
   // trains.
   torch::Tensor Backward(int64_t i, const SubLayerRun& run, const torch::Tensor& dout_NC,
-                         const GradientSink& sink) const;
+                         params::GradientSink& sink) const;
   torch::Tensor Uploaded(const std::vector<int64_t>& numbers) const;  // int64, on the weights' device.
+  int EmbeddingUnit() const { return model::UnitOf(config_, {model::Part::kEmbedding}); }
   int HeadUnit() const { return model::UnitOf(config_, {model::Part::kHead}); }
   int BlockUnit(int64_t layer) const { return model::UnitOf(config_, {model::Part::kProjection, layer}); }
   bool IsRecomputed(int64_t i) const;

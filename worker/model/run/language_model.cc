@@ -1,15 +1,19 @@
 #include "worker/model/run/language_model.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 #include <utility>
 
 #include "core/base/file.h"
 #include "worker/device/fault.h"
 #include "worker/device/staging.h"
 #include "worker/model/decoder/family.h"
+#include "worker/model/decoder/fused_experts.h"
 #include "worker/model/ops/kernel_table.h"
 #include "worker/model/ops/loss_head.h"
 #include "worker/model/run/load.h"
+#include "worker/model/run/saved_modules.h"
 
 namespace ft::run {
 namespace {
@@ -35,8 +39,15 @@ StatusOr<PrecisionPolicy> PrecisionPolicyOf(const std::string& dtype, at::Device
       StrCat("model.dtype \"", dtype, "\" is not supported by this version (fp32, bf16, fp16)"));
 }
 
+bool IsQuantising(const std::string& method) { return method == "qlora" || method == "int8_lora"; }
+
 bool HasAdapter(const ModelOptions& options) {
-  return options.method == "lora" || options.method == "qlora" || options.attach_adapter;
+  return options.method == "lora" || IsQuantising(options.method) || options.attach_adapter;
+}
+
+params::BaseKind BaseOf(const ModelOptions& options) {
+  if (options.method == "qlora") return params::BaseKind::kNf4;
+  return options.method == "int8_lora" ? params::BaseKind::kInt8 : options.base;
 }
 
 params::AdapterOptions AdapterOf(const ModelOptions& options, const PrecisionPolicy& policy) {
@@ -44,7 +55,9 @@ params::AdapterOptions AdapterOf(const ModelOptions& options, const PrecisionPol
   return {.rank = options.rank,
           .alpha = options.alpha,
           .dropout = options.dropout,
+          .kind = options.kind,
           .targets = options.targets,
+          .pass_over_targets = options.pass_over_targets,
           .compute = exact ? at::kFloat : policy.compute,
           .cast_dtype = exact ? at::kFloat : policy.cast_dtype,
           .seed = options.seed};
@@ -56,9 +69,41 @@ void VisitModules(const model::DecoderConfig& config, Weights& weights, const Vi
   for (size_t layer = 0; layer < weights.blocks.size(); ++layer) {
     const int unit = model::UnitOf(config, {model::Part::kProjection, static_cast<int64_t>(layer)});
     model::VisitProjections(weights.blocks[layer], [&](auto& projection) {
-      visit(projection, params::LinearModule{projection.module, projection.inputs, projection.outputs, unit});
+      visit(projection, params::LinearModule{params::AdapterModule(projection.module), projection.inputs,
+                                             projection.outputs, unit});
     });
   }
+}
+
+std::string LastPart(const std::string& module) { return module.substr(module.rfind('.') + 1); }
+
+// Names that mean these modules and no others of the model: a module beside the decoder, such as a layer of a vision tower, may have
+// the same end, which only whole names tell apart.
+std::vector<std::string> NamesOf(const std::vector<params::LinearModule>& adapted,
+                                 const std::vector<params::LinearModule>& all) {
+  std::map<std::string, size_t> missing;
+  for (const params::LinearModule& module : all) ++missing[LastPart(module.name)];
+  for (const params::LinearModule& module : adapted) --missing[LastPart(module.name)];
+  std::set<std::string> names;
+  for (const params::LinearModule& module : adapted) {
+    const bool nested = module.name.starts_with("model.language_model.");
+    const std::string last = LastPart(module.name);
+    names.insert(nested || missing[last] > 0 ? module.name : last);
+  }
+  return {names.begin(), names.end()};
+}
+
+// PEFT adapts experts in one tensor as a parameter, which has neither a magnitude nor a rank of its own.
+Status CheckFusedExperts(const model::Layout& layout, const params::AdapterKind& kind) {
+  if (!kind.use_dora && kind.rank_pattern.empty() && kind.alpha_pattern.empty()) return absl::OkStatus();
+  const bool fused = std::any_of(layout.begin(), layout.end(), [](const model::StoredWeight& weight) {
+    return weight.fused.has_value() && weight.fused->only;
+  });
+  if (!fused) return absl::OkStatus();
+  return absl::UnimplementedError(
+      "use_dora, rank_pattern and alpha_pattern are not for models whose files have all experts in one "
+      "tensor, as "
+      "this one: leave them out");
 }
 
 }  // namespace
@@ -87,19 +132,22 @@ StatusOr<std::unique_ptr<LanguageModel>> LanguageModel::Load(const model::Decode
   return loaded;
 }
 
-Status LanguageModel::Build(const weights::TensorSource& source) {
+Status LanguageModel::Build(const weights::TensorSource& files) {
   ASSIGN_OR_RETURN(const PrecisionPolicy policy, PrecisionPolicyOf(options_.dtype, options_.device));
   const std::string& method = options_.method;
-  if (method != "none" && method != "full" && method != "lora" && method != "qlora") {
-    return absl::UnimplementedError(
-        StrCat("method.kind \"", method, "\" is not supported by this version (qlora, lora, full)"));
+  if (method != "none" && method != "full" && method != "lora" && !IsQuantising(method)) {
+    return absl::UnimplementedError(StrCat(
+        "method.kind \"", method, "\" is not supported by this version (qlora, int8_lora, lora, full)"));
   }
   const model::Layout layout = model::LayoutOf(config_);
+  ASSIGN_OR_RETURN(const auto split, model::SplitExperts(layout, files));
+  const weights::TensorSource& source = split == nullptr ? files : *split;
   weights_ = model::MakeStructure(config_, layout);
   const params::AdapterOptions adapter = AdapterOf(options_, policy);
   std::vector<plan::TrainedTensor> trained;
   if (method == "full") {
     for (const model::StoredWeight& weight : layout) {
+      if (!model::IsTrained(weight.role.part)) continue;
       trained.push_back({weight.name, weight.shape, model::UnitOf(config_, weight.role)});
     }
   }
@@ -109,14 +157,19 @@ Status LanguageModel::Build(const weights::TensorSource& source) {
       for (plan::TrainedTensor& tensor : params::AdapterTensors(adapter, module))
         trained.push_back(std::move(tensor));
     }
+    RETURN_IF_ERROR(CheckFusedExperts(layout, adapter.kind));
+    RETURN_IF_ERROR(CheckSavedModules(config_, layout, adapter.kind));
+    for (const model::StoredWeight& weight : layout) {
+      if (!IsSaved(weight, adapter.kind)) continue;
+      trained.push_back({params::SavedName(weight.name), weight.shape, model::UnitOf(config_, weight.role)});
+    }
   }
   store_ =
       std::make_unique<params::ParameterStore>(plan::SliceTable::Of(std::move(trained)), options_.device);
-  const LoadOptions load{policy.weight_dtype, policy.cast_dtype, method == "qlora" || options_.nf4_base,
-                         options_.device};
+  const LoadOptions load{policy.weight_dtype, policy.cast_dtype, BaseOf(options_), options_.device};
   RETURN_IF_ERROR(LoadDecoder(config_, layout, source, load, *store_, weights_));
   if (HasAdapter(options_)) AttachAdapters(adapter);
-  remarks_ = source.remarks();
+  remarks_.insert(remarks_.end(), source.remarks().begin(), source.remarks().end());
   if (const std::vector<std::string> names = LeftOut(config_, layout, source); !names.empty()) {
     remarks_.push_back(StrCat("the model that config.json describes has no place for ", names.front(),
                               names.size() > 1 ? StrCat(" and ", names.size() - 1, " other tensors") : "",
@@ -129,33 +182,37 @@ Status LanguageModel::Build(const weights::TensorSource& source) {
   return absl::OkStatus();
 }
 
-StatusOr<std::vector<params::LinearModule>> LanguageModel::Adapted(
-    const params::AdapterOptions& adapter) const {
+StatusOr<std::vector<params::LinearModule>> LanguageModel::Adapted(const params::AdapterOptions& adapter) {
   std::vector<params::LinearModule> modules;
-  VisitModules(config_, weights_, [&](const model::Projection&, const params::LinearModule& module) {
-    modules.push_back(module);
-  });
+  VisitModules(config_, weights_,
+               [&](const model::Projection& projection, const params::LinearModule& module) {
+                 if (projection.adapted) modules.push_back(module);
+               });
   RETURN_IF_ERROR(params::CheckAdapterOptions(adapter, modules));
-  std::erase_if(modules,
+  for (const std::string& target : params::PassedOver(adapter, modules)) {
+    remarks_.push_back(StrCat("method.targets: this model has no linear layer \"", target,
+                              "\" that takes an adapter: passed over"));
+  }
+  std::vector<params::LinearModule> adapted = modules;
+  std::erase_if(adapted,
                 [&](const params::LinearModule& module) { return !params::IsTarget(adapter, module.name); });
-  return modules;
+  adapted_ = NamesOf(adapted, modules);
+  return adapted;
 }
 
 void LanguageModel::AttachAdapters(const params::AdapterOptions& adapter) {
   VisitModules(config_, weights_, [&](model::Projection& projection, const params::LinearModule& module) {
-    if (params::IsTarget(adapter, module.name))
-      projection.adapter = params::MakeAdapter(adapter, module, *store_);
+    if (projection.adapted && params::IsTarget(adapter, module.name))
+      projection.adapter = params::MakeAdapter(adapter, module, *projection.weight, *store_);
   });
 }
 
-double LanguageModel::ForwardBackward(const PackedRows& rows, double gradient_scale) {
+double LanguageModel::ForwardBackward(const PackedRows& rows, double gradient_scale,
+                                      params::GradientSink& sink) {
   std::shared_ptr<const ops::DropoutRows> dropout;
   if (options_.dropout > 0)
     dropout = ops::MakeDropoutRows(rows.seed, rows.step, rows.sample_N, rows.position_N, options_.device);
-  const auto add = [&](const ops::WeightSlot& slot, const torch::Tensor& gradient) {
-    store_->AddGradient(slot.index(), gradient);
-  };
-  return runner_->ForwardBackward(rows, std::move(dropout), gradient_scale, add);
+  return runner_->ForwardBackward(rows, std::move(dropout), gradient_scale, sink);
 }
 
 torch::Tensor LanguageModel::Logits(const PackedRows& rows, model::Mode mode) const {

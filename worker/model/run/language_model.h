@@ -17,6 +17,7 @@
 #include "worker/model/decoder/decoder.h"
 #include "worker/model/params/adapters.h"
 #include "worker/model/params/parameter_store.h"
+#include "worker/model/params/read_slot.h"
 #include "worker/model/params/unit_store.h"
 #include "worker/model/run/block_runner.h"
 #include "worker/model/run/packed_rows.h"
@@ -27,13 +28,16 @@ namespace ft::run {
 struct ModelOptions {
   std::string dtype =
       "fp32";  // Compute type: fp32 | bf16 | fp16 (on CPU: fp32 over weights rounded to fp16).
-  std::string method = "none";  // none (inference) | full | lora | qlora
-  bool nf4_base = false;        // Quantise the base without training it (qlora implies it).
-  bool attach_adapter = false;  // Also with method none: for an adapter that is loaded and not trained.
+  std::string method = "none";  // none (inference) | full | lora | qlora | int8_lora
+  params::BaseKind base =
+      params::BaseKind::kStored;  // Of a model that is not trained; qlora and int8_lora have their own.
+  bool attach_adapter = false;    // Also with method none: for an adapter that is loaded and not trained.
   int rank = 8;
   double alpha = 16;
   double dropout = 0;
+  params::AdapterKind kind;
   std::vector<std::string> targets = {"all_linear"};
+  bool pass_over_targets = false;        // As params::AdapterOptions has it; remarks() name them.
   std::string adapter_compute = "auto";  // auto = the compute type | fp32
   bool checkpointing = true;             // Recompute activations in backward,
   int64_t checkpointed_blocks = 0;       // of the first so many blocks; 0 = of all.
@@ -56,12 +60,19 @@ class LanguageModel {
   // What was unusual in the model's files and is read all the same, or left out: a sentence each, for people.
   const std::vector<std::string>& remarks() const { return remarks_; }
 
-  // Everything that is trained: adapters as PEFT names them, or of full fine-tuning the model's own names.
+  // What adapter_config.json says of the layers with an adapter: ends of their names where these mean no other layer, else whole
+  // names. Sorted; empty without adapters.
+  const std::vector<std::string>& adapted() const { return adapted_; }
+  // Everything that is trained: adapters and what is saved whole beside them as PEFT names it, or of full fine-tuning the model's
+  // own names.
   params::ParameterStore& store() { return *store_; }
   const params::ParameterStore& store() const { return *store_; }
 
-  // The sum of token losses; ADDS gradient_scale * its gradient to the store's gradients.
-  double ForwardBackward(const PackedRows& rows, double gradient_scale);
+  // The sum of token losses; gives gradient_scale * its gradient to `sink`, or ADDS it to the store's gradients.
+  double ForwardBackward(const PackedRows& rows, double gradient_scale, params::GradientSink& sink);
+  double ForwardBackward(const PackedRows& rows, double gradient_scale) {
+    return ForwardBackward(rows, gradient_scale, *store_);
+  }
   // The sum of token losses, no dropout, no gradient.
   double Loss(const PackedRows& rows, model::Mode mode = model::Mode::kInference) const {
     return runner_->Loss(rows, mode);
@@ -74,14 +85,14 @@ class LanguageModel {
  private:
   LanguageModel(model::DecoderConfig config, ModelOptions options)
       : config_(std::move(config)), options_(std::move(options)) {}
-  Status Build(const weights::TensorSource& source);
+  Status Build(const weights::TensorSource& files);
   // The linear layers of the blocks that get an adapter.
-  StatusOr<std::vector<params::LinearModule>> Adapted(const params::AdapterOptions& adapter) const;
+  StatusOr<std::vector<params::LinearModule>> Adapted(const params::AdapterOptions& adapter);
   void AttachAdapters(const params::AdapterOptions& adapter);
 
   const model::DecoderConfig config_;
   const ModelOptions options_;
-  std::vector<std::string> remarks_;
+  std::vector<std::string> remarks_, adapted_;
   std::unique_ptr<params::ParameterStore> store_;  // Before the slots over it.
   model::DecoderWeights weights_;
   params::ResidentUnits units_;

@@ -279,16 +279,46 @@ model::DecoderWeights Guarded(const LanguageModel& loaded, const RecordedUnits& 
   return weights;
 }
 
+// What a pass gives: gradients, and the ends of units with the number of gradients before each.
+struct RecordedGradients final : params::GradientSink {
+  void Add(int index, const Tensor&) override { indices.push_back(index); }
+  void EndUnit(int unit) override { ends.emplace_back(unit, indices.size()); }
+  std::vector<int> indices;
+  std::vector<std::pair<int, size_t>> ends;
+};
+
+TEST(BlockRunner, AUnitEndsAfterItsLastGradient) {
+  for (const bool tied : {true, false}) {
+    model::DecoderConfig config = SmallConfig();
+    config.tied_head = tied;
+    const auto loaded =
+        LanguageModel::Load(config, RandomWeights(config), {.method = "full", .device = TestDevice()});
+    ASSERT_TRUE(loaded.ok()) << loaded.status();
+    RecordedGradients gradients;
+    (*loaded)->ForwardBackward(Rows(Batch({11, 4})), 1, gradients);
+    std::vector<int> order;
+    for (const auto& [unit, count] : gradients.ends) order.push_back(unit);
+    EXPECT_EQ(order, tied ? (std::vector<int>{3, 2, 1, 0}) : (std::vector<int>{4, 3, 2, 1, 0}));
+    for (size_t i = 0; i < gradients.indices.size(); ++i) {
+      const int unit = (*loaded)->store().range(gradients.indices[i]).tensor.unit;
+      const auto end = std::find_if(gradients.ends.begin(), gradients.ends.end(),
+                                    [&](const auto& end) { return end.first == unit; });
+      EXPECT_LT(i, end->second) << (*loaded)->store().name(gradients.indices[i]);
+    }
+  }
+}
+
 TEST(BlockRunner, AUnitIsHeldWhileItsWeightsAreRead) {
   const auto loaded = Make({.method = "full"});
   const PackedRows rows = Rows(Batch({11, 4}));
   RecordedUnits units;
   const model::DecoderWeights weights = Guarded(*loaded, units);
   const BlockRunner runner(loaded->config(), weights, units, {.device = TestDevice()});
-  int gradients = 0;
-  runner.ForwardBackward(rows, nullptr, 1, [&](const ops::WeightSlot&, const Tensor&) { ++gradients; });
+  RecordedGradients gradients;
+  runner.ForwardBackward(rows, nullptr, 1, gradients);
   EXPECT_EQ(units.visits, (std::vector<int>{0, 1, 2, 3, /*tied head*/ 0, 3, 2, 1}));
-  EXPECT_EQ(gradients, loaded->store().size() + 1);  // The tied embedding is used twice.
+  EXPECT_EQ(static_cast<int>(gradients.indices.size()),
+            loaded->store().size() + 1);  // The tied embedding is used twice.
   units.visits.clear();
   runner.Loss(rows);
   EXPECT_EQ(units.visits, (std::vector<int>{0, 1, 2, 3, 0, 0}));
@@ -417,10 +447,81 @@ TEST(CasesLoad, AnAdapterOfTheHeadIsRefusedWithTheLayerNamed) {
   }
 }
 
+std::string RefusalOf(const ModelOptions& options) {
+  const auto loaded = LoadHere(SmallConfig(), RandomWeights(SmallConfig()), options);
+  EXPECT_FALSE(loaded.ok());
+  return std::string(Message(loaded.status()));
+}
+
+TEST(AdapterKinds, PatternsGiveModulesTheirRanksAndTargetsMayBeExpressions) {
+  const auto loaded = LoadHere(SmallConfig(), RandomWeights(SmallConfig()),
+                               {.method = "lora",
+                                .rank = 4,
+                                .kind = {.rank_pattern = {{"layers.1.*", 2}}},
+                                .targets = {R"(model\.layers\.[01]\.mlp\.up_proj)", "v_proj"}});
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  const params::ParameterStore& store = (*loaded)->store();
+  ASSERT_EQ(store.size(), 2 * (2 + 3));
+  const int first = store.Find("base_model.model.model.layers.0.mlp.up_proj.lora_A.weight"),
+            second = store.Find("base_model.model.model.layers.1.mlp.up_proj.lora_B.weight");
+  EXPECT_EQ(store.value(first).size(0), 4);
+  EXPECT_EQ(store.value(second).size(1), 2);
+  // Whole names where an end would mean a third layer too.
+  EXPECT_EQ((*loaded)->adapted(),
+            (std::vector<std::string>{"model.layers.0.mlp.up_proj", "model.layers.1.mlp.up_proj", "v_proj"}));
+  EXPECT_NE(RefusalOf({.method = "lora", .targets = {".*qq_proj"}})
+                .find("matches the whole name of no linear layer"),
+            std::string::npos);
+  EXPECT_NE(
+      RefusalOf({.method = "lora", .targets = {"(v_proj"}}).find("method.targets: the regular expression"),
+      std::string::npos);
+}
+
+TEST(AdapterKinds, MagnitudesStartAsTheRowsLengthsAndChangeNothing) {
+  for (const char* method : {"lora", "qlora"}) {
+    const auto base = LoadHere(
+        SmallConfig(), RandomWeights(SmallConfig()),
+        {.base = std::string_view(method) == "qlora" ? params::BaseKind::kNf4 : params::BaseKind::kStored});
+    const auto dora = LoadHere(SmallConfig(), RandomWeights(SmallConfig()),
+                               {.method = method, .rank = 2, .kind = {.use_dora = true}});
+    ASSERT_TRUE(dora.ok()) << dora.status();
+    EXPECT_EQ((*dora)->store().size(), 3 * 7 * 3);
+    const Tensor expected = (*base)->Logits(Rows(Batch({11}))), found = (*dora)->Logits(Rows(Batch({11})));
+    EXPECT_TRUE(at::allclose(found, expected, 1e-4, 1e-5)) << method;
+  }
+}
+
+TEST(AdapterKinds, SavedModulesAreTrainedWholeBesideTheAdapter) {
+  ModelOptions options{
+      .method = "qlora",
+      .rank = 2,
+      .kind = {.modules_to_save = {"embed_tokens", "layers.1.mlp.up_proj"}, .ensure_weight_tying = true}};
+  const auto loaded = LoadHere(SmallConfig(), RandomWeights(SmallConfig()), options);
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  params::ParameterStore& store = (*loaded)->store();
+  EXPECT_EQ(store.size(), 2 * (3 * 7 - 1) + 2);
+  const int table = store.Find("base_model.model.model.embed_tokens.weight"),
+            up = store.Find("base_model.model.model.layers.1.mlp.up_proj.weight");
+  ASSERT_TRUE(table >= 0 && up >= 0);
+  (*loaded)->ForwardBackward(Rows(Batch({11, 5})), 1);
+  EXPECT_GT(store.gradient(table).abs().max().item<double>(), 0);
+  EXPECT_GT(store.gradient(up).abs().max().item<double>(), 0);
+  options.kind.modules_to_save = {"embed_token"};
+  EXPECT_NE(
+      RefusalOf(options).find("this model has no module \"embed_token\" (it has down_proj, embed_tokens"),
+      std::string::npos);
+  options.kind.modules_to_save = {"lm_head"};
+  EXPECT_NE(RefusalOf(options).find("lm_head is this model's embedding (tie_word_embeddings)"),
+            std::string::npos);
+  options.kind = {.modules_to_save = {"embed_tokens"}};
+  EXPECT_NE(RefusalOf(options).find("the adapter has an embedding of its own, model.embed_tokens"),
+            std::string::npos);
+}
+
 TEST(LanguageModel, WrongOptionsAreRefusedByName) {
   const std::pair<ModelOptions, const char*> cases[] = {
       {{.dtype = "fp8"}, "fp8"},
-      {{.method = "int8_lora"}, "int8_lora"},
+      {{.method = "prefix"}, "prefix"},
       {{.method = "lora", .targets = {"qq_proj"}}, "qq_proj"},
       {{.method = "lora", .rank = 0}, "rank"},
       {{.method = "lora", .dropout = 1}, "dropout"},

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "worker/model/decoder/family.h"
+#include "worker/model/params/adapters.h"
 #include "worker/model/params/bnb_checkpoint.h"
-#include "worker/model/params/read_slot.h"
 #include "worker/model/weights/quantization.h"
 #include "worker/model/weights/tensor_table.h"
 
@@ -107,13 +107,16 @@ Status LoadDecoder(const model::DecoderConfig& config, const model::Layout& layo
   RETURN_IF_ERROR(CheckHeadCopy(config, layout, found, source));
   for (const model::StoredWeight& weight : layout) {
     const weights::TensorInfo& info = *found.at(weight.name);
-    const int index = store.Find(weight.name);
-    const bool projection = weight.role.part == model::Part::kProjection && !weight.role.bias;
-    ASSIGN_OR_RETURN(ops::SlotPtr slot,
-                     index >= 0 ? params::ReadTrainedSlot(source, info, store, index, options.cast_dtype)
-                                : params::ReadFrozenSlot(
-                                      source, info, weight.name,
-                                      {options.weight_dtype, options.nf4 && projection, options.device}));
+    int index = store.Find(weight.name);
+    if (index < 0) index = store.Find(params::SavedName(weight.name));
+    const at::ScalarType cast = weight.router() ? at::kFloat : options.cast_dtype;
+    const params::FrozenPolicy policy{
+        .stored = weight.router() ? at::kFloat : options.weight_dtype,
+        .kind = weight.quantised() ? options.projections : params::BaseKind::kStored,
+        .device = options.device};
+    ASSIGN_OR_RETURN(ops::SlotPtr slot, index >= 0
+                                            ? params::ReadTrainedSlot(source, info, store, index, cast)
+                                            : params::ReadFrozenSlot(source, info, weight.name, policy));
     model::AssignWeight(config, weight.role, std::move(slot), weights);
   }
   return absl::OkStatus();

@@ -10,15 +10,17 @@
 #include "worker/device/staging.h"
 #include "worker/model/decoder/decoder.h"
 #include "worker/model/params/parameter_store.h"
+#include "worker/model/params/read_slot.h"
 #include "worker/model/weights/tensor_source.h"
 
 namespace ft::run {
 
 struct LoadOptions {
-  // Dtypes of matrices; norms and biases are float32.
+  // Dtypes of matrices; norms, biases and routers are float32.
   at::ScalarType weight_dtype = at::kFloat;  // What frozen weights are kept as.
   at::ScalarType cast_dtype = at::kFloat;    // What trained weights are rounded to when they are used.
-  bool nf4 = false;  // Keep the weights of the blocks' projections as NF4 with double quantisation.
+  params::BaseKind projections =
+      params::BaseKind::kStored;      // How frozen weights of the blocks' projections are kept.
   at::Device device = device::kHost;  // Where frozen weights are kept; trained ones lie where the store does.
 };
 

@@ -22,6 +22,7 @@ class MemorySource final : public weights::TensorSource {
     values_[name] = value.contiguous();
   }
   torch::Tensor& At(const std::string& name) { return values_.at(name); }
+  const torch::Tensor& ValueOf(const std::string& name) const { return values_.at(name); }
   void Remove(const std::string& name) {
     std::erase_if(infos_, [&](const auto& info) { return info.name == name; });
   }

@@ -5,11 +5,10 @@
 #include <utility>
 
 #include "core/base/check.h"
+#include "core/gguf/gguf_config.h"
 
 namespace ft::weights {
 namespace {
-
-constexpr std::string_view kArchitecture = "llama";
 
 // ggml's numbers of tensor types.
 std::optional<DType> DTypeOf(uint32_t type) {
@@ -93,17 +92,10 @@ StatusOr<std::unique_ptr<GgufFile>> GgufFile::Open(const std::filesystem::path& 
 }
 
 Status GgufFile::ReadHeader() {
-  ASSIGN_OR_RETURN(GgufHeader header, ReadGgufHeader(file_));
-  metadata_ = std::move(header.metadata);
-  const std::string* architecture = metadata_.Get<std::string>("general.architecture");
-  if (architecture == nullptr) return absl::InvalidArgumentError("the metadata has no general.architecture");
-  if (*architecture != kArchitecture) {
-    return absl::InvalidArgumentError(
-        StrCat("architecture '", *architecture,
-               "' is not read from GGUF, only llama is; take the model's Hugging Face files"));
-  }
-  for (const GgufTensor& tensor : header.tensors) {
-    RETURN_IF_ERROR(WithContext(AddTensor(tensor, header.data_offset, header.alignment),
+  ASSIGN_OR_RETURN(header_, gguf::ReadGgufHeader(file_));
+  RETURN_IF_ERROR(gguf::CheckArchitecture(metadata()));
+  for (const GgufTensor& tensor : header_.tensors) {
+    RETURN_IF_ERROR(WithContext(AddTensor(tensor, header_.data_offset, header_.alignment),
                                 StrCat("tensor '", tensor.name, "'")));
   }
   return CheckOverlaps();
@@ -144,9 +136,9 @@ StatusOr<uint64_t> GgufFile::PermutedHeads(const std::string& stored_name, const
   const bool is_query = stored_name.find(".attn_q.") != std::string::npos;
   const bool is_key = stored_name.find(".attn_k.") != std::string::npos;
   if (!is_query && !is_key) return 0;
-  std::optional<uint64_t> heads = metadata_.Count("llama.attention.head_count");
-  if (is_key && metadata_.values().contains("llama.attention.head_count_kv")) {
-    heads = metadata_.Count("llama.attention.head_count_kv");
+  std::optional<uint64_t> heads = metadata().Count("llama.attention.head_count");
+  if (is_key && metadata().values().contains("llama.attention.head_count_kv")) {
+    heads = metadata().Count("llama.attention.head_count_kv");
   }
   const auto rows = static_cast<uint64_t>(info.shape[0]);
   if (!heads || *heads == 0 || *heads > rows || rows % (2 * *heads) != 0) {
@@ -201,6 +193,12 @@ Status GgufFile::ReadPermuted(const TensorInfo& info, const StoredRange& range,
     }
   }
   return absl::OkStatus();
+}
+
+StatusOr<std::string> GgufConfigJson(const GgufFile& file) {
+  StatusOr<std::string> text = gguf::ConfigJson(file.header());
+  RETURN_IF_ERROR(WithContext(text.status(), file.path().string()));
+  return text;
 }
 
 }  // namespace ft::weights

@@ -11,11 +11,13 @@
 #include <vector>
 
 #include "core/base/file.h"
-#include "worker/model/weights/gguf_header.h"
+#include "core/gguf/gguf_header.h"
 #include "worker/model/weights/tensor_source.h"
 #include "worker/model/weights/tensor_table.h"
 
 namespace ft::weights {
+
+using gguf::GgufHeader, gguf::GgufMetadata, gguf::GgufTensor;
 
 // One file, open for reading. Immutable and thread-safe. Open checks the whole header: each tensor's bytes
 // lie within the file, aligned, and overlap no other's. Errors are INVALID_ARGUMENT and name the file and the
@@ -23,7 +25,8 @@ namespace ft::weights {
 class GgufFile final : public TensorSource {
  public:
   static StatusOr<std::unique_ptr<GgufFile>> Open(const std::filesystem::path& path);
-  const GgufMetadata& metadata() const { return metadata_; }
+  const GgufMetadata& metadata() const { return header_.metadata; }
+  const GgufHeader& header() const { return header_; }
   const std::filesystem::path& path() const { return file_.path(); }
 
   // In the header's order, under Hugging Face names.
@@ -47,7 +50,7 @@ class GgufFile final : public TensorSource {
   Status ReadPermuted(const TensorInfo& info, const StoredRange& range, std::span<std::byte> out) const;
 
   RandomAccessFile file_;
-  GgufMetadata metadata_;
+  GgufHeader header_;
   TensorTable table_;
   std::vector<StoredRange> ranges_;  // By index in table_.
 };

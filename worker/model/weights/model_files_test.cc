@@ -4,6 +4,7 @@
 
 #include <fstream>
 
+#include "core/base/file.h"
 #include "tests/support/temp_dir.h"
 #include "worker/model/weights/quantization.h"
 #include "worker/model/weights/renamed_source.h"
@@ -105,6 +106,21 @@ TEST_F(CasesModelFiles, UsualNamesStayAsTheyAre) {
   EXPECT_THAT(Names(**source),
               ElementsAre("model.embed_tokens.weight", "layers.0.x.weight", "lm_head.weight"));
   EXPECT_TRUE((*source)->remarks().empty());
+}
+
+// A model that has a text part beside others, and an adapter with an embedding of its own, are no wrappers.
+TEST_F(CasesModelFiles, NamesThatTellPartsApartStayAsTheyAre) {
+  const std::vector<std::string> parts = {"language_model.model.embed_tokens.weight",
+                                          "vision_tower.x.weight"};
+  Write("model.safetensors", parts);
+  EXPECT_EQ(Names(**OpenWeights(dir_.path())),
+            (std::vector<std::string>{"model.embed_tokens.weight", "vision_tower.x.weight"}));
+  ASSERT_TRUE(WriteFileDurably(dir_ / "config.json", R"({"text_config": {}})").ok());
+  EXPECT_EQ(Names(**OpenWeights(dir_.path())), parts);
+  const std::vector<std::string> adapter = {"base_model.model.lm_head.weight",
+                                            "base_model.model.model.embed_tokens.weight"};
+  Write("adapter_model.safetensors", adapter);
+  EXPECT_EQ(Names(**OpenWeights(dir_ / "adapter_model.safetensors")), adapter);
 }
 
 TEST_F(CasesModelFiles, TwoTensorsUnderOneNameAreRefused) {

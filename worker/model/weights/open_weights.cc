@@ -1,11 +1,13 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <system_error>
 #include <utility>
 #include <vector>
 
+#include "core/base/file.h"
 #include "worker/model/weights/gguf.h"
 #include "worker/model/weights/pickle.h"
 #include "worker/model/weights/renamed_source.h"
@@ -28,6 +30,11 @@ class ShardedSource final : public TensorSource {
     const std::optional<size_t> index = table_.IndexOf(info.name);
     if (!index) return absl::NotFoundError(StrCat("no tensor '", info.name, "' in the model's files"));
     return owners_[*index]->ReadBytes(info, out);
+  }
+  Status ReadPart(const TensorInfo& info, uint64_t first, std::span<std::byte> out) const override {
+    const std::optional<size_t> index = table_.IndexOf(info.name);
+    if (!index) return absl::NotFoundError(StrCat("no tensor '", info.name, "' in the model's files"));
+    return owners_[*index]->ReadPart(info, first, out);
   }
 
   // Without a map all of the shard's tensors are the model's.
@@ -190,10 +197,21 @@ StatusOr<std::unique_ptr<TensorSource>> OpenStored(const fs::path& path) {
   return OpenUnusual(path);
 }
 
+// Whether the folder's model has a text part beside others, whose names tell the parts apart.
+bool HoldsTextPart(const fs::path& folder) {
+  constexpr uint64_t kMaxConfigBytes = 1 << 20;
+  const StatusOr<std::string> text = ReadFile(folder / "config.json", kMaxConfigBytes);
+  if (!text.ok()) return false;
+  const auto shallow = [](int depth, nlohmann::json::parse_event_t, nlohmann::json&) { return depth < 32; };
+  const nlohmann::json json = nlohmann::json::parse(*text, shallow, /*allow_exceptions=*/false);
+  return json.is_object() && json.contains("text_config");
+}
+
 }  // namespace
 
 StatusOr<std::unique_ptr<TensorSource>> OpenWeights(const fs::path& path) {
   ASSIGN_OR_RETURN(std::unique_ptr<TensorSource> source, OpenStored(path));
+  if (HoldsTextPart(path)) return source;
   return WithDecoderNames(std::move(source));
 }
 

@@ -9,6 +9,7 @@ namespace {
 constexpr std::string_view kDecoder = "model.";
 constexpr std::string_view kEmbedding = "embed_tokens.weight";
 constexpr std::string_view kHead = "lm_head.";
+constexpr std::string_view kAdapter = "base_model.model.";  // Of an adapter that has an embedding of its own.
 
 // What stands before the decoder's names; nothing when there is no embedding, or more than one.
 std::optional<std::string> PrefixOf(const TensorSource& source) {
@@ -43,9 +44,15 @@ Status RenamedSource::ReadBytes(const TensorInfo& info, std::span<std::byte> out
   return source_->ReadBytes(source_->tensors()[*index], out);
 }
 
+Status RenamedSource::ReadPart(const TensorInfo& info, uint64_t first, std::span<std::byte> out) const {
+  const std::optional<size_t> index = table_.IndexOf(info.name);
+  if (!index) return absl::NotFoundError(StrCat("no tensor '", info.name, "' in the model's files"));
+  return source_->ReadPart(source_->tensors()[*index], first, out);
+}
+
 StatusOr<std::unique_ptr<TensorSource>> WithDecoderNames(std::unique_ptr<TensorSource> source) {
   const std::optional<std::string> prefix = PrefixOf(*source);
-  if (!prefix || *prefix == kDecoder) return source;
+  if (!prefix || *prefix == kDecoder || prefix->starts_with(kAdapter)) return source;
   // The head stands beside the decoder, not in it.
   const std::string outer =
       prefix->ends_with(kDecoder) ? prefix->substr(0, prefix->size() - kDecoder.size()) : *prefix;

@@ -24,6 +24,7 @@ class RenamedSource final : public TensorSource {
   const std::vector<TensorInfo>& tensors() const override { return table_.tensors(); }
   const TensorInfo* Find(std::string_view name) const override { return table_.Find(name); }
   Status ReadBytes(const TensorInfo& info, std::span<std::byte> out) const override;
+  Status ReadPart(const TensorInfo& info, uint64_t first, std::span<std::byte> out) const override;
 
  private:
   explicit RenamedSource(std::unique_ptr<TensorSource> source) : source_(std::move(source)) {}
@@ -34,8 +35,8 @@ class RenamedSource final : public TensorSource {
 
 // A decoder's tensors as Hugging Face's ...ForCausalLM has them, "model.embed_tokens.weight" and
 // "lm_head.weight", where they were saved from the bare model ("embed_tokens.weight") or within wrappers
-// ("module.model.embed_tokens.weight"). As it is when they have these names already, or no one embedding
-// tells where the decoder begins.
+// ("module.model.embed_tokens.weight"). As it is when they have these names already, no one embedding
+// tells where the decoder begins, or it is an adapter's.
 StatusOr<std::unique_ptr<TensorSource>> WithDecoderNames(std::unique_ptr<TensorSource> source);
 
 }  // namespace ft::weights

@@ -253,12 +253,18 @@ Status SafetensorsFile::ReadHeader() {
 }
 
 Status SafetensorsFile::ReadBytes(const TensorInfo& info, std::span<std::byte> out) const {
+  ASSIGN_OR_RETURN(const uint64_t bytes, StoredBytes(info.dtype, info.elements()));
+  FT_CHECK(out.size() == bytes) << info.name << ": " << out.size() << " of " << bytes;
+  return ReadPart(info, 0, out);
+}
+
+Status SafetensorsFile::ReadPart(const TensorInfo& info, uint64_t first, std::span<std::byte> out) const {
   const std::optional<size_t> index = table_.IndexOf(info.name);
   if (!index) return absl::NotFoundError(StrCat(file_.path().string(), ": no tensor '", info.name, "'"));
   const TensorInfo& own = table_.tensors()[*index];
   ASSIGN_OR_RETURN(const uint64_t bytes, StoredBytes(own.dtype, own.elements()));
-  FT_CHECK(out.size() == bytes) << info.name << ": " << out.size() << " of " << bytes;
-  return WithContext(file_.ReadAt(offsets_[*index], out), StrCat("tensor '", info.name, "'"));
+  FT_CHECK(first <= bytes && out.size() <= bytes - first) << info.name << ": " << first << " of " << bytes;
+  return WithContext(file_.ReadAt(offsets_[*index] + first, out), StrCat("tensor '", info.name, "'"));
 }
 
 }  // namespace ft::weights

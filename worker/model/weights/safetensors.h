@@ -34,6 +34,7 @@ class SafetensorsFile final : public TensorSource {
   const std::vector<TensorInfo>& tensors() const override { return table_.tensors(); }
   const TensorInfo* Find(std::string_view name) const override { return table_.Find(name); }
   Status ReadBytes(const TensorInfo& info, std::span<std::byte> out) const override;
+  Status ReadPart(const TensorInfo& info, uint64_t first, std::span<std::byte> out) const override;
 
  private:
   explicit SafetensorsFile(RandomAccessFile file) : file_(std::move(file)) {}

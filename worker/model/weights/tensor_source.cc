@@ -158,6 +158,15 @@ Status ReadDoubles(const TensorSource& source, const TensorInfo& info, std::span
 
 }  // namespace
 
+Status TensorSource::ReadPart(const TensorInfo& info, uint64_t first, std::span<std::byte> out) const {
+  ASSIGN_OR_RETURN(const uint64_t bytes, StoredBytes(info.dtype, info.elements()));
+  FT_CHECK(first <= bytes && out.size() <= bytes - first) << info.name;
+  std::vector<std::byte> all(bytes);
+  RETURN_IF_ERROR(ReadBytes(info, all));
+  std::memcpy(out.data(), all.data() + first, out.size());
+  return absl::OkStatus();
+}
+
 const TensorInfo* TensorSource::Find(std::string_view name) const {
   const std::vector<TensorInfo>& all = tensors();
   const auto found =

@@ -37,6 +37,8 @@ class TensorSource {
   virtual const TensorInfo* Find(std::string_view name) const;
   // The stored bytes. REQUIRES: out.size() == StoredBytes(info.dtype, info.elements()).
   virtual Status ReadBytes(const TensorInfo& info, std::span<std::byte> out) const = 0;
+  // The stored bytes from `first` on. A source that cannot read a part reads all. REQUIRES: they lie within the tensor.
+  virtual Status ReadPart(const TensorInfo& info, uint64_t first, std::span<std::byte> out) const;
 
   // What was unusual in the files and is read all the same, for people.
   const std::vector<std::string>& remarks() const { return remarks_; }
@@ -55,7 +57,7 @@ Status ReadFloat32(const TensorSource& source, const TensorInfo& info, std::span
 // pytorch_model.bin or its shards; shards without an index when all of a numbered set are there), a single
 // .safetensors file, or a .gguf file. Tensor names are Hugging Face's: GGUF's are translated and its permuted
 // q and k rows put back, and what was saved from a bare or a wrapped model gets the names of the whole
-// (WithDecoderNames). Every offset and shape is checked against the file before anything is allocated; an
+// (WithDecoderNames), unless config.json says that the model has a text part beside others. Every offset and shape is checked against the file before anything is allocated; an
 // error names the file and the tensor.
 StatusOr<std::unique_ptr<TensorSource>> OpenWeights(const std::filesystem::path& path);
 

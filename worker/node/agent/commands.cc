@@ -100,6 +100,12 @@ process::AttemptFacts Agent::FactsOf(const wpb::StartRanks& start) const {
       .cache_dir = config_.CacheDir(),
       .job_created = start.job_created()};
   if (!start.roots().empty()) facts.roots.assign(start.roots().begin(), start.roots().end());
+  for (int i = 0; i < start.committed_checkpoints_size(); ++i) {
+    facts.committed_checkpoints.push_back(
+        {.path = start.committed_checkpoints(i),
+         // A coordinator of before tells no digests.
+         .manifest_sha256 = i < start.committed_manifests_size() ? start.committed_manifests(i) : ""});
+  }
   if (start.has_rendezvous()) {
     const wpb::Rendezvous& meeting = start.rendezvous();
     facts.rendezvous =

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "core/gpu/support.h"
 #include "core/process/proc.h"
 
 namespace ft::agent {
@@ -47,6 +48,7 @@ class Nvml : public DeviceSource {
       shutdown_ = nullptr;
       return absl::NotFoundError(StrCat(name, " lacks functions this program needs"));
     }
+    Load("nvmlSystemGetCudaDriverVersion_v2", driver_cuda_);
     // Older drivers know no MIG.
     Load("nvmlDeviceGetMaxMigDeviceCount", mig_count_);
     Load("nvmlDeviceGetMigDeviceHandleByIndex", mig_by_index_);
@@ -68,8 +70,10 @@ class Nvml : public DeviceSource {
     std::vector<Device> devices;
     for (unsigned i = 0; i < count; ++i) {
       NvmlDevice card = nullptr;
-      if (by_index_(i, &card) != kNvmlSuccess)
-        continue;  // A card that fell off the bus; the others still work.
+      if (by_index_(i, &card) != kNvmlSuccess) {
+        devices.push_back(LostCard(i));
+        continue;
+      }
       std::vector<Device> slices = Slices(card);
       if (slices.empty()) {
         slices.push_back(Describe(card, card, "gpu"));
@@ -131,6 +135,28 @@ class Nvml : public DeviceSource {
     return slices;
   }
 
+  // The others still work.
+  static Device LostCard(unsigned index) {
+    Device device;
+    device.set_kind("gpu");
+    device.set_uuid(StrCat("card ", index));
+    device.set_problem("does not answer: it may have fallen off the bus, dmesg has a line with Xid then");
+    return device;
+  }
+
+  // Why ranks of this build could do nothing with it; empty when they can.
+  std::string ProblemOf(int major, int minor) {
+    int driver = 0;
+    if (driver_cuda_ != nullptr && driver_cuda_(&driver) == kNvmlSuccess && driver < kOldestCudaOfDriver) {
+      return StrCat("needs the NVIDIA driver ", kOldestDriverBranch,
+                    " or newer, the installed one knows CUDA ", driver / 1000, ".", driver % 1000 / 10,
+                    ": update the driver");
+    }
+    if (IsSupportedCapability(major, minor)) return "";
+    return StrCat("has compute capability ", major, ".", minor,
+                  ", 7.5 or newer is needed (Turing: T4, RTX 20)");
+  }
+
   Device Describe(NvmlDevice handle, NvmlDevice card, const char* kind) {
     Device device;
     device.set_kind(kind);
@@ -144,7 +170,10 @@ class Nvml : public DeviceSource {
       device.set_free_memory_bytes(static_cast<int64_t>(memory.free));
     }
     int major = 0, minor = 0;
-    if (capability_(card, &major, &minor) == kNvmlSuccess) device.set_arch(StrCat(major, ".", minor));
+    if (capability_(card, &major, &minor) == kNvmlSuccess) {
+      device.set_arch(StrCat(major, ".", minor));
+      device.set_problem(ProblemOf(major, minor));
+    }
     return device;
   }
 
@@ -158,6 +187,7 @@ class Nvml : public DeviceSource {
   int (*capability_)(NvmlDevice, int*, int*) = nullptr;
   int (*mig_count_)(NvmlDevice, unsigned*) = nullptr;
   int (*mig_by_index_)(NvmlDevice, unsigned, NvmlDevice*) = nullptr;
+  int (*driver_cuda_)(int*) = nullptr;
   int (*utilization_)(NvmlDevice, NvmlUtilization*) = nullptr;
   int (*temperature_)(NvmlDevice, int sensor, unsigned* celsius) = nullptr;
   int (*power_)(NvmlDevice, unsigned* milliwatts) = nullptr;

@@ -25,7 +25,7 @@ struct CardReading {
 class DeviceSource {
  public:
   virtual ~DeviceSource() = default;
-  // What ranks can be given: cards, or the slices of a card that is cut.
+  // Cards, or the slices of a card that is cut; those that ranks of this build cannot use with their problem.
   virtual StatusOr<std::vector<finetune::v1::Device>> List() = 0;
   // Of each card that answers, cut or not.
   virtual std::vector<CardReading> Read() = 0;

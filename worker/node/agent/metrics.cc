@@ -74,6 +74,8 @@ Metrics::Metrics(const std::string& node_id)
       planned_(Gauge(*registry_, "finetune_train_steps_planned", "Steps of the whole job.")),
       loss_(Gauge(*registry_, "finetune_train_loss", "Loss of the newest step.")),
       eval_loss_(Gauge(*registry_, "finetune_eval_loss", "Newest held-out loss.")),
+      score_(Gauge(*registry_, "finetune_eval_score_ratio",
+                   "Newest average share of a benchmark's questions that were answered right.")),
       rate_(Gauge(*registry_, "finetune_train_learning_rate", "Learning rate of the newest step.")),
       norm_(Gauge(*registry_, "finetune_train_gradient_norm", "Gradient norm before clipping.")),
       progress_(
@@ -132,6 +134,7 @@ void Metrics::OnJob(const std::string& job_id, const JobInfo& info) {
 void Metrics::OnRecord(const std::string& job_id, const finetune::worker::v1::RankRecord& record) {
   if (record.has_plan()) Set(planned_, job_id, static_cast<double>(record.plan().total_steps()));
   if (record.has_eval()) Set(eval_loss_, job_id, record.eval().loss());
+  if (record.has_score()) Set(score_, job_id, record.score().average() / 100);
   if (!record.has_step()) return;
   const auto& step = record.step();
   Set(step_, job_id, static_cast<double>(step.step()));

@@ -71,6 +71,7 @@ class Metrics {
   Gauges& planned_;
   Gauges& loss_;
   Gauges& eval_loss_;
+  Gauges& score_;
   Gauges& rate_;
   Gauges& norm_;
   Gauges& progress_;

@@ -43,6 +43,14 @@ TEST(WorkerMetrics, StepsAreTimedAndSamplesAreCounted) {
   EXPECT_THAT(text, HasSubstr("finetune_train_step_duration_seconds_count{job_id=\"j1\"} 2"));
 }
 
+TEST(WorkerMetrics, ABenchmarkIsAShare) {
+  Metrics metrics("n1");
+  finetune::worker::v1::RankRecord record;
+  record.mutable_score()->set_average(62.5);
+  metrics.OnRecord("j1", record);
+  EXPECT_THAT(Scraped(metrics), HasSubstr("finetune_eval_score_ratio{job_id=\"j1\"} 0.625"));
+}
+
 TEST(WorkerMetrics, SamplesBeforeTheAgentsStartAndAfterAStepBackAreNotGuessed) {
   Metrics metrics("n1");
   metrics.OnRecord("j1", Step(9, 144, 1));

@@ -1,5 +1,6 @@
 #include "worker/train/checkpoint/adapter.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <set>
 #include <string_view>
@@ -7,7 +8,9 @@
 
 #include "core/base/file.h"
 #include "nlohmann/json.hpp"
+#include "worker/model/params/adapters.h"
 #include "worker/model/weights/renamed_source.h"
+#include "worker/train/checkpoint/expert_adapter.h"
 #include "worker/train/checkpoint/tensor_file.h"
 
 namespace ft::checkpoint {
@@ -29,6 +32,7 @@ StatusOr<Json> ReadJson(const fs::path& path) {
 
 constexpr std::string_view kPrefix = "base_model.model.";
 constexpr std::string_view kLoraA = ".lora_A.", kLoraB = ".lora_B.";
+constexpr std::string_view kMagnitude = ".lora_magnitude_vector";
 
 // The name WriteAdapter would give a tensor that PEFT, or a trainer built on it, called `stored`.
 std::string PeftName(std::string_view stored) {
@@ -36,12 +40,16 @@ std::string PeftName(std::string_view stored) {
   if (rest.starts_with(kPrefix)) rest.remove_prefix(kPrefix.size());
   // The name in a bare decoder, without "model.".
   const std::string_view decoder = rest.starts_with("layers.") ? "model." : "";
+  const auto module = [&](size_t end) { return params::AdapterModule(StrCat(decoder, rest.substr(0, end))); };
   for (const std::string_view which : {kLoraA, kLoraB}) {
     const size_t at = rest.find(which);
     // Between the two may stand the adapter's name.
     if (at == std::string_view::npos || !rest.ends_with(".weight")) continue;
-    return StrCat(kPrefix, decoder, rest.substr(0, at), which, "weight");
+    return StrCat(kPrefix, module(at), which, "weight");
   }
+  if (const size_t at = rest.find(kMagnitude); at != std::string_view::npos)
+    return params::MagnitudeName(module(at));
+  if (rest.ends_with(".weight") || rest.ends_with(".bias")) return params::SavedName(StrCat(decoder, rest));
   return std::string(stored);
 }
 
@@ -55,21 +63,86 @@ StatusOr<std::unique_ptr<weights::TensorSource>> OpenAdapterWeights(const fs::pa
                                     "adapter's folder again"));
 }
 
-// The layer of a tensor that is half of a pair; INVALID_ARGUMENT for any other.
-StatusOr<std::string> ModuleOf(const weights::TensorSource& tensors, const std::string& name) {
-  for (const auto& [mine, other] : {std::pair(kLoraA, kLoraB), std::pair(kLoraB, kLoraA)}) {
-    const std::string end = StrCat(mine, "weight");
-    if (!name.starts_with(kPrefix) || !name.ends_with(end)) continue;
-    const std::string module = name.substr(kPrefix.size(), name.size() - kPrefix.size() - end.size());
-    if (tensors.Find(StrCat(kPrefix, module, other, "weight")) != nullptr) return module;
-    return absl::InvalidArgumentError(
-        StrCat("tensor ", name, " has no other half, ", other.substr(1), "weight"));
+// What the adapter's tensors say of it, one after another.
+class TensorsOf {
+ public:
+  TensorsOf(const weights::TensorSource& tensors, const params::PeftConfig& config)
+      : tensors_(tensors), config_(config) {}
+
+  // INVALID_ARGUMENT for a tensor that is no part of what the config describes.
+  Status Take(const weights::TensorInfo& info) {
+    const std::string& name = info.name;
+    if (!name.starts_with(kPrefix)) return Unknown(name);
+    for (const auto& [mine, other] : {std::pair(kLoraA, kLoraB), std::pair(kLoraB, kLoraA)}) {
+      const std::string end = StrCat(mine, "weight");
+      if (!name.ends_with(end)) continue;
+      const std::string module = ModuleBefore(name, end);
+      if (tensors_.Find(StrCat(kPrefix, module, other, "weight")) == nullptr) {
+        return absl::InvalidArgumentError(
+            StrCat("tensor ", name, " has no other half, ", other.substr(1), "weight"));
+      }
+      modules_.insert(module);
+      return mine == kLoraA ? TakeRank(module, info) : absl::OkStatus();
+    }
+    if (name.ends_with(kMagnitude)) return TakeMagnitude(name);
+    const std::string module = ModuleBefore(name, name.substr(name.rfind('.')));
+    if (!config_.kind.Saves(module)) return Unknown(name);
+    saved_.insert(module);
+    return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(
-      StrCat("tensor ", name,
-             " is no lora_A or lora_B of a linear layer: adapters of embeddings, "
-             "magnitudes and saved layers are not read, merge it with PEFT"));
-}
+
+  // Sets the adapter's modules, and in its config what the tensors say.
+  Status Finish(StoredAdapter& adapter) const {
+    if (modules_.empty() && saved_.empty()) return absl::InvalidArgumentError("the adapter changes no layer");
+    for (const std::string& module : modules_) {
+      if (config_.kind.use_dora && tensors_.Find(params::MagnitudeName(module)) == nullptr) {
+        return absl::InvalidArgumentError(StrCat("use_dora is true, and ", module,
+                                                 " has no lora_magnitude_vector: copy the adapter again"));
+      }
+    }
+    adapter.modules.assign(modules_.begin(), modules_.end());
+    adapter.config.kind.rank_pattern = ranks_;
+    adapter.config.kind.modules_to_save.assign(saved_.begin(), saved_.end());
+    return absl::OkStatus();
+  }
+
+ private:
+  static std::string ModuleBefore(const std::string& name, std::string_view end) {
+    return name.substr(kPrefix.size(), name.size() - kPrefix.size() - end.size());
+  }
+
+  static Status Unknown(const std::string& name) {
+    return absl::InvalidArgumentError(
+        StrCat("tensor ", name,
+               " is no lora_A or lora_B of a linear layer, and of no module that modules_to_save names: "
+               "adapters of embeddings are not read, merge it with PEFT"));
+  }
+
+  Status TakeRank(const std::string& module, const weights::TensorInfo& a) {
+    const int64_t rank = a.shape.empty() ? 0 : a.shape.front();
+    // What is no linear layer has the ranks of all experts together (SplitExperts).
+    if (module.ends_with(".experts") || module.ends_with(".base_layer")) return absl::OkStatus();
+    if (rank < 1 || rank > 1024)
+      return absl::InvalidArgumentError(
+          StrCat("tensor ", a.name, " has rank ", rank, ", not from 1 to 1024"));
+    if (rank != config_.rank) ranks_.emplace_back(module, static_cast<int>(rank));
+    return absl::OkStatus();
+  }
+
+  Status TakeMagnitude(const std::string& name) const {
+    const std::string module = ModuleBefore(name, kMagnitude);
+    if (config_.kind.use_dora && tensors_.Find(StrCat(kPrefix, module, kLoraA, "weight")) != nullptr)
+      return absl::OkStatus();
+    return absl::InvalidArgumentError(StrCat(
+        "tensor ", name, config_.kind.use_dora ? " belongs to no lora_A" : " is there without use_dora",
+        ": copy the adapter again"));
+  }
+
+  const weights::TensorSource& tensors_;
+  const params::PeftConfig& config_;
+  std::set<std::string> modules_, saved_;
+  std::vector<std::pair<std::string, int>> ranks_;
+};
 
 }  // namespace
 
@@ -81,9 +154,19 @@ StatusOr<WrittenAdapter> WriteAdapter(const WriteAdapterOptions& options,
   fs::remove_all(beside, ignored);
   RETURN_IF_ERROR(MakeDirectories(beside));
   WrittenAdapter written;
-  ASSIGN_OR_RETURN(written.sha256, WriteTensors(beside / "adapter_model.safetensors", ValuesOf(store),
+  const FusedAdapter adapter = FuseExperts(options.layout, ValuesOf(store));
+  ASSIGN_OR_RETURN(written.sha256, WriteTensors(beside / "adapter_model.safetensors", adapter.tensors,
                                                 {{"format", "pt"}}, options.progress));
-  RETURN_IF_ERROR(WriteFileDurably(beside / kConfigFile, params::PeftConfigJson(options.config)));
+  params::PeftConfig config = options.config;
+  if (!adapter.parameters.empty()) {
+    config.target_parameters = adapter.parameters;
+    // What is adapted as a parameter is no module to PEFT.
+    std::erase_if(config.targets, [&](const std::string& target) {
+      return std::any_of(adapter.parameters.begin(), adapter.parameters.end(),
+                         [&](const std::string& parameter) { return parameter.ends_with("." + target); });
+    });
+  }
+  RETURN_IF_ERROR(WriteFileDurably(beside / kConfigFile, params::PeftConfigJson(config)));
   RETURN_IF_ERROR(WriteTextConfig(beside, options.text));
   fs::remove_all(dir, ignored);
   if (::rename(beside.c_str(), dir.c_str()) != 0) return ErrnoStatus("rename to", dir, errno);
@@ -92,11 +175,12 @@ StatusOr<WrittenAdapter> WriteAdapter(const WriteAdapterOptions& options,
 }
 
 Status WriteTextConfig(const fs::path& dir, const TextConfig& text) {
-  const Json text_json = {{"format", 1},
-                          {"template", text.template_name},
-                          {"tokenize", text.tokenize},
-                          {"method", text.method},
-                          {"system", text.system}};
+  Json text_json = {{"format", 1},
+                    {"template", text.template_name},
+                    {"tokenize", text.tokenize},
+                    {"method", text.method},
+                    {"system", text.system}};
+  if (!text.eos_token.empty()) text_json["eos_token"] = text.eos_token;
   return WriteFileDurably(dir / kTextFile, text_json.dump(2) + "\n");
 }
 
@@ -108,15 +192,10 @@ StatusOr<StoredAdapter> OpenAdapter(const fs::path& dir) {
       weights::RenamedSource::Make(std::move(stored), [](const std::string& name) { return PeftName(name); });
   RETURN_IF_ERROR(WithContext(renamed.status(), dir.string()));
   adapter.tensors = *std::move(renamed);
-  std::set<std::string> modules;
-  for (const weights::TensorInfo& info : adapter.tensors->tensors()) {
-    StatusOr<std::string> module = ModuleOf(*adapter.tensors, info.name);
-    RETURN_IF_ERROR(WithContext(module.status(), dir.string()));
-    modules.insert(*std::move(module));
-  }
-  if (modules.empty())
-    return absl::InvalidArgumentError(StrCat(dir.string(), ": the adapter changes no layer"));
-  adapter.modules.assign(modules.begin(), modules.end());
+  TensorsOf tensors(*adapter.tensors, adapter.config);
+  for (const weights::TensorInfo& info : adapter.tensors->tensors())
+    RETURN_IF_ERROR(WithContext(tensors.Take(info), dir.string()));
+  RETURN_IF_ERROR(WithContext(tensors.Finish(adapter), dir.string()));
   return adapter;
 }
 
@@ -138,6 +217,7 @@ StatusOr<TextConfig> ReadTextConfig(const fs::path& dir) {
   take("tokenize", text.tokenize);
   take("method", text.method);
   take("system", text.system);
+  take("eos_token", text.eos_token);
   return text;
 }
 

@@ -8,9 +8,10 @@
 #include <vector>
 
 #include "core/base/status.h"
+#include "worker/model/decoder/layout.h"
+#include "worker/model/params/parameter_store.h"
 #include "worker/model/params/peft_config.h"
 #include "worker/model/weights/safetensors.h"
-#include "worker/train/optim/adamw.h"
 
 namespace ft::checkpoint {
 
@@ -18,8 +19,9 @@ namespace ft::checkpoint {
 struct TextConfig {
   std::string template_name = "model";
   std::string tokenize = "whole";
-  std::string method;  // qlora: the base went through NF4, and does in chat.
-  std::string system;  // The one system text of the data; empty when there was none or several.
+  std::string method;     // qlora, int8_lora: the base was quantised, and is in chat.
+  std::string system;     // The one system text of the data; empty when there was none or several.
+  std::string eos_token;  // Ends an answer in place of the tokenizer's own; empty = that.
 };
 
 struct WrittenAdapter {
@@ -31,6 +33,7 @@ struct WriteAdapterOptions {
   params::PeftConfig config;
   TextConfig text;
   weights::SafetensorsWriter::Progress progress;  // May be empty.
+  model::Layout layout = {};  // The model's; its experts' pairs are written as PEFT reads them.
 };
 
 // Writes the folder beside and renames it. Parameter names are PEFT's
@@ -47,12 +50,13 @@ struct StoredAdapter {
   std::unique_ptr<weights::TensorSource> tensors;  // Under the names that WriteAdapter gives.
   std::vector<std::string>
       modules;  // Whole names of the layers it changes, sorted: model.layers.0.mlp.up_proj.
+  // In config.kind, rank_pattern and modules_to_save are whole names too: what the tensors say.
 };
 
 // From adapter_model.safetensors, or adapter_model.bin without it. Tensors' names tell what is changed,
 // whatever target_modules says; an adapter's own name within them ("lora_A.default.weight") and a missing
 // "base_model.model." are seen through. INVALID_ARGUMENT names a tensor that belongs to no pair of a linear
-// layer.
+// layer, is no magnitude of one, and of no module that modules_to_save names.
 StatusOr<StoredAdapter> OpenAdapter(const std::filesystem::path& dir);
 
 // The settings that chat reads, beside an adapter or a whole model.

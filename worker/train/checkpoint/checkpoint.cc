@@ -4,9 +4,11 @@
 
 #include <cerrno>
 
+#include "core/base/check.h"
 #include "core/base/file.h"
 #include "core/base/sha256.h"
 #include "nlohmann/json.hpp"
+#include "worker/device/staging.h"
 #include "worker/train/checkpoint/tensor_file.h"
 
 namespace ft::checkpoint {
@@ -20,13 +22,53 @@ constexpr const char* kTrainable = "trainable.safetensors";
 constexpr const char* kOptimizer = "optimizer.safetensors";
 constexpr const char* kManifest = "manifest.json";
 
-std::vector<NamedTensor> MomentsOf(const params::ParameterStore& store) {
-  std::vector<NamedTensor> tensors;
+// Calls visit(name, index of the tensor, the moments of what this rank owns) for the moments of every tensor, in the order of the file.
+Status VisitMoments(const params::ParameterStore& store,
+                    const std::function<Status(const std::string&, int, const torch::Tensor&)>& visit) {
   for (int i = 0; i < store.size(); ++i) {
-    tensors.push_back({store.name(i) + ".exp_avg", store.first_moment(i)});
-    tensors.push_back({store.name(i) + ".exp_avg_sq", store.second_moment(i)});
+    RETURN_IF_ERROR(visit(store.name(i) + ".exp_avg", i, store.first_moments()));
+    RETURN_IF_ERROR(visit(store.name(i) + ".exp_avg_sq", i, store.second_moments()));
   }
-  return tensors;
+  return absl::OkStatus();
+}
+
+StatusOr<std::string> WriteMoments(const fs::path& path, const State& state,
+                                   const weights::SafetensorsWriter::Progress& progress) {
+  const params::ParameterStore& store = state.trained.store();
+  std::vector<weights::TensorInfo> infos;
+  RETURN_IF_ERROR(VisitMoments(store, [&](const std::string& name, int i, const torch::Tensor&) {
+    infos.push_back({name, weights::DType::kF32, store.range(i).tensor.shape});
+    return absl::OkStatus();
+  }));
+  ASSIGN_OR_RETURN(weights::SafetensorsWriter writer,
+                   weights::SafetensorsWriter::Create(path, infos, {}, progress));
+  RETURN_IF_ERROR(VisitMoments(store, [&](const std::string&, int i, const torch::Tensor& moments) -> Status {
+    ASSIGN_OR_RETURN(const torch::Tensor whole, state.trained.WholeMoment(moments, i));
+    const torch::Tensor host = device::Download(whole);
+    return writer.Append(device::HostBytes(host));
+  }));
+  return writer.Finish();
+}
+
+// What a checkpoint holds beside tensors.
+struct Counts {
+  int64_t step = 0;
+  int64_t optimizer_steps = 0;
+  int64_t good_steps = 0;
+  double scale = 1;
+};
+
+// Gives rank 0's values and counts to all. Answers the step.
+StatusOr<int64_t> ShareRest(const State& state, int64_t step) {
+  optim::AdamW& optimizer = state.trained.optimizer();
+  Counts counts{step, optimizer.steps(), state.loss_scale.good_steps(), state.loss_scale.value()};
+  comm::Comm& comm = state.trained.comm();
+  RETURN_IF_ERROR(comm.Broadcast(0, std::as_writable_bytes(std::span(&counts, 1))));
+  RETURN_IF_ERROR(comm.Broadcast(0, state.trained.store().values()));
+  state.trained.store().ValuesChanged();
+  optimizer.set_steps(counts.optimizer_steps);
+  state.loss_scale.Restore(counts.scale, counts.good_steps);
+  return counts.step;
 }
 
 Status CheckSpace(const fs::path& dir, uint64_t bytes) {
@@ -63,30 +105,46 @@ int64_t CountOf(const Json& object, const char* key) {
   return found != object.end() && found->is_number_integer() ? found->get<int64_t>() : -1;
 }
 
-StatusOr<Json> ReadManifest(const fs::path& dir) {
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(dir / kManifest, 1 << 20));
-  Json manifest = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!manifest.is_object() || CountOf(manifest, "format") != kFormat) {
-    return absl::DataLossError(
-        StrCat((dir / kManifest).string(), " is no checkpoint manifest of format ", kFormat));
-  }
+// A checkpoint that was found whole and of this job.
+struct Checked {
+  fs::path dir;
+  Counts counts;
+  std::string numeric_fingerprint;
+};
+
+Status Damaged(const fs::path& file, std::string_view how) {
+  return absl::DataLossError(StrCat(file.string(), " ", how, ": the checkpoint is damaged"));
+}
+
+StatusOr<Json> ReadManifest(const fs::path& dir, const std::string& committed_sha256) {
+  const fs::path file = dir / kManifest;
+  const StatusOr<std::string> text = ReadFile(file, 1 << 20);
+  if (absl::IsNotFound(text.status())) return Damaged(file, "is missing");
+  RETURN_IF_ERROR(text.status());
+  if (!committed_sha256.empty() && Hex(Sha256Of(*text)) != committed_sha256)
+    return Damaged(file, "is not the manifest that was committed");
+  Json manifest = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  if (!manifest.is_object() || CountOf(manifest, "format") != kFormat)
+    return absl::DataLossError(StrCat(file.string(), " is no checkpoint manifest of format ", kFormat));
   return manifest;
 }
 
 Status CheckFiles(const fs::path& dir, const Json& manifest, const weights::ReadProgress& progress) {
   for (const char* name : {kTrainable, kOptimizer}) {
+    const Json described = ObjectOf(ObjectOf(manifest, "files"), name);
+    std::error_code error;
+    const auto size = static_cast<int64_t>(fs::file_size(dir / name, error));
+    if (error == std::errc::no_such_file_or_directory) return Damaged(dir / name, "is missing");
+    if (error) return ErrnoStatus("read", dir / name, error.value());
+    if (const int64_t written = CountOf(described, "size"); size != written)
+      return Damaged(dir / name, StrCat("has ", size, " bytes, its manifest says ", written));
     ASSIGN_OR_RETURN(const std::string digest, weights::FileDigest(dir / name, progress));
-    if (StringOf(ObjectOf(ObjectOf(manifest, "files"), name), "sha256") != digest) {
-      return absl::DataLossError(
-          StrCat((dir / name).string(), " differs from its manifest: the checkpoint is damaged"));
-    }
+    if (StringOf(described, "sha256") != digest) return Damaged(dir / name, "differs from its manifest");
   }
   return absl::OkStatus();
 }
 
-Status CheckIdentity(const fs::path& dir, const Json& manifest, const Identity& identity,
-                     bool allow_numeric_change) {
-  const Json stored = ObjectOf(manifest, "identity");
+Status CheckIdentity(const fs::path& dir, const Json& stored, const Identity& identity) {
   const auto differs = [&](const char* key, const std::string& mine) {
     return StringOf(stored, key) != mine;
   };
@@ -97,24 +155,64 @@ Status CheckIdentity(const fs::path& dir, const Json& manifest, const Identity& 
   if (differs("base_sha256", identity.base_sha256)) return refuse("another base model");
   if (differs("data_sha256", identity.data_sha256)) return refuse("other data");
   if (differs("settings_sha256", identity.settings_sha256)) return refuse("other training settings");
-  if (differs("numeric_fingerprint", identity.numeric_fingerprint) && !allow_numeric_change) {
-    return absl::FailedPreconditionError(
-        StrCat("checkpoint ", dir.string(), " was made on '", StringOf(stored, "numeric_fingerprint"),
-               "', this is '", identity.numeric_fingerprint,
-               "': results would differ in the last bits; set allow_numeric_change: true"));
-  }
   return absl::OkStatus();
 }
 
-Status RestoreScale(const fs::path& dir, const Json& manifest, optim::LossScale& loss_scale) {
+Status CheckNumerics(const Checked& checked, const Identity& identity, bool allow_numeric_change) {
+  if (allow_numeric_change || checked.numeric_fingerprint == identity.numeric_fingerprint)
+    return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      StrCat("checkpoint ", checked.dir.string(), " was made on '", checked.numeric_fingerprint,
+             "', this is '", identity.numeric_fingerprint,
+             "': results would differ in the last bits; set allow_numeric_change: true"));
+}
+
+StatusOr<Counts> CountsOf(const fs::path& dir, const Json& manifest, bool scales) {
+  Counts counts{.step = CountOf(manifest, "step"), .optimizer_steps = CountOf(manifest, "optimizer_steps")};
+  if (counts.step < 0 || counts.optimizer_steps < 0) return Damaged(dir / kManifest, "has no step");
+  if (!dir.filename().string().ends_with(StrCat("-s", counts.step)))
+    return Damaged(dir / kManifest, StrCat("is that of step ", counts.step));
+  if (!scales) return counts;
   const Json stored = ObjectOf(manifest, "loss_scale");
   const auto found = stored.find("value");
-  const double value = found != stored.end() && found->is_number() ? found->get<double>() : 0.0;
-  const int64_t good_steps = CountOf(stored, "good_steps");
-  if (!(value >= 1) || good_steps < 0)
-    return absl::DataLossError(StrCat(dir.string(), ": manifest.json has no loss scale"));
-  loss_scale.Restore(value, good_steps);
-  return absl::OkStatus();
+  counts.scale = found != stored.end() && found->is_number() ? found->get<double>() : 0.0;
+  counts.good_steps = CountOf(stored, "good_steps");
+  if (!(counts.scale >= 1) || counts.good_steps < 0)
+    return absl::DataLossError(StrCat((dir / kManifest).string(), " has no loss scale"));
+  return counts;
+}
+
+StatusOr<Checked> Check(const Resume& resume, const process::CommittedCheckpoint& checkpoint,
+                        const Identity& identity, bool scales) {
+  const fs::path dir = resume.run_dir / checkpoint.path;
+  ASSIGN_OR_RETURN(const Json manifest, ReadManifest(dir, checkpoint.manifest_sha256));
+  const Json made_with = ObjectOf(manifest, "identity");
+  RETURN_IF_ERROR(CheckIdentity(dir, made_with, identity));
+  ASSIGN_OR_RETURN(const Counts counts, CountsOf(dir, manifest, scales));
+  RETURN_IF_ERROR(CheckFiles(dir, manifest, resume.progress));
+  return Checked{dir, counts, StringOf(made_with, "numeric_fingerprint")};
+}
+
+StatusOr<Checked> NewestWhole(const Resume& resume, const Identity& identity, bool scales) {
+  FT_CHECK(!resume.newest_first.empty());
+  std::vector<std::string> passed_over;
+  Status newest;
+  for (const process::CommittedCheckpoint& checkpoint : resume.newest_first) {
+    StatusOr<Checked> checked = Check(resume, checkpoint, identity, scales);
+    if (checked.ok()) {
+      for (const std::string& message : passed_over) {
+        if (resume.passed_over)
+          resume.passed_over(StrCat(message, "; going on from ", checkpoint.path, " instead"));
+      }
+      return checked;
+    }
+    if (passed_over.empty()) newest = checked.status();
+    passed_over.emplace_back(Message(checked.status()));
+  }
+  const size_t older = passed_over.size() - 1;
+  return Status(newest.code(), StrCat(Message(newest),
+                                      older == 0 ? "; there is no older one"
+                                                 : StrCat("; no older one can be taken either, of ", older)));
 }
 
 }  // namespace
@@ -122,14 +220,14 @@ Status RestoreScale(const fs::path& dir, const Json& manifest, optim::LossScale&
 std::string CheckpointPath(int64_t epoch, int64_t step) { return StrCat("checkpoints/e", epoch, "-s", step); }
 
 StatusOr<Saved> Save(const SaveOptions& options, const Identity& identity, const State& state) {
-  const optim::AdamW& optimizer = state.optimizer;
+  const optim::AdamW& optimizer = state.trained.optimizer();
   const int64_t epoch = options.epoch, step = options.step;
   const fs::path target = options.run_dir / CheckpointPath(epoch, step);
   const fs::path beside = target.parent_path() / ("." + target.filename().string() + ".tmp");
   std::error_code ignored;
   fs::remove_all(beside, ignored);
   RETURN_IF_ERROR(MakeDirectories(beside));
-  const params::ParameterStore& store = optimizer.store();
+  const params::ParameterStore& store = state.trained.store();
   uint64_t bytes = 0;
   for (int i = 0; i < store.size(); ++i) bytes += 3 * store.value(i).nbytes();
   RETURN_IF_ERROR(CheckSpace(beside, bytes + (1 << 20)));
@@ -140,8 +238,7 @@ StatusOr<Saved> Save(const SaveOptions& options, const Identity& identity, const
   ASSIGN_OR_RETURN(const std::string trainable,
                    WriteTensors(beside / kTrainable, ValuesOf(store), {}, progress));
   before = static_cast<int64_t>(fs::file_size(beside / kTrainable, ignored));
-  ASSIGN_OR_RETURN(const std::string moments,
-                   WriteTensors(beside / kOptimizer, MomentsOf(store), {}, progress));
+  ASSIGN_OR_RETURN(const std::string moments, WriteMoments(beside / kOptimizer, state, progress));
   Json manifest = {{"format", kFormat},
                    {"step", step},
                    {"optimizer_steps", optimizer.steps()},
@@ -161,33 +258,41 @@ StatusOr<Saved> Save(const SaveOptions& options, const Identity& identity, const
   return Saved{CheckpointPath(epoch, step), Hex(Sha256Of(text)), static_cast<int64_t>(bytes + text.size())};
 }
 
+Status JoinSave(const State& state) {
+  return VisitMoments(state.trained.store(), [&](const std::string&, int i, const torch::Tensor& moments) {
+    return state.trained.WholeMoment(moments, i).status();
+  });
+}
+
+StatusOr<int64_t> JoinLoad(const State& state) {
+  const params::ParameterStore& store = state.trained.store();
+  RETURN_IF_ERROR(VisitMoments(store, [&](const std::string&, int i, const torch::Tensor& moments) {
+    return state.trained.ShareMoment(torch::empty({store.range(i).elements}, torch::kFloat), i, moments);
+  }));
+  return ShareRest(state, /*step=*/0);
+}
+
 StatusOr<int64_t> Load(const Resume& resume, const Identity& identity, const State& state) {
-  optim::AdamW& optimizer = state.optimizer;
-  const fs::path dir = resume.run_dir / resume.path;
-  ASSIGN_OR_RETURN(const Json manifest, ReadManifest(dir));
-  RETURN_IF_ERROR(CheckIdentity(dir, manifest, identity, resume.allow_numeric_change));
-  RETURN_IF_ERROR(CheckFiles(dir, manifest, resume.progress));
-  const int64_t step = CountOf(manifest, "step"), optimizer_steps = CountOf(manifest, "optimizer_steps");
-  if (step < 0 || optimizer_steps < 0) {
-    return absl::DataLossError(StrCat((dir / kManifest).string(), " has no step: the checkpoint is damaged"));
-  }
-  ASSIGN_OR_RETURN(const auto trainable, weights::SafetensorsFile::Open(dir / kTrainable));
-  ASSIGN_OR_RETURN(const auto moments, weights::SafetensorsFile::Open(dir / kOptimizer));
-  params::ParameterStore& store = optimizer.store();
-  const auto read = [&](const weights::SafetensorsFile& file,
-                        const std::vector<NamedTensor>& tensors) -> Status {
-    for (const NamedTensor& tensor : tensors) {
-      RETURN_IF_ERROR(ReadTensor(file, tensor));
-      if (resume.progress) resume.progress();
-    }
+  ASSIGN_OR_RETURN(const Checked checked, NewestWhole(resume, identity, state.loss_scale.enabled()));
+  RETURN_IF_ERROR(CheckNumerics(checked, identity, resume.allow_numeric_change));
+  ASSIGN_OR_RETURN(const auto trainable, weights::SafetensorsFile::Open(checked.dir / kTrainable));
+  ASSIGN_OR_RETURN(const auto moments, weights::SafetensorsFile::Open(checked.dir / kOptimizer));
+  const params::ParameterStore& store = state.trained.store();
+  const auto read = [&](const weights::SafetensorsFile& file, const NamedTensor& to) -> Status {
+    RETURN_IF_ERROR(ReadTensor(file, to));
+    if (resume.progress) resume.progress();
     return absl::OkStatus();
   };
-  RETURN_IF_ERROR(read(*trainable, ValuesOf(store)));
-  RETURN_IF_ERROR(read(*moments, MomentsOf(store)));
-  store.ValuesChanged();
-  optimizer.set_steps(optimizer_steps);
-  if (state.loss_scale.enabled()) RETURN_IF_ERROR(RestoreScale(dir, manifest, state.loss_scale));
-  return step;
+  for (const NamedTensor& value : ValuesOf(store)) RETURN_IF_ERROR(read(*trainable, value));
+  RETURN_IF_ERROR(
+      VisitMoments(store, [&](const std::string& name, int i, const torch::Tensor& owned) -> Status {
+        const torch::Tensor whole = torch::empty(store.range(i).tensor.shape, torch::kFloat);
+        RETURN_IF_ERROR(read(*moments, {name, whole}));
+        return state.trained.ShareMoment(whole.view({-1}), i, owned);
+      }));
+  state.trained.optimizer().set_steps(checked.counts.optimizer_steps);
+  if (state.loss_scale.enabled()) state.loss_scale.Restore(checked.counts.scale, checked.counts.good_steps);
+  return ShareRest(state, checked.counts.step);
 }
 
 }  // namespace ft::checkpoint

@@ -1,17 +1,19 @@
 // A checkpoint: all that a run needs to go on to the bit. A folder checkpoints/e<epoch>-s<step>/ in the job's run folder
 // with trainable.safetensors (fp32 weights), optimizer.safetensors (<name>.exp_avg, <name>.exp_avg_sq) and manifest.json
 // (step, identity, sizes and SHA-256 of the files). Random numbers and data order are functions of the step, so there is
-// nothing else to keep. The shard layout does not depend on the number of ranks. docs/formats/checkpoint.md.
+// nothing else to keep. Files hold whole tensors, so they do not depend on the number of ranks or on who owns what. docs/formats/checkpoint.md.
 #pragma once
 
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "core/base/status.h"
+#include "core/process/attempt_facts.h"
 #include "worker/model/weights/model_digest.h"
-#include "worker/train/optim/adamw.h"
 #include "worker/train/optim/loss_scale.h"
+#include "worker/train/shard/trained_state.h"
 
 namespace ft::checkpoint {
 
@@ -25,7 +27,7 @@ struct Identity {
 
 // What training goes on from.
 struct State {
-  optim::AdamW& optimizer;
+  shard::TrainedState& trained;
   optim::LossScale& loss_scale;
 };
 
@@ -46,19 +48,30 @@ struct SaveOptions {
   std::function<void(int64_t bytes)> progress;
 };
 
-// Writes beside, fsyncs every file and renames the folder: a reader finds it whole or not at all. Refuses with
-// RESOURCE_EXHAUSTED, before it writes, when the file system has less free space than it needs.
+// Rank 0's part: writes beside, fsyncs every file and renames the folder: a reader finds it whole or not at all. Refuses with
+// RESOURCE_EXHAUSTED, before it writes, when the file system has less free space than it needs. What other ranks own comes from them,
+// one tensor at a time.
 StatusOr<Saved> Save(const SaveOptions& options, const Identity& identity, const State& state);
+
+// The other ranks' part. Errors are the communicator's.
+Status JoinSave(const State& state);
 
 struct Resume {
   std::filesystem::path run_dir;
-  std::string path;  // Relative to the run folder.
+  std::vector<process::CommittedCheckpoint> newest_first;  // Paths are relative to the run folder. Not empty.
   bool allow_numeric_change = false;
   weights::ReadProgress progress;  // While files are read; may be empty.
+  // Told of each that was passed over, and which is taken: a sentence. May be empty.
+  std::function<void(const std::string& remark)> passed_over;
 };
 
-// Checks every file against the manifest and the identity, then fills weights, moments and loss scale in place. Returns the
-// step to go on after. DATA_LOSS names a damaged file, FAILED_PRECONDITION what differs.
+// Rank 0's part: takes the newest checkpoint that is whole and of this job, which every file must show by its manifest, and the manifest
+// by its commit; then fills weights, moments and loss scale in place, one tensor at a time, on all ranks. Returns the step to go on after.
+// With none that can be taken it is the newest's error: DATA_LOSS names a damaged file, FAILED_PRECONDITION what differs; nothing was
+// changed or exchanged then. A numeric fingerprint that differs is refused at once: an older one would differ in the same way.
 StatusOr<int64_t> Load(const Resume& resume, const Identity& identity, const State& state);
+
+// The other ranks' part, so that only rank 0 needs to reach the checkpoint's storage. Errors are the communicator's.
+StatusOr<int64_t> JoinLoad(const State& state);
 
 }  // namespace ft::checkpoint

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
 #include <iterator>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -17,11 +19,15 @@
 #include "core/base/file.h"
 #include "core/base/sha256.h"
 #include "worker/model/decoder/family.h"
+#include "worker/model/decoder/fused_experts.h"
+#include "worker/model/ops/int8.h"
 #include "worker/model/ops/nf4.h"
 #include "worker/model/params/bnb_checkpoint.h"
 #include "worker/model/params/read_slot.h"
 #include "worker/model/weights/gguf.h"
+#include "worker/model/weights/mxfp4.h"
 #include "worker/model/weights/quantization.h"
+#include "worker/train/checkpoint/deltas.h"
 #include "worker/train/checkpoint/tensor_file.h"
 
 namespace ft::checkpoint {
@@ -31,7 +37,6 @@ namespace fs = std::filesystem;
 using weights::DType;
 using weights::TensorInfo;
 
-constexpr std::string_view kPrefix = "base_model.model.";
 // What a model folder holds beside its weights and users of it need: vocabularies, templates, and a family's own code, which is
 // copied and never run.
 constexpr const char* kSideFiles[] = {"tokenizer.json",
@@ -57,62 +62,6 @@ bool IsFloat(DType dtype) {
          IsBlockType(dtype);
 }
 
-// The adapter's pairs by the name of the weight they change.
-class Deltas {
- public:
-  static StatusOr<Deltas> Open(const fs::path& dir) {
-    Deltas deltas;
-    if (dir.empty()) return deltas;
-    ASSIGN_OR_RETURN(StoredAdapter adapter, OpenAdapter(dir));
-    deltas.scale_ = adapter.config.alpha / adapter.config.rank;
-    for (const std::string& module : adapter.modules) deltas.unused_.insert(module + ".weight");
-    deltas.tensors_ = std::move(adapter.tensors);
-    return deltas;
-  }
-
-  // Adds scale B A to `weight` [out, in] in place when the adapter has a pair for it.
-  Status AddTo(const std::string& name, torch::Tensor& weight) {
-    if (unused_.erase(name) == 0) return absl::OkStatus();
-    const std::string module =
-        StrCat(kPrefix, name.substr(0, name.size() - std::string_view(".weight").size()));
-    const TensorInfo* a = tensors_->Find(module + ".lora_A.weight");
-    const TensorInfo* b = tensors_->Find(module + ".lora_B.weight");
-    FT_CHECK(a != nullptr && b != nullptr) << module;  // OpenAdapter has seen both.
-    if (weight.dim() != 2 || a->shape.size() != 2 || b->shape.size() != 2 || a->shape[1] != weight.size(1) ||
-        b->shape[0] != weight.size(0) || a->shape[0] != b->shape[1]) {
-      return absl::InvalidArgumentError(
-          StrCat("the adapter's shapes do not fit ", name, ": it belongs to another model"));
-    }
-    ASSIGN_OR_RETURN(const torch::Tensor lora_a, params::ReadTensor(*tensors_, *a));
-    ASSIGN_OR_RETURN(const torch::Tensor lora_b, params::ReadTensor(*tensors_, *b));
-    weight.add_(torch::matmul(lora_b, lora_a), scale_);
-    ++merged_;
-    return absl::OkStatus();
-  }
-
-  // A tied head may be stored, but nobody reads it.
-  Status CheckHead(const nlohmann::json& config) const {
-    const auto tied = config.find("tie_word_embeddings");
-    if (!unused_.contains("lm_head.weight") || tied == config.end() || *tied != true) return absl::OkStatus();
-    return absl::InvalidArgumentError(
-        "the adapter changes lm_head, which this model has in common with its embedding "
-        "(tie_word_embeddings) and which cannot be changed alone: merge it with PEFT");
-  }
-
-  Status AllUsed() const {
-    if (unused_.empty()) return absl::OkStatus();
-    return absl::InvalidArgumentError(StrCat("the model has no weight ", *unused_.begin(),
-                                             " that the adapter changes: it belongs to another model"));
-  }
-  int merged() const { return merged_; }
-
- private:
-  std::unique_ptr<weights::TensorSource> tensors_;
-  double scale_ = 1;
-  std::set<std::string> unused_;
-  int merged_ = 0;
-};
-
 StatusOr<DType> OutputType(const std::string& wanted, DType stored) {
   if (wanted == "fp32") return DType::kF32;
   if (wanted == "bf16") return DType::kBF16;
@@ -127,16 +76,38 @@ torch::Tensor Rounded(const torch::Tensor& tensor, DType dtype) {
   return tensor;
 }
 
-// The matrices that quantised jobs quantise: the blocks' projections.
-StatusOr<std::set<std::string>> ProjectionsOf(std::string_view config_text, const fs::path& model) {
-  ASSIGN_OR_RETURN(const model::DecoderConfig config,
-                   model::ParseConfig(config_text, (model / "config.json").string()));
-  std::set<std::string> names;
-  for (const model::StoredWeight& weight : model::LayoutOf(config)) {
-    if (weight.role.part == model::Part::kProjection && !weight.role.bias) names.insert(weight.name);
+// A model's experts where its files have all of them in one tensor.
+class ExpertSource {
+ public:
+  static StatusOr<ExpertSource> Of(const model::Layout& layout, const weights::TensorSource& source) {
+    ExpertSource experts;
+    ASSIGN_OR_RETURN(experts.split_, model::SplitExperts(layout, source));
+    if (experts.split_ == nullptr) return experts;
+    for (model::FusedTensor& fused : model::FusedTensors(layout)) {
+      const std::string name = fused.name;
+      experts.tensors_[name] = std::move(fused);
+    }
+    return experts;
   }
-  return names;
-}
+
+  // What becomes of a stored tensor: null where it is no tensor of experts.
+  const model::FusedTensor* Find(std::string_view stored) const {
+    if (stored.ends_with(weights::kMxfp4Blocks)) stored.remove_suffix(weights::kMxfp4Blocks.size());
+    const auto found = tensors_.find(stored);
+    return found == tensors_.end() ? nullptr : &found->second;
+  }
+  bool IsSecondHalf(std::string_view stored) const {
+    if (!stored.ends_with(weights::kMxfp4Scales)) return false;
+    stored.remove_suffix(weights::kMxfp4Scales.size());
+    return tensors_.contains(stored);
+  }
+  // REQUIRES: Find() gave something.
+  const weights::TensorSource& split() const { return *split_; }
+
+ private:
+  std::unique_ptr<weights::TensorSource> split_;
+  std::map<std::string, model::FusedTensor, std::less<>> tensors_;
+};
 
 // The widest type among weights: what a config.json that has one type for all must say.
 DType Widest(DType a, DType b) { return a == b ? a : DType::kF32; }
@@ -148,10 +119,14 @@ const char* TorchName(DType dtype) {
 
 class ModelWriter {
  public:
-  // `quantised`: the matrices that go through NF4.
+  // `quantised`: the matrices that are quantised.
   ModelWriter(const WriteModelOptions& options, const weights::TensorSource& source, Deltas deltas,
-              std::set<std::string> quantised)
-      : options_(options), source_(source), deltas_(std::move(deltas)), quantised_(std::move(quantised)) {}
+              std::set<std::string> quantised, ExpertSource experts)
+      : options_(options),
+        source_(source),
+        deltas_(std::move(deltas)),
+        quantised_(std::move(quantised)),
+        experts_(std::move(experts)) {}
 
   // model.safetensors in the folder, or shards and their index.
   StatusOr<WrittenModel> Write(const fs::path& folder) {
@@ -172,11 +147,12 @@ class ModelWriter {
   }
 
  private:
-  enum class Kind { kWeight, kBnb4, kAsItIs };
+  enum class Kind { kWeight, kBnb4, kExperts, kAsItIs };
   struct Planned {
     const TensorInfo* stored;
     TensorInfo out;
     Kind kind;
+    const model::FusedTensor* experts = nullptr;  // Of kExperts.
   };
   struct Shard {
     std::string file;
@@ -241,6 +217,7 @@ class ModelWriter {
         ++tables;
         continue;
       }
+      if (experts_.IsSecondHalf(info.name)) continue;
       ASSIGN_OR_RETURN(const Planned planned, PlanOf(info));
       if (planned.kind != Kind::kAsItIs)
         widest = Widest(widest.value_or(planned.out.dtype), planned.out.dtype);
@@ -256,6 +233,12 @@ class ModelWriter {
 
   StatusOr<Planned> PlanOf(const TensorInfo& info) {
     Planned planned{&info, info, Kind::kWeight};
+    if (const model::FusedTensor* experts = experts_.Find(info.name); experts != nullptr) {
+      const DType stored =
+          info.dtype == DType::kU8 ? DType::kBF16 : info.dtype;  // MXFP4's values are bfloat16's.
+      ASSIGN_OR_RETURN(const DType type, OutputType(options_.dtype, stored));
+      return Planned{&info, {experts->name, type, experts->shape}, Kind::kExperts, experts};
+    }
     if (params::IsBnb4(source_, info.name)) {
       planned.kind = Kind::kBnb4;
       ASSIGN_OR_RETURN(planned.out.shape, params::BnbShape(source_, info.name));
@@ -288,23 +271,44 @@ class ModelWriter {
       RETURN_IF_ERROR(source_.ReadBytes(info, {static_cast<std::byte*>(tensor.data_ptr()), bytes}));
       return tensor;
     }
+    if (planned.kind == Kind::kExperts) return ExpertsValue(planned);
     torch::Tensor tensor;
     if (planned.kind == Kind::kBnb4) {  // Already what a job sees.
       ASSIGN_OR_RETURN(tensor, params::DequantiseBnb(source_, info.name));
     } else {
       ASSIGN_OR_RETURN(tensor, params::ReadTensor(source_, info));
-      if (quantised_.contains(info.name)) {
-        tensor = ops::DequantiseNf4(ops::QuantiseNf4(tensor), torch::kFloat32);
-      }
+      tensor = Seen(info.name, tensor);
     }
     RETURN_IF_ERROR(deltas_.AddTo(info.name, tensor));
     return Rounded(tensor, planned.out.dtype).contiguous();
+  }
+
+  // The weight as a job sees it.
+  torch::Tensor Seen(const std::string& name, const torch::Tensor& stored) const {
+    if (!quantised_.contains(name)) return stored;
+    return options_.base == params::BaseKind::kInt8
+               ? ops::DequantiseInt8(ops::QuantiseInt8(stored), torch::kFloat32)
+               : ops::DequantiseNf4(ops::QuantiseNf4(stored), torch::kFloat32);
+  }
+
+  // All experts in the tensor that they came in, expert by expert.
+  StatusOr<torch::Tensor> ExpertsValue(const Planned& planned) {
+    torch::Tensor whole = Rounded(torch::empty(planned.out.shape), planned.out.dtype);
+    for (const model::StoredWeight* part : planned.experts->parts) {
+      ASSIGN_OR_RETURN(const torch::Tensor stored,
+                       params::ReadTensor(experts_.split(), *experts_.split().Find(part->name)));
+      torch::Tensor value = Seen(part->name, stored);
+      RETURN_IF_ERROR(deltas_.AddTo(part->name, value));
+      model::PartOf(whole, *part).copy_(value);
+    }
+    return whole;
   }
 
   const WriteModelOptions& options_;
   const weights::TensorSource& source_;
   Deltas deltas_;
   const std::set<std::string> quantised_;
+  const ExpertSource experts_;
   std::vector<Planned> plan_;
 };
 
@@ -314,8 +318,52 @@ StatusOr<std::string> ConfigOf(const fs::path& model) {
   return weights::GgufConfigJson(*file);
 }
 
+// The layout of the model; empty where nothing is to be known of it and its family is not known.
+StatusOr<model::Layout> LayoutFor(const fs::path& model, params::BaseKind base) {
+  ASSIGN_OR_RETURN(const std::string text, ConfigOf(model));
+  const StatusOr<model::DecoderConfig> config = model::ParseConfig(text, (model / "config.json").string());
+  if (config.ok()) return model::LayoutOf(*config);
+  if (base == params::BaseKind::kStored) return model::Layout();
+  return config.status();
+}
+
+// The matrices that quantised jobs quantise, the blocks' projections, under their names in the layout and in the files.
+StatusOr<std::set<std::string>> QuantisedOf(const fs::path& model, const model::Layout& layout,
+                                            const weights::TensorSource& source) {
+  ASSIGN_OR_RETURN(const std::string text, ConfigOf(model));
+  ASSIGN_OR_RETURN(const model::DecoderConfig config,
+                   model::ParseConfig(text, (model / "config.json").string()));
+  std::set<std::string> names;
+  for (const model::StoredWeight& weight : layout) {
+    if (weight.quantised()) names.insert(weight.name);
+  }
+  for (const TensorInfo& info : source.tensors()) {
+    if (names.contains(model::LayoutName(config, info.name))) names.insert(info.name);
+  }
+  return names;
+}
+
+// The store's values as files of the model's family have them: experts in one tensor where there is no other way to store them.
+std::vector<NamedTensor> FilesValues(const model::Layout& layout, const params::ParameterStore& store) {
+  std::map<std::string, torch::Tensor> values;
+  for (const NamedTensor& value : ValuesOf(store)) values[value.name] = value.tensor;
+  for (const model::FusedTensor& fused : model::FusedTensors(layout)) {
+    if (!fused.parts.front()->fused->only) continue;
+    torch::Tensor whole = torch::empty(fused.shape);
+    for (const model::StoredWeight* part : fused.parts) {
+      const auto value = values.extract(part->name);
+      FT_CHECK(!value.empty()) << part->name;
+      model::PartOf(whole, *part).copy_(value.mapped());
+    }
+    values[fused.name] = whole;
+  }
+  std::vector<NamedTensor> tensors;
+  for (const auto& [name, value] : values) tensors.push_back({name, value});
+  return tensors;
+}
+
 // Refuses what config.json says of quantised weights that are not read, and an adapter of a head that is none.
-Status CheckConfig(const fs::path& model, const Deltas& deltas) {
+Status CheckConfig(const fs::path& model, Deltas& deltas) {
   ASSIGN_OR_RETURN(const std::string text, ConfigOf(model));
   const auto shallow = [](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
     return depth < kMaxConfigDepth;
@@ -324,7 +372,8 @@ Status CheckConfig(const fs::path& model, const Deltas& deltas) {
   if (!config.is_object())
     return absl::InvalidArgumentError(StrCat(model.string(), ": config.json is not a JSON object"));
   RETURN_IF_ERROR(weights::CheckQuantization(config, (model / "config.json").string()));
-  return deltas.CheckHead(config);
+  RETURN_IF_ERROR(deltas.CheckHead(config));
+  return deltas.CheckSaved(text, (model / "config.json").string());
 }
 
 // The config with what it says of stored weights made true: plain weights of type `dtype`. The text itself
@@ -369,6 +418,27 @@ Status WriteSideFiles(const fs::path& model, const fs::path& out, const std::str
   return absl::OkStatus();
 }
 
+// Appends what the model stores and a full fine-tuning does not change: numbers of its blocks, and beside a text part that of images.
+Status AddUntrained(const fs::path& model, const model::DecoderConfig& config,
+                    const params::ParameterStore& store, std::vector<NamedTensor>& tensors) {
+  if (!config.layer_scalars && !model::IsTextPart(config)) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const auto source, weights::OpenWeights(model));
+  std::set<std::string> untrained;
+  for (const model::StoredWeight& weight : model::LayoutOf(config)) {
+    if (!model::IsTrained(weight.role.part)) untrained.insert(weight.name);
+  }
+  for (const TensorInfo& info : source->tensors()) {
+    const std::string name = model::LayoutName(config, info.name);
+    const bool beside = model::IsTextPart(config) && !model::IsWithinDecoder(config, name);
+    if (name.empty() || store.Find(name) >= 0 ||
+        !(untrained.contains(name) || (beside && IsFloat(info.dtype))))
+      continue;
+    ASSIGN_OR_RETURN(torch::Tensor value, params::ReadTensor(*source, info));
+    tensors.push_back({name, std::move(value)});
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 StatusOr<WrittenModel> WriteModel(const WriteModelOptions& options) {
@@ -376,21 +446,23 @@ StatusOr<WrittenModel> WriteModel(const WriteModelOptions& options) {
   if (fs::exists(options.out, ignored)) {
     return absl::AlreadyExistsError(StrCat(options.out.string(), " is there already: give a new folder"));
   }
-  ASSIGN_OR_RETURN(Deltas deltas, Deltas::Open(options.adapter));
+  ASSIGN_OR_RETURN(const model::Layout layout, LayoutFor(options.model, options.base));
+  ASSIGN_OR_RETURN(Deltas deltas, Deltas::Open(options.adapter, layout));
   RETURN_IF_ERROR(CheckConfig(options.model, deltas));
   ASSIGN_OR_RETURN(const auto source, weights::OpenWeights(options.model));
   std::set<std::string> quantised;
-  if (options.dequantised) {
-    ASSIGN_OR_RETURN(const std::string config, ConfigOf(options.model));
-    ASSIGN_OR_RETURN(quantised, ProjectionsOf(config, options.model));
+  if (options.base != params::BaseKind::kStored) {
+    ASSIGN_OR_RETURN(quantised, QuantisedOf(options.model, layout, *source));
   }
+  ASSIGN_OR_RETURN(ExpertSource experts, ExpertSource::Of(layout, *source));
   const fs::path full = fs::absolute(options.out).lexically_normal();
   const fs::path out = full.has_filename() ? full : full.parent_path();
   const fs::path beside = out.parent_path() / ("." + out.filename().string() + ".tmp");
   fs::remove_all(beside, ignored);
   RETURN_IF_ERROR(MakeDirectories(beside));
   StatusOr<WrittenModel> written =
-      ModelWriter(options, *source, std::move(deltas), std::move(quantised)).Write(beside);
+      ModelWriter(options, *source, std::move(deltas), std::move(quantised), std::move(experts))
+          .Write(beside);
   Status status = written.status();
   if (status.ok()) status = WriteSideFiles(options.model, beside, written->dtype);
   if (status.ok() && ::rename(beside.c_str(), out.c_str()) != 0)
@@ -410,9 +482,13 @@ StatusOr<WrittenModel> WriteTrainedModel(const TrainedModelOptions& options,
   fs::remove_all(beside, ignored);
   RETURN_IF_ERROR(MakeDirectories(beside));
   WrittenModel written{.dtype = TorchName(DType::kF32)};
-  for (int i = 0; i < store.size(); ++i) written.bytes += static_cast<int64_t>(store.value(i).nbytes());
-  ASSIGN_OR_RETURN(written.sha256, WriteTensors(beside / "model.safetensors", ValuesOf(store),
-                                                {{"format", "pt"}}, options.progress));
+  ASSIGN_OR_RETURN(const model::Layout layout, LayoutFor(options.model, params::BaseKind::kStored));
+  std::vector<NamedTensor> tensors = FilesValues(layout, store);
+  if (options.config != nullptr)
+    RETURN_IF_ERROR(AddUntrained(options.model, *options.config, store, tensors));
+  for (const NamedTensor& tensor : tensors) written.bytes += static_cast<int64_t>(tensor.tensor.nbytes());
+  ASSIGN_OR_RETURN(written.sha256,
+                   WriteTensors(beside / "model.safetensors", tensors, {{"format", "pt"}}, options.progress));
   RETURN_IF_ERROR(WriteSideFiles(options.model, beside, written.dtype));
   RETURN_IF_ERROR(WriteTextConfig(beside, options.text));
   fs::remove_all(out, ignored);

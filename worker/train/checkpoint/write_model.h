@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "core/base/status.h"
+#include "worker/model/decoder/config.h"
+#include "worker/model/params/read_slot.h"
 #include "worker/model/weights/safetensors.h"
 #include "worker/train/checkpoint/adapter.h"
 #include "worker/train/optim/adamw.h"
@@ -18,8 +20,8 @@ struct WriteModelOptions {
   std::filesystem::path adapter;  // PEFT folder; empty = none.
   std::filesystem::path out;      // Must not exist.
   std::string dtype = "auto";     // auto = as stored (packed formats: fp32) | fp32 | bf16 | fp16
-  bool dequantised =
-      false;  // The base goes through NF4 with double quantisation first, as a qlora job sees it.
+  // What the projections go through first, as a qlora or an int8_lora job sees them.
+  params::BaseKind base = params::BaseKind::kStored;
   uint64_t shard_bytes =
       5'000'000'000;  // Weights of one file; a model with more goes into several, with an index.
 };
@@ -33,7 +35,7 @@ struct WrittenModel {
   std::vector<std::string> remarks;  // What was unusual or is not in the result: a sentence each, for people.
 };
 
-// W + (alpha / rank) B A in fp32, rounded once. Every tensor of the model is written: bitsandbytes' 4-bit
+// What the adapter makes of each weight (deltas.h) in fp32, rounded once. Every tensor of the model is written: bitsandbytes' 4-bit
 // weights as what they stand for, what is no weight (buffers) as it lies there; left out are only rotary
 // tables, which follow from the configuration, and a remark says so. config.json says what is stored;
 // vocabularies, templates and the family's own code are copied beside, and never run. Written beside `out` and renamed. INVALID_ARGUMENT names an adapter
@@ -42,8 +44,10 @@ struct WrittenModel {
 StatusOr<WrittenModel> WriteModel(const WriteModelOptions& options);
 
 struct TrainedModelOptions {
-  std::filesystem::path model;                    // That the training started from.
-  std::filesystem::path out;                      // Is replaced.
+  std::filesystem::path model;  // That the training started from.
+  std::filesystem::path out;    // Is replaced.
+  // The model's; null = training leaves nothing of its files as it is.
+  const model::DecoderConfig* config = nullptr;
   TextConfig text;                                // For chat, beside the weights.
   weights::SafetensorsWriter::Progress progress;  // May be empty.
 };

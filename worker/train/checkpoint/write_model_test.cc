@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 
 #include "core/base/file.h"
@@ -129,7 +130,7 @@ TEST_F(CasesWriteModel, FourBitWeightsAreWrittenAsWhatTheyStandFor) {
   EXPECT_EQ(WrittenConfig()["dtype"], "float32");
   // What a qlora job sees of it is what is stored: not quantised once more.
   fs::remove_all(dir_ / "out");
-  ASSERT_TRUE(WriteModel({.model = dir_ / "m", .out = dir_ / "out", .dequantised = true}).ok());
+  ASSERT_TRUE(WriteModel({.model = dir_ / "m", .out = dir_ / "out", .base = params::BaseKind::kNf4}).ok());
   EXPECT_TRUE(torch::equal(Written(kProjection, DType::kF32), expected));
 }
 
@@ -146,7 +147,7 @@ TEST_F(CasesWriteModel, TheProjectionsOfAnyFamilyGoThroughFourBits) {
   ASSERT_TRUE(WriteFileDurably(dir_ / "m/ice_text.model", "m").ok());
   ASSERT_TRUE(WriteFileDurably(dir_ / "m/qwen.tiktoken", "t").ok());
   ASSERT_TRUE(WriteFileDurably(dir_ / "m/pytorch_model.bin.index.json", "{}").ok());
-  ASSERT_TRUE(WriteModel({.model = dir_ / "m", .out = dir_ / "out", .dequantised = true}).ok());
+  ASSERT_TRUE(WriteModel({.model = dir_ / "m", .out = dir_ / "out", .base = params::BaseKind::kNf4}).ok());
   const torch::Tensor expected = ops::DequantiseNf4(ops::QuantiseNf4(projection_), torch::kFloat32);
   EXPECT_TRUE(torch::equal(Written("transformer.h.0.attn.c_proj.weight", DType::kF32), expected));
   EXPECT_TRUE(torch::equal(Written("transformer.wpe.weight", DType::kF32), positions));
@@ -300,6 +301,62 @@ TEST_F(CasesWriteModel, AdaptersOfAnyTargetsAreMergedByTheirTensorsNames) {
               AllOf(HasSubstr("changes lm_head"), HasSubstr("tie_word_embeddings")));
   EXPECT_THAT(std::string(Message(merge("model.layers.7.self_attn.q_proj").status())),
               HasSubstr("no weight model.layers.7"));
+}
+
+// DoRA brings rows to their magnitudes, patterns and rank-stabilised scaling say by how much, and what was trained whole takes the
+// weight's place.
+TEST_F(CasesWriteModel, KindsOfAdaptersAreMergedAsTheyCompute) {
+  Plain(DType::kF32);
+  Config(
+      R"({"model_type": "llama", "dtype": "bfloat16", "vocab_size": 6, "hidden_size": 64, "num_hidden_layers": 1,
+             "num_attention_heads": 1, "intermediate_size": 64})");
+  fs::create_directories(dir_ / "a");
+  ASSERT_TRUE(WriteFileDurably(dir_ / "a/adapter_config.json",
+                               R"({"r": 8, "lora_alpha": 4, "target_modules": ["q_proj"], "use_dora": true,
+                                   "use_rslora": true, "alpha_pattern": {"q_proj": 3}, "rank_pattern": {"q_proj": 2},
+                                   "modules_to_save": ["embed_tokens"]})")
+                  .ok());
+  const torch::Tensor a = torch::randn({2, 64}), b = torch::randn({64, 2}), m = torch::rand({64}),
+                      embedding = torch::randn({6, 64});
+  const std::string module = "base_model.model.model.layers.0.self_attn.q_proj";
+  File()
+      .Add(module + ".lora_A.weight", DType::kF32, a)
+      .Add(module + ".lora_B.weight", DType::kF32, b)
+      .Add(module + ".lora_magnitude_vector", DType::kF32, m)
+      .Add("base_model.model.model.embed_tokens.weight", DType::kF32, embedding)
+      .Write(dir_ / "a/adapter_model.safetensors");
+  const auto written =
+      WriteModel({.model = dir_ / "m", .adapter = dir_ / "a", .out = dir_ / "out", .dtype = "fp32"});
+  ASSERT_TRUE(written.ok()) << written.status();
+  EXPECT_EQ(written->merged, 2);
+  const torch::Tensor sum = projection_ + 3 / std::sqrt(2.0) * torch::matmul(b, a);
+  EXPECT_TRUE(torch::allclose(Written(kProjection, DType::kF32), sum * (m / sum.norm(2, {1})).unsqueeze(1)));
+  EXPECT_TRUE(torch::equal(Written("model.embed_tokens.weight", DType::kF32), embedding));
+  // A head that is the embedding and is stored as well goes with it, once the adapter says that it is both.
+  const std::string sizes =
+      R"("vocab_size": 6, "hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 1,
+                               "intermediate_size": 64)";
+  Config(StrCat("{\"model_type\": \"llama\", \"tie_word_embeddings\": true, ", sizes, "}"));
+  File()
+      .Add("lm_head.weight", DType::kBF16, embedding_)
+      .Add("model.embed_tokens.weight", DType::kBF16, embedding_)
+      .Write(dir_ / "m/model.safetensors");
+  File()
+      .Add("base_model.model.model.embed_tokens.weight", DType::kF32, embedding)
+      .Write(dir_ / "a/adapter_model.safetensors");
+  const auto merge = [&](const char* tying) {
+    EXPECT_TRUE(WriteFileDurably(
+                    dir_ / "a/adapter_config.json",
+                    StrCat(R"({"r": 8, "lora_alpha": 4, "modules_to_save": ["embed_tokens"])", tying, "}"))
+                    .ok());
+    fs::remove_all(dir_ / "out");
+    return WriteModel({.model = dir_ / "m", .adapter = dir_ / "a", .out = dir_ / "out", .dtype = "fp32"})
+        .status();
+  };
+  EXPECT_THAT(std::string(Message(merge(""))), HasSubstr("the adapter has an embedding of its own"));
+  ASSERT_TRUE(merge(R"(, "ensure_weight_tying": true)").ok());
+  EXPECT_TRUE(torch::equal(Written("model.embed_tokens.weight", DType::kF32), embedding));
+  EXPECT_TRUE(torch::equal(Written("lm_head.weight", DType::kF32), embedding));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <numeric>
 
 #include "core/base/check.h"
 
@@ -33,20 +34,37 @@ class SoleComm : public Comm {
 
  private:
   Status DoAllGather(std::span<const std::byte>, std::span<std::byte>) override { return absl::OkStatus(); }
+  Status DoAllGather(std::span<const std::byte>, std::span<const size_t>, std::span<std::byte>) override {
+    return absl::OkStatus();
+  }
   Status DoAllReduceSum(std::span<float>) override { return absl::OkStatus(); }
+  Status DoReduceScatterSum(std::span<const float>, std::span<const size_t>, int, std::span<float>) override {
+    return absl::OkStatus();
+  }
   Status DoBroadcast(int, std::span<std::byte>) override { return absl::OkStatus(); }
   Status DoBarrier() override { return absl::OkStatus(); }
 };
 
+size_t Total(std::span<const size_t> counts) {
+  return std::accumulate(counts.begin(), counts.end(), size_t{0});
+}
+
 }  // namespace
 
-Status Comm::Run(std::string_view operation, int64_t received, const std::function<Status()>& body) {
+const Comm::Operation Comm::kGathers{"all-gather", &plan::WireBytes::all_gather};
+const Comm::Operation Comm::kSums{"tree sum", &plan::WireBytes::tree_sum};
+const Comm::Operation Comm::kScatters{"reduce-scatter", &plan::WireBytes::reduce_scatter};
+const Comm::Operation Comm::kBroadcasts{"broadcast", &plan::WireBytes::broadcast};
+const Comm::Operation Comm::kBarriers{"barrier"};
+
+Status Comm::Run(const Operation& operation, std::string_view carrier, int64_t received,
+                 const std::function<Status()>& body) {
   if (size_ == 1) return absl::OkStatus();
   RETURN_IF_ERROR(failure_);
-  operation_ = operation;
+  operation_ = operation.name;
   failure_ =
-      WithContext(body(), StrCat("rank ", rank_, " of ", size_, ": ", operation, " over ", transport()));
-  if (failure_.ok()) wire_bytes_ += received;
+      WithContext(body(), StrCat("rank ", rank_, " of ", size_, ": ", operation.name, " over ", carrier));
+  if (failure_.ok() && operation.counter != nullptr) wire_bytes_.*operation.counter += received;
   return failure_;
 }
 
@@ -58,24 +76,49 @@ Status Comm::AllGather(std::span<const std::byte> mine, std::span<std::byte> all
   FT_CHECK(all.size() == mine.size() * static_cast<size_t>(size_))
       << all.size() << " for " << size_ << " of " << mine.size();
   if (size_ == 1) std::copy(mine.begin(), mine.end(), all.begin());
-  return Run("all-gather", static_cast<int64_t>(mine.size()) * (size_ - 1),
+  return Run(kGathers, transport(), static_cast<int64_t>(mine.size()) * (size_ - 1),
              [&] { return DoAllGather(mine, all); });
 }
 
+Status Comm::AllGather(std::span<const std::byte> mine, std::span<const size_t> counts,
+                       std::span<std::byte> all) {
+  FT_CHECK(counts.size() == static_cast<size_t>(size_) && counts[static_cast<size_t>(rank_)] == mine.size() &&
+           Total(counts) == all.size())
+      << mine.size() << " of " << all.size();
+  if (size_ == 1 && mine.data() != all.data()) std::copy(mine.begin(), mine.end(), all.begin());
+  if (all.empty()) return failure_;
+  return Run(kGathers, transport(), static_cast<int64_t>(all.size() - mine.size()),
+             [&] { return DoAllGather(mine, counts, all); });
+}
+
+int64_t Comm::ReceivedInSum(size_t count) const {
+  return plan::ReceivedInTreeSum(static_cast<int64_t>(count), {rank_, size_});
+}
+
 Status Comm::AllReduceSum(std::span<float> values) {
-  const size_t own = ChunkOf(values.size(), rank_, size_).size();
-  const size_t received = (own * static_cast<size_t>(size_ - 1) + values.size() - own) * sizeof(float);
-  return Run("tree sum", static_cast<int64_t>(received), [&] { return DoAllReduceSum(values); });
+  return Run(kSums, transport(), ReceivedInSum(values.size()), [&] { return DoAllReduceSum(values); });
+}
+
+Status Comm::ReduceScatterSum(std::span<const float> values, std::span<const size_t> counts, int contributors,
+                              std::span<float> own) {
+  FT_CHECK(counts.size() == static_cast<size_t>(size_) && counts[static_cast<size_t>(rank_)] == own.size() &&
+           Total(counts) == values.size() && contributors >= 1 && contributors <= size_)
+      << own.size() << " of " << values.size() << " over " << contributors;
+  if (size_ == 1) std::copy(values.begin(), values.end(), own.begin());
+  if (values.empty()) return failure_;
+  const size_t others = static_cast<size_t>(contributors) - (rank_ < contributors ? 1 : 0);
+  return Run(kScatters, transport(), static_cast<int64_t>(own.size_bytes() * others),
+             [&] { return DoReduceScatterSum(values, counts, contributors, own); });
 }
 
 Status Comm::Broadcast(int root, std::span<std::byte> bytes) {
   FT_CHECK(root >= 0 && root < size_) << root << " of " << size_;
   const int64_t received = rank_ == root ? 0 : static_cast<int64_t>(bytes.size());
-  return Run("broadcast", received, [&] { return DoBroadcast(root, bytes); });
+  return Run(kBroadcasts, transport(), received, [&] { return DoBroadcast(root, bytes); });
 }
 
 Status Comm::Barrier() {
-  return Run("barrier", 0, [&] { return DoBarrier(); });
+  return Run(kBarriers, transport(), 0, [&] { return DoBarrier(); });
 }
 
 std::unique_ptr<Comm> SingleRankComm() { return std::make_unique<SoleComm>(); }

@@ -17,12 +17,19 @@
 #include <string_view>
 
 #include "core/base/status.h"
+#include "core/plan/wire.h"
+#include "worker/train/comm/device_collectives.h"
+
+namespace at {
+class Tensor;
+}
 
 namespace ft::comm {
 
 // What a rank waits for.
 struct Wait {
-  std::string_view operation;  // "meeting", "all-gather", "tree sum", "broadcast" or "barrier".
+  std::string_view
+      operation;  // "meeting", "all-gather", "tree sum", "reduce-scatter", "broadcast" or "barrier".
   // Grows by one with each exchange, and within a long one with each chunk of it: the same on all ranks. 0
   // while they meet. One that moves is a sign of life; one that stands still is not.
   int64_t sequence = 0;
@@ -50,22 +57,51 @@ class Comm {
   Status AllGather(std::span<const std::byte> mine, std::span<std::byte> all);
   // All-reduce with a fixed order: afterwards `values` holds on every rank the sum over ranks, element by element in the order of TreeAdd.
   Status AllReduceSum(std::span<float> values);
+  // The same of unequal parts: `mine` are counts[rank()] bytes, and may lie where they go to in `all`.
+  Status AllGather(std::span<const std::byte> mine, std::span<const size_t> counts, std::span<std::byte> all);
+  // AllReduceSum over the first `contributors` ranks, of which each rank keeps its part: `own` receives the counts[rank()] elements
+  // that lie behind the counts of the ranks before it. The values of ranks that do not contribute are not read. REQUIRES: `own` apart
+  // from `values`, 1 <= contributors <= size().
+  Status ReduceScatterSum(std::span<const float> values, std::span<const size_t> counts, int contributors,
+                          std::span<float> own);
   // `bytes` of `root` on every rank.
   Status Broadcast(int root, std::span<std::byte> bytes);
   // Returns once every rank has called it.
   Status Barrier();
 
-  // Bytes of other ranks' data that this rank received so far: a function of operations and sizes, equal for
+  // AllReduceSum of float32 values, Broadcast of a tensor's bytes, wherever the tensors lie: through host memory, or from device to
+  // device once ExchangeOnDevices was called. The bits are the same. REQUIRES: contiguous.
+  Status AllReduceSum(const at::Tensor& values);
+  Status Broadcast(int root, const at::Tensor& tensor);
+  // The operations of unequal parts, counts in elements. They go through host memory always.
+  Status AllGather(const at::Tensor& mine, std::span<const size_t> counts, const at::Tensor& all);
+  Status ReduceScatterSum(const at::Tensor& values, std::span<const size_t> counts, int contributors,
+                          const at::Tensor& own);
+
+  // Tensors of devices go this way from now on. Each such operation begins and ends with the ranks meeting on the host, so that one
+  // that does not come is named as ever. REQUIRES: all ranks call it, between the same operations.
+  void ExchangeOnDevices(std::unique_ptr<DeviceCollectives> collectives);
+
+  // The error after which the group is of no more use; OK while it works.
+  const Status& failure() const { return failure_; }
+
+  // Bytes of other ranks' data that this rank received so far, by operation: a function of operations and sizes, equal for
   // all transports.
-  int64_t wire_bytes() const { return wire_bytes_; }
+  const plan::WireBytes& wire_bytes() const { return wire_bytes_; }
 
  protected:
   Comm(int rank, int size, CommOptions options) : options_(std::move(options)), rank_(rank), size_(size) {}
   // The operations among two or more ranks. Sizes are checked already.
   virtual Status DoAllGather(std::span<const std::byte> mine, std::span<std::byte> all) = 0;
+  virtual Status DoAllGather(std::span<const std::byte> mine, std::span<const size_t> counts,
+                             std::span<std::byte> all) = 0;
   virtual Status DoAllReduceSum(std::span<float> values) = 0;
+  virtual Status DoReduceScatterSum(std::span<const float> values, std::span<const size_t> counts,
+                                    int contributors, std::span<float> own) = 0;
   virtual Status DoBroadcast(int root, std::span<std::byte> bytes) = 0;
   virtual Status DoBarrier() = 0;
+  // UNAVAILABLE names a peer that has gone; OK where the transport learns that in operations only.
+  virtual Status CheckPeers() const { return absl::OkStatus(); }
 
   // The next chunk of the operation begins: the sequence of its waits.
   void NextChunk() { ++sequence_; }
@@ -75,14 +111,26 @@ class Comm {
   const CommOptions options_;
 
  private:
-  Status Run(std::string_view operation, int64_t received, const std::function<Status()>& body);
+  // An operation as errors, waits and counters know it.
+  struct Operation {
+    std::string_view name;
+    int64_t plan::WireBytes::*counter = nullptr;  // Null: it carries nothing.
+  };
+  static const Operation kGathers, kSums, kScatters, kBroadcasts, kBarriers;
+  Status Run(const Operation& operation, std::string_view carrier, int64_t received,
+             const std::function<Status()>& body);
+  // The ranks meet, then `body` exchanges on the devices and calls what it is given while it waits.
+  Status RunOnDevices(const Operation& operation, int64_t received,
+                      const std::function<Status(const WaitCheck&)>& body);
+  int64_t ReceivedInSum(size_t count) const;  // Bytes.
 
   const int rank_;
   const int size_;
-  int64_t wire_bytes_ = 0;
+  plan::WireBytes wire_bytes_;
   std::string_view operation_;  // That is going on; of static storage.
   int64_t sequence_ = 0;
   Status failure_;
+  std::unique_ptr<DeviceCollectives> on_devices_;  // Null: tensors go through host memory.
 };
 
 // A group of one: every operation is done at once.

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cmath>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <mutex>
 #include <thread>
@@ -22,6 +23,9 @@
 
 namespace ft::comm {
 namespace {
+
+// LibTorch's flight recorder is one for all Gloo groups of a process, and groups of several threads run over each other in it.
+[[maybe_unused]] const int kNoFlightRecorder = ::setenv("TORCH_FR_BUFFER_SIZE", "0", /*overwrite=*/1);
 
 // As in a rank: Gloo writes to the sockets of peers that have gone.
 [[maybe_unused]] const auto kOldHandler = ::signal(SIGPIPE, SIG_IGN);
@@ -151,12 +155,76 @@ TEST_P(CommTest, WireBytesDependOnOperationsOnly) {
     std::vector<float> values(1000);
     std::vector<uint8_t> mine(10), all(20);
     ASSERT_TRUE(comm.AllReduceSum(values).ok());
-    EXPECT_EQ(comm.wire_bytes(), 4000);  // The peer's half of this rank's chunk, and the peer's chunk.
+    EXPECT_EQ(comm.wire_bytes().tree_sum,
+              4000);  // The peer's half of this rank's chunk, and the peer's chunk.
     ASSERT_TRUE(comm.AllGather(AsBytes(mine), AsBytes(all)).ok());
-    EXPECT_EQ(comm.wire_bytes(), 4010);
+    EXPECT_EQ(comm.wire_bytes().all_gather, 10);
     ASSERT_TRUE(comm.Broadcast(0, AsBytes(mine)).ok());
-    EXPECT_EQ(comm.wire_bytes(), comm.rank() == 0 ? 4010 : 4020);
+    EXPECT_EQ(comm.wire_bytes().broadcast, comm.rank() == 0 ? 0 : 10);
+    const std::vector<size_t> counts = {3, 7};
+    const size_t own = counts[static_cast<size_t>(comm.rank())];
+    ASSERT_TRUE(comm.AllGather(AsBytes(mine).first(own), counts, AsBytes(mine)).ok());
+    EXPECT_EQ(comm.wire_bytes().all_gather, 10 + (comm.rank() == 0 ? 7 : 3));
+    std::vector<float> sum(own);
+    ASSERT_TRUE(comm.ReduceScatterSum(std::span(values).first(10), counts, /*contributors=*/2, sum).ok());
+    EXPECT_EQ(comm.wire_bytes().reduce_scatter, static_cast<int64_t>(4 * own));
+    // Rank 1 computed nothing: it alone receives.
+    ASSERT_TRUE(comm.ReduceScatterSum(std::span(values).first(10), counts, /*contributors=*/1, sum).ok());
+    EXPECT_EQ(comm.wire_bytes().reduce_scatter, comm.rank() == 0 ? 12 : 56);
+    EXPECT_EQ(comm.wire_bytes().total(), 4000 + (comm.rank() == 0 ? 17 + 12 : 13 + 10 + 56));
   });
+}
+
+// Parts that are empty, fit a chunk and take many.
+TEST_P(CommTest, UnequalPartsAreGatheredInRankOrder) {
+  Spawn(3, [](Comm& comm) {
+    for (const std::vector<size_t>& counts :
+         std::vector<std::vector<size_t>>{{0, 0, 0}, {0, 5000, 1}, {3000, 0, 700}}) {
+      const size_t total = counts[0] + counts[1] + counts[2];
+      std::vector<uint8_t> expected, all(total);
+      for (size_t rank = 0; rank < 3; ++rank) {
+        for (size_t i = 0; i < counts[rank]; ++i) expected.push_back(static_cast<uint8_t>(31 * rank + i));
+      }
+      size_t begin = 0;
+      for (int rank = 0; rank < comm.rank(); ++rank) begin += counts[static_cast<size_t>(rank)];
+      // Where it goes to already.
+      const size_t own = counts[static_cast<size_t>(comm.rank())];
+      std::copy_n(expected.begin() + static_cast<ptrdiff_t>(begin), own,
+                  all.begin() + static_cast<ptrdiff_t>(begin));
+      ASSERT_TRUE(comm.AllGather(AsBytes(all).subspan(begin, own), counts, AsBytes(all)).ok());
+      EXPECT_EQ(all, expected);
+      std::vector<uint8_t> apart(expected.begin() + static_cast<ptrdiff_t>(begin),
+                                 expected.begin() + static_cast<ptrdiff_t>(begin + own)),
+          other(total);
+      ASSERT_TRUE(comm.AllGather(AsBytes(apart), counts, AsBytes(other)).ok());
+      EXPECT_EQ(other, expected);
+    }
+  });
+}
+
+TEST_P(CommTest, ReduceScatterSumGivesEachRankItsPartOfTheTree) {
+  for (const int contributors : {1, 2, 3, 4}) {
+    for (const std::vector<size_t>& counts :
+         std::vector<std::vector<size_t>>{{1, 1, 1, 1}, {0, 3000, 7, 0}, {900, 1200, 1100, 1}}) {
+      const size_t total = counts[0] + counts[1] + counts[2] + counts[3];
+      std::vector<std::vector<float>> shares;
+      std::vector<const float*> inputs;
+      for (int rank = 0; rank < 4; ++rank) shares.push_back(Uneven(rank, total));
+      for (int rank = 0; rank < contributors; ++rank)
+        inputs.push_back(shares[static_cast<size_t>(rank)].data());
+      std::vector<float> expected(total);
+      TreeAdd(inputs, total, expected.data());
+      Spawn(4, [&](Comm& comm) {
+        const size_t own = counts[static_cast<size_t>(comm.rank())];
+        size_t begin = 0;
+        for (int rank = 0; rank < comm.rank(); ++rank) begin += counts[static_cast<size_t>(rank)];
+        std::vector<float> sum(own);
+        ASSERT_TRUE(
+            comm.ReduceScatterSum(shares[static_cast<size_t>(comm.rank())], counts, contributors, sum).ok());
+        ASSERT_EQ(std::memcmp(sum.data(), expected.data() + begin, own * sizeof(float)), 0) << contributors;
+      });
+    }
+  }
 }
 
 TEST_P(CommTest, ARankThatLeavesEndsThePeersWaitAndEveryLaterCall) {

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <climits>
 #include <iterator>
+#include <numeric>
 
 #include "core/base/check.h"
 
@@ -18,7 +19,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto kPollInterval = std::chrono::milliseconds(50);
 constexpr int kOperationShift = 56;
-constexpr const char* kOperations[] = {"nothing", "all-gather", "tree sum", "broadcast", "barrier"};
+constexpr const char* kOperations[] = {"nothing",   "all-gather", "tree sum",
+                                       "broadcast", "barrier",    "reduce-scatter"};
 
 // "tree sum of 40 bytes": what a header's operation word says, for messages.
 std::string DescribeOp(uint64_t word) {
@@ -131,6 +133,53 @@ Status SharedMemoryComm::DoAllGather(std::span<const std::byte> mine, std::span<
   return absl::OkStatus();
 }
 
+Status SharedMemoryComm::DoAllGather(std::span<const std::byte> mine, std::span<const size_t> counts,
+                                     std::span<std::byte> all) {
+  const size_t longest = *std::max_element(counts.begin(), counts.end());
+  for (size_t begin = 0; begin < longest; begin += shared_.capacity) {
+    const auto within = [&](std::span<const std::byte> part) {
+      return begin < part.size() ? part.subspan(begin, std::min(shared_.capacity, part.size() - begin))
+                                 : part.first(0);
+    };
+    const std::span<const std::byte> chunk = within(mine);
+    std::copy(chunk.begin(), chunk.end(), own().data);
+    RETURN_IF_ERROR(Begin(Operation::kAllGather, all.size()));
+    size_t first = 0;  // Of the peer's part.
+    for (int peer = 0; peer < size(); ++peer) {
+      const size_t count = counts[static_cast<size_t>(peer)];
+      if (peer != rank() || mine.data() != all.data() + first) {
+        std::copy_n(shared_.by_rank[static_cast<size_t>(peer)].data, within(all.subspan(first, count)).size(),
+                    all.data() + first + begin);
+      }
+      first += count;
+    }
+    RETURN_IF_ERROR(NextPhase());
+  }
+  return absl::OkStatus();
+}
+
+Status SharedMemoryComm::DoReduceScatterSum(std::span<const float> values, std::span<const size_t> counts,
+                                            int contributors, std::span<float> own) {
+  const size_t most = shared_.capacity / sizeof(float);
+  const size_t own_begin = std::accumulate(counts.begin(), counts.begin() + rank(), size_t{0}),
+               own_end = own_begin + own.size();
+  for (size_t begin = 0; begin < values.size(); begin += most) {
+    const size_t end = std::min(begin + most, values.size());
+    if (rank() < contributors)
+      std::copy(values.begin() + static_cast<ptrdiff_t>(begin), values.begin() + static_cast<ptrdiff_t>(end),
+                FloatsOf(rank()));
+    RETURN_IF_ERROR(Begin(Operation::kReduceScatterSum, values.size_bytes()));
+    const size_t from = std::max(begin, own_begin), to = std::min(end, own_end);
+    if (from < to) {
+      std::vector<const float*> inputs;
+      for (int peer = 0; peer < contributors; ++peer) inputs.push_back(FloatsOf(peer) + (from - begin));
+      TreeAdd(inputs, to - from, own.data() + (from - own_begin));
+    }
+    RETURN_IF_ERROR(NextPhase());
+  }
+  return absl::OkStatus();
+}
+
 Status SharedMemoryComm::DoAllReduceSum(std::span<float> values) {
   const size_t most = shared_.capacity / sizeof(float);
   for (size_t begin = 0; begin == 0 || begin < values.size(); begin += most) {
@@ -140,20 +189,17 @@ Status SharedMemoryComm::DoAllReduceSum(std::span<float> values) {
 }
 
 Status SharedMemoryComm::SumChunk(std::span<float> values) {
-  const auto floats = [&](int peer) {
-    return reinterpret_cast<float*>(shared_.by_rank[static_cast<size_t>(peer)].data);
-  };
-  std::copy(values.begin(), values.end(), floats(rank()));
+  std::copy(values.begin(), values.end(), FloatsOf(rank()));
   RETURN_IF_ERROR(Begin(Operation::kAllReduceSum, values.size_bytes()));
   // Only this rank reads this chunk of the segments, so its sum can go where its own share lay.
   const Chunk own_chunk = ChunkOf(values.size(), rank(), size());
   std::vector<const float*> inputs;
-  for (int peer = 0; peer < size(); ++peer) inputs.push_back(floats(peer) + own_chunk.begin);
-  TreeAdd(inputs, own_chunk.size(), floats(rank()) + own_chunk.begin);
+  for (int peer = 0; peer < size(); ++peer) inputs.push_back(FloatsOf(peer) + own_chunk.begin);
+  TreeAdd(inputs, own_chunk.size(), FloatsOf(rank()) + own_chunk.begin);
   RETURN_IF_ERROR(NextPhase());
   for (int peer = 0; peer < size(); ++peer) {
     const Chunk chunk = ChunkOf(values.size(), peer, size());
-    std::copy_n(floats(peer) + chunk.begin, chunk.size(), values.data() + chunk.begin);
+    std::copy_n(FloatsOf(peer) + chunk.begin, chunk.size(), values.data() + chunk.begin);
   }
   return NextPhase();
 }
@@ -173,6 +219,17 @@ Status SharedMemoryComm::DoBroadcast(int root, std::span<std::byte> bytes) {
 Status SharedMemoryComm::DoBarrier() {
   RETURN_IF_ERROR(Begin(Operation::kBarrier, 0));
   return NextPhase();
+}
+
+Status SharedMemoryComm::CheckPeers() const {
+  for (int peer = 0; peer < size(); ++peer) {
+    if (peer == rank()) continue;
+    if (shared_.by_rank[static_cast<size_t>(peer)].header->left.load() != 0)
+      return absl::UnavailableError(StrCat("rank ", peer, " has left"));
+    if (shared_.alive && !shared_.alive(peer))
+      return absl::UnavailableError(StrCat("rank ", peer, " has ended"));
+  }
+  return absl::OkStatus();
 }
 
 std::vector<std::unique_ptr<Comm>> InProcess(int ranks, const CommOptions& options, size_t capacity) {

@@ -40,12 +40,17 @@ class SharedMemoryComm : public Comm {
   std::string_view transport() const override { return shared_.name; }
 
  private:
-  enum class Operation : uint64_t { kAllGather = 1, kAllReduceSum, kBroadcast, kBarrier };
+  enum class Operation : uint64_t { kAllGather = 1, kAllReduceSum, kBroadcast, kBarrier, kReduceScatterSum };
 
   Status DoAllGather(std::span<const std::byte> mine, std::span<std::byte> all) override;
+  Status DoAllGather(std::span<const std::byte> mine, std::span<const size_t> counts,
+                     std::span<std::byte> all) override;
   Status DoAllReduceSum(std::span<float> values) override;
+  Status DoReduceScatterSum(std::span<const float> values, std::span<const size_t> counts, int contributors,
+                            std::span<float> own) override;
   Status DoBroadcast(int root, std::span<std::byte> bytes) override;
   Status DoBarrier() override;
+  Status CheckPeers() const override;
 
   Status SumChunk(std::span<float> values);
   // Says what this rank is at, waits for all, and checks that they are at the same.
@@ -57,6 +62,9 @@ class SharedMemoryComm : public Comm {
   int PeersAt(uint32_t phase) const;
   void Leave();
 
+  float* FloatsOf(int rank) {
+    return reinterpret_cast<float*>(shared_.by_rank[static_cast<size_t>(rank)].data);
+  }
   Segment& own() { return shared_.by_rank[static_cast<size_t>(rank())]; }
 
   SharedSegments shared_;

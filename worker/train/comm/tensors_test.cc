@@ -1,6 +1,6 @@
-#include "worker/train/comm/tensors.h"
-
+// Comm over tensors.
 #include <gtest/gtest.h>
+#include <torch/torch.h>
 
 #include "tests/support/ranks/spawn_ranks.h"
 #include "tests/support/test_device.h"
@@ -16,7 +16,7 @@ torch::Tensor Values(int rank) {
 TEST(TensorsTest, SumsAreThoseOfTheHostWhereverTensorsLie) {
   ::ft::testing::SpawnRanks(4, [](Comm& comm) {
     const torch::Tensor values = Values(comm.rank());
-    ASSERT_TRUE(AllReduceSum(comm, values).ok());
+    ASSERT_TRUE(comm.AllReduceSum(values).ok());
     std::vector<torch::Tensor> hosts;
     std::vector<const float*> parts;
     for (int rank = 0; rank < comm.size(); ++rank) {
@@ -32,7 +32,7 @@ TEST(TensorsTest, SumsAreThoseOfTheHostWhereverTensorsLie) {
 TEST(TensorsTest, EveryRankHasTheRootsBytes) {
   ::ft::testing::SpawnRanks(3, [](Comm& comm) {
     const torch::Tensor values = Values(comm.rank());
-    ASSERT_TRUE(Broadcast(comm, 1, values).ok());
+    ASSERT_TRUE(comm.Broadcast(1, values).ok());
     EXPECT_TRUE(torch::equal(values.cpu(), Values(1).cpu()));
   });
 }
@@ -40,8 +40,8 @@ TEST(TensorsTest, EveryRankHasTheRootsBytes) {
 TEST(TensorsTest, OneRankAloneKeepsItsValues) {
   const auto comm = SingleRankComm();
   const torch::Tensor values = Values(0);
-  ASSERT_TRUE(AllReduceSum(*comm, values).ok());
-  ASSERT_TRUE(Broadcast(*comm, 0, values).ok());
+  ASSERT_TRUE(comm->AllReduceSum(values).ok());
+  ASSERT_TRUE(comm->Broadcast(0, values).ok());
   EXPECT_TRUE(torch::equal(values.cpu(), Values(0).cpu()));
 }
 

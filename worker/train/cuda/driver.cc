@@ -2,10 +2,12 @@
 
 #include <cuda_runtime_api.h>
 
+#include "core/gpu/support.h"
+
 namespace ft::cuda {
 
 std::string DriverRefusal(int driver_cuda) {
-  if (driver_cuda >= kOldestDriverCuda) return "";
+  if (driver_cuda >= kOldestCudaOfDriver) return "";
   const std::string needed =
       "this build needs the NVIDIA driver " + std::to_string(kOldestDriverBranch) + " or newer";
   if (driver_cuda == 0) return "no NVIDIA driver was found: " + needed;

@@ -5,10 +5,6 @@
 
 namespace ft::cuda {
 
-// CUDA 13 programs run on drivers of branch 580 and newer (minor-version compatibility).
-inline constexpr int kOldestDriverCuda = 13000;
-inline constexpr int kOldestDriverBranch = 580;
-
 // `driver_cuda` is what cudaDriverGetVersion gives: 1000 x major + 10 x minor of the newest CUDA that the
 // driver knows; 0 without a driver. Empty when it is new enough.
 std::string DriverRefusal(int driver_cuda);

@@ -15,7 +15,9 @@
 #include "kernels/sha256/sha256_cuda.h"
 #include "kernels/squares/squares_cuda.h"
 #include "kernels/swiglu/swiglu_cuda.h"
+#include "kernels/tree_add/tree_add_cuda.h"
 #include "worker/train/cuda/driver.h"
+#include "worker/train/cuda/nccl_table.h"
 
 namespace ft::cuda {
 namespace {
@@ -45,6 +47,11 @@ std::string Libraries() {
          " cudnn=" + std::to_string(at::detail::getCUDAHooks().versionCuDNN());
 }
 
+std::string Bus(int device) {
+  char bus[32] = "";
+  return cudaDeviceGetPCIBusId(bus, sizeof(bus), device) == cudaSuccess ? bus : "";
+}
+
 DeviceDescription Describe(int device) {
   const cudaDeviceProp& card = *at::cuda::getDeviceProperties(static_cast<c10::DeviceIndex>(device));
   return {.name = card.name,
@@ -52,7 +59,8 @@ DeviceDescription Describe(int device) {
           .minor = card.minor,
           .multiprocessors = card.multiProcessorCount,
           .memory_bytes = static_cast<int64_t>(card.totalGlobalMem),
-          .libraries = Libraries()};
+          .libraries = Libraries(),
+          .bus = Bus(device)};
 }
 
 const ops::KernelTable& CudaKernels() {
@@ -63,6 +71,7 @@ const ops::KernelTable& CudaKernels() {
       .nested_dequantise = kernels::LaunchNestedDequantise,
       .sums_of_squares = kernels::LaunchSumsOfSquares,
       .sha256 = kernels::LaunchSha256,
+      .tree_add = kernels::LaunchTreeAdd,
       .current_stream = +[]() -> void* { return c10::cuda::getCurrentCUDAStream().stream(); },
       .multiplies_bf16 = +[] { return at::cuda::getCurrentDeviceProperties()->major >= 8; },
       .error_text = +[](int error) { return cudaGetErrorString(static_cast<cudaError_t>(error)); }};
@@ -77,6 +86,7 @@ extern "C" __attribute__((visibility("default"))) const ft::cuda::Table* FtCudaT
                                      .kernels = &ft::cuda::CudaKernels(),
                                      .check_driver = ft::cuda::CheckDriver,
                                      .set_memory_share = ft::cuda::SetMemoryShare,
-                                     .describe = ft::cuda::Describe};
+                                     .describe = ft::cuda::Describe,
+                                     .nccl = &ft::cuda::LinkedNccl()};
   return &table;
 }

@@ -6,11 +6,12 @@
 #include <string>
 
 #include "worker/model/ops/kernel_table.h"
+#include "worker/train/cuda/nccl_api.h"
 
 namespace ft::cuda {
 
 // Grows when the table changes: program and library come from one build.
-inline constexpr int64_t kTableVersion = 2;
+inline constexpr int64_t kTableVersion = 3;
 
 struct DeviceDescription {
   std::string name;          // "NVIDIA H100 80GB HBM3".
@@ -18,6 +19,7 @@ struct DeviceDescription {
   int multiprocessors = 0;   // A slice of a card has fewer, and other algorithms are chosen for it.
   int64_t memory_bytes = 0;  // All of it.
   std::string libraries;     // "cublas=130100 cudnn=91900": versions of what computes there.
+  std::string bus;           // "0000:65:00.0": which card of this machine it is, or is a slice of.
 };
 
 struct Table {
@@ -28,6 +30,7 @@ struct Table {
   // Bytes that the process may take on a device, as a share of all of it; the allocator fails beyond.
   void (*set_memory_share)(int device, double share);
   DeviceDescription (*describe)(int device);
+  const NcclApi* nccl;
 };
 
 inline constexpr const char* kTableSymbol = "FtCudaTable";

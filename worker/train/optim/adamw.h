@@ -6,6 +6,7 @@
 #include <torch/torch.h>
 
 #include <cstdint>
+#include <vector>
 
 #include "worker/model/params/parameter_store.h"
 
@@ -16,6 +17,8 @@ struct AdamWConfig {
   double beta2 = 0.999;
   double eps = 1e-8;
   double weight_decay = 0.0;
+  // Of LoRA+ (Hayou et al., arXiv 2402.12354): the rate of adapters' B is this many times that of the rest; 0 = the same.
+  double lora_b_ratio = 0;
 };
 
 // One thread.
@@ -24,7 +27,7 @@ class AdamW {
   // Makes the store's moments. The store outlives this.
   AdamW(AdamWConfig config, params::ParameterStore& store);
 
-  // One update of the store's values with learning rate `lr`, from its gradients as they are.
+  // One update of the values of the store's share with learning rate `lr`, from its summed gradients as they are.
   void Step(double lr);
 
   const params::ParameterStore& store() const { return store_; }
@@ -34,8 +37,16 @@ class AdamW {
   void set_steps(int64_t steps) { steps_ = steps; }
 
  private:
+  // Elements [begin, end) of the store, whose rate is so many times the step's.
+  struct Stretch {
+    int64_t begin, end;
+    double ratio;
+  };
+  static std::vector<Stretch> StretchesOf(const AdamWConfig& config, const params::ParameterStore& store);
+
   const AdamWConfig config_;
   params::ParameterStore& store_;
+  const std::vector<Stretch> stretches_;  // All of it, in order.
   int64_t steps_ = 0;
 };
 

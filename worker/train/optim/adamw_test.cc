@@ -53,6 +53,30 @@ TEST(AdamWTest, EqualsFormulaInDoubleOverSteps) {
   }
 }
 
+// LoRA+: B goes as far as it would with so many times the rate, and nothing else does.
+TEST(AdamWTest, AdaptersBMayHaveARateOfItsOwn) {
+  const auto store = [] {
+    torch::manual_seed(7);
+    std::vector<params::NamedTensor> tensors;
+    for (const char* name :
+         {"l0.lora_A.weight", "l0.lora_B.weight", "l1.lora_A.weight", "l1.lora_B.weight", "x"})
+      tensors.push_back({name, torch::randn({300}), torch::randn({300})});
+    return params::MakeStore(tensors, TestDevice());
+  };
+  const Store plus = store(), slow = store(), fast = store();
+  AdamW with_ratio({.weight_decay = 0.1, .lora_b_ratio = 16}, *plus);
+  AdamW without({.weight_decay = 0.1}, *slow), faster({.weight_decay = 0.1}, *fast);
+  for (int t = 0; t < 3; ++t) {
+    with_ratio.Step(1e-3);
+    without.Step(1e-3);
+    faster.Step(16e-3);
+  }
+  for (int i = 0; i < plus->size(); ++i) {
+    const bool is_b = plus->name(i).find("lora_B") != std::string::npos;
+    EXPECT_TRUE(torch::equal(plus->value(i), (is_b ? fast : slow)->value(i))) << plus->name(i);
+  }
+}
+
 TEST(AdamWTest, ThreadsAndSplitsDoNotChangeABit) {
   const Store whole = Parameters({100'003});
   std::vector<params::NamedTensor> parts;
@@ -75,6 +99,35 @@ TEST(AdamWTest, ThreadsAndSplitsDoNotChangeABit) {
   EXPECT_TRUE(torch::equal(whole->value(0), torch::cat(values)));
 }
 
+// What ranks that own shares do, put together.
+TEST(AdamWTest, SharesGiveTheBitsOfTheWhole) {
+  const Store whole = Parameters({5000, 40'000, 3});
+  const torch::Tensor before = whole->values().clone(), gradients = whole->gradients().clone();
+  AdamW({.weight_decay = 0.1}, *whole).Step(1e-2);
+  for (const int ranks : {1, 2, 4}) {
+    torch::Tensor together = torch::empty_like(before);
+    for (int rank = 0; rank < ranks; ++rank) {
+      const Store store = Parameters({5000, 40'000, 3});
+      store->Own(plan::Share::Of(plan::Slices(store->table(), 4), {rank, ranks}), /*apart=*/true);
+      for (const plan::Share::Part& part : store->share().parts()) {
+        const int64_t elements = part.whole.end - part.whole.begin;
+        store->gradient_sums()
+            .narrow(0, part.begin, elements)
+            .copy_(gradients.narrow(0, part.whole.begin, elements));
+      }
+      AdamW({.weight_decay = 0.1}, *store).Step(1e-2);
+      for (const plan::Share::Part& part : store->share().parts()) {
+        const int64_t elements = part.whole.end - part.whole.begin;
+        together.narrow(0, part.whole.begin, elements)
+            .copy_(store->values().narrow(0, part.whole.begin, elements));
+        if (ranks > 1) continue;
+        EXPECT_EQ(elements, before.numel());  // Neighbours are one part.
+      }
+    }
+    EXPECT_TRUE(torch::equal(together, whole->values())) << ranks;
+  }
+}
+
 TEST(AdamWTest, PaddingStaysZero) {
   const Store store = Parameters({5, 300});
   AdamW optimizer({.weight_decay = 0.1}, *store);
@@ -95,9 +148,9 @@ TEST(ClipTest, NormEqualsDoubleAndClipScales) {
 
 TEST(ClipTest, NonFiniteGradientIsNamedAndMakesTheNormNonFinite) {
   const Store store = Parameters({5, 300});
-  EXPECT_EQ(FirstNonFinite(*store), "");
+  EXPECT_EQ(FirstNonFinite(*store), store->size());
   store->gradient(1)[299] = std::numeric_limits<float>::quiet_NaN();
-  EXPECT_EQ(FirstNonFinite(*store), "p1");
+  EXPECT_EQ(FirstNonFinite(*store), 1);
   EXPECT_FALSE(std::isfinite(GlobalNorm(*store)));
 }
 

@@ -11,11 +11,20 @@ namespace {
 
 constexpr size_t kShortDigits = 16;
 
-ops::Leaves LeavesOf(const params::ParameterStore& store) {
+static_assert(plan::kSliceGranule == ops::kLeafValues);
+
+// Whether this rank's entries are the job's.
+bool IsKeeper(shard::TrainedState& state) { return state.comm().rank() == 0; }
+
+// Leaves that this rank digests. `begin_of(i)` is where what it owns of tensor i begins in the vector that they are taken of.
+template <typename BeginOf>
+ops::Leaves LeavesOf(shard::TrainedState& state, const BeginOf& begin_of) {
+  const params::ParameterStore& store = state.store();
   std::vector<std::pair<int64_t, int64_t>> leaves;
-  for (const plan::TensorRange& range : store.table().ranges()) {
-    for (int64_t at = 0; at < range.elements; at += ops::kLeafValues)
-      leaves.emplace_back(range.begin + at, std::min(ops::kLeafValues, range.elements - at));
+  for (int i = 0; i < store.size() && (IsKeeper(state) || state.is_sliced()); ++i) {
+    const int64_t begin = begin_of(i), elements = state.OwnedOf(i).end - state.OwnedOf(i).begin;
+    for (int64_t at = 0; at < elements; at += ops::kLeafValues)
+      leaves.emplace_back(begin + at, std::min(ops::kLeafValues, elements - at));
   }
   return {leaves, store.device()};
 }
@@ -29,20 +38,34 @@ std::string Whole(const std::vector<std::string>& digests) {
 
 }  // namespace
 
-StoreDigests::StoreDigests(const params::ParameterStore& store) : store_(store), leaves_(LeavesOf(store)) {
+StateDigests::StateDigests(shard::TrainedState& state, Plan plan)
+    : state_(state),
+      plan_(plan),
+      keeps_(IsKeeper(state)),
+      owners_(plan::GranuleOwners(state.store().table(), state.exchange().slices(), state.comm().size())),
+      of_sums_(LeavesOf(state, [&](int i) { return state.InShare(i); })),
+      of_values_(
+          LeavesOf(state, [&](int i) { return state.store().range(i).begin + state.OwnedOf(i).begin; })) {
   int64_t leaf = 0;
-  for (const plan::TensorRange& range : store.table().ranges()) {
+  for (const plan::TensorRange& range : state.store().table().ranges()) {
     first_leaf_.push_back(leaf);
     leaf += (range.elements + ops::kLeafValues - 1) / ops::kLeafValues;
   }
   first_leaf_.push_back(leaf);
 }
 
-std::vector<std::string> StoreDigests::Of(const torch::Tensor& whole) const {
-  const torch::Tensor digests = device::Download(leaves_.Digests(whole));
+StatusOr<std::vector<std::string>> StateDigests::Of(const ops::Leaves& leaves, const torch::Tensor& values) {
+  std::vector<std::string> by_tensor;
+  if (!keeps_ && !state_.is_sliced()) return by_tensor;
+  const torch::Tensor digests = device::Download(leaves.Digests(values));
   const auto* bytes = static_cast<const char*>(digests.const_data_ptr());
   const int64_t width = digests.size(1);
-  std::vector<std::string> by_tensor;
+  std::vector<std::byte> of_all;
+  if (state_.is_sliced()) {
+    ASSIGN_OR_RETURN(of_all, state_.exchange().GatherItems(owners_, static_cast<size_t>(width),
+                                                           device::HostBytes(digests)));
+    bytes = reinterpret_cast<const char*>(of_all.data());
+  }
   for (size_t i = 0; i + 1 < first_leaf_.size(); ++i) {
     const std::string_view leaves(bytes + first_leaf_[i] * width,
                                   static_cast<size_t>((first_leaf_[i + 1] - first_leaf_[i]) * width));
@@ -51,9 +74,14 @@ std::vector<std::string> StoreDigests::Of(const torch::Tensor& whole) const {
   return by_tensor;
 }
 
-void StoreDigests::BeginEntry(int64_t step,
-                              const std::vector<std::vector<data::OrderedSample>>& micro_batches,
-                              ledger::LedgerEntry& entry) const {
+Status StateDigests::BeginEntry(int64_t step,
+                                const std::vector<std::vector<data::OrderedSample>>& micro_batches,
+                                ledger::LedgerEntry& entry) {
+  std::vector<std::string> digests;
+  if (plan_.Has(step)) {
+    ASSIGN_OR_RETURN(digests, Of(of_sums_, state_.store().gradient_sums()));
+  }
+  if (!keeps_) return absl::OkStatus();
   entry.step = step;
   entry.version = ledger::kVersion;
   std::string ids;
@@ -62,17 +90,23 @@ void StoreDigests::BeginEntry(int64_t step,
     StrAppend(&ids, ";");
   }
   entry.samples = Hex(Sha256Of(ids));
-  const std::vector<std::string> digests = Of(store_.gradients());
-  for (int i = 0; i < store_.size(); ++i)
-    entry.tensors[store_.name(i)].gradient = digests[static_cast<size_t>(i)].substr(0, kShortDigits);
+  if (!plan_.Has(step)) return absl::OkStatus();
+  const params::ParameterStore& store = state_.store();
+  for (int i = 0; i < store.size(); ++i)
+    entry.tensors[store.name(i)].gradient = digests[static_cast<size_t>(i)].substr(0, kShortDigits);
   entry.gradient = Whole(digests);
+  return absl::OkStatus();
 }
 
-void StoreDigests::FinishEntry(ledger::LedgerEntry& entry) const {
-  const std::vector<std::string> digests = Of(store_.values());
-  for (int i = 0; i < store_.size(); ++i)
-    entry.tensors[store_.name(i)].weights = digests[static_cast<size_t>(i)].substr(0, kShortDigits);
+Status StateDigests::FinishEntry(int64_t step, ledger::LedgerEntry& entry) {
+  if (!plan_.Has(step)) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::vector<std::string> digests, Of(of_values_, state_.store().values()));
+  if (!keeps_) return absl::OkStatus();
+  const params::ParameterStore& store = state_.store();
+  for (int i = 0; i < store.size(); ++i)
+    entry.tensors[store.name(i)].weights = digests[static_cast<size_t>(i)].substr(0, kShortDigits);
   entry.weights = Whole(digests);
+  return absl::OkStatus();
 }
 
 }  // namespace ft::train

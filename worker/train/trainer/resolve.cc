@@ -20,10 +20,13 @@ struct Rates {
 constexpr Rates kShortRun = {.rank = 16, .alpha = 32, .adapter_lr = 5e-4, .full_lr = 1e-4};
 constexpr Rates kLongRun = {.rank = 64, .alpha = 16, .adapter_lr = 2e-4, .full_lr = 2e-5};
 
+// Whether samples are put together into rows here. With XTuner's habits preparation has done so: a sample of the cache is a row.
+bool Packs(const recipe::JobSpec& job) { return job.train.packing && !recipe::HasXTunersHabits(job); }
+
 // Lengths of the training samples, where packing asks for them.
 std::vector<int64_t> LengthsOf(const recipe::JobSpec& job, const data::TokenCache& cache) {
   std::vector<int64_t> lengths;
-  for (int64_t i = 0; i < cache.train_samples() && job.train.packing; ++i) {
+  for (int64_t i = 0; i < cache.train_samples() && Packs(job); ++i) {
     lengths.push_back(static_cast<int64_t>(cache.at(i).ids.size()));
   }
   return lengths;
@@ -42,6 +45,7 @@ void ChooseRows(recipe::JobSpec& job, int64_t samples, const std::vector<int64_t
   recipe::TrainSpec& train = job.train;
   const int64_t steps = train.epochs == 0 ? kStepsOfAnEpoch : kStepsOfANamedEpoch;
   const int64_t wanted_rows = steps * train.micro_batch * job.parallel.ranks;
+  if (train.packing && train.packed_length == 0 && !Packs(job)) train.packed_length = train.max_length;
   if (train.packing && train.packed_length == 0) {
     const int64_t total = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
     const int64_t longest = lengths.empty() ? 0 : *std::max_element(lengths.begin(), lengths.end());
@@ -103,9 +107,11 @@ data::SamplerConfig SamplerConfigOf(const recipe::JobSpec& job, int64_t samples,
           .max_steps = spec.max_steps,
           .micro_batch = spec.micro_batch,
           .accumulation = recipe::MicroBatchesPerStep(job),
-          .packing = spec.packing,
+          .ranks = job.parallel.ranks,
+          .whole_epochs = recipe::HasXTunersHabits(job),
+          .packing = Packs(job),
           .row_tokens = spec.packed_length,
-          .lengths = std::move(lengths)};
+          .lengths = Packs(job) ? std::move(lengths) : std::vector<int64_t>()};
 }
 
 data::SamplerConfig SamplerConfigOf(const recipe::JobSpec& job, const data::TokenCache& cache) {

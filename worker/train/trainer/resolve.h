@@ -16,6 +16,8 @@ inline constexpr int64_t kStepsOfALongRun = 240;
 // The job with every open setting chosen, so that a run makes eighty steps or more where its data allows it
 // (docs/decisions/0034). `lengths`: tokens of each of the `samples` training samples, used with packing; `samples` is positive.
 //
+// With XTuner's habits the samples are the rows that preparation made, and packed_length is max_length.
+//
 //   packed_length    max_length; where accumulation is open too and data is little, less, so that an epoch has as many rows
 //                    as it is to have steps: 27 where epochs are open, else ten
 //   accumulation     the largest power of two up to 16 that leaves an epoch so many steps

@@ -22,4 +22,15 @@ double LearningRate(const recipe::ScheduleSpec& schedule, double peak, int64_t s
   return peak;
 }
 
+double LearningRate(const RatePlan& plan, int64_t step) {
+  if (plan.schedule.by == "micro_batch") {
+    const int64_t last = std::min(step * plan.micro_batches_per_step, plan.total_micro_batches);
+    return LearningRate(plan.schedule, plan.peak, last, plan.total_micro_batches);
+  }
+  const int64_t warmup = WarmupSteps(plan.schedule, plan.total_steps);
+  if (plan.warmup_from_zero && step <= warmup)
+    return plan.peak * static_cast<double>(step - 1) / static_cast<double>(warmup);
+  return LearningRate(plan.schedule, plan.peak, step, plan.total_steps);
+}
+
 }  // namespace ft::train

@@ -4,11 +4,11 @@
 #include <chrono>
 #include <cmath>
 
+#include "core/base/check.h"
+#include "core/recipe/sharding.h"
 #include "worker/device/memory.h"
-#include "worker/train/optim/clip.h"
 #include "worker/train/trainer/batch.h"
 #include "worker/train/trainer/resolve.h"
-#include "worker/train/trainer/schedule.h"
 
 namespace ft::train {
 namespace {
@@ -19,51 +19,78 @@ double SecondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+RatePlan RatesOf(const recipe::JobSpec& spec, const data::BatchSampler& order) {
+  return {.schedule = spec.train.schedule,
+          .peak = spec.train.optimizer.lr,
+          .total_steps = order.total_steps(),
+          .total_micro_batches = order.total_iterations(),
+          .micro_batches_per_step = order.IterationsPerStep(),
+          .warmup_from_zero = recipe::HasXTunersHabits(spec)};
+}
+
 }  // namespace
 
 Trainer::Trainer(const recipe::JobSpec& spec, const data::TokenCache& cache, run::LanguageModel& model,
                  comm::Comm& comm, std::function<void(std::string_view)> beat)
     : spec_(spec.train),
+      xtuner_(recipe::HasXTunersHabits(spec)),
       cache_(cache),
       model_(model),
       beat_(std::move(beat)),
       sampler_(SamplerConfigOf(spec, cache)),
       total_steps_(sampler_.total_steps()),
-      store_(model.store()),
-      reducer_(comm, recipe::MaxRanks(spec.parallel), store_.gradients()) {
-  if (comm.rank() == 0) digests_.emplace(store_);  // Rank 0 keeps the ledger.
+      rates_(RatesOf(spec, sampler_)) {
+  const StatusOr<recipe::Sharding> sharding = recipe::Sharding::Of(spec);
+  FT_CHECK(sharding.ok()) << sharding.status();
   const recipe::OptimizerSpec& o = spec_.optimizer;
-  optimizer_ = std::make_unique<optim::AdamW>(
-      optim::AdamWConfig{.beta1 = o.beta1, .beta2 = o.beta2, .eps = o.eps, .weight_decay = o.weight_decay},
-      store_);
+  state_ = std::make_unique<shard::TrainedState>(comm, *sharding, model.store(),
+                                                 optim::AdamWConfig{.beta1 = o.beta1,
+                                                                    .beta2 = o.beta2,
+                                                                    .eps = o.eps,
+                                                                    .weight_decay = o.weight_decay,
+                                                                    .lora_b_ratio = o.loraplus_lr_ratio});
+  digests_ = std::make_unique<StateDigests>(
+      *state_, StateDigests::Plan{.every = recipe::LedgerEvery(spec), .total_steps = total_steps_});
   if (model.options().dtype == "fp16") {
     loss_scale_ = optim::LossScale({spec_.loss_scale.initial, spec_.loss_scale.growth_steps});
   }
 }
 
 StatusOr<double> Trainer::SumGradients(const MicroBatches& micro_batches, int64_t step, int64_t supervised) {
-  const auto forward_backward = [&](int64_t i) {
+  const bool own_means = spec_.loss == "microbatch_mean";
+  // What sums of token losses are divided by: those of a micro-batch before they are added up, and the sum of them.
+  const auto shared = own_means ? static_cast<double>(micro_batches.size()) : static_cast<double>(supervised);
+  const auto forward_backward = [&](int64_t i, params::GradientSink& sink) {
     const auto& samples = micro_batches[static_cast<size_t>(i)];
+    const double own = own_means ? static_cast<double>(SupervisedTokens(cache_, samples)) : 1;
+    // PyTorch's mean over nothing has no gradient either; it counts among the micro-batches.
+    if (own == 0) return 0.0;
     const run::PackedRows rows = MakeMicroBatch(cache_, samples, spec_.seed, static_cast<uint64_t>(step));
-    const double loss = model_.ForwardBackward(rows, loss_scale_.value() / static_cast<double>(supervised));
+    const double loss = model_.ForwardBackward(rows, loss_scale_.value() / (own * shared), sink);
     beat_("train");
-    return loss;
+    return loss / own;
   };
   ASSIGN_OR_RETURN(const double loss_sum,
-                   reducer_.Run(static_cast<int64_t>(micro_batches.size()), forward_backward));
-  return loss_sum / static_cast<double>(supervised);
+                   state_->reducer().Run(static_cast<int64_t>(micro_batches.size()), forward_backward));
+  return loss_sum / shared;
 }
 
-double Trainer::Unscale(bool& overflow) {
-  overflow = loss_scale_.Overflows(store_.gradients()) && !loss_scale_.AtFloor();
-  if (loss_scale_.value() != 1) torch::Tensor(store_.gradients()).mul_(1 / loss_scale_.value());
-  return optim::GlobalNorm(store_);
+Status Trainer::Measure(records::Step& record, bool& overflow) {
+  record.loss_scale = loss_scale_.enabled() ? loss_scale_.value() : 0;
+  // The norm is that of the gradients as they are used, so the scale comes out first.
+  ASSIGN_OR_RETURN(const shard::Measured measured, state_->Measure(loss_scale_));
+  record.gradient_norm = measured.norm;
+  // Before anything changes the weights: ranks that disagree would go apart for good, and after an update it is too late.
+  RETURN_IF_ERROR(state_->reducer().CheckRanksAgree(std::vector<double>{record.loss, record.gradient_norm}));
+  // Nothing below the smallest scale is the scale's doing, nor is a loss that is not finite.
+  overflow = measured.overflow && !loss_scale_.AtFloor() && std::isfinite(record.loss);
+  record.skipped = overflow || !std::isfinite(record.loss) || !std::isfinite(record.gradient_norm);
+  return absl::OkStatus();
 }
 
-void Trainer::Update(const records::Step& record) {
-  optim::ClipByNorm(store_, record.gradient_norm, spec_.max_grad_norm);
-  optimizer_->Step(record.learning_rate);
-  loss_scale_.NoteGoodStep();
+StatusOr<StepOutcome> Trainer::Stop(int64_t step, const MicroBatches& micro_batches) {
+  ASSIGN_OR_RETURN(const std::string tensor, state_->FirstNonFinite());
+  return NonFinite(tensor.empty() ? "the loss" : StrCat("the gradient of ", tensor), step, micro_batches);
 }
 
 StatusOr<StepOutcome> Trainer::RunStep(int64_t step) {
@@ -73,37 +100,31 @@ StatusOr<StepOutcome> Trainer::RunStep(int64_t step) {
   records::Step& record = outcome.record;
   record.step = step;
   CountTokens(micro_batches, record);
-  if (record.supervised_tokens == 0) {
+  // XTuner trains on samples without a supervised token; a step of nothing else has no gradient, and moments that fade.
+  if (record.supervised_tokens == 0 && !(xtuner_ && spec_.loss == "microbatch_mean")) {
     return absl::InvalidArgumentError(
         StrCat("step ", step, " has no token that carries loss: check the data's labels"));
   }
   ASSIGN_OR_RETURN(record.loss, SumGradients(micro_batches, step, record.supervised_tokens));
   const double backward_seconds = SecondsSince(start);
   bool overflow = false;
-  record.loss_scale = loss_scale_.enabled() ? loss_scale_.value() : 0;
-  // The norm is that of the gradients as they are used, so the scale comes out first.
-  record.gradient_norm = Unscale(overflow);
-  // Before anything changes the weights: ranks that disagree would go apart for good, and after an update it is too late.
-  RETURN_IF_ERROR(reducer_.CheckRanksAgree(std::vector<double>{record.loss, record.gradient_norm}));
-  record.learning_rate = LearningRate(spec_.schedule, spec_.optimizer.lr, step, total_steps_);
-  // A loss that is not finite is the model's doing, whatever the scale.
-  overflow = overflow && std::isfinite(record.loss);
-  record.skipped = overflow || !std::isfinite(record.loss) || !std::isfinite(record.gradient_norm);
-  if (record.skipped && !overflow && spec_.on_nonfinite == "stop") {
-    const std::string tensor = optim::FirstNonFinite(store_);
-    return NonFinite(tensor.empty() ? "the loss" : StrCat("the gradient of ", tensor), step, micro_batches);
-  }
+  RETURN_IF_ERROR(Measure(record, overflow));
+  record.learning_rate = LearningRate(rates_, step);
+  if (record.skipped && !overflow && spec_.on_nonfinite == "stop") return Stop(step, micro_batches);
   // The gradient's digest is taken before Update clips it in place, the weights' after it.
-  if (digests_) digests_->BeginEntry(step, micro_batches, outcome.ledger);
-  if (!record.skipped) Update(record);
+  RETURN_IF_ERROR(digests_->BeginEntry(step, micro_batches, outcome.ledger));
+  if (!record.skipped) {
+    RETURN_IF_ERROR(state_->Update(record.learning_rate, record.gradient_norm, spec_.max_grad_norm));
+    loss_scale_.NoteGoodStep();
+  }
   if (overflow) loss_scale_.NoteOverflow();
-  if (digests_) digests_->FinishEntry(outcome.ledger);
+  RETURN_IF_ERROR(digests_->FinishEntry(step, outcome.ledger));
   record.samples_seen = sampler_.SamplesSeen(step);
   record.epoch = static_cast<double>(record.samples_seen) / static_cast<double>(cache_.train_samples());
   record.seconds = SecondsSince(start);
   record.phase_seconds = {{"forward_backward", backward_seconds},
                           {"optimizer", record.seconds - backward_seconds}};
-  record.peak_memory_bytes = device::PeakBytes(store_.device());
+  record.peak_memory_bytes = device::PeakBytes(state_->store().device());
   return outcome;
 }
 
@@ -116,14 +137,14 @@ StatusOr<records::Eval> Trainer::EvaluateHoldout(int64_t step) {
   for (int64_t i = 0; i < cache_.holdout_samples(); ++i)
     eval.supervised_tokens += SupervisedTokens(cache_, sample(i));
   if (eval.supervised_tokens == 0) return absl::NotFoundError("no held-out samples");
-  ASSIGN_OR_RETURN(
-      const std::vector<double> losses, reducer_.DistributedMap(cache_.holdout_samples(), [&](int64_t i) {
-        if (SupervisedTokens(cache_, sample(i)) == 0) return 0.0;
-        const double loss =
-            model_.Loss(MakeMicroBatch(cache_, sample(i), spec_.seed, static_cast<uint64_t>(step)));
-        beat_("evaluate");
-        return loss;
-      }));
+  ASSIGN_OR_RETURN(const std::vector<double> losses,
+                   state_->reducer().DistributedMap(cache_.holdout_samples(), [&](int64_t i) {
+                     if (SupervisedTokens(cache_, sample(i)) == 0) return 0.0;
+                     const double loss = model_.Loss(
+                         MakeMicroBatch(cache_, sample(i), spec_.seed, static_cast<uint64_t>(step)));
+                     beat_("evaluate");
+                     return loss;
+                   }));
   for (const double loss : losses) eval.loss += loss;
   eval.loss /= static_cast<double>(eval.supervised_tokens);
   return eval;

@@ -5,8 +5,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 #include <map>
+#include <numbers>
 
 #include "tests/support/ranks/spawn_ranks.h"
 #include "tests/support/temp_dir.h"
@@ -248,6 +250,58 @@ TEST(TrainerTest, TheScaleGrowsAfterGoodStepsAndChangesNoGradient) {
 TEST(TrainerTest, ALossThatIsNotFiniteIsNotBlamedOnTheScale) {
   for (const Ending& end : TrainOn(2, HalfJob(2, 256), /*poisoned=*/true)) {
     EXPECT_EQ(end.status.code(), absl::StatusCode::kFailedPrecondition) << end.status;
+  }
+}
+
+// Four micro-batches of two a step, which go on over an epoch's end; the second epoch ends within the last step.
+recipe::JobSpec XTunersJob() {
+  recipe::JobSpec spec = Job(1);
+  spec.compat = "xtuner-0.1.9";
+  spec.train.loss = "microbatch_mean";
+  spec.train.schedule = {.kind = "cosine", .warmup = 0, .by = "micro_batch"};
+  spec.train.on_nonfinite = "skip";
+  return spec;
+}
+
+TEST(XTunersHabitsTest, TheNumberOfRanksChangesNoBit) {
+  const Ending one = TrainOn(1, XTunersJob())[0];
+  ASSERT_TRUE(one.status.ok()) << one.status;
+  ASSERT_EQ(one.steps.size(), 4u);  // 14 micro-batches.
+  EXPECT_EQ(one.steps[1].samples_seen, 16);
+  EXPECT_EQ(one.steps[3].samples_seen, 28);
+  EXPECT_NEAR(one.steps[3].learning_rate, 0.005 * (1 + std::cos(std::numbers::pi * 13 / 14)), 1e-14);
+  for (const int ranks : {2, 4}) {
+    const std::vector<Ending> others = TrainOn(ranks, XTunersJob());
+    for (const Ending& other : others) {
+      ASSERT_TRUE(other.status.ok()) << other.status;
+      ExpectSameWeights(one, other);
+      for (size_t i = 0; i < one.steps.size(); ++i) EXPECT_EQ(one.steps[i].loss, other.steps[i].loss);
+    }
+    EXPECT_EQ(one.ledger, others[0].ledger);
+  }
+}
+
+// A step of four micro-batches against each of them as a step of its own.
+TEST(XTunersHabitsTest, AStepsLossIsTheMeanOfItsMicroBatchesMeans) {
+  recipe::JobSpec spec = XTunersJob();
+  spec.method.dropout = 0;
+  spec.train.optimizer.lr = 1e-12;  // What stays of the first step does not show.
+  const records::Step step = TrainOn(1, spec)[0].steps[0];
+  spec.train.accumulation = 1;
+  const Ending apart = TrainOn(1, spec)[0];
+  double mean = 0;
+  for (size_t i = 0; i < 4; ++i) mean += apart.steps[i].loss / 4;
+  EXPECT_NEAR(step.loss, mean, 1e-6);
+  spec.train.accumulation = 4;
+  spec.train.loss = "token_mean";
+  EXPECT_GT(std::abs(TrainOn(1, spec)[0].steps[0].loss - mean), 1e-4);
+}
+
+TEST(XTunersHabitsTest, ANormThatIsNoNumberEndsNothing) {
+  for (const Ending& end : TrainOn(2, XTunersJob(), /*poisoned=*/true)) {
+    ASSERT_TRUE(end.status.ok()) << end.status;
+    EXPECT_TRUE(end.steps[0].skipped);
+    EXPECT_FALSE(end.steps.back().loss == 0);
   }
 }
 

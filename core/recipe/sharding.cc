@@ -1,0 +1,81 @@
+#include "core/recipe/sharding.h"
+
+namespace ft::recipe {
+namespace {
+
+struct DeepspeedName {
+  std::string_view name;
+  int zero;
+  const char* optimizer;
+  const char* parameters;
+};
+
+// xtuner/configs/deepspeed at v0.1.9, which recipes/zero has as recipes.
+constexpr DeepspeedName kDeepspeedNames[] = {{"deepspeed_zero1", 1, "none", "none"},
+                                             {"deepspeed_zero2", 2, "none", "none"},
+                                             {"deepspeed_zero2_offload", 2, "cpu", "none"},
+                                             {"deepspeed_zero3", 3, "none", "none"},
+                                             {"deepspeed_zero3_offload", 3, "cpu", "cpu"}};
+
+// Stages that are built. ZeRO-1 slices the optimizer's state, ZeRO-2 gradients too (Rajbhandari et al., arXiv 1910.02054).
+constexpr int kLastStage = 2;
+
+void AddRemarks(const ParallelSpec& parallel, Sharding& sharding) {
+  if (parallel.zero == 0) return;
+  if (sharding.slices == 1) {
+    sharding.remarks.push_back(StrCat("parallel.zero: ", parallel.zero,
+                                      " with one rank equals zero: 0, there is nothing to divide"));
+  } else if (parallel.zero == 2 && !sharding.gradients_sliced) {
+    sharding.remarks.push_back(
+        "parallel.zero: 2 keeps a whole gradient on each rank, since gradients are exchanged once a step; "
+        "with "
+        "parallel.exchange: micro_batch each rank keeps its slices only, and the result has other last bits");
+  }
+}
+
+}  // namespace
+
+SumOrder SumOrderOf(const JobSpec& spec) {
+  const ParallelSpec& parallel = spec.parallel;
+  const bool by_micro_batch =
+      parallel.exchange == "micro_batch" ||
+      (parallel.exchange == "auto" && spec.method.kind == "full" && MaxRanks(parallel) > 1);
+  return by_micro_batch ? SumOrder::kMicroBatch : SumOrder::kStep;
+}
+
+bool TakeDeepspeedName(std::string_view name, ParallelSpec& parallel) {
+  for (const DeepspeedName& known : kDeepspeedNames) {
+    if (name != known.name) continue;
+    parallel.zero = known.zero;
+    parallel.offload = {.optimizer = known.optimizer, .parameters = known.parameters};
+    return true;
+  }
+  return false;
+}
+
+std::string DeepspeedNames() {
+  std::string all;
+  for (const DeepspeedName& known : kDeepspeedNames) StrAppend(&all, all.empty() ? "" : ", ", known.name);
+  return all;
+}
+
+StatusOr<Sharding> Sharding::Of(const JobSpec& spec) {
+  const ParallelSpec& parallel = spec.parallel;
+  std::string refused;
+  const auto refuse = [&](bool unsupported, std::string_view what, std::string_view instead) {
+    if (unsupported)
+      StrAppend(&refused, refused.empty() ? "" : "\n", what, " is not supported yet: ", instead);
+  };
+  refuse(parallel.zero > kLastStage, "parallel.zero above 2", "use zero: 2");
+  refuse(parallel.offload.optimizer != "none" || parallel.offload.parameters != "none", "parallel.offload",
+         "use none");
+  if (!refused.empty()) return absl::UnimplementedError(refused);
+  Sharding sharding{.slices = MaxRanks(parallel)};
+  sharding.order = SumOrderOf(spec);
+  sharding.states_sliced = parallel.zero > 0 && sharding.slices > 1;
+  sharding.gradients_sliced = sharding.states_sliced && sharding.order == SumOrder::kMicroBatch;
+  AddRemarks(parallel, sharding);
+  return sharding;
+}
+
+}  // namespace ft::recipe

@@ -1,0 +1,126 @@
+#include "core/recipe/sharding.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/recipe/parse.h"
+
+namespace ft::recipe {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+Sharding Of(ParallelSpec parallel) {
+  JobSpec spec;
+  spec.parallel = std::move(parallel);
+  const StatusOr<Sharding> sharding = Sharding::Of(spec);
+  EXPECT_TRUE(sharding.ok()) << sharding.status();
+  return sharding.ok() ? *sharding : Sharding();
+}
+
+TEST(ShardingTest, StagesSliceStatesAndTheOrderSlicesGradients) {
+  for (const int zero : {1, 2}) {
+    const Sharding step = Of({.ranks = 4, .zero = zero});
+    EXPECT_EQ(step.slices, 4);
+    EXPECT_EQ(step.order, SumOrder::kStep);
+    EXPECT_TRUE(step.states_sliced);
+    EXPECT_FALSE(step.gradients_sliced);
+    const Sharding by_micro_batch = Of({.ranks = 2, .max_ranks = 8, .zero = zero, .exchange = "micro_batch"});
+    EXPECT_EQ(by_micro_batch.slices, 8);
+    EXPECT_EQ(by_micro_batch.order, SumOrder::kMicroBatch);
+    EXPECT_TRUE(by_micro_batch.states_sliced && by_micro_batch.gradients_sliced);
+  }
+  const Sharding none = Of({.ranks = 4, .exchange = "micro_batch"});
+  EXPECT_FALSE(none.states_sliced || none.gradients_sliced);
+  EXPECT_THAT(none.remarks, IsEmpty());
+}
+
+TEST(ShardingTest, OfFullFineTuningsThatRanksShareAutoGoesByMicroBatchesAtEveryStage) {
+  JobSpec spec;
+  spec.method.kind = "full";
+  for (const int zero : {0, 1, 2}) {
+    spec.parallel = {.ranks = 1, .max_ranks = 4, .zero = zero};
+    EXPECT_EQ(Sharding::Of(spec)->order, SumOrder::kMicroBatch);
+    EXPECT_EQ(Sharding::Of(spec)->gradients_sliced, zero > 0);
+    EXPECT_THAT(Sharding::Of(spec)->remarks, IsEmpty());
+    spec.parallel.exchange = "step";
+    EXPECT_EQ(Sharding::Of(spec)->order, SumOrder::kStep);
+  }
+  spec.parallel = {.zero = 2};  // Of one rank alone both are sums one after another.
+  EXPECT_EQ(Sharding::Of(spec)->order, SumOrder::kStep);
+  for (const char* adapters : {"lora", "qlora", "int8_lora"}) {
+    spec.method.kind = adapters;
+    spec.parallel = {.ranks = 4, .zero = 2};
+    EXPECT_EQ(Sharding::Of(spec)->order, SumOrder::kStep);
+  }
+}
+
+TEST(ShardingTest, OneRankIsAcceptedAtEveryStageAndToldWhatItIs) {
+  for (const int zero : {1, 2}) {
+    const Sharding alone = Of({.zero = zero});
+    EXPECT_FALSE(alone.states_sliced);
+    EXPECT_THAT(alone.remarks, ElementsAre(HasSubstr("with one rank equals zero: 0")));
+  }
+  // It may come to run on four.
+  EXPECT_TRUE(Of({.ranks = 1, .max_ranks = 4, .zero = 1}).states_sliced);
+}
+
+TEST(ShardingTest, AWholeGradientAtStageTwoIsSaid) {
+  EXPECT_THAT(Of({.ranks = 2, .zero = 2}).remarks,
+              ElementsAre(HasSubstr("keeps a whole gradient on each rank")));
+  EXPECT_THAT(Of({.ranks = 2, .zero = 2, .exchange = "micro_batch"}).remarks, IsEmpty());
+  EXPECT_THAT(Of({.ranks = 2, .zero = 1}).remarks, IsEmpty());
+}
+
+TEST(ShardingTest, WhatIsNotBuiltIsRefusedByName) {
+  JobSpec spec;
+  spec.parallel = {.ranks = 2, .zero = 3, .offload = {.optimizer = "cpu"}};
+  const Status status = Sharding::Of(spec).status();
+  EXPECT_TRUE(absl::IsUnimplemented(status));
+  EXPECT_EQ(Message(status),
+            "parallel.zero above 2 is not supported yet: use zero: 2\n"
+            "parallel.offload is not supported yet: use none");
+}
+
+TEST(ShardingTest, ADeepspeedNameIsTheSettingsThatItStandsFor) {
+  const auto parse = [](const char* parallel) {
+    return ParseJob(StrCat("model: m\ndata: d\nparallel: ", parallel, "\n"), "job.yaml");
+  };
+  const auto spec = parse("{ranks: 2, deepspeed: deepspeed_zero3_offload}");
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->parallel.zero, 3);
+  EXPECT_EQ(spec->parallel.offload.optimizer, "cpu");
+  EXPECT_EQ(spec->parallel.offload.parameters, "cpu");
+  EXPECT_EQ(spec->parallel.deepspeed, "");  // A stored job says what it means.
+  EXPECT_EQ(Message(Sharding::Of(*spec).status()),
+            "parallel.zero above 2 is not supported yet: use zero: 2\n"
+            "parallel.offload is not supported yet: use none");
+  EXPECT_TRUE(Sharding::Of(*parse("{ranks: 2, deepspeed: deepspeed_zero2}")).ok());
+  EXPECT_THAT(std::string(Message(parse("{deepspeed: ds_config.json}").status())),
+              HasSubstr("parallel.deepspeed: 'ds_config.json' is none of: deepspeed_zero1, deepspeed_zero2, "
+                        "deepspeed_zero2_offload, deepspeed_zero3, deepspeed_zero3_offload (a file of "
+                        "DeepSpeed's own is read by ftctl"));
+  EXPECT_THAT(std::string(Message(parse("{deepspeed: deepspeed_zero1, zero: 1}").status())),
+              HasSubstr("parallel.deepspeed: stands beside zero or offload"));
+}
+
+TEST(ShardingTest, WordsAndNumbersOutOfRangeAreRefusedWithWhatIsAllowed) {
+  const auto refusal = [](const char* parallel) {
+    return std::string(
+        Message(ParseJob(StrCat("model: m\ndata: d\nparallel: ", parallel, "\n"), "job.yaml").status()));
+  };
+  EXPECT_THAT(refusal("{zero: 4}"), HasSubstr("job.yaml:3: parallel.zero: 4 is not between 0 and 3"));
+  EXPECT_THAT(refusal("{exchange: often}"),
+              HasSubstr("parallel.exchange: 'often' is none of: auto, step, micro_batch"));
+  EXPECT_THAT(refusal("{min_ranks: 4, max_ranks: 2}"),
+              HasSubstr("parallel.min_ranks: min_ranks(4) must be a power of two, at most max_ranks(2)"));
+  EXPECT_THAT(refusal("{min_ranks: 3, max_ranks: 4}"), HasSubstr("min_ranks(3) must be a power of two"));
+  EXPECT_EQ(refusal("{min_ranks: 1, ranks: 2, max_ranks: 4}"), "");
+  EXPECT_THAT(refusal("{ranks: 2, max_ranks: 3}"),
+              HasSubstr("ranks(2) and max_ranks(3) must be powers of two"));
+}
+
+}  // namespace
+}  // namespace ft::recipe

@@ -1,0 +1,75 @@
+"""A job that loses machines goes on with fewer, and ends with the bytes of an undisturbed run: four ranks, of which one is killed; two of
+its checkpoint, of which one is killed; one to the end. With gradients and moments divided among the ranks, at another stage each time.
+"""
+
+import os
+import signal
+
+import daemons
+from ranks_test import Attempts, errors_of, results, said, small_job
+
+
+class ElasticResumeTest(daemons.DaemonTest):
+    def job(self, **parallel):
+        # Steps of 32 micro-batches are slow enough to be killed at one.
+        data = self.write_tokens(daemons.random_samples(64))
+        return small_job(self.small_model(), data, **{
+            "method.kind": "full", "method.dropout": 0, "train.checkpoint.every_steps": 3, "train.accumulation": 8,
+            "parallel": dict({"ranks": 4, "max_ranks": 4}, **parallel)})
+
+    def attempts(self, job, name):
+        made = Attempts(os.path.join(self.folder, name), job)
+        self.addCleanup(made.stop)
+        return made
+
+    def checkpoints(self, attempts):
+        """Steps of the attempt's checkpoints."""
+        folder = os.path.join(attempts.folder, "checkpoints")
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+        return [int(name.rpartition("-s")[2]) for name in names if name.startswith(f"e{attempts.epoch}-s")]
+
+    def killed(self, attempts, world_size, step, **options):
+        """Kills a rank once the step is taken; answers the newest checkpoint."""
+        attempt = attempts.write(world_size, "TRAIN", **options)
+        ranks = [attempts.start(attempt, rank) for rank in range(world_size)]
+        daemons.wait_for("the step", lambda: said(attempt, 0, f"step {step}:") or ranks[0].poll() is not None, 60)
+        self.assertIsNone(ranks[0].poll(), errors_of(attempt, 0))
+        ranks[-1].send_signal(signal.SIGKILL)
+        for rank in ranks:
+            rank.wait(30)
+        newest = max(self.checkpoints(attempts))
+        self.assertGreaterEqual(newest, step - 3)
+        return f"checkpoints/e{attempts.epoch}-s{newest}"
+
+    def weights(self, attempt):
+        return daemons.sha256(os.path.join(attempt, "adapter", "model.safetensors"))
+
+    def lose_ranks(self, exchange):
+        changes = {"exchange": exchange, "zero": 2}
+        undisturbed = self.attempts(self.job(**dict(changes, zero=0)), f"whole-{exchange}")
+        expected = self.weights(undisturbed.train(1))
+        attempts = self.attempts(self.job(**changes), f"elastic-{exchange}")
+        checkpoint = self.killed(attempts, 4, 7)
+        checkpoint = self.killed(attempts, 2, 13, resume=checkpoint)
+        attempts.job = dict(attempts.job, parallel=dict(attempts.job["parallel"], zero=1))
+        last = attempts.train(1, resume=checkpoint)
+        self.assertEqual(self.weights(last), expected)
+
+    def test_four_ranks_then_two_then_one_end_with_the_bytes_of_one(self):
+        self.lose_ranks("micro_batch")
+
+    def test_with_an_exchange_once_a_step(self):
+        self.lose_ranks("step")
+
+    def test_a_checkpoint_of_the_other_order_is_refused(self):
+        attempts = self.attempts(self.job(exchange="step", zero=1), "orders")
+        attempts.train(2)
+        checkpoint = f"checkpoints/e{attempts.epoch}-s18"
+        attempts.job = dict(attempts.job, parallel=dict(attempts.job["parallel"], exchange="micro_batch"))
+        attempt = attempts.write(1, "TRAIN", resume=checkpoint)
+        self.assertEqual(attempts.start(attempt, 0).wait(60), 1)
+        self.assertIn("was made with other training settings", errors_of(attempt, 0))
+
+
+if __name__ == "__main__":
+    daemons.main()

@@ -1,0 +1,28 @@
+// A frozen weight that lies in memory in 8 bits by rows and is dequantised whenever it is used: tile by tile where it is multiplied.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "worker/model/ops/int8.h"
+#include "worker/model/ops/weight_slot.h"
+
+namespace ft::params {
+
+class Int8Slot final : public ops::WeightSlot {
+ public:
+  Int8Slot(std::string name, ops::Int8Tensor tensor)
+      : WeightSlot(std::move(name), tensor.codes_OI.sizes().vec(), tensor.codes_OI.device()),
+        tensor_(std::move(tensor)) {}
+  const ops::Int8Tensor& tensor() const { return tensor_; }
+  std::shared_ptr<const ops::MatrixTiles> Tiles(at::ScalarType type) const override {
+    return ops::Int8Tiles(tensor_, type);
+  }
+
+ private:
+  torch::Tensor Load(at::ScalarType type) const override { return ops::DequantiseInt8(tensor_, type); }
+  const ops::Int8Tensor tensor_;
+};
+
+}  // namespace ft::params

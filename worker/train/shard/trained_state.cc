@@ -1,0 +1,95 @@
+#include "worker/train/shard/trained_state.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "core/plan/slices.h"
+#include "worker/device/staging.h"
+#include "worker/train/optim/clip.h"
+
+namespace ft::shard {
+namespace {
+
+// Before anything else of the state is made: the store lays it out by what this rank owns.
+params::ParameterStore& WithShare(params::ParameterStore& store, const recipe::Sharding& sharding,
+                                  const SliceExchange& exchange) {
+  if (sharding.states_sliced) store.Own(exchange.share(), sharding.gradients_sliced);
+  return store;
+}
+
+}  // namespace
+
+TrainedState::TrainedState(comm::Comm& comm, const recipe::Sharding& sharding, params::ParameterStore& store,
+                           optim::AdamWConfig config)
+    : comm_(comm),
+      store_(store),
+      sliced_(sharding.states_sliced),
+      exchange_(comm, store.table(), sharding.slices),
+      reducer_(comm, sharding, exchange_, WithShare(store, sharding, exchange_)),
+      optimizer_(config, store) {}
+
+plan::Extent TrainedState::OwnedOf(int index) const {
+  return sliced_ ? exchange_.OwnedOf(index) : plan::Extent{0, store_.range(index).elements};
+}
+
+int64_t TrainedState::InShare(int index) const {
+  return sliced_ ? exchange_.InShare(index) : store_.range(index).begin;
+}
+
+StatusOr<Measured> TrainedState::Measure(const optim::LossScale& scale) {
+  const torch::Tensor sums = store_.gradient_sums();
+  Measured measured{.overflow = scale.Overflows(sums)};
+  if (scale.value() != 1) torch::Tensor(sums).mul_(1 / scale.value());
+  if (!sliced_) {
+    measured.norm = optim::GlobalNorm(store_);
+    return measured;
+  }
+  if (scale.enabled()) {
+    const bool mine = measured.overflow;
+    std::vector<char> all(static_cast<size_t>(comm_.size()));
+    RETURN_IF_ERROR(
+        comm_.AllGather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all))));
+    measured.overflow = std::any_of(all.begin(), all.end(), [](char overflow) { return overflow != 0; });
+  }
+  const torch::Tensor own = optim::SquaresByBlock(sums);
+  ASSIGN_OR_RETURN(
+      const std::vector<std::byte> squares,
+      exchange_.GatherItems(plan::BlockOwners(exchange_.slices(), optim::kNormBlock, comm_.size()),
+                            sizeof(float), device::HostBytes(own)));
+  measured.norm = optim::NormOfBlocks(store_.table(), reinterpret_cast<const float*>(squares.data()));
+  return measured;
+}
+
+StatusOr<std::string> TrainedState::FirstNonFinite() {
+  const int mine = optim::FirstNonFinite(store_);
+  std::vector<int> all(static_cast<size_t>(comm_.size()));
+  RETURN_IF_ERROR(
+      comm_.AllGather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all))));
+  const int first = *std::min_element(all.begin(), all.end());
+  return first == store_.size() ? std::string() : store_.name(first);
+}
+
+Status TrainedState::Update(double lr, double norm, double max_norm) {
+  optim::ClipByNorm(store_, norm, max_norm);
+  optimizer_.Step(lr);
+  return sliced_ ? exchange_.Gather(store_.values()) : absl::OkStatus();
+}
+
+StatusOr<torch::Tensor> TrainedState::WholeMoment(const torch::Tensor& moments, int index) {
+  if (sliced_) return exchange_.GatherTensor(moments, index);
+  const plan::TensorRange& range = store_.range(index);
+  return moments.narrow(0, range.begin, range.elements);
+}
+
+Status TrainedState::ShareMoment(const torch::Tensor& tensor, int index, const torch::Tensor& moments) {
+  RETURN_IF_ERROR(comm_.Broadcast(0, tensor));
+  if (sliced_) {
+    exchange_.TakeSlices(tensor, index, moments);
+  } else {
+    const plan::TensorRange& range = store_.range(index);
+    moments.narrow(0, range.begin, range.elements).copy_(tensor);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace ft::shard

@@ -1,0 +1,68 @@
+// What a job trains on one rank among those that run it: weights, of which every rank has all, and gradients' sums and moments, of which
+// it has its slices, or all where states are not sliced. Every operation is collective and answers the same on all ranks; whoever calls
+// them need not know how the state is divided.
+//
+// Lives on the training thread. Errors are the communicator's.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <string>
+
+#include "core/base/status.h"
+#include "core/recipe/sharding.h"
+#include "worker/model/params/parameter_store.h"
+#include "worker/train/comm/comm.h"
+#include "worker/train/optim/adamw.h"
+#include "worker/train/optim/loss_scale.h"
+#include "worker/train/shard/gradient_reducer.h"
+#include "worker/train/shard/slice_exchange.h"
+
+namespace ft::shard {
+
+struct Measured {
+  double norm = 0;        // Of the gradients without the loss scale.
+  bool overflow = false;  // They had left fp16's range with it.
+};
+
+class TrainedState {
+ public:
+  // Makes the moments. `comm` and `store` outlive this.
+  TrainedState(comm::Comm& comm, const recipe::Sharding& sharding, params::ParameterStore& store,
+               optim::AdamWConfig config);
+
+  params::ParameterStore& store() const { return store_; }
+  optim::AdamW& optimizer() { return optimizer_; }
+  GradientReducer& reducer() { return reducer_; }
+  comm::Comm& comm() { return comm_; }
+
+  // Takes the scale out of the summed gradients, and measures them.
+  StatusOr<Measured> Measure(const optim::LossScale& scale);
+  // Name of the first tensor (in order) whose gradient has a NaN or an infinity; empty when none has.
+  StatusOr<std::string> FirstNonFinite();
+  // Clips the gradients of this norm, updates what this rank owns and gives it to the others.
+  Status Update(double lr, double norm, double max_norm);
+
+  // Whether this rank has a share only; then the exchange knows whose the rest is.
+  bool is_sliced() const { return sliced_; }
+  SliceExchange& exchange() { return exchange_; }
+  // Elements of tensor `index` whose gradients and moments this rank has, counted from the tensor's first, and where they begin in its
+  // share.
+  plan::Extent OwnedOf(int index) const;
+  int64_t InShare(int index) const;
+
+  // Flat tensor `index` of the moments, which lie in `moments` as ranks own them.
+  StatusOr<torch::Tensor> WholeMoment(const torch::Tensor& moments, int index);
+  // Rank 0's flat tensor, on the host, into the moments of all ranks.
+  Status ShareMoment(const torch::Tensor& tensor, int index, const torch::Tensor& moments);
+
+ private:
+  comm::Comm& comm_;
+  params::ParameterStore& store_;
+  const bool sliced_;
+  SliceExchange exchange_;
+  GradientReducer reducer_;
+  optim::AdamW optimizer_;
+};
+
+}  // namespace ft::shard

@@ -1,0 +1,213 @@
+// One result on any number of ranks: methods x ZeRO stages x ranks x orders x transports, 20 steps of 6 micro-batches over rounds of 4, so
+// that last rounds are short. Ranks are threads. What they hold and what they exchange are the plan's bytes, to the byte.
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <tuple>
+
+#include "core/base/sha256.h"
+#include "tests/support/ranks/spawn_ranks.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/test_device.h"
+#include "worker/device/staging.h"
+#include "worker/model/run/small_model_fixture.h"
+#include "worker/train/comm/gloo.h"
+#include "worker/train/trainer/trainer.h"
+
+namespace ft::train {
+namespace {
+
+using ::ft::testing::TempDir;
+
+// LibTorch's flight recorder is one for all Gloo groups of a process, and groups of several threads run over each other in it.
+[[maybe_unused]] const int kNoFlightRecorder = ::setenv("TORCH_FR_BUFFER_SIZE", "0", /*overwrite=*/1);
+
+constexpr int kSteps = 20;
+constexpr int64_t kMicroBatches = 6;
+constexpr int kMostRanks = 4;
+constexpr int64_t kLedgerEvery = 3;
+
+// 23 samples of 4 to 10 tokens.
+std::string WriteCache(const TempDir& dir) {
+  data::TokenCacheWriter writer;
+  for (int32_t sample = 0; sample < 23; ++sample) {
+    std::vector<int32_t> ids;
+    for (int32_t t = 0; t < 4 + sample % 7; ++t) ids.push_back((sample * 7 + t * t * 3 + 1) % 37);
+    writer.AddTrain(ids, std::vector<uint8_t>(ids.size(), 1));
+  }
+  const StatusOr<std::string> digest = writer.Write(dir.path());
+  EXPECT_TRUE(digest.ok()) << digest.status();
+  return dir / StrCat(*digest, ".ftt");
+}
+
+struct Cell {
+  std::string method = "full";
+  int zero = 0;
+  std::string exchange = "auto";
+  int ranks = 1;
+};
+
+recipe::JobSpec JobOf(const Cell& cell) {
+  recipe::JobSpec spec;
+  spec.model.dtype = "fp32";
+  spec.method = {.kind = cell.method, .rank = 4, .alpha = 8, .dropout = cell.method == "full" ? 0 : 0.1};
+  spec.train.packing = false;
+  spec.train.micro_batch = 1;
+  spec.train.accumulation = kMicroBatches;
+  spec.train.epochs = 1000;
+  spec.train.max_steps = kSteps;
+  spec.train.ledger_every = kLedgerEvery;
+  spec.train.optimizer.lr = 0.005;
+  spec.train.optimizer.weight_decay = 0.01;
+  spec.parallel = {.ranks = 1, .max_ranks = kMostRanks, .zero = cell.zero, .exchange = cell.exchange};
+  return spec;
+}
+
+// What a run ends with.
+struct Ending {
+  std::string weights;  // SHA-256.
+  std::vector<ledger::LedgerEntry> ledger;
+  std::vector<double> losses;
+};
+
+// One rank's run. Rank 0's ledger is the ending's.
+Ending Train(const Cell& cell, const data::TokenCache& cache, comm::Comm& comm) {
+  at::set_num_threads(1);
+  const recipe::JobSpec spec = JobOf(cell);
+  const auto model = run::LanguageModel::Load(run::SmallConfig(), run::RandomWeights(run::SmallConfig()),
+                                              {.dtype = spec.model.dtype,
+                                               .method = cell.method,
+                                               .rank = 4,
+                                               .alpha = 8,
+                                               .dropout = spec.method.dropout,
+                                               .device = TestDevice()});
+  Ending end;
+  EXPECT_TRUE(model.ok()) << model.status();
+  if (!model.ok()) return end;
+  Trainer trainer(spec, cache, **model, comm, [](std::string_view) {});
+  const recipe::Sharding sharding = *recipe::Sharding::Of(spec);
+  const params::ParameterStore& store = (*model)->store();
+  const plan::RankOf who{comm.rank(), comm.size()};
+  const StateDigests::Plan digests{.every = kLedgerEvery, .total_steps = kSteps};
+  for (int64_t step = 1; step <= kSteps; ++step) {
+    const plan::WireBytes before = comm.wire_bytes();
+    const StatusOr<StepOutcome> outcome = trainer.RunStep(step);
+    EXPECT_TRUE(outcome.ok()) << outcome.status();
+    if (!outcome.ok()) return end;
+    const plan::WireBytes wire = comm.wire_bytes();
+    EXPECT_EQ((plan::WireBytes{.all_gather = wire.all_gather - before.all_gather,
+                               .tree_sum = wire.tree_sum - before.tree_sum,
+                               .reduce_scatter = wire.reduce_scatter - before.reduce_scatter,
+                               .broadcast = wire.broadcast - before.broadcast}),
+              plan::WireOfStep(store.table(), sharding, who,
+                               {.micro_batches = kMicroBatches, .digested = digests.Has(step)}));
+    end.ledger.push_back(outcome->ledger);
+    end.losses.push_back(outcome->record.loss);
+  }
+  EXPECT_EQ(store.held(), plan::StateOf(store.table(), sharding, who));
+  const torch::Tensor values = device::Download(store.values());
+  const std::span<std::byte> bytes = device::HostBytes(values);
+  end.weights = Hex(Sha256Of(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size())));
+  return end;
+}
+
+using Connect = std::function<std::unique_ptr<comm::Comm>(int rank)>;
+
+std::string NameOf(const Cell& cell) {
+  return StrCat(cell.method, " zero ", cell.zero, " exchange ", cell.exchange, " on ", cell.ranks, " ranks");
+}
+
+class ZeroMatrix : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto cache = data::TokenCache::Open(WriteCache(dir_), /*verify=*/false);
+    ASSERT_TRUE(cache.ok()) << cache.status();
+    cache_.emplace(*std::move(cache));
+  }
+
+  // Runs the cell and compares with the first cell of its method and order, on every rank.
+  void Check(const Cell& cell, const Connect& connect) {
+    SCOPED_TRACE(NameOf(cell));
+    std::vector<Ending> endings(static_cast<size_t>(cell.ranks));
+    ::ft::testing::RunRanks(cell.ranks, [&](int rank) {
+      const std::unique_ptr<comm::Comm> comm = connect(rank);
+      if (comm != nullptr) endings[static_cast<size_t>(rank)] = Train(cell, *cache_, *comm);
+    });
+    const auto [first, is_new] = expected_.try_emplace({cell.method, cell.exchange}, endings[0]);
+    for (const Ending& end : endings) {
+      EXPECT_EQ(end.weights, first->second.weights);
+      EXPECT_EQ(end.losses, first->second.losses);
+    }
+    EXPECT_EQ(endings[0].ledger, first->second.ledger);
+  }
+
+  void CheckInMemory(const Cell& cell) {
+    auto comms = comm::InProcess(cell.ranks, {.timeout = std::chrono::seconds(60)});
+    Check(cell, [&](int rank) {
+      return cell.ranks == 1 ? comm::SingleRankComm() : std::move(comms[static_cast<size_t>(rank)]);
+    });
+  }
+
+  void CheckOverGloo(const Cell& cell) {
+    const TempDir folder;
+    Check(cell, [&](int rank) -> std::unique_ptr<comm::Comm> {
+      auto comm =
+          comm::RendezvousOverFiles(folder.path(), {.host = "127.0.0.1", .rank = rank, .size = cell.ranks},
+                                    {.timeout = std::chrono::seconds(60)});
+      EXPECT_TRUE(comm.ok()) << comm.status();
+      return comm.ok() ? *std::move(comm) : nullptr;
+    });
+  }
+
+  // Every number of ranks at every stage.
+  void CheckAll(const std::string& method, const std::string& exchange) {
+    for (const int ranks : {1, 2, 4}) {
+      for (const int zero : {0, 1, 2}) CheckInMemory({method, zero, exchange, ranks});
+    }
+  }
+
+  TempDir dir_;
+  std::optional<data::TokenCache> cache_;
+  std::map<std::pair<std::string, std::string>, Ending> expected_;  // By method and order.
+};
+
+TEST_F(ZeroMatrix, Qlora) {
+  CheckAll("qlora", "auto");
+  CheckOverGloo({"qlora", 1, "auto", 2});
+}
+
+TEST_F(ZeroMatrix, Lora) {
+  CheckAll("lora", "auto");
+  CheckAll("lora", "micro_batch");
+  CheckOverGloo({"lora", 2, "auto", 4});
+}
+
+TEST_F(ZeroMatrix, FullByStep) { CheckAll("full", "step"); }
+
+TEST_F(ZeroMatrix, FullByMicroBatch) {
+  CheckAll("full", "micro_batch");
+  CheckOverGloo({"full", 2, "micro_batch", 4});
+}
+
+// Few cells, which run on a simulated device too.
+TEST_F(ZeroMatrix, SomeOfEach) {
+  CheckInMemory({"full", 0, "micro_batch", 1});
+  CheckInMemory({"full", 2, "micro_batch", 2});
+  CheckInMemory({"qlora", 0, "auto", 2});
+  CheckInMemory({"qlora", 1, "auto", 2});
+}
+
+TEST_F(ZeroMatrix, AutoGoesByTheMethodAndTheOrdersDiffer) {
+  for (const char* method : {"full", "lora"}) {
+    for (const char* exchange : {"auto", "step", "micro_batch"}) CheckInMemory({method, 0, exchange, 2});
+    const auto weights = [&](const char* exchange) { return expected_.at({method, exchange}).weights; };
+    EXPECT_NE(weights("step"), weights("micro_batch")) << method;
+    EXPECT_EQ(weights("auto"), weights(method == std::string("full") ? "micro_batch" : "step")) << method;
+  }
+}
+
+}  // namespace
+}  // namespace ft::train
