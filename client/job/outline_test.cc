@@ -67,7 +67,7 @@ TEST(OutlineTest, ZeroIsShownAndWhatIsNotBuiltIsNamed) {
   ASSERT_TRUE(outline.ok()) << outline.status();
   EXPECT_THAT(ToText(*outline),
               HasSubstr("  zero           stage 2          optimizer on cpu, parameters on none\n"));
-  EXPECT_THAT(outline->refused, Contains(HasSubstr("parallel.offload is not supported yet")));
+  EXPECT_THAT(outline->refused, Contains(HasSubstr("parallel.offload off a device is not supported yet")));
   EXPECT_THAT(outline->refused,
               Contains(HasSubstr("train.optimizer.kind: paged_adamw is not supported yet")));
   EXPECT_THAT(outline->remarks, Contains(HasSubstr("that of stage 0")));

@@ -166,9 +166,9 @@ TEST(SentencesTest, RefusalsOfJobFilesAreSaidInChinese) {
             "/d；若它是模型库中的名称，请写 hf://a/b 或 modelscope://a/b");
   EXPECT_EQ(
       Chinese(
-          "parallel.zero above 2 is not supported yet: use zero: 2\nrecipe is not supported yet: write the "
+          "parallel.offload to disk is not supported yet: use none\nrecipe is not supported yet: write the "
           "settings into the job file"),
-      "parallel.zero 大于 2 尚不支持：请用 zero: 2\nrecipe 尚不支持：请把设置写入任务文件");
+      "parallel.offload 到磁盘尚不支持：请用 none\nrecipe 尚不支持：请把设置写入任务文件");
 }
 
 TEST(SentencesTest, WhatTheCoordinatorSaysIsSaidInChinese) {

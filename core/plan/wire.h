@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
+#include "core/plan/passes.h"
 #include "core/plan/slices.h"
 #include "core/recipe/sharding.h"
 
@@ -26,7 +28,13 @@ struct StepShape {
   int64_t micro_batches = 0;
   bool scales_loss = false;  // fp16: whether a gradient left the range is asked of all.
   bool digested = true;      // The ledger has digests of its gradients and weights.
+  // Where units are brought together while they are used: how a pass goes, and the bytes of each unit's frozen weights.
+  PassShape pass = {};
+  std::vector<int64_t> frozen_bytes = {};
 };
+
+// Passes that every rank runs in a step, those in which it has no micro-batch included.
+int64_t PassesOfStep(const recipe::Sharding& sharding, int ranks, int64_t micro_batches);
 
 // What `who` receives in an optimizer step that updates: gradients, what was computed of slices (norm, ledger), updated weights, and
 // the few numbers that ranks compare.
@@ -34,12 +42,14 @@ WireBytes WireOfStep(const SliceTable& table, const recipe::Sharding& sharding, 
 
 // Bytes of what a rank holds of the trained weights between two steps.
 struct StateBytes {
-  int64_t values = 0;     // float32, whole on every rank.
+  int64_t values = 0;     // float32, and the copies that products read where ranks have values of their slices only.
   int64_t gradients = 0;  // As they are summed, without partial sums that wait.
   int64_t moments = 0;
 
   bool operator==(const StateBytes&) const = default;
 };
+// Whether ranks have the float32 values of their slices only.
+bool DividesValues(const SliceTable& table, const recipe::Sharding& sharding, int ranks);
 StateBytes StateOf(const SliceTable& table, const recipe::Sharding& sharding, RankOf who);
 
 }  // namespace ft::plan

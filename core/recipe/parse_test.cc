@@ -237,13 +237,11 @@ TEST(CheckSupportedTest, RefusesByName) {
   JobSpec spec;
   EXPECT_TRUE(CheckSupported(spec).ok());
   spec.train.optimizer.kind = "paged_adamw";
-  spec.parallel.zero = 3;
   spec.parallel.offload.optimizer = "cpu";
   const Status status = CheckSupported(spec);
-  EXPECT_THAT(std::string(Message(status)), HasSubstr("parallel.offload"));
-  EXPECT_THAT(std::string(Message(status)), HasSubstr("train.optimizer.kind: paged_adamw"));
   EXPECT_THAT(std::string(Message(status)),
-              HasSubstr("parallel.zero above 2 is not supported yet: use zero: 2"));
+              HasSubstr("parallel.offload off a device is not supported yet: use none, or resources.device: cpu"));
+  EXPECT_THAT(std::string(Message(status)), HasSubstr("train.optimizer.kind: paged_adamw"));
 }
 
 TEST(CheckSupportedTest, PartsOfDataSetsAreOfHubsAndFolders) {

@@ -17,19 +17,16 @@ constexpr DeepspeedName kDeepspeedNames[] = {{"deepspeed_zero1", 1, "none", "non
                                              {"deepspeed_zero3", 3, "none", "none"},
                                              {"deepspeed_zero3_offload", 3, "cpu", "cpu"}};
 
-// Stages that are built. ZeRO-1 slices the optimizer's state, ZeRO-2 gradients too (Rajbhandari et al., arXiv 1910.02054).
-constexpr int kLastStage = 2;
-
 void AddRemarks(const ParallelSpec& parallel, Sharding& sharding) {
   if (parallel.zero == 0) return;
   if (sharding.slices == 1) {
     sharding.remarks.push_back(StrCat("parallel.zero: ", parallel.zero,
                                       " with one rank equals zero: 0, there is nothing to divide"));
-  } else if (parallel.zero == 2 && !sharding.gradients_sliced) {
-    sharding.remarks.push_back(
-        "parallel.zero: 2 keeps a whole gradient on each rank, since gradients are exchanged once a step; "
+  } else if (parallel.zero >= 2 && !sharding.gradients_sliced) {
+    sharding.remarks.push_back(StrCat(
+        "parallel.zero: ", parallel.zero, " keeps a whole gradient on each rank, since gradients are exchanged once a step; "
         "with "
-        "parallel.exchange: micro_batch each rank keeps its slices only, and the result has other last bits");
+        "parallel.exchange: micro_batch each rank keeps its slices only, and the result has other last bits"));
   }
 }
 
@@ -66,15 +63,25 @@ StatusOr<Sharding> Sharding::Of(const JobSpec& spec) {
     if (unsupported)
       StrAppend(&refused, refused.empty() ? "" : "\n", what, " is not supported yet: ", instead);
   };
-  refuse(parallel.zero > kLastStage, "parallel.zero above 2", "use zero: 2");
-  refuse(parallel.offload.optimizer != "none" || parallel.offload.parameters != "none", "parallel.offload",
-         "use none");
+  const OffloadSpec& offload = parallel.offload;
+  const bool on_disk = offload.optimizer == "disk" || offload.parameters == "disk";
+  const bool moves = offload.optimizer != "none" || offload.parameters != "none";
+  refuse(on_disk, "parallel.offload to disk", "use none");
+  // Where a CPU trains, its memory is where everything lies.
+  refuse(moves && !on_disk && spec.resources.device != "cpu", "parallel.offload off a device",
+         "use none, or resources.device: cpu");
   if (!refused.empty()) return absl::UnimplementedError(refused);
+  if (offload.parameters != "none" && parallel.zero < 3 && spec.method.kind == "full") {
+    return absl::InvalidArgumentError(
+        "parallel.offload.parameters needs zero: 3, or a base that is not trained: set one of the two, or none");
+  }
   Sharding sharding{.slices = MaxRanks(parallel)};
   sharding.order = SumOrderOf(spec);
   sharding.states_sliced = parallel.zero > 0 && sharding.slices > 1;
   sharding.gradients_sliced = sharding.states_sliced && sharding.order == SumOrder::kMicroBatch;
+  sharding.weights_sliced = sharding.states_sliced && parallel.zero == 3;
   AddRemarks(parallel, sharding);
+  if (moves) sharding.remarks.push_back("parallel.offload: a CPU's memory is where all of it lies, nothing is moved");
   return sharding;
 }
 

@@ -21,7 +21,7 @@ Sharding Of(ParallelSpec parallel) {
 }
 
 TEST(ShardingTest, StagesSliceStatesAndTheOrderSlicesGradients) {
-  for (const int zero : {1, 2}) {
+  for (const int zero : {1, 2, 3}) {
     const Sharding step = Of({.ranks = 4, .zero = zero});
     EXPECT_EQ(step.slices, 4);
     EXPECT_EQ(step.order, SumOrder::kStep);
@@ -31,6 +31,8 @@ TEST(ShardingTest, StagesSliceStatesAndTheOrderSlicesGradients) {
     EXPECT_EQ(by_micro_batch.slices, 8);
     EXPECT_EQ(by_micro_batch.order, SumOrder::kMicroBatch);
     EXPECT_TRUE(by_micro_batch.states_sliced && by_micro_batch.gradients_sliced);
+    EXPECT_EQ(step.weights_sliced, zero == 3);
+    EXPECT_EQ(by_micro_batch.weights_sliced, zero == 3);
   }
   const Sharding none = Of({.ranks = 4, .exchange = "micro_batch"});
   EXPECT_FALSE(none.states_sliced || none.gradients_sliced);
@@ -40,7 +42,7 @@ TEST(ShardingTest, StagesSliceStatesAndTheOrderSlicesGradients) {
 TEST(ShardingTest, OfFullFineTuningsThatRanksShareAutoGoesByMicroBatchesAtEveryStage) {
   JobSpec spec;
   spec.method.kind = "full";
-  for (const int zero : {0, 1, 2}) {
+  for (const int zero : {0, 1, 2, 3}) {
     spec.parallel = {.ranks = 1, .max_ranks = 4, .zero = zero};
     EXPECT_EQ(Sharding::Of(spec)->order, SumOrder::kMicroBatch);
     EXPECT_EQ(Sharding::Of(spec)->gradients_sliced, zero > 0);
@@ -58,7 +60,7 @@ TEST(ShardingTest, OfFullFineTuningsThatRanksShareAutoGoesByMicroBatchesAtEveryS
 }
 
 TEST(ShardingTest, OneRankIsAcceptedAtEveryStageAndToldWhatItIs) {
-  for (const int zero : {1, 2}) {
+  for (const int zero : {1, 2, 3}) {
     const Sharding alone = Of({.zero = zero});
     EXPECT_FALSE(alone.states_sliced);
     EXPECT_THAT(alone.remarks, ElementsAre(HasSubstr("with one rank equals zero: 0")));
@@ -67,9 +69,11 @@ TEST(ShardingTest, OneRankIsAcceptedAtEveryStageAndToldWhatItIs) {
   EXPECT_TRUE(Of({.ranks = 1, .max_ranks = 4, .zero = 1}).states_sliced);
 }
 
-TEST(ShardingTest, AWholeGradientAtStageTwoIsSaid) {
-  EXPECT_THAT(Of({.ranks = 2, .zero = 2}).remarks,
-              ElementsAre(HasSubstr("keeps a whole gradient on each rank")));
+TEST(ShardingTest, AWholeGradientAtStagesTwoAndThreeIsSaid) {
+  for (const int zero : {2, 3}) {
+    EXPECT_THAT(Of({.ranks = 2, .zero = zero}).remarks,
+                ElementsAre(HasSubstr(StrCat("zero: ", zero, " keeps a whole gradient on each rank"))));
+  }
   EXPECT_THAT(Of({.ranks = 2, .zero = 2, .exchange = "micro_batch"}).remarks, IsEmpty());
   EXPECT_THAT(Of({.ranks = 2, .zero = 1}).remarks, IsEmpty());
 }
@@ -79,9 +83,25 @@ TEST(ShardingTest, WhatIsNotBuiltIsRefusedByName) {
   spec.parallel = {.ranks = 2, .zero = 3, .offload = {.optimizer = "cpu"}};
   const Status status = Sharding::Of(spec).status();
   EXPECT_TRUE(absl::IsUnimplemented(status));
-  EXPECT_EQ(Message(status),
-            "parallel.zero above 2 is not supported yet: use zero: 2\n"
-            "parallel.offload is not supported yet: use none");
+  EXPECT_EQ(Message(status), "parallel.offload off a device is not supported yet: use none, or resources.device: cpu");
+}
+
+TEST(ShardingTest, OnACpuNothingIsOffTheDevice) {
+  JobSpec spec;
+  spec.resources.device = "cpu";
+  spec.parallel = {.ranks = 2, .zero = 2, .offload = {.optimizer = "cpu"}};
+  const StatusOr<Sharding> two = Sharding::Of(spec);
+  ASSERT_TRUE(two.ok()) << two.status();
+  EXPECT_THAT(two->remarks.back(), HasSubstr("a CPU's memory is where all of it lies"));
+  spec.parallel.offload.parameters = "cpu";
+  EXPECT_TRUE(Sharding::Of(spec).ok());  // A frozen base may be moved at any stage.
+  spec.method.kind = "full";
+  EXPECT_THAT(std::string(Message(Sharding::Of(spec).status())),
+              HasSubstr("parallel.offload.parameters needs zero: 3, or a base that is not trained"));
+  spec.parallel.zero = 3;
+  EXPECT_TRUE(Sharding::Of(spec)->weights_sliced);
+  spec.parallel.offload = {.optimizer = "disk", .path = "/tmp"};
+  EXPECT_EQ(Message(Sharding::Of(spec).status()), "parallel.offload to disk is not supported yet: use none");
 }
 
 TEST(ShardingTest, ADeepspeedNameIsTheSettingsThatItStandsFor) {
@@ -94,10 +114,9 @@ TEST(ShardingTest, ADeepspeedNameIsTheSettingsThatItStandsFor) {
   EXPECT_EQ(spec->parallel.offload.optimizer, "cpu");
   EXPECT_EQ(spec->parallel.offload.parameters, "cpu");
   EXPECT_EQ(spec->parallel.deepspeed, "");  // A stored job says what it means.
-  EXPECT_EQ(Message(Sharding::Of(*spec).status()),
-            "parallel.zero above 2 is not supported yet: use zero: 2\n"
-            "parallel.offload is not supported yet: use none");
+  EXPECT_EQ(Message(Sharding::Of(*spec).status()), "parallel.offload off a device is not supported yet: use none, or resources.device: cpu");
   EXPECT_TRUE(Sharding::Of(*parse("{ranks: 2, deepspeed: deepspeed_zero2}")).ok());
+  EXPECT_TRUE(Sharding::Of(*parse("{ranks: 2, deepspeed: deepspeed_zero3}"))->weights_sliced);
   EXPECT_THAT(std::string(Message(parse("{deepspeed: ds_config.json}").status())),
               HasSubstr("parallel.deepspeed: 'ds_config.json' is none of: deepspeed_zero1, deepspeed_zero2, "
                         "deepspeed_zero2_offload, deepspeed_zero3, deepspeed_zero3_offload (a file of "

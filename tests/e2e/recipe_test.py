@@ -55,11 +55,13 @@ class RecipeTest(daemons.DaemonTest):
                          "parallel:\n  zero: 2\n  offload:\n    optimizer: cpu\n    parameters: none\n")
         plan = self.node.ftctl("plan", "llama2_7b_qlora_sql_e3", "--deepspeed", "deepspeed_zero2_offload")
         self.assertIn("  zero           stage 2          optimizer on cpu, parameters on none\n", plan)
-        self.assertIn("parallel.offload is not supported yet: use none", plan)
-        self.assertIn("parallel.offload is not supported yet",
+        self.assertIn("parallel.offload off a device is not supported yet: use none, or resources.device: cpu", plan)
+        self.assertIn("parallel.offload off a device is not supported yet",
                       self.refused("submit", "llama2_7b_qlora_sql_e3", "--deepspeed", "deepspeed_zero2_offload"))
-        self.assertIn("parallel.zero above 2 is not supported yet: use zero: 2",
-                      self.refused("submit", "llama2_7b_qlora_sql_e3", "--deepspeed", "deepspeed_zero3"))
+        on_cpu = self.node.ftctl("plan", "llama2_7b_qlora_sql_e3", "--deepspeed", "deepspeed_zero3_offload",
+                                 "--set", "resources.device=cpu", "--set", "parallel.ranks=2")
+        self.assertIn("parallel.offload: a CPU's memory is where all of it lies, nothing is moved", on_cpu)
+        self.assertIn("  zero           stage 3 ", on_cpu)
         self.assertIn("parallel.zero: 2 with one rank equals zero: 0, there is nothing to divide",
                       self.node.ftctl("plan", "llama2_7b_qlora_sql_e3", "--deepspeed", "deepspeed_zero2"))
         self.assertIn("--deepspeed zero2: is none of deepspeed_zero1,", self.refused("plan", "x", "--deepspeed", "zero2"))
@@ -86,8 +88,8 @@ class RecipeTest(daemons.DaemonTest):
         self.assertIn("bad.json: zero_optimisation: unknown key, did you mean 'zero_optimization'?", refused)
         self.assertIn("bad.json: fp16.enabled: is true beside bf16.enabled: switch one of the two off", refused)
         self.assertIn("是否想写 'zero_optimization'", self.refused("run", job, "--deepspeed", bad, LANG="zh_CN.UTF-8"))
-        self.assertIn("parallel.zero above 2 is not supported yet",
-                      self.refused("submit", job, "--deepspeed", self.write("three.json", '{"zero_optimization": {"stage": 3}}')))
+        three = self.write("three.json", '{"zero_optimization": {"stage": 3, "offload_optimizer": {"device": "cpu"}}}')
+        self.assertIn("parallel.offload off a device is not supported yet", self.refused("submit", job, "--deepspeed", three))
 
     def test_a_plan_needs_neither_model_nor_data(self):
         plan = self.node.ftctl("plan", "yi_34b_qlora_alpaca_enzh_e3")

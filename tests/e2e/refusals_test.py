@@ -128,11 +128,11 @@ class RefusalsTest(small_disk.SmallDisk, daemons.DaemonTest):
         answer = daemons.wait_for("the job is explained", lambda: self.explained(node, name, "ranks of"), 30)
         self.assertIn("it needs 4 ranks of 1 core each, more than the nodes that it may use have", answer["reason"])
 
-    def test_a_zero_stage(self):
+    def test_offload(self):
         node = self.daemons()
-        done = node.run("submit", node.write_job(self.small_job(**{"parallel": {"ranks": 2, "zero": 3}})))
+        done = node.run("submit", node.write_job(self.small_job(**{"parallel": {"ranks": 2, "offload": {"optimizer": "cpu"}}})))
         self.assertEqual(done.returncode, 2)
-        self.assertIn("parallel.zero above 2 is not supported yet: use zero: 2", done.stderr)
+        self.assertIn("parallel.offload off a device is not supported yet: use none, or resources.device: cpu", done.stderr)
         self.assertEqual(node.ask("list")["jobs"], [])
 
     # Job files and paths.

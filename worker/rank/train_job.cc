@@ -27,6 +27,7 @@
 #include "worker/train/checkpoint/checkpoint.h"
 #include "worker/train/checkpoint/write_model.h"
 #include "worker/train/cuda/cuda_library.h"
+#include "worker/train/shard/unit_exchange.h"
 #include "worker/train/trainer/batch.h"
 #include "worker/train/trainer/learning.h"
 #include "worker/train/trainer/resolve.h"
@@ -61,7 +62,7 @@ class TrainRun {
     if (!started.ok()) return Failed(started);
     if (const Status stepped = Steps(); !stepped.ok()) return Failed(stepped, step_);
     if (stopped_) return {.state = records::ResultState::kStopped, .step = step_};
-    return is_rank0() ? Finish() : records::Result{.state = records::ResultState::kSucceeded, .step = step_};
+    return is_rank0() ? Finish() : Serve();
   }
   bool is_rank0() const { return rank_ == 0; }
   // Errors carry their failure class.
@@ -87,9 +88,11 @@ class TrainRun {
   bool BenchmarksDue() const;
   Status AnswerBenchmarks();
   records::Result Finish();
+  records::Result Serve();  // The other ranks' part: what they have of the weights goes to rank 0.
   std::function<void(int64_t)> Progress(const char* phase);  // Beats of a file that is being written.
   StatusOr<std::string> WriteOutput();                       // Returns the SHA-256 of the weights' file.
   StatusOr<std::string> WriteModel();                        // The output of a full fine-tuning.
+  checkpoint::ReadValue Values();                            // Whole, wherever they are.
   Status WritePlan();
   // Of a device that has no room: what took most, and what would fit.
   Status WithMemoryHint(const Status& status) const;
@@ -102,10 +105,11 @@ class TrainRun {
   Control& control_;
   recipe::Sharding sharding_;
   std::unique_ptr<comm::Comm> comm_;
+  std::unique_ptr<shard::UnitExchange> unit_exchange_;
   std::optional<data::TokenCache> cache_;
   std::unique_ptr<run::LanguageModel> model_;
   std::unique_ptr<train::Trainer> trainer_;
-  std::unique_ptr<SampleChats> samples_;    // On rank 0, when there are prompts to answer.
+  std::unique_ptr<SampleChats> samples_;    // When there are prompts, on ranks that answer them.
   std::unique_ptr<Benchmarks> benchmarks_;  // When there are sets.
   bool checkpoint_asked_ = false;           // While benchmarks were answered, and not yet saved.
   std::optional<records::FrameWriter> ledger_;
@@ -117,7 +121,8 @@ class TrainRun {
   bool stopped_ = false;
 };
 
-run::ModelOptions OptionsOf(const recipe::JobSpec& spec, std::string dtype, at::Device device) {
+run::ModelOptions OptionsOf(const recipe::JobSpec& spec, std::string dtype, at::Device device,
+                            const params::WeightDivision& division) {
   return {.dtype = std::move(dtype),
           .method = spec.method.kind,
           .rank = spec.method.rank,
@@ -131,7 +136,8 @@ run::ModelOptions OptionsOf(const recipe::JobSpec& spec, std::string dtype, at::
           .checkpointing = spec.train.activation_checkpointing,
           .checkpointed_blocks = spec.train.checkpointed_blocks,
           .seed = spec.train.seed,
-          .device = device};
+          .device = device,
+          .division = division};
 }
 
 checkpoint::TextConfig TextOf(const recipe::JobSpec& spec) {
@@ -147,6 +153,7 @@ Status TrainRun::Start() {
   ASSIGN_OR_RETURN(sharding_, WithClass(recipe::Sharding::Of(spec_), "CONFIG"));
   ASSIGN_OR_RETURN(comm_, WithExchangeClass(ConnectRanks(attempt_, rank_, reporter_, control_), "CONFIG"));
   RETURN_IF_ERROR(WithExchangeClass(ConnectDevices(attempt_, device_, reporter_, *comm_), "CONFIG"));
+  unit_exchange_ = std::make_unique<shard::UnitExchange>(*comm_);
   reporter_.Beat("load");
   ASSIGN_OR_RETURN(cache_,
                    WithClass(data::TokenCache::Open(attempt_.run.prepared_cache, /*verify=*/true), "DATA"));
@@ -164,6 +171,11 @@ Status TrainRun::Start() {
     ASSIGN_OR_RETURN(benchmarks_, WithClass(Benchmarks::Open(spec_), "CONFIG"));
   }
   RETURN_IF_ERROR(LoadModelAndTrainer());
+  // Rank 0 answers, or all ranks do where each has a part of the model.
+  if (!spec_.train.evaluate.prompts.empty() && (is_rank0() || model_->needs_all_ranks())) {
+    ASSIGN_OR_RETURN(samples_,
+                     WithClass(SampleChats::Open(spec_, TextOf(spec_), attempt_.run.job_created), "CONFIG"));
+  }
   RETURN_IF_ERROR(OpenRank0Files());
   return Restore();
 }
@@ -176,8 +188,11 @@ Status TrainRun::LoadModelAndTrainer() {
   ASSIGN_OR_RETURN(dtype_, WithClass(ResolveDtype(spec_.model, device_), "CONFIG"));
   ASSIGN_OR_RETURN(const std::optional<checkpoint::StoredAdapter> earlier,
                    WithClass(TakeEarlierAdapter(spec_), "CONFIG"));
-  ASSIGN_OR_RETURN(
-      model_, WithClass(LoadModel(spec_.model.source, OptionsOf(spec_, dtype_, device_), loading), "CONFIG"));
+  const params::WeightDivision division = shard::DivisionOf(sharding_, *unit_exchange_);
+  StatusOr<std::unique_ptr<run::LanguageModel>> model =
+      LoadModel(spec_.model.source, OptionsOf(spec_, dtype_, device_, division), loading);
+  if (!model.ok()) return WithFileClass(model.status(), "CONFIG");
+  model_ = *std::move(model);
   if (earlier.has_value()) RETURN_IF_ERROR(WithClass(StartWith(*earlier, base), "CONFIG"));
   RETURN_IF_ERROR(WithClass(train::CheckTokens(*cache_, model_->config().vocabulary), "DATA"));
   trainer_ = std::make_unique<train::Trainer>(spec_, *cache_, *model_, *comm_,
@@ -196,15 +211,15 @@ Status TrainRun::StartWith(const checkpoint::StoredAdapter& earlier, std::string
                    weights::ModelDigest(spec_.method.init_from, attempt_.run.cache_dir,
                                         [this] { reporter_.Beat("load"); }));
   base = Hex(Sha256Of(StrCat(base, "\n", digest)));
-  return absl::OkStatus();
+  return WithExchangeClass(shard::CatchUnavailable([this] {
+                             model_->ValuesChanged();
+                             return absl::OkStatus();
+                           }),
+                           "CONFIG");
 }
 
 Status TrainRun::OpenRank0Files() {
   if (!is_rank0()) return absl::OkStatus();
-  if (!spec_.train.evaluate.prompts.empty()) {
-    ASSIGN_OR_RETURN(samples_,
-                     WithClass(SampleChats::Open(spec_, TextOf(spec_), attempt_.run.job_created), "CONFIG"));
-  }
   // In the run's folder, which may be shared: whichever node ends the job reads the ledgers of all attempts.
   const std::filesystem::path folder = attempt_.run.run_dir / "attempts" / StrCat(attempt_.run.epoch);
   RETURN_IF_ERROR(WithClass(MakeDirectories(folder), "CHECKPOINT_IO"));
@@ -368,14 +383,19 @@ Status TrainRun::Evaluate() {
       return WithExchangeClass(eval.status(), "UNKNOWN_EXIT");
     if (eval.ok() && is_rank0()) RETURN_IF_ERROR(WithClass(reporter_.Write(*eval), "CHECKPOINT_IO"));
   }
-  return is_rank0() ? AnswerPrompts() : absl::OkStatus();
+  return AnswerPrompts();
 }
 
 Status TrainRun::AnswerPrompts() {
   if (!samples_) return absl::OkStatus();
   const auto beat = [this](std::string_view) { reporter_.Beat("generate"); };
-  ASSIGN_OR_RETURN(std::vector<records::Sample> samples,
-                   WithClass(samples_->Answer(*model_, step_, beat), "CONFIG"));
+  std::vector<records::Sample> samples;
+  const Status answered = shard::CatchUnavailable([&]() -> Status {
+    ASSIGN_OR_RETURN(samples, samples_->Answer(*model_, step_, beat));
+    return absl::OkStatus();
+  });
+  if (!answered.ok()) return WithFileClass(answered, "CONFIG");
+  if (!is_rank0()) return absl::OkStatus();
   for (records::Sample& sample : samples)
     RETURN_IF_ERROR(WithClass(reporter_.Write(std::move(sample)), "CHECKPOINT_IO"));
   return absl::OkStatus();
@@ -396,8 +416,13 @@ Status TrainRun::AnswerBenchmarks() {
     return !commands.stop || step_ == trainer_->total_steps();
   };
   const auto beat = [this] { reporter_.Beat("evaluate"); };
-  ASSIGN_OR_RETURN(std::vector<records::Score> scores,
-                   WithExchangeClass(benchmarks_->Answer(*model_, step_, *comm_, beat, goes_on), "CONFIG"));
+  std::vector<records::Score> scores;
+  RETURN_IF_ERROR(WithExchangeClass(shard::CatchUnavailable([&]() -> Status {
+                                      ASSIGN_OR_RETURN(
+                                          scores, benchmarks_->Answer(*model_, step_, *comm_, beat, goes_on));
+                                      return absl::OkStatus();
+                                    }),
+                                    "CONFIG"));
   if (!is_rank0()) return absl::OkStatus();
   for (records::Score& score : scores)
     RETURN_IF_ERROR(WithClass(reporter_.Write(std::move(score)), "CHECKPOINT_IO"));
@@ -415,7 +440,8 @@ StatusOr<std::string> TrainRun::WriteModel() {
                                                   .out = out,
                                                   .config = &model_->config(),
                                                   .text = TextOf(spec_),
-                                                  .progress = Progress("write")},
+                                                  .progress = Progress("write"),
+                                                  .values = Values()},
                                                  model_->store()));
   // A .gguf file holds its tokenizer; the result must have one too.
   if (model.extension() == ".gguf") RETURN_IF_ERROR(prepare::WriteTokenizerFiles(model, out));
@@ -441,14 +467,27 @@ StatusOr<std::string> TrainRun::WriteOutput() {
                                              .config = config,
                                              .text = TextOf(spec_),
                                              .progress = Progress("write"),
-                                             .layout = model::LayoutOf(model_->config())},
+                                             .layout = model::LayoutOf(model_->config()),
+                                             .values = Values()},
                                             model_->store()));
   return written.sha256;
 }
 
+records::Result TrainRun::Serve() {
+  const Status served = WithExchangeClass(trainer_->state().ServeValues(), "UNKNOWN_EXIT");
+  if (!served.ok()) return Failed(served, step_);
+  return {.state = records::ResultState::kSucceeded, .step = step_};
+}
+
+checkpoint::ReadValue TrainRun::Values() {
+  return [this](int index) { return trainer_->state().WholeValue(index); };
+}
+
 records::Result TrainRun::Finish() {
-  const StatusOr<std::string> sha256 = WithClass(WriteOutput(), "CHECKPOINT_IO");
-  if (!sha256.ok()) return Failed(sha256.status(), step_);
+  const StatusOr<std::string> sha256 = WriteOutput();
+  if (!sha256.ok()) return Failed(WithFileClass(sha256.status(), "CHECKPOINT_IO"), step_);
+  if (const Status ended = WithExchangeClass(trainer_->state().EndServing(), "CHECKPOINT_IO"); !ended.ok())
+    return Failed(ended, step_);
   StatusOr<std::vector<ledger::LedgerEntry>> entries =
       WithClass(ledger::ReadJobLedger(attempt_.run.run_dir), "CHECKPOINT_IO");
   if (!entries.ok()) return Failed(entries.status(), step_);

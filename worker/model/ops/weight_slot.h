@@ -42,6 +42,8 @@ class WeightSlot {
   // The weight on the CPU, a matrix, tile by tile, in `type` or in a narrower one that holds the same values.
   // Drop it as soon as it is used.
   virtual std::shared_ptr<const MatrixTiles> Tiles(at::ScalarType type) const;
+  // The tensors that a frozen slot keeps its weight in. Whoever changes where their memory is changes what the slot reads.
+  virtual std::vector<torch::Tensor> Held() const { return {}; }
 
  private:
   virtual torch::Tensor Load(at::ScalarType type) const = 0;

@@ -133,9 +133,10 @@ bool IsTarget(const AdapterOptions& options, const std::string& module) {
 
 std::vector<plan::TrainedTensor> AdapterTensors(const AdapterOptions& options, const LinearModule& module) {
   const int64_t rank = options.kind.RankOf(module.name, options.rank);
+  const auto width = static_cast<int>(at::elementSize(options.cast_dtype));
   std::vector<plan::TrainedTensor> tensors = {
-      {AdapterName(module.name, 'A'), {rank, module.inputs}, module.unit},
-      {AdapterName(module.name, 'B'), {module.outputs, rank}, module.unit}};
+      {AdapterName(module.name, 'A'), {rank, module.inputs}, module.unit, width},
+      {AdapterName(module.name, 'B'), {module.outputs, rank}, module.unit, width}};
   if (options.kind.use_dora) tensors.push_back({MagnitudeName(module.name), {module.outputs}, module.unit});
   return tensors;
 }
@@ -148,7 +149,7 @@ ops::LoraSlots MakeAdapter(const AdapterOptions& options, const LinearModule& mo
   torch::Tensor a_RI =
       torch::empty({options.kind.RankOf(module.name, options.rank), module.inputs}, torch::kFloat);
   ops::FillUniform(options.seed, NameKey(a_name), 1.0f / std::sqrt(static_cast<float>(module.inputs)), a_RI);
-  store.value(a).copy_(a_RI);
+  store.SetValue(a, a_RI);
   ops::LoraSlots slots{.a_RI = std::make_shared<TrainedSlot>(store, a, options.cast_dtype),
                        .b_OR = std::make_shared<TrainedSlot>(store, b, options.cast_dtype),
                        .scale = options.kind.ScaleOf(module.name, options.rank, options.alpha),
@@ -158,7 +159,7 @@ ops::LoraSlots MakeAdapter(const AdapterOptions& options, const LinearModule& mo
   const int magnitude = store.Find(MagnitudeName(module.name));
   slots.magnitude_O = std::make_shared<TrainedSlot>(store, magnitude);
   slots.weight_squares_O = ops::RowSquares(weight);
-  store.value(magnitude).copy_(slots.weight_squares_O.sqrt());
+  store.SetValue(magnitude, slots.weight_squares_O.sqrt());
   return slots;
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "worker/model/ops/int8.h"
 #include "worker/model/ops/weight_slot.h"
@@ -19,6 +20,7 @@ class Int8Slot final : public ops::WeightSlot {
   std::shared_ptr<const ops::MatrixTiles> Tiles(at::ScalarType type) const override {
     return ops::Int8Tiles(tensor_, type);
   }
+  std::vector<torch::Tensor> Held() const override { return {tensor_.codes_OI, tensor_.absmax_O}; }
 
  private:
   torch::Tensor Load(at::ScalarType type) const override { return ops::DequantiseInt8(tensor_, type); }

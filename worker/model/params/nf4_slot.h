@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "worker/model/ops/nf4.h"
 #include "worker/model/ops/weight_slot.h"
@@ -17,6 +18,14 @@ class Nf4Slot final : public ops::WeightSlot {
   const ops::Nf4Tensor& tensor() const { return tensor_; }
   std::shared_ptr<const ops::MatrixTiles> Tiles(at::ScalarType type) const override {
     return ops::Nf4Tiles(tensor_, type);
+  }
+  std::vector<torch::Tensor> Held() const override {
+    std::vector<torch::Tensor> held;
+    for (const torch::Tensor* part :
+         {&tensor_.packed, &tensor_.absmax_codes, &tensor_.nested_absmax, &tensor_.absmax}) {
+      if (part->defined()) held.push_back(*part);
+    }
+    return held;
   }
 
  private:

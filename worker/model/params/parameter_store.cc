@@ -12,6 +12,50 @@ ParameterStore::ParameterStore(plan::SliceTable table, at::Device device)
       share_(plan::Share::Whole(table_.elements())),
       values_(torch::zeros({table_.elements()}, at::TensorOptions(at::kFloat).device(device))) {}
 
+ParameterStore::ParameterStore(plan::SliceTable table, plan::Share share, at::ScalarType copy_type,
+                               at::Device device)
+    : table_(std::move(table)),
+      share_(std::move(share)),
+      copy_type_(copy_type),
+      copies_(table_.ranges().size()),
+      values_(torch::zeros({share_.elements()}, at::TensorOptions(at::kFloat).device(device))) {}
+
+torch::Tensor ParameterStore::weight(int index) const {
+  return has_whole_values() ? value(index) : copies_[static_cast<size_t>(index)];
+}
+
+void ParameterStore::ReadFrom(int index, torch::Tensor copy) {
+  FT_CHECK(!has_whole_values() && copy.sizes() == at::IntArrayRef(range(index).tensor.shape)) << name(index);
+  copies_[static_cast<size_t>(index)] = std::move(copy);
+}
+
+void ParameterStore::SetValue(int index, const torch::Tensor& value) {
+  const torch::NoGradGuard no_grad;
+  const plan::TensorRange& range = this->range(index);
+  FT_CHECK(value.numel() == range.elements) << name(index);
+  if (has_whole_values()) {
+    this->value(index).copy_(value.view(range.tensor.shape));
+    return;
+  }
+  const torch::Tensor flat = value.reshape({-1});
+  for (const plan::Share::Part& part : share_.parts()) {
+    const plan::Extent both = {std::max(range.begin, part.whole.begin),
+                               std::min(range.begin + range.elements, part.whole.end)};
+    if (both.begin < both.end) OwnedValues(both).copy_(flat.narrow(0, both.begin - range.begin, both.end - both.begin));
+  }
+}
+
+torch::Tensor ParameterStore::OwnedValues(plan::Extent part) const {
+  const int64_t elements = part.end - part.begin;
+  if (has_whole_values()) return values_.narrow(0, part.begin, elements);
+  for (const plan::Share::Part& own : share_.parts()) {
+    if (own.whole.begin <= part.begin && part.end <= own.whole.end)
+      return values_.narrow(0, own.begin + part.begin - own.whole.begin, elements);
+  }
+  FT_CHECK(false) << "values " << part.begin << " to " << part.end << " are not of this share";
+  return {};
+}
+
 int ParameterStore::Find(std::string_view name) const {
   const auto ranges = table_.ranges();
   const auto found = std::lower_bound(
@@ -27,12 +71,13 @@ torch::Tensor ParameterStore::View(const torch::Tensor& whole, int index) const 
 }
 
 const torch::Tensor& ParameterStore::gradients() const {
-  if (!gradients_.defined()) gradients_ = torch::zeros_like(values_);
+  if (!gradients_.defined()) gradients_ = torch::zeros({table_.elements()}, values_.options());
   return gradients_;
 }
 
 void ParameterStore::Own(plan::Share share, bool apart) {
   FT_CHECK(!first_moments_.defined());
+  FT_CHECK(has_whole_values() || share.elements() == share_.elements());
   share_ = std::move(share);
   sums_ = apart ? torch::zeros({share_.elements()}, values_.options()) : torch::Tensor();
   if (apart) gradients_ = torch::Tensor();
@@ -55,7 +100,13 @@ plan::StateBytes ParameterStore::held() const {
   const auto bytes = [](const torch::Tensor& tensor) {
     return tensor.defined() ? static_cast<int64_t>(tensor.nbytes()) : 0;
   };
-  return {.values = bytes(values_),
+  int64_t values = bytes(values_);
+  for (int i = 0; i < static_cast<int>(copies_.size()); ++i) {
+    const torch::Tensor& copy = copies_[static_cast<size_t>(i)];
+    if (copy.defined() && copy.storage().data() != nullptr)
+      values += plan::PaddedElements(range(i)) * static_cast<int64_t>(copy.element_size());
+  }
+  return {.values = values,
           .gradients = bytes(gradients_) + bytes(sums_),
           .moments = bytes(first_moments_) + bytes(second_moments_)};
 }

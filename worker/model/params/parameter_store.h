@@ -1,11 +1,12 @@
 // The one owner of what is trained: float32 values, gradients and the optimizer's moments, each end to end in the order of a
-// plan::SliceTable. Everything else refers to a tensor by its index in the table, which is its rank by name. Values are whole; summed
-// gradients and moments may be those of a share only, which plan::Share lays out.
+// plan::SliceTable. Everything else refers to a tensor by its index in the table, which is its rank by name. Summed gradients and moments
+// may be those of a share only, which plan::Share lays out, and values too: then weights are read from copies that others keep.
 #pragma once
 
 #include <torch/torch.h>
 
 #include <string>
+#include <vector>
 
 #include "core/plan/wire.h"
 #include "worker/model/params/gradient_sink.h"
@@ -17,6 +18,8 @@ class ParameterStore final : public GradientSink {
  public:
   // Values are zeros, gradients too once they are asked for. The share is the whole.
   explicit ParameterStore(plan::SliceTable table, at::Device device = at::kCPU);
+  // Values are those of `share`, as gradients and moments will be. What has a copy_width of 2 is read as `copy_type`.
+  ParameterStore(plan::SliceTable table, plan::Share share, at::ScalarType copy_type, at::Device device);
   ParameterStore(const ParameterStore&) = delete;
   ParameterStore& operator=(const ParameterStore&) = delete;
 
@@ -28,20 +31,30 @@ class ParameterStore final : public GradientSink {
   // The index of a name, -1 where nothing of that name is trained.
   int Find(std::string_view name) const;
 
-  // Views of the tensor's shape. Whoever changes a value calls ValuesChanged() afterwards. REQUIRES: the share is the whole, but for
-  // values.
+  // Tensor `index` as it is read: its value, or the copy of it.
+  torch::Tensor weight(int index) const;
+  // Weights are read from `copy` from now on, [the tensor's shape]. REQUIRES: values of a share.
+  void ReadFrom(int index, torch::Tensor copy);
+  at::ScalarType copy_type() const { return copy_type_; }
+  bool has_whole_values() const { return copies_.empty(); }
+  // The tensor's value, whole, of which this takes what it has. Whoever changes a value calls ValuesChanged() afterwards.
+  void SetValue(int index, const torch::Tensor& value);
+  // Values [part.begin, part.end) of the table. REQUIRES: they lie in one part of the share, or values are whole.
+  torch::Tensor OwnedValues(plan::Extent part) const;
+
+  // Views of the tensor's shape. REQUIRES: what is asked for is whole.
   torch::Tensor value(int index) const { return View(values_, index); }
   torch::Tensor gradient(int index) const { return View(gradients(), index); }
   torch::Tensor first_moment(int index) const { return View(first_moments_, index); }
   torch::Tensor second_moment(int index) const { return View(second_moments_, index); }
 
-  // All of them end to end, [elements of the table], padding (zeros) included.
+  // All of them end to end, [elements of the table, or of the share], padding (zeros) included.
   const torch::Tensor& values() const { return values_; }
   // What passes add to; made when it is first asked for.
   const torch::Tensor& gradients() const;
 
   // From now on summed gradients and moments are those of `share`. With `apart` the sums have memory of their own, and whole gradients
-  // none; else they lie at the front of the whole ones. REQUIRES: no moments yet.
+  // none; else they lie at the front of the whole ones. REQUIRES: no moments yet; the values' share where they have one.
   void Own(plan::Share share, bool apart);
   const plan::Share& share() const { return share_; }
   // [elements of the share].
@@ -68,6 +81,8 @@ class ParameterStore final : public GradientSink {
 
   const plan::SliceTable table_;
   plan::Share share_;
+  const at::ScalarType copy_type_ = at::kFloat;
+  std::vector<torch::Tensor> copies_;  // By index, where values are a share's.
   torch::Tensor values_, first_moments_, second_moments_;
   mutable torch::Tensor gradients_;  // Undefined until it is asked for.
   torch::Tensor sums_;               // Of the share, where they lie apart.

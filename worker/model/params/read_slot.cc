@@ -47,7 +47,7 @@ StatusOr<ops::SlotPtr> ReadTrainedSlot(const weights::TensorSource& source, cons
         StrCat("tensor ", info.name, " is stored in 4 bits and cannot be trained: use method qlora"));
   }
   ASSIGN_OR_RETURN(const torch::Tensor value, ReadTensor(source, info));
-  store.value(index).copy_(value);
+  store.SetValue(index, value);
   return std::make_shared<TrainedSlot>(store, index, value.dim() == 1 ? at::kFloat : cast_dtype);
 }
 
@@ -56,7 +56,7 @@ Status ReadValues(const weights::TensorSource& source, ParameterStore& store) {
   for (int i = 0; i < store.size(); ++i) {
     const weights::TensorInfo* info = source.Find(store.name(i));
     if (info == nullptr) return absl::InvalidArgumentError(StrCat("there is no tensor ", store.name(i)));
-    const std::vector<int64_t> shape = store.value(i).sizes().vec();
+    const std::vector<int64_t>& shape = store.range(i).tensor.shape;
     if (info->shape != shape) {
       return absl::InvalidArgumentError(StrCat("tensor ", info->name, " has shape ",
                                                weights::ShapeText(info->shape), ", the model wants ",
@@ -68,7 +68,7 @@ Status ReadValues(const weights::TensorSource& source, ParameterStore& store) {
     if (store.Find(info.name) < 0)
       return absl::InvalidArgumentError(StrCat("tensor ", info.name, " has no place in this model"));
   }
-  for (int i = 0; i < store.size(); ++i) store.value(i).copy_(values[static_cast<size_t>(i)]);
+  for (int i = 0; i < store.size(); ++i) store.SetValue(i, values[static_cast<size_t>(i)]);
   store.ValuesChanged();
   return absl::OkStatus();
 }

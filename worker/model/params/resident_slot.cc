@@ -16,7 +16,7 @@ std::shared_ptr<const ops::MatrixTiles> ResidentSlot::Tiles(at::ScalarType type)
 }
 
 TrainedSlot::TrainedSlot(const ParameterStore& store, int index, at::ScalarType cast_dtype)
-    : WeightSlot(store.name(index), store.value(index).sizes().vec(), store.device(), index),
+    : WeightSlot(store.name(index), store.range(index).tensor.shape, store.device(), index),
       store_(store),
       cast_dtype_(cast_dtype) {}
 
@@ -25,9 +25,10 @@ std::shared_ptr<const ops::MatrixTiles> TrainedSlot::Tiles(at::ScalarType type) 
 }
 
 torch::Tensor TrainedSlot::Load(at::ScalarType type) const {
-  const torch::Tensor value = store_.value(index());
-  const bool rounds = cast_dtype_ != at::kFloat;
+  const torch::Tensor value = store_.weight(index());
+  const bool rounds = cast_dtype_ != value.scalar_type();
   if (value.scalar_type() == type && !rounds) return value;
+  if (!store_.has_whole_values()) return (rounds ? value.to(cast_dtype_) : value).to(type);
   if (copied_ != store_.version() || copy_.scalar_type() != type) {
     copy_ = (rounds ? value.to(cast_dtype_) : value).to(type);
     copied_ = store_.version();

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "worker/model/ops/weight_slot.h"
 #include "worker/model/params/parameter_store.h"
@@ -17,13 +18,15 @@ class ResidentSlot final : public ops::WeightSlot {
   ResidentSlot(std::string name, torch::Tensor value);
   // The tiles are bfloat16 where that is what the slot holds, so that no float32 copy of a whole weight is made.
   std::shared_ptr<const ops::MatrixTiles> Tiles(at::ScalarType type) const override;
+  std::vector<torch::Tensor> Held() const override { return {value_}; }
 
  private:
   torch::Tensor Load(at::ScalarType type) const override { return value_.to(type); }
   const torch::Tensor value_;
 };
 
-// A trained weight: tensor `index` of the store, which outlives the slot. What is used of it is rounded to `cast_dtype` first.
+// A trained weight: tensor `index` of the store, which outlives the slot. What is used of it is rounded to `cast_dtype` first, as
+// copies are already.
 class TrainedSlot final : public ops::WeightSlot {
  public:
   TrainedSlot(const ParameterStore& store, int index, at::ScalarType cast_dtype = at::kFloat);
@@ -35,7 +38,7 @@ class TrainedSlot final : public ops::WeightSlot {
 
   const ParameterStore& store_;
   const at::ScalarType cast_dtype_;
-  // The value in another type, kept between updates; of the store's version `copied_`.
+  // The value in another type, kept between updates where the store has whole values; of the store's version `copied_`.
   mutable torch::Tensor copy_;
   mutable int64_t copied_ = -1;
 };

@@ -11,6 +11,8 @@ class UnitStore {
   // Until Release, the slots of the unit may be read. A unit is not acquired twice at a time.
   virtual void Acquire(int unit) = 0;
   virtual void Release(int unit) = 0;
+  // What is trained was updated: weights that are acquired from now on have the new values.
+  virtual void TrainedChanged() = 0;
 };
 
 // Holds a unit for as long as it lives.
@@ -31,6 +33,7 @@ class ResidentUnits final : public UnitStore {
  public:
   void Acquire(int) override {}
   void Release(int) override {}
+  void TrainedChanged() override {}
 };
 
 }  // namespace ft::params

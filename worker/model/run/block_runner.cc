@@ -222,7 +222,10 @@ Tensor BlockRunner::Logits(const Tensor& hidden_NC) const {
 }
 
 double BlockRunner::Loss(const PackedRows& rows, model::Mode mode) const {
-  if (rows.targets.empty()) return 0;
+  if (rows.targets.empty()) {
+    EmptyForward();
+    return 0;
+  }
   model::ForwardContext context = MakeForwardContext(config_, rows, options_, mode);
   if (mode == model::Mode::kTraining) context.balance = BalanceOf(config_, rows);
   const Tensor hidden_SC = HiddenOf(rows, context).index_select(0, Uploaded(rows.supervised_rows));
@@ -309,9 +312,30 @@ Tensor BlockRunner::BackwardBlocks(Tensor dx_NC, model::ForwardContext& context,
   return dx_NC;
 }
 
+plan::PassShape BlockRunner::shape() const {
+  plan::PassShape shape{.blocks = static_cast<int>(config_.layers), .head = HeadUnit(), .lowest_block = 1};
+  while (shape.lowest_block <= shape.blocks && !TrainsBelow(2 * shape.lowest_block)) ++shape.lowest_block;
+  return shape;
+}
+
+void BlockRunner::EmptyPass(params::GradientSink& sink) const {
+  for (const plan::Visit& visit : plan::TrainingPass(shape())) {
+    { const params::UnitLease lease(units_, visit.unit); }
+    if (visit.ends_unit) sink.EndUnit(visit.unit);
+  }
+  sink.EndUnit(EmbeddingUnit());
+}
+
+void BlockRunner::EmptyForward() const {
+  for (const plan::Visit& visit : plan::ForwardPass(shape())) const params::UnitLease lease(units_, visit.unit);
+}
+
 double BlockRunner::ForwardBackward(const PackedRows& rows, std::shared_ptr<const ops::DropoutRows> dropout,
                                     double gradient_scale, params::GradientSink& sink) const {
-  if (rows.targets.empty()) return 0;
+  if (rows.targets.empty()) {
+    EmptyPass(sink);
+    return 0;
+  }
   model::ForwardContext context = MakeForwardContext(config_, rows, options_, model::Mode::kTraining);
   context.dropout = std::move(dropout);
   context.balance = BalanceOf(config_, rows);

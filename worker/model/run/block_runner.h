@@ -9,6 +9,7 @@
 
 #include <vector>
 
+#include "core/plan/passes.h"
 #include "worker/device/staging.h"
 #include "worker/model/decoder/decoder.h"
 #include "worker/model/decoder/rope_angles.h"
@@ -40,6 +41,11 @@ class BlockRunner {
   // Sum of the token losses, and gradient_scale * its gradients to `sink`. A loss of routers counts once for each of these losses.
   double ForwardBackward(const PackedRows& rows, std::shared_ptr<const ops::DropoutRows> dropout,
                          double gradient_scale, params::GradientSink& sink) const;
+  // Goes through the units as ForwardBackward does, and as Loss, or Hidden and then Logits; computes nothing.
+  void EmptyPass(params::GradientSink& sink) const;
+  void EmptyForward() const;
+  // How passes go through the units.
+  plan::PassShape shape() const;
   // Sum of the token losses, without gradients or dropout; with the routers' loss in training alone.
   double Loss(const PackedRows& rows, model::Mode mode = model::Mode::kInference) const;
   // The rows that enter the head, [N, C], likewise. With a cache, rows continue its sequence.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -125,6 +126,8 @@ StatusOr<std::unique_ptr<LanguageModel>> LanguageModel::Load(const model::Decode
   std::unique_ptr<LanguageModel> loaded(new LanguageModel(config, options));
   try {
     RETURN_IF_ERROR(loaded->Build(source));
+  } catch (const params::UnitUnavailable& error) {
+    return error.status();
   } catch (const std::exception& error) {
     if (device::FaultOf(error)) throw;  // Whoever guards the rank's work knows what to make of it.
     return absl::ResourceExhaustedError(StrCat("loading the model failed: ", error.what()));
@@ -145,10 +148,14 @@ Status LanguageModel::Build(const weights::TensorSource& files) {
   weights_ = model::MakeStructure(config_, layout);
   const params::AdapterOptions adapter = AdapterOf(options_, policy);
   std::vector<plan::TrainedTensor> trained;
+  const auto train = [&](const model::StoredWeight& weight, std::string name) {
+    const bool exact = weight.shape.size() == 1 || weight.router();
+    const auto width = static_cast<int>(at::elementSize(exact ? at::kFloat : policy.cast_dtype));
+    trained.push_back({std::move(name), weight.shape, model::UnitOf(config_, weight.role), width});
+  };
   if (method == "full") {
     for (const model::StoredWeight& weight : layout) {
-      if (!model::IsTrained(weight.role.part)) continue;
-      trained.push_back({weight.name, weight.shape, model::UnitOf(config_, weight.role)});
+      if (model::IsTrained(weight.role.part)) train(weight, weight.name);
     }
   }
   if (HasAdapter(options_)) {
@@ -160,15 +167,19 @@ Status LanguageModel::Build(const weights::TensorSource& files) {
     RETURN_IF_ERROR(CheckFusedExperts(layout, adapter.kind));
     RETURN_IF_ERROR(CheckSavedModules(config_, layout, adapter.kind));
     for (const model::StoredWeight& weight : layout) {
-      if (!IsSaved(weight, adapter.kind)) continue;
-      trained.push_back({params::SavedName(weight.name), weight.shape, model::UnitOf(config_, weight.role)});
+      if (IsSaved(weight, adapter.kind)) train(weight, params::SavedName(weight.name));
     }
   }
-  store_ =
-      std::make_unique<params::ParameterStore>(plan::SliceTable::Of(std::move(trained)), options_.device);
-  const LoadOptions load{policy.weight_dtype, policy.cast_dtype, BaseOf(options_), options_.device};
+  MakeStore(plan::SliceTable::Of(std::move(trained)), policy.cast_dtype);
+  LoadOptions load{policy.weight_dtype, policy.cast_dtype, BaseOf(options_), options_.device};
+  if (needs_all_ranks()) {
+    load.unit_read = [this](int unit, const std::vector<ops::SlotPtr>& frozen) {
+      shared_units_->Divide(unit, frozen);
+    };
+  }
   RETURN_IF_ERROR(LoadDecoder(config_, layout, source, load, *store_, weights_));
   if (HasAdapter(options_)) AttachAdapters(adapter);
+  ValuesChanged();
   remarks_.insert(remarks_.end(), source.remarks().begin(), source.remarks().end());
   if (const std::vector<std::string> names = LeftOut(config_, layout, source); !names.empty()) {
     remarks_.push_back(StrCat("the model that config.json describes has no place for ", names.front(),
@@ -176,7 +187,7 @@ Status LanguageModel::Build(const weights::TensorSource& files) {
                               ": left out"));
   }
   runner_ =
-      std::make_unique<BlockRunner>(config_, weights_, units_,
+      std::make_unique<BlockRunner>(config_, weights_, *units_,
                                     RunnerOptions{policy.compute, policy.saved_dtype, options_.checkpointing,
                                                   options_.checkpointed_blocks, options_.device});
   return absl::OkStatus();
@@ -200,10 +211,31 @@ StatusOr<std::vector<params::LinearModule>> LanguageModel::Adapted(const params:
   return adapted;
 }
 
+void LanguageModel::MakeStore(plan::SliceTable table, at::ScalarType copy_type) {
+  const params::WeightDivision& division = options_.division;
+  if (division.ranks == nullptr || !(division.units || plan::HasNarrowCopies(table))) {
+    store_ = std::make_unique<params::ParameterStore>(std::move(table), options_.device);
+    units_ = std::make_unique<params::ResidentUnits>();
+    return;
+  }
+  plan::Share share = plan::Share::Of(plan::Slices(table, division.slices), division.ranks->who());
+  store_ = std::make_unique<params::ParameterStore>(std::move(table), std::move(share), copy_type, options_.device);
+  auto units = std::make_unique<params::SharedUnits>(division, *store_);
+  shared_units_ = units.get();
+  units_ = std::move(units);
+}
+
+void LanguageModel::ValuesChanged() {
+  store_->ValuesChanged();
+  units_->TrainedChanged();
+}
+
 void LanguageModel::AttachAdapters(const params::AdapterOptions& adapter) {
   VisitModules(config_, weights_, [&](model::Projection& projection, const params::LinearModule& module) {
-    if (projection.adapted && params::IsTarget(adapter, module.name))
-      projection.adapter = params::MakeAdapter(adapter, module, *projection.weight, *store_);
+    if (!projection.adapted || !params::IsTarget(adapter, module.name)) return;
+    std::optional<params::UnitLease> lease;
+    if (adapter.kind.use_dora) lease.emplace(*units_, module.unit);  // Magnitudes begin with the weight's.
+    projection.adapter = params::MakeAdapter(adapter, module, *projection.weight, *store_);
   });
 }
 

@@ -18,6 +18,7 @@
 #include "worker/model/params/adapters.h"
 #include "worker/model/params/parameter_store.h"
 #include "worker/model/params/read_slot.h"
+#include "worker/model/params/shared_units.h"
 #include "worker/model/params/unit_store.h"
 #include "worker/model/run/block_runner.h"
 #include "worker/model/run/packed_rows.h"
@@ -43,6 +44,8 @@ struct ModelOptions {
   int64_t checkpointed_blocks = 0;       // of the first so many blocks; 0 = of all.
   uint64_t seed = 42;                    // Seed of the adapter's first values.
   at::Device device = device::kHost;     // Where the model lies and computes.
+  // Of a job that several ranks run: they load the model together.
+  params::WeightDivision division = {};
 };
 
 class LanguageModel {
@@ -67,12 +70,21 @@ class LanguageModel {
   // own names.
   params::ParameterStore& store() { return *store_; }
   const params::ParameterStore& store() const { return *store_; }
+  // Whoever has changed the store's values says so here: on all ranks, where they divide weights.
+  void ValuesChanged();
+  // Null where every rank has all weights.
+  const params::SharedUnits* shared_units() const { return shared_units_; }
+  // Whether every pass is an exchange between ranks, so that all have to run it: one that has nothing to compute runs an empty one.
+  bool needs_all_ranks() const { return shared_units_ != nullptr && options_.division.units; }
 
   // The sum of token losses; gives gradient_scale * its gradient to `sink`, or ADDS it to the store's gradients.
   double ForwardBackward(const PackedRows& rows, double gradient_scale, params::GradientSink& sink);
   double ForwardBackward(const PackedRows& rows, double gradient_scale) {
     return ForwardBackward(rows, gradient_scale, *store_);
   }
+  // What a pass of ForwardBackward, of Loss or of Logits exchanges, without computing anything.
+  void EmptyPass(params::GradientSink& sink) { runner_->EmptyPass(sink); }
+  void EmptyForward() const { runner_->EmptyForward(); }
   // The sum of token losses, no dropout, no gradient.
   double Loss(const PackedRows& rows, model::Mode mode = model::Mode::kInference) const {
     return runner_->Loss(rows, mode);
@@ -89,13 +101,16 @@ class LanguageModel {
   // The linear layers of the blocks that get an adapter.
   StatusOr<std::vector<params::LinearModule>> Adapted(const params::AdapterOptions& adapter);
   void AttachAdapters(const params::AdapterOptions& adapter);
+  // The store of what is trained and what its units are kept by.
+  void MakeStore(plan::SliceTable table, at::ScalarType copy_type);
 
   const model::DecoderConfig config_;
   const ModelOptions options_;
   std::vector<std::string> remarks_, adapted_;
   std::unique_ptr<params::ParameterStore> store_;  // Before the slots over it.
   model::DecoderWeights weights_;
-  params::ResidentUnits units_;
+  std::unique_ptr<params::UnitStore> units_;
+  params::SharedUnits* shared_units_ = nullptr;  // Where units_ is that.
   std::unique_ptr<BlockRunner> runner_;
 };
 

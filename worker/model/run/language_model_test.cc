@@ -231,6 +231,7 @@ class RecordedUnits final : public params::UnitStore {
     EXPECT_EQ(held, unit);
     held = -1;
   }
+  void TrainedChanged() override {}
   std::vector<int> visits;
   int held = -1;
 };
@@ -324,6 +325,48 @@ TEST(BlockRunner, AUnitIsHeldWhileItsWeightsAreRead) {
   EXPECT_EQ(units.visits, (std::vector<int>{0, 1, 2, 3, 0, 0}));
   runner.Logits(runner.Hidden(rows, nullptr));
   EXPECT_EQ(units.held, -1);
+}
+
+// Where ranks bring units together, one with nothing to compute has to do so in the same order.
+TEST(BlockRunner, AnEmptyPassVisitsAndEndsUnitsAsAFullOneDoes) {
+  for (const char* method : {"full", "lora", "none"}) {
+    for (const bool tied : {true, false}) {
+      SCOPED_TRACE(StrCat(method, tied ? " tied" : ""));
+      model::DecoderConfig config = SmallConfig();
+      config.tied_head = tied;
+      const auto loaded = LanguageModel::Load(config, RandomWeights(config),
+                                              {.method = method, .rank = 3, .device = TestDevice()});
+      ASSERT_TRUE(loaded.ok()) << loaded.status();
+      const PackedRows rows = Rows(Batch({11, 4}));
+      PackedRows nothing = rows;
+      nothing.targets.clear();
+      RecordedUnits full, empty;
+      RecordedGradients of_full, of_empty, of_nothing;
+      const BlockRunner runner(config, (*loaded)->weights(), full, {.device = TestDevice()});
+      const BlockRunner idle(config, (*loaded)->weights(), empty, {.device = TestDevice()});
+      runner.ForwardBackward(rows, nullptr, 1, of_full);
+      idle.EmptyPass(of_empty);
+      EXPECT_EQ(full.visits, empty.visits);
+      empty.visits.clear();
+      EXPECT_EQ(idle.ForwardBackward(nothing, nullptr, 1, of_nothing), 0);
+      EXPECT_EQ(full.visits, empty.visits);
+      for (const RecordedGradients* idle_ends : {&of_empty, &of_nothing}) {
+        EXPECT_TRUE(idle_ends->indices.empty());
+        ASSERT_EQ(idle_ends->ends.size(), of_full.ends.size());
+        for (size_t i = 0; i < of_full.ends.size(); ++i) EXPECT_EQ(idle_ends->ends[i].first, of_full.ends[i].first);
+      }
+      full.visits.clear(), empty.visits.clear();
+      runner.Loss(rows);
+      idle.EmptyForward();
+      EXPECT_EQ(full.visits, empty.visits);
+      full.visits.clear();
+      runner.Logits(runner.Hidden(rows, nullptr));
+      EXPECT_EQ(full.visits, empty.visits);
+      empty.visits.clear();
+      EXPECT_EQ(idle.Loss(nothing), 0);
+      EXPECT_EQ(full.visits, empty.visits);
+    }
+  }
 }
 
 TEST(LanguageModel, DropoutFollowsStepAndSampleAndIsOffOutsideTraining) {

@@ -105,6 +105,9 @@ Status LoadDecoder(const model::DecoderConfig& config, const model::Layout& layo
   const TensorsByName found = ByLayoutName(config, source);
   RETURN_IF_ERROR(CheckNames(config, layout, found, source));
   RETURN_IF_ERROR(CheckHeadCopy(config, layout, found, source));
+  std::map<int, int64_t> missing;  // Weights of each unit that are not read yet.
+  for (const model::StoredWeight& weight : layout) ++missing[model::UnitOf(config, weight.role)];
+  std::map<int, std::vector<ops::SlotPtr>> frozen;
   for (const model::StoredWeight& weight : layout) {
     const weights::TensorInfo& info = *found.at(weight.name);
     int index = store.Find(weight.name);
@@ -117,7 +120,10 @@ Status LoadDecoder(const model::DecoderConfig& config, const model::Layout& layo
     ASSIGN_OR_RETURN(ops::SlotPtr slot, index >= 0
                                             ? params::ReadTrainedSlot(source, info, store, index, cast)
                                             : params::ReadFrozenSlot(source, info, weight.name, policy));
+    const int unit = model::UnitOf(config, weight.role);
+    if (index < 0) frozen[unit].push_back(slot);
     model::AssignWeight(config, weight.role, std::move(slot), weights);
+    if (--missing[unit] == 0 && options.unit_read) options.unit_read(unit, frozen[unit]);
   }
   return absl::OkStatus();
 }

@@ -3,6 +3,7 @@
 
 #include <torch/torch.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,8 @@ struct LoadOptions {
   params::BaseKind projections =
       params::BaseKind::kStored;      // How frozen weights of the blocks' projections are kept.
   at::Device device = device::kHost;  // Where frozen weights are kept; trained ones lie where the store does.
+  // Called as soon as all weights of a unit are read, with its frozen ones; may be empty.
+  std::function<void(int unit, const std::vector<ops::SlotPtr>& frozen)> unit_read = {};
 };
 
 // Reads every weight of the layout, tensor by tensor, into slots of `weights`: those that the store knows by name are trained, and

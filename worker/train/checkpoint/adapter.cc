@@ -154,8 +154,15 @@ StatusOr<WrittenAdapter> WriteAdapter(const WriteAdapterOptions& options,
   fs::remove_all(beside, ignored);
   RETURN_IF_ERROR(MakeDirectories(beside));
   WrittenAdapter written;
-  const FusedAdapter adapter = FuseExperts(options.layout, ValuesOf(store));
-  ASSIGN_OR_RETURN(written.sha256, WriteTensors(beside / "adapter_model.safetensors", adapter.tensors,
+  std::vector<NamedTensor> values;
+  for (const PendingTensor& value : ValuesOf(store, options.values ? options.values : OwnValues(store))) {
+    ASSIGN_OR_RETURN(torch::Tensor whole, value.make());
+    values.push_back({value.name, std::move(whole)});
+  }
+  FusedAdapter adapter = FuseExperts(options.layout, std::move(values));
+  std::vector<PendingTensor> tensors;
+  for (NamedTensor& tensor : adapter.tensors) tensors.push_back(Pending(std::move(tensor)));
+  ASSIGN_OR_RETURN(written.sha256, WriteTensors(beside / "adapter_model.safetensors", tensors,
                                                 {{"format", "pt"}}, options.progress));
   params::PeftConfig config = options.config;
   if (!adapter.parameters.empty()) {

@@ -12,6 +12,7 @@
 #include "worker/model/params/parameter_store.h"
 #include "worker/model/params/peft_config.h"
 #include "worker/model/weights/safetensors.h"
+#include "worker/train/checkpoint/tensor_file.h"
 
 namespace ft::checkpoint {
 
@@ -34,6 +35,7 @@ struct WriteAdapterOptions {
   TextConfig text;
   weights::SafetensorsWriter::Progress progress;  // May be empty.
   model::Layout layout = {};  // The model's; its experts' pairs are written as PEFT reads them.
+  ReadValue values = {};      // Empty: the store's own.
 };
 
 // Writes the folder beside and renames it. Parameter names are PEFT's

@@ -58,14 +58,12 @@ struct Counts {
   double scale = 1;
 };
 
-// Gives rank 0's values and counts to all. Answers the step.
-StatusOr<int64_t> ShareRest(const State& state, int64_t step) {
+// Gives rank 0's counts to all. Answers the step.
+StatusOr<int64_t> ShareCounts(const State& state, int64_t step) {
   optim::AdamW& optimizer = state.trained.optimizer();
   Counts counts{step, optimizer.steps(), state.loss_scale.good_steps(), state.loss_scale.value()};
   comm::Comm& comm = state.trained.comm();
   RETURN_IF_ERROR(comm.Broadcast(0, std::as_writable_bytes(std::span(&counts, 1))));
-  RETURN_IF_ERROR(comm.Broadcast(0, state.trained.store().values()));
-  state.trained.store().ValuesChanged();
   optimizer.set_steps(counts.optimizer_steps);
   state.loss_scale.Restore(counts.scale, counts.good_steps);
   return counts.step;
@@ -229,14 +227,15 @@ StatusOr<Saved> Save(const SaveOptions& options, const Identity& identity, const
   RETURN_IF_ERROR(MakeDirectories(beside));
   const params::ParameterStore& store = state.trained.store();
   uint64_t bytes = 0;
-  for (int i = 0; i < store.size(); ++i) bytes += 3 * store.value(i).nbytes();
+  for (const plan::TensorRange& range : store.table().ranges()) bytes += 3 * sizeof(float) * static_cast<uint64_t>(range.elements);
   RETURN_IF_ERROR(CheckSpace(beside, bytes + (1 << 20)));
   int64_t before = 0;  // Bytes of the files that are whole.
   const auto progress = [&](int64_t written) {
     if (options.progress) options.progress(before + written);
   };
   ASSIGN_OR_RETURN(const std::string trainable,
-                   WriteTensors(beside / kTrainable, ValuesOf(store), {}, progress));
+                   WriteTensors(beside / kTrainable, ValuesOf(store, [&](int i) { return state.trained.WholeValue(i); }), {}, progress));
+  RETURN_IF_ERROR(state.trained.EndServing());
   before = static_cast<int64_t>(fs::file_size(beside / kTrainable, ignored));
   ASSIGN_OR_RETURN(const std::string moments, WriteMoments(beside / kOptimizer, state, progress));
   Json manifest = {{"format", kFormat},
@@ -259,6 +258,7 @@ StatusOr<Saved> Save(const SaveOptions& options, const Identity& identity, const
 }
 
 Status JoinSave(const State& state) {
+  RETURN_IF_ERROR(state.trained.ServeValues());
   return VisitMoments(state.trained.store(), [&](const std::string&, int i, const torch::Tensor& moments) {
     return state.trained.WholeMoment(moments, i).status();
   });
@@ -266,10 +266,11 @@ Status JoinSave(const State& state) {
 
 StatusOr<int64_t> JoinLoad(const State& state) {
   const params::ParameterStore& store = state.trained.store();
+  RETURN_IF_ERROR(state.trained.ShareValues({}));
   RETURN_IF_ERROR(VisitMoments(store, [&](const std::string&, int i, const torch::Tensor& moments) {
     return state.trained.ShareMoment(torch::empty({store.range(i).elements}, torch::kFloat), i, moments);
   }));
-  return ShareRest(state, /*step=*/0);
+  return ShareCounts(state, /*step=*/0);
 }
 
 StatusOr<int64_t> Load(const Resume& resume, const Identity& identity, const State& state) {
@@ -283,7 +284,11 @@ StatusOr<int64_t> Load(const Resume& resume, const Identity& identity, const Sta
     if (resume.progress) resume.progress();
     return absl::OkStatus();
   };
-  for (const NamedTensor& value : ValuesOf(store)) RETURN_IF_ERROR(read(*trainable, value));
+  RETURN_IF_ERROR(state.trained.ShareValues([&](int i) -> StatusOr<torch::Tensor> {
+    const torch::Tensor value = torch::empty(store.range(i).tensor.shape, torch::kFloat);
+    RETURN_IF_ERROR(read(*trainable, {store.name(i), value}));
+    return value;
+  }));
   RETURN_IF_ERROR(
       VisitMoments(store, [&](const std::string& name, int i, const torch::Tensor& owned) -> Status {
         const torch::Tensor whole = torch::empty(store.range(i).tensor.shape, torch::kFloat);
@@ -292,7 +297,7 @@ StatusOr<int64_t> Load(const Resume& resume, const Identity& identity, const Sta
       }));
   state.trained.optimizer().set_steps(checked.counts.optimizer_steps);
   if (state.loss_scale.enabled()) state.loss_scale.Restore(checked.counts.scale, checked.counts.good_steps);
-  return ShareRest(state, checked.counts.step);
+  return ShareCounts(state, checked.counts.step);
 }
 
 }  // namespace ft::checkpoint

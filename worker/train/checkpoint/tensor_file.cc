@@ -1,25 +1,38 @@
 #include "worker/train/checkpoint/tensor_file.h"
 
+#include <utility>
+
 #include "worker/device/staging.h"
 
 namespace ft::checkpoint {
 
-std::vector<NamedTensor> ValuesOf(const params::ParameterStore& store) {
-  std::vector<NamedTensor> tensors;
-  for (int i = 0; i < store.size(); ++i) tensors.push_back({store.name(i), store.value(i)});
+ReadValue OwnValues(const params::ParameterStore& store) {
+  return [&store](int index) -> StatusOr<torch::Tensor> { return store.value(index); };
+}
+
+PendingTensor Pending(NamedTensor tensor) {
+  std::vector<int64_t> shape = tensor.tensor.sizes().vec();
+  return {std::move(tensor.name), std::move(shape),
+          [ready = std::move(tensor.tensor)]() -> StatusOr<torch::Tensor> { return ready; }};
+}
+
+std::vector<PendingTensor> ValuesOf(const params::ParameterStore& store, const ReadValue& read) {
+  std::vector<PendingTensor> tensors;
+  for (int i = 0; i < store.size(); ++i)
+    tensors.push_back({store.name(i), store.range(i).tensor.shape, [read, i] { return read(i); }});
   return tensors;
 }
 
-StatusOr<std::string> WriteTensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
+StatusOr<std::string> WriteTensors(const std::filesystem::path& path, const std::vector<PendingTensor>& tensors,
                                    const weights::SafetensorsWriter::Metadata& metadata,
                                    const weights::SafetensorsWriter::Progress& progress) {
   std::vector<weights::TensorInfo> infos;
-  for (const auto& [name, tensor] : tensors)
-    infos.push_back({name, weights::DType::kF32, tensor.sizes().vec()});
+  for (const PendingTensor& tensor : tensors) infos.push_back({tensor.name, weights::DType::kF32, tensor.shape});
   ASSIGN_OR_RETURN(weights::SafetensorsWriter writer,
                    weights::SafetensorsWriter::Create(path, infos, metadata, progress));
-  for (const auto& [name, tensor] : tensors) {
-    const torch::Tensor host = device::Download(tensor);
+  for (const PendingTensor& tensor : tensors) {
+    ASSIGN_OR_RETURN(const torch::Tensor made, tensor.make());
+    const torch::Tensor host = device::Download(made);
     RETURN_IF_ERROR(writer.Append(device::HostBytes(host)));
   }
   return writer.Finish();

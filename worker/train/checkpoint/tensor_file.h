@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,11 +19,25 @@ struct NamedTensor {
   torch::Tensor tensor;  // float32, contiguous.
 };
 
-// The store's values, by name.
-std::vector<NamedTensor> ValuesOf(const params::ParameterStore& store);
+// Tensor `index` of a store's values, [its shape]: the store's own, or brought together from the ranks that divide them.
+using ReadValue = std::function<StatusOr<torch::Tensor>(int index)>;
 
-// Writes them as float32, in the order given. Returns the file's SHA-256 in hexadecimal.
-StatusOr<std::string> WriteTensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
+// The store's own. REQUIRES: it has whole values, and outlives the function.
+ReadValue OwnValues(const params::ParameterStore& store);
+
+// A tensor that is made when its turn comes: float32, contiguous.
+struct PendingTensor {
+  std::string name;
+  std::vector<int64_t> shape;
+  std::function<StatusOr<torch::Tensor>()> make;
+};
+
+PendingTensor Pending(NamedTensor tensor);
+// The store's values, by name.
+std::vector<PendingTensor> ValuesOf(const params::ParameterStore& store, const ReadValue& read);
+
+// Writes them as float32, in the order given, and makes each as it is written. Returns the file's SHA-256 in hexadecimal.
+StatusOr<std::string> WriteTensors(const std::filesystem::path& path, const std::vector<PendingTensor>& tensors,
                                    const weights::SafetensorsWriter::Metadata& metadata,
                                    const weights::SafetensorsWriter::Progress& progress);
 

@@ -8,6 +8,7 @@
 #include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <optional>
 #include <set>
 #include <span>
@@ -344,21 +345,30 @@ StatusOr<std::set<std::string>> QuantisedOf(const fs::path& model, const model::
 }
 
 // The store's values as files of the model's family have them: experts in one tensor where there is no other way to store them.
-std::vector<NamedTensor> FilesValues(const model::Layout& layout, const params::ParameterStore& store) {
-  std::map<std::string, torch::Tensor> values;
-  for (const NamedTensor& value : ValuesOf(store)) values[value.name] = value.tensor;
+std::vector<PendingTensor> FilesValues(const model::Layout& layout, const params::ParameterStore& store,
+                                       const ReadValue& read) {
+  std::map<std::string, PendingTensor> values;
+  for (PendingTensor& value : ValuesOf(store, read)) values[value.name] = std::move(value);
   for (const model::FusedTensor& fused : model::FusedTensors(layout)) {
     if (!fused.parts.front()->fused->only) continue;
-    torch::Tensor whole = torch::empty(fused.shape);
+    std::vector<std::pair<model::StoredWeight, PendingTensor>> parts;
     for (const model::StoredWeight* part : fused.parts) {
-      const auto value = values.extract(part->name);
+      auto value = values.extract(part->name);
       FT_CHECK(!value.empty()) << part->name;
-      model::PartOf(whole, *part).copy_(value.mapped());
+      parts.emplace_back(*part, std::move(value.mapped()));
     }
-    values[fused.name] = whole;
+    values[fused.name] = {fused.name, fused.shape,
+                          [shape = fused.shape, parts = std::move(parts)]() -> StatusOr<torch::Tensor> {
+                            torch::Tensor whole = torch::empty(shape);
+                            for (const auto& [part, value] : parts) {
+                              ASSIGN_OR_RETURN(const torch::Tensor made, value.make());
+                              model::PartOf(whole, part).copy_(made);
+                            }
+                            return whole;
+                          }};
   }
-  std::vector<NamedTensor> tensors;
-  for (const auto& [name, value] : values) tensors.push_back({name, value});
+  std::vector<PendingTensor> tensors;
+  for (auto& [name, value] : values) tensors.push_back(std::move(value));
   return tensors;
 }
 
@@ -420,7 +430,7 @@ Status WriteSideFiles(const fs::path& model, const fs::path& out, const std::str
 
 // Appends what the model stores and a full fine-tuning does not change: numbers of its blocks, and beside a text part that of images.
 Status AddUntrained(const fs::path& model, const model::DecoderConfig& config,
-                    const params::ParameterStore& store, std::vector<NamedTensor>& tensors) {
+                    const params::ParameterStore& store, std::vector<PendingTensor>& tensors) {
   if (!config.layer_scalars && !model::IsTextPart(config)) return absl::OkStatus();
   ASSIGN_OR_RETURN(const auto source, weights::OpenWeights(model));
   std::set<std::string> untrained;
@@ -434,7 +444,7 @@ Status AddUntrained(const fs::path& model, const model::DecoderConfig& config,
         !(untrained.contains(name) || (beside && IsFloat(info.dtype))))
       continue;
     ASSIGN_OR_RETURN(torch::Tensor value, params::ReadTensor(*source, info));
-    tensors.push_back({name, std::move(value)});
+    tensors.push_back(Pending({name, std::move(value)}));
   }
   return absl::OkStatus();
 }
@@ -483,10 +493,14 @@ StatusOr<WrittenModel> WriteTrainedModel(const TrainedModelOptions& options,
   RETURN_IF_ERROR(MakeDirectories(beside));
   WrittenModel written{.dtype = TorchName(DType::kF32)};
   ASSIGN_OR_RETURN(const model::Layout layout, LayoutFor(options.model, params::BaseKind::kStored));
-  std::vector<NamedTensor> tensors = FilesValues(layout, store);
+  std::vector<PendingTensor> tensors =
+      FilesValues(layout, store, options.values ? options.values : OwnValues(store));
   if (options.config != nullptr)
     RETURN_IF_ERROR(AddUntrained(options.model, *options.config, store, tensors));
-  for (const NamedTensor& tensor : tensors) written.bytes += static_cast<int64_t>(tensor.tensor.nbytes());
+  for (const PendingTensor& tensor : tensors) {
+    written.bytes += std::accumulate(tensor.shape.begin(), tensor.shape.end(), static_cast<int64_t>(sizeof(float)),
+                                     std::multiplies<>());
+  }
   ASSIGN_OR_RETURN(written.sha256,
                    WriteTensors(beside / "model.safetensors", tensors, {{"format", "pt"}}, options.progress));
   RETURN_IF_ERROR(WriteSideFiles(options.model, beside, written.dtype));

@@ -11,6 +11,7 @@
 #include "worker/model/params/read_slot.h"
 #include "worker/model/weights/safetensors.h"
 #include "worker/train/checkpoint/adapter.h"
+#include "worker/train/checkpoint/tensor_file.h"
 #include "worker/train/optim/adamw.h"
 
 namespace ft::checkpoint {
@@ -50,6 +51,7 @@ struct TrainedModelOptions {
   const model::DecoderConfig* config = nullptr;
   TextConfig text;                                // For chat, beside the weights.
   weights::SafetensorsWriter::Progress progress;  // May be empty.
+  ReadValue values = {};                          // Empty: the store's own.
 };
 
 // The model folder that a full fine-tuning leaves: the trained weights (canonical names) in fp32, with config

@@ -48,7 +48,7 @@ void AdamW::Step(double lr) {
         return share.narrow(0, part.begin + begin - part.whole.begin, elements);
       };
       // Tensors end to end: padding has no gradient and stays zero.
-      at::_fused_adamw_({store_.values().narrow(0, begin, elements)}, {owned(gradients)},
+      at::_fused_adamw_({store_.OwnedValues({begin, begin + elements})}, {owned(gradients)},
                         {owned(store_.first_moments())}, {owned(store_.second_moments())},
                         /*max_exp_avg_sqs=*/{}, {steps.clone()}, lr * stretch.ratio, config_.beta1,
                         config_.beta2, config_.weight_decay, config_.eps, /*amsgrad=*/false,

@@ -24,14 +24,14 @@ class GradientReducer {
   GradientReducer(comm::Comm& comm, const recipe::Sharding& sharding, SliceExchange& exchange,
                   params::ParameterStore& store);
 
-  // GradientSum::Run, in the job's order.
-  StatusOr<double> Run(int64_t micro_batches, const MicroBatchFunction& micro_batch) {
-    return sum_->Run(micro_batches, micro_batch);
-  }
+  // GradientSum::Run, in the job's order. What cannot be brought together in a pass is an error too.
+  StatusOr<double> Run(
+      int64_t micro_batches, const MicroBatchFunction& micro_batch,
+      const EmptyPassFunction& empty_pass = [](params::GradientSink&) {});
 
-  // item(i) for every i of 0..items-1, each computed by one rank and known to all.
-  StatusOr<std::vector<double>> DistributedMap(int64_t items,
-                                               const std::function<double(int64_t item)>& item);
+  // item(i) for every i of 0..items-1, each computed by one rank and known to all; `idle` where the others compute one and this rank none.
+  StatusOr<std::vector<double>> DistributedMap(
+      int64_t items, const std::function<double(int64_t item)>& item, const std::function<void()>& idle = [] {});
 
   // OK when all ranks hold the same numbers, bit for bit; DATA_LOSS names the rank that differs. Before a step is
   // taken: ranks that disagree would go apart for good.

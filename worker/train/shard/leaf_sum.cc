@@ -1,5 +1,7 @@
 #include "worker/train/shard/leaf_sum.h"
 
+#include <algorithm>
+
 namespace ft::shard {
 
 LeafSum::LeafSum(comm::Comm& comm, SliceExchange& exchange, params::ParameterStore& store, bool sliced)
@@ -20,14 +22,20 @@ void LeafSum::FoldLeaf(int leaf) {
   if (leaf + 1 < own_leaves_) partial_[level].copy_(gradient_);
 }
 
-StatusOr<double> LeafSum::Run(int64_t micro_batches, const MicroBatchFunction& micro_batch) {
+StatusOr<double> LeafSum::Run(int64_t micro_batches, const MicroBatchFunction& micro_batch,
+                              const EmptyPassFunction& empty_pass) {
   std::vector<double> losses;
   for (int leaf = 0; leaf < own_leaves_; ++leaf) {
-    const comm::Chunk chunk =
-        comm::ChunkOf(static_cast<size_t>(micro_batches), comm_.rank() * own_leaves_ + leaf, leaves_);
+    const auto chunk_of = [&](int rank) {
+      return comm::ChunkOf(static_cast<size_t>(micro_batches), rank * own_leaves_ + leaf, leaves_);
+    };
+    const comm::Chunk chunk = chunk_of(comm_.rank());
+    size_t passes = 0;  // Of the rank that has most.
+    for (int rank = 0; rank < comm_.size(); ++rank) passes = std::max(passes, chunk_of(rank).size());
     gradient_.zero_();
     double loss = 0;
     for (size_t i = chunk.begin; i < chunk.end; ++i) loss += micro_batch(static_cast<int64_t>(i), store_);
+    for (size_t i = chunk.size(); i < passes; ++i) empty_pass(store_);
     losses.push_back(loss);
     FoldLeaf(leaf);
   }

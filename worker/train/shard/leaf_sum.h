@@ -23,7 +23,8 @@ class LeafSum final : public GradientSum {
   // All outlive this.
   LeafSum(comm::Comm& comm, SliceExchange& exchange, params::ParameterStore& store, bool sliced);
 
-  StatusOr<double> Run(int64_t micro_batches, const MicroBatchFunction& micro_batch) override;
+  StatusOr<double> Run(int64_t micro_batches, const MicroBatchFunction& micro_batch,
+                       const EmptyPassFunction& empty_pass) override;
 
  private:
   // Adds the gradient, the sum of leaf `leaf` of this rank, to the partial sums; the last leaf leaves the total

@@ -29,13 +29,19 @@ std::vector<RoundSum::Group> RoundSum::GroupsOf(int64_t micro_batches) const {
   return groups;
 }
 
-StatusOr<double> RoundSum::Run(int64_t micro_batches, const MicroBatchFunction& micro_batch) {
+StatusOr<double> RoundSum::Run(int64_t micro_batches, const MicroBatchFunction& micro_batch,
+                               const EmptyPassFunction& empty_pass) {
   const std::vector<Group> groups = GroupsOf(micro_batches);
   std::vector<double> losses;
   for (const Group& group : groups) {
     group_ = group;
     next_unit_ = static_cast<int>(buckets_.size()) - 1;
-    losses.push_back(comm_.rank() < group.contributors ? micro_batch(group.first + comm_.rank(), *this) : 0);
+    double& loss = losses.emplace_back(0);
+    if (comm_.rank() < group.contributors) {
+      loss = micro_batch(group.first + comm_.rank(), *this);
+    } else {
+      empty_pass(*this);
+    }
     EndUnit(0);  // What no gradient came for is exchanged as zeros: other ranks may have some.
     RETURN_IF_ERROR(failure_);
   }

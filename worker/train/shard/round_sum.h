@@ -20,7 +20,8 @@ class RoundSum final : public GradientSum, private params::GradientSink {
   // With `sliced` each rank ends with the sum of its slices, else all with all of it. All outlive this.
   RoundSum(comm::Comm& comm, SliceExchange& exchange, params::ParameterStore& store, bool sliced);
 
-  StatusOr<double> Run(int64_t micro_batches, const MicroBatchFunction& micro_batch) override;
+  StatusOr<double> Run(int64_t micro_batches, const MicroBatchFunction& micro_batch,
+                       const EmptyPassFunction& empty_pass) override;
 
  private:
   // Micro-batches that the ranks compute at once.

@@ -1,11 +1,13 @@
 #include "worker/train/shard/trained_state.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "core/plan/slices.h"
 #include "worker/device/staging.h"
 #include "worker/train/optim/clip.h"
+#include "worker/train/shard/unit_exchange.h"
 
 namespace ft::shard {
 namespace {
@@ -20,9 +22,10 @@ params::ParameterStore& WithShare(params::ParameterStore& store, const recipe::S
 }  // namespace
 
 TrainedState::TrainedState(comm::Comm& comm, const recipe::Sharding& sharding, params::ParameterStore& store,
-                           optim::AdamWConfig config)
+                           optim::AdamWConfig config, ValuesChanged values_changed)
     : comm_(comm),
       store_(store),
+      values_changed_(std::move(values_changed)),
       sliced_(sharding.states_sliced),
       exchange_(comm, store.table(), sharding.slices),
       reducer_(comm, sharding, exchange_, WithShare(store, sharding, exchange_)),
@@ -72,7 +75,55 @@ StatusOr<std::string> TrainedState::FirstNonFinite() {
 Status TrainedState::Update(double lr, double norm, double max_norm) {
   optim::ClipByNorm(store_, norm, max_norm);
   optimizer_.Step(lr);
-  return sliced_ ? exchange_.Gather(store_.values()) : absl::OkStatus();
+  if (sliced_ && store_.has_whole_values()) RETURN_IF_ERROR(exchange_.Gather(store_.values()));
+  return TellOfValues();
+}
+
+Status TrainedState::TellOfValues() {
+  return CatchUnavailable([this] {
+    values_changed_();
+    return absl::OkStatus();
+  });
+}
+
+StatusOr<torch::Tensor> TrainedState::WholeValue(int index) {
+  if (store_.has_whole_values()) return store_.value(index);
+  RETURN_IF_ERROR(Ask(index));
+  ASSIGN_OR_RETURN(const torch::Tensor flat, exchange_.GatherTensor(store_.values(), index));
+  return flat.view(store_.range(index).tensor.shape);
+}
+
+Status TrainedState::ServeValues() {
+  while (!store_.has_whole_values()) {
+    int index = kNoMore;
+    RETURN_IF_ERROR(Ask(index));
+    if (index == kNoMore) break;
+    RETURN_IF_ERROR(exchange_.GatherTensor(store_.values(), index).status());
+  }
+  return absl::OkStatus();
+}
+
+Status TrainedState::EndServing() {
+  if (store_.has_whole_values()) return absl::OkStatus();
+  int index = kNoMore;
+  return Ask(index);
+}
+
+Status TrainedState::Ask(int& index) { return comm_.Broadcast(0, std::as_writable_bytes(std::span(&index, 1))); }
+
+Status TrainedState::ShareValues(const std::function<StatusOr<torch::Tensor>(int index)>& value) {
+  for (int i = 0; i < store_.size(); ++i) {
+    torch::Tensor whole;
+    if (comm_.rank() == 0) {
+      ASSIGN_OR_RETURN(whole, value(i));
+    } else {
+      whole = torch::empty(store_.range(i).tensor.shape, torch::kFloat);
+    }
+    RETURN_IF_ERROR(comm_.Broadcast(0, whole));
+    store_.SetValue(i, whole);
+  }
+  store_.ValuesChanged();
+  return TellOfValues();
 }
 
 StatusOr<torch::Tensor> TrainedState::WholeMoment(const torch::Tensor& moments, int index) {

@@ -1,5 +1,5 @@
-// What a job trains on one rank among those that run it: weights, of which every rank has all, and gradients' sums and moments, of which
-// it has its slices, or all where states are not sliced. Every operation is collective and answers the same on all ranks; whoever calls
+// What a job trains on one rank among those that run it: gradients' sums and moments, of which it has its slices, or all where states are
+// not sliced, and float32 values, of which it has all or its slices. Every operation is collective and answers the same on all ranks; whoever calls
 // them need not know how the state is divided.
 //
 // Lives on the training thread. Errors are the communicator's.
@@ -7,6 +7,7 @@
 
 #include <torch/torch.h>
 
+#include <functional>
 #include <string>
 
 #include "core/base/status.h"
@@ -27,9 +28,12 @@ struct Measured {
 
 class TrainedState {
  public:
+  // Tells whoever reads the weights that values have changed.
+  using ValuesChanged = std::function<void()>;
+
   // Makes the moments. `comm` and `store` outlive this.
-  TrainedState(comm::Comm& comm, const recipe::Sharding& sharding, params::ParameterStore& store,
-               optim::AdamWConfig config);
+  TrainedState(comm::Comm& comm, const recipe::Sharding& sharding, params::ParameterStore& store, optim::AdamWConfig config,
+               ValuesChanged values_changed = [] {});
 
   params::ParameterStore& store() const { return store_; }
   optim::AdamW& optimizer() { return optimizer_; }
@@ -40,7 +44,7 @@ class TrainedState {
   StatusOr<Measured> Measure(const optim::LossScale& scale);
   // Name of the first tensor (in order) whose gradient has a NaN or an infinity; empty when none has.
   StatusOr<std::string> FirstNonFinite();
-  // Clips the gradients of this norm, updates what this rank owns and gives it to the others.
+  // Clips the gradients of this norm, updates what this rank owns, and gives it to the others where they have it too.
   Status Update(double lr, double norm, double max_norm);
 
   // Whether this rank has a share only; then the exchange knows whose the rest is.
@@ -51,14 +55,28 @@ class TrainedState {
   plan::Extent OwnedOf(int index) const;
   int64_t InShare(int index) const;
 
+  // Tensor `index` of the values, [its shape], on rank 0, which asks for any in any order and then calls EndServing; meanwhile the other
+  // ranks are in ServeValues. Where values are whole on every rank nothing is exchanged.
+  StatusOr<torch::Tensor> WholeValue(int index);
+  Status ServeValues();
+  Status EndServing();
+  // Rank 0's values to all. `value` gives those of tensor `index` there, and is called on rank 0 alone, in order.
+  Status ShareValues(const std::function<StatusOr<torch::Tensor>(int index)>& value);
+
   // Flat tensor `index` of the moments, which lie in `moments` as ranks own them.
   StatusOr<torch::Tensor> WholeMoment(const torch::Tensor& moments, int index);
   // Rank 0's flat tensor, on the host, into the moments of all ranks.
   Status ShareMoment(const torch::Tensor& tensor, int index, const torch::Tensor& moments);
 
  private:
+  Status TellOfValues();
+  // What rank 0 asks the others for: the index of a tensor, or kNoMore.
+  static constexpr int kNoMore = -1;
+  Status Ask(int& index);
+
   comm::Comm& comm_;
   params::ParameterStore& store_;
+  const ValuesChanged values_changed_;
   const bool sliced_;
   SliceExchange exchange_;
   GradientReducer reducer_;

@@ -44,8 +44,10 @@ StateDigests::StateDigests(shard::TrainedState& state, Plan plan)
       keeps_(IsKeeper(state)),
       owners_(plan::GranuleOwners(state.store().table(), state.exchange().slices(), state.comm().size())),
       of_sums_(LeavesOf(state, [&](int i) { return state.InShare(i); })),
-      of_values_(
-          LeavesOf(state, [&](int i) { return state.store().range(i).begin + state.OwnedOf(i).begin; })) {
+      of_values_(LeavesOf(state, [&](int i) {
+        return state.store().has_whole_values() ? state.store().range(i).begin + state.OwnedOf(i).begin
+                                                : state.InShare(i);
+      })) {
   int64_t leaf = 0;
   for (const plan::TensorRange& range : state.store().table().ranges()) {
     first_leaf_.push_back(leaf);

@@ -48,7 +48,8 @@ Trainer::Trainer(const recipe::JobSpec& spec, const data::TokenCache& cache, run
                                                                     .beta2 = o.beta2,
                                                                     .eps = o.eps,
                                                                     .weight_decay = o.weight_decay,
-                                                                    .lora_b_ratio = o.loraplus_lr_ratio});
+                                                                    .lora_b_ratio = o.loraplus_lr_ratio},
+                                                 [&model] { model.ValuesChanged(); });
   digests_ = std::make_unique<StateDigests>(
       *state_, StateDigests::Plan{.every = recipe::LedgerEvery(spec), .total_steps = total_steps_});
   if (model.options().dtype == "fp16") {
@@ -64,14 +65,18 @@ StatusOr<double> Trainer::SumGradients(const MicroBatches& micro_batches, int64_
     const auto& samples = micro_batches[static_cast<size_t>(i)];
     const double own = own_means ? static_cast<double>(SupervisedTokens(cache_, samples)) : 1;
     // PyTorch's mean over nothing has no gradient either; it counts among the micro-batches.
-    if (own == 0) return 0.0;
+    if (own == 0) {
+      model_.EmptyPass(sink);
+      return 0.0;
+    }
     const run::PackedRows rows = MakeMicroBatch(cache_, samples, spec_.seed, static_cast<uint64_t>(step));
     const double loss = model_.ForwardBackward(rows, loss_scale_.value() / (own * shared), sink);
     beat_("train");
     return loss / own;
   };
   ASSIGN_OR_RETURN(const double loss_sum,
-                   state_->reducer().Run(static_cast<int64_t>(micro_batches.size()), forward_backward));
+                   state_->reducer().Run(static_cast<int64_t>(micro_batches.size()), forward_backward,
+                                         [this](params::GradientSink& sink) { model_.EmptyPass(sink); }));
   return loss_sum / shared;
 }
 
@@ -137,14 +142,19 @@ StatusOr<records::Eval> Trainer::EvaluateHoldout(int64_t step) {
   for (int64_t i = 0; i < cache_.holdout_samples(); ++i)
     eval.supervised_tokens += SupervisedTokens(cache_, sample(i));
   if (eval.supervised_tokens == 0) return absl::NotFoundError("no held-out samples");
+  const auto idle = [this] { model_.EmptyForward(); };
+  const auto loss_of = [&](int64_t i) {
+    if (SupervisedTokens(cache_, sample(i)) == 0) {
+      idle();
+      return 0.0;
+    }
+    const double loss =
+        model_.Loss(MakeMicroBatch(cache_, sample(i), spec_.seed, static_cast<uint64_t>(step)));
+    beat_("evaluate");
+    return loss;
+  };
   ASSIGN_OR_RETURN(const std::vector<double> losses,
-                   state_->reducer().DistributedMap(cache_.holdout_samples(), [&](int64_t i) {
-                     if (SupervisedTokens(cache_, sample(i)) == 0) return 0.0;
-                     const double loss = model_.Loss(
-                         MakeMicroBatch(cache_, sample(i), spec_.seed, static_cast<uint64_t>(step)));
-                     beat_("evaluate");
-                     return loss;
-                   }));
+                   state_->reducer().DistributedMap(cache_.holdout_samples(), loss_of, idle));
   for (const double loss : losses) eval.loss += loss;
   eval.loss /= static_cast<double>(eval.supervised_tokens);
   return eval;

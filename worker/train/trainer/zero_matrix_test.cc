@@ -1,4 +1,4 @@
-// One result on any number of ranks: methods x ZeRO stages x ranks x orders x transports, 20 steps of 6 micro-batches over rounds of 4, so
+// One result on any number of ranks: methods x types x ZeRO stages x ranks x orders x transports, 20 steps of 6 micro-batches over rounds of 4, so
 // that last rounds are short. Ranks are threads. What they hold and what they exchange are the plan's bytes, to the byte.
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
@@ -15,6 +15,7 @@
 #include "worker/device/staging.h"
 #include "worker/model/run/small_model_fixture.h"
 #include "worker/train/comm/gloo.h"
+#include "worker/train/shard/unit_exchange.h"
 #include "worker/train/trainer/trainer.h"
 
 namespace ft::train {
@@ -48,11 +49,12 @@ struct Cell {
   int zero = 0;
   std::string exchange = "auto";
   int ranks = 1;
+  std::string dtype = "fp32";
 };
 
 recipe::JobSpec JobOf(const Cell& cell) {
   recipe::JobSpec spec;
-  spec.model.dtype = "fp32";
+  spec.model.dtype = cell.dtype;
   spec.method = {.kind = cell.method, .rank = 4, .alpha = 8, .dropout = cell.method == "full" ? 0 : 0.1};
   spec.train.packing = false;
   spec.train.micro_batch = 1;
@@ -73,24 +75,69 @@ struct Ending {
   std::vector<double> losses;
 };
 
+// SHA-256 over all values, wherever they are.
+std::string DigestOfValues(shard::TrainedState& state) {
+  Sha256 sha256;
+  for (int i = 0; i < state.store().size(); ++i) {
+    StatusOr<torch::Tensor> whole = state.store().has_whole_values()
+                                        ? state.store().value(i)
+                                        : state.exchange().GatherTensor(state.store().values(), i);
+    EXPECT_TRUE(whole.ok()) << whole.status();
+    if (!whole.ok()) return "";
+    const torch::Tensor host = device::Download(*whole);
+    const std::span<std::byte> bytes = device::HostBytes(host);
+    sha256.Update(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  }
+  return Hex(sha256.Finish());
+}
+
+// What a rank keeps of the frozen base, and at most of units that are whole while they are used: the two neighbours in a pass that are
+// largest together.
+void CheckUnits(const params::SharedUnits& units, const plan::SliceTable& table, const plan::PassShape& shape,
+                const recipe::Sharding& sharding, plan::RankOf who) {
+  const std::vector<int64_t> frozen = units.frozen_bytes();
+  const auto size = [&](int unit) {
+    const auto at = static_cast<size_t>(unit);
+    return (at < frozen.size() ? frozen[at] : 0) + (unit < table.units() ? plan::CopyBytes(table, unit) : 0);
+  };
+  int64_t own = 0, most = 0;
+  for (const int64_t bytes : frozen) {
+    const plan::Extent part = plan::OwnedBytes(bytes, sharding.slices, who);
+    own += part.end - part.begin;
+  }
+  EXPECT_EQ(units.own_frozen_bytes(), own);
+  const std::vector<plan::Visit> visits = plan::TrainingPass(shape);
+  for (size_t i = 0; i + 1 < visits.size(); ++i)
+    most = std::max(most, size(visits[i].unit) + size(visits[i + 1].unit));
+  EXPECT_EQ(units.most_gathered_bytes(), most);
+}
+
 // One rank's run. Rank 0's ledger is the ending's.
 Ending Train(const Cell& cell, const data::TokenCache& cache, comm::Comm& comm) {
   at::set_num_threads(1);
   const recipe::JobSpec spec = JobOf(cell);
+  const recipe::Sharding sharding = *recipe::Sharding::Of(spec);
+  shard::UnitExchange exchange(comm);
   const auto model = run::LanguageModel::Load(run::SmallConfig(), run::RandomWeights(run::SmallConfig()),
                                               {.dtype = spec.model.dtype,
                                                .method = cell.method,
                                                .rank = 4,
                                                .alpha = 8,
                                                .dropout = spec.method.dropout,
-                                               .device = TestDevice()});
+                                               .device = TestDevice(),
+                                               .division = shard::DivisionOf(sharding, exchange)});
   Ending end;
   EXPECT_TRUE(model.ok()) << model.status();
   if (!model.ok()) return end;
   Trainer trainer(spec, cache, **model, comm, [](std::string_view) {});
-  const recipe::Sharding sharding = *recipe::Sharding::Of(spec);
   const params::ParameterStore& store = (*model)->store();
   const plan::RankOf who{comm.rank(), comm.size()};
+  const params::SharedUnits* units = (*model)->shared_units();
+  plan::StepShape shape{.micro_batches = kMicroBatches};
+  if ((*model)->needs_all_ranks()) {
+    shape.pass = (*model)->runner().shape();
+    shape.frozen_bytes = units->frozen_bytes();
+  }
   const StateDigests::Plan digests{.every = kLedgerEvery, .total_steps = kSteps};
   for (int64_t step = 1; step <= kSteps; ++step) {
     const plan::WireBytes before = comm.wire_bytes();
@@ -98,26 +145,25 @@ Ending Train(const Cell& cell, const data::TokenCache& cache, comm::Comm& comm) 
     EXPECT_TRUE(outcome.ok()) << outcome.status();
     if (!outcome.ok()) return end;
     const plan::WireBytes wire = comm.wire_bytes();
+    shape.digested = digests.Has(step);
     EXPECT_EQ((plan::WireBytes{.all_gather = wire.all_gather - before.all_gather,
                                .tree_sum = wire.tree_sum - before.tree_sum,
                                .reduce_scatter = wire.reduce_scatter - before.reduce_scatter,
                                .broadcast = wire.broadcast - before.broadcast}),
-              plan::WireOfStep(store.table(), sharding, who,
-                               {.micro_batches = kMicroBatches, .digested = digests.Has(step)}));
+              plan::WireOfStep(store.table(), sharding, who, shape));
     end.ledger.push_back(outcome->ledger);
     end.losses.push_back(outcome->record.loss);
   }
   EXPECT_EQ(store.held(), plan::StateOf(store.table(), sharding, who));
-  const torch::Tensor values = device::Download(store.values());
-  const std::span<std::byte> bytes = device::HostBytes(values);
-  end.weights = Hex(Sha256Of(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size())));
+  if ((*model)->needs_all_ranks()) CheckUnits(*units, store.table(), shape.pass, sharding, who);
+  end.weights = DigestOfValues(trainer.state());
   return end;
 }
 
 using Connect = std::function<std::unique_ptr<comm::Comm>(int rank)>;
 
 std::string NameOf(const Cell& cell) {
-  return StrCat(cell.method, " zero ", cell.zero, " exchange ", cell.exchange, " on ", cell.ranks, " ranks");
+  return StrCat(cell.method, " ", cell.dtype, " zero ", cell.zero, " exchange ", cell.exchange, " on ", cell.ranks, " ranks");
 }
 
 class ZeroMatrix : public ::testing::Test {
@@ -136,7 +182,7 @@ class ZeroMatrix : public ::testing::Test {
       const std::unique_ptr<comm::Comm> comm = connect(rank);
       if (comm != nullptr) endings[static_cast<size_t>(rank)] = Train(cell, *cache_, *comm);
     });
-    const auto [first, is_new] = expected_.try_emplace({cell.method, cell.exchange}, endings[0]);
+    const auto [first, is_new] = expected_.try_emplace({cell.method + cell.dtype, cell.exchange}, endings[0]);
     for (const Ending& end : endings) {
       EXPECT_EQ(end.weights, first->second.weights);
       EXPECT_EQ(end.losses, first->second.losses);
@@ -163,20 +209,26 @@ class ZeroMatrix : public ::testing::Test {
   }
 
   // Every number of ranks at every stage.
-  void CheckAll(const std::string& method, const std::string& exchange) {
+  void CheckAll(const std::string& method, const std::string& exchange, const std::string& dtype = "fp32") {
     for (const int ranks : {1, 2, 4}) {
-      for (const int zero : {0, 1, 2}) CheckInMemory({method, zero, exchange, ranks});
+      for (const int zero : {0, 1, 2, 3}) CheckInMemory({method, zero, exchange, ranks, dtype});
     }
   }
 
   TempDir dir_;
   std::optional<data::TokenCache> cache_;
-  std::map<std::pair<std::string, std::string>, Ending> expected_;  // By method and order.
+  std::map<std::pair<std::string, std::string>, Ending> expected_;  // By method with its type, and order.
 };
 
 TEST_F(ZeroMatrix, Qlora) {
   CheckAll("qlora", "auto");
   CheckOverGloo({"qlora", 1, "auto", 2});
+  CheckOverGloo({"qlora", 3, "auto", 4});
+}
+
+TEST_F(ZeroMatrix, Int8Lora) {
+  CheckInMemory({"int8_lora", 0, "auto", 1});
+  CheckInMemory({"int8_lora", 3, "auto", 4});
 }
 
 TEST_F(ZeroMatrix, Lora) {
@@ -190,6 +242,15 @@ TEST_F(ZeroMatrix, FullByStep) { CheckAll("full", "step"); }
 TEST_F(ZeroMatrix, FullByMicroBatch) {
   CheckAll("full", "micro_batch");
   CheckOverGloo({"full", 2, "micro_batch", 4});
+  CheckOverGloo({"full", 3, "micro_batch", 2});
+}
+
+// Products read copies in two bytes: float32 values are in slices from stage 1 on.
+TEST_F(ZeroMatrix, FullInBf16) { CheckAll("full", "micro_batch", "bf16"); }
+
+TEST_F(ZeroMatrix, LoraInBf16) {
+  CheckInMemory({"lora", 0, "auto", 1, "bf16"});
+  for (const int zero : {1, 3}) CheckInMemory({"lora", zero, "auto", 4, "bf16"});
 }
 
 // Few cells, which run on a simulated device too.
@@ -198,12 +259,14 @@ TEST_F(ZeroMatrix, SomeOfEach) {
   CheckInMemory({"full", 2, "micro_batch", 2});
   CheckInMemory({"qlora", 0, "auto", 2});
   CheckInMemory({"qlora", 1, "auto", 2});
+  CheckInMemory({"qlora", 3, "auto", 2});
+  CheckInMemory({"full", 3, "micro_batch", 2});
 }
 
 TEST_F(ZeroMatrix, AutoGoesByTheMethodAndTheOrdersDiffer) {
   for (const char* method : {"full", "lora"}) {
     for (const char* exchange : {"auto", "step", "micro_batch"}) CheckInMemory({method, 0, exchange, 2});
-    const auto weights = [&](const char* exchange) { return expected_.at({method, exchange}).weights; };
+    const auto weights = [&](const char* exchange) { return expected_.at({StrCat(method, "fp32"), exchange}).weights; };
     EXPECT_NE(weights("step"), weights("micro_batch")) << method;
     EXPECT_EQ(weights("auto"), weights(method == std::string("full") ? "micro_batch" : "step")) << method;
   }

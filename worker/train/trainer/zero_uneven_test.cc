@@ -9,6 +9,7 @@
 #include "tests/support/test_device.h"
 #include "worker/device/staging.h"
 #include "worker/model/run/small_model_fixture.h"
+#include "worker/train/shard/unit_exchange.h"
 #include "worker/train/trainer/trainer.h"
 
 namespace ft::train {
@@ -44,9 +45,12 @@ struct Ending {
 
 void Train(const recipe::JobSpec& spec, const data::TokenCache& cache, comm::Comm& comm, Ending& end) {
   at::set_num_threads(1);
-  const auto model = run::LanguageModel::Load(
-      run::SmallConfig(), run::RandomWeights(run::SmallConfig()),
-      {.dtype = spec.model.dtype, .method = spec.method.kind, .device = TestDevice()});
+  shard::UnitExchange exchange(comm);
+  const auto model = run::LanguageModel::Load(run::SmallConfig(), run::RandomWeights(run::SmallConfig()),
+                                              {.dtype = spec.model.dtype,
+                                               .method = spec.method.kind,
+                                               .device = TestDevice(),
+                                               .division = shard::DivisionOf(*recipe::Sharding::Of(spec), exchange)});
   ASSERT_TRUE(model.ok()) << model.status();
   Trainer trainer(spec, cache, **model, comm, [](std::string_view) {});
   for (int64_t step = 1; step <= trainer.total_steps(); ++step) {
@@ -54,7 +58,16 @@ void Train(const recipe::JobSpec& spec, const data::TokenCache& cache, comm::Com
     ASSERT_TRUE(outcome.ok()) << outcome.status();
     end.losses.push_back(outcome->record.loss);
   }
-  end.weights = device::Download((*model)->store().values()).clone();
+  std::vector<torch::Tensor> values;
+  shard::TrainedState& state = trainer.state();
+  for (int i = 0; i < state.store().size(); ++i) {
+    StatusOr<torch::Tensor> whole = state.store().has_whole_values()
+                                        ? state.store().value(i)
+                                        : state.exchange().GatherTensor(state.store().values(), i);
+    ASSERT_TRUE(whole.ok()) << whole.status();
+    values.push_back(device::Download(*whole).reshape({-1}));
+  }
+  end.weights = at::cat(values);
   end.eval = trainer.EvaluateHoldout(trainer.total_steps());
 }
 
@@ -71,7 +84,7 @@ class ZeroUneven : public ::testing::Test {
     spec_.parallel = {.ranks = 1, .max_ranks = 4};
   }
 
-  // Two and four ranks, at stages 0 and 2, end as one does. Answers its losses.
+  // Two and four ranks, at stages 0, 2 and 3, end as one does. Answers its losses.
   std::vector<double> EndsAsOne(const Data& data) {
     const TempDir dir;
     const auto cache = data::TokenCache::Open(WriteCache(dir, data), /*verify=*/false);
@@ -81,7 +94,7 @@ class ZeroUneven : public ::testing::Test {
     Train(spec_, *cache, *comm::SingleRankComm(), one);
     if (!one.weights.defined()) return {};
     for (const int ranks : {2, 4}) {
-      for (const int zero : {0, 2}) {
+      for (const int zero : {0, 2, 3}) {
         SCOPED_TRACE(StrCat("zero ", zero, " on ", ranks, " ranks"));
         recipe::JobSpec spec = spec_;
         spec.parallel.zero = zero;
@@ -123,6 +136,13 @@ TEST_F(ZeroUneven, AMicroBatchWithoutTargets) {
 TEST_F(ZeroUneven, FiveHeldOutSamplesOfWhichOneHasNoLabel) {
   EndsAsOne({.holdout = 5, .without_loss = 13});  // Samples 1 and 14.
   EXPECT_TRUE(expected_eval_.ok()) << expected_eval_;
+}
+
+// The order of adapters by default, where ranks meet once a step, and at stage 3 in every pass.
+TEST_F(ZeroUneven, LeavesOfUnlikeLength) {
+  spec_.parallel.exchange = "step";
+  spec_.train.accumulation = 6;
+  EXPECT_EQ(EndsAsOne({.train = 15, .without_loss = 4}).size(), 3u);
 }
 
 TEST_F(ZeroUneven, NoHeldOutSample) {

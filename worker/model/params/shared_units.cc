@@ -1,0 +1,146 @@
+#include "worker/model/params/shared_units.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/check.h"
+
+namespace ft::params {
+namespace {
+
+at::ScalarType TypeOf(const plan::CopyRun& run, at::ScalarType narrow) { return run.width() == 4 ? at::kFloat : narrow; }
+
+int64_t Aligned(int64_t bytes) {
+  return (bytes + plan::kByteGranule - 1) / plan::kByteGranule * plan::kByteGranule;
+}
+
+}  // namespace
+
+SharedUnits::SharedUnits(const WeightDivision& division, ParameterStore& store)
+    : division_(division), store_(store), slices_(store.table(), division.slices) {
+  const plan::RankOf who = division.ranks->who();
+  for (int unit = 0; unit < store.table().units(); ++unit) {
+    std::vector<Copies>& copies = units_[unit].copies;
+    for (plan::CopyRun& run : plan::CopyRunsOf(store.table(), unit)) {
+      auto buffer = std::make_unique<UnitBuffer>(run.elements() * run.width(), store.device());
+      const at::ScalarType type = TypeOf(run, store.copy_type());
+      for (const plan::CopyRun::Place& place : run.places()) {
+        store.ReadFrom(place.tensor,
+                       buffer->View(place.begin * run.width(), type, store.range(place.tensor).tensor.shape));
+      }
+      std::vector<size_t> counts = run.Counts(slices_, who.ranks);
+      std::vector<plan::Extent> owned = run.Owned(slices_, who);
+      if (!division.units) Take(*buffer);
+      copies.push_back({std::move(run), std::move(counts), std::move(owned), std::move(buffer)});
+    }
+  }
+}
+
+void SharedUnits::Divide(int unit, const std::vector<ops::SlotPtr>& slots) {
+  FT_CHECK(division_.units);
+  std::vector<torch::Tensor> tensors;
+  int64_t bytes = 0;
+  for (const ops::SlotPtr& slot : slots) {
+    for (const torch::Tensor& tensor : slot->Held()) {
+      tensors.push_back(tensor);
+      bytes += Aligned(static_cast<int64_t>(tensor.nbytes()));
+    }
+  }
+  if (bytes == 0) return;
+  Unit& of = units_[unit];
+  FT_CHECK(of.frozen == nullptr) << "unit " << unit << " is divided already";
+  of.frozen = std::make_unique<UnitBuffer>(bytes, store_.device());
+  Take(*of.frozen);
+  int64_t offset = 0;
+  for (const torch::Tensor& tensor : tensors) {
+    const torch::Tensor view = of.frozen->View(offset, tensor.scalar_type(), tensor.sizes());
+    view.copy_(tensor);
+    // What the slot holds is this tensor, wherever its memory is.
+    torch::Tensor(tensor).set_(view);
+    offset += Aligned(static_cast<int64_t>(view.nbytes()));
+  }
+  const plan::RankOf who = division_.ranks->who();
+  for (int rank = 0; rank < who.ranks; ++rank) {
+    const plan::Extent part = plan::OwnedBytes(bytes, division_.slices, {rank, who.ranks});
+    of.frozen_counts.push_back(static_cast<size_t>(part.end - part.begin));
+  }
+  const plan::Extent own = plan::OwnedBytes(bytes, division_.slices, who);
+  of.own_frozen = of.frozen->bytes().narrow(0, own.begin, own.end - own.begin).clone();
+  Give(*of.frozen);
+}
+
+void SharedUnits::Acquire(int unit) {
+  if (!division_.units) return;
+  const plan::UnitWindow::Change change = window_.Use(unit);
+  if (change.goes >= 0) Free(units_[change.goes]);
+  if (change.comes) Gather(units_[unit]);
+}
+
+void SharedUnits::Release(int) {}  // It stays until two others were used.
+
+void SharedUnits::TrainedChanged() {
+  if (division_.units) {
+    for (const int unit : window_.Clear()) Free(units_[unit]);
+    return;
+  }
+  for (auto& [number, unit] : units_) {
+    for (Copies& copies : unit.copies) GatherCopies(copies);
+  }
+}
+
+void SharedUnits::Gather(Unit& unit) {
+  for (Copies& copies : unit.copies) {
+    Take(*copies.buffer);
+    GatherCopies(copies);
+  }
+  if (unit.frozen == nullptr) return;
+  Take(*unit.frozen);
+  division_.ranks->Gather(unit.own_frozen, unit.frozen_counts, unit.frozen->bytes());
+}
+
+// A copy is its owner's float32 value, rounded once.
+void SharedUnits::GatherCopies(Copies& copies) {
+  const torch::NoGradGuard no_grad;
+  const at::ScalarType type = TypeOf(copies.run, store_.copy_type());
+  std::vector<torch::Tensor> parts;
+  for (const plan::Extent& part : copies.owned) parts.push_back(store_.OwnedValues(part).to(type));
+  const at::TensorOptions options = store_.values().options().dtype(type);
+  const torch::Tensor own = parts.empty() ? torch::empty({0}, options) : parts.size() == 1 ? parts[0] : at::cat(parts);
+  division_.ranks->Gather(own, copies.counts, copies.buffer->View(0, type, {copies.run.elements()}));
+}
+
+void SharedUnits::Free(Unit& unit) {
+  for (Copies& copies : unit.copies) Give(*copies.buffer);
+  if (unit.frozen != nullptr) Give(*unit.frozen);
+}
+
+void SharedUnits::Take(UnitBuffer& buffer) {
+  buffer.Allocate();
+  gathered_ += buffer.size();
+  most_gathered_ = std::max(most_gathered_, gathered_);
+}
+
+void SharedUnits::Give(UnitBuffer& buffer) {
+  buffer.Free();
+  gathered_ -= buffer.size();
+}
+
+std::vector<int64_t> SharedUnits::frozen_bytes() const {
+  std::vector<int64_t> bytes;
+  for (const auto& [number, unit] : units_) {
+    if (unit.frozen == nullptr) continue;
+    bytes.resize(static_cast<size_t>(number) + 1);
+    bytes.back() = unit.frozen->size();
+  }
+  return bytes;
+}
+
+int64_t SharedUnits::own_frozen_bytes() const {
+  int64_t bytes = 0;
+  for (const auto& [number, unit] : units_) {
+    if (unit.own_frozen.defined()) bytes += static_cast<int64_t>(unit.own_frozen.nbytes());
+  }
+  return bytes;
+}
+
+}  // namespace ft::params

@@ -1,0 +1,75 @@
+// A model's weights where the ranks of a job divide them: each has its slices, and units are brought together while they are used (ZeRO-3,
+// Rajbhandari et al., arXiv 1910.02054), or copies of what is trained after each update.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "core/plan/passes.h"
+#include "core/plan/unit_copies.h"
+#include "worker/model/ops/weight_slot.h"
+#include "worker/model/params/parameter_store.h"
+#include "worker/model/params/unit_buffer.h"
+#include "worker/model/params/unit_gatherer.h"
+#include "worker/model/params/unit_store.h"
+
+namespace ft::params {
+
+// Frozen weights lie packed, as their slots hold them, end to end in one run of bytes a unit, which is cut without regard to tensors;
+// trained ones as copies in the type that products read (plan::CopyRun). Both are in memory for the two units that were used last.
+//
+// Everything but Divide is collective, and throws UnitUnavailable. Lives on the training thread.
+class SharedUnits final : public UnitStore {
+ public:
+  // `store` has values of this rank's share, and outlives this as division.ranks does. Slots read the store's weights from here.
+  SharedUnits(const WeightDivision& division, ParameterStore& store);
+
+  // The frozen slots of a unit, whole: keeps this rank's bytes. Once a unit, before it is acquired. REQUIRES: division.units.
+  void Divide(int unit, const std::vector<ops::SlotPtr>& slots);
+
+  void Acquire(int unit) override;
+  void Release(int unit) override;
+  // Copies of trained weights are of yesterday: those that are kept are brought together anew.
+  void TrainedChanged() override;
+
+  // Bytes of the frozen weights of each unit, on all ranks together.
+  std::vector<int64_t> frozen_bytes() const;
+  // Bytes that this rank holds: of its own frozen slices, and of buffers that have memory at this moment and had at most.
+  int64_t own_frozen_bytes() const;
+  int64_t gathered_bytes() const { return gathered_; }
+  int64_t most_gathered_bytes() const { return most_gathered_; }
+
+ private:
+  // Copies of trained weights of one width.
+  struct Copies {
+    plan::CopyRun run;
+    std::vector<size_t> counts;        // By rank.
+    std::vector<plan::Extent> owned;   // Of the table.
+    std::unique_ptr<UnitBuffer> buffer;
+  };
+  struct Unit {
+    std::vector<Copies> copies;
+    torch::Tensor own_frozen;            // uint8; this rank's.
+    std::vector<size_t> frozen_counts;   // Bytes, by rank.
+    std::unique_ptr<UnitBuffer> frozen;  // Null where nothing is.
+  };
+
+  void Gather(Unit& unit);
+  void GatherCopies(Copies& copies);
+  void Free(Unit& unit);
+  void Take(UnitBuffer& buffer);
+  void Give(UnitBuffer& buffer);
+
+  const WeightDivision division_;
+  ParameterStore& store_;
+  const plan::Slices slices_;
+  std::map<int, Unit> units_;
+  plan::UnitWindow window_;
+  int64_t gathered_ = 0, most_gathered_ = 0;
+};
+
+}  // namespace ft::params

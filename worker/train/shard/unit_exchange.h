@@ -1,0 +1,32 @@
+// Units of a model that a job's ranks divide are brought together over the job's communicator.
+#pragma once
+
+#include <functional>
+
+#include "core/base/status.h"
+#include "core/recipe/sharding.h"
+#include "worker/model/params/unit_gatherer.h"
+#include "worker/train/comm/comm.h"
+
+namespace ft::shard {
+
+// Lives on the training thread.
+class UnitExchange final : public params::UnitGatherer {
+ public:
+  // `comm` outlives this.
+  explicit UnitExchange(comm::Comm& comm) : comm_(comm) {}
+
+  plan::RankOf who() const override { return {comm_.rank(), comm_.size()}; }
+  void Gather(const torch::Tensor& own, std::span<const size_t> counts, const torch::Tensor& all) override;
+
+ private:
+  comm::Comm& comm_;
+};
+
+// What ranks divide of a model's weights.
+params::WeightDivision DivisionOf(const recipe::Sharding& sharding, UnitExchange& ranks);
+
+// What `work` answers, or the error with which a unit could not be brought together.
+Status CatchUnavailable(const std::function<Status()>& work);
+
+}  // namespace ft::shard

@@ -1,0 +1,153 @@
+// Units that ranks divide: ranks are threads, and each reads what one rank with all weights would.
+#include "worker/train/shard/unit_exchange.h"
+
+#include <gtest/gtest.h>
+
+#include <optional>
+
+#include "tests/support/ranks/spawn_ranks.h"
+#include "tests/support/test_device.h"
+#include "worker/device/staging.h"
+#include "worker/model/params/int8_slot.h"
+#include "worker/model/params/nf4_slot.h"
+#include "worker/model/params/resident_slot.h"
+#include "worker/model/params/shared_units.h"
+
+namespace ft::shard {
+namespace {
+
+using ::ft::testing::SpawnRanks;
+using params::SharedUnits;
+using params::UnitLease;
+using torch::Tensor;
+
+constexpr int kSlices = 4;
+
+Tensor Random(std::vector<int64_t> shape, int seed) {
+  at::Generator generator = at::detail::createCPUGenerator(static_cast<uint64_t>(seed));
+  return device::Upload(torch::randn(shape, generator), TestDevice());
+}
+
+// A unit's frozen weights of every kind, of sizes that no number of ranks divides.
+std::vector<ops::SlotPtr> FrozenSlots(int seed) {
+  return {std::make_shared<params::Nf4Slot>("nf4", ops::QuantiseNf4(Random({37, 75}, seed))),
+          std::make_shared<params::Int8Slot>("int8", ops::QuantiseInt8(Random({13, 41}, seed + 1))),
+          std::make_shared<params::ResidentSlot>("bf16", Random({11, 7}, seed + 2).to(at::kBFloat16)),
+          std::make_shared<params::ResidentSlot>("norm", Random({5}, seed + 3))};
+}
+
+plan::SliceTable Table() {
+  return plan::SliceTable::Of({{"a", {50, 100}, 0, 2}, {"b", {7}, 0, 4}, {"c", {30, 200}, 1, 2}, {"d", {3000}, 2, 4}});
+}
+
+Tensor ValueOf(const params::ParameterStore& store, int index) {
+  return Random(store.range(index).tensor.shape, 100 + index);
+}
+
+// A rank's store, values of its share alone.
+std::unique_ptr<params::ParameterStore> StoreOf(const plan::RankOf& who) {
+  const plan::SliceTable table = Table();
+  auto store = std::make_unique<params::ParameterStore>(
+      table, plan::Share::Of(plan::Slices(table, kSlices), who), at::kBFloat16, TestDevice());
+  for (int i = 0; i < store->size(); ++i) store->SetValue(i, ValueOf(*store, i));
+  return store;
+}
+
+class UnitExchangeTest : public ::testing::TestWithParam<int> {};
+
+TEST_P(UnitExchangeTest, FrozenWeightsOfEveryKindAreWholeWhileTheirUnitIsUsed) {
+  SpawnRanks(GetParam(), [](comm::Comm& comm) {
+    UnitExchange ranks(comm);
+    const auto store = StoreOf(ranks.who());
+    SharedUnits units({.ranks = &ranks, .slices = kSlices, .units = true}, *store);
+    std::vector<std::vector<ops::SlotPtr>> slots;
+    for (int unit = 0; unit < 4; ++unit) units.Divide(unit, slots.emplace_back(FrozenSlots(10 * unit)));
+    const std::vector<int64_t> bytes = units.frozen_bytes();
+    ASSERT_EQ(bytes.size(), 4u);
+    int64_t own = 0;
+    for (const int64_t of : bytes) {
+      const plan::Extent part = plan::OwnedBytes(of, kSlices, ranks.who());
+      own += part.end - part.begin;
+    }
+    EXPECT_EQ(units.own_frozen_bytes(), own);
+    EXPECT_EQ(units.gathered_bytes(), 0);
+    for (const int unit : {0, 3, 1, 2, 2, 0}) {
+      const UnitLease lease(units, unit);
+      const std::vector<ops::SlotPtr> whole = FrozenSlots(10 * unit);
+      for (size_t i = 0; i < whole.size(); ++i) {
+        EXPECT_TRUE(torch::equal(slots[static_cast<size_t>(unit)][i]->Materialise(at::kFloat),
+                                 whole[i]->Materialise(at::kFloat)))
+            << whole[i]->name() << " of unit " << unit;
+      }
+    }
+  });
+}
+
+TEST_P(UnitExchangeTest, CopiesAreTheirOwnersValuesRoundedOnce) {
+  for (const bool divides_units : {false, true}) {
+    SpawnRanks(GetParam(), [&](comm::Comm& comm) {
+      UnitExchange ranks(comm);
+      const auto store = StoreOf(ranks.who());
+      SharedUnits units({.ranks = &ranks, .slices = kSlices, .units = divides_units}, *store);
+      units.TrainedChanged();
+      for (const double factor : {1.0, 3.0}) {
+        for (int i = 0; i < store->size() && factor != 1; ++i) store->SetValue(i, ValueOf(*store, i) * factor);
+        if (factor != 1) units.TrainedChanged();
+        for (int i = 0; i < store->size(); ++i) {
+          const UnitLease lease(units, store->range(i).tensor.unit);
+          const bool exact = store->range(i).tensor.copy_width == 4;
+          const params::TrainedSlot slot(*store, i, exact ? at::kFloat : at::kBFloat16);
+          const Tensor value = ValueOf(*store, i) * factor;
+          EXPECT_TRUE(torch::equal(slot.Materialise(at::kFloat), exact ? value : value.to(at::kBFloat16).to(at::kFloat)))
+              << store->name(i);
+        }
+      }
+    });
+  }
+}
+
+TEST_P(UnitExchangeTest, TwoUnitsHaveMemoryAtATimeAndTheRestCannotBeRead) {
+  SpawnRanks(GetParam(), [](comm::Comm& comm) {
+    UnitExchange ranks(comm);
+    const auto store = StoreOf(ranks.who());
+    SharedUnits units({.ranks = &ranks, .slices = kSlices, .units = true}, *store);
+    std::vector<std::vector<ops::SlotPtr>> slots;
+    for (int unit = 0; unit < 3; ++unit) units.Divide(unit, slots.emplace_back(FrozenSlots(10 * unit)));
+    const auto size = [&](int unit) {
+      return units.frozen_bytes()[static_cast<size_t>(unit)] + plan::CopyBytes(store->table(), unit);
+    };
+    for (const int unit : {0, 1, 2}) { const UnitLease lease(units, unit); }
+    EXPECT_EQ(units.gathered_bytes(), size(1) + size(2));
+    EXPECT_THROW(slots[0][3]->Materialise(at::kFloat).sum().item<float>(), c10::Error);
+    EXPECT_NO_THROW(slots[1][3]->Materialise(at::kFloat).sum().item<float>());
+    const plan::WireBytes before = comm.wire_bytes();
+    { const UnitLease lease(units, 1); }
+    EXPECT_EQ(comm.wire_bytes(), before);  // It is here still.
+    units.TrainedChanged();
+    EXPECT_EQ(units.gathered_bytes(), 0);
+    { const UnitLease lease(units, 1); }
+    const plan::Extent own = plan::OwnedBytes(units.frozen_bytes()[1], kSlices, ranks.who());
+    EXPECT_EQ(comm.wire_bytes().all_gather - before.all_gather,
+              units.frozen_bytes()[1] - (own.end - own.begin) +
+                  plan::CopyBytesOfOthers(store->table(), plan::Slices(store->table(), kSlices), 1, ranks.who()));
+  });
+}
+
+TEST(UnitExchange, APeerThatHasGoneIsAnErrorOfThePassAndNoHang) {
+  SpawnRanks(2, [](comm::Comm& comm) {
+    if (comm.rank() == 1) return;
+    UnitExchange ranks(comm);
+    const auto store = StoreOf(ranks.who());
+    SharedUnits units({.ranks = &ranks, .slices = kSlices, .units = true}, *store);
+    const Status status = CatchUnavailable([&] {
+      const UnitLease lease(units, 0);
+      return absl::OkStatus();
+    });
+    EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(Ranks, UnitExchangeTest, ::testing::Values(1, 2, 4));
+
+}  // namespace
+}  // namespace ft::shard
