@@ -64,6 +64,7 @@ int64_t LinearRows(const ModelShape& shape) {
 
 // What is trained, in bytes of one rank of those that the job was submitted for.
 struct TrainedBytes {
+  bool divides_units = false;
   double state = 0;    // Values, summed gradients, moments.
   double partial = 0;  // Sums that wait for others, and gradients of the units that are computed.
 };
@@ -78,8 +79,10 @@ TrainedBytes TrainedBytesOf(const ModelShape& shape, const recipe::JobSpec& spec
     return static_cast<double>(std::bit_width(static_cast<unsigned>(n)) - 1);
   };
   const double gradients = sharding.gradients_sliced ? 1 / ranks : 1,
-               moments = sharding.states_sliced ? 1 / ranks : 1;
-  TrainedBytes bytes{.state = trainable * (4 + 4 * gradients + 8 * moments)};
+               moments = sharding.states_sliced ? 1 / ranks : 1,
+               values = sharding.weights_sliced ? 1 / ranks : 1;
+  TrainedBytes bytes{.divides_units = sharding.weights_sliced,
+                     .state = trainable * (4 * values + 4 * gradients + 8 * moments)};
   if (sharding.order == recipe::SumOrder::kStep) {
     // A rank may come to hold all leaves: then log2(max_ranks) partial sums wait beside the gradient.
     bytes.partial = trainable * 4 * doublings(sharding.slices);
@@ -93,6 +96,15 @@ TrainedBytes TrainedBytesOf(const ModelShape& shape, const recipe::JobSpec& spec
   const double units = shape.tied_head ? embedding + block : std::max(embedding, block);
   bytes.partial = 4 * (trainable / ranks * doublings(sharding.slices / spec.parallel.ranks) + units);
   return bytes;
+}
+
+// The two neighbours in a pass that are largest together, in bytes: blocks, or a block and the table before or behind it. `frozen` and
+// `copies` are of the whole model.
+double TwoUnits(const ModelShape& shape, double frozen, double copies, double compute_bytes) {
+  const double table = static_cast<double>(shape.vocabulary * shape.hidden) * compute_bytes;
+  const double tables = table * (shape.tied_head ? 1 : 2);
+  const double block = std::max(frozen + copies - tables, 0.0) / static_cast<double>(std::max<int64_t>(shape.layers, 1));
+  return block + std::max(block, table);
 }
 
 // Blocks whose activations are computed again in backward.
@@ -140,7 +152,11 @@ std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::Jo
   if (spec.method.kind == "lora") base = (linear + other) * compute_bytes;
   // fp32 value, gradient and two moments; a full fine-tuning also multiplies in the compute type.
   const TrainedBytes trained = TrainedBytesOf(shape, spec);
-  const double training = trained.state + (full && bf16 ? trainable * 2 : 0);
+  const double copies_of_trained = trained.divides_units ? trainable * compute_bytes : full && bf16 ? trainable * 2 : 0;
+  // Of units that are whole while they are used there are two, and a rank keeps its part of what is frozen.
+  const double units = trained.divides_units ? TwoUnits(shape, base, copies_of_trained, compute_bytes) : 0;
+  if (trained.divides_units) base /= static_cast<double>(spec.parallel.ranks);
+  const double training = trained.state + (trained.divides_units ? 0 : copies_of_trained);
   const auto within = [&](int64_t tokens) {
     return tokens > 0 ? std::min(tokens, spec.train.max_length) : spec.train.max_length;
   };
@@ -172,7 +188,7 @@ std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::Jo
   const auto bytes = [](double value) { return static_cast<int64_t>(value); };
   return {{"base weights", bytes(base)},
           {"trained weights, gradients, AdamW", bytes(training)},
-          {"partial sums and exchange of ranks", bytes(trained.partial + shared)},
+          {"partial sums and exchange of ranks", bytes(trained.partial + shared + units)},
           {"activations", bytes(activations)},
           {"logits and their gradient", bytes(logits)},
           {"one dequantised weight", bytes(dequantised)},

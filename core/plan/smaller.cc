@@ -34,10 +34,11 @@ class Shrinking {
       train.checkpointed_blocks = 0;
       return Note("train.checkpointed_blocks", "0");
     }
-    // Stages change no bit; the second saves more than the first where gradients are exchanged by micro-batches.
-    if (spec_.parallel.ranks > 1 && spec_.parallel.zero == 0) {
-      spec_.parallel.zero = 1;
-      return Note("parallel.zero", "1");
+    // Stages change no bit. The first costs the least on the wire, the third saves the most; between them the second is the first, or
+    // saves what the third does of gradients.
+    if (spec_.parallel.ranks > 1 && spec_.parallel.zero < 3) {
+      spec_.parallel.zero = spec_.parallel.zero == 0 ? 1 : 3;
+      return Note("parallel.zero", StrCat(spec_.parallel.zero));
     }
     if (train.micro_batch > 1) {
       train.micro_batch /= 2;
@@ -60,9 +61,7 @@ class Shrinking {
   bool Shorten() {
     recipe::TrainSpec& train = spec_.train;
     if (spec_.parallel.ranks > 1 && spec_.method.kind == "full" && spec_.parallel.exchange == "step") {
-      spec_.parallel.zero = 2;
       spec_.parallel.exchange = "micro_batch";
-      Note("parallel.zero", "2");
       return Note("parallel.exchange", "micro_batch");
     }
     if (train.packing && train.packed_length > train.max_length) {

@@ -57,9 +57,14 @@ TEST(SmallestChange, OfAFullFineTuningOnRanksIsTheOrderOnlyWhereItWasAskedForOth
   const int64_t divided = Bytes(spec);
   spec.parallel.exchange = "step";
   EXPECT_EQ(SmallestChange(kLlama7B, spec, true, {}, divided),
-            "parallel.zero: 2 and parallel.exchange: micro_batch");
+            "parallel.zero: 3 and parallel.exchange: micro_batch");
   spec.parallel = {.ranks = 4};
   EXPECT_EQ(SmallestChange(kLlama7B, spec, true, {}, divided), "parallel.zero: 1");
+  spec.parallel.zero = 3;
+  const int64_t units = Bytes(spec);
+  EXPECT_LT(units, divided);
+  spec.parallel.zero = 0;
+  EXPECT_EQ(SmallestChange(kLlama7B, spec, true, {}, units), "parallel.zero: 3");
 }
 
 TEST(FixedBytes, AreThoseThatNoSettingChanges) {

@@ -40,9 +40,9 @@ class BenchmarkTest(daemons.DaemonTest):
     def test_scores_are_those_of_eval(self):
         node = self.daemons()
         questions = self.write_questions(75)
-        for ranks in (1, 2):
-            name = f"of-{ranks}"
-            job = node.train(self.job(name, questions, parallel={"ranks": ranks, "max_ranks": ranks}))
+        for ranks, zero in ((1, 0), (2, 0), (2, 3)):
+            name = f"of-{ranks}-{zero}"
+            job = node.train(self.job(name, questions, parallel={"ranks": ranks, "max_ranks": ranks, "zero": zero}))
             scores = self.scores(node, name)
             last = int(job["progress"]["step"])
             self.assertEqual([int(score["step"]) for score in scores], [last // 2, last], "each epoch's end")
@@ -52,6 +52,23 @@ class BenchmarkTest(daemons.DaemonTest):
                 self.assertEqual(scores[-1][key], computed[key], f"{key} of {ranks} ranks")
             self.assertEqual(set(computed["subjects"]), set(SUBJECTS))
             self.assertTrue(0 < computed["average"] < 100, "answers differ")
+
+    def test_ranks_that_divide_the_weights_answer_and_evaluate_as_one_does(self):
+        node = self.daemons()
+        questions = self.write_questions(37)
+        seen = []
+        for ranks, zero in ((1, 0), (2, 3)):
+            name = f"of-{ranks}"
+            job = node.train(self.job(name, questions, holdout=0.15, **{
+                "parallel": {"ranks": ranks, "max_ranks": 2, "zero": zero},
+                "train.evaluate": {"sets": [questions], "prompts": ["abc de", "fgh", "a"], "max_new_tokens": 8, "every_steps": 3},
+                "train.accumulation": 2 // ranks}))
+            records = [point["record"] for point in node.ask("metrics", name)["points"] if point["rank"] == 0]
+            asked = [{kind: record[kind] for kind in ("eval", "sample", "score") if kind in record} for record in records]
+            seen.append(([record for record in asked if record], job["result"]["adapter_sha256"]))
+        self.assertEqual(seen[0], seen[1])
+        self.assertGreaterEqual(sum("sample" in record for record in seen[0][0]), 9)
+        self.assertGreaterEqual(sum("eval" in record for record in seen[0][0]), 3)
 
     def test_a_pause_does_not_wait_for_all_answers(self):
         node = self.daemons()

@@ -45,11 +45,12 @@ class ElasticResumeTest(daemons.DaemonTest):
         return daemons.sha256(os.path.join(attempt, "adapter", "model.safetensors"))
 
     def lose_ranks(self, exchange):
-        changes = {"exchange": exchange, "zero": 2}
+        changes = {"exchange": exchange, "zero": 3}
         undisturbed = self.attempts(self.job(**dict(changes, zero=0)), f"whole-{exchange}")
         expected = self.weights(undisturbed.train(1))
         attempts = self.attempts(self.job(**changes), f"elastic-{exchange}")
         checkpoint = self.killed(attempts, 4, 7)
+        attempts.job = dict(attempts.job, parallel=dict(attempts.job["parallel"], zero=2))
         checkpoint = self.killed(attempts, 2, 13, resume=checkpoint)
         attempts.job = dict(attempts.job, parallel=dict(attempts.job["parallel"], zero=1))
         last = attempts.train(1, resume=checkpoint)

@@ -11,15 +11,15 @@ import daemons
 from ranks_test import Attempts, small_job
 
 # (stage, ranks, transport): every pair of them is in one.
-PAIRS = ((0, 4, "shm"), (1, 2, "shm"), (1, 4, "gloo"), (2, 4, "shm"), (2, 2, "gloo"), (2, 1, "auto"))
-ALL = tuple(itertools.product((0, 1, 2), (1, 2, 4), ("shm", "gloo")))
+PAIRS = ((0, 4, "shm"), (1, 2, "shm"), (1, 4, "gloo"), (2, 4, "shm"), (2, 2, "gloo"), (3, 4, "shm"), (3, 2, "gloo"), (3, 1, "auto"))
+ALL = tuple(itertools.product((0, 1, 2, 3), (1, 2, 4), ("shm", "gloo")))
 
 
 class ZeroMatrixTest(daemons.DaemonTest):
-    def check(self, method, exchange):
+    def check(self, method, exchange, dtype="fp32"):
         data = self.write_tokens(daemons.random_samples(64))
         job = small_job(self.small_model(), data, **{
-            "method.kind": method, "method.dropout": 0.0 if method == "full" else 0.1, "train.micro_batch": 1, "train.accumulation": 6,
+            "model.dtype": dtype, "method.kind": method, "method.dropout": 0.0 if method == "full" else 0.1, "train.micro_batch": 1, "train.accumulation": 6,
             "parallel": {"ranks": 1, "max_ranks": 4, "exchange": exchange}})
         attempts = Attempts(os.path.join(self.folder, "run"), job)
         self.addCleanup(attempts.stop)
@@ -40,6 +40,9 @@ class ZeroMatrixTest(daemons.DaemonTest):
 
     def test_full_by_micro_batch(self):
         self.check("full", "auto")
+
+    def test_full_in_bf16(self):
+        self.check("full", "auto", "bf16")
 
     def test_full_by_step(self):
         self.check("full", "step")
