@@ -249,6 +249,15 @@ class Daemons:
             return found[0] if found and found[0] != other_than else 0
         return wait_for("the agent runs", probe, timeout)
 
+    def pid_of_rank(self, name, rank):
+        """The process of a rank of the attempt that trains."""
+        self.training_rank(name)
+        for pid in self.rank_pids():
+            words = read_proc(pid, "cmdline").decode().split("\0")
+            if "--rank" in words and words[words.index("--rank") + 1] == str(rank) and self.attempt_of(pid)["run"]["kind"] == "TRAIN":
+                return pid
+        raise AssertionError(f"no process is rank {rank} of {name}")
+
     def rank_pids(self):
         """Ranks that live now: children of the supervisor that are no agent."""
         if self.worker is None:

@@ -2,8 +2,10 @@
 its checkpoint, of which one is killed; one to the end. With gradients and moments divided among the ranks, at another stage each time.
 """
 
+import json
 import os
 import signal
+import time
 
 import daemons
 from ranks_test import Attempts, errors_of, results, said, small_job
@@ -61,6 +63,31 @@ class ElasticResumeTest(daemons.DaemonTest):
 
     def test_with_an_exchange_once_a_step(self):
         self.lose_ranks("step")
+
+    def test_a_rank_that_stands_still_is_named_with_its_block_and_the_job_goes_on_without_help(self):
+        node = self.daemons(start=False)
+        node.coordinator_arguments = ["--config", self.write_config("finetuned", hang_timeout="15s")]
+        node.start()
+        changes = {"parallel": {"ranks": 2, "max_ranks": 2, "zero": 3}, "train.checkpoint.every_steps": 5, "train.max_steps": 30,
+                   "train.accumulation": 8}
+        data = self.write_tokens(daemons.random_samples(64))
+        alone = node.train(dict(small_job(self.small_model(), data, **changes), name="alone"))
+        name = node.submit(dict(small_job(self.small_model(), data, **changes), name="stands"))
+        node.wait_step(name, 6)
+        stopped = node.pid_of_rank(name, 1)
+        os.kill(stopped, signal.SIGSTOP)
+        start = time.monotonic()
+
+        def named():
+            events = [json.loads(line)["message"] for line in node.ftctl("events", name, "-o", "json").splitlines()]
+            return [line for line in events if "waits for rank 1 in " in line]
+        line = daemons.wait_for("an event names the rank", named, 30)[0]
+        self.assertLess(time.monotonic() - start, 12, line)
+        self.assertRegex(line, r"in (all-gather of (embedding|block\.\d+|head)|tree sum|reduce-scatter|all-gather|broadcast)")
+        done = node.finish(name, 120)
+        print(f"it ran again {time.monotonic() - start:.1f} s after it was stopped: {line}")
+        self.assertGreater(int(done["epoch"]), int(alone["epoch"]))
+        self.assertEqual(alone["result"]["adapter_sha256"], done["result"]["adapter_sha256"])
 
     def test_a_checkpoint_of_the_other_order_is_refused(self):
         attempts = self.attempts(self.job(exchange="step", zero=1), "orders")

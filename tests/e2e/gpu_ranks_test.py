@@ -55,7 +55,7 @@ class GpuRanksTest(GpuNodeTest):
         alone = node.train(self.job("alone", 2, **{"train.max_steps": steps}))
         name = node.submit(self.job("killed", 2, **{"train.max_steps": steps}))
         node.wait_step(name, random.Random(seed).randrange(2, steps // 2))
-        os.kill(self.pid_of_rank(node, name, 1), signal.SIGKILL)
+        os.kill(node.pid_of_rank(name, 1), signal.SIGKILL)
         killed = node.finish(name)
         self.assertGreater(int(killed["epoch"]), int(alone["epoch"]))
         self.assertEqual(alone["result"]["adapter_sha256"], killed["result"]["adapter_sha256"])
@@ -64,7 +64,7 @@ class GpuRanksTest(GpuNodeTest):
         node = self.cards()
         name = node.submit(self.job("stands", 2, **{"train.max_steps": 10000}))
         node.wait_step(name, 2)
-        stopped = self.pid_of_rank(node, name, 1)
+        stopped = node.pid_of_rank(name, 1)
         os.kill(stopped, signal.SIGSTOP)
         try:
             start = time.monotonic()
@@ -73,16 +73,6 @@ class GpuRanksTest(GpuNodeTest):
         finally:
             os.kill(stopped, signal.SIGCONT)
         node.ftctl("cancel", name)
-
-    @staticmethod
-    def pid_of_rank(node, name, rank):
-        """Of the attempt that trains."""
-        node.training_rank(name)
-        for pid in node.rank_pids():
-            words = daemons.read_proc(pid, "cmdline").decode().split("\0")
-            if "--rank" in words and words[words.index("--rank") + 1] == str(rank) and node.attempt_of(pid)["run"]["kind"] == "TRAIN":
-                return pid
-        raise AssertionError(f"no process is rank {rank} of {name}")
 
     @staticmethod
     def waits_for_rank(node, name, rank):

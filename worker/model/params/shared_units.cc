@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/base/check.h"
+#include "core/base/str_cat.h"
 
 namespace ft::params {
 namespace {
@@ -16,8 +17,8 @@ int64_t Aligned(int64_t bytes) {
 
 }  // namespace
 
-SharedUnits::SharedUnits(const WeightDivision& division, ParameterStore& store)
-    : division_(division), store_(store), slices_(store.table(), division.slices) {
+SharedUnits::SharedUnits(const WeightDivision& division, ParameterStore& store, int blocks)
+    : division_(division), store_(store), slices_(store.table(), division.slices), blocks_(blocks) {
   const plan::RankOf who = division.ranks->who();
   for (int unit = 0; unit < store.table().units(); ++unit) {
     std::vector<Copies>& copies = units_[unit].copies;
@@ -73,7 +74,7 @@ void SharedUnits::Acquire(int unit) {
   if (!division_.units) return;
   const plan::UnitWindow::Change change = window_.Use(unit);
   if (change.goes >= 0) Free(units_[change.goes]);
-  if (change.comes) Gather(units_[unit]);
+  if (change.comes) Gather(unit, units_[unit]);
 }
 
 void SharedUnits::Release(int) {}  // It stays until two others were used.
@@ -84,29 +85,35 @@ void SharedUnits::TrainedChanged() {
     return;
   }
   for (auto& [number, unit] : units_) {
-    for (Copies& copies : unit.copies) GatherCopies(copies);
+    for (Copies& copies : unit.copies) GatherCopies(number, copies);
   }
 }
 
-void SharedUnits::Gather(Unit& unit) {
+std::string SharedUnits::NameOf(int unit) const {
+  if (unit == 0) return "embedding";
+  return unit <= blocks_ ? StrCat("block.", unit - 1) : "head";
+}
+
+void SharedUnits::Gather(int number, Unit& unit) {
   for (Copies& copies : unit.copies) {
     Take(*copies.buffer);
-    GatherCopies(copies);
+    GatherCopies(number, copies);
   }
   if (unit.frozen == nullptr) return;
   Take(*unit.frozen);
-  division_.ranks->Gather(unit.own_frozen, unit.frozen_counts, unit.frozen->bytes());
+  division_.ranks->Gather(NameOf(number), unit.own_frozen, unit.frozen_counts, unit.frozen->bytes());
 }
 
 // A copy is its owner's float32 value, rounded once.
-void SharedUnits::GatherCopies(Copies& copies) {
+void SharedUnits::GatherCopies(int number, Copies& copies) {
   const torch::NoGradGuard no_grad;
   const at::ScalarType type = TypeOf(copies.run, store_.copy_type());
   std::vector<torch::Tensor> parts;
   for (const plan::Extent& part : copies.owned) parts.push_back(store_.OwnedValues(part).to(type));
   const at::TensorOptions options = store_.values().options().dtype(type);
   const torch::Tensor own = parts.empty() ? torch::empty({0}, options) : parts.size() == 1 ? parts[0] : at::cat(parts);
-  division_.ranks->Gather(own, copies.counts, copies.buffer->View(0, type, {copies.run.elements()}));
+  division_.ranks->Gather(NameOf(number), own, copies.counts,
+                          copies.buffer->View(0, type, {copies.run.elements()}));
 }
 
 void SharedUnits::Free(Unit& unit) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "core/plan/passes.h"
@@ -25,8 +26,9 @@ namespace ft::params {
 // Everything but Divide is collective, and throws UnitUnavailable. Lives on the training thread.
 class SharedUnits final : public UnitStore {
  public:
-  // `store` has values of this rank's share, and outlives this as division.ranks does. Slots read the store's weights from here.
-  SharedUnits(const WeightDivision& division, ParameterStore& store);
+  // `store` has values of this rank's share, and outlives this as division.ranks does. Slots read the store's weights from here. `blocks`
+  // names the units: embedding, block.0 and so on, head.
+  SharedUnits(const WeightDivision& division, ParameterStore& store, int blocks);
 
   // The frozen slots of a unit, whole: keeps this rank's bytes. Once a unit, before it is acquired. REQUIRES: division.units.
   void Divide(int unit, const std::vector<ops::SlotPtr>& slots);
@@ -58,8 +60,9 @@ class SharedUnits final : public UnitStore {
     std::unique_ptr<UnitBuffer> frozen;  // Null where nothing is.
   };
 
-  void Gather(Unit& unit);
-  void GatherCopies(Copies& copies);
+  void Gather(int number, Unit& unit);
+  void GatherCopies(int number, Copies& copies);
+  std::string NameOf(int unit) const;
   void Free(Unit& unit);
   void Take(UnitBuffer& buffer);
   void Give(UnitBuffer& buffer);
@@ -67,6 +70,7 @@ class SharedUnits final : public UnitStore {
   const WeightDivision division_;
   ParameterStore& store_;
   const plan::Slices slices_;
+  const int blocks_;
   std::map<int, Unit> units_;
   plan::UnitWindow window_;
   int64_t gathered_ = 0, most_gathered_ = 0;

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <span>
 #include <stdexcept>
+#include <string>
+#include <utility>
 
 #include "core/base/status.h"
 #include "core/plan/slices.h"
@@ -29,8 +31,9 @@ class UnitGatherer {
   virtual ~UnitGatherer() = default;
   virtual plan::RankOf who() const = 0;
   // Collective: every rank's elements, `counts` of them by rank, end to end into `all`. `own` are this rank's, and may lie in place. Both
-  // are contiguous, of one type. Throws UnitUnavailable.
-  virtual void Gather(const torch::Tensor& own, std::span<const size_t> counts, const torch::Tensor& all) = 0;
+  // are contiguous, of one type; `unit` is the name for people. Throws UnitUnavailable.
+  virtual void Gather(const std::string& unit, const torch::Tensor& own, std::span<const size_t> counts,
+                      const torch::Tensor& all) = 0;
 };
 
 // What of a model's weights the ranks of a job divide among themselves.

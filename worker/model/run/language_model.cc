@@ -220,7 +220,7 @@ void LanguageModel::MakeStore(plan::SliceTable table, at::ScalarType copy_type) 
   }
   plan::Share share = plan::Share::Of(plan::Slices(table, division.slices), division.ranks->who());
   store_ = std::make_unique<params::ParameterStore>(std::move(table), std::move(share), copy_type, options_.device);
-  auto units = std::make_unique<params::SharedUnits>(division, *store_);
+  auto units = std::make_unique<params::SharedUnits>(division, *store_, static_cast<int>(config_.layers));
   shared_units_ = units.get();
   units_ = std::move(units);
 }

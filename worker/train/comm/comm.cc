@@ -61,9 +61,8 @@ Status Comm::Run(const Operation& operation, std::string_view carrier, int64_t r
                  const std::function<Status()>& body) {
   if (size_ == 1) return absl::OkStatus();
   RETURN_IF_ERROR(failure_);
-  operation_ = operation.name;
-  failure_ =
-      WithContext(body(), StrCat("rank ", rank_, " of ", size_, ": ", operation.name, " over ", carrier));
+  operation_ = what_.empty() ? std::string(operation.name) : StrCat(operation.name, " of ", what_);
+  failure_ = WithContext(body(), StrCat("rank ", rank_, " of ", size_, ": ", operation_, " over ", carrier));
   if (failure_.ok() && operation.counter != nullptr) wire_bytes_.*operation.counter += received;
   return failure_;
 }

@@ -28,8 +28,8 @@ namespace ft::comm {
 
 // What a rank waits for.
 struct Wait {
-  std::string_view
-      operation;  // "meeting", "all-gather", "tree sum", "reduce-scatter", "broadcast" or "barrier".
+  // "meeting", "all-gather", "tree sum", "reduce-scatter", "broadcast" or "barrier"; "all-gather of block.17" where that is told.
+  std::string_view operation;
   // Grows by one with each exchange, and within a long one with each chunk of it: the same on all ranks. 0
   // while they meet. One that moves is a sign of life; one that stands still is not.
   int64_t sequence = 0;
@@ -73,8 +73,9 @@ class Comm {
   // device once ExchangeOnDevices was called. The bits are the same. REQUIRES: contiguous.
   Status AllReduceSum(const at::Tensor& values);
   Status Broadcast(int root, const at::Tensor& tensor);
-  // The operations of unequal parts, counts in elements. They go through host memory always.
-  Status AllGather(const at::Tensor& mine, std::span<const size_t> counts, const at::Tensor& all);
+  // The operations of unequal parts, counts in elements. They go through host memory always. `what` is brought together, for waits and
+  // errors; may be empty.
+  Status AllGather(const at::Tensor& mine, std::span<const size_t> counts, const at::Tensor& all, std::string_view what = {});
   Status ReduceScatterSum(const at::Tensor& values, std::span<const size_t> counts, int contributors,
                           const at::Tensor& own);
 
@@ -127,7 +128,8 @@ class Comm {
   const int rank_;
   const int size_;
   plan::WireBytes wire_bytes_;
-  std::string_view operation_;  // That is going on; of static storage.
+  std::string what_;       // That the operation exchanges; mostly empty.
+  std::string operation_;  // That is going on, with what it exchanges.
   int64_t sequence_ = 0;
   Status failure_;
   std::unique_ptr<DeviceCollectives> on_devices_;  // Null: tensors go through host memory.

@@ -66,16 +66,19 @@ Status Comm::Broadcast(int root, const at::Tensor& tensor) {
                      [&](const torch::Tensor& host) { return Broadcast(root, device::HostBytes(host)); });
 }
 
-Status Comm::AllGather(const at::Tensor& mine, std::span<const size_t> counts, const at::Tensor& all) {
+Status Comm::AllGather(const at::Tensor& mine, std::span<const size_t> counts, const at::Tensor& all,
+                       std::string_view what) {
   FT_CHECK(mine.is_contiguous() && all.is_contiguous() && mine.scalar_type() == all.scalar_type());
   std::vector<size_t> bytes(counts.begin(), counts.end());
   for (size_t& count : bytes) count *= all.element_size();
-  if (all.is_cpu()) return AllGather(device::HostBytes(mine), bytes, device::HostBytes(all));
   const torch::Tensor host_mine = device::Download(mine);
-  const torch::Tensor host_all = torch::empty(all.sizes(), all.options().device(device::kHost));
-  RETURN_IF_ERROR(AllGather(device::HostBytes(host_mine), bytes, device::HostBytes(host_all)));
-  torch::Tensor(all).copy_(host_all);
-  return absl::OkStatus();
+  const torch::Tensor host_all =
+      all.is_cpu() ? all : torch::empty(all.sizes(), all.options().device(device::kHost));
+  what_ = what;
+  const Status gathered = AllGather(device::HostBytes(host_mine), bytes, device::HostBytes(host_all));
+  what_.clear();
+  if (gathered.ok() && !all.is_cpu()) torch::Tensor(all).copy_(host_all);
+  return gathered;
 }
 
 Status Comm::ReduceScatterSum(const at::Tensor& values, std::span<const size_t> counts, int contributors,

@@ -2,8 +2,9 @@
 
 namespace ft::shard {
 
-void UnitExchange::Gather(const torch::Tensor& own, std::span<const size_t> counts, const torch::Tensor& all) {
-  const Status gathered = comm_.AllGather(own, counts, all);
+void UnitExchange::Gather(const std::string& unit, const torch::Tensor& own, std::span<const size_t> counts,
+                          const torch::Tensor& all) {
+  const Status gathered = comm_.AllGather(own, counts, all, unit);
   if (!gathered.ok()) throw params::UnitUnavailable(gathered);
 }
 

@@ -17,7 +17,8 @@ class UnitExchange final : public params::UnitGatherer {
   explicit UnitExchange(comm::Comm& comm) : comm_(comm) {}
 
   plan::RankOf who() const override { return {comm_.rank(), comm_.size()}; }
-  void Gather(const torch::Tensor& own, std::span<const size_t> counts, const torch::Tensor& all) override;
+  void Gather(const std::string& unit, const torch::Tensor& own, std::span<const size_t> counts,
+              const torch::Tensor& all) override;
 
  private:
   comm::Comm& comm_;

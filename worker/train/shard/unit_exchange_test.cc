@@ -59,7 +59,7 @@ TEST_P(UnitExchangeTest, FrozenWeightsOfEveryKindAreWholeWhileTheirUnitIsUsed) {
   SpawnRanks(GetParam(), [](comm::Comm& comm) {
     UnitExchange ranks(comm);
     const auto store = StoreOf(ranks.who());
-    SharedUnits units({.ranks = &ranks, .slices = kSlices, .units = true}, *store);
+    SharedUnits units({.ranks = &ranks, .slices = kSlices, .units = true}, *store, /*blocks=*/2);
     std::vector<std::vector<ops::SlotPtr>> slots;
     for (int unit = 0; unit < 4; ++unit) units.Divide(unit, slots.emplace_back(FrozenSlots(10 * unit)));
     const std::vector<int64_t> bytes = units.frozen_bytes();
@@ -88,7 +88,7 @@ TEST_P(UnitExchangeTest, CopiesAreTheirOwnersValuesRoundedOnce) {
     SpawnRanks(GetParam(), [&](comm::Comm& comm) {
       UnitExchange ranks(comm);
       const auto store = StoreOf(ranks.who());
-      SharedUnits units({.ranks = &ranks, .slices = kSlices, .units = divides_units}, *store);
+      SharedUnits units({.ranks = &ranks, .slices = kSlices, .units = divides_units}, *store, /*blocks=*/2);
       units.TrainedChanged();
       for (const double factor : {1.0, 3.0}) {
         for (int i = 0; i < store->size() && factor != 1; ++i) store->SetValue(i, ValueOf(*store, i) * factor);
@@ -110,7 +110,7 @@ TEST_P(UnitExchangeTest, TwoUnitsHaveMemoryAtATimeAndTheRestCannotBeRead) {
   SpawnRanks(GetParam(), [](comm::Comm& comm) {
     UnitExchange ranks(comm);
     const auto store = StoreOf(ranks.who());
-    SharedUnits units({.ranks = &ranks, .slices = kSlices, .units = true}, *store);
+    SharedUnits units({.ranks = &ranks, .slices = kSlices, .units = true}, *store, /*blocks=*/2);
     std::vector<std::vector<ops::SlotPtr>> slots;
     for (int unit = 0; unit < 3; ++unit) units.Divide(unit, slots.emplace_back(FrozenSlots(10 * unit)));
     const auto size = [&](int unit) {
@@ -138,12 +138,13 @@ TEST(UnitExchange, APeerThatHasGoneIsAnErrorOfThePassAndNoHang) {
     if (comm.rank() == 1) return;
     UnitExchange ranks(comm);
     const auto store = StoreOf(ranks.who());
-    SharedUnits units({.ranks = &ranks, .slices = kSlices, .units = true}, *store);
+    SharedUnits units({.ranks = &ranks, .slices = kSlices, .units = true}, *store, /*blocks=*/2);
     const Status status = CatchUnavailable([&] {
       const UnitLease lease(units, 0);
       return absl::OkStatus();
     });
     EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+    EXPECT_NE(Message(status).find("rank 0 of 2: all-gather of embedding"), std::string::npos) << status;
   });
 }
 
