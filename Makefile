@@ -47,7 +47,7 @@ unit: build ## Run the unit tests (ONLY=regex selects).
 
 test: build ## Set up, build and run every test that needs neither GPU nor hours.
 	@cmake/setup.sh --python-checks
-	@$(LOCKED) ctest --test-dir $(BUILD) --no-tests=error -LE soak -j $(JOBS) $(if $(ONLY),-R '$(ONLY)')
+	@$(LOCKED) tests/run.sh $(BUILD) -LE soak -j $(JOBS) $(if $(ONLY),-R '$(ONLY)')
 
 golden: ## Compare with reference results: make golden DIR=folder CASES='glob glob,glob' DTYPE=fp32|bf16|fp16 DEVICE=cpu|gpu|sim.
 	@$(MAKE) --no-print-directory build TARGET='ft-golden $(if $(filter sim,$(DEVICE)),ft_sim)'
