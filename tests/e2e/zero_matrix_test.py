@@ -12,25 +12,46 @@ from ranks_test import Attempts, small_job
 
 # (stage, ranks, transport): every pair of them is in one.
 PAIRS = ((0, 4, "shm"), (1, 2, "shm"), (1, 4, "gloo"), (2, 4, "shm"), (2, 2, "gloo"), (3, 4, "shm"), (3, 2, "gloo"), (3, 1, "auto"))
+# XTuner's five settings: stage, and where optimizer and parameters lie.
+NAMES = {"deepspeed_zero1": (1, "none", "none"), "deepspeed_zero2": (2, "none", "none"), "deepspeed_zero2_offload": (2, "cpu", "none"),
+         "deepspeed_zero3": (3, "none", "none"), "deepspeed_zero3_offload": (3, "cpu", "cpu")}
 ALL = tuple(itertools.product((0, 1, 2, 3), (1, 2, 4), ("shm", "gloo")))
 
 
 class ZeroMatrixTest(daemons.DaemonTest):
-    def check(self, method, exchange, dtype="fp32"):
+    def attempts(self, method, **changes):
         data = self.write_tokens(daemons.random_samples(64))
         job = small_job(self.small_model(), data, **{
-            "model.dtype": dtype, "method.kind": method, "method.dropout": 0.0 if method == "full" else 0.1, "train.micro_batch": 1, "train.accumulation": 6,
-            "parallel": {"ranks": 1, "max_ranks": 4, "exchange": exchange}})
-        attempts = Attempts(os.path.join(self.folder, "run"), job)
+            "method.kind": method, "method.dropout": 0.0 if method == "full" else 0.1, "train.micro_batch": 1, "train.accumulation": 6,
+            "parallel": {"ranks": 1, "max_ranks": 4}, **changes})
+        attempts = Attempts(os.path.join(self.folder, f"run-{method}"), job)
         self.addCleanup(attempts.stop)
-        file = "model.safetensors" if method == "full" else "adapter_model.safetensors"
-        expected = None
-        for zero, ranks, transport in ((0, 1, "auto"),) + (ALL if os.environ.get("FT_SOAK") else PAIRS):
-            attempts.job = dict(job, parallel=dict(job["parallel"], zero=zero))
-            attempt = attempts.train(ranks, transport=transport)
-            found = [daemons.sha256(os.path.join(attempt, *path)) for path in (("adapter", file), ("ledger.ftr",))]
-            expected = expected or found
-            self.assertEqual(found, expected, f"{method}, exchange {exchange}: zero {zero} on {ranks} ranks over {transport}")
+        return attempts
+
+    def end(self, attempts, ranks, transport="auto", **parallel):
+        """The bytes with which the job ends where it runs so."""
+        job = attempts.job
+        attempts.job = dict(job, parallel=dict(job["parallel"], **parallel))
+        attempt = attempts.train(ranks, transport=transport)
+        attempts.job = job
+        file = "model.safetensors" if job["method"]["kind"] == "full" else "adapter_model.safetensors"
+        return [daemons.sha256(os.path.join(attempt, *path)) for path in (("adapter", file), ("ledger.ftr",))]
+
+    def check(self, method, exchange, dtype="fp32"):
+        attempts = self.attempts(method, **{"model.dtype": dtype})
+        expected = self.end(attempts, 1, exchange=exchange)
+        for zero, ranks, transport in ALL if os.environ.get("FT_SOAK") else PAIRS:
+            self.assertEqual(self.end(attempts, ranks, transport, exchange=exchange, zero=zero), expected,
+                             f"{method}, exchange {exchange}: zero {zero} on {ranks} ranks over {transport}")
+
+    def test_five_names_of_deepspeed_on_a_cpu(self):
+        for method in ("qlora", "lora", "full"):
+            attempts = self.attempts(method, **{"train.max_steps": 10})
+            expected = self.end(attempts, 1)
+            for name, (zero, optimizer, parameters) in NAMES.items():
+                for ranks in (1, 2) if os.environ.get("FT_SOAK") else (2,):
+                    found = self.end(attempts, ranks, zero=zero, offload={"optimizer": optimizer, "parameters": parameters})
+                    self.assertEqual(found, expected, f"{method}, {name} on {ranks} ranks")
 
     def test_qlora(self):
         self.check("qlora", "auto")

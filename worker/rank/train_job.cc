@@ -189,8 +189,13 @@ Status TrainRun::LoadModelAndTrainer() {
   ASSIGN_OR_RETURN(const std::optional<checkpoint::StoredAdapter> earlier,
                    WithClass(TakeEarlierAdapter(spec_), "CONFIG"));
   const params::WeightDivision division = shard::DivisionOf(sharding_, *unit_exchange_);
-  StatusOr<std::unique_ptr<run::LanguageModel>> model =
-      LoadModel(spec_.model.source, OptionsOf(spec_, dtype_, device_, division), loading);
+  run::ModelOptions options = OptionsOf(spec_, dtype_, device_, division);
+  options.base_cache = {
+      .folder = attempt_.run.cache_dir / "base",
+      .model_sha256 = base,
+      .progress = loading,
+      .remark = [this](const std::string& remark) { reporter_.Note("WARNING", "BASE_CACHE", remark); }};
+  StatusOr<std::unique_ptr<run::LanguageModel>> model = LoadModel(spec_.model.source, options, loading);
   if (!model.ok()) return WithFileClass(model.status(), "CONFIG");
   model_ = *std::move(model);
   if (earlier.has_value()) RETURN_IF_ERROR(WithClass(StartWith(*earlier, base), "CONFIG"));

@@ -171,7 +171,8 @@ Status LanguageModel::Build(const weights::TensorSource& files) {
     }
   }
   MakeStore(plan::SliceTable::Of(std::move(trained)), policy.cast_dtype);
-  LoadOptions load{policy.weight_dtype, policy.cast_dtype, BaseOf(options_), options_.device};
+  LoadOptions load{policy.weight_dtype, policy.cast_dtype, BaseOf(options_), options_.device,
+                   options_.base_cache};
   if (needs_all_ranks()) {
     load.unit_read = [this](int unit, const std::vector<ops::SlotPtr>& frozen) {
       shared_units_->Divide(unit, frozen);

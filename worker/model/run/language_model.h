@@ -17,6 +17,7 @@
 #include "worker/model/decoder/decoder.h"
 #include "worker/model/params/adapters.h"
 #include "worker/model/params/parameter_store.h"
+#include "worker/model/params/quantised_base.h"
 #include "worker/model/params/read_slot.h"
 #include "worker/model/params/shared_units.h"
 #include "worker/model/params/unit_store.h"
@@ -44,6 +45,7 @@ struct ModelOptions {
   int64_t checkpointed_blocks = 0;       // of the first so many blocks; 0 = of all.
   uint64_t seed = 42;                    // Seed of the adapter's first values.
   at::Device device = device::kHost;     // Where the model lies and computes.
+  params::QuantisedBaseOptions base_cache = {};  // Of the node; without a folder nothing is kept.
   // Of a job that several ranks run: they load the model together.
   params::WeightDivision division = {};
 };

@@ -87,6 +87,33 @@ Status CheckNames(const model::DecoderConfig& config, const model::Layout& layou
   return absl::OkStatus();
 }
 
+// The cached base of the frozen matrices that are to be quantised; null where there is none. What is stored in 4 bits already stays so.
+std::unique_ptr<params::QuantisedBase> BaseOf(const model::Layout& layout, const TensorsByName& found,
+                                              const weights::TensorSource& source, const LoadOptions& options,
+                                              const params::ParameterStore& store) {
+  if (options.projections == params::BaseKind::kStored) return nullptr;
+  std::vector<params::StoredMatrix> matrices;
+  for (const model::StoredWeight& weight : layout) {
+    const weights::TensorInfo* info = found.at(weight.name);
+    const bool trained = store.Find(weight.name) >= 0 || store.Find(params::SavedName(weight.name)) >= 0;
+    if (weight.quantised() && !trained && !params::IsBnb4(source, info->name)) matrices.push_back({weight.name, info});
+  }
+  return params::QuantisedBase::Open(options.base, options.projections, source, matrices);
+}
+
+// A frozen weight: from the cached base where it is there and whole, else from the model's files.
+StatusOr<ops::SlotPtr> ReadFrozen(const model::StoredWeight& weight, const weights::TensorInfo& info,
+                                  const weights::TensorSource& source, const params::FrozenPolicy& policy,
+                                  const LoadOptions& options, std::unique_ptr<params::QuantisedBase>& base) {
+  if (base != nullptr && weight.quantised() && !params::IsBnb4(source, info.name)) {
+    StatusOr<ops::SlotPtr> slot = base->Read(weight.name, weight.shape, options.device);
+    if (slot.ok()) return slot;
+    if (options.base.remark) options.base.remark(std::string(Message(slot.status())));
+    base = nullptr;
+  }
+  return params::ReadFrozenSlot(source, info, weight.name, policy);
+}
+
 }  // namespace
 
 std::vector<std::string> LeftOut(const model::DecoderConfig& config, const model::Layout& layout,
@@ -105,6 +132,7 @@ Status LoadDecoder(const model::DecoderConfig& config, const model::Layout& layo
   const TensorsByName found = ByLayoutName(config, source);
   RETURN_IF_ERROR(CheckNames(config, layout, found, source));
   RETURN_IF_ERROR(CheckHeadCopy(config, layout, found, source));
+  std::unique_ptr<params::QuantisedBase> base = BaseOf(layout, found, source, options, store);
   std::map<int, int64_t> missing;  // Weights of each unit that are not read yet.
   for (const model::StoredWeight& weight : layout) ++missing[model::UnitOf(config, weight.role)];
   std::map<int, std::vector<ops::SlotPtr>> frozen;
@@ -119,7 +147,7 @@ Status LoadDecoder(const model::DecoderConfig& config, const model::Layout& layo
         .device = options.device};
     ASSIGN_OR_RETURN(ops::SlotPtr slot, index >= 0
                                             ? params::ReadTrainedSlot(source, info, store, index, cast)
-                                            : params::ReadFrozenSlot(source, info, weight.name, policy));
+                                            : ReadFrozen(weight, info, source, policy, options, base));
     const int unit = model::UnitOf(config, weight.role);
     if (index < 0) frozen[unit].push_back(slot);
     model::AssignWeight(config, weight.role, std::move(slot), weights);

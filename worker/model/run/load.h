@@ -11,6 +11,7 @@
 #include "worker/device/staging.h"
 #include "worker/model/decoder/decoder.h"
 #include "worker/model/params/parameter_store.h"
+#include "worker/model/params/quantised_base.h"
 #include "worker/model/params/read_slot.h"
 #include "worker/model/weights/tensor_source.h"
 
@@ -23,6 +24,8 @@ struct LoadOptions {
   params::BaseKind projections =
       params::BaseKind::kStored;      // How frozen weights of the blocks' projections are kept.
   at::Device device = device::kHost;  // Where frozen weights are kept; trained ones lie where the store does.
+  // Where quantised projections are kept for the next load; without a folder they are quantised from the source each time.
+  params::QuantisedBaseOptions base = {};
   // Called as soon as all weights of a unit are read, with its frozen ones; may be empty.
   std::function<void(int unit, const std::vector<ops::SlotPtr>& frozen)> unit_read = {};
 };

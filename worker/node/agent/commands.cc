@@ -268,8 +268,8 @@ void Agent::LookAtCache() {
   const absl::Duration now = clock_.BootTime();
   if (cache_looked_ != absl::ZeroDuration() && now - cache_looked_ < kCacheLook) return;
   cache_looked_ = now;
-  const Status queued = files_.Run([this, folder = config_.CacheDir() / "data"](const std::stop_token&) {
-    const int64_t bytes = BytesOf(ListCache(folder));
+  const Status queued = files_.Run([this, folder = config_.CacheDir()](const std::stop_token&) {
+    const int64_t bytes = BytesOf(ListCaches(folder));
     boost::asio::post(context_, [this, bytes] { cache_full_ = bytes > config_.cache_max; });
   });
   if (!queued.ok()) spdlog::warn("{}", std::string(Message(queued)));
@@ -282,13 +282,13 @@ void Agent::TrimCache(const wpb::RenewLeaseResponse& response) {
                                     [](const auto& item) { return item.second->kind() == wpb::PREPARE; });
   if (prepares) return;
   std::set<std::string> live(response.live_caches().begin(), response.live_caches().end());
-  const Status queued = files_.Run([live = std::move(live), folder = config_.CacheDir() / "data",
+  const Status queued = files_.Run([live = std::move(live), folder = config_.CacheDir(),
                                     max = config_.cache_max](const std::stop_token&) {
     const auto recent = fs::file_time_type::clock::now() - kCacheRecent;
-    for (const fs::path& path : ToEvict(ListCache(folder), max, live, recent)) {
+    for (const fs::path& path : ToEvict(ListCaches(folder), max, live, recent)) {
       std::error_code failed;
       fs::remove(path, failed);
-      spdlog::info("prepared data {} goes: the cache is larger than cache_max", path.filename().string());
+      spdlog::info("cached {} goes: the cache is larger than cache_max", path.filename().string());
     }
   });
   if (!queued.ok()) spdlog::warn("{}", std::string(Message(queued)));

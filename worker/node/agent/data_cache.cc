@@ -19,6 +19,14 @@ std::vector<CacheEntry> ListCache(const fs::path& folder) {
   return entries;
 }
 
+std::vector<CacheEntry> ListCaches(const fs::path& cache) {
+  std::vector<CacheEntry> entries = ListCache(cache / "data");
+  for (CacheEntry& base : ListCache(cache / "base")) {
+    if (base.path.extension() == ".safetensors") entries.push_back(std::move(base));
+  }
+  return entries;
+}
+
 int64_t BytesOf(const std::vector<CacheEntry>& entries) {
   int64_t bytes = 0;
   for (const CacheEntry& entry : entries) bytes += entry.bytes;

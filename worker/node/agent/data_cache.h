@@ -1,5 +1,5 @@
-// The node's prepared data: what may go when it grows beyond its bound. A file's time of change says when it was last used: the
-// agent sets it whenever an attempt names the file.
+// The node's prepared data and quantised bases: what may go when they grow beyond their bound. A file's time of change says when it was
+// last used: the agent sets it whenever an attempt names prepared data, a rank when it opens a base.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +20,9 @@ struct CacheEntry {
 
 // The files of the folder; what vanishes meanwhile is left out.
 std::vector<CacheEntry> ListCache(const std::filesystem::path& folder);
+
+// Of the node's cache folder: data/, and of base/ the bases themselves, without which nothing beside them is taken for one.
+std::vector<CacheEntry> ListCaches(const std::filesystem::path& cache);
 
 int64_t BytesOf(const std::vector<CacheEntry>& entries);
 
