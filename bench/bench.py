@@ -26,11 +26,12 @@ import peer
 import report
 import tokenise
 import training
+import zero_memory
 
 SCENARIOS = {"demo": training.demo, "demo_lean": training.demo_lean, "demo_ckpt": training.demo_checkpointed,
              "slice": training.llama_slice, "slice_ckpt": training.llama_slice_checkpointed, "sft": training.sft,
              "nf4": operations.nf4, "attention": operations.attention, "start": training.start, "control": control.control,
-             "tokenise": tokenise.tokenise, "zero_memory": training.zero_memory}
+             "tokenise": tokenise.tokenise, "zero_memory": zero_memory.zero_memory}
 # Those that the four programs run, so that another build can run them too.
 COMPARED = ("demo", "demo_lean", "demo_ckpt", "slice", "slice_ckpt", "sft", "start")
 

@@ -22,18 +22,21 @@ class Watch:
     def __init__(self, find):
         self._find = find
         self._ended = threading.Event()
-        self._peaks = dict.fromkeys(FIELDS, 0)
+        self._peaks = {}  # By process.
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
     def _run(self):
         while not self._ended.wait(PAUSE):
             for pid in self._find():
+                peaks = self._peaks.setdefault(pid, dict.fromkeys(FIELDS, 0))
                 for field, value in status(pid).items():
-                    self._peaks[field] = max(self._peaks[field], value)
+                    peaks[field] = max(peaks[field], value)
 
     def stop(self):
-        """{"memory": peak of the resident set, "anonymous": peak of its anonymous part}, in bytes."""
+        """{"memory": peak of the resident set, "anonymous": peak of its anonymous part, both of the largest process; "each": the former
+        of every process, largest first}, in bytes."""
         self._ended.set()
         self._thread.join()
-        return {"memory": self._peaks["VmHWM"], "anonymous": self._peaks["RssAnon"]}
+        of = {field: sorted((peaks[field] for peaks in self._peaks.values()), reverse=True) for field in FIELDS}
+        return {"memory": max(of["VmHWM"], default=0), "anonymous": max(of["RssAnon"], default=0), "each": of["VmHWM"]}

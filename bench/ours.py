@@ -57,9 +57,9 @@ class Node:
             return []
 
     def train(self, made):
-        """Trains a job to its end. {"start": of the submission, "first_step": its start, "ends": of each step, "seconds" and
-        "tokens" of each step, "memory" and "anonymous": peaks of the rank, of several the largest}. A rank has all threads, or as many
-        as the job says."""
+        """Trains a job to its end. {"start": of the submission, "first_step": its start, "ends": of each step, "seconds",
+        "tokens" and "losses" of each step, "memory" and "anonymous": peaks of the rank, of several the largest, "each": of every one}. A rank has
+        all threads, or as many as the job says."""
         path = self.daemons.write_job({**made, "resources": {"threads": self.threads, **made["resources"]}})
         watch = memory.Watch(self._children)
         try:
@@ -75,7 +75,8 @@ class Node:
         ends = [int(record["unix_nanos"]) / 1e9 for record in records]
         self.daemons.ftctl("delete", name)
         return {"start": start, "first_step": ends[0] - steps[0]["seconds"], "ends": ends,
-                "seconds": [step["seconds"] for step in steps], "tokens": [int(step["tokens"]) for step in steps], **peaks}
+                "seconds": [step["seconds"] for step in steps], "tokens": [int(step["tokens"]) for step in steps],
+                "losses": [step["loss"] for step in steps], **peaks}
 
     def list_milliseconds(self, count=20):
         """Times of `ftctl list`, from the start of its process to its end."""

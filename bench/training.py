@@ -5,7 +5,7 @@ import os
 import models
 import ours
 import peer
-from against import NEW, Figures
+from against import Figures
 from report import Row, median
 
 GIB = 1 << 30
@@ -67,25 +67,6 @@ def llama_slice(context):
 
 def llama_slice_checkpointed(context):
     yield from qlora(context, "slice_ckpt", context.llama_slice, "--checkpointing")
-
-
-def zero_memory(context):
-    """What a rank's peak falls by where gradients' sums and moments are divided between two."""
-    length = LENGTH // 2
-    tokens = models.write_tokens(os.path.join(context.folder, "zero_memory.jsonl"), context.demo.vocabulary, length)
-    divided = {"zero0": {"ranks": 2}, "zero2": {"ranks": 2, "deepspeed": "deepspeed_zero2"}}
-    # An older build refuses it.
-    figures = {kind: Figures({NEW: context.nodes[NEW]}) for kind in divided}
-    for pair in context.pairs("zero_memory"):
-        for kind, parallel in divided.items():
-            made = ours.job(f"zero_memory_{kind}", context.demo, {"source": tokens, "format": "tokens"},
-                            **{"method": {"kind": "full"}, "train.max_steps": STEPS, "train.max_length": length,
-                               "train.packing": False, "parallel": parallel,
-                               "resources.threads": max(1, context.threads // 2)})
-            figures[kind].measure(pair, lambda node, made=made: node.train(made))
-    for kind, runs in figures.items():
-        yield Row(f"zero_memory.{kind}", "GiB", **runs.of(lambda run: run["memory"] / GIB))
-        yield Row(f"zero_memory.{kind}_tokens", "tok/s", **runs.of(lambda run: rate(run["seconds"], 2 * length)))
 
 
 def sft(context):

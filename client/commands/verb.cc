@@ -1,5 +1,6 @@
 #include "client/commands/verb.h"
 
+#include "client/job/deepspeed_file.h"
 #include "client/job/job_file.h"
 
 namespace ft::client {

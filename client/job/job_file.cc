@@ -9,11 +9,11 @@
 #include <iterator>
 #include <utility>
 
+#include "client/job/deepspeed_file.h"
 #include "client/job/model_config.h"
 #include "core/base/file.h"
 #include "core/recipe/hub_source.h"
 #include "core/recipe/parse.h"
-#include "core/recipe/sharding.h"
 #include "core/recipe/supported.h"
 #include "core/recipe/yaml_tree.h"
 #include "core/recipes/names.h"
@@ -141,57 +141,7 @@ Status TakeRecipe(JobText& text, const std::vector<std::string>& sets) {
   return absl::OkStatus();
 }
 
-// The file that parallel.deepspeed names; empty where it names none of a person's own.
-std::string DeepspeedFileOf(const Json& root) {
-  if (!root.is_object() || !root.contains("parallel") || !root["parallel"].is_object()) return "";
-  const auto name = root["parallel"].find("deepspeed");
-  if (name == root["parallel"].end() || !name->is_string()) return "";
-  recipe::ParallelSpec known;
-  return recipe::TakeDeepspeedName(name->get<std::string>(), known) ? "" : name->get<std::string>();
-}
-
-// A word that is no path is for the parser to complain about, unless there is such a file.
-bool LooksLikeFile(const std::string& name, const fs::path& base) {
-  std::error_code error;
-  return name.find_first_of("/.") != std::string::npos || fs::is_regular_file(base / name, error);
-}
-
-// What DeepSpeed's file sets takes the place of its name.
-Status TakeDeepspeed(JobText& text) {
-  recipe::YamlTree tree = recipe::ReadYaml(text.yaml);
-  if (!tree.problems.empty()) return absl::OkStatus();
-  const std::string name = DeepspeedFileOf(tree.root);
-  if (name.empty() || !LooksLikeFile(name, text.base)) return absl::OkStatus();
-  const fs::path path = LocalPath(text.base, name);
-  std::error_code error;
-  if (!fs::is_regular_file(path, error)) {
-    return absl::InvalidArgumentError(StrCat(text.file_name, ": parallel.deepspeed: there is no file ",
-                                             path.string(), ": correct the path, or give one of ",
-                                             recipe::DeepspeedNames()));
-  }
-  const StatusOr<std::string> file = ReadFile(path, kMaxJobFileBytes);
-  if (!file.ok()) return absl::InvalidArgumentError(std::string(Message(file.status())));
-  tree.root["parallel"].erase("deepspeed");
-  const auto written = [&] { return tree.root.dump(2, ' ', false, Json::error_handler_t::replace); };
-  ASSIGN_OR_RETURN(const recipe::JobSpec spec,
-                   recipe::ParseJob(written(), text.file_name, /*with_lines=*/false));
-  ASSIGN_OR_RETURN(recipe::DeepspeedFile taken, recipe::TakeDeepspeedFile(*file, name, spec, tree.root));
-  text.yaml = written();
-  text.has_lines = false;
-  text.remarks.insert(text.remarks.end(), taken.remarks.begin(), taken.remarks.end());
-  text.deepspeed = std::move(taken.keys);
-  return absl::OkStatus();
-}
-
 }  // namespace
-
-StatusOr<std::vector<std::string>> DeepspeedAssignments(const std::string& name) {
-  StatusOr<std::vector<std::string>> assignments = recipes::ZeroAssignments(name);
-  if (assignments.ok() || !LooksLikeFile(name, fs::current_path())) return assignments;
-  return std::vector<std::string>{
-      "parallel.zero=null", "parallel.offload=null",
-      StrCat("parallel.deepspeed=", Json(LocalPath(fs::current_path(), name).string()).dump())};
-}
 
 StatusOr<JobText> ReadJobText(const std::string& argument) {
   if (argument == "-") {
@@ -281,8 +231,10 @@ StatusOr<recipe::JobSpec> ResolveJob(JobText& text, const std::vector<std::strin
   }
   if (!sets.empty()) text.file_name += " with --set";
   if (!sets.empty() || from_recipe) text.has_lines = false;
-  RETURN_IF_ERROR(TakeDeepspeed(text));
-  return recipe::ParseJob(text.yaml, text.file_name, text.has_lines);
+  recipe::YamlTree tree = recipe::ReadYaml(text.yaml);
+  const bool has_lines = text.has_lines;
+  RETURN_IF_ERROR(TakeDeepspeedFileOf(text, tree));
+  return recipe::ParseTree(std::move(tree), text.file_name, has_lines);
 }
 
 Status RefuseUnbuilt(const JobText& text, const recipe::JobSpec& spec) {

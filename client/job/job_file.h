@@ -44,9 +44,6 @@ JobText QuickJobText(const QuickJob& quick, const std::filesystem::path& base);
 // The assignment for --set that `--map input=COLUMN,output=COLUMN[,system=TEXT]` stands for. Columns may hold commas.
 StatusOr<std::string> MapAssignment(std::string_view map);
 
-// What to add to --set for `--deepspeed NAME_OR_FILE`; a file's path is taken from the current folder on.
-StatusOr<std::vector<std::string>> DeepspeedAssignments(const std::string& name);
-
 // Puts the recipe that the text starts from under it, applies --set assignments, reads DeepSpeed's file where one is named,
 // and parses. What is not built yet passes.
 StatusOr<recipe::JobSpec> ResolveJob(JobText& text, const std::vector<std::string>& sets);

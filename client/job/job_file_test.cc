@@ -41,42 +41,6 @@ TEST(JobFileTest, BadOverridesAndUnsupportedSettingsAreInvalid) {
   EXPECT_TRUE(absl::IsInvalidArgument(CheckJob(text, {"train.optimizer.kind=paged_adamw"}).status()));
 }
 
-TEST(JobFileTest, DeepspeedsFileIsReadWhereItLies) {
-  const ft::testing::TempDir dir;
-  fs::create_directories(dir / "jobs");
-  Touch(dir / "jobs/ds.json",
-        R"({"zero_optimization": {"stage": 2, "overlap_comm": true}, "gradient_clipping": 0.5})");
-  Touch(dir / "jobs/base.yaml", "model: m\ndata: d\nparallel: {ranks: 2, deepspeed: ds.json}\n");
-  Touch(dir / "job.yaml", "recipe: jobs/base.yaml\n");
-  Touch(dir / "named.yaml", "model: m\ndata: d\nparallel: {ranks: 2, zero: 1}\n");
-  const auto assignments = DeepspeedAssignments((dir / "jobs/ds.json").string());
-  ASSERT_TRUE(assignments.ok()) << assignments.status();
-  const std::pair<std::string, std::vector<std::string>> jobs[] = {
-      {"jobs/base.yaml", {}}, {"job.yaml", {}}, {"named.yaml", *assignments}};
-  for (const auto& [file, sets] : jobs) {
-    auto text = ReadJobText((dir / file).string());
-    ASSERT_TRUE(text.ok()) << text.status();
-    const auto spec = CheckJob(*text, sets);
-    ASSERT_TRUE(spec.ok()) << file << ": " << spec.status();
-    EXPECT_EQ(spec->parallel.zero, 2) << file;
-    EXPECT_EQ(spec->train.max_grad_norm, 0.5) << file;
-    EXPECT_EQ(text->deepspeed.size(), 3u) << file;
-    ASSERT_EQ(text->remarks.size(), 1u) << file;
-    EXPECT_NE(text->remarks[0].find("without meaning here: zero_optimization.overlap_comm"),
-              std::string::npos);
-    // What is sent is the settings.
-    EXPECT_EQ(text->yaml.find("ds.json"), std::string::npos) << text->yaml;
-    EXPECT_TRUE(recipe::ParseJob(text->yaml, "sent").ok());
-  }
-  Touch(dir / "none.yaml", "model: m\ndata: d\nparallel: {deepspeed: there/is/none.json}\n");
-  auto none = ReadJobText((dir / "none.yaml").string());
-  EXPECT_NE(Message(CheckJob(*none, {}).status())
-                .find(StrCat("parallel.deepspeed: there is no file ", (dir / "there/is/none.json").string())),
-            std::string::npos);
-  EXPECT_FALSE(DeepspeedAssignments("zero2").ok());
-  EXPECT_EQ(DeepspeedAssignments("deepspeed_zero1")->front(), "parallel.zero=1");
-}
-
 TEST(JobFileTest, PathsBecomeAbsoluteFromTheFilesFolder) {
   const ft::testing::TempDir dir;
   fs::create_directories(dir / "data");

@@ -241,6 +241,14 @@ TEST(SentencesTest, WhatBecomesOfDeepspeedsKeysIsSaidInChinese) {
        "\"auto\" where DeepSpeed takes it",
        "ds.json：gradient_clipping：2 与任务的 train.max_grad_norm: 1 矛盾；请使两者相同，或在 DeepSpeed "
        "允许处写 \"auto\""},
+      {"job.yaml:5: parallel.deepspeed: ds.json: fp16.enabled: is true beside bf16.enabled: switch one of "
+       "the two "
+       "off",
+       "job.yaml:5：parallel.deepspeed：ds.json：fp16.enabled：与 bf16.enabled 同时为 true：请关闭其一"},
+      {"job.yaml:5: parallel.deepspeed: ds.json: scheduler.params.warmup_max_lr: 0.1 contradicts "
+       "optimizer.params.lr of the same file: make them equal, or take one out",
+       "job.yaml:5：parallel.deepspeed：ds.json：scheduler.params.warmup_max_lr：0.1 与同一文件的 "
+       "optimizer.params.lr 矛盾：请使两者相同，或去掉其一"},
       {"no meaning here: an overflow halves the scale at once", "在此没有意义：溢出时缩放立即减半"},
       {"the job's train.max_grad_norm", "任务的 train.max_grad_norm"},
       {"the job's data or checkpoint is not there", "任务的数据或检查点不在那里"},

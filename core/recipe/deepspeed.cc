@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <functional>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -56,12 +58,42 @@ bool IsNumbers(const Json& value) {
           std::all_of(value.begin(), value.end(), [](const Json& item) { return item.is_number(); }));
 }
 
-// Things that DeepSpeed has and that are there without being used.
-bool IsOff(const Json& value) {
-  if (value.is_object())
-    return value.empty() ||
-           (value.contains("enabled") && value["enabled"].is_boolean() && !value["enabled"].get<bool>());
-  return value.is_null() || value == false || (value.is_number() && value.get<double>() <= 1);
+// Whether one of the keys in the list `switches` is on, here or, where there is none of them, in what lies below.
+bool IsSwitchedOn(const Json& value, const Json& switches) {
+  if (!value.is_object()) return !(value.is_null() || value == false || value == 0);
+  bool has_switch = false;
+  for (const Json& key : switches) {
+    const auto found = value.find(key.get<std::string>());
+    if (found == value.end()) continue;
+    if (IsSwitchedOn(*found, switches)) return true;
+    has_switch = true;
+  }
+  return !has_switch && std::any_of(value.begin(), value.end(), [&switches](const Json& below) {
+    return below.is_object() && IsSwitchedOn(below, switches);
+  });
+}
+
+// What is on where it is there, and says nothing else.
+bool IsLeftOff(const Json& value) {
+  return value.is_null() || value == false || (value.is_object() && value.value("enabled", Json()) == false);
+}
+
+bool IsWhole(const Json& value) {
+  return value.is_number() && std::floor(value.get<double>()) == value.get<double>();
+}
+
+// Whether the job leaves a key open with this value: it is to be chosen, or what every job says that was shown.
+bool SaysNothing(std::string_view key, const Json& value) {
+  static const std::map<std::string_view, Json> kOpen = {
+      {"train.accumulation", 0},
+      {"train.optimizer.lr", 0},
+      {"train.max_steps", 0},
+      {"parallel.zero", 0},
+      {"parallel.offload.optimizer", "none"},
+      {"parallel.offload.parameters", "none"},
+  };
+  const auto open = kOpen.find(key);
+  return open != kOpen.end() && value == open->second;
 }
 
 class Mapping {
@@ -110,9 +142,11 @@ class Mapping {
       case DeepspeedRule::kObject: return TakeObject(rule, value);
       case DeepspeedRule::kNoMeaning: return HasNoMeaning(rule, value);
       case DeepspeedRule::kOnly: return TakeOnly(rule, value);
-      case DeepspeedRule::kOff:
-        return IsOff(value) ? Became(rule.path, value, "off, as here") : Refuse(rule, value);
+      case DeepspeedRule::kOffUnless:
+        return TakeOff(rule, value, !IsSwitchedOn(value, Json::parse(rule.word)));
+      case DeepspeedRule::kOnIfThere: return TakeOff(rule, value, IsLeftOff(value));
       case DeepspeedRule::kNumber: return TakeNumber(rule, value);
+      case DeepspeedRule::kCount: return TakeCount(rule, value);
       case DeepspeedRule::kPowerOfTwo: return TakePower(rule, value);
       case DeepspeedRule::kStage: return TakeStage(rule, value);
       case DeepspeedRule::kTier: return TakeTier(rule, value, beside);
@@ -137,6 +171,16 @@ class Mapping {
     Became(rule.path, value, "as here");
   }
 
+  void TakeOff(const DeepspeedKeyRule& rule, const Json& value, bool is_off) {
+    return is_off ? Became(rule.path, value, "off, as here") : Refuse(rule, value);
+  }
+
+  void TakeCount(const DeepspeedKeyRule& rule, const Json& value) {
+    if (value != "auto" && !IsWhole(value))
+      return Complain(rule.path, StrCat("expects a whole number or \"auto\", got ", Shown(value)));
+    TakeNumber(rule, value);
+  }
+
   void TakeNumber(const DeepspeedKeyRule& rule, const Json& value) {
     if (value == "auto") return Became(rule.path, value, StrCat("the job's ", rule.word));
     if (!IsNumbers(value))
@@ -145,9 +189,10 @@ class Mapping {
   }
 
   void TakePower(const DeepspeedKeyRule& rule, const Json& value) {
-    const double power = value.is_number() ? std::exp2(value.get<double>()) : INFINITY;
-    if (!std::isfinite(power)) return Complain(rule.path, StrCat("expects a number, got ", Shown(value)));
-    const bool is_whole = power >= 1 && power < 1e15 && power == std::floor(power);
+    const double power = IsWhole(value) ? std::exp2(value.get<double>()) : INFINITY;
+    if (!std::isfinite(power))
+      return Complain(rule.path, StrCat("expects a whole number, got ", Shown(value)));
+    const bool is_whole = power >= 1 && power < 1e15;
     Set(rule, value, is_whole ? Json(static_cast<int64_t>(power)) : Json(power), /*may_give_way=*/true);
   }
 
@@ -191,7 +236,7 @@ class Mapping {
     const Json* given = Given("model.dtype");
     if (given != nullptr && *given != "auto" && *given != rule.word)
       return Contradict(rule.path, value, StrCat("model.dtype: ", Shown(*given)));
-    Assign({.path = rule.path, .word = "model.dtype"}, value, std::string(rule.word));
+    Assign(rule.path, "model.dtype", value, rule.word);
   }
 
   void TakeOptimizer(const DeepspeedKeyRule& rule, const Json& value) {
@@ -216,15 +261,18 @@ class Mapping {
     if (!value.is_number_integer() || value < 1)
       return Complain(kPath, StrCat("expects a whole number or \"auto\", got ", Shown(value)));
     const auto batch = value.get<double>();
-    const double rows = NumberOf("train.micro_batch", static_cast<double>(spec_.train.micro_batch));
+    const double ranks = spec_.parallel.ranks;
     const double accumulation = NumberOf("train.accumulation", static_cast<double>(spec_.train.accumulation));
-    const double at_once = rows * spec_.parallel.ranks;
-    std::string job = StrCat("train.micro_batch: ", rows, " x parallel.ranks: ", spec_.parallel.ranks);
-    if (accumulation == 0 && std::fmod(batch, at_once) == 0)
-      return Assign({.path = kPath, .word = "train.accumulation"}, value,
-                    static_cast<int64_t>(batch / at_once));
+    const double rows = NumberOf("train.micro_batch", static_cast<double>(spec_.train.micro_batch));
+    const bool rows_open = accumulation != 0 && Given("train.micro_batch") == nullptr;
+    const double known = ranks * (accumulation == 0 ? 1 : accumulation) * (rows_open ? 1 : rows);
+    if ((rows_open || accumulation == 0) && std::fmod(batch, known) == 0)
+      return Assign(kPath, rows_open ? "train.micro_batch" : "train.accumulation", value,
+                    static_cast<int64_t>(batch / known));
+    std::string job = rows_open ? "" : StrCat("train.micro_batch: ", rows, " x ");
+    StrAppend(&job, "parallel.ranks: ", spec_.parallel.ranks);
     if (accumulation != 0) StrAppend(&job, " x train.accumulation: ", accumulation);
-    if (accumulation != 0 && batch == at_once * accumulation) return Became(kPath, value, std::move(job));
+    if (batch == known) return Became(kPath, value, std::move(job));
     if (HasXTunersHabits(spec_)) return GiveWay(kPath, value, std::move(job));
     Contradict(kPath, value, job);
   }
@@ -232,24 +280,28 @@ class Mapping {
   // A setting that the job has too must be the same, or gives way where the job has XTuner's habits.
   void Set(const DeepspeedKeyRule& rule, const Json& value, const Json& setting, bool may_give_way) {
     const Json* given = Given(rule.word);
-    const bool is_open = given == nullptr || (rule.chosen_if_zero && *given == 0);
-    if (is_open || *given == setting) return Assign(rule, value, setting);
+    const bool is_open = given == nullptr || SaysNothing(rule.word, *given);
+    if (is_open) set_by_.emplace(rule.word, rule.path);
+    if (is_open || *given == setting) return Assign(rule.path, rule.word, value, setting);
+    if (const auto earlier = set_by_.find(rule.word); earlier != set_by_.end())
+      return Complain(rule.path, StrCat(Shown(value), " contradicts ", earlier->second,
+                                        " of the same file: make them equal, or take one out"));
     std::string job = StrCat(rule.word, ": ", Shown(*given));
     if (may_give_way && HasXTunersHabits(spec_)) return GiveWay(rule.path, value, std::move(job));
     Contradict(rule.path, value, job);
   }
 
-  void Assign(const DeepspeedKeyRule& rule, const Json& value, const Json& setting) {
-    const std::string assignment = StrCat(rule.word, "=", setting.dump());
+  // `value` at `path` of the file becomes `setting` of the job's `key`.
+  void Assign(std::string_view path, std::string_view key, const Json& value, const Json& setting) {
+    const std::string assignment = StrCat(key, "=", setting.dump());
     Json alone = Json::object();
     JobSpec ignored;
     std::vector<Problem> wrong;
     if (!Override(alone, {assignment}).ok() || !Override(job_, {assignment}).ok())
-      return Complain(rule.path, StrCat("expects a number or \"auto\", got ", Shown(value)));
+      return Complain(path, StrCat("expects a number or \"auto\", got ", Shown(value)));
     ReadTree(alone, ignored, wrong);
-    if (!wrong.empty()) return Complain(rule.path, wrong.front().message);
-    Became(rule.path, value,
-           StrCat(rule.word, ": ", setting.is_string() ? setting.get<std::string>() : Shown(setting)));
+    if (!wrong.empty()) return Complain(path, wrong.front().message);
+    Became(path, value, StrCat(key, ": ", setting.is_string() ? setting.get<std::string>() : Shown(setting)));
   }
 
   // What the job itself says, or an earlier key of the file; null where neither does.
@@ -301,6 +353,7 @@ class Mapping {
   DeepspeedFile taken_;
   std::string problems_;
   size_t complaints_ = 0;
+  std::map<std::string, std::string, std::less<>> set_by_;  // By the job's key that the file set.
   bool fp16_ = false, bf16_ = false, moves_parameters_ = false;
 };
 

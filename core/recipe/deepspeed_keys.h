@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace ft::recipe {
@@ -11,8 +12,10 @@ enum class DeepspeedRule : uint8_t {
   kObject,         // Holds keys of its own.
   kNoMeaning,      // Any value: `note` says why.
   kOnly,           // One of `word`, a JSON list; else refused with `note`.
-  kOff,            // Refused with `note` unless it is off.
+  kOffUnless,      // Refused with `note` where one of its keys in `word`, a JSON list, is on.
+  kOnIfThere,      // Refused with `note` unless it is null, false, or says that it is not enabled.
   kNumber,         // The number, or numbers, of the job's key `word`; "auto" leaves them to the job.
+  kCount,          // The same of a whole number.
   kStage,          // parallel.zero.
   kTier,           // A device that the job's key `word` calls cpu, disk or none.
   kTierPath,       // Where nvme lies: `note`.
@@ -24,11 +27,10 @@ enum class DeepspeedRule : uint8_t {
 };
 
 struct DeepspeedKeyRule {
-  std::string_view path;
+  std::string path;  // zero_optimization.stage
   DeepspeedRule rule;
-  std::string_view word;
+  std::string word;
   std::string_view note;
-  bool chosen_if_zero = false;  // Of the job's key 0 means that it is chosen.
 };
 
 std::span<const DeepspeedKeyRule> DeepspeedKeyRules();

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+#include <set>
+
 #include "core/recipe/deepspeed_keys.h"
 #include "core/recipe/json.h"
 #include "core/recipe/parse.h"
@@ -115,6 +118,80 @@ TEST(DeepspeedFileTest, EveryKeyIsToldWhatItBecame) {
                   "steps_per_print"));
 }
 
+// A number, or a word, of the file and the job's key that it becomes.
+struct Mapped {
+  std::string file;
+  std::string key;  // A JSON pointer.
+  Json value;
+  Json another;
+};
+
+std::vector<Mapped> MappedKeys() {
+  const auto computes = [](const char* key) { return StrCat(R"({"optimizer": {"params": {)", key, "}}}"); };
+  const auto warms_up = [](const char* key) { return StrCat(R"({"scheduler": {"params": {)", key, "}}}"); };
+  return {
+      {R"({"train_micro_batch_size_per_gpu": 4})", "/train/micro_batch", 4, 2},
+      {R"({"gradient_accumulation_steps": 4})", "/train/accumulation", 4, 2},
+      {R"({"gradient_clipping": 0.5})", "/train/max_grad_norm", 0.5, 1},
+      {R"({"gradient_clipping": 0})", "/train/max_grad_norm", 0, 1},
+      {R"({"fp16": {"initial_scale_power": 12}})", "/train/loss_scale/initial", 4096, 65536},
+      {R"({"fp16": {"loss_scale_window": 500}})", "/train/loss_scale/growth_steps", 500, 1000},
+      {computes(R"("lr": 3e-5)"), "/train/optimizer/lr", 3e-5, 1e-4},
+      {computes(R"("betas": [0.9, 0.95])"), "/train/optimizer/betas", {0.9, 0.95}, {0.9, 0.999}},
+      {computes(R"("eps": 1e-7)"), "/train/optimizer/eps", 1e-7, 1e-8},
+      {computes(R"("weight_decay": 0.25)"), "/train/optimizer/weight_decay", 0.25, 0},
+      {R"({"scheduler": {"type": "WarmupDecayLR"}})", "/train/schedule/kind", "linear", "cosine"},
+      {warms_up(R"("warmup_max_lr": 3e-5)"), "/train/optimizer/lr", 3e-5, 1e-4},
+      {warms_up(R"("warmup_num_steps": 100)"), "/train/schedule/warmup", 100, 0.5},
+      {warms_up(R"("total_num_steps": 1000)"), "/train/max_steps", 1000, 10},
+  };
+}
+
+// What stands beside model and data in a job with this key.
+std::string WithKey(const std::string& pointer, const Json& value) {
+  Json job = Json::object();
+  job[Json::json_pointer(pointer)] = value;
+  const std::string text = job.dump();
+  return text.substr(1, text.size() - 2);
+}
+
+TEST(DeepspeedFileTest, WhatTheJobLeavesOutIsTakenAndWhatBothSayMustAgree) {
+  for (const Mapped& key : MappedKeys()) {
+    const Json::json_pointer at(key.key);
+    const Read open = Of(key.file);
+    ASSERT_TRUE(open.status.ok()) << key.file << ": " << open.status;
+    EXPECT_EQ(ToWholeTree(open.spec)[at], key.value) << key.file;
+    const Read same = Of(key.file, WithKey(key.key, key.value));
+    ASSERT_TRUE(same.status.ok()) << key.file << ": " << same.status;
+    EXPECT_EQ(ToWholeTree(same.spec)[at], key.value) << key.file;
+    EXPECT_THAT(same.file.remarks, IsEmpty()) << key.file;
+    EXPECT_THAT(Refused(key.file, WithKey(key.key, key.another)), HasSubstr(" contradicts the job's "))
+        << key.file;
+  }
+}
+
+TEST(DeepspeedFileTest, NumbersOfOneFileMustAgree) {
+  const std::string_view file = R"({"optimizer": {"params": {"lr": 3e-5}},
+                                    "scheduler": {"params": {"warmup_max_lr": 1e-4}}})";
+  const std::string sentence =
+      "ds.json: scheduler.params.warmup_max_lr: 0.0001 contradicts optimizer.params.lr of the same file: "
+      "make them equal, or take one out";
+  EXPECT_EQ(Refused(file), sentence);
+  EXPECT_EQ(Refused(file, R"("compat": "xtuner-0.1.9")"), sentence);
+  EXPECT_THAT(Refused(file, R"("train": {"optimizer": {"lr": 3e-5}})"),
+              HasSubstr("contradicts the job's train.optimizer.lr"));
+}
+
+// A share of the steps is no number of steps.
+TEST(DeepspeedFileTest, NumbersOfStepsAndPowersAreWhole) {
+  EXPECT_EQ(Refused(R"({"scheduler": {"params": {"warmup_num_steps": 0.1}}})"),
+            "ds.json: scheduler.params.warmup_num_steps: expects a whole number or \"auto\", got 0.1");
+  EXPECT_EQ(Refused(R"({"fp16": {"initial_scale_power": 2.5}})"),
+            "ds.json: fp16.initial_scale_power: expects a whole number, got 2.5");
+  EXPECT_THAT(Refused(R"({"scheduler": {"params": {"total_num_steps": 2.5}}})"),
+              HasSubstr("expects a whole number, got 2.5"));
+}
+
 TEST(DeepspeedFileTest, ABatchGivesTheAccumulationThatIsOpen) {
   EXPECT_EQ(Of(R"({"train_batch_size": 32})", R"("train": {"micro_batch": 2}, "parallel": {"ranks": 4})")
                 .spec.train.accumulation,
@@ -124,6 +201,19 @@ TEST(DeepspeedFileTest, ABatchGivesTheAccumulationThatIsOpen) {
       HasSubstr(
           "ds.json: train_batch_size: 20 contradicts the job's train.micro_batch: 2 x parallel.ranks: 4; "
           "make them equal"));
+}
+
+// As DeepSpeed computes it, whoever says the accumulation.
+TEST(DeepspeedFileTest, ABatchGivesTheMicroBatchThatIsOpen) {
+  const Read by_file =
+      Of(R"({"train_batch_size": 32, "gradient_accumulation_steps": 4})", R"("parallel": {"ranks": 2})");
+  ASSERT_TRUE(by_file.status.ok()) << by_file.status;
+  EXPECT_EQ(by_file.spec.train.micro_batch, 4);
+  EXPECT_EQ(Became(by_file, "train_batch_size"), "train.micro_batch: 4");
+  EXPECT_EQ(Of(R"({"train_batch_size": 32})", R"("train": {"accumulation": 8})").spec.train.micro_batch, 4);
+  EXPECT_EQ(Refused(R"({"train_batch_size": 30})", R"("train": {"accumulation": 8})"),
+            "ds.json: train_batch_size: 30 contradicts the job's parallel.ranks: 1 x train.accumulation: 8; "
+            "make them equal, or write \"auto\" where DeepSpeed takes it");
 }
 
 TEST(DeepspeedFileTest, NumbersThatContradictTheJobAreRefused) {
@@ -197,6 +287,83 @@ TEST(DeepspeedFileTest, WhatCannotBeIsRefusedWithItsPath) {
   EXPECT_THAT(refused(R"({"gradient_clipping": {}})"), HasSubstr("expects a number or \"auto\", got {}"));
 }
 
+// What is there is off where DeepSpeed leaves it off, and on where DeepSpeed does it.
+TEST(DeepspeedFileTest, WhatIsOffPassesAndWhatIsOnIsRefused) {
+  for (const char* off :
+       {R"("amp": {"enabled": false, "opt_level": "O1"})",
+        R"("amp": {"opt_level": "O1"})",
+        R"("amp": {})",
+        R"("elasticity": null)",
+        R"("torch_autocast": {"enabled": false})",
+        R"("data_efficiency": {"enabled": false, "data_sampling": {"enabled": true}})",
+        R"("compression_training": {"weight_quantization": {"shared_parameters": {"enabled": false}}})",
+        R"("compile": {"backend": "inductor"})",
+        R"("compile": {"deepcompile": false})",
+        R"("expert_parallel": {"autoep_size": 1})",
+        R"("sparse_attention": null)",
+        R"("weight_quantization": {"enabled": false})",
+        R"("zero_optimization": {"zenflow": null})",
+        R"("zero_optimization": {"zero_hpz_partition_size": 0})",
+        R"("sparse_gradients": false)",
+        R"("sequence_parallel_size": 1)",
+        R"("autotp_size": 0)",
+        R"("autotp_size": 1)",
+        R"("pipeline": {"stages": "auto", "partition": "best"})",
+        R"("tensor_parallel": {"autotp_size": 1, "tp": {"tp_size": 1}})"}) {
+    EXPECT_TRUE(Of(StrCat("{", off, "}")).status.ok()) << off << ": " << Refused(StrCat("{", off, "}"));
+  }
+  for (const char* on :
+       {R"("amp": {"enabled": true})",
+        R"("amp": 1)",
+        R"("amp": {"enabled": 1})",
+        R"("elasticity": true)",
+        R"("compression_training": {"weight_quantization": {"shared_parameters": {"enabled": true}}})",
+        R"("compile": {"deepcompile": true})",
+        R"("compile": {"enabled": true})",
+        R"("autotuning": 0.5)",
+        R"("sparse_attention": {})",
+        R"("sparse_attention": {"mode": "fixed"})",
+        R"("weight_quantization": {})",
+        R"("weight_quantization": {"num_bits": 8})",
+        R"("zero_optimization": {"zenflow": {}})",
+        R"("zero_optimization": {"zenflow": {"topk_ratio": 0.1}})",
+        R"("zero_optimization": {"zeropp_loco_param": {"err_beta": 0.8}})",
+        R"("sparse_gradients": true)",
+        R"("sparse_gradients": 1)",
+        R"("sequence_parallel_size": 2)",
+        R"("sequence_parallel_size": 0.5)",
+        R"("autotp_size": -1)",
+        R"("expert_parallel": {"enabled": true})",
+        R"("expert_parallel_size": 2)",
+        R"("pipeline": {"stages": 2})",
+        R"("tensor_parallel": {"autotp_size": 2})",
+        R"("tensor_parallel": {"tp": {"tp_size": 2}})"}) {
+    EXPECT_THAT(Refused(StrCat("{", on, "}")), HasSubstr(" is not supported yet: ")) << on;
+  }
+}
+
+TEST(DeepspeedFileTest, OldNamesAndKeysOfLateVersionsAreKnown) {
+  const Read read = Of(R"({"bfloat16": {"enabled": true, "check_grad_overflow": true},
+    "fp32_allreduce": true, "graph_harvesting": true, "log_level": "info", "gradient_allreduce_op": "mean",
+    "optimizer": {"type": "Adam", "params": {"fused": true, "maximize": false}},
+    "zero_optimization": {"stage": 1, "stage3_use_all_reduce_for_fetch_params": true, "leaf_module": {},
+      "stage3_allgather_sequential": true, "override_module_apply": true, "cpu_offload_param": false,
+      "enable_sanity_checks": true, "max_live_parameters": 1e9, "cpu_offload_use_pin_memory": true,
+      "stage3_partition_stream_chunk_size": 0, "offload_param": {"device": "none", "fast_init": true}}})");
+  ASSERT_TRUE(read.status.ok()) << read.status;
+  EXPECT_EQ(read.spec.model.dtype, "bf16");
+  EXPECT_EQ(read.spec.parallel.zero, 1);
+  EXPECT_EQ(Became(read, "bfloat16.enabled"), "model.dtype: bf16");
+  EXPECT_EQ(Became(read, "optimizer.params.fused"), "kernels follow from the machine");
+  EXPECT_THAT(read.file.remarks, ElementsAre(HasSubstr("fp32_allreduce, graph_harvesting, log_level, ")));
+  EXPECT_THAT(Refused(R"({"bfloat16": {"enabled": true}, "fp16": {"enabled": true}})"),
+              HasSubstr("fp16.enabled: is true beside bf16.enabled"));
+  EXPECT_THAT(Refused(R"({"gradient_allreduce_op": "sum"})"), HasSubstr("it would change the result's bits"));
+  EXPECT_THAT(Refused(R"({"zero_optimization": {"cpu_offload_param": true}})"),
+              HasSubstr("use offload_param with device cpu"));
+  EXPECT_THAT(Refused(R"({"zenflow": {}})"), HasSubstr("did you mean 'zero_optimization.zenflow'?"));
+}
+
 TEST(DeepspeedFileTest, UnknownKeysAreToldTheNearest) {
   EXPECT_EQ(Refused(R"({"zero_optimisation": {"stage": 2}})"),
             "ds.json: zero_optimisation: unknown key, did you mean 'zero_optimization'?");
@@ -226,21 +393,29 @@ TEST(DeepspeedFileTest, WhatIsNoJsonIsRefusedWithItsLine) {
   EXPECT_THAT(Refused("{\"a\": \"\xff\"}"), HasSubstr("is no JSON from"));
 }
 
-// A rule cannot name a key of the job that there is not.
+// A rule cannot name a key of the job that there is not, nor stand twice, nor below what holds no keys.
 TEST(DeepspeedFileTest, RulesNameKeysOfTheJob) {
+  using enum DeepspeedRule;
   const Json whole = ToWholeTree(JobSpec());
+  std::map<std::string, DeepspeedRule> by_path;
+  for (const DeepspeedKeyRule& rule : DeepspeedKeyRules())
+    EXPECT_TRUE(by_path.emplace(rule.path, rule.rule).second) << rule.path;
+  const std::set<DeepspeedRule> mapped = {kNumber, kCount, kStage, kTier, kPowerOfTwo};
+  const std::set<DeepspeedRule> noted = {kOnly, kNoMeaning, kOffUnless, kOnIfThere};
   for (const DeepspeedKeyRule& rule : DeepspeedKeyRules()) {
-    if (rule.rule == DeepspeedRule::kOnly) {
-      EXPECT_TRUE(Json::parse(rule.word).is_array()) << rule.path;
-      EXPECT_FALSE(rule.note.empty()) << rule.path;
-    } else if (rule.rule == DeepspeedRule::kNumber || rule.rule == DeepspeedRule::kStage ||
-               rule.rule == DeepspeedRule::kTier || rule.rule == DeepspeedRule::kPowerOfTwo) {
-      std::string pointer = StrCat("/", rule.word);
-      std::replace(pointer.begin(), pointer.end(), '.', '/');
-      EXPECT_TRUE(whole.contains(Json::json_pointer(pointer))) << rule.path;
-    } else if (rule.rule == DeepspeedRule::kNoMeaning || rule.rule == DeepspeedRule::kOff) {
-      EXPECT_FALSE(rule.note.empty()) << rule.path;
+    if (const size_t dot = rule.path.rfind('.'); dot != std::string::npos) {
+      EXPECT_EQ(by_path[rule.path.substr(0, dot)], kObject) << rule.path;
     }
+    EXPECT_EQ(rule.note.empty(), !noted.contains(rule.rule) && rule.rule != kTierPath &&
+                                     rule.rule != kOptimizerType && rule.rule != kSchedulerType)
+        << rule.path;
+    if (rule.rule == kOnly || rule.rule == kOffUnless) {
+      EXPECT_TRUE(Json::parse(rule.word).is_array()) << rule.path;
+    }
+    if (!mapped.contains(rule.rule)) continue;
+    std::string pointer = StrCat("/", rule.word);
+    std::replace(pointer.begin(), pointer.end(), '.', '/');
+    EXPECT_TRUE(whole.contains(Json::json_pointer(pointer))) << rule.path;
   }
 }
 

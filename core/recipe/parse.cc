@@ -538,12 +538,11 @@ void ApplyCompat(const Json& root, JobSpec& spec) {
   spec.train.on_nonfinite = "skip";
 }
 
-// parallel.deepspeed gives way to what it means.
-void ExpandDeepspeed(const Json& root, ParallelSpec& parallel, std::vector<Problem>& problems) {
+// parallel.deepspeed gives way to what it means. Stage 0 without offload, which every job says that was shown, stands in no name's way.
+void ExpandDeepspeed(ParallelSpec& parallel, std::vector<Problem>& problems) {
   const std::string name = std::exchange(parallel.deepspeed, "");
   if (name.empty()) return;
-  const Json& written = root["parallel"];
-  if (written.contains("zero") || written.contains("offload")) {
+  if (parallel.zero != 0 || parallel.offload.optimizer != "none" || parallel.offload.parameters != "none") {
     problems.push_back({0, "parallel.deepspeed", "stands beside zero or offload: give one of the two"});
   } else if (!TakeDeepspeedName(name, parallel)) {
     problems.push_back({0, "parallel.deepspeed",
@@ -592,12 +591,15 @@ void CheckWhole(const JobSpec& spec, std::vector<Problem>& problems) {
 }
 
 StatusOr<JobSpec> ParseJob(std::string_view yaml, std::string_view file_name, bool with_lines) {
-  YamlTree tree = ReadYaml(yaml);
+  return ParseTree(ReadYaml(yaml), file_name, with_lines);
+}
+
+StatusOr<JobSpec> ParseTree(YamlTree tree, std::string_view file_name, bool with_lines) {
   JobSpec spec;
   if (tree.problems.empty()) {
     if (tree.root.is_object()) ApplyCompat(tree.root, spec);
     ReadTree(tree.root, spec, tree.problems);
-    if (tree.problems.empty()) ExpandDeepspeed(tree.root, spec.parallel, tree.problems);
+    if (tree.problems.empty()) ExpandDeepspeed(spec.parallel, tree.problems);
     if (tree.root.is_object()) CheckWhole(spec, tree.problems);
   }
   if (!tree.problems.empty()) return RefusalOf(std::move(tree), file_name, with_lines);

@@ -16,6 +16,9 @@ namespace ft::recipe {
 // lines for a text that no person wrote.
 StatusOr<JobSpec> ParseJob(std::string_view yaml, std::string_view file_name, bool with_lines = true);
 
+// The same of a text that was read, and may have been changed since; lines are those of the text.
+StatusOr<JobSpec> ParseTree(YamlTree tree, std::string_view file_name, bool with_lines = true);
+
 // Fills `spec` from a JSON tree and adds what is wrong to `problems` (without lines). Keys that are absent keep their
 // value. `also_known`: keys at the top that the caller has taken out and that may be meant by one that is unknown.
 void ReadTree(const nlohmann::ordered_json& root, JobSpec& spec, std::vector<Problem>& problems,

@@ -121,6 +121,8 @@ TEST(ShardingTest, ADeepspeedNameIsTheSettingsThatItStandsFor) {
               HasSubstr("parallel.deepspeed: 'ds_config.json' is none of: deepspeed_zero1, deepspeed_zero2, "
                         "deepspeed_zero2_offload, deepspeed_zero3, deepspeed_zero3_offload (a file of "
                         "DeepSpeed's own is read by ftctl"));
+  // What every job says that was shown stands in nobody's way.
+  EXPECT_EQ(parse("{zero: 0, offload: {optimizer: none}, deepspeed: deepspeed_zero2}")->parallel.zero, 2);
   EXPECT_THAT(std::string(Message(parse("{deepspeed: deepspeed_zero1, zero: 1}").status())),
               HasSubstr("parallel.deepspeed: stands beside zero or offload"));
 }

@@ -5,7 +5,6 @@
 #include "core/base/check.h"
 #include "core/base/excerpt.h"
 #include "core/recipe/parse.h"
-#include "core/recipe/yaml_text.h"
 #include "core/recipe/yaml_tree.h"
 #include "core/recipes/builtin_files.h"
 
@@ -58,13 +57,6 @@ std::vector<Name> ReadNames() {
   return names;
 }
 
-void AddAssignments(const std::string& path, const Json& tree, std::vector<std::string>& assignments) {
-  if (!tree.is_object()) return assignments.push_back(StrCat(path, "=", recipe::ToYamlScalar(tree)));
-  for (const auto& [key, value] : tree.items()) {
-    AddAssignments(path.empty() ? key : StrCat(path, ".", key), value, assignments);
-  }
-}
-
 }  // namespace
 
 const std::vector<Name>& AllNames() {
@@ -87,20 +79,6 @@ Status NoSuchRecipe(std::string_view name) {
   return absl::NotFoundError(StrCat("there is no recipe '", Excerpt(name, kMostShown), "'; the nearest are ",
                                     near[0], ", ", near[1], " and ", near[2],
                                     "; `ftctl recipe list` shows all"));
-}
-
-StatusOr<std::vector<std::string>> ZeroAssignments(std::string_view name) {
-  const Name* found = FindName(name);
-  if (found == nullptr || found->is_training()) {
-    std::string all;
-    for (const Name& one : AllNames()) {
-      if (!one.is_training()) StrAppend(&all, all.empty() ? "" : ", ", one.name);
-    }
-    return absl::NotFoundError(StrCat("--deepspeed ", name, ": is none of ", all));
-  }
-  std::vector<std::string> assignments;
-  AddAssignments("", TreeOf(StrCat(kZeroFolder, name, kYaml)), assignments);
-  return assignments;
 }
 
 }  // namespace ft::recipes

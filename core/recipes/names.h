@@ -26,7 +26,4 @@ const Name* FindName(std::string_view name);
 // NOT_FOUND with the three names that differ least.
 Status NoSuchRecipe(std::string_view name);
 
-// The assignments (`parallel.zero=2`) that a ZeRO setting stands for; NOT_FOUND with all their names.
-StatusOr<std::vector<std::string>> ZeroAssignments(std::string_view name);
-
 }  // namespace ft::recipes

@@ -78,28 +78,18 @@ TEST(RecipeNamesTest, AnEndlessNameIsCut) {
   EXPECT_THAT(error, HasSubstr("qqq...'; the nearest are "));
 }
 
-TEST(RecipeNamesTest, ZeroSettingsBecomeAssignments) {
-  EXPECT_THAT(
-      *ZeroAssignments("deepspeed_zero3_offload"),
-      ElementsAre("parallel.zero=3", "parallel.offload.optimizer=cpu", "parallel.offload.parameters=cpu"));
-  EXPECT_THAT(
-      std::string(Message(ZeroAssignments("zero2").status())),
-      HasSubstr("--deepspeed zero2: is none of deepspeed_zero1, deepspeed_zero2, deepspeed_zero2_offload"));
-  EXPECT_FALSE(ZeroAssignments("internlm_7b_qlora_oasst1_e3").ok());
-}
-
 // The names of a job file's parallel.deepspeed are these recipes.
 TEST(RecipeNamesTest, ZeroSettingsAreWhatTheirNamesMean) {
   int settings = 0;
   for (const Name& name : AllNames()) {
     if (name.is_training()) continue;
     ++settings;
-    const recipe::JobSpec by_assignments =
-        SpecOf("recipe: llama2_7b_qlora_sql_e3", *ZeroAssignments(name.name));
+    const std::string_view keys = FindBuiltin(StrCat("zero/", name.name, ".yaml"))->text;
+    const recipe::JobSpec by_keys = SpecOf(StrCat("recipe: llama2_7b_qlora_sql_e3\n", keys));
     const recipe::JobSpec by_name =
         SpecOf(StrCat("recipe: llama2_7b_qlora_sql_e3\nparallel: {deepspeed: ", name.name, "}\n"));
     EXPECT_GT(by_name.parallel.zero, 0);
-    EXPECT_EQ(recipe::ToJson(by_name), recipe::ToJson(by_assignments)) << name.name;
+    EXPECT_EQ(recipe::ToJson(by_name), recipe::ToJson(by_keys)) << name.name;
   }
   EXPECT_EQ(settings, 5);
 }

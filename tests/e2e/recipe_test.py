@@ -91,6 +91,22 @@ class RecipeTest(daemons.DaemonTest):
         three = self.write("three.json", '{"zero_optimization": {"stage": 3, "offload_optimizer": {"device": "cpu"}}}')
         self.assertIn("parallel.offload off a device is not supported yet", self.refused("submit", job, "--deepspeed", three))
 
+    def test_the_flag_takes_the_place_of_the_jobs_own_deepspeed(self):
+        own = self.write("own.yaml", "model: m\ndata: d\nparallel: {ranks: 2, deepspeed: deepspeed_zero3_offload}\n")
+        shown = self.node.ftctl("validate", own, "--deepspeed", "deepspeed_zero2")
+        self.assertIn("  zero: 2\n", shown)
+        self.assertIn("    parameters: none\n", shown)
+        # A job that was shown is one that the flag takes too.
+        again = self.write("again.yaml", self.node.ftctl("recipe", "show", "llama2_7b_qlora_sql_e3"))
+        self.assertIn("  zero: 1\n", self.node.ftctl("validate", again, "--deepspeed", "deepspeed_zero1"))
+        zero = self.write("zero.yaml", "model: m\ndata: d\nparallel: {ranks: 2, zero: 1}\n")
+        self.assertIn("parallel.deepspeed: stands beside zero or offload: give one of the two",
+                      self.refused("submit", zero, "--deepspeed", "deepspeed_zero2"))
+        five = self.write("five.yaml", "model: m\ndata: d\nparallel:\n  deepspeed: five.json\n")
+        self.write("five.json", '{"zero_optimization": {"stage": 5}}')
+        self.assertIn("five.yaml:4: parallel.deepspeed: five.json: zero_optimization.stage: '5' is none of: 0, 1, 2, 3",
+                      self.refused("submit", five))
+
     def test_a_plan_needs_neither_model_nor_data(self):
         plan = self.node.ftctl("plan", "yi_34b_qlora_alpaca_enzh_e3")
         self.assertIn("34388.9 M weights by its config.json", plan)
