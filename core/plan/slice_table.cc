@@ -11,6 +11,8 @@ int64_t Padded(int64_t elements) { return (elements + kGranule - 1) / kGranule *
 
 }  // namespace
 
+Extent PaddedOf(const TensorRange& range) { return {range.begin, range.begin + Padded(range.elements)}; }
+
 SliceTable SliceTable::Of(std::vector<TrainedTensor> tensors) {
   SliceTable table;
   std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) { return a.name < b.name; });

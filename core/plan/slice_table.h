@@ -29,6 +29,9 @@ struct TensorRange {
   int64_t elements = 0;  // Without padding.
 };
 
+// Where it lies in the whole with its padding.
+Extent PaddedOf(const TensorRange& range);
+
 class SliceTable {
  public:
   SliceTable() = default;

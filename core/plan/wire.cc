@@ -75,13 +75,16 @@ WireBytes WireOfStep(const SliceTable& table, const recipe::Sharding& sharding, 
   return wire;
 }
 
-StateBytes StateOf(const SliceTable& table, const recipe::Sharding& sharding, RankOf who) {
+StateBytes StateOf(const SliceTable& table, const recipe::Sharding& sharding, RankOf who,
+                   std::span<const StateArray> arrays) {
   const int64_t whole = table.elements();
-  const int64_t owned =
-      sharding.states_sliced ? Share::Of(Slices(table, sharding.slices), who).elements() : whole;
-  return {.values = whole * kFloat,
-          .gradients = (sharding.gradients_sliced ? owned : whole) * kFloat,
-          .moments = 2 * owned * kFloat};
+  const Share share =
+      sharding.states_sliced ? Share::Of(Slices(table, sharding.slices), who) : Share::Whole(whole);
+  StateBytes bytes{.values = whole * kFloat,
+                   .gradients = (sharding.gradients_sliced ? share.elements() : whole) * kFloat};
+  for (const StateArray& array : arrays)
+    bytes.moments += ArrayLayout::Of(table, share, array).items() * BytesOf(array.type);
+  return bytes;
 }
 
 }  // namespace ft::plan

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
+#include "core/plan/optimizer_state.h"
 #include "core/plan/slices.h"
 #include "core/recipe/sharding.h"
 
@@ -36,10 +38,11 @@ WireBytes WireOfStep(const SliceTable& table, const recipe::Sharding& sharding, 
 struct StateBytes {
   int64_t values = 0;     // float32, whole on every rank.
   int64_t gradients = 0;  // As they are summed, without partial sums that wait.
-  int64_t moments = 0;
+  int64_t moments = 0;    // The optimizer's state, whatever it keeps.
 
   bool operator==(const StateBytes&) const = default;
 };
-StateBytes StateOf(const SliceTable& table, const recipe::Sharding& sharding, RankOf who);
+StateBytes StateOf(const SliceTable& table, const recipe::Sharding& sharding, RankOf who,
+                   std::span<const StateArray> arrays);
 
 }  // namespace ft::plan

@@ -32,7 +32,6 @@ const torch::Tensor& ParameterStore::gradients() const {
 }
 
 void ParameterStore::Own(plan::Share share, bool apart) {
-  FT_CHECK(!first_moments_.defined());
   share_ = std::move(share);
   sums_ = apart ? torch::zeros({share_.elements()}, values_.options()) : torch::Tensor();
   if (apart) gradients_ = torch::Tensor();
@@ -40,11 +39,6 @@ void ParameterStore::Own(plan::Share share, bool apart) {
 
 torch::Tensor ParameterStore::gradient_sums() const {
   return sums_.defined() ? sums_ : gradients().narrow(0, 0, share_.elements());
-}
-
-void ParameterStore::MakeMoments() {
-  first_moments_ = torch::zeros({share_.elements()}, values_.options());
-  second_moments_ = torch::zeros_like(first_moments_);
 }
 
 void ParameterStore::ZeroGradients() { torch::Tensor(gradients()).zero_(); }
@@ -55,9 +49,7 @@ plan::StateBytes ParameterStore::held() const {
   const auto bytes = [](const torch::Tensor& tensor) {
     return tensor.defined() ? static_cast<int64_t>(tensor.nbytes()) : 0;
   };
-  return {.values = bytes(values_),
-          .gradients = bytes(gradients_) + bytes(sums_),
-          .moments = bytes(first_moments_) + bytes(second_moments_)};
+  return {.values = bytes(values_), .gradients = bytes(gradients_) + bytes(sums_)};
 }
 
 }  // namespace ft::params

@@ -1,5 +1,6 @@
 #include "worker/train/checkpoint/tensor_file.h"
 
+#include "core/base/check.h"
 #include "worker/device/staging.h"
 
 namespace ft::checkpoint {
@@ -14,8 +15,7 @@ StatusOr<std::string> WriteTensors(const std::filesystem::path& path, const std:
                                    const weights::SafetensorsWriter::Metadata& metadata,
                                    const weights::SafetensorsWriter::Progress& progress) {
   std::vector<weights::TensorInfo> infos;
-  for (const auto& [name, tensor] : tensors)
-    infos.push_back({name, weights::DType::kF32, tensor.sizes().vec()});
+  for (const NamedTensor& named : tensors) infos.push_back(InfoOf(named));
   ASSIGN_OR_RETURN(weights::SafetensorsWriter writer,
                    weights::SafetensorsWriter::Create(path, infos, metadata, progress));
   for (const auto& [name, tensor] : tensors) {
@@ -25,12 +25,27 @@ StatusOr<std::string> WriteTensors(const std::filesystem::path& path, const std:
   return writer.Finish();
 }
 
-Status ReadTensor(const weights::SafetensorsFile& file, const NamedTensor& to) {
-  const weights::TensorInfo* info = file.Find(to.name);
-  if (info == nullptr || info->dtype != weights::DType::kF32 || info->shape != to.tensor.sizes().vec()) {
-    return absl::DataLossError(
-        StrCat("the checkpoint has no fp32 tensor '", to.name, "' of the shape this job trains"));
+weights::DType DTypeOf(at::ScalarType type) {
+  FT_CHECK(type == at::kFloat || type == at::kByte) << c10::toString(type);
+  return type == at::kFloat ? weights::DType::kF32 : weights::DType::kU8;
+}
+
+weights::TensorInfo InfoOf(const NamedTensor& named) {
+  return {named.name, DTypeOf(named.tensor.scalar_type()), named.tensor.sizes().vec()};
+}
+
+StatusOr<const weights::TensorInfo*> FindTensor(const weights::SafetensorsFile& file,
+                                                const weights::TensorInfo& wanted) {
+  const weights::TensorInfo* info = file.Find(wanted.name);
+  if (info == nullptr || info->dtype != wanted.dtype || info->shape != wanted.shape) {
+    return absl::DataLossError(StrCat("the checkpoint has no ", weights::Name(wanted.dtype), " tensor '",
+                                      wanted.name, "' of the shape this job trains"));
   }
+  return info;
+}
+
+Status ReadTensor(const weights::SafetensorsFile& file, const NamedTensor& to) {
+  ASSIGN_OR_RETURN(const weights::TensorInfo* info, FindTensor(file, InfoOf(to)));
   return device::FillFromHost(to.tensor,
                               [&](std::span<std::byte> bytes) { return file.ReadBytes(*info, bytes); });
 }

@@ -15,18 +15,26 @@ namespace ft::checkpoint {
 
 struct NamedTensor {
   std::string name;
-  torch::Tensor tensor;  // float32, contiguous.
+  torch::Tensor tensor;  // float32 or uint8, contiguous.
 };
 
 // The store's values, by name.
 std::vector<NamedTensor> ValuesOf(const params::ParameterStore& store);
 
-// Writes them as float32, in the order given. Returns the file's SHA-256 in hexadecimal.
+// Writes them in the order given. Returns the file's SHA-256 in hexadecimal.
 StatusOr<std::string> WriteTensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
                                    const weights::SafetensorsWriter::Metadata& metadata,
                                    const weights::SafetensorsWriter::Progress& progress);
 
-// Reads the tensor of that name into `to.tensor`. DATA_LOSS where the file has none of that name, shape and type.
+// How files call a tensor's type. REQUIRES: float32 or uint8.
+weights::DType DTypeOf(at::ScalarType type);
+weights::TensorInfo InfoOf(const NamedTensor& named);
+
+// What the file has of that name. DATA_LOSS where that is nothing of the wanted shape and type.
+StatusOr<const weights::TensorInfo*> FindTensor(const weights::SafetensorsFile& file,
+                                                const weights::TensorInfo& wanted);
+
+// Reads the tensor of that name, shape and type into `to.tensor`.
 Status ReadTensor(const weights::SafetensorsFile& file, const NamedTensor& to);
 
 }  // namespace ft::checkpoint

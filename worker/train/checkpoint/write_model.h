@@ -11,7 +11,6 @@
 #include "worker/model/params/read_slot.h"
 #include "worker/model/weights/safetensors.h"
 #include "worker/train/checkpoint/adapter.h"
-#include "worker/train/optim/adamw.h"
 
 namespace ft::checkpoint {
 
