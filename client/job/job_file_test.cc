@@ -38,7 +38,7 @@ TEST(JobFileTest, RunsArgumentsTakeNamesAndOverrides) {
 TEST(JobFileTest, BadOverridesAndUnsupportedSettingsAreInvalid) {
   JobText text = QuickJobText({.model = "m", .data = {"a.csv"}}, "/base");
   EXPECT_TRUE(absl::IsInvalidArgument(CheckJob(text, {"train.epochs"}).status()));
-  EXPECT_TRUE(absl::IsInvalidArgument(CheckJob(text, {"train.optimizer.kind=paged_adamw"}).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(CheckJob(text, {"parallel.offload.optimizer=disk"}).status()));
 }
 
 TEST(JobFileTest, PathsBecomeAbsoluteFromTheFilesFolder) {

@@ -86,7 +86,7 @@ constexpr Template kTemplates[] = {
     {"{#0} tokens", "{0} 个词元"},
     {"Memory of the rank, predicted:", "预计每个进程的内存："},
     {"{#0} GiB  base weights", "{0} GiB  基座权重"},
-    {"{#0} GiB  trained weights, gradients, AdamW", "{0} GiB  可训练权重、梯度、AdamW"},
+    {"{#0} GiB  trained weights, gradients, optimizer", "{0} GiB  可训练权重、梯度、优化器"},
     {"{#0} GiB  partial sums and exchange of ranks", "{0} GiB  进程之间的部分和与交换"},
     {"{#0} GiB  activations", "{0} GiB  激活值"},
     {"{#0} GiB  logits and their gradient", "{0} GiB  logits 及其梯度"},

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "core/plan/optimizer_state.h"
 #include "core/recipe/sharding.h"
 
 namespace ft::plan {
@@ -35,7 +36,7 @@ bool Targeted(const recipe::MethodSpec& method, std::string_view name) {
 }
 
 // Of the pattern's keys only plain last parts of names are counted: what expressions mean, the model's names tell.
-int64_t RankOf(const recipe::MethodSpec& method, const std::string& name) {
+int64_t AdapterRank(const recipe::MethodSpec& method, const std::string& name) {
   const auto found = method.rank_pattern.find(name);
   return found == method.rank_pattern.end() ? method.rank : found->second;
 }
@@ -65,7 +66,7 @@ int64_t LinearRows(const ModelShape& shape) {
 // What is trained, in bytes of one rank of those that the job was submitted for.
 struct TrainedBytes {
   bool divides_units = false;
-  double state = 0;    // Values, summed gradients, moments.
+  double state = 0;    // Values, summed gradients, the optimizer's state.
   double partial = 0;  // Sums that wait for others, and gradients of the units that are computed.
 };
 
@@ -81,8 +82,9 @@ TrainedBytes TrainedBytesOf(const ModelShape& shape, const recipe::JobSpec& spec
   const double gradients = sharding.gradients_sliced ? 1 / ranks : 1,
                moments = sharding.states_sliced ? 1 / ranks : 1,
                values = sharding.weights_sliced ? 1 / ranks : 1;
+  const double kept = StateBytesPerWeight(spec.train.optimizer.kind);
   TrainedBytes bytes{.divides_units = sharding.weights_sliced,
-                     .state = trainable * (4 * values + 4 * gradients + 8 * moments)};
+                     .state = trainable * (4 * values + 4 * gradients + kept * moments)};
   if (sharding.order == recipe::SumOrder::kStep) {
     // A rank may come to hold all leaves: then log2(max_ranks) partial sums wait beside the gradient.
     bytes.partial = trainable * 4 * doublings(sharding.slices);
@@ -132,7 +134,8 @@ int64_t TrainableParameters(const ModelShape& shape, const recipe::MethodSpec& m
   int64_t count = 0;
   for (const Projection& p : Projections(shape)) {
     if (!Targeted(method, p.name)) continue;
-    const int64_t pair = RankOf(method, p.name) * (p.inputs + p.outputs) + (method.use_dora ? p.outputs : 0);
+    const int64_t pair =
+        AdapterRank(method, p.name) * (p.inputs + p.outputs) + (method.use_dora ? p.outputs : 0);
     count += pair * Count(shape, p);
   }
   return count + SavedParameters(shape, method);
@@ -150,7 +153,7 @@ std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::Jo
   if (spec.method.kind == "int8_lora")
     base = linear + static_cast<double>(LinearRows(shape)) * 4 + other * compute_bytes;
   if (spec.method.kind == "lora") base = (linear + other) * compute_bytes;
-  // fp32 value, gradient and two moments; a full fine-tuning also multiplies in the compute type.
+  // fp32 value, gradient and what the optimizer keeps; a full fine-tuning also multiplies in the compute type.
   const TrainedBytes trained = TrainedBytesOf(shape, spec);
   const double copies_of_trained = trained.divides_units ? trainable * compute_bytes : full && bf16 ? trainable * 2 : 0;
   // Of units that are whole while they are used there are two, and a rank keeps its part of what is frozen.
@@ -187,7 +190,7 @@ std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::Jo
   const double shared = leaves > 1 ? static_cast<double>(kSegmentBytes) * leaves : 0;
   const auto bytes = [](double value) { return static_cast<int64_t>(value); };
   return {{"base weights", bytes(base)},
-          {"trained weights, gradients, AdamW", bytes(training)},
+          {"trained weights, gradients, optimizer", bytes(training)},
           {"partial sums and exchange of ranks", bytes(trained.partial + shared + units)},
           {"activations", bytes(activations)},
           {"logits and their gradient", bytes(logits)},

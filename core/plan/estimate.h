@@ -54,7 +54,7 @@ struct DataSize {
   int64_t total = 0;
 };
 
-// Memory of one rank by part: base weights, trainable weights with gradients and AdamW state, activations of
+// Memory of one rank by part: base weights, trainable weights with gradients and the optimizer's state, activations of
 // micro_batch x max_length tokens (kept inputs of sub-layers, results of attention and one block's work with checkpointing), logits of the supervised
 // share, the partial sums of a rank that holds several leaves of a step's sum, the segment it shares with the others, the
 // program itself. Formulas: docs/memory.md.

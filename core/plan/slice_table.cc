@@ -11,7 +11,7 @@ int64_t Padded(int64_t elements) { return (elements + kGranule - 1) / kGranule *
 
 }  // namespace
 
-int64_t PaddedElements(const TensorRange& range) { return Padded(range.elements); }
+Extent PaddedOf(const TensorRange& range) { return {range.begin, range.begin + Padded(range.elements)}; }
 
 SliceTable SliceTable::Of(std::vector<TrainedTensor> tensors) {
   SliceTable table;

@@ -30,8 +30,8 @@ struct TensorRange {
   int64_t elements = 0;  // Without padding.
 };
 
-// With padding: whole granules.
-int64_t PaddedElements(const TensorRange& range);
+// Where it lies in the whole with its padding.
+Extent PaddedOf(const TensorRange& range);
 
 class SliceTable {
  public:

@@ -13,9 +13,9 @@ std::vector<CopyRun> CopyRunsOf(const SliceTable& table, int unit) {
     for (size_t i = 0; i < table.ranges().size(); ++i) {
       const TensorRange& range = table.ranges()[i];
       if (range.tensor.unit != unit || range.tensor.copy_width != width) continue;
-      const int64_t elements = PaddedElements(range);
-      run.places_.push_back({static_cast<int>(i), run.elements_, {range.begin, range.begin + elements}});
-      run.elements_ += elements;
+      const Extent padded = PaddedOf(range);
+      run.places_.push_back({static_cast<int>(i), run.elements_, padded});
+      run.elements_ += padded.end - padded.begin;
     }
     if (!run.places_.empty()) runs.push_back(std::move(run));
   }

@@ -128,18 +128,20 @@ bool DividesValues(const SliceTable& table, const recipe::Sharding& sharding, in
   return ranks > 1 && sharding.states_sliced && (sharding.weights_sliced || HasNarrowCopies(table));
 }
 
-StateBytes StateOf(const SliceTable& table, const recipe::Sharding& sharding, RankOf who) {
+StateBytes StateOf(const SliceTable& table, const recipe::Sharding& sharding, RankOf who,
+                   std::span<const StateArray> arrays) {
   const int64_t whole = table.elements();
-  const int64_t owned =
-      sharding.states_sliced ? Share::Of(Slices(table, sharding.slices), who).elements() : whole;
-  int64_t values = whole * kFloat;
+  const Share share =
+      sharding.states_sliced ? Share::Of(Slices(table, sharding.slices), who) : Share::Whole(whole);
+  StateBytes bytes{.values = whole * kFloat,
+                   .gradients = (sharding.gradients_sliced ? share.elements() : whole) * kFloat};
   if (DividesValues(table, sharding, who.ranks)) {
-    values = owned * kFloat;
-    for (int unit = 0; unit < table.units() && !sharding.weights_sliced; ++unit) values += CopyBytes(table, unit);
+    bytes.values = share.elements() * kFloat;
+    for (int unit = 0; unit < table.units() && !sharding.weights_sliced; ++unit) bytes.values += CopyBytes(table, unit);
   }
-  return {.values = values,
-          .gradients = (sharding.gradients_sliced ? owned : whole) * kFloat,
-          .moments = 2 * owned * kFloat};
+  for (const StateArray& array : arrays)
+    bytes.moments += ArrayLayout::Of(table, share, array).items() * BytesOf(array.type);
+  return bytes;
 }
 
 }  // namespace ft::plan

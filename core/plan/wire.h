@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
+#include "core/plan/optimizer_state.h"
 #include "core/plan/passes.h"
 #include "core/plan/slices.h"
 #include "core/recipe/sharding.h"
@@ -44,12 +46,13 @@ WireBytes WireOfStep(const SliceTable& table, const recipe::Sharding& sharding, 
 struct StateBytes {
   int64_t values = 0;     // float32, and the copies that products read where ranks have values of their slices only.
   int64_t gradients = 0;  // As they are summed, without partial sums that wait.
-  int64_t moments = 0;
+  int64_t moments = 0;    // The optimizer's state, whatever it keeps.
 
   bool operator==(const StateBytes&) const = default;
 };
 // Whether ranks have the float32 values of their slices only.
 bool DividesValues(const SliceTable& table, const recipe::Sharding& sharding, int ranks);
-StateBytes StateOf(const SliceTable& table, const recipe::Sharding& sharding, RankOf who);
+StateBytes StateOf(const SliceTable& table, const recipe::Sharding& sharding, RankOf who,
+                   std::span<const StateArray> arrays);
 
 }  // namespace ft::plan

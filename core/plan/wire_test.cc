@@ -73,13 +73,27 @@ TEST(WireTest, OneRankReceivesNothing) {
 
 TEST(WireTest, StateIsDividedByTheStage) {
   const SliceTable table = SliceTable::Of(FullTensors(kLlama7B));
+  const auto state = [&](int zero, const char* exchange) {
+    return StateOf(table, Meaning(zero, exchange, 8), {3, 8}, StateArraysOf("adamw"));
+  };
   const int64_t whole = 4 * table.elements();
-  EXPECT_EQ(StateOf(table, Meaning(0, "micro_batch", 8), {3, 8}), (StateBytes{whole, whole, 2 * whole}));
+  EXPECT_EQ(state(0, "micro_batch"), (StateBytes{whole, whole, 2 * whole}));
   const int64_t owned = 4 * Share::Of(Slices(table, 8), {3, 8}).elements();
   EXPECT_NEAR(static_cast<double>(owned), static_cast<double>(whole) / 8, 4.0 * kSliceGranule * 34);
-  EXPECT_EQ(StateOf(table, Meaning(1, "auto", 8), {3, 8}), (StateBytes{whole, whole, 2 * owned}));
-  EXPECT_EQ(StateOf(table, Meaning(2, "auto", 8), {3, 8}), (StateBytes{whole, whole, 2 * owned}));
-  EXPECT_EQ(StateOf(table, Meaning(2, "micro_batch", 8), {3, 8}), (StateBytes{whole, owned, 2 * owned}));
+  EXPECT_EQ(state(1, "auto"), (StateBytes{whole, whole, 2 * owned}));
+  EXPECT_EQ(state(2, "auto"), (StateBytes{whole, whole, 2 * owned}));
+  EXPECT_EQ(state(2, "micro_batch"), (StateBytes{whole, owned, 2 * owned}));
+}
+
+TEST(WireTest, StateIsThatOfTheOptimizer) {
+  const SliceTable table = SliceTable::Of({{"large", {4096, 10}}, {"small", {300}}});
+  const auto moments = [&](const char* kind) {
+    return StateOf(table, Meaning(0, "auto", 1), {0, 1}, StateArraysOf(kind)).moments;
+  };
+  EXPECT_EQ(moments("adamw"), 8 * (40960 + 512));  // Tensors begin at granules.
+  EXPECT_EQ(moments("paged_adamw"), moments("adamw"));
+  EXPECT_EQ(moments("adamw_8bit"), 2 * 40960 + 2 * 4 * 160 + 8 * 512);
+  EXPECT_EQ(moments("sgd"), 0);
 }
 
 }  // namespace

@@ -242,7 +242,10 @@ class Mapping {
   void TakeOptimizer(const DeepspeedKeyRule& rule, const Json& value) {
     const std::string type = value.is_string() ? Lower(value.get<std::string>()) : "";
     if (type != "adam" && type != "adamw") return Refuse(rule, value);
-    Became(rule.path, value, "train.optimizer.kind: adamw");
+    std::string job = StrCat("train.optimizer.kind: ", spec_.train.optimizer.kind);
+    if (spec_.train.optimizer.kind != "sgd") return Became(rule.path, value, std::move(job));
+    if (HasXTunersHabits(spec_)) return GiveWay(rule.path, value, std::move(job));
+    Contradict(rule.path, value, job);
   }
 
   void TakeScheduler(const DeepspeedKeyRule& rule, const Json& value) {

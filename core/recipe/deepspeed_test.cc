@@ -239,6 +239,18 @@ TEST(DeepspeedFileTest, NumbersThatContradictTheJobAreRefused) {
   EXPECT_TRUE(Of(R"({"gradient_accumulation_steps": 4})", R"("train": {"accumulation": 0})").status.ok());
 }
 
+TEST(DeepspeedFileTest, AdamWIsWhicheverAdamWTheJobSays) {
+  constexpr std::string_view kFile = R"({"optimizer": {"type": "AdamW"}})";
+  const auto with = [](std::string_view kind) {
+    return StrCat(R"("train": {"optimizer": {"kind": ")", kind, R"(", "lr": 0.1}})");
+  };
+  const Read read = Of(kFile, with("adamw_8bit"));
+  ASSERT_TRUE(read.status.ok()) << read.status;
+  EXPECT_EQ(Became(read, "optimizer.type"), "train.optimizer.kind: adamw_8bit");
+  EXPECT_THAT(Refused(kFile, with("sgd")),
+              HasSubstr("optimizer.type: \"AdamW\" contradicts the job's train.optimizer.kind: sgd"));
+}
+
 TEST(DeepspeedFileTest, WithXTunersHabitsTheRecipeWinsAndSaysSo) {
   const Read read =
       Of(R"({"train_micro_batch_size_per_gpu": 4, "train_batch_size": 64, "gradient_clipping": 2})",

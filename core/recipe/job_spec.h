@@ -64,7 +64,7 @@ struct MethodSpec {
 };
 
 struct OptimizerSpec {
-  std::string kind = "adamw";  // adamw | paged_adamw
+  std::string kind = "adamw";  // adamw | paged_adamw | adamw_8bit | sgd, which has no use for betas and eps
   double lr = 0;               // 0 = chosen (train::ResolveFromData).
   double beta1 = 0.9;
   double beta2 = 0.999;

@@ -571,6 +571,9 @@ void CheckWhole(const JobSpec& spec, std::vector<Problem>& problems) {
     complain("parallel.min_ranks", StrCat("min_ranks(", spec.parallel.min_ranks,
                                           ") must be a power of two, at most max_ranks(", max_ranks, ")"));
   }
+  if (spec.train.optimizer.kind == "sgd" && spec.train.optimizer.lr == 0) {
+    complain("train.optimizer.lr", "is missing: rates are chosen for AdamW only, give the one of sgd");
+  }
   if (std::exp2(std::round(std::log2(spec.train.loss_scale.initial))) != spec.train.loss_scale.initial) {
     complain("train.loss_scale.initial", StrCat(spec.train.loss_scale.initial, " is not a power of two"));
   }

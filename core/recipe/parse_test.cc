@@ -236,12 +236,38 @@ TEST(CheckSupportedTest, AFamilyThatIsNotBuiltIsToldTheNearest) {
 TEST(CheckSupportedTest, RefusesByName) {
   JobSpec spec;
   EXPECT_TRUE(CheckSupported(spec).ok());
-  spec.train.optimizer.kind = "paged_adamw";
   spec.parallel.offload.optimizer = "cpu";
   const Status status = CheckSupported(spec);
   EXPECT_THAT(std::string(Message(status)),
               HasSubstr("parallel.offload off a device is not supported yet: use none, or resources.device: cpu"));
   EXPECT_THAT(std::string(Message(status)), HasSubstr("train.optimizer.kind: paged_adamw"));
+}
+
+TEST(CheckSupportedTest, EveryKindOfOptimizerRunsOnEveryDevice) {
+  JobSpec spec;
+  for (const char* kind : {"adamw", "paged_adamw", "adamw_8bit", "sgd"}) {
+    for (const char* device : {"auto", "cpu", "gpu"}) {
+      spec.train.optimizer.kind = kind;
+      spec.resources.device = device;
+      EXPECT_TRUE(CheckSupported(spec).ok()) << kind << " on " << device;
+    }
+  }
+}
+
+TEST(ParseJobTest, OptimizersAreOfFourKindsAndRatesAreChosenForAdamW) {
+  const auto answer = [](std::string_view optimizer) {
+    const auto spec =
+        ParseJob(StrCat("model: m\ndata: d\ntrain: {optimizer: ", optimizer, "}\n"), "job.yaml");
+    return spec.ok() ? spec->train.optimizer.kind : std::string(Message(spec.status()));
+  };
+  EXPECT_EQ(answer("{kind: paged_adamw}"), "paged_adamw");
+  EXPECT_EQ(answer("{kind: adamw_8bit}"), "adamw_8bit");
+  EXPECT_EQ(answer("{kind: sgd, lr: 0.1}"), "sgd");
+  EXPECT_THAT(answer("{kind: sgd}"),
+              HasSubstr("train.optimizer.lr: is missing: rates are chosen for AdamW only"));
+  EXPECT_THAT(answer("{kind: adam}"),
+              HasSubstr("train.optimizer.kind: 'adam' is none of: adamw, paged_adamw, "
+                        "adamw_8bit, sgd"));
 }
 
 TEST(CheckSupportedTest, PartsOfDataSetsAreOfHubsAndFolders) {

@@ -93,7 +93,7 @@ void Visit(V& v, MethodSpec& s) {
 
 template <typename V>
 void Visit(V& v, OptimizerSpec& s) {
-  v("kind", s.kind, OneOf{{"adamw", "paged_adamw"}});
+  v("kind", s.kind, OneOf{{"adamw", "paged_adamw", "adamw_8bit", "sgd"}});
   v("lr", s.lr, ChosenOrRange{{1e-12, 10}});
   v.Pair("betas", s.beta1, s.beta2, Range{0, 0.999999});
   v("eps", s.eps, Range{0, 1});

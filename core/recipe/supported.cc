@@ -68,15 +68,6 @@ Status CheckFamily(std::string_view model_type) {
                                          " (supported: ", all, ")"));
 }
 
-std::vector<std::string> TakeSubstitutes(nlohmann::ordered_json& job) {
-  const nlohmann::ordered_json::json_pointer kKind("/train/optimizer/kind");
-  if (!job.contains(kKind) || job[kKind] != "paged_adamw") return {};
-  job[kKind] = "adamw";
-  return {
-      "train.optimizer.kind: adamw takes the place of paged_adamw, which is not built yet: the same numbers, "
-      "all in memory"};
-}
-
 Status CheckSupported(const JobSpec& spec) {
   Refusals refuse;
   refuse(!spec.recipe.empty(), "recipe", "write the settings into the job file");
@@ -84,7 +75,6 @@ Status CheckSupported(const JobSpec& spec) {
   refuse(IsRemoteSource(spec.method.init_from), "method.init_from of an adapter that is not on this machine",
          "download it and give its folder");
   for (size_t i = 0; i < spec.data.size(); ++i) RefuseData(StrCat("data[", i, "]"), spec.data[i], refuse);
-  refuse(spec.train.optimizer.kind == "paged_adamw", "train.optimizer.kind: paged_adamw", "use adamw");
   refuse.All(Sharding::Of(spec).status());
   return refuse.text().empty() ? absl::OkStatus() : absl::UnimplementedError(refuse.text());
 }

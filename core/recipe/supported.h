@@ -2,18 +2,12 @@
 #pragma once
 
 #include <span>
-#include <string>
 #include <string_view>
-#include <vector>
 
 #include "core/base/status.h"
 #include "core/recipe/job_spec.h"
-#include "nlohmann/json.hpp"
 
 namespace ft::recipe {
-
-// What a recipe sets, is not built and changes no number gives way to what is. One sentence for each that did.
-std::vector<std::string> TakeSubstitutes(nlohmann::ordered_json& job);
 
 // The families of models that are built, by model_type of config.json.
 std::span<const std::string_view> Families();

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "core/recipe/parse.h"
-#include "core/recipe/supported.h"
 #include "core/recipe/yaml_text.h"
 #include "core/recipes/builtin_files.h"
 #include "core/recipes/layers.h"
@@ -181,7 +180,6 @@ StatusOr<Resolved> Resolve(const JobText& job, const std::vector<std::string>& s
   RETURN_IF_ERROR(NameTheBot(Taken(tree, "bot_name"), tree));
   RETURN_IF_ERROR(KeepSequences(Taken(tree, "sequences_per_step"), tree, resolved.remarks));
   ASSIGN_OR_RETURN(resolved.model_config, ConfigText(Taken(tree, "config"), read));
-  for (std::string& remark : recipe::TakeSubstitutes(tree)) resolved.remarks.push_back(std::move(remark));
   DropNulls(tree);
   return resolved;
 }

@@ -5,8 +5,8 @@
 // bits; an odd last byte has a zero low half. The last block may be short.
 //
 // Double quantisation: from each absmax the mean of all is taken off (`offset`, a float32), and what remains
-// becomes the nearest of 256 values of the signed dynamic map to remainder / nested_absmax, one nested_absmax
-// for 256 blocks.
+// becomes the nearest of 256 values of the signed dynamic map (kernels/dynamic_map) to remainder / nested_absmax,
+// one nested_absmax for 256 blocks.
 //
 // The inline functions are the definition, for host and device. The array functions below are SIMD,
 // dispatched at run time and bit-equal to it. Thread-safe.
@@ -47,10 +47,6 @@ FT_HOST_DEVICE inline float Nf4CodeValue(int code) {
   constexpr auto table = std::to_array(kNf4Code);
   return table[static_cast<size_t>(code)];
 }
-
-// The 256 values of the signed dynamic map, ascending: seven decades, each twice as finely divided as the one
-// below.
-const float* DynamicMapSigned();
 
 // The number of blocks that `count` values form.
 FT_HOST_DEVICE inline int64_t Nf4Blocks(int64_t count) { return (count + kNf4Block - 1) / kNf4Block; }

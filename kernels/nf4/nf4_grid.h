@@ -85,7 +85,8 @@ struct NestedDequantiseBody {
   using Shared = NoSharedMemory;
 
   NestedIn in;
-  const float* map = nullptr;  // DynamicMapSigned(), in the memory of the device that runs the body.
+  const float* map =
+      nullptr;  // DynamicMapSigned() of kernels/dynamic_map, in the memory of the device that runs the body.
   int64_t blocks = 0;
   float* out = nullptr;
 

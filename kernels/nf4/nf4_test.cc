@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "kernels/dynamic_map/dynamic_map.h"
 #include "kernels/nf4/nf4_grid.h"
 
 namespace ft::kernels {
@@ -154,14 +155,6 @@ TEST(Nf4, MiddlesGoToTheLowerCodeInBothVersions) {
   for (int i = 0; i < 64; ++i) {
     EXPECT_EQ(i % 2 == 0 ? packed[i / 2] >> 4 : packed[i / 2] & 15, Nf4Nearest(values[i], 1)) << i;
   }
-}
-
-TEST(Nested, MapIsSortedAndSpansMinusOneToOne) {
-  const float* map = DynamicMapSigned();
-  EXPECT_TRUE(std::is_sorted(map, map + 256));
-  EXPECT_EQ(map[127], 0);
-  EXPECT_EQ(map[255], 1);
-  EXPECT_LT(map[0], -0.99f);
 }
 
 TEST(Nested, EveryMaximumGoesToTheNearestOfTheMap) {

@@ -125,7 +125,7 @@ class Expectation:
 
     def of_mmengine(self, facts, task, want):
         gpu8 = task.endswith("_gpu8")
-        kinds = {"PagedAdamW32bit": "adamw", "AdamW": "adamw"}
+        kinds = {"PagedAdamW32bit": "paged_adamw", "AdamW": "adamw"}
         want.update({
             "train.micro_batch": facts.take("dataloader.batch_size_per_device"), "train.accumulation": facts.take("accumulative_counts"),
             "train.optimizer.kind": kinds[facts.take("optimizer.type")], "train.optimizer.lr": facts.take("optimizer.lr"),
@@ -145,7 +145,7 @@ class Expectation:
         want.update({
             "train.micro_batch": arguments.pop("per_device_train_batch_size"),
             "train.accumulation": arguments.pop("gradient_accumulation_steps"),
-            "train.optimizer.kind": {"paged_adamw_32bit": "adamw", "adamw_torch": "adamw"}[arguments.pop("optim")],
+            "train.optimizer.kind": {"paged_adamw_32bit": "paged_adamw", "adamw_torch": "adamw"}[arguments.pop("optim")],
             "train.optimizer.lr": arguments.pop("learning_rate"), "train.optimizer.weight_decay": arguments.pop("weight_decay"),
             "train.epochs": arguments.pop("num_train_epochs"), "train.schedule.warmup": arguments.pop("warmup_steps"),
             "train.schedule.by": "step", "train.max_grad_norm": 1.0, "train.checkpoint.every_steps": arguments.pop("save_steps"),

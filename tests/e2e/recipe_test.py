@@ -39,7 +39,7 @@ class RecipeTest(daemons.DaemonTest):
 
     def test_what_is_shown_is_a_job_file(self):
         shown = self.node.ftctl("recipe", "show", "llama2_7b_qlora_sql_e3")
-        self.assertTrue(shown.startswith("# train.optimizer.kind: adamw takes the place of paged_adamw"), shown[:200])
+        self.assertIn("\n    kind: paged_adamw\n", shown)
         again = self.node.ftctl("recipe", "show", self.write("copy.yaml", shown))
         self.assertEqual(again, "\n".join(line for line in shown.split("\n") if not line.startswith("#")))
         mine = self.write("mine.yaml", "recipe: copy.yaml\ntrain: {epochs: 1}\n")

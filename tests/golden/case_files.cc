@@ -122,6 +122,15 @@ double LargestAbsolute(const torch::Tensor& values) {
   return values.numel() == 0 ? 0 : values.abs().max().item<double>();
 }
 
+StatusOr<torch::Tensor> ExpectedCodes(const weights::TensorSource& source, const std::string& name) {
+  const weights::TensorInfo* info = source.Find(name);
+  if (info == nullptr || info->dtype != weights::DType::kU8)
+    return absl::NotFoundError(StrCat("there are no codes ", name));
+  torch::Tensor tensor = torch::empty(info->shape, torch::kUInt8);
+  RETURN_IF_ERROR(source.ReadBytes(*info, {static_cast<std::byte*>(tensor.data_ptr()), tensor.nbytes()}));
+  return tensor;
+}
+
 double LargestDifference(const torch::Tensor& actual, const torch::Tensor& expected, double scale) {
   if (actual.sizes() != expected.sizes()) return std::numeric_limits<double>::infinity();
   return LargestAbsolute(actual.cpu().to(torch::kDouble) - expected.to(torch::kDouble)) / scale;

@@ -38,6 +38,9 @@ StatusOr<std::unique_ptr<weights::TensorSource>> OpenExpected(const std::filesys
 // Expected tensors in float32; NOT_FOUND names what is missing.
 StatusOr<torch::Tensor> Expected(const weights::TensorSource& source, const std::string& name);
 
+// As they are stored: uint8.
+StatusOr<torch::Tensor> ExpectedCodes(const weights::TensorSource& source, const std::string& name);
+
 // Largest absolute difference divided by `scale`; infinity where shapes differ, NaN stays.
 double LargestDifference(const torch::Tensor& actual, const torch::Tensor& expected, double scale);
 double LargestAbsolute(const torch::Tensor& values);

@@ -4,6 +4,7 @@
 #include "tests/golden/case_files.h"
 #include "tests/golden/quant_cases.h"
 #include "worker/device/staging.h"
+#include "worker/model/ops/dynamic_map.h"
 #include "worker/model/ops/nf4.h"
 #include "worker/model/params/bnb_checkpoint.h"
 
@@ -16,10 +17,7 @@ using torch::Tensor;
 StatusOr<Tensor> ReadStored(const weights::TensorSource& source, const std::string& name) {
   const weights::TensorInfo* info = source.Find(name);
   if (info == nullptr) return absl::NotFoundError(StrCat("there is no tensor ", name));
-  if (info->dtype != weights::DType::kU8) return Expected(source, name);
-  Tensor tensor = torch::empty(info->shape, torch::kUInt8);
-  RETURN_IF_ERROR(source.ReadBytes(*info, {static_cast<std::byte*>(tensor.data_ptr()), tensor.nbytes()}));
-  return tensor;
+  return info->dtype == weights::DType::kU8 ? ExpectedCodes(source, name) : Expected(source, name);
 }
 
 // The number of elements that differ in any bit.
@@ -113,9 +111,13 @@ StatusOr<std::vector<Measure>> Nf4Case(const fs::path& folder, at::Device device
   ASSIGN_OR_RETURN(const auto source, OpenExpected(folder / "nf4.safetensors"));
   std::vector<Measure> measures;
   ASSIGN_OR_RETURN(const Tensor codes, ReadStored(*source, "nf4_code"));
-  ASSIGN_OR_RETURN(const Tensor map, ReadStored(*source, "dynamic_map_signed"));
-  Record(measures,
-         {"tables", Different(ops::Nf4CodeTable(), codes) + Different(ops::DynamicMapTable(), map), 0});
+  ASSIGN_OR_RETURN(const Tensor signed_map, ReadStored(*source, "dynamic_map_signed"));
+  ASSIGN_OR_RETURN(const Tensor unsigned_map, ReadStored(*source, "dynamic_map_unsigned"));
+  const ops::DynamicMaps maps = ops::DynamicMapsOn(at::kCPU);
+  Record(measures, {"tables",
+                    Different(ops::Nf4CodeTable(), codes) + Different(maps.signed_map, signed_map) +
+                        Different(maps.unsigned_map, unsigned_map),
+                    0});
   for (const weights::TensorInfo& info : source->tensors()) {
     constexpr std::string_view kSuffix = "weight";
     if (!info.name.ends_with(".weight")) continue;

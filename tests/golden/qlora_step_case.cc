@@ -103,7 +103,9 @@ Status Train(const QloraRun& r, run::LanguageModel& model) {
   ASSIGN_OR_RETURN(const Tensor losses, Expected(r.expected, r.losses));
   ASSIGN_OR_RETURN(const Tensor norms, Expected(r.expected, "grad_norms_before_clipping"));
   const bool as_stored = r.losses == "losses";
-  optim::AdamW optimizer({recipe.beta1, recipe.beta2, recipe.eps, recipe.weight_decay}, model.store());
+  optim::AdamW optimizer(
+      {.beta1 = recipe.beta1, .beta2 = recipe.beta2, .eps = recipe.eps, .weight_decay = recipe.weight_decay},
+      model.store());
   for (int64_t step = 1; step <= losses.numel(); ++step) {
     const auto input = inputs.find(StrCat("step", step));
     if (input == inputs.end()) return absl::InvalidArgumentError(StrCat("input.json has no step", step));

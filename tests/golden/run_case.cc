@@ -23,6 +23,7 @@ StatusOr<std::vector<Measure>> Measures(const fs::path& folder, const std::strin
   const auto has = [&](const char* file) { return Has(folder, file); };
   if (has("nf4.safetensors")) return Nf4Case(folder, device);
   if (has("int8.safetensors")) return Int8Case(folder, device);
+  if (has("adamw.safetensors")) return AdamW8bitCase(folder, device);
   if (has("mxfp4.safetensors")) return Mxfp4Case(folder);
   if (has("results.json")) return MmluCase(folder);
   if (has("strings.json")) return TokenizerCase(folder, skipped);
@@ -37,7 +38,7 @@ StatusOr<std::vector<Measure>> Measures(const fs::path& folder, const std::strin
 bool IsCase(const fs::path& folder) {
   return Has(folder, "expected.safetensors") || Has(folder, "nf4.safetensors") ||
          Has(folder, "int8.safetensors") || Has(folder, "results.json") || Has(folder, "mxfp4.safetensors") ||
-         Has(folder, "strings.json");
+         Has(folder, "strings.json") || Has(folder, "adamw.safetensors");
 }
 
 CaseResult RunCase(const fs::path& folder, const std::string& dtype, at::Device device) {

@@ -59,6 +59,7 @@ const ops::KernelTable& SimulatedKernels() {
                                         .sums_of_squares = Launch<kernels::SumsOfSquaresBody>,
                                         .sha256 = Launch<kernels::Sha256Body>,
                                         .tree_add = Launch<kernels::TreeAddBody>,
+                                        .adamw_8bit = Launch<kernels::AdamW8bitBody>,
                                         .current_stream = CurrentStreamAddress,
                                         .multiplies_bf16 = [] { return true; },
                                         .error_text = ErrorText};

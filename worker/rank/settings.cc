@@ -52,6 +52,8 @@ std::string SettingsDigest(const recipe::JobSpec& spec) {
   deciding.gate = {};
   deciding.allow_numeric_change = false;
   deciding.strict_exclusive = false;
+  // Where moments lie changes none.
+  if (spec.train.optimizer.kind == "paged_adamw") deciding.train.optimizer.kind = "adamw";
   // How the work is divided decides numbers only by the micro-batches of a step and the leaves of its sums.
   const int leaves = recipe::MaxRanks(spec.parallel);
   deciding.train.accumulation = recipe::MicroBatchesPerStep(spec);

@@ -36,6 +36,17 @@ TEST(SettingsDigestTest, TheLedgersStepsDoNotCount) {
   EXPECT_EQ(SettingsDigest(often), SettingsDigest(seldom));
 }
 
+TEST(SettingsDigestTest, TheOptimizerCountsByWhatItComputes) {
+  const auto digest = [](const char* kind) {
+    recipe::JobSpec spec;
+    spec.train.optimizer.kind = kind;
+    return SettingsDigest(spec);
+  };
+  EXPECT_EQ(digest("adamw"), digest("paged_adamw"));
+  EXPECT_NE(digest("adamw"), digest("adamw_8bit"));
+  EXPECT_NE(digest("adamw"), digest("sgd"));
+}
+
 // Whoever gave no order goes on from the checkpoints of who named the one that it stands for.
 TEST(SettingsDigestTest, TheOrderOfAdditionsCountsAsItIsMeant) {
   const auto digest = [](const char* method, const char* exchange, int ranks) {

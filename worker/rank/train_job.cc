@@ -272,6 +272,13 @@ Status TrainRun::TellPlan() {
     reporter_.Note("INFO", "FP16_IN_FP32",
                    "model.dtype fp16: products are computed in fp32 over weights rounded to fp16");
   }
+  if (spec_.train.optimizer.kind == "paged_adamw") {
+    reporter_.Note("INFO", "OPTIMIZER",
+                   device_.is_cpu()
+                       ? "train.optimizer.kind: paged_adamw equals adamw on a CPU"
+                       : "train.optimizer.kind: paged_adamw equals adamw for now: its moments stay "
+                         "in the device's memory");
+  }
   for (const std::string& remark : sharding_.remarks) reporter_.Note("INFO", "SHARDING", remark);
   return WithClass(WritePlan(), "CHECKPOINT_IO");
 }

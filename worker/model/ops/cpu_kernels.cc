@@ -11,6 +11,8 @@ namespace {
 
 // The cost of one value of the gate in values of a norm: an exponential and a division.
 constexpr int64_t kGateWork = 4;
+// The same of a weight whose two moments are looked up in a map.
+constexpr int64_t kCodeWork = 16;
 
 template <typename T>
 int Nf4Dequantise(const kernels::Nf4DequantiseBody<T>& body, void*) {
@@ -133,6 +135,13 @@ int TreeAdd(const kernels::TreeAddBody& body, void*) {
   return 0;
 }
 
+int AdamW8bit(const kernels::AdamW8bitBody& body, void*) {
+  const int64_t work = kernels::kAdamW8bitBlock * kCodeWork;
+  OverRows(body.Blocks(), work,
+           [&](int64_t first, int64_t last) { kernels::AdamW8bit(body.step, body.arrays, first, last); });
+  return 0;
+}
+
 template <typename T>
 constexpr KernelsOf<T> kKernelsOf{.nf4_dequantise = Nf4Dequantise<T>,
                                   .dropout = Dropout<T>,
@@ -155,6 +164,7 @@ const KernelTable& CpuKernels() {
                                       .sums_of_squares = SumsOfSquares,
                                       .sha256 = Sha256Leaves,
                                       .tree_add = TreeAdd,
+                                      .adamw_8bit = AdamW8bit,
                                       .current_stream = +[]() -> void* { return nullptr; },
                                       .multiplies_bf16 = MultipliesBf16,
                                       .error_text = +[](int) { return "none"; }};

@@ -7,6 +7,7 @@
 
 #include <type_traits>
 
+#include "kernels/adamw_8bit/adamw_8bit_grid.h"
 #include "kernels/cross_entropy/cross_entropy_grid.h"
 #include "kernels/nf4/nf4_grid.h"
 #include "kernels/philox/philox_grid.h"
@@ -46,6 +47,7 @@ struct KernelTable {
   Launcher<kernels::SumsOfSquaresBody> sums_of_squares;
   Launcher<kernels::Sha256Body> sha256;
   Launcher<kernels::TreeAddBody> tree_add;
+  Launcher<kernels::AdamW8bitBody> adamw_8bit;
   // The current stream of the calling thread's current device; null where there are no streams.
   void* (*current_stream)();
   // Whether the calling thread's current device multiplies bfloat16 itself.

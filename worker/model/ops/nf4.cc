@@ -1,10 +1,8 @@
 #include "worker/model/ops/nf4.h"
 
-#include <mutex>
-#include <unordered_map>
-
 #include "kernels/nf4/nf4.h"
 #include "worker/device/staging.h"
+#include "worker/model/ops/dynamic_map.h"
 #include "worker/model/ops/kernel_call.h"
 #include "worker/model/ops/kernel_table.h"
 
@@ -12,17 +10,6 @@ namespace ft::ops {
 namespace {
 
 using torch::Tensor;
-
-// The values of the nested codes where `tensor` lies.
-Tensor DynamicMapFor(const Tensor& tensor) {
-  // Kept until the process ends: a device may be gone before static objects are. Backward on a device has a thread of its own.
-  static std::mutex mutex;
-  static auto* const maps = new std::unordered_map<at::Device, Tensor>();
-  const std::lock_guard lock(mutex);
-  Tensor& map = (*maps)[tensor.device()];
-  if (!map.defined()) map = device::Upload(DynamicMapTable(), tensor.device());
-  return map;
-}
 
 class DequantisedTiles final : public MatrixTiles {
  public:
@@ -100,7 +87,7 @@ Tensor RestoreAbsmax(const Nf4Tensor& tensor) {
   Tensor absmax = torch::empty({blocks}, tensor.nested_absmax.options());
   const kernels::NestedIn in{Data<uint8_t>(tensor.absmax_codes), Data<float>(tensor.nested_absmax),
                              tensor.offset};
-  const Tensor map = DynamicMapFor(absmax);
+  const Tensor map = DynamicMapsOn(absmax.device()).signed_map;
   Launch(absmax, &KernelTable::nested_dequantise, {in, Data<float>(map), blocks, MutableData<float>(absmax)});
   return absmax;
 }
@@ -122,7 +109,5 @@ std::unique_ptr<MatrixTiles> Nf4Tiles(const Nf4Tensor& tensor, at::ScalarType ty
 }
 
 Tensor Nf4CodeTable() { return torch::tensor(at::ArrayRef<float>(kernels::kNf4Code, 16)); }
-
-Tensor DynamicMapTable() { return torch::tensor(at::ArrayRef<float>(kernels::DynamicMapSigned(), 256)); }
 
 }  // namespace ft::ops

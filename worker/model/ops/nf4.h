@@ -43,8 +43,7 @@ torch::Tensor RestoreAbsmax(const Nf4Tensor& tensor);
 void QuantiseAbsmax(const torch::Tensor& absmax, float offset, torch::Tensor& codes,
                     torch::Tensor& nested_absmax);
 
-// The tables, for comparing with those that a checkpoint brings.
-torch::Tensor Nf4CodeTable();     // 16 values.
-torch::Tensor DynamicMapTable();  // 256 values.
+// What codes stand for, 16 values, for comparing with those that a checkpoint brings.
+torch::Tensor Nf4CodeTable();
 
 }  // namespace ft::ops

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "worker/model/ops/dynamic_map.h"
 #include "worker/model/weights/tensor_table.h"
 
 namespace ft::params {
@@ -172,7 +173,7 @@ StatusOr<ops::Nf4Tensor> ReadBnbNf4(const TensorSource& source, std::string_view
     ASSIGN_OR_RETURN(tensor.absmax, Read(source, base + ".absmax", at::kFloat, blocks));
     return tensor;
   }
-  RETURN_IF_ERROR(CheckTable(source, base + ".nested_quant_map", ops::DynamicMapTable()));
+  RETURN_IF_ERROR(CheckTable(source, base + ".nested_quant_map", ops::DynamicMapsOn(at::kCPU).signed_map));
   ASSIGN_OR_RETURN(tensor.absmax_codes, Read(source, base + ".absmax", at::kByte, blocks));
   ASSIGN_OR_RETURN(tensor.nested_absmax, Read(source, base + ".nested_absmax", at::kFloat,
                                               (blocks + kNestedBlock - 1) / kNestedBlock));

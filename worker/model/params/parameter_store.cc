@@ -76,7 +76,6 @@ const torch::Tensor& ParameterStore::gradients() const {
 }
 
 void ParameterStore::Own(plan::Share share, bool apart) {
-  FT_CHECK(!first_moments_.defined());
   FT_CHECK(has_whole_values() || share.elements() == share_.elements());
   share_ = std::move(share);
   sums_ = apart ? torch::zeros({share_.elements()}, values_.options()) : torch::Tensor();
@@ -85,11 +84,6 @@ void ParameterStore::Own(plan::Share share, bool apart) {
 
 torch::Tensor ParameterStore::gradient_sums() const {
   return sums_.defined() ? sums_ : gradients().narrow(0, 0, share_.elements());
-}
-
-void ParameterStore::MakeMoments() {
-  first_moments_ = torch::zeros({share_.elements()}, values_.options());
-  second_moments_ = torch::zeros_like(first_moments_);
 }
 
 void ParameterStore::ZeroGradients() { torch::Tensor(gradients()).zero_(); }
@@ -103,12 +97,11 @@ plan::StateBytes ParameterStore::held() const {
   int64_t values = bytes(values_);
   for (int i = 0; i < static_cast<int>(copies_.size()); ++i) {
     const torch::Tensor& copy = copies_[static_cast<size_t>(i)];
+    const plan::Extent padded = plan::PaddedOf(range(i));
     if (copy.defined() && copy.storage().data() != nullptr)
-      values += plan::PaddedElements(range(i)) * static_cast<int64_t>(copy.element_size());
+      values += (padded.end - padded.begin) * static_cast<int64_t>(copy.element_size());
   }
-  return {.values = values,
-          .gradients = bytes(gradients_) + bytes(sums_),
-          .moments = bytes(first_moments_) + bytes(second_moments_)};
+  return {.values = values, .gradients = bytes(gradients_) + bytes(sums_)};
 }
 
 }  // namespace ft::params

@@ -1,6 +1,6 @@
-// The one owner of what is trained: float32 values, gradients and the optimizer's moments, each end to end in the order of a
-// plan::SliceTable. Everything else refers to a tensor by its index in the table, which is its rank by name. Summed gradients and moments
-// may be those of a share only, which plan::Share lays out, and values too: then weights are read from copies that others keep.
+// The one owner of what is trained: float32 values and gradients, each end to end in the order of a plan::SliceTable. Everything else refers
+// to a tensor by its index in the table, which is its rank by name. Summed gradients, and the state that an optimizer keeps beside them, may
+// be those of a share only, which plan::Share lays out, and values too: then weights are read from copies that others keep.
 #pragma once
 
 #include <torch/torch.h>
@@ -45,31 +45,25 @@ class ParameterStore final : public GradientSink {
   // Views of the tensor's shape. REQUIRES: what is asked for is whole.
   torch::Tensor value(int index) const { return View(values_, index); }
   torch::Tensor gradient(int index) const { return View(gradients(), index); }
-  torch::Tensor first_moment(int index) const { return View(first_moments_, index); }
-  torch::Tensor second_moment(int index) const { return View(second_moments_, index); }
 
   // All of them end to end, [elements of the table, or of the share], padding (zeros) included.
   const torch::Tensor& values() const { return values_; }
   // What passes add to; made when it is first asked for.
   const torch::Tensor& gradients() const;
 
-  // From now on summed gradients and moments are those of `share`. With `apart` the sums have memory of their own, and whole gradients
-  // none; else they lie at the front of the whole ones. REQUIRES: no moments yet; the values' share where they have one.
+  // From now on summed gradients are those of `share`. With `apart` the sums have memory of their own, and whole gradients none; else they
+  // lie at the front of the whole ones. REQUIRES: no optimizer yet; the values' share where they have one.
   void Own(plan::Share share, bool apart);
   const plan::Share& share() const { return share_; }
   // [elements of the share].
   torch::Tensor gradient_sums() const;
-  const torch::Tensor& first_moments() const { return first_moments_; }
-  const torch::Tensor& second_moments() const { return second_moments_; }
 
-  // Moments of zeros; undefined before, since inference has no use for them.
-  void MakeMoments();
   void ZeroGradients();
   // Into the whole gradients.
   void Add(int index, const torch::Tensor& gradient) override;
   void EndUnit(int) override {}
 
-  // Bytes that are held between steps.
+  // Bytes that are held between steps, without an optimizer's.
   plan::StateBytes held() const;
 
   // Forgets what slots have copied of the values into another type.
@@ -83,7 +77,7 @@ class ParameterStore final : public GradientSink {
   plan::Share share_;
   const at::ScalarType copy_type_ = at::kFloat;
   std::vector<torch::Tensor> copies_;  // By index, where values are a share's.
-  torch::Tensor values_, first_moments_, second_moments_;
+  torch::Tensor values_;
   mutable torch::Tensor gradients_;  // Undefined until it is asked for.
   torch::Tensor sums_;               // Of the share, where they lie apart.
   int64_t version_ = 0;

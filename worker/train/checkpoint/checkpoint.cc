@@ -22,32 +22,67 @@ constexpr const char* kTrainable = "trainable.safetensors";
 constexpr const char* kOptimizer = "optimizer.safetensors";
 constexpr const char* kManifest = "manifest.json";
 
-// Calls visit(name, index of the tensor, the moments of what this rank owns) for the moments of every tensor, in the order of the file.
-Status VisitMoments(const params::ParameterStore& store,
-                    const std::function<Status(const std::string&, int, const torch::Tensor&)>& visit) {
+// An array of the optimizer's state as the file has it: whole, of one tensor.
+struct StoredArray {
+  const optim::StateTensor& array;
+  int index = 0;  // Of the tensor.
+  weights::TensorInfo info;
+};
+
+// In the order of the file.
+std::vector<StoredArray> StoredArrays(const shard::TrainedState& trained) {
+  const params::ParameterStore& store = trained.store();
+  std::vector<StoredArray> stored;
   for (int i = 0; i < store.size(); ++i) {
-    RETURN_IF_ERROR(visit(store.name(i) + ".exp_avg", i, store.first_moments()));
-    RETURN_IF_ERROR(visit(store.name(i) + ".exp_avg_sq", i, store.second_moments()));
+    const plan::TensorRange& range = store.range(i);
+    for (const optim::StateTensor& state : trained.optimizer().state()) {
+      const plan::StateArray& array = state.array;
+      if (!array.IsOf(range.elements)) continue;
+      const bool by_weight = array.weights_per_item == 1;
+      const std::vector<int64_t> shape =
+          by_weight ? range.tensor.shape : std::vector<int64_t>{array.Items(range.elements)};
+      stored.push_back(
+          {state, i, {StrCat(store.name(i), array.name), DTypeOf(state.items.scalar_type()), shape}});
+    }
   }
-  return absl::OkStatus();
+  return stored;
 }
 
-StatusOr<std::string> WriteMoments(const fs::path& path, const State& state,
-                                   const weights::SafetensorsWriter::Progress& progress) {
-  const params::ParameterStore& store = state.trained.store();
+StatusOr<std::string> WriteOptimizer(const fs::path& path, const State& state,
+                                     const weights::SafetensorsWriter::Progress& progress) {
+  const std::vector<StoredArray> stored = StoredArrays(state.trained);
   std::vector<weights::TensorInfo> infos;
-  RETURN_IF_ERROR(VisitMoments(store, [&](const std::string& name, int i, const torch::Tensor&) {
-    infos.push_back({name, weights::DType::kF32, store.range(i).tensor.shape});
-    return absl::OkStatus();
-  }));
+  for (const StoredArray& one : stored) infos.push_back(one.info);
   ASSIGN_OR_RETURN(weights::SafetensorsWriter writer,
                    weights::SafetensorsWriter::Create(path, infos, {}, progress));
-  RETURN_IF_ERROR(VisitMoments(store, [&](const std::string&, int i, const torch::Tensor& moments) -> Status {
-    ASSIGN_OR_RETURN(const torch::Tensor whole, state.trained.WholeMoment(moments, i));
+  for (const StoredArray& one : stored) {
+    ASSIGN_OR_RETURN(const torch::Tensor whole, state.trained.WholeArray(one.array, one.index));
     const torch::Tensor host = device::Download(whole);
-    return writer.Append(device::HostBytes(host));
-  }));
+    RETURN_IF_ERROR(writer.Append(device::HostBytes(host)));
+  }
   return writer.Finish();
+}
+
+// What a checkpoint of this job holds: its trained tensors and the optimizer's arrays.
+struct TensorFiles {
+  std::unique_ptr<weights::SafetensorsFile> trainable, optimizer;
+};
+
+// Opens them, and looks for all that will be read before anything is changed.
+StatusOr<TensorFiles> OpenTensorFiles(const fs::path& dir, const shard::TrainedState& trained) {
+  TensorFiles files;
+  ASSIGN_OR_RETURN(files.trainable, weights::SafetensorsFile::Open(dir / kTrainable));
+  ASSIGN_OR_RETURN(files.optimizer, weights::SafetensorsFile::Open(dir / kOptimizer));
+  const auto look = [&](const weights::SafetensorsFile& file, const char* name,
+                        const weights::TensorInfo& info) {
+    const Status found = FindTensor(file, info).status();
+    return found.ok() ? found : absl::DataLossError(StrCat((dir / name).string(), ": ", Message(found)));
+  };
+  for (const NamedTensor& value : ValuesOf(trained.store()))
+    RETURN_IF_ERROR(look(*files.trainable, kTrainable, InfoOf(value)));
+  for (const StoredArray& one : StoredArrays(trained))
+    RETURN_IF_ERROR(look(*files.optimizer, kOptimizer, one.info));
+  return files;
 }
 
 // What a checkpoint holds beside tensors.
@@ -60,7 +95,7 @@ struct Counts {
 
 // Gives rank 0's counts to all. Answers the step.
 StatusOr<int64_t> ShareCounts(const State& state, int64_t step) {
-  optim::AdamW& optimizer = state.trained.optimizer();
+  optim::Optimizer& optimizer = state.trained.optimizer();
   Counts counts{step, optimizer.steps(), state.loss_scale.good_steps(), state.loss_scale.value()};
   comm::Comm& comm = state.trained.comm();
   RETURN_IF_ERROR(comm.Broadcast(0, std::as_writable_bytes(std::span(&counts, 1))));
@@ -218,7 +253,7 @@ StatusOr<Checked> NewestWhole(const Resume& resume, const Identity& identity, bo
 std::string CheckpointPath(int64_t epoch, int64_t step) { return StrCat("checkpoints/e", epoch, "-s", step); }
 
 StatusOr<Saved> Save(const SaveOptions& options, const Identity& identity, const State& state) {
-  const optim::AdamW& optimizer = state.trained.optimizer();
+  const optim::Optimizer& optimizer = state.trained.optimizer();
   const int64_t epoch = options.epoch, step = options.step;
   const fs::path target = options.run_dir / CheckpointPath(epoch, step);
   const fs::path beside = target.parent_path() / ("." + target.filename().string() + ".tmp");
@@ -227,7 +262,10 @@ StatusOr<Saved> Save(const SaveOptions& options, const Identity& identity, const
   RETURN_IF_ERROR(MakeDirectories(beside));
   const params::ParameterStore& store = state.trained.store();
   uint64_t bytes = 0;
-  for (const plan::TensorRange& range : store.table().ranges()) bytes += 3 * sizeof(float) * static_cast<uint64_t>(range.elements);
+  for (const plan::TensorRange& range : store.table().ranges())
+    bytes += sizeof(float) * static_cast<uint64_t>(range.elements);
+  for (const StoredArray& one : StoredArrays(state.trained))
+    bytes += one.info.elements() * one.array.items.element_size();
   RETURN_IF_ERROR(CheckSpace(beside, bytes + (1 << 20)));
   int64_t before = 0;  // Bytes of the files that are whole.
   const auto progress = [&](int64_t written) {
@@ -237,14 +275,14 @@ StatusOr<Saved> Save(const SaveOptions& options, const Identity& identity, const
                    WriteTensors(beside / kTrainable, ValuesOf(store, [&](int i) { return state.trained.WholeValue(i); }), {}, progress));
   RETURN_IF_ERROR(state.trained.EndServing());
   before = static_cast<int64_t>(fs::file_size(beside / kTrainable, ignored));
-  ASSIGN_OR_RETURN(const std::string moments, WriteMoments(beside / kOptimizer, state, progress));
+  ASSIGN_OR_RETURN(const std::string arrays, WriteOptimizer(beside / kOptimizer, state, progress));
   Json manifest = {{"format", kFormat},
                    {"step", step},
                    {"optimizer_steps", optimizer.steps()},
                    {"identity", IdentityJson(identity)},
                    {"files",
                     {{kTrainable, {{"size", fs::file_size(beside / kTrainable)}, {"sha256", trainable}}},
-                     {kOptimizer, {{"size", fs::file_size(beside / kOptimizer)}, {"sha256", moments}}}}}};
+                     {kOptimizer, {{"size", fs::file_size(beside / kOptimizer)}, {"sha256", arrays}}}}}};
   if (state.loss_scale.enabled()) {
     manifest["loss_scale"] = {{"value", state.loss_scale.value()},
                               {"good_steps", state.loss_scale.good_steps()}};
@@ -259,42 +297,41 @@ StatusOr<Saved> Save(const SaveOptions& options, const Identity& identity, const
 
 Status JoinSave(const State& state) {
   RETURN_IF_ERROR(state.trained.ServeValues());
-  return VisitMoments(state.trained.store(), [&](const std::string&, int i, const torch::Tensor& moments) {
-    return state.trained.WholeMoment(moments, i).status();
-  });
+  for (const StoredArray& one : StoredArrays(state.trained))
+    RETURN_IF_ERROR(state.trained.WholeArray(one.array, one.index).status());
+  return absl::OkStatus();
 }
 
 StatusOr<int64_t> JoinLoad(const State& state) {
-  const params::ParameterStore& store = state.trained.store();
   RETURN_IF_ERROR(state.trained.ShareValues({}));
-  RETURN_IF_ERROR(VisitMoments(store, [&](const std::string&, int i, const torch::Tensor& moments) {
-    return state.trained.ShareMoment(torch::empty({store.range(i).elements}, torch::kFloat), i, moments);
-  }));
+  for (const StoredArray& one : StoredArrays(state.trained)) {
+    const torch::Tensor whole =
+        torch::empty({static_cast<int64_t>(one.info.elements())}, one.array.items.options().device(at::kCPU));
+    RETURN_IF_ERROR(state.trained.ShareArray(whole, one.array, one.index));
+  }
   return ShareCounts(state, /*step=*/0);
 }
 
 StatusOr<int64_t> Load(const Resume& resume, const Identity& identity, const State& state) {
   ASSIGN_OR_RETURN(const Checked checked, NewestWhole(resume, identity, state.loss_scale.enabled()));
   RETURN_IF_ERROR(CheckNumerics(checked, identity, resume.allow_numeric_change));
-  ASSIGN_OR_RETURN(const auto trainable, weights::SafetensorsFile::Open(checked.dir / kTrainable));
-  ASSIGN_OR_RETURN(const auto moments, weights::SafetensorsFile::Open(checked.dir / kOptimizer));
-  const params::ParameterStore& store = state.trained.store();
+  ASSIGN_OR_RETURN(const TensorFiles files, OpenTensorFiles(checked.dir, state.trained));
   const auto read = [&](const weights::SafetensorsFile& file, const NamedTensor& to) -> Status {
     RETURN_IF_ERROR(ReadTensor(file, to));
     if (resume.progress) resume.progress();
     return absl::OkStatus();
   };
+  const params::ParameterStore& store = state.trained.store();
   RETURN_IF_ERROR(state.trained.ShareValues([&](int i) -> StatusOr<torch::Tensor> {
     const torch::Tensor value = torch::empty(store.range(i).tensor.shape, torch::kFloat);
-    RETURN_IF_ERROR(read(*trainable, {store.name(i), value}));
+    RETURN_IF_ERROR(read(*files.trainable, {store.name(i), value}));
     return value;
   }));
-  RETURN_IF_ERROR(
-      VisitMoments(store, [&](const std::string& name, int i, const torch::Tensor& owned) -> Status {
-        const torch::Tensor whole = torch::empty(store.range(i).tensor.shape, torch::kFloat);
-        RETURN_IF_ERROR(read(*moments, {name, whole}));
-        return state.trained.ShareMoment(whole.view({-1}), i, owned);
-      }));
+  for (const StoredArray& one : StoredArrays(state.trained)) {
+    const torch::Tensor whole = torch::empty(one.info.shape, one.array.items.options().device(at::kCPU));
+    RETURN_IF_ERROR(read(*files.optimizer, {one.info.name, whole}));
+    RETURN_IF_ERROR(state.trained.ShareArray(whole.view({-1}), one.array, one.index));
+  }
   state.trained.optimizer().set_steps(checked.counts.optimizer_steps);
   if (state.loss_scale.enabled()) state.loss_scale.Restore(checked.counts.scale, checked.counts.good_steps);
   return ShareCounts(state, checked.counts.step);

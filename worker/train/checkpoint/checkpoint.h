@@ -1,5 +1,5 @@
 // A checkpoint: all that a run needs to go on to the bit. A folder checkpoints/e<epoch>-s<step>/ in the job's run folder
-// with trainable.safetensors (fp32 weights), optimizer.safetensors (<name>.exp_avg, <name>.exp_avg_sq) and manifest.json
+// with trainable.safetensors (fp32 weights), optimizer.safetensors (the arrays of the optimizer: <name>.exp_avg, <name>.exp_avg_sq) and manifest.json
 // (step, identity, sizes and SHA-256 of the files). Random numbers and data order are functions of the step, so there is
 // nothing else to keep. Files hold whole tensors, so they do not depend on the number of ranks or on who owns what. docs/formats/checkpoint.md.
 #pragma once
@@ -66,7 +66,7 @@ struct Resume {
 };
 
 // Rank 0's part: takes the newest checkpoint that is whole and of this job, which every file must show by its manifest, and the manifest
-// by its commit; then fills weights, moments and loss scale in place, one tensor at a time, on all ranks. Returns the step to go on after.
+// by its commit; then fills weights, optimizer and loss scale in place, one tensor at a time, on all ranks. Returns the step to go on after.
 // With none that can be taken it is the newest's error: DATA_LOSS names a damaged file, FAILED_PRECONDITION what differs; nothing was
 // changed or exchanged then. A numeric fingerprint that differs is refused at once: an older one would differ in the same way.
 StatusOr<int64_t> Load(const Resume& resume, const Identity& identity, const State& state);

@@ -9,6 +9,7 @@
 #include "tests/support/temp_dir.h"
 #include "tests/support/test_device.h"
 #include "worker/model/params/store_fixture.h"
+#include "worker/model/weights/safetensors.h"
 
 namespace ft::checkpoint {
 namespace {
@@ -28,7 +29,8 @@ std::unique_ptr<params::ParameterStore> Parameters(int seed) {
 // One rank's state that has all of it.
 class Optimizing {
  public:
-  explicit Optimizing(params::ParameterStore& store) : trained_(*comm_, {}, store, {}) {}
+  explicit Optimizing(params::ParameterStore& store, const recipe::OptimizerSpec& spec = {})
+      : trained_(*comm_, {}, store, spec) {}
   operator shard::TrainedState&() { return trained_; }  // NOLINT
   void Step(double lr) { trained_.optimizer().Step(lr); }
 
@@ -345,20 +347,23 @@ void Steps(shard::TrainedState& state, int count) {
   }
 }
 
-TEST_F(CheckpointTest, ItsBytesDependOnNoOwnerAndAnyRanksGoOnFromIt) {
+class CheckpointKinds : public CheckpointTest, public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(CheckpointKinds, ItsBytesDependOnNoOwnerAndAnyRanksGoOnFromIt) {
   const recipe::Sharding sliced{.slices = 4, .states_sliced = true};
+  const recipe::OptimizerSpec spec{.kind = GetParam()};
   std::string sha256;
   std::unique_ptr<params::ParameterStore> straight = LargeParameters(1);
   {
     const auto comm = comm::SingleRankComm();
-    shard::TrainedState state(*comm, {}, *straight, {});
+    shard::TrainedState state(*comm, {}, *straight, spec);
     Steps(state, 2);
     sha256 = Save({dir_.path(), 1, 2}, identity_, {state, no_scale_})->manifest_sha256;
     Steps(state, 2);
   }
   ft::testing::SpawnRanks(4, [&](comm::Comm& comm) {
     const auto store = LargeParameters(1);
-    shard::TrainedState state(comm, sliced, *store, {});
+    shard::TrainedState state(comm, sliced, *store, spec);
     Steps(state, 2);
     optim::LossScale none;
     if (comm.rank() > 0) {
@@ -372,7 +377,7 @@ TEST_F(CheckpointTest, ItsBytesDependOnNoOwnerAndAnyRanksGoOnFromIt) {
   for (const int ranks : {1, 2}) {
     ft::testing::SpawnRanks(ranks, [&](comm::Comm& comm) {
       const auto store = LargeParameters(100 + comm.rank());
-      shard::TrainedState state(comm, sliced, *store, {});
+      shard::TrainedState state(comm, sliced, *store, spec);
       optim::LossScale none;
       const StatusOr<int64_t> step =
           comm.rank() == 0 ? Load({dir_.path(), {{"checkpoints/e4-s2", ""}}}, identity_, {state, none})
@@ -384,6 +389,61 @@ TEST_F(CheckpointTest, ItsBytesDependOnNoOwnerAndAnyRanksGoOnFromIt) {
       EXPECT_TRUE(torch::equal(store->values(), straight->values()));
     });
   }
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, CheckpointKinds, ::testing::Values("adamw", "adamw_8bit", "sgd"));
+
+// "NAME TYPE [SHAPE]" of every tensor that a fresh optimizer's checkpoint holds.
+std::vector<std::string> ArraysOf(const fs::path& run_dir, const Identity& identity, const char* kind) {
+  const auto store = LargeParameters(1);
+  Optimizing optimizer(*store, {.kind = kind});
+  optim::LossScale none;
+  const StatusOr<Saved> saved = Save({run_dir, 1, 1}, identity, {optimizer, none});
+  EXPECT_TRUE(saved.ok()) << saved.status();
+  const auto file = weights::SafetensorsFile::Open(run_dir / saved->path / "optimizer.safetensors");
+  EXPECT_TRUE(file.ok()) << file.status();
+  std::vector<std::string> arrays;
+  for (const weights::TensorInfo& info : (*file)->tensors()) {
+    std::string line = StrCat(info.name, " ", weights::Name(info.dtype));
+    for (const int64_t size : info.shape) StrAppend(&line, " ", size);
+    arrays.push_back(line);
+  }
+  return arrays;
+}
+
+// What older versions have written of adamw, and bitsandbytes' parts of 8 bits.
+TEST_F(CheckpointTest, AnOptimizersArraysHaveTheirNamesTypesAndShapes) {
+  EXPECT_THAT(ArraysOf(dir_.path(), identity_, "adamw"),
+              ElementsAre("a.exp_avg F32 70 100", "a.exp_avg_sq F32 70 100", "b.exp_avg F32 1 100",
+                          "b.exp_avg_sq F32 1 100", "c.exp_avg F32 90 100", "c.exp_avg_sq F32 90 100"));
+  EXPECT_THAT(ArraysOf(dir_.path(), identity_, "adamw_8bit"),
+              ElementsAre("a.exp_avg U8 70 100", "a.exp_avg.absmax F32 28", "a.exp_avg_sq U8 70 100",
+                          "a.exp_avg_sq.absmax F32 28", "b.exp_avg F32 1 100", "b.exp_avg_sq F32 1 100",
+                          "c.exp_avg U8 90 100", "c.exp_avg.absmax F32 36", "c.exp_avg_sq U8 90 100",
+                          "c.exp_avg_sq.absmax F32 36"));
+  EXPECT_THAT(ArraysOf(dir_.path(), identity_, "sgd"), IsEmpty());
+}
+
+// Its job's settings tell it apart already; where they do not, the array that is missing or of another type is named, and nothing is changed.
+TEST_F(CheckpointTest, AnotherOptimizersIsRefusedByTheArray) {
+  const auto refusal = [&](const char* of, const char* by) {
+    const auto store = LargeParameters(1);
+    Optimizing saving(*store, {.kind = of});
+    const StatusOr<Saved> saved = Save({dir_.path(), 1, 1}, identity_, {saving, no_scale_});
+    const auto own = LargeParameters(2);
+    const torch::Tensor before = own->values().clone();
+    Optimizing loading(*own, {.kind = by});
+    const Status status = Load({dir_.path(), {{saved->path, ""}}}, identity_, {loading, no_scale_}).status();
+    EXPECT_TRUE(torch::equal(own->values(), before));
+    return std::string(Message(status));
+  };
+  const std::string file = (dir_.path() / "checkpoints/e1-s1/optimizer.safetensors").string();
+  EXPECT_EQ(refusal("adamw", "adamw_8bit"),
+            file + ": the checkpoint has no U8 tensor 'a.exp_avg' of the shape this job trains");
+  EXPECT_EQ(refusal("adamw_8bit", "adamw"),
+            file + ": the checkpoint has no F32 tensor 'a.exp_avg' of the shape this job trains");
+  EXPECT_EQ(refusal("sgd", "adamw"),
+            file + ": the checkpoint has no F32 tensor 'a.exp_avg' of the shape this job trains");
 }
 
 TEST_F(CheckpointTest, EveryRankGoesOnFromRankZerosCounts) {

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "core/base/check.h"
 #include "worker/device/staging.h"
 
 namespace ft::checkpoint {
@@ -38,12 +39,27 @@ StatusOr<std::string> WriteTensors(const std::filesystem::path& path, const std:
   return writer.Finish();
 }
 
-Status ReadTensor(const weights::SafetensorsFile& file, const NamedTensor& to) {
-  const weights::TensorInfo* info = file.Find(to.name);
-  if (info == nullptr || info->dtype != weights::DType::kF32 || info->shape != to.tensor.sizes().vec()) {
-    return absl::DataLossError(
-        StrCat("the checkpoint has no fp32 tensor '", to.name, "' of the shape this job trains"));
+weights::DType DTypeOf(at::ScalarType type) {
+  FT_CHECK(type == at::kFloat || type == at::kByte) << c10::toString(type);
+  return type == at::kFloat ? weights::DType::kF32 : weights::DType::kU8;
+}
+
+weights::TensorInfo InfoOf(const NamedTensor& named) {
+  return {named.name, DTypeOf(named.tensor.scalar_type()), named.tensor.sizes().vec()};
+}
+
+StatusOr<const weights::TensorInfo*> FindTensor(const weights::SafetensorsFile& file,
+                                                const weights::TensorInfo& wanted) {
+  const weights::TensorInfo* info = file.Find(wanted.name);
+  if (info == nullptr || info->dtype != wanted.dtype || info->shape != wanted.shape) {
+    return absl::DataLossError(StrCat("the checkpoint has no ", weights::Name(wanted.dtype), " tensor '",
+                                      wanted.name, "' of the shape this job trains"));
   }
+  return info;
+}
+
+Status ReadTensor(const weights::SafetensorsFile& file, const NamedTensor& to) {
+  ASSIGN_OR_RETURN(const weights::TensorInfo* info, FindTensor(file, InfoOf(to)));
   return device::FillFromHost(to.tensor,
                               [&](std::span<std::byte> bytes) { return file.ReadBytes(*info, bytes); });
 }

@@ -16,7 +16,7 @@ namespace ft::checkpoint {
 
 struct NamedTensor {
   std::string name;
-  torch::Tensor tensor;  // float32, contiguous.
+  torch::Tensor tensor;  // float32 or uint8, contiguous.
 };
 
 // Tensor `index` of a store's values, [its shape]: the store's own, or brought together from the ranks that divide them.
@@ -41,7 +41,15 @@ StatusOr<std::string> WriteTensors(const std::filesystem::path& path, const std:
                                    const weights::SafetensorsWriter::Metadata& metadata,
                                    const weights::SafetensorsWriter::Progress& progress);
 
-// Reads the tensor of that name into `to.tensor`. DATA_LOSS where the file has none of that name, shape and type.
+// How files call a tensor's type. REQUIRES: float32 or uint8.
+weights::DType DTypeOf(at::ScalarType type);
+weights::TensorInfo InfoOf(const NamedTensor& named);
+
+// What the file has of that name. DATA_LOSS where that is nothing of the wanted shape and type.
+StatusOr<const weights::TensorInfo*> FindTensor(const weights::SafetensorsFile& file,
+                                                const weights::TensorInfo& wanted);
+
+// Reads the tensor of that name, shape and type into `to.tensor`.
 Status ReadTensor(const weights::SafetensorsFile& file, const NamedTensor& to);
 
 }  // namespace ft::checkpoint

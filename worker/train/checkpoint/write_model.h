@@ -12,7 +12,6 @@
 #include "worker/model/weights/safetensors.h"
 #include "worker/train/checkpoint/adapter.h"
 #include "worker/train/checkpoint/tensor_file.h"
-#include "worker/train/optim/adamw.h"
 
 namespace ft::checkpoint {
 

@@ -10,6 +10,7 @@
 #include "core/base/file.h"
 #include "nlohmann/json.hpp"
 #include "tests/support/temp_dir.h"
+#include "worker/model/ops/dynamic_map.h"
 #include "worker/model/ops/nf4.h"
 #include "worker/model/params/bnb_checkpoint.h"
 #include "worker/model/params/store_fixture.h"
@@ -87,7 +88,7 @@ class CasesWriteModel : public ::testing::Test {
         .Add(name + ".absmax", DType::kU8, nf4.absmax_codes)
         .Add(name + ".quant_map", DType::kF32, ops::Nf4CodeTable())
         .Add(name + ".nested_absmax", DType::kF32, nf4.nested_absmax)
-        .Add(name + ".nested_quant_map", DType::kF32, ops::DynamicMapTable())
+        .Add(name + ".nested_quant_map", DType::kF32, ops::DynamicMapsOn(at::kCPU).signed_map)
         .Add(name + ".quant_state.bitsandbytes__nf4", DType::kU8, {static_cast<int64_t>(state.size())}, state)
         .Write(dir_ / "m/model.safetensors");
     Config(

@@ -7,6 +7,7 @@
 #include <cublas_v2.h>
 #include <cuda_runtime_api.h>
 
+#include "kernels/adamw_8bit/adamw_8bit_cuda.h"
 #include "kernels/cross_entropy/cross_entropy_cuda.h"
 #include "kernels/nf4/nf4_cuda.h"
 #include "kernels/philox/philox_cuda.h"
@@ -72,6 +73,7 @@ const ops::KernelTable& CudaKernels() {
       .sums_of_squares = kernels::LaunchSumsOfSquares,
       .sha256 = kernels::LaunchSha256,
       .tree_add = kernels::LaunchTreeAdd,
+      .adamw_8bit = kernels::LaunchAdamW8bit,
       .current_stream = +[]() -> void* { return c10::cuda::getCurrentCUDAStream().stream(); },
       .multiplies_bf16 = +[] { return at::cuda::getCurrentDeviceProperties()->major >= 8; },
       .error_text = +[](int error) { return cudaGetErrorString(static_cast<cudaError_t>(error)); }};

@@ -3,51 +3,27 @@
 // so results do not depend on the number of threads or on where a shard begins.
 #pragma once
 
-#include <torch/torch.h>
-
-#include <cstdint>
-#include <vector>
-
-#include "worker/model/params/parameter_store.h"
+#include "worker/model/ops/adamw_8bit.h"
+#include "worker/train/optim/optimizer.h"
 
 namespace ft::optim {
 
-struct AdamWConfig {
-  double beta1 = 0.9;
-  double beta2 = 0.999;
-  double eps = 1e-8;
-  double weight_decay = 0.0;
-  // Of LoRA+ (Hayou et al., arXiv 2402.12354): the rate of adapters' B is this many times that of the rest; 0 = the same.
-  double lora_b_ratio = 0;
-};
+// The step after which `steps` are done.
+ops::AdamWStep AdamWStepOf(const recipe::OptimizerSpec& spec, double lr, int64_t steps);
 
-// One thread.
-class AdamW {
+// Updates float32 values and moments.
+void UpdateAdamW(const ops::AdamWStep& step, const torch::Tensor& values, const torch::Tensor& gradients,
+                 const torch::Tensor& first_moments, const torch::Tensor& second_moments);
+
+// Also paged_adamw: where moments lie changes none.
+class AdamW final : public Optimizer {
  public:
-  // Makes the store's moments. The store outlives this.
-  AdamW(AdamWConfig config, params::ParameterStore& store);
-
-  // One update of the values of the store's share with learning rate `lr`, from its summed gradients as they are.
-  void Step(double lr);
-
-  const params::ParameterStore& store() const { return store_; }
-  params::ParameterStore& store() { return store_; }
-  // Updates done so far: the t of the bias correction. Set by resume, after the moments were filled.
-  int64_t steps() const { return steps_; }
-  void set_steps(int64_t steps) { steps_ = steps; }
+  AdamW(const recipe::OptimizerSpec& spec, params::ParameterStore& store);
 
  private:
-  // Elements [begin, end) of the store, whose rate is so many times the step's.
-  struct Stretch {
-    int64_t begin, end;
-    double ratio;
-  };
-  static std::vector<Stretch> StretchesOf(const AdamWConfig& config, const params::ParameterStore& store);
+  void Update(double lr) override;
 
-  const AdamWConfig config_;
-  params::ParameterStore& store_;
-  const std::vector<Stretch> stretches_;  // All of it, in order.
-  int64_t steps_ = 0;
+  const std::vector<Stretch> stretches_;
 };
 
 }  // namespace ft::optim

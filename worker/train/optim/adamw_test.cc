@@ -13,6 +13,7 @@ namespace ft::optim {
 namespace {
 
 using Store = std::unique_ptr<params::ParameterStore>;
+using torch::Tensor;
 
 Store Parameters(std::initializer_list<int64_t> sizes) {
   std::vector<params::NamedTensor> tensors;
@@ -53,28 +54,22 @@ TEST(AdamWTest, EqualsFormulaInDoubleOverSteps) {
   }
 }
 
-// LoRA+: B goes as far as it would with so many times the rate, and nothing else does.
-TEST(AdamWTest, AdaptersBMayHaveARateOfItsOwn) {
-  const auto store = [] {
-    torch::manual_seed(7);
-    std::vector<params::NamedTensor> tensors;
-    for (const char* name :
-         {"l0.lora_A.weight", "l0.lora_B.weight", "l1.lora_A.weight", "l1.lora_B.weight", "x"})
-      tensors.push_back({name, torch::randn({300}), torch::randn({300})});
-    return params::MakeStore(tensors, TestDevice());
-  };
-  const Store plus = store(), slow = store(), fast = store();
-  AdamW with_ratio({.weight_decay = 0.1, .lora_b_ratio = 16}, *plus);
-  AdamW without({.weight_decay = 0.1}, *slow), faster({.weight_decay = 0.1}, *fast);
-  for (int t = 0; t < 3; ++t) {
-    with_ratio.Step(1e-3);
-    without.Step(1e-3);
-    faster.Step(16e-3);
+// What checkpoints and ledgers of before hold: LibTorch's fused kernel over the whole, whatever it is cut in.
+TEST(AdamWTest, EqualsTheFusedKernelBitForBit) {
+  const Store store = Parameters({5000, 40'000, 3});
+  Tensor values = store->values().clone(), first = torch::zeros_like(values),
+         second = torch::zeros_like(values);
+  AdamW optimizer({.beta1 = 0.8, .beta2 = 0.95, .eps = 1e-6, .weight_decay = 0.1}, *store);
+  for (int t = 1; t <= 3; ++t) {
+    at::_fused_adamw_({values}, {store->gradients()}, {first}, {second}, {},
+                      {torch::full({}, static_cast<double>(t), values.options())}, 0.01 * t, 0.8, 0.95, 0.1,
+                      1e-6,
+                      /*amsgrad=*/false, /*maximize=*/false);
+    optimizer.Step(0.01 * t);
   }
-  for (int i = 0; i < plus->size(); ++i) {
-    const bool is_b = plus->name(i).find("lora_B") != std::string::npos;
-    EXPECT_TRUE(torch::equal(plus->value(i), (is_b ? fast : slow)->value(i))) << plus->name(i);
-  }
+  EXPECT_TRUE(torch::equal(store->values(), values));
+  EXPECT_TRUE(torch::equal(optimizer.state()[0].items, first));
+  EXPECT_TRUE(torch::equal(optimizer.state()[1].items, second));
 }
 
 TEST(AdamWTest, ThreadsAndSplitsDoNotChangeABit) {
@@ -97,42 +92,6 @@ TEST(AdamWTest, ThreadsAndSplitsDoNotChangeABit) {
     values.push_back(store->value(0));
   }
   EXPECT_TRUE(torch::equal(whole->value(0), torch::cat(values)));
-}
-
-// What ranks that own shares do, put together.
-TEST(AdamWTest, SharesGiveTheBitsOfTheWhole) {
-  const Store whole = Parameters({5000, 40'000, 3});
-  const torch::Tensor before = whole->values().clone(), gradients = whole->gradients().clone();
-  AdamW({.weight_decay = 0.1}, *whole).Step(1e-2);
-  for (const int ranks : {1, 2, 4}) {
-    torch::Tensor together = torch::empty_like(before);
-    for (int rank = 0; rank < ranks; ++rank) {
-      const Store store = Parameters({5000, 40'000, 3});
-      store->Own(plan::Share::Of(plan::Slices(store->table(), 4), {rank, ranks}), /*apart=*/true);
-      for (const plan::Share::Part& part : store->share().parts()) {
-        const int64_t elements = part.whole.end - part.whole.begin;
-        store->gradient_sums()
-            .narrow(0, part.begin, elements)
-            .copy_(gradients.narrow(0, part.whole.begin, elements));
-      }
-      AdamW({.weight_decay = 0.1}, *store).Step(1e-2);
-      for (const plan::Share::Part& part : store->share().parts()) {
-        const int64_t elements = part.whole.end - part.whole.begin;
-        together.narrow(0, part.whole.begin, elements)
-            .copy_(store->values().narrow(0, part.whole.begin, elements));
-        if (ranks > 1) continue;
-        EXPECT_EQ(elements, before.numel());  // Neighbours are one part.
-      }
-    }
-    EXPECT_TRUE(torch::equal(together, whole->values())) << ranks;
-  }
-}
-
-TEST(AdamWTest, PaddingStaysZero) {
-  const Store store = Parameters({5, 300});
-  AdamW optimizer({.weight_decay = 0.1}, *store);
-  for (int t = 0; t < 3; ++t) optimizer.Step(0.1);
-  EXPECT_EQ(store->values().narrow(0, 5, plan::kGranule - 5).abs().sum().item<double>(), 0);
 }
 
 TEST(ClipTest, NormEqualsDoubleAndClipScales) {

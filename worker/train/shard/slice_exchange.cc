@@ -45,24 +45,19 @@ int64_t SliceExchange::InShare(int index) const {
                                       : unit.begin + range.begin + overlap.begin - unit.owned.begin;
 }
 
-StatusOr<torch::Tensor> SliceExchange::GatherTensor(const torch::Tensor& share, int index) {
+StatusOr<torch::Tensor> SliceExchange::GatherTensor(const torch::Tensor& own, int index,
+                                                    int64_t weights_per_item) {
   std::vector<size_t> counts;
+  int64_t all = 0;
   for (int rank = 0; rank < comm_.size(); ++rank) {
     const plan::Extent overlap = Overlap(index, rank);
-    counts.push_back(static_cast<size_t>(overlap.end - overlap.begin));
+    const int64_t items = (overlap.end - overlap.begin + weights_per_item - 1) / weights_per_item;
+    counts.push_back(static_cast<size_t>(items));
+    all += items;
   }
-  const plan::Extent mine = OwnedOf(index);
-  const torch::Tensor own = share.narrow(0, InShare(index), mine.end - mine.begin);
-  const torch::Tensor whole =
-      torch::empty({table_.ranges()[static_cast<size_t>(index)].elements}, share.options());
+  const torch::Tensor whole = torch::empty({all}, own.options());
   RETURN_IF_ERROR(comm_.AllGather(own, counts, whole));
   return whole;
-}
-
-void SliceExchange::TakeSlices(const torch::Tensor& tensor, int index, const torch::Tensor& share) const {
-  const plan::Extent mine = OwnedOf(index);
-  const int64_t elements = mine.end - mine.begin;
-  share.narrow(0, InShare(index), elements).copy_(tensor.narrow(0, mine.begin, elements));
 }
 
 StatusOr<std::vector<std::byte>> SliceExchange::GatherItems(const std::vector<plan::OwnedRun>& owners,

@@ -42,10 +42,8 @@ class SliceExchange {
                     const torch::Tensor& own);
   // Every rank's slices of `whole`, [elements of the table], where each has its own in place.
   Status Gather(const torch::Tensor& whole);
-  // Tensor `index` of the table, flat, from what ranks have of it in `share`, [elements of the share].
-  StatusOr<torch::Tensor> GatherTensor(const torch::Tensor& share, int index);
-  // This rank's slices of the flat tensor into `share`.
-  void TakeSlices(const torch::Tensor& tensor, int index, const torch::Tensor& share) const;
+  // The items of tensor `index` of the table, one for so many weights, of which `own` are this rank's.
+  StatusOr<torch::Tensor> GatherTensor(const torch::Tensor& own, int index, int64_t weights_per_item);
   // `width` bytes of each item of the list, in its order; `own` are those of this rank's items, in the same order.
   StatusOr<std::vector<std::byte>> GatherItems(const std::vector<plan::OwnedRun>& owners, size_t width,
                                                std::span<const std::byte> own);

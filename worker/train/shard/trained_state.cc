@@ -22,14 +22,14 @@ params::ParameterStore& WithShare(params::ParameterStore& store, const recipe::S
 }  // namespace
 
 TrainedState::TrainedState(comm::Comm& comm, const recipe::Sharding& sharding, params::ParameterStore& store,
-                           optim::AdamWConfig config, ValuesChanged values_changed)
+                           const recipe::OptimizerSpec& optimizer, ValuesChanged values_changed)
     : comm_(comm),
       store_(store),
       values_changed_(std::move(values_changed)),
       sliced_(sharding.states_sliced),
       exchange_(comm, store.table(), sharding.slices),
       reducer_(comm, sharding, exchange_, WithShare(store, sharding, exchange_)),
-      optimizer_(config, store) {}
+      optimizer_(optim::Optimizer::Of(optimizer, store)) {}
 
 plan::Extent TrainedState::OwnedOf(int index) const {
   return sliced_ ? exchange_.OwnedOf(index) : plan::Extent{0, store_.range(index).elements};
@@ -74,7 +74,7 @@ StatusOr<std::string> TrainedState::FirstNonFinite() {
 
 Status TrainedState::Update(double lr, double norm, double max_norm) {
   optim::ClipByNorm(store_, norm, max_norm);
-  optimizer_.Step(lr);
+  optimizer_->Step(lr);
   if (sliced_ && store_.has_whole_values()) RETURN_IF_ERROR(exchange_.Gather(store_.values()));
   return TellOfValues();
 }
@@ -126,21 +126,34 @@ Status TrainedState::ShareValues(const std::function<StatusOr<torch::Tensor>(int
   return TellOfValues();
 }
 
-StatusOr<torch::Tensor> TrainedState::WholeMoment(const torch::Tensor& moments, int index) {
-  if (sliced_) return exchange_.GatherTensor(moments, index);
-  const plan::TensorRange& range = store_.range(index);
-  return moments.narrow(0, range.begin, range.elements);
+plan::Extent TrainedState::ItemsOf(const optim::StateTensor& array, int index) const {
+  const plan::Extent owned = OwnedOf(index);
+  const int64_t first = owned.begin / array.array.weights_per_item;
+  return {first, first + array.array.Items(owned.end - owned.begin)};
 }
 
-Status TrainedState::ShareMoment(const torch::Tensor& tensor, int index, const torch::Tensor& moments) {
-  RETURN_IF_ERROR(comm_.Broadcast(0, tensor));
-  if (sliced_) {
-    exchange_.TakeSlices(tensor, index, moments);
-  } else {
-    const plan::TensorRange& range = store_.range(index);
-    moments.narrow(0, range.begin, range.elements).copy_(tensor);
-  }
+torch::Tensor TrainedState::OwnItems(const optim::StateTensor& array, int index) const {
+  const plan::Extent items = ItemsOf(array, index);
+  return array.items.narrow(0, array.layout.OfTensor(index).begin, items.end - items.begin);
+}
+
+StatusOr<torch::Tensor> TrainedState::WholeArray(const optim::StateTensor& array, int index) {
+  const torch::Tensor own = OwnItems(array, index);
+  if (!sliced_) return own;
+  return exchange_.GatherTensor(own, index, array.array.weights_per_item);
+}
+
+Status TrainedState::ShareArray(const torch::Tensor& whole, const optim::StateTensor& array, int index) {
+  RETURN_IF_ERROR(comm_.Broadcast(0, whole));
+  const plan::Extent items = ItemsOf(array, index);
+  OwnItems(array, index).copy_(whole.narrow(0, items.begin, items.end - items.begin));
   return absl::OkStatus();
+}
+
+plan::StateBytes TrainedState::held() const {
+  plan::StateBytes held = store_.held();
+  held.moments = optimizer_->state_bytes();
+  return held;
 }
 
 }  // namespace ft::shard

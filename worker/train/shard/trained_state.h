@@ -1,5 +1,5 @@
-// What a job trains on one rank among those that run it: gradients' sums and moments, of which it has its slices, or all where states are
-// not sliced, and float32 values, of which it has all or its slices. Every operation is collective and answers the same on all ranks; whoever calls
+// What a job trains on one rank among those that run it: gradients' sums and the optimizer's state, of which it has its slices, or all where
+// states are not sliced, and float32 values, of which it has all or its slices. Every operation is collective and answers the same on all ranks; whoever calls
 // them need not know how the state is divided.
 //
 // Lives on the training thread. Errors are the communicator's.
@@ -8,14 +8,15 @@
 #include <torch/torch.h>
 
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "core/base/status.h"
 #include "core/recipe/sharding.h"
 #include "worker/model/params/parameter_store.h"
 #include "worker/train/comm/comm.h"
-#include "worker/train/optim/adamw.h"
 #include "worker/train/optim/loss_scale.h"
+#include "worker/train/optim/optimizer.h"
 #include "worker/train/shard/gradient_reducer.h"
 #include "worker/train/shard/slice_exchange.h"
 
@@ -31,12 +32,12 @@ class TrainedState {
   // Tells whoever reads the weights that values have changed.
   using ValuesChanged = std::function<void()>;
 
-  // Makes the moments. `comm` and `store` outlive this.
-  TrainedState(comm::Comm& comm, const recipe::Sharding& sharding, params::ParameterStore& store, optim::AdamWConfig config,
-               ValuesChanged values_changed = [] {});
+  // Makes the optimizer. `comm` and `store` outlive this.
+  TrainedState(comm::Comm& comm, const recipe::Sharding& sharding, params::ParameterStore& store,
+               const recipe::OptimizerSpec& optimizer, ValuesChanged values_changed = [] {});
 
   params::ParameterStore& store() const { return store_; }
-  optim::AdamW& optimizer() { return optimizer_; }
+  optim::Optimizer& optimizer() const { return *optimizer_; }
   GradientReducer& reducer() { return reducer_; }
   comm::Comm& comm() { return comm_; }
 
@@ -50,7 +51,7 @@ class TrainedState {
   // Whether this rank has a share only; then the exchange knows whose the rest is.
   bool is_sliced() const { return sliced_; }
   SliceExchange& exchange() { return exchange_; }
-  // Elements of tensor `index` whose gradients and moments this rank has, counted from the tensor's first, and where they begin in its
+  // Elements of tensor `index` whose gradients and state this rank has, counted from the tensor's first, and where they begin in its
   // share.
   plan::Extent OwnedOf(int index) const;
   int64_t InShare(int index) const;
@@ -63,16 +64,22 @@ class TrainedState {
   // Rank 0's values to all. `value` gives those of tensor `index` there, and is called on rank 0 alone, in order.
   Status ShareValues(const std::function<StatusOr<torch::Tensor>(int index)>& value);
 
-  // Flat tensor `index` of the moments, which lie in `moments` as ranks own them.
-  StatusOr<torch::Tensor> WholeMoment(const torch::Tensor& moments, int index);
-  // Rank 0's flat tensor, on the host, into the moments of all ranks.
-  Status ShareMoment(const torch::Tensor& tensor, int index, const torch::Tensor& moments);
+  // An array of the optimizer's, flat, for the whole of tensor `index`.
+  StatusOr<torch::Tensor> WholeArray(const optim::StateTensor& array, int index);
+  // Rank 0's whole, flat, on the host, into the arrays of all ranks.
+  Status ShareArray(const torch::Tensor& whole, const optim::StateTensor& array, int index);
+
+  // Bytes that are held between steps.
+  plan::StateBytes held() const;
 
  private:
   Status TellOfValues();
   // What rank 0 asks the others for: the index of a tensor, or kNoMore.
   static constexpr int kNoMore = -1;
   Status Ask(int& index);
+  // Of the tensor's items those that this rank has: counted from the tensor's first, and where they lie.
+  plan::Extent ItemsOf(const optim::StateTensor& array, int index) const;
+  torch::Tensor OwnItems(const optim::StateTensor& array, int index) const;
 
   comm::Comm& comm_;
   params::ParameterStore& store_;
@@ -80,7 +87,7 @@ class TrainedState {
   const bool sliced_;
   SliceExchange exchange_;
   GradientReducer reducer_;
-  optim::AdamW optimizer_;
+  const std::unique_ptr<optim::Optimizer> optimizer_;
 };
 
 }  // namespace ft::shard

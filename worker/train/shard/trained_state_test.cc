@@ -54,14 +54,17 @@ void FillSums(params::ParameterStore& store, const Tensor& gradients) {
 
 struct Ending {
   double norm = 0;
-  Tensor values, first, second;
+  Tensor values;
+  std::vector<Tensor> arrays;  // The optimizer's.
 };
 
+recipe::OptimizerSpec SpecOf(const char* kind) { return {.kind = kind, .weight_decay = 0.1}; }
+
 // Three updates of the whole on one rank.
-Ending Whole() {
+Ending Whole(const char* kind) {
   const auto comm = comm::SingleRankComm();
   const auto store = Store();
-  TrainedState state(*comm, {}, *store, {.weight_decay = 0.1});
+  TrainedState state(*comm, {}, *store, SpecOf(kind));
   Ending end;
   for (int step = 1; step <= 3; ++step) {
     FillSums(*store, Flat(10 * step));
@@ -69,18 +72,22 @@ Ending Whole() {
     EXPECT_TRUE(state.Update(1e-2, end.norm, 1.0).ok());
   }
   end.values = store->values().cpu();
-  end.first = store->first_moments().cpu();
-  end.second = store->second_moments().cpu();
+  for (const optim::StateTensor& array : state.optimizer().state()) end.arrays.push_back(array.items.cpu());
   return end;
 }
 
-TEST(TrainedStateTest, OwnersOfSlicesDoWhatOneRankDoes) {
-  const Ending whole = Whole();
+class TrainedStateKinds : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(TrainedStateKinds, OwnersOfSlicesDoWhatOneRankDoes) {
+  const Ending whole = Whole(GetParam());
+  const auto everything = [](const plan::StateArray& array) {
+    return plan::ArrayLayout::Of(Table(), plan::Share::Whole(Table().elements()), array);
+  };
   for (const int ranks : {1, 2, 4}) {
     for (const bool gradients : {false, true}) {
       SpawnRanks(ranks, [&](comm::Comm& comm) {
         const auto store = Store();
-        TrainedState state(comm, Sliced(gradients), *store, {.weight_decay = 0.1});
+        TrainedState state(comm, Sliced(gradients), *store, SpecOf(GetParam()));
         double norm = 0;
         for (int step = 1; step <= 3; ++step) {
           FillSums(*store, Flat(10 * step));
@@ -89,37 +96,51 @@ TEST(TrainedStateTest, OwnersOfSlicesDoWhatOneRankDoes) {
         }
         EXPECT_EQ(norm, whole.norm);
         EXPECT_TRUE(torch::equal(store->values().cpu(), whole.values)) << ranks;
-        EXPECT_EQ(store->held(), plan::StateOf(store->table(), Sliced(gradients), {comm.rank(), ranks}));
-        for (int i = 0; i < store->size(); ++i) {
-          const plan::TensorRange& range = store->range(i);
-          const auto is_whole = [&](const Tensor& moments, const Tensor& expected) {
-            const StatusOr<Tensor> moment = state.WholeMoment(moments, i);
-            return moment.ok() &&
-                   torch::equal(moment->cpu(), expected.narrow(0, range.begin, range.elements));
-          };
-          EXPECT_TRUE(is_whole(store->first_moments(), whole.first)) << store->name(i);
-          EXPECT_TRUE(is_whole(store->second_moments(), whole.second)) << store->name(i);
+        EXPECT_EQ(state.held(), plan::StateOf(store->table(), Sliced(gradients), {comm.rank(), ranks},
+                                              plan::StateArraysOf(GetParam())));
+        for (size_t a = 0; a < whole.arrays.size(); ++a) {
+          const optim::StateTensor& array = state.optimizer().state()[a];
+          const plan::ArrayLayout layout = everything(array.array);
+          for (int i = 0; i < store->size(); ++i) {
+            if (!array.array.IsOf(store->range(i).elements)) continue;
+            const StatusOr<Tensor> items = state.WholeArray(array, i);
+            ASSERT_TRUE(items.ok());
+            const Tensor expected = whole.arrays[a].narrow(0, layout.OfTensor(i).begin,
+                                                           array.array.Items(store->range(i).elements));
+            EXPECT_TRUE(torch::equal(items->cpu(), expected)) << store->name(i) << array.array.name;
+          }
         }
       });
     }
   }
 }
 
-TEST(TrainedStateTest, MomentsOfRankZeroGoToTheirOwners) {
+INSTANTIATE_TEST_SUITE_P(Kinds, TrainedStateKinds, ::testing::Values("adamw", "adamw_8bit", "sgd"));
+
+TEST(TrainedStateTest, ArraysOfRankZeroGoToTheirOwners) {
   for (const int ranks : {1, 4}) {
     SpawnRanks(ranks, [&](comm::Comm& comm) {
       const auto store = Store();
-      TrainedState state(comm, Sliced(true), *store, {});
-      for (int i = 0; i < store->size(); ++i) {
-        const Tensor tensor =
-            torch::full({store->range(i).elements}, comm.rank() == 0 ? 1.0f + static_cast<float>(i) : 0.0f);
-        ASSERT_TRUE(state.ShareMoment(tensor, i, store->first_moments()).ok());
-      }
-      for (int i = 0; i < store->size(); ++i) {
-        const StatusOr<Tensor> moment = state.WholeMoment(store->first_moments(), i);
-        ASSERT_TRUE(moment.ok());
-        EXPECT_TRUE(torch::equal(moment->cpu(),
-                                 torch::full({store->range(i).elements}, 1.0f + static_cast<float>(i))));
+      TrainedState state(comm, Sliced(true), *store, SpecOf("adamw_8bit"));
+      // Rank 0's items are counted up from one number an array and tensor; others' are zeros.
+      const auto items = [&](const optim::StateTensor& array, int i, bool known) {
+        const int64_t count = array.array.Items(store->range(i).elements);
+        const Tensor whole = (torch::arange(count) + 7 * i) % 251;
+        return (known ? whole : torch::zeros_like(whole)).to(array.items.scalar_type());
+      };
+      for (const bool share : {true, false}) {
+        for (const optim::StateTensor& array : state.optimizer().state()) {
+          for (int i = 0; i < store->size(); ++i) {
+            if (!array.array.IsOf(store->range(i).elements)) continue;
+            if (share) {
+              ASSERT_TRUE(state.ShareArray(items(array, i, comm.rank() == 0), array, i).ok());
+            } else {
+              const StatusOr<Tensor> whole = state.WholeArray(array, i);
+              ASSERT_TRUE(whole.ok());
+              EXPECT_TRUE(torch::equal(whole->cpu(), items(array, i, true))) << array.array.name << i;
+            }
+          }
+        }
       }
     });
   }

@@ -42,13 +42,7 @@ Trainer::Trainer(const recipe::JobSpec& spec, const data::TokenCache& cache, run
       rates_(RatesOf(spec, sampler_)) {
   const StatusOr<recipe::Sharding> sharding = recipe::Sharding::Of(spec);
   FT_CHECK(sharding.ok()) << sharding.status();
-  const recipe::OptimizerSpec& o = spec_.optimizer;
-  state_ = std::make_unique<shard::TrainedState>(comm, *sharding, model.store(),
-                                                 optim::AdamWConfig{.beta1 = o.beta1,
-                                                                    .beta2 = o.beta2,
-                                                                    .eps = o.eps,
-                                                                    .weight_decay = o.weight_decay,
-                                                                    .lora_b_ratio = o.loraplus_lr_ratio},
+  state_ = std::make_unique<shard::TrainedState>(comm, *sharding, model.store(), spec_.optimizer,
                                                  [&model] { model.ValuesChanged(); });
   digests_ = std::make_unique<StateDigests>(
       *state_, StateDigests::Plan{.every = recipe::LedgerEvery(spec), .total_steps = total_steps_});

@@ -40,7 +40,7 @@ class Trainer {
   const data::BatchSampler& order() const { return sampler_; }
 
   // Optimizer step `step` (from 1): micro-batches one after another into the gradients, each scaled by 1 / the step's
-  // supervised tokens, or with microbatch_mean by 1 / (its own x the step's micro-batches); norm; clip; AdamW. FAILED_PRECONDITION names step, samples and tensor when loss or gradients are
+  // supervised tokens, or with microbatch_mean by 1 / (its own x the step's micro-batches); norm; clip; the optimizer. FAILED_PRECONDITION names step, samples and tensor when loss or gradients are
   // not finite and the policy is to stop; with policy skip the weights stay and the record says so. A gradient that leaves
   // fp16's range only because of the loss scale is skipped in any case and halves the scale. All ranks decide alike.
   // Errors of the exchange between ranks are the communicator's (UNAVAILABLE, DEADLINE_EXCEEDED, INTERNAL); DATA_LOSS names a

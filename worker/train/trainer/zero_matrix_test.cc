@@ -49,8 +49,16 @@ struct Cell {
   int zero = 0;
   std::string exchange = "auto";
   int ranks = 1;
+  std::string optimizer = "adamw";
   std::string dtype = "fp32";
 };
+
+// Its MLP has more than the 4,096 weights from which moments have 8 bits where they do.
+model::DecoderConfig ConfigOf(const Cell& cell) {
+  model::DecoderConfig config = run::SmallConfig();
+  if (cell.optimizer == "adamw_8bit") config.intermediate = 200;
+  return config;
+}
 
 recipe::JobSpec JobOf(const Cell& cell) {
   recipe::JobSpec spec;
@@ -62,6 +70,7 @@ recipe::JobSpec JobOf(const Cell& cell) {
   spec.train.epochs = 1000;
   spec.train.max_steps = kSteps;
   spec.train.ledger_every = kLedgerEvery;
+  spec.train.optimizer.kind = cell.optimizer;
   spec.train.optimizer.lr = 0.005;
   spec.train.optimizer.weight_decay = 0.01;
   spec.parallel = {.ranks = 1, .max_ranks = kMostRanks, .zero = cell.zero, .exchange = cell.exchange};
@@ -118,7 +127,7 @@ Ending Train(const Cell& cell, const data::TokenCache& cache, comm::Comm& comm) 
   const recipe::JobSpec spec = JobOf(cell);
   const recipe::Sharding sharding = *recipe::Sharding::Of(spec);
   shard::UnitExchange exchange(comm);
-  const auto model = run::LanguageModel::Load(run::SmallConfig(), run::RandomWeights(run::SmallConfig()),
+  const auto model = run::LanguageModel::Load(ConfigOf(cell), run::RandomWeights(ConfigOf(cell)),
                                               {.dtype = spec.model.dtype,
                                                .method = cell.method,
                                                .rank = 4,
@@ -154,7 +163,8 @@ Ending Train(const Cell& cell, const data::TokenCache& cache, comm::Comm& comm) 
     end.ledger.push_back(outcome->ledger);
     end.losses.push_back(outcome->record.loss);
   }
-  EXPECT_EQ(store.held(), plan::StateOf(store.table(), sharding, who));
+  EXPECT_EQ(trainer.state().held(),
+            plan::StateOf(store.table(), sharding, who, plan::StateArraysOf(cell.optimizer)));
   if ((*model)->needs_all_ranks()) CheckUnits(*units, store.table(), shape.pass, sharding, who);
   end.weights = DigestOfValues(trainer.state());
   return end;
@@ -163,7 +173,8 @@ Ending Train(const Cell& cell, const data::TokenCache& cache, comm::Comm& comm) 
 using Connect = std::function<std::unique_ptr<comm::Comm>(int rank)>;
 
 std::string NameOf(const Cell& cell) {
-  return StrCat(cell.method, " ", cell.dtype, " zero ", cell.zero, " exchange ", cell.exchange, " on ", cell.ranks, " ranks");
+  return StrCat(cell.method, " ", cell.dtype, " zero ", cell.zero, " exchange ", cell.exchange, " on ", cell.ranks,
+                " ranks by ", cell.optimizer);
 }
 
 class ZeroMatrix : public ::testing::Test {
@@ -174,7 +185,7 @@ class ZeroMatrix : public ::testing::Test {
     cache_.emplace(*std::move(cache));
   }
 
-  // Runs the cell and compares with the first cell of its method and order, on every rank.
+  // Runs the cell and compares with the first cell of its method, order and optimizer, on every rank.
   void Check(const Cell& cell, const Connect& connect) {
     SCOPED_TRACE(NameOf(cell));
     std::vector<Ending> endings(static_cast<size_t>(cell.ranks));
@@ -182,7 +193,7 @@ class ZeroMatrix : public ::testing::Test {
       const std::unique_ptr<comm::Comm> comm = connect(rank);
       if (comm != nullptr) endings[static_cast<size_t>(rank)] = Train(cell, *cache_, *comm);
     });
-    const auto [first, is_new] = expected_.try_emplace({cell.method + cell.dtype, cell.exchange}, endings[0]);
+    const auto [first, is_new] = expected_.try_emplace(KeyOf(cell), endings[0]);
     for (const Ending& end : endings) {
       EXPECT_EQ(end.weights, first->second.weights);
       EXPECT_EQ(end.losses, first->second.losses);
@@ -211,13 +222,19 @@ class ZeroMatrix : public ::testing::Test {
   // Every number of ranks at every stage.
   void CheckAll(const std::string& method, const std::string& exchange, const std::string& dtype = "fp32") {
     for (const int ranks : {1, 2, 4}) {
-      for (const int zero : {0, 1, 2, 3}) CheckInMemory({method, zero, exchange, ranks, dtype});
+      for (const int zero : {0, 1, 2, 3}) CheckInMemory({method, zero, exchange, ranks, "adamw", dtype});
     }
+  }
+
+  using Key = std::tuple<std::string, std::string, std::string>;
+  // A paged optimizer computes what the plain one does.
+  static Key KeyOf(const Cell& cell) {
+    return {cell.method + cell.dtype, cell.exchange, cell.optimizer == "paged_adamw" ? "adamw" : cell.optimizer};
   }
 
   TempDir dir_;
   std::optional<data::TokenCache> cache_;
-  std::map<std::pair<std::string, std::string>, Ending> expected_;  // By method with its type, and order.
+  std::map<Key, Ending> expected_;
 };
 
 TEST_F(ZeroMatrix, Qlora) {
@@ -249,8 +266,20 @@ TEST_F(ZeroMatrix, FullByMicroBatch) {
 TEST_F(ZeroMatrix, FullInBf16) { CheckAll("full", "micro_batch", "bf16"); }
 
 TEST_F(ZeroMatrix, LoraInBf16) {
-  CheckInMemory({"lora", 0, "auto", 1, "bf16"});
-  for (const int zero : {1, 3}) CheckInMemory({"lora", zero, "auto", 4, "bf16"});
+  CheckInMemory({"lora", 0, "auto", 1, "adamw", "bf16"});
+  for (const int zero : {1, 3}) CheckInMemory({"lora", zero, "auto", 4, "adamw", "bf16"});
+}
+
+TEST_F(ZeroMatrix, Optimizers) {
+  for (const char* optimizer : {"adamw", "paged_adamw", "adamw_8bit", "sgd"}) {
+    for (const auto& [zero, ranks] :
+         {std::pair{0, 1}, std::pair{0, 4}, std::pair{1, 2}, std::pair{2, 1}, std::pair{2, 4}})
+      CheckInMemory({"full", zero, "micro_batch", ranks, optimizer});
+  }
+  const auto weights = [&](const char* optimizer) {
+    return expected_.at({"fullfp32", "micro_batch", optimizer}).weights;
+  };
+  EXPECT_NE(weights("adamw"), weights("sgd"));
 }
 
 // Few cells, which run on a simulated device too.
@@ -261,12 +290,16 @@ TEST_F(ZeroMatrix, SomeOfEach) {
   CheckInMemory({"qlora", 1, "auto", 2});
   CheckInMemory({"qlora", 3, "auto", 2});
   CheckInMemory({"full", 3, "micro_batch", 2});
+  CheckInMemory({"full", 0, "micro_batch", 1, "adamw_8bit"});
+  CheckInMemory({"full", 2, "micro_batch", 2, "adamw_8bit"});
 }
 
 TEST_F(ZeroMatrix, AutoGoesByTheMethodAndTheOrdersDiffer) {
   for (const char* method : {"full", "lora"}) {
     for (const char* exchange : {"auto", "step", "micro_batch"}) CheckInMemory({method, 0, exchange, 2});
-    const auto weights = [&](const char* exchange) { return expected_.at({StrCat(method, "fp32"), exchange}).weights; };
+    const auto weights = [&](const char* exchange) {
+      return expected_.at({StrCat(method, "fp32"), exchange, "adamw"}).weights;
+    };
     EXPECT_NE(weights("step"), weights("micro_batch")) << method;
     EXPECT_EQ(weights("auto"), weights(method == std::string("full") ? "micro_batch" : "step")) << method;
   }

@@ -1,0 +1,76 @@
+// What makes new weights of summed gradients, of one of the kinds that train.optimizer.kind names. An update is elementwise, or by blocks of
+// plan::kGranule weights, so its bits do not depend on threads, or on where the share of a rank begins. Whoever keeps, sends or counts an
+// optimizer's state goes through its arrays and need not know the kind.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/plan/optimizer_state.h"
+#include "core/recipe/job_spec.h"
+#include "worker/model/params/parameter_store.h"
+
+namespace ft::optim {
+
+// An array of the state, as far as it belongs to the store's share.
+struct StateTensor {
+  plan::StateArray array;
+  plan::ArrayLayout layout;
+  torch::Tensor items;  // [layout.items()], where the store is. Zeros at first.
+};
+
+// One thread.
+class Optimizer {
+ public:
+  // The store outlives it, and keeps the share that it has.
+  static std::unique_ptr<Optimizer> Of(const recipe::OptimizerSpec& spec, params::ParameterStore& store);
+  virtual ~Optimizer() = default;
+  Optimizer(const Optimizer&) = delete;
+  Optimizer& operator=(const Optimizer&) = delete;
+
+  // One update of the values of the store's share with learning rate `lr`, from its summed gradients as they are.
+  void Step(double lr);
+
+  // Updates done so far: the t of AdamW's bias correction. Set by resume, after the state was filled.
+  int64_t steps() const { return steps_; }
+  void set_steps(int64_t steps) { steps_ = steps; }
+  std::span<const StateTensor> state() const { return state_; }
+  int64_t state_bytes() const;
+
+ protected:
+  Optimizer(const recipe::OptimizerSpec& spec, params::ParameterStore& store);
+
+  // Neighbouring weights that this rank owns.
+  struct Stretch {
+    plan::Extent whole;
+    int64_t in_share = 0;  // Where they begin in the share.
+    double ratio = 1;      // What their rate is multiplied by.
+  };
+  // All of them in their order, each as long as can be, padding included.
+  std::vector<Stretch> Stretches() const;
+  // Those of a tensor, without padding; empty where this rank has none.
+  Stretch OfTensor(int index) const;
+
+  const recipe::OptimizerSpec& spec() const { return spec_; }
+  const params::ParameterStore& store() const { return store_; }
+  // Views.
+  torch::Tensor Values(const Stretch& stretch) const;
+  torch::Tensor Gradients(const Stretch& stretch) const;
+
+ private:
+  virtual void Update(double lr) = 0;
+  // LoRA+ (Hayou et al., arXiv 2402.12354): adapters' B learn at a rate of their own.
+  double RatioOf(int index) const;
+
+  const recipe::OptimizerSpec spec_;
+  params::ParameterStore& store_;
+  const plan::ArrayLayout owned_;  // Of one item a weight: the share, by tensors.
+  std::vector<StateTensor> state_;
+  int64_t steps_ = 0;
+};
+
+}  // namespace ft::optim

@@ -1,0 +1,129 @@
+// What every kind of optimizer keeps to.
+#include "worker/train/optim/optimizer.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/test_device.h"
+#include "worker/model/params/store_fixture.h"
+
+namespace ft::optim {
+namespace {
+
+using Store = std::unique_ptr<params::ParameterStore>;
+using torch::Tensor;
+
+constexpr double kRate = 1e-2;
+
+// Tensors that slices cut, small ones, and adapters' B.
+Store Parameters() {
+  torch::manual_seed(7);
+  std::vector<params::NamedTensor> tensors;
+  for (const auto& [name, size] :
+       {std::pair{"a", 5000}, std::pair{"l.lora_A.weight", 40'000}, std::pair{"l.lora_B.weight", 9000},
+        std::pair{"m.lora_B.weight", 300}, std::pair{"z", 3}}) {
+    tensors.push_back({name, torch::randn({size}), torch::randn({size})});
+  }
+  return params::MakeStore(tensors, TestDevice());
+}
+
+class OptimizerTest : public ::testing::TestWithParam<const char*> {
+ protected:
+  recipe::OptimizerSpec Spec(double lora_b_ratio = 0) const {
+    return {.kind = GetParam(), .weight_decay = 0.1, .loraplus_lr_ratio = lora_b_ratio};
+  }
+};
+
+// What ranks that own shares do, put together.
+TEST_P(OptimizerTest, SharesGiveTheBitsOfTheWhole) {
+  constexpr int kSteps = 3;
+  const Store whole = Parameters();
+  const Tensor gradients = whole->gradients().clone();
+  const auto one = Optimizer::Of(Spec(4), *whole);
+  for (int step = 0; step < kSteps; ++step) one->Step(kRate);
+  for (const int ranks : {1, 2, 4}) {
+    Tensor together = torch::empty_like(whole->values());
+    int64_t bytes = 0;
+    for (int rank = 0; rank < ranks; ++rank) {
+      const Store store = Parameters();
+      store->Own(plan::Share::Of(plan::Slices(store->table(), 4), {rank, ranks}), /*apart=*/true);
+      const auto extents = [&](const Tensor& share, const plan::Share::Part& part) {
+        return share.narrow(0, part.begin, part.whole.end - part.whole.begin);
+      };
+      const auto of = [&](const Tensor& all, const plan::Share::Part& part) {
+        return all.narrow(0, part.whole.begin, part.whole.end - part.whole.begin);
+      };
+      for (const plan::Share::Part& part : store->share().parts())
+        extents(store->gradient_sums(), part).copy_(of(gradients, part));
+      const auto optimizer = Optimizer::Of(Spec(4), *store);
+      for (int step = 0; step < kSteps; ++step) optimizer->Step(kRate);
+      for (const plan::Share::Part& part : store->share().parts())
+        of(together, part).copy_(of(store->values(), part));
+      bytes += optimizer->state_bytes();
+    }
+    EXPECT_TRUE(torch::equal(together, whole->values())) << ranks;
+    EXPECT_EQ(bytes, one->state_bytes()) << ranks;
+  }
+}
+
+TEST_P(OptimizerTest, ThreadsDoNotChangeABit) {
+  std::vector<Tensor> values;
+  for (const int threads : {2, 1}) {
+    at::set_num_threads(threads);
+    const Store store = Parameters();
+    Optimizer::Of(Spec(), *store)->Step(kRate);
+    values.push_back(store->values());
+  }
+  EXPECT_TRUE(torch::equal(values[0], values[1]));
+}
+
+TEST_P(OptimizerTest, StateIsThePlans) {
+  const Store store = Parameters();
+  const auto optimizer = Optimizer::Of(Spec(), *store);
+  EXPECT_EQ(optimizer->state_bytes(),
+            plan::StateOf(store->table(), {}, {}, plan::StateArraysOf(GetParam())).moments);
+}
+
+// LoRA+: B goes as far as it would with so many times the rate, and nothing else does.
+TEST_P(OptimizerTest, AdaptersBMayHaveARateOfItsOwn) {
+  const Store plus = Parameters(), slow = Parameters(), fast = Parameters();
+  const auto with_ratio = Optimizer::Of(Spec(16), *plus), without = Optimizer::Of(Spec(), *slow),
+             faster = Optimizer::Of(Spec(), *fast);
+  for (int t = 0; t < 3; ++t) {
+    with_ratio->Step(1e-3);
+    without->Step(1e-3);
+    faster->Step(16e-3);
+  }
+  for (int i = 0; i < plus->size(); ++i) {
+    const bool is_b = plus->name(i).find("lora_B") != std::string::npos;
+    EXPECT_TRUE(torch::equal(plus->value(i), (is_b ? fast : slow)->value(i))) << plus->name(i);
+  }
+}
+
+TEST_P(OptimizerTest, PaddingStaysZero) {
+  const Store store = Parameters();
+  const auto optimizer = Optimizer::Of(Spec(), *store);
+  for (int t = 0; t < 3; ++t) optimizer->Step(0.1);
+  for (int i = 0; i < store->size(); ++i) {
+    const plan::TensorRange& range = store->range(i);
+    const int64_t end = range.begin + range.elements;
+    const Tensor padding = store->values().narrow(0, end, plan::PaddedOf(range).end - end);
+    EXPECT_EQ(padding.abs().sum().item<double>(), 0) << store->name(i);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, OptimizerTest,
+                         ::testing::Values("adamw", "paged_adamw", "adamw_8bit", "sgd"));
+
+TEST(OptimizerKinds, APagedAdamWIsAdamWBitForBit) {
+  const Store paged = Parameters(), plain = Parameters();
+  const auto one = Optimizer::Of({.kind = "paged_adamw", .weight_decay = 0.1}, *paged),
+             other = Optimizer::Of({.kind = "adamw", .weight_decay = 0.1}, *plain);
+  for (int t = 0; t < 3; ++t) {
+    one->Step(kRate);
+    other->Step(kRate);
+  }
+  EXPECT_TRUE(torch::equal(paged->values(), plain->values()));
+}
+
+}  // namespace
+}  // namespace ft::optim

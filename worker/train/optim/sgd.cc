@@ -1,0 +1,29 @@
+#include "worker/train/optim/sgd.h"
+
+#include <algorithm>
+
+namespace ft::optim {
+namespace {
+
+constexpr int64_t kWeightsAtOnce = 1 << 20;  // Of which a change is held.
+
+}  // namespace
+
+Sgd::Sgd(const recipe::OptimizerSpec& spec, params::ParameterStore& store)
+    : Optimizer(spec, store), stretches_(Stretches()) {}
+
+void Sgd::Update(double lr) {
+  for (const Stretch& stretch : stretches_) {
+    const torch::Tensor values = Values(stretch), gradients = Gradients(stretch);
+    for (int64_t begin = 0; begin < values.numel(); begin += kWeightsAtOnce) {
+      const int64_t count = std::min(kWeightsAtOnce, values.numel() - begin);
+      const torch::Tensor some = values.narrow(0, begin, count);
+      // Products are rounded before they are added: LibTorch fuses the two in vectors, and the end of a vector is where a share ends.
+      torch::Tensor change = some * spec().weight_decay;
+      change.add_(gradients.narrow(0, begin, count)).mul_(lr * stretch.ratio);
+      some.sub_(change);
+    }
+  }
+}
+
+}  // namespace ft::optim
