@@ -78,8 +78,8 @@ StatusOr<TensorFiles> OpenTensorFiles(const fs::path& dir, const shard::TrainedS
     const Status found = FindTensor(file, info).status();
     return found.ok() ? found : absl::DataLossError(StrCat((dir / name).string(), ": ", Message(found)));
   };
-  for (const NamedTensor& value : ValuesOf(trained.store()))
-    RETURN_IF_ERROR(look(*files.trainable, kTrainable, InfoOf(value)));
+  for (const plan::TensorRange& range : trained.store().table().ranges())
+    RETURN_IF_ERROR(look(*files.trainable, kTrainable, {range.tensor.name, weights::DType::kF32, range.tensor.shape}));
   for (const StoredArray& one : StoredArrays(trained))
     RETURN_IF_ERROR(look(*files.optimizer, kOptimizer, one.info));
   return files;

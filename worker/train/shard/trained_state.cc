@@ -86,11 +86,17 @@ Status TrainedState::TellOfValues() {
   });
 }
 
-StatusOr<torch::Tensor> TrainedState::WholeValue(int index) {
+StatusOr<torch::Tensor> TrainedState::GatherValue(int index) {
   if (store_.has_whole_values()) return store_.value(index);
-  RETURN_IF_ERROR(Ask(index));
-  ASSIGN_OR_RETURN(const torch::Tensor flat, exchange_.GatherTensor(store_.values(), index));
+  const plan::Extent owned = OwnedOf(index);
+  const torch::Tensor own = store_.values().narrow(0, InShare(index), owned.end - owned.begin);
+  ASSIGN_OR_RETURN(const torch::Tensor flat, exchange_.GatherTensor(own, index, /*weights_per_item=*/1));
   return flat.view(store_.range(index).tensor.shape);
+}
+
+StatusOr<torch::Tensor> TrainedState::WholeValue(int index) {
+  if (!store_.has_whole_values()) RETURN_IF_ERROR(Ask(index));
+  return GatherValue(index);
 }
 
 Status TrainedState::ServeValues() {
@@ -98,7 +104,7 @@ Status TrainedState::ServeValues() {
     int index = kNoMore;
     RETURN_IF_ERROR(Ask(index));
     if (index == kNoMore) break;
-    RETURN_IF_ERROR(exchange_.GatherTensor(store_.values(), index).status());
+    RETURN_IF_ERROR(GatherValue(index).status());
   }
   return absl::OkStatus();
 }

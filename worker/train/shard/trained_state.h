@@ -56,7 +56,9 @@ class TrainedState {
   plan::Extent OwnedOf(int index) const;
   int64_t InShare(int index) const;
 
-  // Tensor `index` of the values, [its shape], on rank 0, which asks for any in any order and then calls EndServing; meanwhile the other
+  // Tensor `index` of the values, [its shape], on all ranks.
+  StatusOr<torch::Tensor> GatherValue(int index);
+  // The same on rank 0, which asks for any in any order and then calls EndServing; meanwhile the other
   // ranks are in ServeValues. Where values are whole on every rank nothing is exchanged.
   StatusOr<torch::Tensor> WholeValue(int index);
   Status ServeValues();

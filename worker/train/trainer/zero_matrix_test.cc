@@ -88,9 +88,7 @@ struct Ending {
 std::string DigestOfValues(shard::TrainedState& state) {
   Sha256 sha256;
   for (int i = 0; i < state.store().size(); ++i) {
-    StatusOr<torch::Tensor> whole = state.store().has_whole_values()
-                                        ? state.store().value(i)
-                                        : state.exchange().GatherTensor(state.store().values(), i);
+    const StatusOr<torch::Tensor> whole = state.GatherValue(i);
     EXPECT_TRUE(whole.ok()) << whole.status();
     if (!whole.ok()) return "";
     const torch::Tensor host = device::Download(*whole);

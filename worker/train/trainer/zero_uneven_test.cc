@@ -61,9 +61,7 @@ void Train(const recipe::JobSpec& spec, const data::TokenCache& cache, comm::Com
   std::vector<torch::Tensor> values;
   shard::TrainedState& state = trainer.state();
   for (int i = 0; i < state.store().size(); ++i) {
-    StatusOr<torch::Tensor> whole = state.store().has_whole_values()
-                                        ? state.store().value(i)
-                                        : state.exchange().GatherTensor(state.store().values(), i);
+    const StatusOr<torch::Tensor> whole = state.GatherValue(i);
     ASSERT_TRUE(whole.ok()) << whole.status();
     values.push_back(device::Download(*whole).reshape({-1}));
   }
