@@ -115,8 +115,11 @@ TEST(ShardingTest, ADeepspeedNameIsTheSettingsThatItStandsFor) {
   EXPECT_EQ(spec->parallel.offload.parameters, "cpu");
   EXPECT_EQ(spec->parallel.deepspeed, "");  // A stored job says what it means.
   EXPECT_EQ(Message(Sharding::Of(*spec).status()), "parallel.offload off a device is not supported yet: use none, or resources.device: cpu");
-  EXPECT_TRUE(Sharding::Of(*parse("{ranks: 2, deepspeed: deepspeed_zero2}")).ok());
-  EXPECT_TRUE(Sharding::Of(*parse("{ranks: 2, deepspeed: deepspeed_zero3}"))->weights_sliced);
+  for (const auto& [name, divides_weights] : {std::pair{"deepspeed_zero2", false}, {"deepspeed_zero3", true}}) {
+    const auto named = parse(StrCat("{ranks: 2, deepspeed: ", name, "}").c_str());
+    ASSERT_TRUE(named.ok()) << named.status();
+    EXPECT_EQ(Sharding::Of(*named)->weights_sliced, divides_weights) << name;
+  }
   EXPECT_THAT(std::string(Message(parse("{deepspeed: ds_config.json}").status())),
               HasSubstr("parallel.deepspeed: 'ds_config.json' is none of: deepspeed_zero1, deepspeed_zero2, "
                         "deepspeed_zero2_offload, deepspeed_zero3, deepspeed_zero3_offload (a file of "

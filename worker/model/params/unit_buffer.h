@@ -8,7 +8,7 @@
 
 namespace ft::params {
 
-// Views share the buffer's storage, so they have memory when it has. LibTorch refuses to read one without (c10::Error).
+// Views share the buffer's storage, so they have memory when it has. Reading one without ends the process, or throws c10::Error.
 class UnitBuffer {
  public:
   // Without memory.
