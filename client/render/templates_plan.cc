@@ -65,9 +65,11 @@ constexpr Template kTemplates[] = {
      "只有一个进程时，parallel.zero: {0} 等同于 zero: 0，没有可划分的"},
     {"parallel.offload: a CPU's memory is where all of it lies, nothing is moved",
      "parallel.offload：在 CPU 上一切本就在内存中，没有移动任何内容"},
-    {"parallel.zero: {#0} keeps a whole gradient on each rank, since gradients are exchanged once a step; with "
+    {"parallel.zero: {#0} keeps a whole gradient on each rank, since gradients are exchanged once a step; "
+     "with "
      "parallel.exchange: micro_batch each rank keeps its slices only, and the result has other last bits",
-     "parallel.zero: {0} 在每个进程上保留完整的梯度，因为梯度每步只交换一次；设 parallel.exchange: micro_batch "
+     "parallel.zero: {0} 在每个进程上保留完整的梯度，因为梯度每步只交换一次；设 parallel.exchange: "
+     "micro_batch "
      "后每个进程只保留自己的部分，结果的最后几位会不同"},
     {"What submit refuses until it is built or changed:", "以下各项在实现或修改之前，submit 会拒绝："},
     // Settings that the job left open (ft-rank's plan).

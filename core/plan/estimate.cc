@@ -105,7 +105,8 @@ TrainedBytes TrainedBytesOf(const ModelShape& shape, const recipe::JobSpec& spec
 double TwoUnits(const ModelShape& shape, double frozen, double copies, double compute_bytes) {
   const double table = static_cast<double>(shape.vocabulary * shape.hidden) * compute_bytes;
   const double tables = table * (shape.tied_head ? 1 : 2);
-  const double block = std::max(frozen + copies - tables, 0.0) / static_cast<double>(std::max<int64_t>(shape.layers, 1));
+  const double block =
+      std::max(frozen + copies - tables, 0.0) / static_cast<double>(std::max<int64_t>(shape.layers, 1));
   return block + std::max(block, table);
 }
 
@@ -155,7 +156,9 @@ std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::Jo
   if (spec.method.kind == "lora") base = (linear + other) * compute_bytes;
   // fp32 value, gradient and what the optimizer keeps; a full fine-tuning also multiplies in the compute type.
   const TrainedBytes trained = TrainedBytesOf(shape, spec);
-  const double copies_of_trained = trained.divides_units ? trainable * compute_bytes : full && bf16 ? trainable * 2 : 0;
+  const double copies_of_trained = trained.divides_units ? trainable * compute_bytes
+                                   : full && bf16        ? trainable * 2
+                                                         : 0;
   // Of units that are whole while they are used there are two, and a rank keeps its part of what is frozen.
   const double units = trained.divides_units ? TwoUnits(shape, base, copies_of_trained, compute_bytes) : 0;
   if (trained.divides_units) base /= static_cast<double>(spec.parallel.ranks);

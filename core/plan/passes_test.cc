@@ -18,7 +18,8 @@ TEST(PassesTest, ATrainingPassGoesThereAndBack) {
   EXPECT_THAT(Units(TrainingPass({.blocks = 3, .head = 4})), ElementsAre(0, 1, 2, 3, -4, -3, -2, -1));
   EXPECT_THAT(Units(TrainingPass({.blocks = 2, .head = 0})), ElementsAre(0, 1, 2, 0, -2, -1));
   // What lies below the lowest that trains has no way back.
-  EXPECT_THAT(Units(TrainingPass({.blocks = 3, .head = 4, .lowest_block = 3})), ElementsAre(0, 1, 2, 3, -4, -3));
+  EXPECT_THAT(Units(TrainingPass({.blocks = 3, .head = 4, .lowest_block = 3})),
+              ElementsAre(0, 1, 2, 3, -4, -3));
   EXPECT_THAT(Units(TrainingPass({.blocks = 2, .head = 3, .lowest_block = 3})), ElementsAre(0, 1, 2, -3));
 }
 

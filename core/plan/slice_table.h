@@ -16,7 +16,8 @@ struct TrainedTensor {
   std::string name;
   std::vector<int64_t> shape;
   int unit = 0;  // What is used together: 0 the embedding, 1.. the blocks, last the head.
-  int copy_width = 4;  // Bytes of an element as products read it: 4 is the float32 value itself, 2 is rounded.
+  int copy_width =
+      4;  // Bytes of an element as products read it: 4 is the float32 value itself, 2 is rounded.
 };
 
 // Elements [begin, end) of the whole.

@@ -14,10 +14,10 @@ std::vector<CopyRun> CopyRunsOf(const SliceTable& table, int unit) {
       const TensorRange& range = table.ranges()[i];
       if (range.tensor.unit != unit || range.tensor.copy_width != width) continue;
       const Extent padded = PaddedOf(range);
-      run.places_.push_back({static_cast<int>(i), run.elements_, padded});
+      run.tensors_.push_back({static_cast<int>(i), run.elements_, padded});
       run.elements_ += padded.end - padded.begin;
     }
-    if (!run.places_.empty()) runs.push_back(std::move(run));
+    if (!run.tensors_.empty()) runs.push_back(std::move(run));
   }
   return runs;
 }
@@ -25,8 +25,8 @@ std::vector<CopyRun> CopyRunsOf(const SliceTable& table, int unit) {
 std::vector<Extent> CopyRun::Owned(const Slices& slices, RankOf who) const {
   const Extent owned = slices.Owned(unit_, who);
   std::vector<Extent> parts;
-  for (const Place& place : places_) {
-    const Extent part = {std::max(owned.begin, place.whole.begin), std::min(owned.end, place.whole.end)};
+  for (const Copied& copied : tensors_) {
+    const Extent part = {std::max(owned.begin, copied.whole.begin), std::min(owned.end, copied.whole.end)};
     if (part.begin < part.end) parts.push_back(part);
   }
   return parts;
@@ -36,7 +36,8 @@ std::vector<size_t> CopyRun::Counts(const Slices& slices, int ranks) const {
   std::vector<size_t> counts;
   for (int rank = 0; rank < ranks; ++rank) {
     size_t& count = counts.emplace_back(0);
-    for (const Extent& part : Owned(slices, {rank, ranks})) count += static_cast<size_t>(part.end - part.begin);
+    for (const Extent& part : Owned(slices, {rank, ranks}))
+      count += static_cast<size_t>(part.end - part.begin);
   }
   return counts;
 }

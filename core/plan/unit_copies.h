@@ -12,14 +12,14 @@ namespace ft::plan {
 // Tensors of a unit whose copies have elements of one width.
 class CopyRun {
  public:
-  struct Place {
-    int tensor = 0;      // Its index in the table.
-    int64_t begin = 0;   // In the run, elements.
-    Extent whole;        // In the table, padding included.
+  struct Copied {
+    int tensor = 0;     // Its index in the table.
+    int64_t begin = 0;  // In the run, elements.
+    Extent whole;       // In the table, padding included.
   };
 
   int width() const { return width_; }  // Bytes of an element.
-  const std::vector<Place>& places() const { return places_; }
+  const std::vector<Copied>& tensors() const { return tensors_; }
   int64_t elements() const { return elements_; }
   // What a rank has of the run: extents of the table, in order, and none is empty.
   std::vector<Extent> Owned(const Slices& slices, RankOf who) const;
@@ -32,7 +32,7 @@ class CopyRun {
 
   int unit_;
   int width_;
-  std::vector<Place> places_;
+  std::vector<Copied> tensors_;
   int64_t elements_ = 0;
 };
 

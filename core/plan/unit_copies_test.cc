@@ -10,7 +10,8 @@ using ::testing::SizeIs;
 
 // Two matrices that are read in two bytes with a vector between them, and a unit of vectors alone.
 SliceTable Table() {
-  return SliceTable::Of({{"a", {100, 100}, 0, 2}, {"b", {300}, 0, 4}, {"c", {50, 40}, 0, 2}, {"d", {10}, 1, 4}});
+  return SliceTable::Of(
+      {{"a", {100, 100}, 0, 2}, {"b", {300}, 0, 4}, {"c", {50, 40}, 0, 2}, {"d", {10}, 1, 4}});
 }
 
 TEST(UnitCopiesTest, TensorsOfOneWidthLieEndToEndPaddingIncluded) {
@@ -19,8 +20,8 @@ TEST(UnitCopiesTest, TensorsOfOneWidthLieEndToEndPaddingIncluded) {
   ASSERT_THAT(runs, SizeIs(2));
   EXPECT_EQ(runs[0].width(), 2);
   EXPECT_EQ(runs[0].elements(), 10240 + 2048);
-  EXPECT_EQ(runs[0].places()[1].begin, 10240);
-  EXPECT_EQ(runs[0].places()[1].whole.begin, 10240 + 512);
+  EXPECT_EQ(runs[0].tensors()[1].begin, 10240);
+  EXPECT_EQ(runs[0].tensors()[1].whole.begin, 10240 + 512);
   EXPECT_EQ(runs[1].width(), 4);
   EXPECT_EQ(runs[1].elements(), 512);
   EXPECT_EQ(CopyBytes(table, 0), 2 * (10240 + 2048) + 4 * 512);
@@ -36,8 +37,8 @@ TEST(UnitCopiesTest, RanksHaveTheRunInOrder) {
     for (const CopyRun& run : CopyRunsOf(table, unit)) {
       for (const int ranks : {1, 2, 4, 8}) {
         std::vector<int64_t> elements, expected;
-        for (const CopyRun::Place& place : run.places()) {
-          for (int64_t i = place.whole.begin; i < place.whole.end; ++i) expected.push_back(i);
+        for (const CopyRun::Copied& copied : run.tensors()) {
+          for (int64_t i = copied.whole.begin; i < copied.whole.end; ++i) expected.push_back(i);
         }
         const std::vector<size_t> counts = run.Counts(slices, ranks);
         for (int rank = 0; rank < ranks; ++rank) {

@@ -63,7 +63,8 @@ int64_t GatheredInPasses(const SliceTable& table, const Slices& slices, RankOf w
   UnitWindow window;
   int64_t bytes = 0;
   for (int64_t pass = 0; pass < passes; ++pass) {
-    for (const Visit& visit : TrainingPass(step.pass)) bytes += window.Use(visit.unit).comes ? received(visit.unit) : 0;
+    for (const Visit& visit : TrainingPass(step.pass))
+      bytes += window.Use(visit.unit).comes ? received(visit.unit) : 0;
   }
   return bytes;
 }
@@ -82,7 +83,8 @@ int64_t PassesOfStep(const recipe::Sharding& sharding, int ranks, int64_t micro_
     int64_t most = 0;
     for (int64_t rank = 0; rank < ranks; ++rank) {
       const int64_t at = rank * leaves + leaf;
-      most = std::max(most, micro_batches * (at + 1) / sharding.slices - micro_batches * at / sharding.slices);
+      most =
+          std::max(most, micro_batches * (at + 1) / sharding.slices - micro_batches * at / sharding.slices);
     }
     passes += most;
   }
@@ -137,7 +139,8 @@ StateBytes StateOf(const SliceTable& table, const recipe::Sharding& sharding, Ra
                    .gradients = (sharding.gradients_sliced ? share.elements() : whole) * kFloat};
   if (DividesValues(table, sharding, who.ranks)) {
     bytes.values = share.elements() * kFloat;
-    for (int unit = 0; unit < table.units() && !sharding.weights_sliced; ++unit) bytes.values += CopyBytes(table, unit);
+    for (int unit = 0; unit < table.units() && !sharding.weights_sliced; ++unit)
+      bytes.values += CopyBytes(table, unit);
   }
   for (const StateArray& array : arrays)
     bytes.moments += ArrayLayout::Of(table, share, array).items() * BytesOf(array.type);

@@ -44,7 +44,8 @@ WireBytes WireOfStep(const SliceTable& table, const recipe::Sharding& sharding, 
 
 // Bytes of what a rank holds of the trained weights between two steps.
 struct StateBytes {
-  int64_t values = 0;     // float32, and the copies that products read where ranks have values of their slices only.
+  int64_t values =
+      0;  // float32, and the copies that products read where ranks have values of their slices only.
   int64_t gradients = 0;  // As they are summed, without partial sums that wait.
   int64_t moments = 0;    // The optimizer's state, whatever it keeps.
 

@@ -238,8 +238,9 @@ TEST(CheckSupportedTest, RefusesByName) {
   EXPECT_TRUE(CheckSupported(spec).ok());
   spec.parallel.offload.optimizer = "cpu";
   const Status status = CheckSupported(spec);
-  EXPECT_THAT(std::string(Message(status)),
-              HasSubstr("parallel.offload off a device is not supported yet: use none, or resources.device: cpu"));
+  EXPECT_THAT(
+      std::string(Message(status)),
+      HasSubstr("parallel.offload off a device is not supported yet: use none, or resources.device: cpu"));
 }
 
 TEST(CheckSupportedTest, EveryKindOfOptimizerRunsOnEveryDevice) {

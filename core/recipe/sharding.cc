@@ -23,10 +23,12 @@ void AddRemarks(const ParallelSpec& parallel, Sharding& sharding) {
     sharding.remarks.push_back(StrCat("parallel.zero: ", parallel.zero,
                                       " with one rank equals zero: 0, there is nothing to divide"));
   } else if (parallel.zero >= 2 && !sharding.gradients_sliced) {
-    sharding.remarks.push_back(StrCat(
-        "parallel.zero: ", parallel.zero, " keeps a whole gradient on each rank, since gradients are exchanged once a step; "
-        "with "
-        "parallel.exchange: micro_batch each rank keeps its slices only, and the result has other last bits"));
+    sharding.remarks.push_back(
+        StrCat("parallel.zero: ", parallel.zero,
+               " keeps a whole gradient on each rank, since gradients are exchanged once a step; "
+               "with "
+               "parallel.exchange: micro_batch each rank keeps its slices only, and the result has other "
+               "last bits"));
   }
 }
 
@@ -73,7 +75,8 @@ StatusOr<Sharding> Sharding::Of(const JobSpec& spec) {
   if (!refused.empty()) return absl::UnimplementedError(refused);
   if (offload.parameters != "none" && parallel.zero < 3 && spec.method.kind == "full") {
     return absl::InvalidArgumentError(
-        "parallel.offload.parameters needs zero: 3, or a base that is not trained: set one of the two, or none");
+        "parallel.offload.parameters needs zero: 3, or a base that is not trained: set one of the two, or "
+        "none");
   }
   Sharding sharding{.slices = MaxRanks(parallel)};
   sharding.order = SumOrderOf(spec);
@@ -81,7 +84,8 @@ StatusOr<Sharding> Sharding::Of(const JobSpec& spec) {
   sharding.gradients_sliced = sharding.states_sliced && sharding.order == SumOrder::kMicroBatch;
   sharding.weights_sliced = sharding.states_sliced && parallel.zero == 3;
   AddRemarks(parallel, sharding);
-  if (moves) sharding.remarks.push_back("parallel.offload: a CPU's memory is where all of it lies, nothing is moved");
+  if (moves)
+    sharding.remarks.push_back("parallel.offload: a CPU's memory is where all of it lies, nothing is moved");
   return sharding;
 }
 

@@ -35,8 +35,9 @@ struct Sharding {
   SumOrder order = SumOrder::kStep;
   bool states_sliced =
       false;  // Each rank keeps the moments of its slices, updates them and gives the weights to the others.
-  bool gradients_sliced = false;     // No rank holds a whole gradient.
-  bool weights_sliced = false;       // Each rank keeps its slices of all weights, frozen ones too; a unit is whole while it is used.
+  bool gradients_sliced = false;  // No rank holds a whole gradient.
+  bool weights_sliced =
+      false;  // Each rank keeps its slices of all weights, frozen ones too; a unit is whole while it is used.
   std::vector<std::string> remarks;  // What a person should know: a sentence each.
 
   // UNIMPLEMENTED with one line for each key that asks for what is not built, and what to use instead; INVALID_ARGUMENT for settings that

@@ -83,7 +83,8 @@ TEST(ShardingTest, WhatIsNotBuiltIsRefusedByName) {
   spec.parallel = {.ranks = 2, .zero = 3, .offload = {.optimizer = "cpu"}};
   const Status status = Sharding::Of(spec).status();
   EXPECT_TRUE(absl::IsUnimplemented(status));
-  EXPECT_EQ(Message(status), "parallel.offload off a device is not supported yet: use none, or resources.device: cpu");
+  EXPECT_EQ(Message(status),
+            "parallel.offload off a device is not supported yet: use none, or resources.device: cpu");
 }
 
 TEST(ShardingTest, OnACpuNothingIsOffTheDevice) {
@@ -114,8 +115,10 @@ TEST(ShardingTest, ADeepspeedNameIsTheSettingsThatItStandsFor) {
   EXPECT_EQ(spec->parallel.offload.optimizer, "cpu");
   EXPECT_EQ(spec->parallel.offload.parameters, "cpu");
   EXPECT_EQ(spec->parallel.deepspeed, "");  // A stored job says what it means.
-  EXPECT_EQ(Message(Sharding::Of(*spec).status()), "parallel.offload off a device is not supported yet: use none, or resources.device: cpu");
-  for (const auto& [name, divides_weights] : {std::pair{"deepspeed_zero2", false}, {"deepspeed_zero3", true}}) {
+  EXPECT_EQ(Message(Sharding::Of(*spec).status()),
+            "parallel.offload off a device is not supported yet: use none, or resources.device: cpu");
+  for (const auto& [name, divides_weights] :
+       {std::pair{"deepspeed_zero2", false}, {"deepspeed_zero3", true}}) {
     const auto named = parse(StrCat("{ranks: 2, deepspeed: ", name, "}").c_str());
     ASSERT_TRUE(named.ok()) << named.status();
     EXPECT_EQ(Sharding::Of(*named)->weights_sliced, divides_weights) << name;

@@ -41,7 +41,8 @@ void ParameterStore::SetValue(int index, const torch::Tensor& value) {
   for (const plan::Share::Part& part : share_.parts()) {
     const plan::Extent both = {std::max(range.begin, part.whole.begin),
                                std::min(range.begin + range.elements, part.whole.end)};
-    if (both.begin < both.end) OwnedValues(both).copy_(flat.narrow(0, both.begin - range.begin, both.end - both.begin));
+    if (both.begin < both.end)
+      OwnedValues(both).copy_(flat.narrow(0, both.begin - range.begin, both.end - both.begin));
   }
 }
 

@@ -28,14 +28,15 @@ using weights::DType;
 // Of the file's layout and of what quantising computes: a change of either is another file.
 constexpr int kVersion = 1;
 constexpr uint64_t kMaxDigestBytes = 100'000'000;
-constexpr auto kLook = std::chrono::milliseconds(200);     // For another's file while it is being built.
+constexpr auto kLook = std::chrono::milliseconds(200);  // For another's file while it is being built.
 constexpr auto kLongestBuild = std::chrono::minutes(30);
 constexpr int64_t kNf4Block = 64, kNestedBlock = 256;
 
 const char* NameOf(BaseKind kind) { return kind == BaseKind::kNf4 ? "nf4" : "int8"; }
 
 // Jobs that train some of the matrices have a base of the others.
-fs::path FileOf(const QuantisedBaseOptions& options, BaseKind kind, const std::vector<StoredMatrix>& matrices) {
+fs::path FileOf(const QuantisedBaseOptions& options, BaseKind kind,
+                const std::vector<StoredMatrix>& matrices) {
   std::string key = StrCat(options.model_sha256, "\n", NameOf(kind), "\n", kVersion, "\n");
   for (const StoredMatrix& matrix : matrices) StrAppend(&key, matrix.name, "\n");
   return options.folder / StrCat(Hex(Sha256Of(key)), ".safetensors");
@@ -64,8 +65,8 @@ std::vector<Part> PartsOf(const StoredMatrix& matrix, BaseKind kind) {
           {{matrix.name + ".offset", DType::kF32, {1}}}};
 }
 
-StatusOr<std::vector<torch::Tensor>> Quantised(const weights::TensorSource& source, const StoredMatrix& matrix,
-                                               BaseKind kind) {
+StatusOr<std::vector<torch::Tensor>> Quantised(const weights::TensorSource& source,
+                                               const StoredMatrix& matrix, BaseKind kind) {
   ASSIGN_OR_RETURN(const torch::Tensor values, ReadTensor(source, *matrix.info));
   if (kind == BaseKind::kInt8) {
     ops::Int8Tensor tensor = ops::QuantiseInt8(values);
@@ -145,7 +146,8 @@ Status Ensure(const fs::path& file, const QuantisedBaseOptions& options, BaseKin
     }
     if (errno != EWOULDBLOCK && errno != EINTR) return ErrnoStatus("lock", lock, errno);
     if (std::chrono::steady_clock::now() > deadline)
-      return absl::DeadlineExceededError(StrCat("another process builds it for too long (", lock.string(), ")"));
+      return absl::DeadlineExceededError(
+          StrCat("another process builds it for too long (", lock.string(), ")"));
     if (options.progress) options.progress();
     std::this_thread::sleep_for(kLook);
   }
@@ -173,8 +175,7 @@ std::unique_ptr<QuantisedBase> QuantisedBase::Open(const QuantisedBaseOptions& o
     fs::last_write_time(file, fs::file_time_type::clock::now(), ignored);
     return base;
   }
-  if (options.remark)
-    options.remark(StrCat("the cache of quantised bases is not used: ", Message(status)));
+  if (options.remark) options.remark(StrCat("the cache of quantised bases is not used: ", Message(status)));
   return nullptr;
 }
 
@@ -204,13 +205,15 @@ StatusOr<torch::Tensor> QuantisedBase::ReadPart(const std::string& name) const {
     const std::span<std::byte> bytes = device::HostBytes(part);
     RETURN_IF_ERROR(tensors_->ReadBytes(*info, bytes));
     bytes_read_ += static_cast<int64_t>(bytes.size());
-    if (Hex(Sha256Of(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()))) == digest->second)
+    if (Hex(Sha256Of(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()))) ==
+        digest->second)
       return part;
   }
   std::error_code ignored;
   fs::remove(Beside(file_, ".json"), ignored);  // So that nobody takes the file for whole.
-  return absl::DataLossError(StrCat(file_.string(), " is damaged at ", name,
-                                    ": the model's own file is read, and the cached base is built anew next time"));
+  return absl::DataLossError(
+      StrCat(file_.string(), " is damaged at ", name,
+             ": the model's own file is read, and the cached base is built anew next time"));
 }
 
 StatusOr<ops::SlotPtr> QuantisedBase::Read(const std::string& name, const std::vector<int64_t>& shape,

@@ -18,10 +18,11 @@
 namespace ft::params {
 
 struct QuantisedBaseOptions {
-  std::filesystem::path folder;  // Of the node's cached bases; is made. Empty: there is no cache.
-  std::string model_sha256;      // Of the model's files (weights::ModelDigest).
-  weights::ReadProgress progress = {};                       // While a base is built or waited for; may be empty.
-  std::function<void(const std::string& remark)> remark = {};  // What went wrong, and that the model's files are read instead; may be empty.
+  std::filesystem::path folder;         // Of the node's cached bases; is made. Empty: there is no cache.
+  std::string model_sha256;             // Of the model's files (weights::ModelDigest).
+  weights::ReadProgress progress = {};  // While a base is built or waited for; may be empty.
+  std::function<void(const std::string& remark)> remark =
+      {};  // What went wrong, and that the model's files are read instead; may be empty.
 };
 
 // A matrix of the model, as its files have it.
@@ -41,7 +42,8 @@ class QuantisedBase {
 
   // The matrix as a slot on `device`, with the bytes that quantising it gives. DATA_LOSS names a file that is damaged, which goes then: the
   // next that opens it builds it anew.
-  StatusOr<ops::SlotPtr> Read(const std::string& name, const std::vector<int64_t>& shape, at::Device device) const;
+  StatusOr<ops::SlotPtr> Read(const std::string& name, const std::vector<int64_t>& shape,
+                              at::Device device) const;
 
   // Bytes read so far.
   int64_t bytes_read() const { return bytes_read_; }

@@ -37,7 +37,9 @@ class CountedSource final : public weights::TensorSource {
     std::copy_n(static_cast<const std::byte*>(value.const_data_ptr()), out.size(), out.begin());
     return absl::OkStatus();
   }
-  std::vector<StoredMatrix> Matrices() const { return {{"one.weight", &tensors_[0]}, {"two.weight", &tensors_[1]}}; }
+  std::vector<StoredMatrix> Matrices() const {
+    return {{"one.weight", &tensors_[0]}, {"two.weight", &tensors_[1]}};
+  }
   const torch::Tensor& value(size_t i) const { return values_[i]; }
   mutable std::atomic<int> reads = 0;
 

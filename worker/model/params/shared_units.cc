@@ -9,7 +9,9 @@
 namespace ft::params {
 namespace {
 
-at::ScalarType TypeOf(const plan::CopyRun& run, at::ScalarType narrow) { return run.width() == 4 ? at::kFloat : narrow; }
+at::ScalarType TypeOf(const plan::CopyRun& run, at::ScalarType narrow) {
+  return run.width() == 4 ? at::kFloat : narrow;
+}
 
 int64_t Aligned(int64_t bytes) {
   return (bytes + plan::kByteGranule - 1) / plan::kByteGranule * plan::kByteGranule;
@@ -25,9 +27,9 @@ SharedUnits::SharedUnits(const WeightDivision& division, ParameterStore& store, 
     for (plan::CopyRun& run : plan::CopyRunsOf(store.table(), unit)) {
       auto buffer = std::make_unique<UnitBuffer>(run.elements() * run.width(), store.device());
       const at::ScalarType type = TypeOf(run, store.copy_type());
-      for (const plan::CopyRun::Place& place : run.places()) {
-        store.ReadFrom(place.tensor,
-                       buffer->View(place.begin * run.width(), type, store.range(place.tensor).tensor.shape));
+      for (const plan::CopyRun::Copied& copied : run.tensors()) {
+        store.ReadFrom(copied.tensor, buffer->View(copied.begin * run.width(), type,
+                                                   store.range(copied.tensor).tensor.shape));
       }
       std::vector<size_t> counts = run.Counts(slices_, who.ranks);
       std::vector<plan::Extent> owned = run.Owned(slices_, who);
@@ -111,7 +113,9 @@ void SharedUnits::GatherCopies(int number, Copies& copies) {
   std::vector<torch::Tensor> parts;
   for (const plan::Extent& part : copies.owned) parts.push_back(store_.OwnedValues(part).to(type));
   const at::TensorOptions options = store_.values().options().dtype(type);
-  const torch::Tensor own = parts.empty() ? torch::empty({0}, options) : parts.size() == 1 ? parts[0] : at::cat(parts);
+  const torch::Tensor own = parts.empty()       ? torch::empty({0}, options)
+                            : parts.size() == 1 ? parts[0]
+                                                : at::cat(parts);
   division_.ranks->Gather(NameOf(number), own, copies.counts,
                           copies.buffer->View(0, type, {copies.run.elements()}));
 }
@@ -148,6 +152,23 @@ int64_t SharedUnits::own_frozen_bytes() const {
     if (unit.own_frozen.defined()) bytes += static_cast<int64_t>(unit.own_frozen.nbytes());
   }
   return bytes;
+}
+
+StoreAndUnits MakeStoreAndUnits(const WeightDivision& division, plan::SliceTable table,
+                                const StoreOptions& options) {
+  StoreAndUnits made;
+  if (division.ranks == nullptr || !(division.units || plan::HasNarrowCopies(table))) {
+    made.store = std::make_unique<ParameterStore>(std::move(table), options.device);
+    made.units = std::make_unique<ResidentUnits>();
+    return made;
+  }
+  plan::Share share = plan::Share::Of(plan::Slices(table, division.slices), division.ranks->who());
+  made.store =
+      std::make_unique<ParameterStore>(std::move(table), std::move(share), options.copy_type, options.device);
+  auto units = std::make_unique<SharedUnits>(division, *made.store, options.blocks);
+  made.shared = units.get();
+  made.units = std::move(units);
+  return made;
 }
 
 }  // namespace ft::params

@@ -49,8 +49,8 @@ class SharedUnits final : public UnitStore {
   // Copies of trained weights of one width.
   struct Copies {
     plan::CopyRun run;
-    std::vector<size_t> counts;        // By rank.
-    std::vector<plan::Extent> owned;   // Of the table.
+    std::vector<size_t> counts;       // By rank.
+    std::vector<plan::Extent> owned;  // Of the table.
     std::unique_ptr<UnitBuffer> buffer;
   };
   struct Unit {
@@ -75,5 +75,22 @@ class SharedUnits final : public UnitStore {
   plan::UnitWindow window_;
   int64_t gathered_ = 0, most_gathered_ = 0;
 };
+
+// A store, and who keeps its units.
+struct StoreAndUnits {
+  std::unique_ptr<ParameterStore> store;
+  std::unique_ptr<UnitStore> units;
+  SharedUnits* shared = nullptr;  // `units`, where that is one.
+};
+
+struct StoreOptions {
+  at::ScalarType copy_type = at::kFloat;  // That products read what is trained in.
+  at::Device device = at::kCPU;
+  int blocks = 0;
+};
+
+// Of values of a share and shared units where the division says so, and copies differ from values; else of everything.
+StoreAndUnits MakeStoreAndUnits(const WeightDivision& division, plan::SliceTable table,
+                                const StoreOptions& options);
 
 }  // namespace ft::params

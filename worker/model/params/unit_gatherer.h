@@ -18,7 +18,8 @@ namespace ft::params {
 // weights, as LibTorch throws what fails there.
 class UnitUnavailable : public std::runtime_error {
  public:
-  explicit UnitUnavailable(Status status) : runtime_error(std::string(Message(status))), status_(std::move(status)) {}
+  explicit UnitUnavailable(Status status)
+      : runtime_error(std::string(Message(status))), status_(std::move(status)) {}
   const Status& status() const { return status_; }
 
  private:

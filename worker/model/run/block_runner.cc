@@ -327,7 +327,8 @@ void BlockRunner::EmptyPass(params::GradientSink& sink) const {
 }
 
 void BlockRunner::EmptyForward() const {
-  for (const plan::Visit& visit : plan::ForwardPass(shape())) const params::UnitLease lease(units_, visit.unit);
+  for (const plan::Visit& visit : plan::ForwardPass(shape()))
+    const params::UnitLease lease(units_, visit.unit);
 }
 
 double BlockRunner::ForwardBackward(const PackedRows& rows, std::shared_ptr<const ops::DropoutRows> dropout,

@@ -170,7 +170,14 @@ Status LanguageModel::Build(const weights::TensorSource& files) {
       if (IsSaved(weight, adapter.kind)) train(weight, params::SavedName(weight.name));
     }
   }
-  MakeStore(plan::SliceTable::Of(std::move(trained)), policy.cast_dtype);
+  params::StoreAndUnits made =
+      params::MakeStoreAndUnits(options_.division, plan::SliceTable::Of(std::move(trained)),
+                                {.copy_type = policy.cast_dtype,
+                                 .device = options_.device,
+                                 .blocks = static_cast<int>(config_.layers)});
+  store_ = std::move(made.store);
+  units_ = std::move(made.units);
+  shared_units_ = made.shared;
   LoadOptions load{policy.weight_dtype, policy.cast_dtype, BaseOf(options_), options_.device,
                    options_.base_cache};
   if (needs_all_ranks()) {
@@ -210,20 +217,6 @@ StatusOr<std::vector<params::LinearModule>> LanguageModel::Adapted(const params:
                 [&](const params::LinearModule& module) { return !params::IsTarget(adapter, module.name); });
   adapted_ = NamesOf(adapted, modules);
   return adapted;
-}
-
-void LanguageModel::MakeStore(plan::SliceTable table, at::ScalarType copy_type) {
-  const params::WeightDivision& division = options_.division;
-  if (division.ranks == nullptr || !(division.units || plan::HasNarrowCopies(table))) {
-    store_ = std::make_unique<params::ParameterStore>(std::move(table), options_.device);
-    units_ = std::make_unique<params::ResidentUnits>();
-    return;
-  }
-  plan::Share share = plan::Share::Of(plan::Slices(table, division.slices), division.ranks->who());
-  store_ = std::make_unique<params::ParameterStore>(std::move(table), std::move(share), copy_type, options_.device);
-  auto units = std::make_unique<params::SharedUnits>(division, *store_, static_cast<int>(config_.layers));
-  shared_units_ = units.get();
-  units_ = std::move(units);
 }
 
 void LanguageModel::ValuesChanged() {

@@ -39,12 +39,12 @@ struct ModelOptions {
   double dropout = 0;
   params::AdapterKind kind;
   std::vector<std::string> targets = {"all_linear"};
-  bool pass_over_targets = false;        // As params::AdapterOptions has it; remarks() name them.
-  std::string adapter_compute = "auto";  // auto = the compute type | fp32
-  bool checkpointing = true;             // Recompute activations in backward,
-  int64_t checkpointed_blocks = 0;       // of the first so many blocks; 0 = of all.
-  uint64_t seed = 42;                    // Seed of the adapter's first values.
-  at::Device device = device::kHost;     // Where the model lies and computes.
+  bool pass_over_targets = false;                // As params::AdapterOptions has it; remarks() name them.
+  std::string adapter_compute = "auto";          // auto = the compute type | fp32
+  bool checkpointing = true;                     // Recompute activations in backward,
+  int64_t checkpointed_blocks = 0;               // of the first so many blocks; 0 = of all.
+  uint64_t seed = 42;                            // Seed of the adapter's first values.
+  at::Device device = device::kHost;             // Where the model lies and computes.
   params::QuantisedBaseOptions base_cache = {};  // Of the node; without a folder nothing is kept.
   // Of a job that several ranks run: they load the model together.
   params::WeightDivision division = {};
@@ -103,8 +103,6 @@ class LanguageModel {
   // The linear layers of the blocks that get an adapter.
   StatusOr<std::vector<params::LinearModule>> Adapted(const params::AdapterOptions& adapter);
   void AttachAdapters(const params::AdapterOptions& adapter);
-  // The store of what is trained and what its units are kept by.
-  void MakeStore(plan::SliceTable table, at::ScalarType copy_type);
 
   const model::DecoderConfig config_;
   const ModelOptions options_;

@@ -353,7 +353,8 @@ TEST(BlockRunner, AnEmptyPassVisitsAndEndsUnitsAsAFullOneDoes) {
       for (const RecordedGradients* idle_ends : {&of_empty, &of_nothing}) {
         EXPECT_TRUE(idle_ends->indices.empty());
         ASSERT_EQ(idle_ends->ends.size(), of_full.ends.size());
-        for (size_t i = 0; i < of_full.ends.size(); ++i) EXPECT_EQ(idle_ends->ends[i].first, of_full.ends[i].first);
+        for (size_t i = 0; i < of_full.ends.size(); ++i)
+          EXPECT_EQ(idle_ends->ends[i].first, of_full.ends[i].first);
       }
       full.visits.clear(), empty.visits.clear();
       runner.Loss(rows);

@@ -96,7 +96,8 @@ std::unique_ptr<params::QuantisedBase> BaseOf(const model::Layout& layout, const
   for (const model::StoredWeight& weight : layout) {
     const weights::TensorInfo* info = found.at(weight.name);
     const bool trained = store.Find(weight.name) >= 0 || store.Find(params::SavedName(weight.name)) >= 0;
-    if (weight.quantised() && !trained && !params::IsBnb4(source, info->name)) matrices.push_back({weight.name, info});
+    if (weight.quantised() && !trained && !params::IsBnb4(source, info->name))
+      matrices.push_back({weight.name, info});
   }
   return params::QuantisedBase::Open(options.base, options.projections, source, matrices);
 }
@@ -145,9 +146,8 @@ Status LoadDecoder(const model::DecoderConfig& config, const model::Layout& layo
         .stored = weight.router() ? at::kFloat : options.weight_dtype,
         .kind = weight.quantised() ? options.projections : params::BaseKind::kStored,
         .device = options.device};
-    ASSIGN_OR_RETURN(ops::SlotPtr slot, index >= 0
-                                            ? params::ReadTrainedSlot(source, info, store, index, cast)
-                                            : ReadFrozen(weight, info, source, policy, options, base));
+    ASSIGN_OR_RETURN(ops::SlotPtr slot, index >= 0 ? params::ReadTrainedSlot(source, info, store, index, cast)
+                                                   : ReadFrozen(weight, info, source, policy, options, base));
     const int unit = model::UnitOf(config, weight.role);
     if (index < 0) frozen[unit].push_back(slot);
     model::AssignWeight(config, weight.role, std::move(slot), weights);

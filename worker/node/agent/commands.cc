@@ -282,15 +282,15 @@ void Agent::TrimCache(const wpb::RenewLeaseResponse& response) {
                                     [](const auto& item) { return item.second->kind() == wpb::PREPARE; });
   if (prepares) return;
   std::set<std::string> live(response.live_caches().begin(), response.live_caches().end());
-  const Status queued = files_.Run([live = std::move(live), folder = config_.CacheDir(),
-                                    max = config_.cache_max](const std::stop_token&) {
-    const auto recent = fs::file_time_type::clock::now() - kCacheRecent;
-    for (const fs::path& path : ToEvict(ListCaches(folder), max, live, recent)) {
-      std::error_code failed;
-      fs::remove(path, failed);
-      spdlog::info("cached {} goes: the cache is larger than cache_max", path.filename().string());
-    }
-  });
+  const Status queued = files_.Run(
+      [live = std::move(live), folder = config_.CacheDir(), max = config_.cache_max](const std::stop_token&) {
+        const auto recent = fs::file_time_type::clock::now() - kCacheRecent;
+        for (const fs::path& path : ToEvict(ListCaches(folder), max, live, recent)) {
+          std::error_code failed;
+          fs::remove(path, failed);
+          spdlog::info("cached {} goes: the cache is larger than cache_max", path.filename().string());
+        }
+      });
   if (!queued.ok()) spdlog::warn("{}", std::string(Message(queued)));
 }
 

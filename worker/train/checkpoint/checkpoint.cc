@@ -79,7 +79,8 @@ StatusOr<TensorFiles> OpenTensorFiles(const fs::path& dir, const shard::TrainedS
     return found.ok() ? found : absl::DataLossError(StrCat((dir / name).string(), ": ", Message(found)));
   };
   for (const plan::TensorRange& range : trained.store().table().ranges())
-    RETURN_IF_ERROR(look(*files.trainable, kTrainable, {range.tensor.name, weights::DType::kF32, range.tensor.shape}));
+    RETURN_IF_ERROR(
+        look(*files.trainable, kTrainable, {range.tensor.name, weights::DType::kF32, range.tensor.shape}));
   for (const StoredArray& one : StoredArrays(trained))
     RETURN_IF_ERROR(look(*files.optimizer, kOptimizer, one.info));
   return files;
@@ -271,8 +272,10 @@ StatusOr<Saved> Save(const SaveOptions& options, const Identity& identity, const
   const auto progress = [&](int64_t written) {
     if (options.progress) options.progress(before + written);
   };
-  ASSIGN_OR_RETURN(const std::string trainable,
-                   WriteTensors(beside / kTrainable, ValuesOf(store, [&](int i) { return state.trained.WholeValue(i); }), {}, progress));
+  ASSIGN_OR_RETURN(
+      const std::string trainable,
+      WriteTensors(beside / kTrainable, ValuesOf(store, [&](int i) { return state.trained.WholeValue(i); }),
+                   {}, progress));
   RETURN_IF_ERROR(state.trained.EndServing());
   before = static_cast<int64_t>(fs::file_size(beside / kTrainable, ignored));
   ASSIGN_OR_RETURN(const std::string arrays, WriteOptimizer(beside / kOptimizer, state, progress));

@@ -24,11 +24,13 @@ std::vector<PendingTensor> ValuesOf(const params::ParameterStore& store, const R
   return tensors;
 }
 
-StatusOr<std::string> WriteTensors(const std::filesystem::path& path, const std::vector<PendingTensor>& tensors,
+StatusOr<std::string> WriteTensors(const std::filesystem::path& path,
+                                   const std::vector<PendingTensor>& tensors,
                                    const weights::SafetensorsWriter::Metadata& metadata,
                                    const weights::SafetensorsWriter::Progress& progress) {
   std::vector<weights::TensorInfo> infos;
-  for (const PendingTensor& tensor : tensors) infos.push_back({tensor.name, weights::DType::kF32, tensor.shape});
+  for (const PendingTensor& tensor : tensors)
+    infos.push_back({tensor.name, weights::DType::kF32, tensor.shape});
   ASSIGN_OR_RETURN(weights::SafetensorsWriter writer,
                    weights::SafetensorsWriter::Create(path, infos, metadata, progress));
   for (const PendingTensor& tensor : tensors) {

@@ -37,7 +37,8 @@ PendingTensor Pending(NamedTensor tensor);
 std::vector<PendingTensor> ValuesOf(const params::ParameterStore& store, const ReadValue& read);
 
 // Writes them as float32, in the order given, and makes each as it is written. Returns the file's SHA-256 in hexadecimal.
-StatusOr<std::string> WriteTensors(const std::filesystem::path& path, const std::vector<PendingTensor>& tensors,
+StatusOr<std::string> WriteTensors(const std::filesystem::path& path,
+                                   const std::vector<PendingTensor>& tensors,
                                    const weights::SafetensorsWriter::Metadata& metadata,
                                    const weights::SafetensorsWriter::Progress& progress);
 

@@ -498,8 +498,8 @@ StatusOr<WrittenModel> WriteTrainedModel(const TrainedModelOptions& options,
   if (options.config != nullptr)
     RETURN_IF_ERROR(AddUntrained(options.model, *options.config, store, tensors));
   for (const PendingTensor& tensor : tensors) {
-    written.bytes += std::accumulate(tensor.shape.begin(), tensor.shape.end(), static_cast<int64_t>(sizeof(float)),
-                                     std::multiplies<>());
+    written.bytes += std::accumulate(tensor.shape.begin(), tensor.shape.end(),
+                                     static_cast<int64_t>(sizeof(float)), std::multiplies<>());
   }
   ASSIGN_OR_RETURN(written.sha256,
                    WriteTensors(beside / "model.safetensors", tensors, {{"format", "pt"}}, options.progress));

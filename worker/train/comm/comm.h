@@ -75,7 +75,8 @@ class Comm {
   Status Broadcast(int root, const at::Tensor& tensor);
   // The operations of unequal parts, counts in elements. They go through host memory always. `what` is brought together, for waits and
   // errors; may be empty.
-  Status AllGather(const at::Tensor& mine, std::span<const size_t> counts, const at::Tensor& all, std::string_view what = {});
+  Status AllGather(const at::Tensor& mine, std::span<const size_t> counts, const at::Tensor& all,
+                   std::string_view what = {});
   Status ReduceScatterSum(const at::Tensor& values, std::span<const size_t> counts, int contributors,
                           const at::Tensor& own);
 

@@ -86,9 +86,7 @@ Optimizer::Stretch Optimizer::OfTensor(int index) const {
   return {{owned.weights.begin, std::max(owned.weights.begin, end)}, owned.begin, RatioOf(index)};
 }
 
-torch::Tensor Optimizer::Values(const Stretch& stretch) const {
-  return store_.OwnedValues(stretch.whole);
-}
+torch::Tensor Optimizer::Values(const Stretch& stretch) const { return store_.OwnedValues(stretch.whole); }
 
 torch::Tensor Optimizer::Gradients(const Stretch& stretch) const {
   return store_.gradient_sums().narrow(0, stretch.in_share, stretch.whole.end - stretch.whole.begin);

@@ -31,7 +31,8 @@ class GradientReducer {
 
   // item(i) for every i of 0..items-1, each computed by one rank and known to all; `idle` where the others compute one and this rank none.
   StatusOr<std::vector<double>> DistributedMap(
-      int64_t items, const std::function<double(int64_t item)>& item, const std::function<void()>& idle = [] {});
+      int64_t items, const std::function<double(int64_t item)>& item,
+      const std::function<void()>& idle = [] {});
 
   // OK when all ranks hold the same numbers, bit for bit; DATA_LOSS names the rank that differs. Before a step is
   // taken: ranks that disagree would go apart for good.

@@ -115,7 +115,9 @@ Status TrainedState::EndServing() {
   return Ask(index);
 }
 
-Status TrainedState::Ask(int& index) { return comm_.Broadcast(0, std::as_writable_bytes(std::span(&index, 1))); }
+Status TrainedState::Ask(int& index) {
+  return comm_.Broadcast(0, std::as_writable_bytes(std::span(&index, 1)));
+}
 
 Status TrainedState::ShareValues(const std::function<StatusOr<torch::Tensor>(int index)>& value) {
   for (int i = 0; i < store_.size(); ++i) {

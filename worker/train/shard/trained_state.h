@@ -33,8 +33,9 @@ class TrainedState {
   using ValuesChanged = std::function<void()>;
 
   // Makes the optimizer. `comm` and `store` outlive this.
-  TrainedState(comm::Comm& comm, const recipe::Sharding& sharding, params::ParameterStore& store,
-               const recipe::OptimizerSpec& optimizer, ValuesChanged values_changed = [] {});
+  TrainedState(
+      comm::Comm& comm, const recipe::Sharding& sharding, params::ParameterStore& store,
+      const recipe::OptimizerSpec& optimizer, ValuesChanged values_changed = [] {});
 
   params::ParameterStore& store() const { return store_; }
   optim::Optimizer& optimizer() const { return *optimizer_; }

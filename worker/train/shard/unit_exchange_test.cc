@@ -37,7 +37,8 @@ std::vector<ops::SlotPtr> FrozenSlots(int seed) {
 }
 
 plan::SliceTable Table() {
-  return plan::SliceTable::Of({{"a", {50, 100}, 0, 2}, {"b", {7}, 0, 4}, {"c", {30, 200}, 1, 2}, {"d", {3000}, 2, 4}});
+  return plan::SliceTable::Of(
+      {{"a", {50, 100}, 0, 2}, {"b", {7}, 0, 4}, {"c", {30, 200}, 1, 2}, {"d", {3000}, 2, 4}});
 }
 
 Tensor ValueOf(const params::ParameterStore& store, int index) {
@@ -91,14 +92,16 @@ TEST_P(UnitExchangeTest, CopiesAreTheirOwnersValuesRoundedOnce) {
       SharedUnits units({.ranks = &ranks, .slices = kSlices, .units = divides_units}, *store, /*blocks=*/2);
       units.TrainedChanged();
       for (const double factor : {1.0, 3.0}) {
-        for (int i = 0; i < store->size() && factor != 1; ++i) store->SetValue(i, ValueOf(*store, i) * factor);
+        for (int i = 0; i < store->size() && factor != 1; ++i)
+          store->SetValue(i, ValueOf(*store, i) * factor);
         if (factor != 1) units.TrainedChanged();
         for (int i = 0; i < store->size(); ++i) {
           const UnitLease lease(units, store->range(i).tensor.unit);
           const bool exact = store->range(i).tensor.copy_width == 4;
           const params::TrainedSlot slot(*store, i, exact ? at::kFloat : at::kBFloat16);
           const Tensor value = ValueOf(*store, i) * factor;
-          EXPECT_TRUE(torch::equal(slot.Materialise(at::kFloat), exact ? value : value.to(at::kBFloat16).to(at::kFloat)))
+          EXPECT_TRUE(torch::equal(slot.Materialise(at::kFloat),
+                                   exact ? value : value.to(at::kBFloat16).to(at::kFloat)))
               << store->name(i);
         }
       }
@@ -116,11 +119,14 @@ TEST_P(UnitExchangeTest, TwoUnitsHaveMemoryAtATime) {
     const auto size = [&](int unit) {
       return units.frozen_bytes()[static_cast<size_t>(unit)] + plan::CopyBytes(store->table(), unit);
     };
-    for (const int unit : {0, 1, 2}) { const UnitLease lease(units, unit); }
+    for (const int unit : {0, 1, 2}) {
+      const UnitLease lease(units, unit);
+    }
     EXPECT_EQ(units.gathered_bytes(), size(1) + size(2));
     for (int unit = 0; unit < 3; ++unit) {
       for (const ops::SlotPtr& slot : slots[static_cast<size_t>(unit)]) {
-        for (const Tensor& held : slot->Held()) EXPECT_EQ(held.storage().data() != nullptr, unit != 0) << slot->name();
+        for (const Tensor& held : slot->Held())
+          EXPECT_EQ(held.storage().data() != nullptr, unit != 0) << slot->name();
       }
     }
     const plan::WireBytes before = comm.wire_bytes();
@@ -130,9 +136,10 @@ TEST_P(UnitExchangeTest, TwoUnitsHaveMemoryAtATime) {
     EXPECT_EQ(units.gathered_bytes(), 0);
     { const UnitLease lease(units, 1); }
     const plan::Extent own = plan::OwnedBytes(units.frozen_bytes()[1], kSlices, ranks.who());
-    EXPECT_EQ(comm.wire_bytes().all_gather - before.all_gather,
-              units.frozen_bytes()[1] - (own.end - own.begin) +
-                  plan::CopyBytesOfOthers(store->table(), plan::Slices(store->table(), kSlices), 1, ranks.who()));
+    EXPECT_EQ(
+        comm.wire_bytes().all_gather - before.all_gather,
+        units.frozen_bytes()[1] - (own.end - own.begin) +
+            plan::CopyBytesOfOthers(store->table(), plan::Slices(store->table(), kSlices), 1, ranks.who()));
   });
 }
 

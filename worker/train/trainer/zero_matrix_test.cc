@@ -171,8 +171,8 @@ Ending Train(const Cell& cell, const data::TokenCache& cache, comm::Comm& comm) 
 using Connect = std::function<std::unique_ptr<comm::Comm>(int rank)>;
 
 std::string NameOf(const Cell& cell) {
-  return StrCat(cell.method, " ", cell.dtype, " zero ", cell.zero, " exchange ", cell.exchange, " on ", cell.ranks,
-                " ranks by ", cell.optimizer);
+  return StrCat(cell.method, " ", cell.dtype, " zero ", cell.zero, " exchange ", cell.exchange, " on ",
+                cell.ranks, " ranks by ", cell.optimizer);
 }
 
 class ZeroMatrix : public ::testing::Test {
@@ -227,7 +227,8 @@ class ZeroMatrix : public ::testing::Test {
   using Key = std::tuple<std::string, std::string, std::string>;
   // A paged optimizer computes what the plain one does.
   static Key KeyOf(const Cell& cell) {
-    return {cell.method + cell.dtype, cell.exchange, cell.optimizer == "paged_adamw" ? "adamw" : cell.optimizer};
+    return {cell.method + cell.dtype, cell.exchange,
+            cell.optimizer == "paged_adamw" ? "adamw" : cell.optimizer};
   }
 
   TempDir dir_;

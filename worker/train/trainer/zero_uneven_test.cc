@@ -46,11 +46,12 @@ struct Ending {
 void Train(const recipe::JobSpec& spec, const data::TokenCache& cache, comm::Comm& comm, Ending& end) {
   at::set_num_threads(1);
   shard::UnitExchange exchange(comm);
-  const auto model = run::LanguageModel::Load(run::SmallConfig(), run::RandomWeights(run::SmallConfig()),
-                                              {.dtype = spec.model.dtype,
-                                               .method = spec.method.kind,
-                                               .device = TestDevice(),
-                                               .division = shard::DivisionOf(*recipe::Sharding::Of(spec), exchange)});
+  const auto model =
+      run::LanguageModel::Load(run::SmallConfig(), run::RandomWeights(run::SmallConfig()),
+                               {.dtype = spec.model.dtype,
+                                .method = spec.method.kind,
+                                .device = TestDevice(),
+                                .division = shard::DivisionOf(*recipe::Sharding::Of(spec), exchange)});
   ASSERT_TRUE(model.ok()) << model.status();
   Trainer trainer(spec, cache, **model, comm, [](std::string_view) {});
   for (int64_t step = 1; step <= trainer.total_steps(); ++step) {
