@@ -63,6 +63,7 @@ class PracticeTest(daemons.DaemonTest):
         print(f"{recipe}: {len(losses)} steps, loss {first:.3f} -> {last:.3f}, held out {held_out[:1]} -> {held_out[-1:]}")
         return job, first, last, held_out
 
+    @daemons.only_in_soak  # medication_test.py trains the same data in make test.
     def test_medication_qa_by_recipe(self):
         source = {"source": self.data("medication_qa.xlsx"), "map": {"system": DOCTOR, "input": "Question", "output": "Answer"},
                   "template": "internlm_chat@0.1.9", "max_records": 0 if daemons.SOAK else RECORDS}
