@@ -59,7 +59,7 @@ void SharedUnits::Divide(int unit, const std::vector<ops::SlotPtr>& slots) {
     const torch::Tensor view = of.frozen->View(offset, tensor.scalar_type(), tensor.sizes());
     view.copy_(tensor);
     // What the slot holds is this tensor, wherever its memory is.
-    torch::Tensor(tensor).set_(view);
+    torch::Tensor(tensor).set_data(view);
     offset += Aligned(static_cast<int64_t>(view.nbytes()));
   }
   const plan::RankOf who = division_.ranks->who();
