@@ -1,10 +1,8 @@
 // ftctl doctor: what this machine lacks, and what to do about it.
 #include <fcntl.h>
 #include <sched.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <filesystem>
 #include <sstream>
 #include <utility>
@@ -20,6 +18,7 @@
 #include "client/render/width.h"
 #include "client/session/output.h"
 #include "core/base/file.h"
+#include "core/base/free_space.h"
 #include "finetune/v1/nodes.grpc.pb.h"
 #include "nlohmann/json.hpp"
 
@@ -56,13 +55,11 @@ Check DataFolder(const Session& session) {
 }
 
 Check Disk(const Session& session) {
-  struct statvfs info {};
-  if (::statvfs(session.data_dir.c_str(), &info) != 0) {
-    return {Verdict::kProblem, "free disk",
-            std::string(Message(ErrnoStatus("look at", session.data_dir, errno))),
+  const StatusOr<uint64_t> asked = FreeBytes(session.data_dir);
+  if (!asked.ok())
+    return {Verdict::kProblem, "free disk", std::string(Message(asked.status())),
             "see the data folder above"};
-  }
-  const auto free = static_cast<int64_t>(info.f_bavail) * static_cast<int64_t>(info.f_frsize);
+  const auto free = static_cast<int64_t>(*asked);
   if (free >= kLittleDisk) return {Verdict::kOk, "free disk", FormatBytes(free), ""};
   return {Verdict::kProblem, "free disk", FormatBytes(free),
           StrCat("free some: checkpoints and caches want ", FormatBytes(kLittleDisk), " or more")};

@@ -64,8 +64,8 @@ StatusOr<std::vector<records::Score>> Benchmarks::Answer(
       const auto share = ShareOf(set.questions, first, static_cast<size_t>(comm.rank()));
       ASSIGN_OR_RETURN(const std::vector<MmluAnswer> own,
                        AnswerMmlu(model, *tokenizer_, share, max_tokens, beat));
-      // Others may have more: ranks with a part of the model each run all passes together.
-      for (size_t i = own.size(); i < kQuestionsOfARound; ++i) model.EmptyForward();
+      // Rank 0 has most: ranks with a part of the model each run all passes together.
+      for (size_t i = own.size(); i < ShareOf(set.questions, first, 0).size(); ++i) model.EmptyForward();
       Answers mine{};
       for (size_t i = 0; i < own.size(); ++i) mine[i] = static_cast<int8_t>(own[i].predicted);
       std::vector<Answers> all(ranks);

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/statvfs.h>
 
 #include <cerrno>
 #include <chrono>
@@ -12,6 +11,7 @@
 
 #include "core/base/check.h"
 #include "core/base/file.h"
+#include "core/base/free_space.h"
 #include "core/base/sha256.h"
 #include "nlohmann/json.hpp"
 #include "worker/device/staging.h"
@@ -44,25 +44,38 @@ fs::path FileOf(const QuantisedBaseOptions& options, BaseKind kind,
 
 fs::path Beside(fs::path file, const char* extension) { return file.replace_extension(extension); }
 
-// A matrix in parts, each a tensor of the file.
-struct Part {
-  weights::TensorInfo info;
-  torch::Tensor tensor;  // Undefined where only its size is asked for.
-};
-
 int64_t Items(int64_t elements, int64_t each) { return (elements + each - 1) / each; }
 
-std::vector<Part> PartsOf(const StoredMatrix& matrix, BaseKind kind) {
+// The tensors of the file that a matrix is kept in.
+std::vector<weights::TensorInfo> PartsOf(const StoredMatrix& matrix, BaseKind kind) {
   const auto count = static_cast<int64_t>(matrix.info->elements());
   if (kind == BaseKind::kInt8) {
-    return {{{matrix.name + ".codes", DType::kI8, matrix.info->shape}},
-            {{matrix.name + ".absmax", DType::kF32, {matrix.info->shape[0]}}}};
+    return {{matrix.name + ".codes", DType::kI8, matrix.info->shape},
+            {matrix.name + ".absmax", DType::kF32, {matrix.info->shape[0]}}};
   }
   const int64_t blocks = Items(count, kNf4Block);
-  return {{{matrix.name + ".packed", DType::kU8, {Items(count, 2)}}},
-          {{matrix.name + ".absmax_codes", DType::kU8, {blocks}}},
-          {{matrix.name + ".nested_absmax", DType::kF32, {Items(blocks, kNestedBlock)}}},
-          {{matrix.name + ".offset", DType::kF32, {1}}}};
+  return {{matrix.name + ".packed", DType::kU8, {Items(count, 2)}},
+          {matrix.name + ".absmax_codes", DType::kU8, {blocks}},
+          {matrix.name + ".nested_absmax", DType::kF32, {Items(blocks, kNestedBlock)}},
+          {matrix.name + ".offset", DType::kF32, {1}}};
+}
+
+std::vector<weights::TensorInfo> PartsOf(const std::vector<StoredMatrix>& matrices, BaseKind kind) {
+  std::vector<weights::TensorInfo> infos;
+  for (const StoredMatrix& matrix : matrices) {
+    for (weights::TensorInfo& info : PartsOf(matrix, kind)) infos.push_back(std::move(info));
+  }
+  return infos;
+}
+
+std::string DigestOf(std::span<const std::byte> bytes) {
+  return Hex(Sha256Of(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size())));
+}
+
+// Without its digests nobody takes the file for one.
+void Forget(const fs::path& file) {
+  std::error_code ignored;
+  fs::remove(Beside(file, ".json"), ignored);
 }
 
 StatusOr<std::vector<torch::Tensor>> Quantised(const weights::TensorSource& source,
@@ -77,22 +90,18 @@ StatusOr<std::vector<torch::Tensor>> Quantised(const weights::TensorSource& sour
                                     torch::full({1}, tensor.offset)};
 }
 
-uint64_t BytesOf(const std::vector<StoredMatrix>& matrices, BaseKind kind) {
+uint64_t BytesOf(const std::vector<weights::TensorInfo>& infos) {
   uint64_t bytes = 0;
-  for (const StoredMatrix& matrix : matrices) {
-    for (const Part& part : PartsOf(matrix, kind)) {
-      const StatusOr<uint64_t> of = weights::StoredBytes(part.info.dtype, part.info.elements());
-      FT_CHECK(of.ok());
-      bytes += *of;
-    }
+  for (const weights::TensorInfo& info : infos) {
+    const StatusOr<uint64_t> of = weights::StoredBytes(info.dtype, info.elements());
+    FT_CHECK(of.ok());
+    bytes += *of;
   }
   return bytes;
 }
 
 Status CheckRoom(const fs::path& folder, uint64_t bytes) {
-  struct statvfs info {};
-  if (::statvfs(folder.c_str(), &info) != 0) return ErrnoStatus("ask free space of", folder, errno);
-  const uint64_t free = uint64_t{info.f_bavail} * info.f_frsize;
+  ASSIGN_OR_RETURN(const uint64_t free, FreeBytes(folder));
   // A node's disk is for jobs first.
   if (free / 2 >= bytes) return absl::OkStatus();
   return absl::ResourceExhaustedError(
@@ -102,11 +111,8 @@ Status CheckRoom(const fs::path& folder, uint64_t bytes) {
 // Writes the file, and its digests last: with them it is whole.
 Status Build(const fs::path& file, const QuantisedBaseOptions& options, BaseKind kind,
              const weights::TensorSource& source, const std::vector<StoredMatrix>& matrices) {
-  RETURN_IF_ERROR(CheckRoom(options.folder, BytesOf(matrices, kind)));
-  std::vector<weights::TensorInfo> infos;
-  for (const StoredMatrix& matrix : matrices) {
-    for (Part& part : PartsOf(matrix, kind)) infos.push_back(std::move(part.info));
-  }
+  const std::vector<weights::TensorInfo> infos = PartsOf(matrices, kind);
+  RETURN_IF_ERROR(CheckRoom(options.folder, BytesOf(infos)));
   ASSIGN_OR_RETURN(weights::SafetensorsWriter writer,
                    weights::SafetensorsWriter::Create(
                        file, infos, {{"format", "finetuned-base"}, {"kind", NameOf(kind)}}));
@@ -117,8 +123,7 @@ Status Build(const fs::path& file, const QuantisedBaseOptions& options, BaseKind
     for (const torch::Tensor& part : parts) {
       const torch::Tensor whole = part.contiguous();
       const std::span<std::byte> bytes = device::HostBytes(whole);
-      digests[infos[next++].name] =
-          Hex(Sha256Of(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size())));
+      digests[infos[next++].name] = DigestOf(bytes);
       RETURN_IF_ERROR(writer.Append(bytes));
     }
     if (options.progress) options.progress();
@@ -154,6 +159,20 @@ Status Ensure(const fs::path& file, const QuantisedBaseOptions& options, BaseKin
   return absl::OkStatus();
 }
 
+// Sizes first: what is read goes to kernels that trust them.
+Status CheckParts(const weights::SafetensorsFile& tensors, const fs::path& file,
+                  const std::vector<weights::TensorInfo>& infos) {
+  for (const weights::TensorInfo& wanted : infos) {
+    const weights::TensorInfo* info = tensors.Find(wanted.name);
+    if (info != nullptr && info->dtype == wanted.dtype && info->shape == wanted.shape) continue;
+    Forget(file);
+    return absl::DataLossError(StrCat(file.string(), " has no ", weights::Name(wanted.dtype), " tensor ",
+                                      wanted.name, " of shape ", weights::ShapeText(wanted.shape),
+                                      ": it is damaged and goes"));
+  }
+  return absl::OkStatus();
+}
+
 at::ScalarType TypeOf(DType dtype) {
   if (dtype == DType::kU8) return at::kByte;
   return dtype == DType::kI8 ? at::kChar : at::kFloat;
@@ -170,6 +189,7 @@ std::unique_ptr<QuantisedBase> QuantisedBase::Open(const QuantisedBaseOptions& o
   std::unique_ptr<QuantisedBase> base(new QuantisedBase(file, kind));
   Status status = Ensure(file, options, kind, source, matrices);
   if (status.ok()) status = base->OpenFile();
+  if (status.ok()) status = CheckParts(*base->tensors_, file, PartsOf(matrices, kind));
   if (status.ok()) {
     std::error_code ignored;  // Used now: what is used least goes first.
     fs::last_write_time(file, fs::file_time_type::clock::now(), ignored);
@@ -185,8 +205,7 @@ Status QuantisedBase::OpenFile() {
   const nlohmann::json parsed = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   StatusOr<std::unique_ptr<weights::SafetensorsFile>> opened = weights::SafetensorsFile::Open(file_);
   if (!parsed.is_object() || !opened.ok()) {
-    std::error_code ignored;
-    fs::remove(digests, ignored);
+    Forget(file_);
     return absl::DataLossError(
         StrCat(parsed.is_object() ? file_.string() : digests.string(), " is damaged and goes"));
   }
@@ -205,12 +224,9 @@ StatusOr<torch::Tensor> QuantisedBase::ReadPart(const std::string& name) const {
     const std::span<std::byte> bytes = device::HostBytes(part);
     RETURN_IF_ERROR(tensors_->ReadBytes(*info, bytes));
     bytes_read_ += static_cast<int64_t>(bytes.size());
-    if (Hex(Sha256Of(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()))) ==
-        digest->second)
-      return part;
+    if (DigestOf(bytes) == digest->second) return part;
   }
-  std::error_code ignored;
-  fs::remove(Beside(file_, ".json"), ignored);  // So that nobody takes the file for whole.
+  Forget(file_);
   return absl::DataLossError(
       StrCat(file_.string(), " is damaged at ", name,
              ": the model's own file is read, and the cached base is built anew next time"));

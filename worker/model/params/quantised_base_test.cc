@@ -142,6 +142,20 @@ TEST_F(QuantisedBaseTest, AFileThatIsCutShortIsNotUsed) {
   EXPECT_NE(Open(BaseKind::kNf4), nullptr);
 }
 
+// Whole by its digests, and of another matrix than the model has.
+TEST_F(QuantisedBaseTest, ABaseOfOtherShapesIsNotUsed) {
+  ASSERT_NE(Open(BaseKind::kInt8), nullptr);
+  const fs::path file = Only(".safetensors");
+  const std::vector<std::byte> zeros(96 * 200);
+  const std::vector<weights::TensorInfo> infos = {{"one.weight.codes", weights::DType::kI8, {200, 96}}};
+  ASSERT_TRUE(weights::WriteSafetensors(file, {{weights::TensorData{infos[0], zeros}}}, {}).ok());
+  EXPECT_EQ(Open(BaseKind::kInt8), nullptr);
+  EXPECT_THAT(remarks_, ElementsAre(HasSubstr("has no I8 tensor one.weight.codes of shape [96, 200]")));
+  source_.reads = 0;
+  EXPECT_NE(Open(BaseKind::kInt8), nullptr);
+  EXPECT_EQ(source_.reads, 2);
+}
+
 // As a process that was killed while it built leaves it.
 TEST_F(QuantisedBaseTest, AFileWithoutDigestsIsNone) {
   ASSERT_NE(Open(BaseKind::kNf4), nullptr);

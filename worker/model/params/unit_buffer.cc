@@ -2,7 +2,6 @@
 
 #include <functional>
 #include <numeric>
-#include <utility>
 
 #include "core/base/check.h"
 
@@ -17,15 +16,7 @@ torch::Tensor UnitBuffer::View(int64_t offset, at::ScalarType type, at::IntArray
   const int64_t elements = std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
   const auto width = static_cast<int64_t>(at::elementSize(type));
   FT_CHECK(offset % width == 0 && offset + elements * width <= size());
-  std::vector<int64_t> strides(shape.size());
-  int64_t stride = 1;
-  for (size_t i = shape.size(); i-- > 0;) {
-    strides[i] = stride;
-    stride *= shape[i];
-  }
-  torch::Tensor view = torch::empty({0}, bytes_.options().dtype(type));
-  view.set_(bytes_.storage(), offset / width, shape, strides);
-  return view;
+  return bytes_.narrow(0, offset, elements * width).view(type).view(shape);
 }
 
 // A fresh tensor's memory, wherever the device's allocator has it, comes under the storage that all views share.

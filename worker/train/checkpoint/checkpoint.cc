@@ -1,11 +1,10 @@
 #include "worker/train/checkpoint/checkpoint.h"
 
-#include <sys/statvfs.h>
-
 #include <cerrno>
 
 #include "core/base/check.h"
 #include "core/base/file.h"
+#include "core/base/free_space.h"
 #include "core/base/sha256.h"
 #include "nlohmann/json.hpp"
 #include "worker/device/staging.h"
@@ -106,9 +105,7 @@ StatusOr<int64_t> ShareCounts(const State& state, int64_t step) {
 }
 
 Status CheckSpace(const fs::path& dir, uint64_t bytes) {
-  struct statvfs info {};
-  if (::statvfs(dir.c_str(), &info) != 0) return ErrnoStatus("ask free space of", dir, errno);
-  const uint64_t free = uint64_t{info.f_bavail} * info.f_frsize;
+  ASSIGN_OR_RETURN(const uint64_t free, FreeBytes(dir));
   if (free >= bytes) return absl::OkStatus();
   return absl::ResourceExhaustedError(StrCat("a checkpoint needs ", bytes, " bytes, ", free, " are free in ",
                                              dir.string(),

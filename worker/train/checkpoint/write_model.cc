@@ -8,7 +8,6 @@
 #include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <optional>
 #include <set>
 #include <span>
@@ -498,8 +497,8 @@ StatusOr<WrittenModel> WriteTrainedModel(const TrainedModelOptions& options,
   if (options.config != nullptr)
     RETURN_IF_ERROR(AddUntrained(options.model, *options.config, store, tensors));
   for (const PendingTensor& tensor : tensors) {
-    written.bytes += std::accumulate(tensor.shape.begin(), tensor.shape.end(),
-                                     static_cast<int64_t>(sizeof(float)), std::multiplies<>());
+    const weights::TensorInfo info{tensor.name, DType::kF32, tensor.shape};
+    written.bytes += static_cast<int64_t>(sizeof(float) * info.elements());
   }
   ASSIGN_OR_RETURN(written.sha256,
                    WriteTensors(beside / "model.safetensors", tensors, {{"format", "pt"}}, options.progress));

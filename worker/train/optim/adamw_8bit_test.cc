@@ -57,7 +57,9 @@ TEST(AdamW8bitTest, LargeTensorsFollowAdamW) {
     reference.Step(kRate);
   }
   EXPECT_GT(difference(), 1e-6);
-  EXPECT_LT((eight->value(0) - full->value(0)).abs().mean().item<double>(), 0.2 * kRate);
+  // A step of AdamW with a second moment of nothing but this gradient's is at most 2 rates long by the fourth: 1.4, 1.7 and 2.0.
+  EXPECT_LT(difference(), 5.2 * kRate);
+  EXPECT_LT((eight->value(0) - full->value(0)).abs().mean().item<double>(), 0.1 * kRate);
 }
 
 TEST(AdamW8bitTest, CodesAndMaximaStandForTheMoments) {
