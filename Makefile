@@ -14,6 +14,7 @@ DIR ?= $(firstword $(wildcard ../shared/golden) tests/golden)
 CASES ?= *
 DTYPE ?= fp32
 DEVICE ?= cpu
+PRODUCTS ?= own
 NOT_BUILT ?= tests/golden/not_built.txt
 PREFIX ?= /usr/local
 PAIRS ?= 5
@@ -49,10 +50,10 @@ test: build ## Set up, build and run every test that needs neither GPU nor hours
 	@cmake/setup.sh --python-checks
 	@$(LOCKED) tests/run.sh $(BUILD) -LE soak -j $(JOBS) $(if $(ONLY),-R '$(ONLY)')
 
-golden: ## Compare with reference results: make golden DIR=folder CASES='glob glob,glob' DTYPE=fp32|bf16|fp16 DEVICE=cpu|gpu|sim.
+golden: ## Compare with reference results: make golden DIR=folder CASES='glob glob,glob' DTYPE=fp32|bf16|fp16 DEVICE=cpu|gpu|sim PRODUCTS=own|emulated.
 	@$(MAKE) --no-print-directory build TARGET='ft-golden $(if $(filter sim,$(DEVICE)),ft_sim)'
 	@$(if $(filter sim,$(DEVICE)),FT_CUDA_LIBRARY=$(BUILD)/lib/libft_sim.so) $(BUILD)/bin/ft-golden compare '$(DIR)' --cases '$(CASES)' \
-	  --dtype '$(DTYPE)' --device $(if $(filter sim,$(DEVICE)),gpu,$(DEVICE)) --not-built '$(NOT_BUILT)'
+	  --dtype '$(DTYPE)' --device $(if $(filter sim,$(DEVICE)),gpu,$(DEVICE)) --bf16-products '$(PRODUCTS)' --not-built '$(NOT_BUILT)'
 
 demo: ## Set up, build, fine-tune a real model, talk to it.
 	@$(MAKE) --no-print-directory build TARGET='$(PROGRAMS)'

@@ -230,3 +230,11 @@ function(ft_device_tests library)
   set_tests_properties(soak.SimDevice.${library}_eagerly PROPERTIES TIMEOUT 1200 LABELS soak ENVIRONMENT "${device};FT_SIM_EAGER=1")
   add_dependencies(${library}_test ft_sim)
 endfunction()
+
+# Runs those tests of a library that SHORT selects again as on a CPU that multiplies bfloat16, whatever this one does: such products are
+# exact in float32, so it can be imitated (EmulateBf16Products of worker/model/ops/micro_gemm.h).
+function(ft_bf16_products_tests library)
+  cmake_parse_arguments(ARG "" "SHORT" "" ${ARGN})
+  add_test(NAME Bf16Products.${library} COMMAND ${library}_test --gtest_filter=${ARG_SHORT})
+  set_tests_properties(Bf16Products.${library} PROPERTIES TIMEOUT 300 LABELS unit ENVIRONMENT FT_TEST_BF16_PRODUCTS=emulated)
+endfunction()

@@ -8,6 +8,7 @@
 #include "tests/golden/case_result.h"
 #include "tests/golden/not_built.h"
 #include "tests/golden/run_case.h"
+#include "worker/model/ops/micro_gemm.h"
 #include "worker/rank/device.h"
 #include "worker/rank/flags.h"
 
@@ -36,8 +37,9 @@ std::vector<std::string> Globs(const std::vector<std::string>& values) {
 }
 
 StatusOr<CompareOptions> Parse(const std::vector<std::string>& arguments) {
-  ASSIGN_OR_RETURN(const rank::Flags flags,
-                   rank::Flags::Parse(arguments, {"cases", "dtype", "device", "not-built"}, {}));
+  ASSIGN_OR_RETURN(
+      const rank::Flags flags,
+      rank::Flags::Parse(arguments, {"cases", "dtype", "device", "bf16-products", "not-built"}, {}));
   if (flags.positional().size() != 1) return absl::InvalidArgumentError("expects one folder of cases");
   CompareOptions options{.dir = flags.positional()[0], .not_built = flags.Get("not-built")};
   options.dtype = flags.Get("dtype", options.dtype);
@@ -48,6 +50,11 @@ StatusOr<CompareOptions> Parse(const std::vector<std::string>& arguments) {
   if (options.dtype != "fp32" && options.dtype != "bf16" && options.dtype != "fp16") {
     return absl::InvalidArgumentError("--dtype is fp32, bf16 or fp16");
   }
+  const std::string products = flags.Get("bf16-products", "own");
+  if (products != "own" && products != "emulated") {
+    return absl::InvalidArgumentError("--bf16-products is own or emulated");
+  }
+  options.emulate_bf16_products = products == "emulated";
   return options;
 }
 
@@ -117,6 +124,7 @@ StatusOr<bool> Compare(const CompareOptions& options, std::ostream& out) {
   }
   ASSIGN_OR_RETURN(const std::vector<fs::path> folders, Selected(options));
   ASSIGN_OR_RETURN(const at::Device device, rank::OpenDevice(options.device));
+  if (options.emulate_bf16_products) ops::EmulateBf16Products();
   Counts counts;
   for (const fs::path& folder : folders) {
     const CaseResult result = RunCase(folder, options.dtype, device);

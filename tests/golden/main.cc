@@ -22,7 +22,7 @@ struct Verb {
 constexpr Verb kVerbs[] = {
     {"compare",
      "with reference results: compare DIR [--cases GLOB[,GLOB...]] [--dtype fp32|bf16|fp16] [--device "
-     "cpu|gpu] [--not-built FILE]",
+     "cpu|gpu] [--bf16-products own|emulated] [--not-built FILE]",
      ft::golden::CompareVerb},
     {"gpu-check", "compare the CUDA kernels with the CPU's on this machine's first GPU",
      ft::golden::GpuCheckVerb},

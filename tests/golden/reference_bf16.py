@@ -1,6 +1,7 @@
 """How far the reference implementation itself is from its float32 numbers in bf16 (docs/decisions/0025): prints, for each case,
-the largest difference of a logit as a fraction of the largest expected one, with everything in bf16 and with nothing but the
-weights rounded to bf16.
+the largest difference of a logit and the root mean square of all differences as fractions of the largest expected one, with
+everything in bf16 and with nothing but the weights rounded to bf16. The root mean squares in bf16 are the limits of
+tests/golden/bf16_products.cc.
 
   .deps/checks/bin/python tests/golden/reference_bf16.py GOLDEN_FOLDER CASE...
 """
@@ -17,11 +18,12 @@ from transformers import AutoModelForCausalLM
 
 
 def difference(model, rows, expected):
-    """Over real tokens, relative to the largest expected logit."""
+    """(largest, root mean square) over real tokens, relative to the largest expected logit."""
     mask = torch.tensor(rows["attention_mask"])
     with torch.no_grad():
         logits = model(input_ids=torch.tensor(rows["input_ids"]), attention_mask=mask).logits.float()
-    return (((logits - expected).abs() * mask[..., None]).max() / expected.abs().max()).item()
+    differences = (logits - expected)[mask.bool()] / expected.abs().max()
+    return differences.abs().max().item(), differences.square().mean().sqrt().item()
 
 
 def round_weights(model, compute):
@@ -31,7 +33,7 @@ def round_weights(model, compute):
 
 
 def measure(folder, compute):
-    """{name in expected.safetensors: difference}, weights rounded to bf16 and multiplied in `compute`."""
+    """{name in expected.safetensors: (largest, root mean square)}, weights rounded to bf16 and multiplied in `compute`."""
     with open(os.path.join(folder, "input.json"), encoding="utf-8") as file:
         inputs = json.load(file)
     expected = load_file(os.path.join(folder, "expected.safetensors"))
@@ -54,7 +56,7 @@ def main():
     for case in args.cases:
         for what, compute in (("bf16", torch.bfloat16), ("weights only", torch.float32)):
             found = measure(os.path.join(args.folder, case), compute)
-            print(f"{case:<24}{what:<14}" + "  ".join(f"{name} {value:.1e}" for name, value in found.items()))
+            print(f"{case:<24}{what:<14}" + "  ".join(f"{name} {most:.1e} rms {rms:.2e}" for name, (most, rms) in found.items()))
 
 
 if __name__ == "__main__":

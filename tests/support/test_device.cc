@@ -4,12 +4,15 @@
 #include <string_view>
 
 #include "core/base/check.h"
+#include "worker/model/ops/micro_gemm.h"
 #include "worker/train/cuda/cuda_library.h"
 
 namespace ft {
 namespace {
 
 at::Device Open() {
+  const char* products = std::getenv("FT_TEST_BF16_PRODUCTS");
+  if (products != nullptr && std::string_view(products) == "emulated") ops::EmulateBf16Products();
   const char* wanted = std::getenv("FT_TEST_DEVICE");
   if (wanted == nullptr || std::string_view(wanted) != "gpu") return at::kCPU;
   const char* library = std::getenv("FT_CUDA_LIBRARY");

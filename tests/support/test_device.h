@@ -1,5 +1,6 @@
 // The device that tests of LibTorch code run on: the host's, or with FT_TEST_DEVICE=gpu that of the library which FT_CUDA_LIBRARY names
-// (docs/simulated-device.md), so that one source is a test of both.
+// (docs/simulated-device.md), so that one source is a test of both. With FT_TEST_BF16_PRODUCTS=emulated the host computes as a CPU
+// that multiplies bfloat16.
 #pragma once
 
 #include <torch/torch.h>

@@ -4,8 +4,10 @@
 #include <torch/torch.h>
 
 #include <exception>
+#include <vector>
 
 #include "core/base/check.h"
+#include "kernels/panel/panel.h"
 
 namespace ft::ops {
 namespace {
@@ -39,16 +41,6 @@ bool HasKernel() {
 
 }  // namespace
 
-bool MultipliesBf16() {
-  static const bool multiplies = HasKernel<kernels::BF16>();
-  return multiplies;
-}
-
-template <>
-void Multiply<kernels::BF16>(const MicroGemm<kernels::BF16>& gemm) {
-  Brgemm(gemm);
-}
-
 template <>
 void Multiply<float>(const MicroGemm<float>& p) {
   static const bool has_kernel = HasKernel<float>();
@@ -60,6 +52,44 @@ void Multiply<float>(const MicroGemm<float>& p) {
   torch::Tensor c = view(p.c, p.rows, p.columns, p.c_stride);
   if (!p.add) c.zero_();
   c.addmm_(view(p.a, p.rows, p.inner, p.a_stride), view(p.b, p.inner, p.columns, p.b_stride));
+}
+
+namespace {
+
+bool emulates_bf16 = false;
+
+bool CpuMultipliesBf16() {
+  static const bool multiplies = HasKernel<kernels::BF16>();
+  return multiplies;
+}
+
+// Both sides in float32, the right one out of its pairs of rows.
+void MultiplyWidened(const MicroGemm<kernels::BF16>& p) {
+  constexpr int64_t kGroup = kernels::kGroup<kernels::BF16>;
+  std::vector<float> a(p.rows * p.inner), b(p.inner * p.columns);
+  for (int64_t row = 0; row < p.rows; ++row) {
+    for (int64_t k = 0; k < p.inner; ++k) a[row * p.inner + k] = kernels::ToFloat(p.a[row * p.a_stride + k]);
+  }
+  for (int64_t k = 0; k < p.inner; ++k) {
+    const kernels::BF16* group = p.b + k / kGroup * p.b_stride * kGroup + k % kGroup;
+    for (int64_t column = 0; column < p.columns; ++column) {
+      b[k * p.columns + column] = kernels::ToFloat(group[column * kGroup]);
+    }
+  }
+  Multiply<float>(
+      {p.rows, p.columns, p.inner, a.data(), p.inner, b.data(), p.columns, p.c, p.c_stride, p.add});
+}
+
+}  // namespace
+
+bool MultipliesBf16() { return emulates_bf16 || CpuMultipliesBf16(); }
+
+void EmulateBf16Products() { emulates_bf16 = true; }
+
+template <>
+void Multiply<kernels::BF16>(const MicroGemm<kernels::BF16>& gemm) {
+  if (CpuMultipliesBf16()) return Brgemm(gemm);
+  MultiplyWidened(gemm);
 }
 
 }  // namespace ft::ops

@@ -25,7 +25,12 @@ struct MicroGemm {
 template <typename T>
 void Multiply(const MicroGemm<T>& gemm);
 
-// Whether this CPU multiplies bfloat16; else Multiply<BF16> must not be called.
+// Whether this process multiplies bfloat16: its CPU does, or EmulateBf16Products was called. Else Multiply<BF16> must not be called.
 bool MultipliesBf16();
+
+// From now on this process computes as on a CPU that multiplies bfloat16: where its own does not, Multiply<BF16> widens both
+// sides, so that products are exact and added up in float32 as such a CPU does, and only the order of additions may differ. Slow:
+// for tests and comparisons of numbers. REQUIRES: no other thread runs, and nothing has asked MultipliesBf16 for a decision.
+void EmulateBf16Products();
 
 }  // namespace ft::ops
