@@ -329,7 +329,8 @@ def main():
     for row in broken:
         print(f"not measured, {row.name}: {row.why}")
     kept = judged(floors, rows)
-    print(f"{len(rows)} rows, {len(broken)} with something that could not be measured, in {args.json}")
+    print(f"{len(rows) - len(broken)} of {len(rows)} rows are whole" + ("" if kept else ", a floor is missed") +
+          (f"; {broken[0].why}" if broken else ""))
     return 0 if kept and not broken else 1
 
 

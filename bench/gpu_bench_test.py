@@ -60,7 +60,7 @@ class CardsTest(unittest.TestCase):
             self.assertEqual(gpu_cards.card_of(name).bf16_flops, flops, name)
 
     def test_slices_and_others_have_none(self):
-        for name in ("NVIDIA H100 80GB HBM3 MIG 1g.10gb", "NVIDIA GH2000", "Tesla T4", "", None):
+        for name in ("NVIDIA H100 80GB HBM3 MIG 1g.10gb", "NVIDIA GH200 480GB", "Tesla T4", "", None):
             self.assertIsNone(gpu_cards.card_of(name), name)
 
 
