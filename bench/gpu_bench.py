@@ -6,8 +6,8 @@ deploy/gpu/day.sh where nothing is built.
 
 Both train from the same files: random weights of that shape, LoRA of rank 64 on all linear layers with dropout 0.1, rows of 2,048
 tokens, 16 of them a step, micro-batches of 1 and of 4, with and without recomputation. Ours is a whole job through coordinator,
-worker and rank. With --device sim the device is the simulated accelerator of tests, the model one small layer, and there is no peer: it
-shows that all of this runs, and no figure of it means anything.
+worker and rank. With --device sim the device is the simulated accelerator of tests, the model one small layer, and there is no peer
+unless --peer yes asks for one on the CPU: it shows that all of this runs, and no figure of it means anything.
 
 Whatever cannot be measured is a row that says why. Each process has a limit, and the whole has --seconds. Exit status 1 when a
 floor is missed or a row could not be measured.
@@ -154,7 +154,8 @@ class Bench:
                            "train.activation_checkpointing": setting.recomputed, "resources.device": "gpu"})
 
     def make_node(self):
-        """Daemons, not yet started, in a folder of their own. A simulated device needs the worker's list of devices and a rank that may be told of it."""
+        """Daemons, not yet started, in a folder of their own. A simulated device needs the worker's list of devices, and a rank that
+        may be told of it."""
         folder = os.path.join(self.folder, f"node{self._nodes}")
         self._nodes += 1
         os.makedirs(folder)
@@ -191,8 +192,9 @@ class Bench:
         found = peer.run("gpu_peer.py", "--model", self.model.path, "--tokens", self.tokens,
                          "--steps", str(self.shape.warm_up + self.shape.steps), "--micro-batch", str(setting.micro_batch),
                          "--accumulation", str(self.shape.rows // setting.micro_batch), "--rank", str(RANK), "--dropout", str(DROPOUT),
-                         *(["--checkpointing"] if setting.recomputed else []), threads=self.threads, python=self.args.python,
-                         timeout=self.limit("peer"))
+                         "--device", "cpu" if self.simulated else "cuda", *(["--checkpointing"] if setting.recomputed else []),
+                         threads=self.threads, python=self.args.python, timeout=self.limit("peer"))
+        self.rates.setdefault("card", found["device"])  # Where gpu-rates failed.
         self.peer_nf4.append(found["nf4_bytes_per_second"])
         return found
 
@@ -227,22 +229,24 @@ def setting_rows(bench, setting):
         broken = "; ".join(filter(None, (broken, their_fault)))
     flops = bench.model.step_flops(bench.shape.length, RANK, False)  # Model operations: what is recomputed does not count.
     gemm = bench.rates.get("gemm_flops")
-    peer_name = "PEFT+bnb" if bench.args.peer else None
 
-    def row(what, unit, figure, **more):
-        figures = {"ours": figure(mine) if mine else None, "peer": figure(theirs) if theirs else None, "peer_name": peer_name}
-        return Row(f"{setting.name}.{what}", unit, **{**figures, **more})
-    yield row("tokens", "tok/s", bench.rate, limit=gemm / flops if gemm else None, why=broken or None)
+    def both(what, unit, figure, **more):
+        return Row(f"{setting.name}.{what}", unit, figure(mine) if mine else None, figure(theirs) if theirs else None,
+                   "PEFT+bnb" if bench.args.peer else None, **more)
+
+    def alone(what, unit, figure, **more):
+        return Row(f"{setting.name}.{what}", unit, figure(mine) if mine else None, **more)
+    yield both("tokens", "tok/s", bench.rate, limit=gemm / flops if gemm else None, why=broken or None)
     if bench.card:
         peak = bench.card.bf16_flops
-        yield row("mfu", "%", lambda found: 100 * flops * bench.rate(found) / peak, limit=100 * gemm / peak if gemm else None)
+        yield both("mfu", "%", lambda found: 100 * flops * bench.rate(found) / peak, limit=100 * gemm / peak if gemm else None)
     else:
         yield Row(f"{setting.name}.mfu", "%", None, refused="no published peak of this card is known")
-    yield row("memory", "GiB", lambda found: found["device_memory"] / GIB)
-    yield row("memory_by_plan", "GiB", lambda found: found["device_memory"] / GIB, peer=mine["planned"] / GIB if mine else None,
-              peer_name="plan")
-    yield row("norm_ledger_optimizer", "%", lambda found: 100 * sum(bench.shape.timed(found["optimizer_seconds"])) /
-              sum(bench.shape.timed(found["seconds"])), peer=None, peer_name=None)
+    yield both("memory", "GiB", lambda found: found["device_memory"] / GIB)
+    yield alone("memory_by_plan", "GiB", lambda found: found["device_memory"] / GIB, peer=mine["planned"] / GIB if mine else None,
+                peer_name="plan")
+    yield alone("norm_ledger_optimizer", "%", lambda found: 100 * sum(bench.shape.timed(found["optimizer_seconds"])) /
+                sum(bench.shape.timed(found["seconds"])))
 
 
 def nf4_row(bench, why):

@@ -1,5 +1,6 @@
 """bench/gpu_bench.py's arithmetic and floors, bench/gpu_cards.py, and the model that both sides train."""
 
+import argparse
 import contextlib
 import io
 import os
@@ -51,6 +52,47 @@ class FloorsTest(unittest.TestCase):
             kept, lines = judged(rows(tokens=0.1), card, layers)
             self.assertTrue(kept)
             self.assertRegex(lines[0], "^no floor is judged: ")
+
+
+class RowsTest(unittest.TestCase):
+    """What a setting's rows are of what was found: two steps of 2 s count, of which 0.1 s lie behind backward; the peer takes 4 s."""
+
+    def setUp(self):
+        args = argparse.Namespace(device="gpu", layers=32, seconds=100, peer=True)
+        self.bench = gpu_bench.Bench(args, folder="")
+        self.bench.rates = {"card": H100, "gemm_flops": 800e12}
+        self.bench.model = types.SimpleNamespace(step_flops=lambda length, rank, recomputed: 30e9)
+        self.bench.shape = gpu_bench.Shape({}, warm_up=1, steps=2)
+        gib = gpu_bench.GIB
+        self.bench.train_ours = lambda setting: {"seconds": [9, 2, 2], "optimizer_seconds": [5, 0.1, 0.1], "device_memory": 9 * gib,
+                                                 "planned": 10 * gib}
+        self.bench.train_peer = lambda setting: {"device": H100, "seconds": [9, 4, 4], "device_memory": 12 * gib}
+
+    def rows(self):
+        with contextlib.redirect_stderr(io.StringIO()):
+            found = gpu_bench.setting_rows(self.bench, gpu_bench.SETTINGS[0])
+            return {row.name.partition(".")[2]: row for row in found}
+
+    def test_rates_shares_and_peaks_of_both(self):
+        found = self.rows()
+        self.assertEqual(found["tokens"].ours, 16 * 2048 / 2)
+        self.assertEqual(found["tokens"].ratio, 2)
+        self.assertAlmostEqual(found["tokens"].limit, 800e12 / 30e9)
+        self.assertAlmostEqual(found["mfu"].ours, 100 * 16384 * 30e9 / 989e12)
+        self.assertAlmostEqual(found["mfu"].peer, found["mfu"].ours / 2)
+        self.assertEqual(found["memory"].ratio, 0.75)
+        self.assertEqual(found["memory_by_plan"].ratio, 0.9)
+        self.assertAlmostEqual(found["norm_ledger_optimizer"].ours, 5)
+        self.assertIsNone(found["tokens"].why)
+
+    def test_a_side_that_dies_leaves_the_other(self):
+        def die(setting):
+            raise RuntimeError("Traceback\n  File\ntorch.OutOfMemoryError: no memory\n")
+        self.bench.train_peer = die
+        found = self.rows()
+        self.assertEqual(found["tokens"].ours, 16384)
+        self.assertIsNone(found["tokens"].ratio)
+        self.assertEqual(found["tokens"].why, "PEFT, mb4_recomputed: torch.OutOfMemoryError: no memory")
 
 
 class CardsTest(unittest.TestCase):

@@ -2,14 +2,15 @@
 LibTorch's choice of fused attention, AdamW in one kernel. Trains on the token rows given, as many a step as ours, and prints
 one JSON object:
 
-  {"device", "seconds": [of each step], "losses": [...], "device_memory": the allocator's peak in bytes, "nf4_bytes_per_second": bytes read
-   and written by bitsandbytes' dequantising of a weight of --nf4}
+  {"device", "seconds": [of each step], "losses": [...], "device_memory": the allocator's peak in bytes, of the process on a CPU,
+   "nf4_bytes_per_second": bytes read and written by bitsandbytes' dequantising of a weight of --nf4, null on a CPU}
 
-`--device cpu` is for trying the script where there is no GPU; its device_memory and NF4 rate are null.
+`--device cpu` is for trying the script where there is no GPU.
 """
 
 import argparse
 import json
+import resource
 import time
 
 import bitsandbytes.functional as bnb
@@ -92,7 +93,7 @@ def main():
         start = time.perf_counter()
         losses.append(step(args, model, trained, optimizer, batches))
         seconds.append(time.perf_counter() - start)
-    memory = torch.cuda.max_memory_allocated() if on_gpu else None
+    memory = torch.cuda.max_memory_allocated() if on_gpu else 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     del model, trained, optimizer
     print(json.dumps({"device": torch.cuda.get_device_name(0) if on_gpu else "cpu", "seconds": seconds, "losses": losses,
                       "device_memory": memory, "nf4_bytes_per_second": nf4_rate(args.nf4) if on_gpu else None}))
