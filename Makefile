@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup configure build test unit golden demo models-page gpu-check gpu-bundle check-gpu-bundle bench soak asan tsan recipes-check fuzz fuzz-smoke fmt lint install \
+.PHONY: help setup configure build test unit golden demo models-page gpu-check gpu-bench gpu-bundle check-gpu-bundle bench soak asan tsan recipes-check fuzz fuzz-smoke fmt lint install \
   images manifests check-deploy clean bare-root
 PROGRAMS := ftctl finetuned ft-worker ft-rank
 GPU_TESTS := worker_model_ops_test worker_model_run_test worker_train_trainer_test worker_train_comm_test
@@ -62,6 +62,12 @@ demo: ## Set up, build, fine-tune a real model, talk to it.
 gpu-check: ## Compare the CUDA kernels with the CPU's on this machine's GPU (docs/gpu.md).
 	@$(MAKE) --no-print-directory build TARGET='ft-golden ft_cuda'
 	@$(BUILD)/bin/ft-golden gpu-check
+
+gpu-bench: ## Measure a 7B on this machine's GPU beside PEFT + bitsandbytes (LAYERS=n, ONLY=regex of settings; DEVICE=sim: simulated, one layer).
+	@cmake/setup.sh $(if $(filter sim,$(DEVICE)),--python-checks,--bench)
+	@$(MAKE) --no-print-directory build TARGET='$(PROGRAMS) ft-golden $(if $(filter sim,$(DEVICE)),ft_sim ft-rank-simulated fake_nvml,ft_cuda)'
+	@$(LOCKED) python3 -B bench/gpu_bench.py $(BUILD)/bin $(if $(LAYERS),--layers $(LAYERS)) $(if $(ONLY),--only '$(ONLY)') \
+	  $(if $(filter sim,$(DEVICE)),--device sim --python .deps/checks/bin/python3)
 
 gpu-bundle: ## Pack what a machine with a GPU needs for its checks into build/gpu (docs/gpu.md).
 	@cmake/setup.sh --python-checks

@@ -35,10 +35,12 @@ def job(name, model, data, /, **changes):
 class Node:
     """A coordinator and a worker in a folder of their own; use as a context."""
 
-    def __init__(self, programs, folder, threads):
+    def __init__(self, programs, folder, threads, worker_arguments=(), variables=None):
+        """`variables` are added to the environment of all that starts."""
         self.threads = threads
         os.makedirs(folder, exist_ok=True)
-        self.daemons = daemons.Daemons(folder, start=False, cores=threads, programs=programs)
+        self.daemons = daemons.Daemons(folder, start=False, cores=threads, programs=programs, worker_arguments=worker_arguments)
+        self.daemons.variables = variables or {}
 
     def __enter__(self):
         self.daemons.start()
@@ -56,17 +58,18 @@ class Node:
         except OSError:
             return []
 
-    def train(self, made):
+    def train(self, made, timeout=TIMEOUT):
         """Trains a job to its end. {"start": of the submission, "first_step": its start, "ends": of each step, "seconds",
-        "tokens" and "losses" of each step, "memory" and "anonymous": peaks of the rank, of several the largest, "each": of every one}. A rank has
-        all threads, or as many as the job says."""
+        "tokens" and "losses" of each step, "memory" and "anonymous": peaks of the rank, of several the largest, "each": of every one,
+        "device_memory": the peak on its device, of its host where it has none, "optimizer_seconds": of each step behind backward}.
+        A rank has all threads, or as many as the job says."""
         path = self.daemons.write_job({**made, "resources": {"threads": self.threads, **made["resources"]}})
         watch = memory.Watch(self._children)
         try:
             start = time.time()
             name = self.daemons.ask("submit", path)["name"].rpartition("/")[2]
             # A stream, where asking again and again would take a part of the cores.
-            self.daemons.run("watch", name, timeout=TIMEOUT)
+            self.daemons.run("watch", name, timeout=timeout)
         finally:
             peaks = watch.stop()
         self.daemons.finish(name, timeout=10)
@@ -76,7 +79,9 @@ class Node:
         self.daemons.ftctl("delete", name)
         return {"start": start, "first_step": ends[0] - steps[0]["seconds"], "ends": ends,
                 "seconds": [step["seconds"] for step in steps], "tokens": [int(step["tokens"]) for step in steps],
-                "losses": [step["loss"] for step in steps], **peaks}
+                "losses": [step["loss"] for step in steps], **peaks,
+                "device_memory": max(int(step["peak_memory_bytes"]) for step in steps),
+                "optimizer_seconds": [step["phase_seconds"]["optimizer"] for step in steps]}
 
     def list_milliseconds(self, count=20):
         """Times of `ftctl list`, from the start of its process to its end."""

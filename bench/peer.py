@@ -13,16 +13,17 @@ PYTHON = os.path.join(os.path.dirname(HERE), ".deps", "bench", "bin", "python")
 TIMEOUT = 1800
 
 
-def run(script, *arguments, threads):
-    """The JSON object that the script prints last, with "start" and "end" of its process and its memory's peaks."""
-    command = [PYTHON, os.path.join(HERE, "peers", script), *arguments, "--threads", str(threads)]
+def run(script, *arguments, threads, python=PYTHON, timeout=TIMEOUT):
+    """The JSON object that the script prints last, with "start" and "end" of its process and its memory's peaks. RuntimeError with
+    what it said when it fails, subprocess.TimeoutExpired after so many seconds."""
+    command = [python, os.path.join(HERE, "peers", script), *arguments, "--threads", str(threads)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     start = time.time()
     with tempfile.TemporaryFile("w+") as errors, \
             subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment) as process:
         watch = memory.Watch(lambda: [process.pid])
         try:
-            output, _ = process.communicate(timeout=TIMEOUT)
+            output, _ = process.communicate(timeout=timeout)
         finally:
             process.kill()
             peaks = watch.stop()

@@ -81,11 +81,14 @@ class Row:
         """Ours divided by the peer's, for rates and for memory alike."""
         return self.ours / self.peer if self.ours is not None and self.peer else None
 
+    @property
+    def limit_share(self):
+        return self.ours / self.limit if self.ours is not None and self.limit else None
+
     def as_json(self):
         made = {"name": self.name, "unit": self.unit, "ours": self.ours, "peer": self.peer, "peer_name": self.peer_name,
                 "ratio": self.ratio, "limit": self.limit}
-        if self.refused:
-            made["refused"] = self.refused
+        made.update({key: text for key, text in (("why", self.why), ("refused", self.refused)) if text})
         return made if self.against is None else {**made, "against": self.against.as_json()}
 
 
@@ -95,12 +98,12 @@ def median(values):
     return statistics.median(found) if found else None
 
 
-def missed(rows, scenarios):
+def missed(rows, scenarios, floors=FLOORS):
     """Sentences for the floors of these scenarios that are not kept."""
     by_name = {row.name: row for row in rows}
     refused = [row.name for row in rows if row.refused]
     found = []
-    for name, field, sense, bound in FLOORS:
+    for name, field, sense, bound in floors:
         if name.split(".")[0] not in scenarios or any(name.startswith(one) for one in refused):
             continue
         row = by_name.get(name)
@@ -118,23 +121,26 @@ def _figure(value):
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def table(rows, scenarios):
+def table(rows, scenarios, floors=FLOORS, headings=None):
     """Lines of at most 80 columns."""
-    floors = {name: (field, f"{sense}{bound:g}") for name, field, sense, bound in FLOORS}
-    bad = {line.split(":")[0] for line in missed(rows, scenarios)}
+    headings = headings or HEADINGS
+    shown = {name: (field, f"{sense}{bound:g}") for name, field, sense, bound in floors}
+    bad = {line.split(":")[0] for line in missed(rows, scenarios, floors)}
     form = "{:<26}{:<6}{:>7} {:>7}  {:<9}{:>6} {:>7} {:>7}"
     lines, group = [form.format("", "unit", "ours", "peer", "", "ratio", "limit", "floor").rstrip()], None
     for row in rows:
         scenario, _, what = row.name.partition(".")
         if scenario != group:
-            lines += ["", f"{scenario}: {HEADINGS[scenario]}"]
+            lines += ["", f"{scenario}: {headings[scenario]}"]
             group = scenario
         if row.refused:
             lines.append(f"  {what:<24}{row.unit:<6}{row.refused}"[:80])
             continue
-        floor = floors.get(row.name, ("", ""))[1] + ("!" if row.name in bad else "")
+        floor = shown.get(row.name, ("", ""))[1] + ("!" if row.name in bad else "")
         lines.append(form.format("  " + what, row.unit, _figure(row.ours), _figure(row.peer), row.peer_name or "",
                                  _figure(row.ratio), _figure(row.limit), floor).rstrip())
+        if row.why:
+            lines.append(f"    {row.why}"[:80])
     return "\n".join(lines)
 
 

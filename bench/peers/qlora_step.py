@@ -31,17 +31,18 @@ def parse():
     return parser.parse_args()
 
 
-def load(args):
+def load(args, dropout=0.0, **where):
+    """`where` goes to from_pretrained: where its weights are to lie."""
     quantised = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
                                    bnb_4bit_compute_dtype=torch.bfloat16)
-    model = AutoModelForCausalLM.from_pretrained(args.model, dtype=torch.bfloat16, quantization_config=quantised)
+    model = AutoModelForCausalLM.from_pretrained(args.model, dtype=torch.bfloat16, quantization_config=quantised, **where)
     model.config.use_cache = False
     if not args.lean:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     if args.checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         model.enable_input_require_grads()
-    model = get_peft_model(model, LoraConfig(r=args.rank, lora_alpha=16, lora_dropout=0.0, target_modules="all-linear",
+    model = get_peft_model(model, LoraConfig(r=args.rank, lora_alpha=16, lora_dropout=dropout, target_modules="all-linear",
                                              task_type="CAUSAL_LM"))
     return model.train()
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Packs what a machine with a GPU needs to check this build against the PyTorch that is installed there: stripped programs and unit
 # tests, the Debian libraries that they use, libft_cuda.so, golden cases, a small model with rows, and bitsandbytes with its one CUDA
-# library for comparisons. LibTorch, CUDA and NCCL stay behind: that machine's PyTorch brings them, of the version in cmake/wheels.lock.
+# library for comparisons, and the benchmark beside it. LibTorch, CUDA and NCCL stay behind: that machine's PyTorch brings them, of the version in cmake/wheels.lock.
 #   deploy/gpu/bundle.sh BUILD GOLDEN OUT      makes OUT/bundle.tar.xz, OUT/day.sh and OUT/MANIFEST (commit, SHA-256 of each file)
 set -euo pipefail
 build=$(realpath "$1")
@@ -47,6 +47,12 @@ if [ -d "$site/bitsandbytes" ]; then
   find "$stage/site" -name '*.so' ! -name '*_cuda130.so' ! -name '*_cpu.so' -delete
   find "$stage/site" -name __pycache__ -prune -exec rm -rf {} +
 fi
+# The benchmark, with the harness of the tests that starts its daemons, each where the other looks for it.
+mkdir -p "$stage"/{bench/peers,tests/e2e}
+for name in against memory models ours peer report gpu_cards gpu_bench peers/gpu_peer peers/qlora_step peers/random_model; do
+  cp "bench/$name.py" "$stage/bench/$name.py"
+done
+cp tests/e2e/daemons.py "$stage/tests/e2e/"
 
 { git rev-parse HEAD; (cd "$stage" && find . -type f | sort | xargs sha256sum); } > "$out/MANIFEST"
 sed -n 's/^torch==//p' cmake/wheels.lock > "$stage/torch-version"

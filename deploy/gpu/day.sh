@@ -19,6 +19,9 @@ if [ -n "$site" ]; then
   for found in "$site/torch/lib" "$site"/nvidia/*/lib; do libraries=$libraries:$found; done
 fi
 for found in /usr/local/nvidia/lib64 /usr/local/nvidia/lib; do [ ! -d "$found" ] || libraries=$libraries:$found; done
+# The benchmark's peer is that machine's own Python: it takes none of the bundle's libraries.
+printf '#!/bin/sh\nLD_LIBRARY_PATH=%q exec %q "$@"\n' "${LD_LIBRARY_PATH:-}" "$(command -v "$python")" > "$out/peer-python"
+chmod +x "$out/peer-python"
 export LD_LIBRARY_PATH=$libraries PATH=$root/bin:$PATH CUBLAS_WORKSPACE_CONFIG=:4096:8 HOME=$root PYTHONPATH=$root/site
 
 passed=0 failed=0
@@ -36,6 +39,7 @@ check() {  # check NAME SECONDS COMMAND...
     echo "FAIL $name $((SECONDS - begin))s status $status: $(grep -v '^$' "$out/$name.log" | tail -n 1 | cut -c1-200)"
   fi
 }
+figures() { sed 's/^/  /' "$out/$1.log"; }  # The whole log of a check that measures.
 wants() { [ "$part" = all ] || [ "$part" = "$1" ]; }
 
 # All that follows is void with another LibTorch than the one that was built with.
@@ -58,8 +62,14 @@ twice() {  # twice DEVICE: the same job twice, equal ledgers.
   done
   ftctl diff "$1-a" "$1-b" && ftctl down
 }
-export -f is_pinned links twice
-export python root
+throughput() {  # throughput SECONDS NAME ARGUMENTS...: ours beside PEFT + bitsandbytes, with rows as JSON too.
+  local limit=$1 name=$2
+  shift 2
+  "$python" -B "$root/bench/gpu_bench.py" "$root/bin" --python "$out/peer-python" --models "$root/models" --seconds "$limit" \
+    --json "$out/$name.json" "$@"
+}
+export -f is_pinned links twice throughput
+export python root out
 
 if wants 1; then
   check image 60 bash -c is_pinned
@@ -79,6 +89,12 @@ if wants 2; then
   done
   check job_twice 180 bash -c 'twice cpu'
   check job_twice_gpu 180 bash -c 'twice gpu'
+fi
+if wants 3; then  # Less than ten minutes together; the floors come first.
+  check gpu_bench 330 bash -c 'throughput 315 gpu_bench --only mb4_recomputed'
+  figures gpu_bench
+  check gpu_bench_8_layers 240 bash -c 'throughput 225 gpu_bench_8_layers --layers 8'
+  figures gpu_bench_8_layers
 fi
 echo "passed $passed, failed $failed"
 [ "$failed" -eq 0 ]

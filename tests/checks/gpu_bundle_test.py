@@ -50,14 +50,27 @@ class GpuBundleTest(unittest.TestCase):
         self.assertRegex(lines[0], r"^[0-9a-f]{40}$")
         self.assertIn("./lib/libft_cuda.so", [line.split()[-1] for line in lines[1:]])
 
-    def test_a_day_without_a_gpu_fails_check_by_check(self):
+    def day_without_a_gpu(self, part):
+        """Lines of a part of the day, which fails."""
         if os.path.exists("/proc/driver/nvidia/version"):
             self.skipTest("there is a GPU here")
-        done = subprocess.run(["bash", os.path.join(self.folder.name, "day.sh"), self.folder.name, "1"], capture_output=True,
+        done = subprocess.run(["bash", os.path.join(self.folder.name, "day.sh"), self.folder.name, part], capture_output=True,
                               text=True, timeout=300, check=False,
                               env={**os.environ, "PYTHON": sys.executable})
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
-        lines = done.stdout.splitlines()
+        return done, done.stdout.splitlines()
+
+    def test_the_benchmark_without_a_gpu_says_so_and_writes_no_model(self):
+        done, lines = self.day_without_a_gpu("3")
+        checks = [line for line in lines if not line.startswith("  ")]
+        self.assertEqual([line.split()[:2] for line in checks[:-1]], [["FAIL", "gpu_bench"], ["FAIL", "gpu_bench_8_layers"]], done.stdout)
+        for line in checks[:-1]:
+            self.assertIn("no NVIDIA driver was found", line)
+        self.assertFalse(os.path.exists(os.path.join(self.root, "models")))
+        self.assertEqual(checks[-1], "passed 0, failed 2")
+
+    def test_a_day_without_a_gpu_fails_check_by_check(self):
+        done, lines = self.day_without_a_gpu("1")
         self.assertEqual([line.split()[1] for line in lines[:-1]], ["image", "links", "versions", "golden_cpu", "gpu_check",
                                                                      "golden_gpu", "golden_gpu_bf16"], done.stdout)
         for line in lines[:-1]:

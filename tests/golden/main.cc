@@ -8,6 +8,7 @@
 #include "core/base/status.h"
 #include "tests/golden/compare.h"
 #include "tests/golden/gpu_check.h"
+#include "tests/golden/gpu_rates.h"
 #include "tests/golden/logits.h"
 #include "worker/rank/environment.h"
 
@@ -26,6 +27,11 @@ constexpr Verb kVerbs[] = {
      ft::golden::CompareVerb},
     {"gpu-check", "compare the CUDA kernels with the CPU's on this machine's first GPU",
      ft::golden::GpuCheckVerb},
+    {"gpu-rates",
+     "what that GPU copies, multiplies and dequantises a second: gpu-rates [--rows N] [--columns N] "
+     "[--copy-mib N] "
+     "[--gemm N] [--calls N]",
+     ft::golden::GpuRatesVerb},
     {"logits", "logits of given ids: logits --model M [--adapter A] --tokens FILE --out FILE",
      ft::golden::LogitsVerb},
 };
