@@ -92,7 +92,7 @@ constexpr Template kTemplates[] = {
     {"{#0} GiB  partial sums and exchange of ranks", "{0} GiB  进程之间的部分和与交换"},
     {"{#0} GiB  activations", "{0} GiB  激活值"},
     {"{#0} GiB  logits and their gradient", "{0} GiB  logits 及其梯度"},
-    {"{#0} GiB  one dequantised weight", "{0} GiB  一个反量化的权重"},
+    {"{#0} GiB  weights of one product", "{0} GiB  一次矩阵乘所用的权重"},
     {"{#0} GiB  program", "{0} GiB  程序本身"},
     {"{#0} GiB  in all; {#1} GiB are free: <2>", "{0} GiB  合计；可用 {1} GiB：<2>"},
     {"it fits", "够用"},

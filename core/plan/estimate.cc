@@ -185,10 +185,10 @@ std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::Jo
   const double activations = inputs * recomputed + kept * (layers - recomputed) + block;
   const double logits =
       std::min(rows * static_cast<double>(shape.vocabulary), kChunkElements) * compute_bytes;
-  // On a CPU panels of it, which the program's own part holds.
-  const bool quantised = spec.method.kind == "qlora" || spec.method.kind == "int8_lora";
-  const bool whole = quantised && spec.resources.device == "gpu";
-  const double dequantised = whole ? hidden * inner * compute_bytes * 2 : 0;
+  // Those of gate and up, which give their input its gradient together, beside adapters. On a CPU panels of them, which the program's own
+  // part holds.
+  const bool joined = spec.method.kind != "full" && spec.resources.device == "gpu";
+  const double arena = joined ? hidden * inner * compute_bytes * 2 : 0;
   const int leaves = recipe::MaxRanks(spec.parallel);
   const double shared = leaves > 1 ? static_cast<double>(kSegmentBytes) * leaves : 0;
   const auto bytes = [](double value) { return static_cast<int64_t>(value); };
@@ -197,7 +197,7 @@ std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::Jo
           {"partial sums and exchange of ranks", bytes(trained.partial + shared + units)},
           {"activations", bytes(activations)},
           {"logits and their gradient", bytes(logits)},
-          {"one dequantised weight", bytes(dequantised)},
+          {"weights of one product", bytes(arena)},
           {"program", kProgramBytes, /*fixed=*/true}};
 }
 

@@ -93,26 +93,75 @@ TEST_P(Nf4Counts, AnyPartEqualsTheWholeBitForBit) {
   }
 }
 
-TEST_P(Nf4Counts, GridBodiesEqualTheArrayFunctionsBitForBit) {
+TEST_P(Nf4Counts, GridBodyEqualsTheArrayFunctionBitForBit) {
   const int64_t count = GetParam(), blocks = Nf4Blocks(count);
   const std::vector<float> values = Values(count, static_cast<uint32_t>(count));
   std::vector<uint8_t> packed((count + 1) / 2), grid_packed(packed.size(), 0xee);
-  std::vector<float> absmax(blocks), grid_absmax(blocks), out(count), grid_out(count);
-  std::vector<BF16> out_bf16(count), grid_out_bf16(count);
+  std::vector<float> absmax(blocks), grid_absmax(blocks);
   Nf4Quantise(values.data(), count, 0, blocks, packed.data(), absmax.data());
   Emulate(Nf4QuantiseBody{values.data(), count, grid_packed.data(), grid_absmax.data()});
   EXPECT_EQ(packed, grid_packed);
   EXPECT_EQ(absmax, grid_absmax);
-  Nf4Dequantise<float>(packed.data(), absmax.data(), count, 0, blocks, out.data());
-  Emulate(Nf4DequantiseBody<float>{packed.data(), absmax.data(), count, grid_out.data()});
-  EXPECT_EQ(out, grid_out);
-  Nf4Dequantise<BF16>(packed.data(), absmax.data(), count, 0, blocks, out_bf16.data());
-  Emulate(Nf4DequantiseBody<BF16>{packed.data(), absmax.data(), count, grid_out_bf16.data()});
-  for (int64_t i = 0; i < count; ++i) EXPECT_EQ(out_bf16[i].bits, grid_out_bf16[i].bits) << i;
 }
 
 INSTANTIATE_TEST_SUITE_P(Odd, Nf4Counts,
                          ::testing::Values(1, 2, 21, 63, 64, 65, 128, 129, 2145, 64 * 257 + 3));
+
+// A matrix dequantised into rows of a wider one, from and to addresses of any alignment.
+struct StridedCase {
+  int64_t rows, columns, gap;  // Values between rows.
+  int64_t shift;               // Of the addresses of codes and result.
+};
+
+class Nf4Strides : public ::testing::TestWithParam<StridedCase> {
+ protected:
+  static constexpr float kUntouched = 77;
+
+  template <typename T>
+  static void ExpectDefinition(const std::vector<uint8_t>& packed, const Nf4Maxima& maxima,
+                               const std::vector<float>& absmax) {
+    const auto [rows, columns, gap, shift] = GetParam();
+    const int64_t stride = columns + gap;
+    std::vector<T> out(shift + rows * stride + 16, FromFloat<T>(kUntouched));
+    T* begin = out.data() + shift;
+    Emulate(Nf4DequantiseBody<T>{packed.data() + shift, maxima, rows, columns, begin, stride});
+    for (int64_t i = 0; i < rows * stride + 16; ++i) {
+      const int64_t row = i / stride, column = i % stride, value = row * columns + column;
+      float expected = kUntouched;
+      if (row < rows && column < columns) {
+        const uint8_t byte = packed[shift + value / 2];
+        expected = Nf4Value(value % 2 == 0 ? byte >> 4 : byte & 15, absmax[value / kNf4Block]);
+      }
+      ASSERT_EQ(ToFloat(begin[i]), ToFloat(FromFloat<T>(expected))) << row << ", " << column;
+    }
+  }
+};
+
+TEST_P(Nf4Strides, GridBodyEqualsTheDefinitionBitForBit) {
+  const auto [rows, columns, gap, shift] = GetParam();
+  const int64_t count = rows * columns, blocks = Nf4Blocks(count);
+  std::mt19937 random(static_cast<uint32_t>(count));
+  std::vector<uint8_t> packed(shift + (count + 1) / 2), codes(blocks);
+  for (uint8_t& byte : packed) byte = static_cast<uint8_t>(random());
+  std::vector<float> absmax(blocks), nested(NestedBlocks(blocks)), restored(blocks);
+  for (float& largest : absmax) largest = static_cast<float>(random() % 1000) / 300;
+  const float offset = NestedOffset(absmax.data(), blocks);
+  NestedQuantise(absmax.data(), blocks, offset, 0, NestedBlocks(blocks), {codes.data(), nested.data()});
+  const NestedIn in{codes.data(), nested.data(), offset};
+  NestedDequantise(in, 0, blocks, restored.data());
+  const Nf4Maxima plain{.absmax = absmax.data()}, double_quantised{.nested = in, .map = DynamicMapSigned()};
+  ExpectDefinition<float>(packed, plain, absmax);
+  ExpectDefinition<BF16>(packed, plain, absmax);
+  ExpectDefinition<float>(packed, double_quantised, restored);
+  ExpectDefinition<BF16>(packed, double_quantised, restored);
+}
+
+INSTANTIATE_TEST_SUITE_P(Odd, Nf4Strides,
+                         ::testing::Values(StridedCase{1, 1, 0, 0}, StridedCase{1, 16, 0, 0},
+                                           StridedCase{3, 5, 2, 0}, StridedCase{7, 48, 8, 0},
+                                           StridedCase{7, 48, 8, 1}, StridedCase{5, 64, 3, 0},
+                                           StridedCase{33, 70, 10, 8}, StridedCase{1, 2145, 0, 0},
+                                           StridedCase{130, 272, 16, 0}, StridedCase{1, 64 * 257 + 3, 0, 8}));
 
 TEST(Nf4, ResultsThatNoCacheHoldsAreTheSame) {
   constexpr int64_t kCount = (9 << 20) + 5;  // More than 16 MiB also of bfloat16.

@@ -7,6 +7,9 @@ template <typename T>
 int LaunchSwigluForward(const SwigluForwardBody<T>& body, void* stream) {
   return Launch(body, stream);
 }
+int LaunchSwigluForwardRounded(const SwigluForwardRoundedBody& body, void* stream) {
+  return Launch(body, stream);
+}
 template <typename T>
 int LaunchSwigluBackward(const SwigluBackwardBody<T>& body, void* stream) {
   return Launch(body, stream);

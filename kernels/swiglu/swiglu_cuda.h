@@ -7,6 +7,7 @@ namespace ft::kernels {
 
 template <typename T>
 int LaunchSwigluForward(const SwigluForwardBody<T>& body, void* stream);
+int LaunchSwigluForwardRounded(const SwigluForwardRoundedBody& body, void* stream);
 template <typename T>
 int LaunchSwigluBackward(const SwigluBackwardBody<T>& body, void* stream);
 

@@ -86,6 +86,28 @@ TEST_P(SwigluCounts, GridBodiesEqualTheDefinitionBitForBit) {
   }
 }
 
+TEST_P(SwigluCounts, RoundedGridBodyEqualsTheDefinitionBitForBitAtAnyAddress) {
+  const int64_t count = GetParam();
+  const Inputs in = RandomInputs(count);
+  for (const int64_t shift : {0, 1}) {
+    const int64_t values = count - shift;
+    const float *gate = in.gate.data() + shift, *up = in.up.data() + shift;
+    const BF16 untouched{7};
+    std::vector<BF16> y(count + 8, untouched), gates(y), ups(y), alone(y);
+    Emulate(SwigluForwardRoundedBody{values, gate, up, {y.data(), gates.data(), ups.data()}});
+    Emulate(SwigluForwardRoundedBody{values, gate, up, {.y = alone.data()}});
+    for (int64_t i = 0; i < values; ++i) {
+      EXPECT_EQ(y[i].bits, FromFloat<BF16>(SwigluValue(gate[i], up[i])).bits) << i;
+      EXPECT_EQ(alone[i].bits, y[i].bits) << i;
+      EXPECT_EQ(gates[i].bits, FromFloat<BF16>(gate[i]).bits) << i;
+      EXPECT_EQ(ups[i].bits, FromFloat<BF16>(up[i]).bits) << i;
+    }
+    for (int64_t i = values; i < count + 8; ++i) {
+      EXPECT_TRUE(y[i].bits == 7 && gates[i].bits == 7 && ups[i].bits == 7 && alone[i].bits == 7) << i;
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Odd, SwigluCounts, ::testing::Values(1, 15, 16, 17, 255, 256, 257, 1003));
 
 TEST(Swiglu, GradientsAreThoseOfTheDefinition) {

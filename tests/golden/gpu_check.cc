@@ -4,12 +4,15 @@
 
 #include <cstdio>
 #include <functional>
+#include <memory>
 
 #include "worker/model/ops/epilogue.h"
+#include "worker/model/ops/fused_gemm.h"
 #include "worker/model/ops/linear.h"
 #include "worker/model/ops/loss_head.h"
 #include "worker/model/ops/nf4.h"
 #include "worker/model/ops/norm.h"
+#include "worker/model/params/nf4_slot.h"
 #include "worker/model/params/resident_slot.h"
 #include "worker/train/cuda/cuda_library.h"
 
@@ -77,8 +80,43 @@ std::vector<Tensor> DropoutRows(at::Device device) {
 std::vector<Tensor> Dequantise(at::Device device) {
   ops::Nf4Tensor tensor = ops::QuantiseNf4(Draw({kRows, kChannels}, at::kCPU));
   for (Tensor* part : {&tensor.packed, &tensor.absmax_codes, &tensor.nested_absmax}) *part = part->to(device);
-  return {ops::DequantiseNf4(tensor, torch::kFloat), ops::DequantiseNf4(tensor, torch::kBFloat16)};
+  // Rows that begin where 16 bytes do, and rows that do not; the rest of a row stays as it was.
+  std::vector<Tensor> results = {ops::DequantiseNf4(tensor, torch::kFloat),
+                                 ops::DequantiseNf4(tensor, torch::kBFloat16)};
+  for (const int64_t stride : {kChannels + 5, kChannels + 6}) {
+    results.push_back(torch::ones({kRows, stride}, at::TensorOptions(device).dtype(torch::kBFloat16)));
+    ops::DequantiseNf4Into(tensor, results.back().narrow(1, 0, kChannels));
+  }
+  return results;
 }
+
+// Forward and backward products of two layers in NF4 with adapters, as one sum each, in `type`.
+std::vector<Tensor> Products(at::Device device, at::ScalarType type) {
+  std::vector<ops::FusedGemm> gemms;
+  std::vector<std::unique_ptr<ops::WeightSlot>> slots;
+  const auto frozen = [&](int64_t outputs, int64_t inputs) {
+    slots.push_back(std::make_unique<params::Nf4Slot>(
+        "weight", ops::ToDevice(ops::QuantiseNf4(Draw({outputs, inputs}, at::kCPU)), device)));
+    return slots.back().get();
+  };
+  const Tensor x = Draw({kRows, kChannels}, device, type);
+  ops::FusedGemm backward{.type = type};
+  for (const int64_t outputs : {65, 128}) {
+    const ops::WeightSlot *weight = frozen(outputs, kChannels), *a = frozen(8, kChannels),
+                          *b = frozen(outputs, 8);
+    gemms.push_back(
+        {.terms = {{x, weight, {}, true}, {Draw({kRows, 8}, device, type), b, {}, true}}, .type = type});
+    backward.terms.push_back({Draw({kRows, outputs}, device, type), weight, {}, false});
+    backward.terms.push_back({Draw({kRows, 8}, device, type), a, {}, false});
+  }
+  gemms[0].start_NC = Draw({kRows, 65}, device);
+  gemms[0].type = torch::kFloat;
+  gemms.push_back(backward);
+  return ops::Compute(gemms);
+}
+
+std::vector<Tensor> FloatProducts(at::Device device) { return Products(device, torch::kFloat); }
+std::vector<Tensor> RoundedProducts(at::Device device) { return Products(device, torch::kBFloat16); }
 
 std::vector<Tensor> Loss(at::Device device) {
   const params::ResidentSlot head("head", Draw({kChannels, 64}, device));
@@ -94,6 +132,8 @@ const Check kChecks[] = {
     {"swiglu", 1e-5, Gate},
     {"dropout", 0, DropoutRows},
     {"nf4_dequantise", 0, Dequantise},
+    {"products", 1e-5, FloatProducts},
+    {"products_bf16", 8e-3, RoundedProducts},  // One unit in the last place of the largest.
     {"cross_entropy", 1e-4, Loss},
 };
 

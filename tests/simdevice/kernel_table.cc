@@ -56,6 +56,7 @@ const ops::KernelTable& SimulatedKernels() {
                                         .bf16 = Kernels<kernels::BF16>(),
                                         .nf4_quantise = Launch<kernels::Nf4QuantiseBody>,
                                         .nested_dequantise = Launch<kernels::NestedDequantiseBody>,
+                                        .swiglu_forward_rounded = Launch<kernels::SwigluForwardRoundedBody>,
                                         .sums_of_squares = Launch<kernels::SumsOfSquaresBody>,
                                         .sha256 = Launch<kernels::Sha256Body>,
                                         .tree_add = Launch<kernels::TreeAddBody>,

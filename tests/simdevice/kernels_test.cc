@@ -155,13 +155,26 @@ TEST_F(SimDeviceKernels, NumberFormatsToo) {
   });
   ExpectSameBits(Table().f32.nf4_dequantise, [&](Arrays& a) {
     return kernels::Nf4DequantiseBody<float>{a.Put<uint8_t>(torch::arange((count + 1) / 2, at::kByte)),
-                                             a.Put<float>(Values<float>(blocks)), count,
-                                             a.Put<float>(torch::zeros({count}))};
+                                             {.absmax = a.Put<float>(Values<float>(blocks))},
+                                             /*rows=*/9,
+                                             /*columns=*/37,
+                                             a.Put<float>(torch::zeros({9 * 40})),
+                                             /*stride=*/40};
   });
   ExpectSameBits(Table().bf16.nf4_dequantise, [&](Arrays& a) {
+    const kernels::NestedIn nested{a.Put<uint8_t>(torch::arange(blocks, at::kByte)),
+                                   a.Put<float>(Values<float>(1)), 0.25f};
     return kernels::Nf4DequantiseBody<BF16>{a.Put<uint8_t>(torch::arange((count + 1) / 2, at::kByte)),
-                                            a.Put<float>(Values<float>(blocks)), count,
-                                            a.Put<BF16>(torch::zeros({count}, at::kBFloat16))};
+                                            {.nested = nested, .map = a.Put<float>(Values<float>(256))},
+                                            /*rows=*/1,
+                                            count,
+                                            a.Put<BF16>(torch::zeros({count}, at::kBFloat16)),
+                                            count};
+  });
+  ExpectSameBits(Table().swiglu_forward_rounded, [&](Arrays& a) {
+    const auto out = [&] { return a.Put<BF16>(torch::zeros({count}, at::kBFloat16)); };
+    return kernels::SwigluForwardRoundedBody{
+        count, a.Put<float>(Values<float>(count)), a.Put<float>(Values<float>(count)), {out(), out(), out()}};
   });
   ExpectSameBits(Table().nested_dequantise, [&](Arrays& a) {
     const kernels::NestedIn in{a.Put<uint8_t>(torch::arange(200, at::kByte)), a.Put<float>(Values<float>(1)),

@@ -1,5 +1,6 @@
 // The array functions of kernels/ over the bodies' pointers, rows divided among the rank's threads.
 #include <algorithm>
+#include <memory>
 
 #include "core/base/sha256.h"
 #include "worker/model/ops/kernel_call.h"
@@ -16,8 +17,26 @@ constexpr int64_t kCodeWork = 16;
 
 template <typename T>
 int Nf4Dequantise(const kernels::Nf4DequantiseBody<T>& body, void*) {
-  OverRows(kernels::Nf4Blocks(body.count), kernels::kNf4Block, [&](int64_t first, int64_t last) {
-    kernels::Nf4Dequantise<T>(body.packed, body.absmax, body.count, first, last, body.out);
+  const int64_t count = body.count(), blocks = kernels::Nf4Blocks(count);
+  std::unique_ptr<float[]> restored;
+  if (body.maxima.absmax == nullptr) {
+    restored = std::make_unique_for_overwrite<float[]>(static_cast<size_t>(blocks));
+    OverRows(blocks, 4, [&](int64_t first, int64_t last) {
+      kernels::NestedDequantise(body.maxima.nested, first, last, restored.get() + first);
+    });
+  }
+  const float* absmax = restored == nullptr ? body.maxima.absmax : restored.get();
+  if (body.stride == body.columns) {
+    OverRows(blocks, kernels::kNf4Block, [&](int64_t first, int64_t last) {
+      kernels::Nf4Dequantise<T>(body.packed, absmax, count, first, last, body.out);
+    });
+    return 0;
+  }
+  OverRows(body.rows, body.columns, [&](int64_t first, int64_t last) {
+    for (int64_t row = first; row < last; ++row) {
+      kernels::Nf4DequantiseRange<T>(body.packed, absmax, row * body.columns, body.columns,
+                                     body.out + row * body.stride);
+    }
   });
   return 0;
 }
@@ -74,6 +93,13 @@ template <typename T>
 int SwigluForward(const kernels::SwigluForwardBody<T>& body, void*) {
   OverRows(body.count, kGateWork, [&](int64_t first, int64_t last) {
     kernels::SwigluForward<T>(last - first, body.gate + first, body.up + first, body.y + first);
+  });
+  return 0;
+}
+
+int SwigluForwardRounded(const kernels::SwigluForwardRoundedBody& body, void*) {
+  OverRows(body.count, kGateWork, [&](int64_t first, int64_t last) {
+    kernels::SwigluForwardRounded(last - first, body.gate + first, body.up + first, body.out.From(first));
   });
   return 0;
 }
@@ -161,6 +187,7 @@ const KernelTable& CpuKernels() {
                                       .bf16 = kKernelsOf<kernels::BF16>,
                                       .nf4_quantise = Nf4Quantise,
                                       .nested_dequantise = NestedDequantise,
+                                      .swiglu_forward_rounded = SwigluForwardRounded,
                                       .sums_of_squares = SumsOfSquares,
                                       .sha256 = Sha256Leaves,
                                       .tree_add = TreeAdd,

@@ -12,8 +12,6 @@ using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// The cost of one value of the gate in values of a norm: an exponential and a division.
-constexpr int64_t kGateWork = 4;
 constexpr double kGateSlope = 1.702;  // Of ClampedGateEpilogue's sigmoid.
 
 Tensor RotateHeads(const Tensor& x_NHD, const RopeTable& table, float direction) {
@@ -51,10 +49,7 @@ Tensor RoundedGate(const Tensor& gate, const Tensor& up, std::vector<Tensor>* sa
     saved->push_back(make());
     out.up = MutableData<BF16>(saved->back());
   }
-  OverRows(gate.numel(), kGateWork, [&](int64_t first, int64_t last) {
-    kernels::SwigluForwardRounded(last - first, Data<float>(gate) + first, Data<float>(up) + first,
-                                  out.From(first));
-  });
+  Launch(gate, &KernelTable::swiglu_forward_rounded, {gate.numel(), Data<float>(gate), Data<float>(up), out});
   return y;
 }
 
@@ -116,7 +111,7 @@ std::vector<Tensor> GateEpilogue::Forward(const std::vector<Tensor>& y_NO, at::S
                                           std::vector<Tensor>* saved) const {
   FT_CHECK(y_NO.size() == 2);
   const Tensor &gate = y_NO[0], &up = y_NO[1];
-  if (type == at::kBFloat16 && gate.is_cpu()) return {RoundedGate(gate, up, saved)};
+  if (type == at::kBFloat16) return {RoundedGate(gate, up, saved)};
   // Backward reads rounded inputs, the gate itself is computed from the float32 sums: it is rounded once.
   if (saved != nullptr) saved->insert(saved->end(), {gate.to(type), up.to(type)});
   return {Gate(gate, up).to(type)};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "worker/model/ops/joined_gemm.h"
 #include "worker/model/ops/kernel_call.h"
 #include "worker/model/ops/panel_gemm.h"
 #include "worker/model/ops/thread_arena.h"
@@ -96,40 +97,16 @@ void Run(const Task& task) {
   });
 }
 
-// total + a b in float32, whatever the type of a and b: `total` is float32, or undefined for zero.
-Tensor AddProduct(const Tensor& total, const Tensor& a, const Tensor& b) {
-  if (a.scalar_type() == at::kFloat) return total.defined() ? at::addmm(total, a, b) : at::mm(a, b);
-  return total.defined() ? at::addmm(total, a, b, at::kFloat) : at::mm(a, b, at::kFloat);
-}
-
-// The result by LibTorch's GEMM, on devices that have one of their own. Sums stay in float32 until the end here too.
-Tensor ByLibTorch(const FusedGemm& gemm) {
-  const bool from_start = gemm.scale == 1 && gemm.start_NC.defined();
-  Tensor total_NC = from_start ? gemm.start_NC : Tensor();
-  for (const GemmTerm& term : gemm.terms) {
-    const at::ScalarType type = term.a_NK.scalar_type();
-    const Tensor matrix = term.weight == nullptr ? term.matrix.to(type) : term.weight->Materialise(type);
-    total_NC = AddProduct(total_NC, term.a_NK, term.transposed ? matrix.t() : matrix);
-  }
-  if (gemm.scale != 1) total_NC.mul_(gemm.scale);
-  if (gemm.start_NC.defined() && !from_start) total_NC.add_(gemm.start_NC);
-  if (gemm.bias_C.defined()) total_NC.add_(gemm.bias_C);
-  return gemm.in_place ? gemm.start_NC.copy_(total_NC) : total_NC.to(gemm.type);
-}
-
 }  // namespace
 
 std::vector<Tensor> Compute(const std::vector<FusedGemm>& gemms) {
   torch::NoGradGuard no_grad;
+  if (!gemms.empty() && !gemms[0].terms[0].a_NK.is_cpu()) return ComputeJoined(gemms);
   std::vector<Tensor> results;
   std::vector<Prepared> prepared;
   for (const FusedGemm& gemm : gemms) {
-    if (!gemm.terms[0].a_NK.is_cpu()) {
-      results.push_back(ByLibTorch(gemm));
-    } else {
-      prepared.push_back(Prepare(gemm));
-      results.push_back(prepared.back().out_NC);
-    }
+    prepared.push_back(Prepare(gemm));
+    results.push_back(prepared.back().out_NC);
   }
   std::vector<Task> tasks;
   for (const Prepared& each : prepared) AddTasks(each, tasks);

@@ -1,7 +1,7 @@
 // GEMMs fused into one: their products are added up in float32 accumulators and rounded once. The terms are a
 // layer's weight, its adapter and its bias, or the gradients that several layers give their common input. On
 // a CPU the matrices are read panel by panel, so that a frozen weight in 4 bits is dequantised into the
-// core's cache and never whole.
+// core's cache and never whole; on another device terms become one product (joined_gemm.h).
 //
 // Legend: N rows, C columns of the result; K inner size, each term's own.
 #pragma once
@@ -34,7 +34,7 @@ struct FusedGemm {
 };
 
 // The results of all, in one parallel region of this rank's threads. The same bits for any number of threads.
-// No tensor of a weight outlives the call.
+// No tensor of a weight outlives the call. REQUIRES: all on one device.
 std::vector<torch::Tensor> Compute(const std::vector<FusedGemm>& gemms);
 torch::Tensor Compute(const FusedGemm& gemm);
 

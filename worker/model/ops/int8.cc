@@ -42,6 +42,10 @@ class DequantisedTiles final : public MatrixTiles {
   const Int8Tensor tensor_;
 };
 
+Tensor Values(const Int8Tensor& tensor) {
+  return tensor.codes_OI.to(torch::kFloat).mul_(tensor.absmax_O.unsqueeze(1)).div_(kLargestCode);
+}
+
 }  // namespace
 
 Int8Tensor QuantiseInt8(const Tensor& values_OI) {
@@ -53,9 +57,9 @@ Int8Tensor QuantiseInt8(const Tensor& values_OI) {
           .absmax_O = absmax_O};
 }
 
-Tensor DequantiseInt8(const Int8Tensor& tensor, at::ScalarType type) {
-  return tensor.codes_OI.to(torch::kFloat).mul_(tensor.absmax_O.unsqueeze(1)).div_(kLargestCode).to(type);
-}
+Tensor DequantiseInt8(const Int8Tensor& tensor, at::ScalarType type) { return Values(tensor).to(type); }
+
+void DequantiseInt8Into(const Int8Tensor& tensor, const Tensor& out_OI) { out_OI.copy_(Values(tensor)); }
 
 std::unique_ptr<MatrixTiles> Int8Tiles(const Int8Tensor& tensor, at::ScalarType type) {
   return std::make_unique<DequantisedTiles>(tensor, type);

@@ -19,6 +19,8 @@ Int8Tensor QuantiseInt8(const torch::Tensor& values_OI);
 
 // code x absmax / 127, rounded once.
 torch::Tensor DequantiseInt8(const Int8Tensor& tensor, at::ScalarType type);
+// The same into `out`, of the same shape.
+void DequantiseInt8Into(const Int8Tensor& tensor, const torch::Tensor& out_OI);
 
 // A matrix on the CPU, dequantised tile by tile to the values that DequantiseInt8 gives. `tensor` outlives it.
 std::unique_ptr<MatrixTiles> Int8Tiles(const Int8Tensor& tensor, at::ScalarType type);

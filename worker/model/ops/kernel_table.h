@@ -44,6 +44,7 @@ struct KernelTable {
   KernelsOf<kernels::BF16> bf16;
   Launcher<kernels::Nf4QuantiseBody> nf4_quantise;
   Launcher<kernels::NestedDequantiseBody> nested_dequantise;
+  Launcher<kernels::SwigluForwardRoundedBody> swiglu_forward_rounded;
   Launcher<kernels::SumsOfSquaresBody> sums_of_squares;
   Launcher<kernels::Sha256Body> sha256;
   Launcher<kernels::TreeAddBody> tree_add;

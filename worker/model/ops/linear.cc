@@ -184,7 +184,7 @@ class Gradients {
     std::vector<Tensor*> places;
     const auto add = [&](size_t handle, const Tensor& left_NM, const Tensor& right_NC) {
       if (!context_->needs_input_grad(handle)) return;
-      gemms.push_back({.terms = {{left_NM.t().contiguous(), nullptr, right_NC, false}}});
+      gemms.push_back({.terms = {{left_NM.t(), nullptr, right_NC, false}}});
       places.push_back(&result[handle]);
     };
     for (size_t i = 0; i < layers_.size(); ++i) {

@@ -41,6 +41,29 @@ class DequantisedTiles final : public MatrixTiles {
   const Tensor packed_, absmax_;
 };
 
+// Rows in memory.
+struct Rows {
+  int64_t rows, columns, stride;
+};
+
+void Dequantise(const Nf4Tensor& tensor, const Rows& shape, const Tensor& out) {
+  kernels::Nf4Maxima maxima;
+  Tensor map;
+  if (tensor.absmax.defined()) {
+    maxima.absmax = Data<float>(tensor.absmax);
+  } else {
+    map = DynamicMapsOn(out.device()).signed_map;
+    maxima.nested = {Data<uint8_t>(tensor.absmax_codes), Data<float>(tensor.nested_absmax), tensor.offset};
+    maxima.map = Data<float>(map);
+  }
+  WithType(out.scalar_type(), [&](auto element) {
+    using T = decltype(element);
+    Launch(out, &KernelsOf<T>::nf4_dequantise,
+           {Data<uint8_t>(tensor.packed), maxima, shape.rows, shape.columns, static_cast<T*>(out.data_ptr()),
+            shape.stride});
+  });
+}
+
 }  // namespace
 
 int64_t Nf4Tensor::count() const {
@@ -93,15 +116,15 @@ Tensor RestoreAbsmax(const Nf4Tensor& tensor) {
 }
 
 Tensor DequantiseNf4(const Nf4Tensor& tensor, at::ScalarType type) {
-  const int64_t count = tensor.count();
-  const Tensor absmax = RestoreAbsmax(tensor);
-  Tensor out = torch::empty(tensor.shape, absmax.options().dtype(type));
-  WithType(type, [&](auto element) {
-    using T = decltype(element);
-    Launch(out, &KernelsOf<T>::nf4_dequantise,
-           {Data<uint8_t>(tensor.packed), Data<float>(absmax), count, MutableData<T>(out)});
-  });
+  Tensor out = torch::empty(tensor.shape, tensor.packed.options().dtype(type));
+  Dequantise(tensor, {1, tensor.count(), tensor.count()}, out);
   return out;
+}
+
+void DequantiseNf4Into(const Nf4Tensor& tensor, const Tensor& out) {
+  FT_CHECK(out.sizes() == at::IntArrayRef(tensor.shape) && out.dim() == 2 && out.stride(1) == 1)
+      << out.sizes();
+  Dequantise(tensor, {out.size(0), out.size(1), out.stride(0)}, out);
 }
 
 std::unique_ptr<MatrixTiles> Nf4Tiles(const Nf4Tensor& tensor, at::ScalarType type) {

@@ -32,6 +32,8 @@ Nf4Tensor ToDevice(Nf4Tensor tensor, at::Device device);
 
 // The values in float32 or bfloat16, rounded once.
 torch::Tensor DequantiseNf4(const Nf4Tensor& tensor, at::ScalarType type);
+// The same into `out`: a matrix of the tensor's shape whose rows are any distance apart, each row's values neighbours.
+void DequantiseNf4Into(const Nf4Tensor& tensor, const torch::Tensor& out);
 
 // A matrix on the CPU, dequantised tile by tile. `tensor` outlives it. REQUIRES: two dimensions.
 std::unique_ptr<MatrixTiles> Nf4Tiles(const Nf4Tensor& tensor, at::ScalarType type);

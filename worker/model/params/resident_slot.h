@@ -7,12 +7,14 @@
 #include <string>
 #include <vector>
 
+#include "worker/model/ops/weight_arena.h"
 #include "worker/model/ops/weight_slot.h"
 #include "worker/model/params/parameter_store.h"
 
 namespace ft::params {
 
-// A frozen weight. `value` is contiguous.
+// A frozen weight. `value` is contiguous. On a device it keeps the arena, together with the device's other frozen weights: an adapter's
+// products are joined with it there.
 class ResidentSlot final : public ops::WeightSlot {
  public:
   ResidentSlot(std::string name, torch::Tensor value);
@@ -23,6 +25,7 @@ class ResidentSlot final : public ops::WeightSlot {
  private:
   torch::Tensor Load(at::ScalarType type) const override { return value_.to(type); }
   const torch::Tensor value_;
+  const std::shared_ptr<ops::WeightArena> arena_ = ops::WeightArena::On(device());
 };
 
 // A trained weight: tensor `index` of the store, which outlives the slot. What is used of it is rounded to `cast_dtype` first, as

@@ -70,6 +70,7 @@ const ops::KernelTable& CudaKernels() {
       .bf16 = Kernels<kernels::BF16>(),
       .nf4_quantise = kernels::LaunchNf4Quantise,
       .nested_dequantise = kernels::LaunchNestedDequantise,
+      .swiglu_forward_rounded = kernels::LaunchSwigluForwardRounded,
       .sums_of_squares = kernels::LaunchSumsOfSquares,
       .sha256 = kernels::LaunchSha256,
       .tree_add = kernels::LaunchTreeAdd,

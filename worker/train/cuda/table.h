@@ -11,7 +11,7 @@
 namespace ft::cuda {
 
 // Grows when the table changes: program and library come from one build.
-inline constexpr int64_t kTableVersion = 4;
+inline constexpr int64_t kTableVersion = 5;
 
 struct DeviceDescription {
   std::string name;          // "NVIDIA H100 80GB HBM3".
