@@ -56,12 +56,41 @@ TEST(Cards, ThatAreNotKnownAreRefusedWithThoseThatAre) {
               HasSubstr("--card v100 is not known: use one of a100-40g, a100-80g"));
 }
 
-// With more samples in a row flash attention splits less, and pads more.
 TEST(CardReport, PartsAddUpToTheMomentThatHoldsMost) {
   const CardReport report = ReportOf(kLlama7B, Job("qlora"), true, {}, *CardOf("h100-80g"));
   EXPECT_EQ(report.total, TotalBytes(report.parts));
   EXPECT_GT(report.total, int64_t{8} * 1000 * 1000 * 1000);
   EXPECT_LT(report.total, int64_t{13} * 1000 * 1000 * 1000);  // What a GPU run of it is held to.
+}
+
+// A family whose layers have names of their own is not taken for one without layers.
+TEST(CardReport, OfLayersWithOtherNamesIsThatOfLlama) {
+  ModelShape other = kLlama7B;
+  other.projections = {{"a", 4096, 12288}, {"b", 4096, 4096}, {"c", 4096, 22016}, {"d", 11008, 4096}};
+  const int64_t total = ReportOf(other, Job("full"), true, {}, *CardOf("h100-80g")).total;
+  EXPECT_EQ(total, ReportOf(kLlama7B, Job("full"), true, {}, *CardOf("h100-80g")).total);
+}
+
+// Of Mixtral a row passes two experts of eight, and all eight lie in memory.
+TEST(CardReport, ExpertsAreCountedByTheWidthThatARowPasses) {
+  ModelShape experts = kLlama7B, dense = kLlama7B;
+  experts.chosen_experts = 2;
+  experts.intermediate = 2 * 11008;
+  experts.projections = {{"q_proj", 4096, 4096},          {"k_proj", 4096, 4096},
+                         {"v_proj", 4096, 4096},          {"o_proj", 4096, 4096},
+                         {"w1", 4096, 11008, 8 * 32, 64}, {"w3", 4096, 11008, 8 * 32, 64},
+                         {"w2", 11008, 4096, 8 * 32, 64}};
+  dense.intermediate = 2 * 11008;
+  const auto kept = [](const ModelShape& shape) {
+    recipe::JobSpec spec = Job("qlora");
+    spec.train.activation_checkpointing = false;
+    for (const MemoryPart& part : ReportOf(shape, spec, true, {}, UnknownCard()).parts) {
+      if (part.name == "kept activations") return part.bytes;
+    }
+    return int64_t{0};
+  };
+  EXPECT_GT(kept(experts), kept(dense));  // By the copies of rows.
+  EXPECT_LT(kept(experts), 2 * kept(dense));
 }
 
 }  // namespace

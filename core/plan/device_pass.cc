@@ -369,6 +369,36 @@ LayerGroup& GroupOf(PassSizes& sizes, const Projection& projection, double inter
   return is({"o_proj", "wo", "dense", "c_proj", "out_proj"}) ? sizes.attention_out : sizes.attention_in;
 }
 
+void TakeLayers(PassSizes& sizes, const ModelShape& shape, const recipe::MethodSpec& method) {
+  const auto number = [](int64_t value) { return static_cast<double>(value); };
+  const double width = number(shape.intermediate);
+  const auto take = [&](const std::vector<Projection>& projections) {
+    for (const Projection& p : projections) {
+      GroupOf(sizes, p, width, sizes.hidden)
+          .push_back({number(p.inputs), number(p.outputs), number(AdapterRank(method, p.name))});
+    }
+  };
+  take(Projections(shape));
+  const auto rank = [](const LayerGroup& group) {
+    double most = 0;
+    for (const LayerSizes& layer : group) most = std::max(most, layer.rank);
+    return most;
+  };
+  if (shape.chosen_experts > 0) {  // As one MLP of the width that a row passes.
+    sizes.mlp_in.assign(2, {sizes.hidden, width, rank(sizes.mlp_in)});
+    sizes.mlp_out.assign(1, {width, sizes.hidden, rank(sizes.mlp_out)});
+  }
+  // Of a family whose layers have other names: as if they were Llama's.
+  const bool known = !sizes.attention_in.empty() && !sizes.attention_out.empty() && !sizes.mlp_in.empty() &&
+                     !sizes.mlp_out.empty();
+  if (known) return;
+  for (LayerGroup* group : {&sizes.attention_in, &sizes.attention_out, &sizes.mlp_in, &sizes.mlp_out})
+    group->clear();
+  ModelShape llama = shape;
+  llama.projections.clear();
+  take(Projections(llama));
+}
+
 }  // namespace
 
 PassSizes PassSizesOf(const ModelShape& shape, const recipe::JobSpec& spec, bool bf16, const Batch& batch,
@@ -394,17 +424,10 @@ PassSizes PassSizesOf(const ModelShape& shape, const recipe::JobSpec& spec, bool
                   .full = method.kind == "full",
                   .dropout = method.kind != "full" && method.dropout > 0,
                   .recomputed = CheckpointedBlocks(shape, spec.train)};
-  for (const Projection& p : Projections(shape)) {
-    GroupOf(sizes, p, number(shape.intermediate), sizes.hidden)
-        .push_back({number(p.inputs), number(p.outputs), number(AdapterRank(method, p.name))});
-  }
+  TakeLayers(sizes, shape, method);
   return sizes;
 }
 
-void GoThroughPass(MemoryMeter& meter, const PassSizes& sizes) {
-  if (!sizes.attention_in.empty() && !sizes.attention_out.empty() && !sizes.mlp_in.empty() &&
-      !sizes.mlp_out.empty())
-    Pass(meter, sizes).Run();
-}
+void GoThroughPass(MemoryMeter& meter, const PassSizes& sizes) { Pass(meter, sizes).Run(); }
 
 }  // namespace ft::plan
