@@ -18,6 +18,7 @@
 #include "client/session/output.h"
 #include "client/transfer/hub_sources.h"
 #include "client/transfer/submit_job.h"
+#include "core/plan/cards.h"
 #include "core/recipe/json.h"
 #include "core/recipe/parse.h"
 #include "nlohmann/json.hpp"
@@ -34,6 +35,7 @@ struct PlanOptions {
   QuickJob quick;
   std::vector<std::string> sets;
   int64_t records = 0;
+  std::string card;
 };
 
 StatusOr<JobText> TextOf(const PlanOptions& options) {
@@ -80,11 +82,17 @@ bool IsAllAtHand(const JobText& text, const recipe::JobSpec& spec) {
                      [&](const recipe::DataSource& data) { return IsAtHand(text, data.source); });
 }
 
+StatusOr<plan::Card> CardOf(const PlanOptions& options) {
+  return options.card.empty() ? plan::UnknownCard() : plan::CardOf(options.card);
+}
+
 // A plan from settings and sizes alone, where data or model are not at hand.
-StatusOr<int> ShowOutline(const PlanOptions& options, const JobText& text, const recipe::JobSpec& spec,
+StatusOr<int> ShowOutline(const PlanOptions& options, const JobText& text, recipe::JobSpec spec,
                           const Session& session) {
+  if (!options.card.empty()) spec.resources.device = "gpu";
   ASSIGN_OR_RETURN(const ModelConfig config, ModelConfigOf(text, spec));
-  ASSIGN_OR_RETURN(Outline outline, OutlineOf(spec, config.text, config.file, options.records));
+  ASSIGN_OR_RETURN(const plan::Card card, CardOf(options));
+  ASSIGN_OR_RETURN(Outline outline, OutlineOf(spec, config.text, config.file, options.records, card));
   outline.remarks.insert(outline.remarks.begin(), text.remarks.begin(), text.remarks.end());
   if (!config.remark.empty()) outline.remarks.push_back(config.remark);
   if (session.json()) {
@@ -96,6 +104,7 @@ StatusOr<int> ShowOutline(const PlanOptions& options, const JobText& text, const
 }
 
 StatusOr<int> Inspect(const char* word, const PlanOptions& options, Session& session) {
+  RETURN_IF_ERROR(CardOf(options).status());
   ASSIGN_OR_RETURN(JobText text, TextOf(options));
   ASSIGN_OR_RETURN(const recipe::JobSpec asked, ResolveJob(text, options.sets));
   const bool is_plan = std::string_view(word) == "plan";
@@ -110,6 +119,7 @@ StatusOr<int> Inspect(const char* word, const PlanOptions& options, Session& ses
   ASSIGN_OR_RETURN(std::string file, PassedFile(recipe::ToJson(spec)));
   std::vector<std::string> arguments = {word, "--spec", std::move(file), "--cache",
                                         (session.data_dir / "worker" / "cache").string()};
+  if (!options.card.empty()) arguments.insert(arguments.end(), {"--card", options.card});
   const bool is_chinese = session.terminal.language == Language::kChinese;
   if (session.json() || (is_chinese && !is_plan)) arguments.emplace_back("--json");
   if (!session.json() && is_plan && (is_chinese || session.terminal.interactive)) {
@@ -146,11 +156,13 @@ void AddPlan(CLI::App& root, Session& session) {
   verb->add_option("--records", options->records, "So many, for a plan without data at hand")
       ->type_name("N")
       ->check(CLI::Range(int64_t{1}, kMostRecords));
+  verb->add_option("--card", options->card, "A GPU of this kind; it need not be at hand")->type_name("NAME");
   verb->footer(
       "Of a recipe neither model nor data have to be at hand.\n"
       "Examples:\n"
       "  ftctl plan job.yaml --set train.max_length=512\n"
-      "  ftctl plan llama2_7b_qlora_sql_e3 --records 78577");
+      "  ftctl plan llama2_7b_qlora_sql_e3 --records 78577\n"
+      "  ftctl plan llama2_7b_qlora_sql_e3 --card rtx4090-24g");
   SetAction(verb, options, session, Plan);
 }
 

@@ -119,17 +119,33 @@ std::vector<std::string> RefusedOf(const recipe::JobSpec& spec, const std::strin
   return lines;
 }
 
+// Of a rank on a CPU.
+std::string MemoryText(const std::vector<plan::MemoryPart>& parts) {
+  const auto gibibytes = [](int64_t bytes) {
+    return absl::StrFormat("%.2f GiB", static_cast<double>(bytes) / (1 << 30));
+  };
+  std::string text = "Memory of the rank, predicted:\n";
+  for (const plan::MemoryPart& part : parts)
+    absl::StrAppendFormat(&text, "  %10s  %s\n", gibibytes(part.bytes), part.name);
+  absl::StrAppendFormat(&text, "  %10s  in all\n", gibibytes(plan::TotalBytes(parts)));
+  return text;
+}
+
 }  // namespace
 
 StatusOr<Outline> OutlineOf(const recipe::JobSpec& asked, std::string_view config, std::string_view file,
-                            int64_t records) {
+                            int64_t records, const plan::Card& card) {
   Outline outline;
   const recipe::JobSpec spec = AsForALongRun(asked);
   ASSIGN_OR_RETURN(outline.model, plan::ShapeOfConfig(config, file));
   outline.parameters = plan::ParameterCount(outline.model.shape);
   outline.steps = StepsOf(spec, records);
   outline.settings = SettingsOf(spec, outline, records);
-  outline.memory = plan::EstimateMemory(outline.model.shape, spec, spec.model.dtype == "bf16", {});
+  const plan::ModelShape& shape = outline.model.shape;
+  const bool on_card = spec.resources.device == "gpu";
+  const bool bf16 = spec.model.dtype == "bf16" || (on_card && spec.model.dtype == "auto");
+  if (on_card) outline.card = plan::ReportOf(shape, spec, bf16, {}, card);
+  outline.memory = on_card ? outline.card->parts : plan::EstimateMemory(shape, spec, bf16, {});
   outline.refused = RefusedOf(asked, outline.model.model_type);
   const StatusOr<recipe::Sharding> sharding = recipe::Sharding::Of(spec);
   if (sharding.ok()) {
@@ -141,16 +157,10 @@ StatusOr<Outline> OutlineOf(const recipe::JobSpec& asked, std::string_view confi
 }
 
 std::string ToText(const Outline& outline) {
-  const auto gibibytes = [](int64_t bytes) {
-    return absl::StrFormat("%.2f GiB", static_cast<double>(bytes) / (1 << 30));
-  };
   std::string text;
   for (const OutlineSetting& s : outline.settings)
     absl::StrAppendFormat(&text, "  %-14s %-16s %s\n", s.key, s.value, s.reason);
-  text += "Memory of the rank, predicted:\n";
-  for (const plan::MemoryPart& part : outline.memory)
-    absl::StrAppendFormat(&text, "  %10s  %s\n", gibibytes(part.bytes), part.name);
-  absl::StrAppendFormat(&text, "  %10s  in all\n", gibibytes(plan::TotalBytes(outline.memory)));
+  StrAppend(&text, outline.card.has_value() ? plan::ToText(*outline.card) : MemoryText(outline.memory));
   for (const std::string& remark : outline.remarks) StrAppend(&text, "Note: ", remark, "\n");
   if (outline.refused.empty()) return text;
   text += "What submit refuses until it is built or changed:\n";
@@ -163,13 +173,20 @@ Json ToTree(const Outline& outline) {
   for (const OutlineSetting& s : outline.settings)
     settings[s.key] = {{"value", s.value}, {"reason", s.reason}};
   for (const plan::MemoryPart& part : outline.memory) memory[part.name] = part.bytes;
-  return {{"settings", settings},
-          {"parameters", outline.parameters},
-          {"steps", outline.steps == 0 ? Json(nullptr) : Json(outline.steps)},
-          {"memory_bytes", memory},
-          {"memory_total_bytes", plan::TotalBytes(outline.memory)},
-          {"remarks", outline.remarks},
-          {"refused", outline.refused}};
+  Json tree = {{"settings", settings},
+               {"parameters", outline.parameters},
+               {"steps", outline.steps == 0 ? Json(nullptr) : Json(outline.steps)},
+               {"memory_bytes", memory},
+               {"memory_total_bytes", plan::TotalBytes(outline.memory)},
+               {"remarks", outline.remarks},
+               {"refused", outline.refused}};
+  if (outline.card.has_value()) {
+    tree["card"] = outline.card->card.name;
+    tree["usable_bytes"] = outline.card->card.usable_bytes;
+    tree["fits"] = outline.card->fits();
+    tree["smallest_change"] = outline.card->change;
+  }
+  return tree;
 }
 
 }  // namespace ft::client

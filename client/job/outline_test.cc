@@ -40,6 +40,19 @@ TEST(OutlineTest, WithoutRecordsStepsAreUnknown) {
   EXPECT_THAT(text, testing::Not(HasSubstr("refuses")));
 }
 
+TEST(OutlineTest, OfAJobForACardSaysWhetherItFits) {
+  recipe::JobSpec spec = SmallJob();
+  spec.resources.device = "gpu";
+  spec.method.kind = "full";
+  const auto outline = OutlineOf(spec, kConfig, "config.json", 0, *plan::CardOf("rtx4090-24g"));
+  ASSERT_TRUE(outline.ok()) << outline.status();
+  EXPECT_THAT(ToText(*outline), HasSubstr(" that can be used of rtx4090-24g\nSmallest change that fits: "));
+  const auto tree = ToTree(*outline);
+  EXPECT_EQ(tree["card"], "rtx4090-24g");
+  EXPECT_EQ(tree["fits"], false);
+  EXPECT_EQ(tree["memory_total_bytes"], outline->card->total);
+}
+
 TEST(OutlineTest, StepsGoOnOverAnEpochsEnd) {
   recipe::JobSpec spec = SmallJob();
   spec.train.packing = false;

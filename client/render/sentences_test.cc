@@ -232,6 +232,16 @@ TEST(SentencesTest, ThePlanKeepsItsColumns) {
             "保留最新的 2 个\n");
 }
 
+TEST(SentencesTest, ThePlanOfACardIsInChinese) {
+  EXPECT_EQ(PlanInLanguage(kChinese,
+                           "     4.51 GB  base weights\n     5.00 GB  in all\n"
+                           "It does not fit: 31.20 GB of the 25.20 GB that can be used of rtx4090-24g\n"
+                           "Smallest change that fits: train.activation_checkpointing: true\n"),
+            "     4.51 GB  基座权重\n     5.00 GB  合计\n"
+            "不够用：需要 31.20 GB，rtx4090-24g 可用 25.20 GB\n"
+            "够用的最小改动：train.activation_checkpointing: true\n");
+}
+
 TEST(SentencesTest, WhatBecomesOfDeepspeedsKeysIsSaidInChinese) {
   const std::pair<const char*, const char*> sentences[] = {
       {"ds.json: zero_optimisation: unknown key, did you mean 'zero_optimization'?",

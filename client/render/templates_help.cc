@@ -84,15 +84,18 @@ constexpr Template kTexts[] = {
     {"Model instead of a job file", "模型，代替任务文件"},
     {"Data instead of a job file; may be repeated", "数据，代替任务文件；可重复"},
     {"Job file, recipe, or - for standard input", "任务文件、配方，或 - 表示标准输入"},
+    {"A GPU of this kind; it need not be at hand", "这一型号的 GPU；手边不必有"},
     {"So many, for a plan without data at hand", "记录条数，用于手边没有数据时的计划"},
     {"Of a recipe neither model nor data have to be at hand.\n"
      "Examples:\n"
      "  ftctl plan job.yaml --set train.max_length=512\n"
-     "  ftctl plan llama2_7b_qlora_sql_e3 --records 78577",
+     "  ftctl plan llama2_7b_qlora_sql_e3 --records 78577\n"
+     "  ftctl plan llama2_7b_qlora_sql_e3 --card rtx4090-24g",
      "对于配方，手边不必有模型和数据。\n"
      "示例：\n"
      "  ftctl plan job.yaml --set train.max_length=512\n"
-     "  ftctl plan llama2_7b_qlora_sql_e3 --records 78577"},
+     "  ftctl plan llama2_7b_qlora_sql_e3 --records 78577\n"
+     "  ftctl plan llama2_7b_qlora_sql_e3 --card rtx4090-24g"},
     {"A ZeRO setting, or DeepSpeed's JSON file", "ZeRO 设置，或 DeepSpeed 的 JSON 文件"},
     {"Methods by family of models", "按模型家族列出方法"},
     {"As -o json", "同 -o json"},

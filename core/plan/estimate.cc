@@ -1,45 +1,14 @@
 #include "core/plan/estimate.h"
 
 #include <algorithm>
-#include <bit>
-#include <string_view>
-#include <utility>
 
-#include "core/plan/optimizer_state.h"
+#include "core/plan/cards.h"
+#include "core/plan/device_memory.h"
+#include "core/plan/model_parts.h"
 #include "core/recipe/sharding.h"
 
 namespace ft::plan {
 namespace {
-
-std::vector<Projection> Projections(const ModelShape& s) {
-  if (!s.projections.empty()) return s.projections;
-  const int64_t q = s.heads * s.head_size, kv = s.key_heads * s.head_size;
-  return {{"q_proj", s.hidden, q},
-          {"k_proj", s.hidden, kv},
-          {"v_proj", s.hidden, kv},
-          {"o_proj", q, s.hidden},
-          {"gate_proj", s.hidden, s.intermediate},
-          {"up_proj", s.hidden, s.intermediate},
-          {"down_proj", s.intermediate, s.hidden}};
-}
-
-int64_t Count(const ModelShape& shape, const Projection& projection) {
-  return projection.count == 0 ? shape.layers : projection.count;
-}
-
-bool Targeted(const recipe::MethodSpec& method, std::string_view name) {
-  // Whole names, ends of several parts and expressions choose layers that sizes do not tell: counted as all.
-  const bool all = std::any_of(method.targets.begin(), method.targets.end(), [](const std::string& target) {
-    return target == "all_linear" || target.find_first_of(".*+?()[]{}|\\^$") != std::string::npos;
-  });
-  return all || std::find(method.targets.begin(), method.targets.end(), name) != method.targets.end();
-}
-
-// Of the pattern's keys only plain last parts of names are counted: what expressions mean, the model's names tell.
-int64_t AdapterRank(const recipe::MethodSpec& method, const std::string& name) {
-  const auto found = method.rank_pattern.find(name);
-  return found == method.rank_pattern.end() ? method.rank : found->second;
-}
 
 // Embedding and head that are trained whole, by the names that most models give them.
 int64_t SavedParameters(const ModelShape& shape, const recipe::MethodSpec& method) {
@@ -50,71 +19,9 @@ int64_t SavedParameters(const ModelShape& shape, const recipe::MethodSpec& metho
   return tables * shape.vocabulary * shape.hidden;
 }
 
-constexpr double kNf4BytesPerWeight =
-    0.5 + 1.0 / 64 + 4.0 / (64 * 256);                 // Codes, 8-bit scales, their fp32 scales.
 constexpr int64_t kSegmentBytes = int64_t{4} << 20;    // What a rank shows the others of its host.
 constexpr double kChunkElements = 1 << 24;             // Logits computed at a time: ops/loss_head.cc.
 constexpr int64_t kProgramBytes = int64_t{256} << 20;  // LibTorch's CPU libraries and small buffers.
-
-// Rows of all projections: each has a float32 scale where weights have 8 bits.
-int64_t LinearRows(const ModelShape& shape) {
-  int64_t rows = 0;
-  for (const Projection& p : Projections(shape)) rows += p.outputs * Count(shape, p);
-  return rows;
-}
-
-// What is trained, in bytes of one rank of those that the job was submitted for.
-struct TrainedBytes {
-  bool divides_units = false;
-  double state = 0;    // Values, summed gradients, the optimizer's state.
-  double partial = 0;  // Sums that wait for others, and gradients of the units that are computed.
-};
-
-TrainedBytes TrainedBytesOf(const ModelShape& shape, const recipe::JobSpec& spec) {
-  const StatusOr<recipe::Sharding> answer = recipe::Sharding::Of(spec);
-  const recipe::Sharding sharding =
-      answer.ok() ? *answer : recipe::Sharding{.slices = recipe::MaxRanks(spec.parallel)};
-  const auto trainable = static_cast<double>(TrainableParameters(shape, spec.method));
-  const auto ranks = static_cast<double>(spec.parallel.ranks);
-  const auto doublings = [](int n) {
-    return static_cast<double>(std::bit_width(static_cast<unsigned>(n)) - 1);
-  };
-  const double gradients = sharding.gradients_sliced ? 1 / ranks : 1,
-               moments = sharding.states_sliced ? 1 / ranks : 1,
-               values = sharding.weights_sliced ? 1 / ranks : 1;
-  const double kept = StateBytesPerWeight(spec.train.optimizer.kind);
-  TrainedBytes bytes{.divides_units = sharding.weights_sliced,
-                     .state = trainable * (4 * values + 4 * gradients + kept * moments)};
-  if (sharding.order == recipe::SumOrder::kStep) {
-    // A rank may come to hold all leaves: then log2(max_ranks) partial sums wait beside the gradient.
-    bytes.partial = trainable * 4 * doublings(sharding.slices);
-    return bytes;
-  }
-  const bool full = spec.method.kind == "full";
-  const auto embedding = full ? static_cast<double>(shape.vocabulary * shape.hidden) : 0.0;
-  const double blocks = trainable - embedding * (shape.tied_head ? 1 : 2);
-  const double block = blocks / static_cast<double>(std::max<int64_t>(shape.layers, 1));
-  // A tied embedding's gradient waits for its second use while blocks come and go.
-  const double units = shape.tied_head ? embedding + block : std::max(embedding, block);
-  bytes.partial = 4 * (trainable / ranks * doublings(sharding.slices / spec.parallel.ranks) + units);
-  return bytes;
-}
-
-// The two neighbours in a pass that are largest together, in bytes: blocks, or a block and the table before or behind it. `frozen` and
-// `copies` are of the whole model.
-double TwoUnits(const ModelShape& shape, double frozen, double copies, double compute_bytes) {
-  const double table = static_cast<double>(shape.vocabulary * shape.hidden) * compute_bytes;
-  const double tables = table * (shape.tied_head ? 1 : 2);
-  const double block =
-      std::max(frozen + copies - tables, 0.0) / static_cast<double>(std::max<int64_t>(shape.layers, 1));
-  return block + std::max(block, table);
-}
-
-// Blocks whose activations are computed again in backward.
-int64_t CheckpointedBlocks(const ModelShape& shape, const recipe::TrainSpec& train) {
-  if (!train.activation_checkpointing) return 0;
-  return train.checkpointed_blocks == 0 ? shape.layers : std::min(train.checkpointed_blocks, shape.layers);
-}
 
 }  // namespace
 
@@ -134,9 +41,9 @@ int64_t TrainableParameters(const ModelShape& shape, const recipe::MethodSpec& m
   if (method.kind == "full") return ParameterCount(shape);
   int64_t count = 0;
   for (const Projection& p : Projections(shape)) {
-    if (!Targeted(method, p.name)) continue;
-    const int64_t pair =
-        AdapterRank(method, p.name) * (p.inputs + p.outputs) + (method.use_dora ? p.outputs : 0);
+    const int64_t rank = AdapterRank(method, p.name);
+    if (rank == 0) continue;
+    const int64_t pair = rank * (p.inputs + p.outputs) + (method.use_dora ? p.outputs : 0);
     count += pair * Count(shape, p);
   }
   return count + SavedParameters(shape, method);
@@ -144,16 +51,11 @@ int64_t TrainableParameters(const ModelShape& shape, const recipe::MethodSpec& m
 
 std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::JobSpec& spec, bool bf16,
                                        DataSize data) {
+  if (spec.resources.device == "gpu") return EstimateDeviceMemory(shape, spec, bf16, data, UnknownCard());
   const double compute_bytes = bf16 ? 2 : 4;
-  const auto linear = static_cast<double>(LinearParameters(shape));
-  const auto other = static_cast<double>(ParameterCount(shape)) - linear;
   const auto trainable = static_cast<double>(TrainableParameters(shape, spec.method));
   const bool full = spec.method.kind == "full";
-  double base = 0;
-  if (spec.method.kind == "qlora") base = linear * kNf4BytesPerWeight + other * compute_bytes;
-  if (spec.method.kind == "int8_lora")
-    base = linear + static_cast<double>(LinearRows(shape)) * 4 + other * compute_bytes;
-  if (spec.method.kind == "lora") base = (linear + other) * compute_bytes;
+  double base = FrozenBytes(shape, spec.method, compute_bytes);
   // fp32 value, gradient and what the optimizer keeps; a full fine-tuning also multiplies in the compute type.
   const TrainedBytes trained = TrainedBytesOf(shape, spec);
   const double copies_of_trained = trained.divides_units ? trainable * compute_bytes
@@ -163,13 +65,7 @@ std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::Jo
   const double units = trained.divides_units ? TwoUnits(shape, base, copies_of_trained, compute_bytes) : 0;
   if (trained.divides_units) base /= static_cast<double>(spec.parallel.ranks);
   const double training = trained.state + (trained.divides_units ? 0 : copies_of_trained);
-  const auto within = [&](int64_t tokens) {
-    return tokens > 0 ? std::min(tokens, spec.train.max_length) : spec.train.max_length;
-  };
-  const int64_t length = within(data.longest_sample);
-  // A packed row is full; no sample in it sees more than itself.
-  const int64_t packed = spec.train.packed_length > 0 ? spec.train.packed_length : within(data.total);
-  const auto rows = static_cast<double>(spec.train.micro_batch * (spec.train.packing ? packed : length));
+  const auto rows = static_cast<double>(BatchOf(spec, data).rows);
   const auto layers = static_cast<double>(shape.layers), hidden = static_cast<double>(shape.hidden);
   const auto inner = static_cast<double>(shape.intermediate);
   // Each block keeps the float32 inputs of its two sub-layers and the result of attention; one that is not computed again also
@@ -185,10 +81,6 @@ std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::Jo
   const double activations = inputs * recomputed + kept * (layers - recomputed) + block;
   const double logits =
       std::min(rows * static_cast<double>(shape.vocabulary), kChunkElements) * compute_bytes;
-  // Those of gate and up, which give their input its gradient together, beside adapters. On a CPU panels of them, which the program's own
-  // part holds.
-  const bool joined = spec.method.kind != "full" && spec.resources.device == "gpu";
-  const double arena = joined ? hidden * inner * compute_bytes * 2 : 0;
   const int leaves = recipe::MaxRanks(spec.parallel);
   const double shared = leaves > 1 ? static_cast<double>(kSegmentBytes) * leaves : 0;
   const auto bytes = [](double value) { return static_cast<int64_t>(value); };
@@ -197,7 +89,7 @@ std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::Jo
           {"partial sums and exchange of ranks", bytes(trained.partial + shared + units)},
           {"activations", bytes(activations)},
           {"logits and their gradient", bytes(logits)},
-          {"weights of one product", bytes(arena)},
+          {"weights of one product", 0},  // Panels of it, which the program's own part holds.
           {"program", kProgramBytes, /*fixed=*/true}};
 }
 

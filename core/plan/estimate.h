@@ -52,12 +52,13 @@ struct MemoryPart {
 struct DataSize {
   int64_t longest_sample = 0;
   int64_t total = 0;
+  int64_t samples = 0;  // 0 = unknown: a packed row holds one.
 };
 
 // Memory of one rank by part: base weights, trainable weights with gradients and the optimizer's state, activations of
 // micro_batch x max_length tokens (kept inputs of sub-layers, results of attention and one block's work with checkpointing), logits of the supervised
 // share, the partial sums of a rank that holds several leaves of a step's sum, the segment it shares with the others, the
-// program itself. Formulas: docs/memory.md.
+// program itself. With resources.device: gpu what it takes of a GPU (device_memory.h). Formulas: docs/memory.md.
 std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::JobSpec& spec, bool bf16,
                                        DataSize data);
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/base/str_cat.h"
+#include "core/plan/device_memory.h"
 
 namespace ft::plan {
 namespace {
@@ -26,6 +27,7 @@ class Shrinking {
   // One step of the kind that costs least and is still possible; false when nothing is left.
   bool Step() {
     recipe::TrainSpec& train = spec_.train;
+    if (on_card() && ShortenRows()) return true;
     if (!train.activation_checkpointing) {
       train.activation_checkpointing = true;
       return Note("train.activation_checkpointing", "true");
@@ -33,6 +35,10 @@ class Shrinking {
     if (train.checkpointed_blocks > 0) {
       train.checkpointed_blocks = 0;
       return Note("train.checkpointed_blocks", "0");
+    }
+    if (on_card() && (train.optimizer.kind == "adamw" || train.optimizer.kind == "paged_adamw")) {
+      train.optimizer.kind = "adamw_8bit";
+      return Note("train.optimizer.kind", "adamw_8bit");
     }
     // Stages change no bit. The first costs the least on the wire, the third saves the most; between them the second is the first, or
     // saves what the third does of gradients.
@@ -57,6 +63,16 @@ class Shrinking {
   }
 
  private:
+  bool on_card() const { return spec_.resources.device == "gpu"; }
+
+  // Packed rows are as long as a sample at least.
+  bool ShortenRows() {
+    recipe::TrainSpec& train = spec_.train;
+    if (!train.packing || train.packed_length <= train.max_length) return false;
+    train.packed_length = std::max(train.max_length, train.packed_length / 2);
+    return Note("train.packed_length", StrCat(train.packed_length));
+  }
+
   // With packing a row's length decides, without the longest sample's.
   bool Shorten() {
     recipe::TrainSpec& train = spec_.train;
@@ -64,10 +80,7 @@ class Shrinking {
       spec_.parallel.exchange = "micro_batch";
       return Note("parallel.exchange", "micro_batch");
     }
-    if (train.packing && train.packed_length > train.max_length) {
-      train.packed_length = std::max(train.max_length, train.packed_length / 2);
-      return Note("train.packed_length", StrCat(train.packed_length));
-    }
+    if (ShortenRows()) return true;
     if (train.max_length / 2 >= kShortestLength) {
       train.max_length /= 2;
       train.packed_length = std::min(train.packed_length, train.max_length);
@@ -110,10 +123,14 @@ int64_t FixedBytes(const std::vector<MemoryPart>& parts) {
 }
 
 std::string SmallestChange(const ModelShape& shape, const recipe::JobSpec& spec, bool bf16, DataSize data,
-                           int64_t bytes) {
+                           int64_t bytes, const Card& card) {
   Shrinking shrinking(spec);
+  const bool on_card = spec.resources.device == "gpu";
   while (shrinking.Step()) {
-    if (TotalBytes(EstimateMemory(shape, shrinking.spec(), bf16, data)) <= bytes) return shrinking.Text();
+    const std::vector<MemoryPart> parts =
+        on_card ? EstimateDeviceMemory(shape, shrinking.spec(), bf16, data, card)
+                : EstimateMemory(shape, shrinking.spec(), bf16, data);
+    if (TotalBytes(parts) <= bytes) return shrinking.Text();
   }
   return "";
 }

@@ -67,6 +67,22 @@ TEST(SmallestChange, OfAFullFineTuningOnRanksIsTheOrderOnlyWhereItWasAskedForOth
   EXPECT_EQ(SmallestChange(kLlama7B, spec, true, {}, units), "parallel.zero: 3");
 }
 
+// A card's memory is what is short: rows get no longer than a sample needs, and moments lose bits, before ranks divide anything.
+TEST(SmallestChange, OfACardShortensRowsAndMomentsFirst) {
+  recipe::JobSpec spec = Job();
+  spec.resources.device = "gpu";
+  spec.train.packing = true;
+  spec.train.packed_length = 8192;
+  recipe::JobSpec smaller = spec;
+  smaller.train.packed_length = 2048;
+  EXPECT_EQ(SmallestChange(kLlama7B, spec, true, {}, Bytes(smaller)), "train.packed_length: 2048");
+  smaller.train.activation_checkpointing = true;
+  smaller.train.optimizer.kind = "adamw_8bit";
+  EXPECT_EQ(SmallestChange(kLlama7B, spec, true, {}, Bytes(smaller)),
+            "train.packed_length: 2048 and train.activation_checkpointing: true and "
+            "train.optimizer.kind: adamw_8bit");
+}
+
 TEST(FixedBytes, AreThoseThatNoSettingChanges) {
   EXPECT_EQ(FixedBytes({{"a", 1}, {"d", 9, true}, {"e", 2, true}}), 11);
 }

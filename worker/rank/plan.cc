@@ -6,10 +6,12 @@
 #include <chrono>
 #include <cstdio>
 #include <ctime>
+#include <optional>
 
 #include "absl/strings/str_format.h"
 #include "core/base/counted.h"
 #include "core/base/file.h"
+#include "core/plan/card_report.h"
 #include "core/plan/estimate.h"
 #include "core/recipe/json.h"
 #include "nlohmann/json.hpp"
@@ -39,6 +41,7 @@ struct Planned {
   int64_t steps = 0;
   std::vector<plan::MemoryPart> memory;
   int64_t free_memory = 0;
+  std::optional<plan::CardReport> card;  // In the place of the two before where the job is for a GPU.
   double seconds = 0;
 };
 
@@ -68,6 +71,12 @@ StatusOr<prepare::PreparedReport> PrepareData(const recipe::JobSpec& spec,
                            .cache_dir = cache_dir});
 }
 
+// The card that a plan is for: the one that --card names, or else one of which only that it is a GPU is known.
+StatusOr<plan::Card> PlannedCard(const Flags& flags) {
+  if (!flags.Has("card")) return plan::UnknownCard();
+  return plan::CardOf(flags.Get("card"));
+}
+
 // A plan for a GPU may be made where there is none: of any that multiplies bf16.
 StatusOr<std::string> PlannedDtype(const recipe::JobSpec& spec) {
   if (spec.resources.device == "gpu") return spec.model.dtype == "auto" ? "bf16" : spec.model.dtype;
@@ -78,6 +87,8 @@ StatusOr<Planned> MakePlan(const Flags& flags) {
   ASSIGN_OR_RETURN(const std::string text, ReadFile(flags.Get("spec"), 16 << 20));
   Planned planned;
   ASSIGN_OR_RETURN(planned.spec, recipe::FromJson(text));
+  if (flags.Has("card")) planned.spec.resources.device = "gpu";
+  ASSIGN_OR_RETURN(const plan::Card card, PlannedCard(flags));
   ASSIGN_OR_RETURN(planned.config, ReadModelConfig(planned.spec.model.source));
   const std::filesystem::path cache = flags.Get("cache");
   ASSIGN_OR_RETURN(planned.data, PrepareData(planned.spec, cache.empty() ? cache : cache / "data"));
@@ -92,9 +103,15 @@ StatusOr<Planned> MakePlan(const Flags& flags) {
   const data::BatchSampler order(train::SamplerConfigOf(spec, samples, planned.data.train_lengths));
   planned.steps = order.total_steps();
   const plan::ModelShape shape = ShapeOf(planned.config);
-  planned.memory =
-      plan::EstimateMemory(shape, spec, bf16, {planned.data.longest_sample, planned.data.tokens});
-  planned.free_memory = FreeMemory();
+  const plan::DataSize size{planned.data.longest_sample, planned.data.tokens, planned.data.samples};
+  if (spec.resources.device == "gpu") {
+    planned.card = plan::ReportOf(shape, spec, bf16, size, card);
+    planned.memory = planned.card->parts;
+    planned.free_memory = card.usable_bytes;
+  } else {
+    planned.memory = plan::EstimateMemory(shape, spec, bf16, size);
+    planned.free_memory = FreeMemory();
+  }
   const double tokens = static_cast<double>(order.SamplesSeen(planned.steps)) *
                         static_cast<double>(planned.data.tokens) /
                         static_cast<double>(std::max<int64_t>(1, planned.data.samples));
@@ -172,12 +189,8 @@ std::vector<Setting> Settings(const Planned& p) {
   return settings;
 }
 
-void PrintText(const Planned& p) {
-  for (const Setting& s : Settings(p)) absl::PrintF("  %-14s %-16s %s\n", s.key, s.value, s.reason);
-  absl::PrintF("Data: %s, %s, %d %s loss; %d held out\n", Counted(p.data.samples, "sample"),
-               Counted(p.data.tokens, "token"), p.data.supervised_tokens,
-               p.data.supervised_tokens == 1 ? "carries" : "carry", p.data.holdout_samples);
-  for (const std::string& warning : p.data.warnings) absl::PrintF("%s\n", warning);
+// Of this machine.
+void PrintMemory(const Planned& p) {
   absl::PrintF("Memory of the rank, predicted:\n");
   for (const plan::MemoryPart& part : p.memory)
     absl::PrintF("  %10s  %s\n", Gibibytes(part.bytes), part.name);
@@ -186,6 +199,19 @@ void PrintText(const Planned& p) {
                total <= p.free_memory
                    ? "it fits"
                    : "it does not fit; lower train.max_length, train.micro_batch or method.rank");
+}
+
+void PrintText(const Planned& p) {
+  for (const Setting& s : Settings(p)) absl::PrintF("  %-14s %-16s %s\n", s.key, s.value, s.reason);
+  absl::PrintF("Data: %s, %s, %d %s loss; %d held out\n", Counted(p.data.samples, "sample"),
+               Counted(p.data.tokens, "token"), p.data.supervised_tokens,
+               p.data.supervised_tokens == 1 ? "carries" : "carry", p.data.holdout_samples);
+  for (const std::string& warning : p.data.warnings) absl::PrintF("%s\n", warning);
+  if (p.card.has_value()) {  // This machine's speed says nothing of a card's.
+    absl::PrintF("%s", plan::ToText(*p.card));
+    return;
+  }
+  PrintMemory(p);
   absl::PrintF("Training time, predicted: about %s\n", Duration(p.seconds));
 }
 
@@ -193,25 +219,29 @@ void PrintJson(const Planned& p) {
   Json settings = Json::object(), memory = Json::object();
   for (const Setting& s : Settings(p)) settings[s.key] = {{"value", s.value}, {"reason", s.reason}};
   for (const plan::MemoryPart& part : p.memory) memory[part.name] = part.bytes;
-  const Json json = {{"settings", settings},
-                     {"steps", p.steps},
-                     {"samples", p.data.samples},
-                     {"tokens", p.data.tokens},
-                     {"supervised_tokens", p.data.supervised_tokens},
-                     {"holdout_samples", p.data.holdout_samples},
-                     {"memory_bytes", memory},
-                     {"memory_total_bytes", plan::TotalBytes(p.memory)},
-                     {"free_memory_bytes", p.free_memory},
-                     {"fits", plan::TotalBytes(p.memory) <= p.free_memory},
-                     {"predicted_seconds", p.seconds},
-                     {"report", p.data.lines}};
+  Json json = {{"settings", settings},
+               {"steps", p.steps},
+               {"samples", p.data.samples},
+               {"tokens", p.data.tokens},
+               {"supervised_tokens", p.data.supervised_tokens},
+               {"holdout_samples", p.data.holdout_samples},
+               {"memory_bytes", memory},
+               {"memory_total_bytes", plan::TotalBytes(p.memory)},
+               {"free_memory_bytes", p.free_memory},
+               {"fits", p.card.has_value() ? p.card->fits() : plan::TotalBytes(p.memory) <= p.free_memory},
+               {"predicted_seconds", p.card.has_value() ? Json(nullptr) : Json(p.seconds)},
+               {"report", p.data.lines}};
+  if (p.card.has_value()) {
+    json["card"] = p.card->card.name;
+    json["smallest_change"] = p.card->change;
+  }
   absl::PrintF("%s\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
 }
 
 StatusOr<Flags> ParseFlags(const std::vector<std::string>& arguments) {
-  ASSIGN_OR_RETURN(Flags flags, Flags::Parse(arguments, {"spec", "cache"}, {"json"}));
+  ASSIGN_OR_RETURN(Flags flags, Flags::Parse(arguments, {"spec", "cache", "card"}, {"json"}));
   if (!flags.Has("spec") || !flags.positional().empty())
-    return absl::InvalidArgumentError("expects --spec FILE [--cache DIR] [--json]");
+    return absl::InvalidArgumentError("expects --spec FILE [--cache DIR] [--card NAME] [--json]");
   return flags;
 }
 

@@ -300,13 +300,15 @@ Status TrainRun::WithMemoryHint(const Status& status) const {
   if (config.ok()) {
     const plan::ModelShape shape = ShapeOf(*config);
     const bool bf16 = dtype_ == "bf16";
-    const std::vector<plan::MemoryPart> parts = plan::EstimateMemory(shape, spec_, bf16, {});
+    recipe::JobSpec spec = spec_;
+    if (!device_.is_cpu()) spec.resources.device = "gpu";  // `auto` came to be one.
+    const std::vector<plan::MemoryPart> parts = plan::EstimateMemory(shape, spec, bf16, {});
     const plan::MemoryPart largest = plan::LargestPart(parts);
     StrAppend(&text, ", the largest part is ", largest.name, " with ", largest.bytes >> 20, " MiB");
     // Whatever was estimated was too much: at least a twentieth of what settings change must go.
     const int64_t total = plan::TotalBytes(parts), margin = (total - plan::FixedBytes(parts)) / 20;
     const int64_t room = std::min(cuda::CudaTable().describe(device_.index()).memory_bytes, total) - margin;
-    const std::string change = plan::SmallestChange(shape, spec_, bf16, {}, room);
+    const std::string change = plan::SmallestChange(shape, spec, bf16, {}, room);
     StrAppend(&text, change.empty()
                          ? ": no setting makes this job fit, take a larger device or a smaller model"
                          : StrCat(": set ", change));

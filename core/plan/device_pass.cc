@@ -1,0 +1,433 @@
+// Follows worker/model/run/block_runner.cc and the operations of worker/model/ops that it calls, function by function: a Tensor here lives
+// from where the code there makes it to where it is dropped. Legend: N rows, C hidden, I inputs and O outputs of a layer, R adapter rank.
+#include "core/plan/device_pass.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string_view>
+#include <utility>
+
+namespace ft::plan {
+namespace {
+
+constexpr double kChunkElements = 1 << 24;  // Logits computed at a time: ops/loss_head.cc.
+constexpr double kFloat = 4;
+constexpr double kNf4Block = 64;  // Weights of one scale.
+constexpr double kFlashPadding = 128, kLsePadding = 32;
+
+double Sum(const LayerGroup& group, double LayerSizes::*member) {
+  double sum = 0;
+  for (const LayerSizes& layer : group) sum += layer.*member;
+  return sum;
+}
+
+// What a sub-layer's graph holds for backward.
+struct Graph {
+  Tensor normed;    // The normed rows, where a product of backward reads them, and the norm's scales.
+  Tensor downs;     // Scaled down-projections of the layers that read them.
+  Tensor middle;    // Queries, keys and values; or gate and up.
+  Tensor attended;  // Attention's result with its sums of exponentials; or the gate's result.
+  Tensor out_down;
+};
+
+enum class SubLayer { kAttention, kMlp };
+
+class Pass {
+ public:
+  Pass(MemoryMeter& meter, const PassSizes& sizes) : meter_(meter), s_(sizes), n_(sizes.rows) {}
+  void Run();
+
+ private:
+  Tensor Make(double bytes, Held kind = Held::kWork) { return {meter_, kind, bytes}; }
+  // Held for a moment beside what is there.
+  void Touch(double bytes, Held kind = Held::kWork) { Make(bytes, kind); }
+  Tensor Stream() { return Make(n_ * s_.hidden * kFloat); }
+
+  const LayerGroup& In(SubLayer which) const {
+    return which == SubLayer::kAttention ? s_.attention_in : s_.mlp_in;
+  }
+  const LayerGroup& Out(SubLayer which) const {
+    return which == SubLayer::kAttention ? s_.attention_out : s_.mlp_out;
+  }
+  double Queries() const { return s_.heads * s_.head_size; }
+  double Keys() const { return s_.key_heads * s_.head_size; }
+  bool Reads(const LayerGroup& group) const { return s_.full || Sum(group, &LayerSizes::rank) > 0; }
+  // Bytes of what is made of a down-projection.
+  double Downs(const LayerGroup& group) const { return n_ * Sum(group, &LayerSizes::rank) * s_.adapter; }
+  double LseBytes() const;
+  double MiddleBytes(SubLayer which) const;
+  double AttendedBytes(SubLayer which) const;
+  Tensor Attended(SubLayer which, Held kind) { return Make(AttendedBytes(which), kind); }
+  Graph GraphOf(SubLayer which, Held kind, bool with_attended);
+
+  Tensor Weight(const LayerSizes& layer);
+  void AdapterInputs(const LayerGroup& group, std::vector<Tensor>& made);
+  void DownProjections(const LayerGroup& group);
+  std::vector<Tensor> Outputs(const LayerGroup& group);
+  void Forward(SubLayer which, bool computed);
+  void ForwardMiddle(SubLayer which, std::vector<Tensor> outputs);
+  Tensor InputGradient(const LayerGroup& group);
+  std::vector<Tensor> HandleGradients(const LayerGroup& group);
+  Tensor AttentionBackward(Graph& graph, Tensor& dout);
+  void Backward(SubLayer which, Graph graph, Tensor& dx);
+  Tensor Head();
+
+  MemoryMeter& meter_;
+  const PassSizes& s_;
+  const double n_;
+};
+
+// Sums of exponentials, float32: of the efficient kernels padded, a row a segment.
+double Pass::LseBytes() const {
+  if (s_.compute < kFloat) return s_.heads * n_ * kFloat;
+  return s_.segments * s_.heads * std::ceil(s_.longest / kLsePadding) * kLsePadding * kFloat;
+}
+
+double Pass::MiddleBytes(SubLayer which) const {
+  const double width =
+      which == SubLayer::kAttention ? Queries() + 2 * Keys() : Sum(s_.mlp_in, &LayerSizes::outputs);
+  return n_ * width * s_.compute;
+}
+
+double Pass::AttendedBytes(SubLayer which) const {
+  if (which == SubLayer::kAttention) return n_ * Queries() * s_.compute + LseBytes();
+  return Reads(s_.mlp_out) ? n_ * Sum(s_.mlp_out, &LayerSizes::inputs) * s_.compute : 0;
+}
+
+Graph Pass::GraphOf(SubLayer which, Held kind, bool with_attended) {
+  const LayerGroup& in = In(which);
+  const double copies = which == SubLayer::kMlp ? 2 * s_.copies * s_.hidden * n_ * s_.compute : 0;
+  return {.normed = Make(n_ * kFloat + (Reads(in) ? n_ * s_.hidden * s_.compute : 0) + copies, kind),
+          .downs = Make(Downs(in), kind),
+          .middle = Make(MiddleBytes(which), kind),
+          .attended = with_attended ? Attended(which, kind) : Tensor(),
+          .out_down = Make(Downs(Out(which)), kind)};
+}
+
+// WeightSlot::Materialise: THE place that says what a quantised weight costs while it is multiplied.
+Tensor Pass::Weight(const LayerSizes& layer) {
+  const double weights = layer.inputs * layer.outputs;
+  if (s_.quantised == 0) return {};
+  if (s_.quantised == 4) {
+    const Tensor scales = Make(weights / kNf4Block * kFloat, Held::kWeight);
+    return Make(weights * s_.compute, Held::kWeight);
+  }
+  Tensor floats = Make(weights * kFloat, Held::kWeight);
+  if (s_.compute == kFloat) return floats;
+  return Make(weights * s_.compute, Held::kWeight);
+}
+
+void Pass::AdapterInputs(const LayerGroup& group, std::vector<Tensor>& made) {
+  for (const LayerSizes& layer : group) {
+    if (layer.rank > 0 && (s_.dropout || s_.adapter != s_.compute))
+      made.push_back(Make(n_ * layer.inputs * s_.adapter));
+  }
+}
+
+// LoraDownProjections, but for its results, which are float32 one after another before they are rounded.
+void Pass::DownProjections(const LayerGroup& group) {
+  std::vector<Tensor> inputs;
+  AdapterInputs(group, inputs);
+  if (s_.adapter == kFloat) return;
+  for (const LayerSizes& layer : group) Touch(n_ * layer.rank * kFloat);
+}
+
+// The float32 outputs of the layers, which wait for the epilogue.
+std::vector<Tensor> Pass::Outputs(const LayerGroup& group) {
+  std::vector<Tensor> outputs;
+  for (const LayerSizes& layer : group) {
+    Tensor total;
+    {
+      const Tensor weight = Weight(layer);
+      total = Make(n_ * layer.outputs * kFloat);
+    }
+    if (layer.rank > 0) {  // addmm makes a new one.
+      Tensor sum = Make(n_ * layer.outputs * kFloat);
+      total = std::move(sum);
+    }
+    outputs.push_back(std::move(total));
+  }
+  return outputs;
+}
+
+void Pass::ForwardMiddle(SubLayer which, std::vector<Tensor> outputs) {
+  if (which == SubLayer::kMlp) {
+    const double width = Sum(s_.mlp_out, &LayerSizes::inputs);
+    const Tensor saved = s_.compute < kFloat ? Make(MiddleBytes(which)) : Tensor();
+    Tensor gated = Make(n_ * width * kFloat);
+    if (s_.compute < kFloat) gated = Make(n_ * width * s_.compute);
+    return;
+  }
+  // Queries and keys are rotated in float32, then rounded.
+  std::vector<Tensor> made;
+  for (const double width : {Queries(), Keys()}) {
+    Tensor turned = Make(n_ * width * kFloat);
+    if (s_.compute < kFloat) turned = Make(n_ * width * s_.compute);
+    made.push_back(std::move(turned));
+  }
+  if (s_.compute < kFloat) made.push_back(Make(n_ * Keys() * s_.compute));
+}
+
+// What stands between a sub-layer's input and its graph; the graph itself is the caller's.
+void Pass::Forward(SubLayer which, bool computed) {
+  const LayerGroup &in = In(which), &out = Out(which);
+  const Tensor normed = Make(n_ * kFloat + n_ * s_.hidden * s_.compute);
+  const Tensor downs = Make(Downs(in));
+  DownProjections(in);
+  ForwardMiddle(which, Outputs(in));
+  const Tensor middle = Make(MiddleBytes(which));
+  if (which == SubLayer::kAttention && s_.compute == kFloat && s_.heads != s_.key_heads) {
+    Touch(2 * n_ * Queries() * kFloat, Held::kAttention);  // The efficient kernels want a key head a head.
+  }
+  const Tensor attended = Make(n_ * Sum(out, &LayerSizes::inputs) * s_.compute);
+  DownProjections(out);
+  if (computed) Outputs(out);
+}
+
+// Gradients::InputGradient: of dropped inputs a float32 sum apart, then the products with the weights.
+Tensor Pass::InputGradient(const LayerGroup& group) {
+  const double bytes = n_ * group.front().inputs * kFloat;
+  Tensor start, total;
+  bool has_start = false;
+  for (const LayerSizes& layer : group) {
+    if (layer.rank == 0 || !s_.dropout) continue;
+    const Tensor product = Make(bytes);
+    Tensor dropped = Make(bytes);
+    if (!std::exchange(has_start, true)) start = std::move(dropped);
+  }
+  for (const LayerSizes& layer : group) {
+    {
+      const Tensor weight = Weight(layer);
+      Tensor sum = Make(bytes);
+      total = std::move(sum);
+    }
+    if (layer.rank == 0 || s_.dropout) continue;
+    Tensor sum = Make(bytes);
+    total = std::move(sum);
+  }
+  if (s_.compute == kFloat) return total;
+  return Make(n_ * group.front().inputs * s_.compute);
+}
+
+std::vector<Tensor> Pass::HandleGradients(const LayerGroup& group) {
+  std::vector<Tensor> operands, gradients;
+  AdapterInputs(group, operands);
+  for (const LayerSizes& layer : group) {
+    if (s_.full) operands.push_back(Make(n_ * layer.outputs * s_.compute));
+    if (layer.rank > 0) operands.push_back(Make(2 * n_ * layer.rank * s_.adapter));
+  }
+  for (const LayerSizes& layer : group) {
+    if (s_.full) gradients.push_back(Make(layer.inputs * layer.outputs * kFloat));
+    if (layer.rank > 0) gradients.push_back(Make(layer.rank * (layer.inputs + layer.outputs) * kFloat));
+  }
+  for (const LayerSizes& layer : group) operands.push_back(Make(layer.rank * layer.outputs * kFloat));
+  return gradients;
+}
+
+// The gradients of queries, keys and values, before rotation.
+Tensor Pass::AttentionBackward(Graph& graph, Tensor& dout) {
+  const double q = n_ * Queries(), k = n_ * Keys();
+  const bool grouped = s_.heads != s_.key_heads;
+  Tensor made;
+  if (s_.compute < kFloat) {
+    made = Make((q + 2 * k) * s_.compute);
+    // Deterministic kernels add the parts of dq, a copy for each of the blocks that share a head's columns.
+    const double splits = std::ceil(s_.multiprocessors / (s_.segments * s_.heads));
+    const double padded = n_ + kFlashPadding * s_.segments;
+    const double multiple = s_.head_size <= 128 ? 32 : 64;
+    const double size = std::ceil(s_.head_size / multiple) * multiple;
+    Touch(s_.heads * padded * kFloat + splits * padded * s_.heads * size * kFloat +
+              (grouped ? 2 * q * s_.compute : 0),
+          Held::kAttention);
+  } else {
+    // The efficient kernels know no groups.
+    const Tensor wide = Make(3 * q * kFloat, Held::kAttention);
+    Touch(s_.heads * n_ * kFloat + (grouped ? 2 * q * kFloat : 0), Held::kAttention);
+    if (grouped) Touch(2 * k * kFloat);
+  }
+  if (s_.compute == kFloat) made = Make((q + 2 * k) * kFloat);
+  dout.Free();
+  graph.middle.Free();
+  graph.attended.Free();
+  const Tensor turned = Make((q + k) * s_.compute);
+  return made;
+}
+
+// `dx` is the gradient of the sub-layer's result, and then of its input.
+void Pass::Backward(SubLayer which, Graph graph, Tensor& dx) {
+  const LayerGroup &in = In(which), &out = Out(which);
+  std::vector<Tensor> handles;
+  const auto keep = [&](std::vector<Tensor> more) {
+    for (Tensor& tensor : more) handles.push_back(std::move(tensor));
+  };
+  Tensor dinner;
+  {
+    const Tensor dy = s_.compute < kFloat ? Make(n_ * s_.hidden * s_.compute) : Tensor();
+    const Tensor ddowns = Make(Downs(out));
+    dinner = InputGradient(out);
+    keep(HandleGradients(out));
+  }
+  graph.out_down.Free();
+  if (which == SubLayer::kMlp) graph.attended.Free();
+  Tensor dmiddle;
+  if (which == SubLayer::kMlp) {
+    dmiddle = Make(MiddleBytes(which));
+    dinner.Free();
+  } else {
+    dmiddle = AttentionBackward(graph, dinner);
+  }
+  Tensor dnormed;
+  {
+    const Tensor ddowns = Make(Downs(in));
+    dnormed = InputGradient(in);
+    keep(HandleGradients(in));
+  }
+  dmiddle.Free();
+  graph = Graph();
+  Tensor dinput = Stream();
+  dnormed.Free();
+  Tensor sum = Stream();
+  dinput.Free();
+  dx = std::move(sum);
+}
+
+// Final norm, logits by chunks, loss; returns the gradient of the last block's result.
+Tensor Pass::Head() {
+  const double width = n_ * s_.hidden;
+  const Tensor rows = Stream();
+  const Tensor normed = Make(n_ * kFloat + width * s_.compute);
+  Tensor gradient = Make(width * s_.compute);
+  const double table = s_.vocabulary * s_.hidden * kFloat;
+  const Tensor dhead = s_.full ? Make(table, Held::kLogits) : Tensor();
+  const double chunk = std::min(n_, std::max(1.0, std::floor(kChunkElements / s_.vocabulary)));
+  {
+    Tensor logits = Make(chunk * s_.vocabulary * kFloat, Held::kLogits);
+    if (s_.compute < kFloat) logits = Make(chunk * s_.vocabulary * s_.compute, Held::kLogits);
+    {
+      const Tensor product = Make(chunk * s_.hidden * kFloat);
+      if (s_.compute < kFloat) Touch(chunk * s_.hidden * s_.compute);
+    }
+    if (s_.full) {
+      const Tensor transposed = Make(chunk * s_.vocabulary * s_.compute, Held::kLogits);
+      Touch(table, Held::kLogits);
+    }
+  }
+  const Tensor drows = Stream();
+  return Stream();
+}
+
+void Pass::Run() {
+  const auto layers = static_cast<int64_t>(s_.layers);
+  // Ids, positions, dropout's keys; rotary angles.
+  const Tensor of_pass = Make(n_ * 24 + n_ * s_.head_size * kFloat);
+  std::vector<Tensor> inputs, saved(static_cast<size_t>(layers));
+  std::vector<Graph> graphs(static_cast<size_t>(2 * layers));
+  const auto is_recomputed = [&](int64_t i) { return i + 1 < 2 * layers && i / 2 < s_.recomputed; };
+  const auto which = [](int64_t i) { return i % 2 == 0 ? SubLayer::kAttention : SubLayer::kMlp; };
+  for (int64_t i = 0; i < 2 * layers; ++i) {
+    inputs.push_back(Make(n_ * s_.hidden * kFloat, Held::kKept));
+    Forward(which(i), /*computed=*/true);
+    if (!is_recomputed(i)) {
+      graphs[static_cast<size_t>(i)] = GraphOf(which(i), Held::kKept, true);
+    } else if (i % 2 == 0) {
+      saved[static_cast<size_t>(i / 2)] = Attended(SubLayer::kAttention, Held::kKept);
+    }
+  }
+  const Tensor result = Make(n_ * s_.hidden * kFloat, Held::kKept);
+  const Tensor from_head = Head();  // The runner's caller holds it to the end.
+  Tensor dx, output;
+  for (int64_t i = 2 * layers - 1; i >= 0; --i) {
+    if (is_recomputed(i)) output.Free();  // Else the graph ends in it.
+    Graph graph = std::move(graphs[static_cast<size_t>(i)]);
+    if (is_recomputed(i)) {
+      Forward(which(i), /*computed=*/false);
+      graph = GraphOf(which(i), Held::kWork, /*with_attended=*/which(i) == SubLayer::kMlp);
+      graph.attended = i % 2 == 0 ? std::move(saved[static_cast<size_t>(i / 2)]) : std::move(graph.attended);
+    }
+    Backward(which(i), std::move(graph), dx);
+    output = std::move(inputs.back());
+    inputs.pop_back();
+  }
+  if (s_.full) Touch(2 * s_.vocabulary * s_.hidden * kFloat);
+}
+
+// Where a projection stands in a block, by the names that families give it.
+LayerGroup& GroupOf(PassSizes& sizes, const Projection& projection, double intermediate, double hidden) {
+  const std::string_view name = projection.name;
+  const auto is = [&](std::initializer_list<std::string_view> names) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  const auto inputs = static_cast<double>(projection.inputs),
+             outputs = static_cast<double>(projection.outputs);
+  if (is({"down_proj", "w2", "dense_4h_to_h"}) || (is({"c_proj"}) && inputs == intermediate))
+    return sizes.mlp_out;
+  if (is({"gate_proj", "up_proj", "gate_up_proj", "w1", "w3", "dense_h_to_4h", "c_fc"}) ||
+      (inputs == hidden && (outputs == intermediate || outputs == 2 * intermediate) &&
+       !is({"q_proj", "k_proj", "v_proj"}))) {
+    return sizes.mlp_in;
+  }
+  return is({"o_proj", "wo", "dense", "c_proj", "out_proj"}) ? sizes.attention_out : sizes.attention_in;
+}
+
+void TakeLayers(PassSizes& sizes, const ModelShape& shape, const recipe::MethodSpec& method) {
+  const auto number = [](int64_t value) { return static_cast<double>(value); };
+  const double width = number(shape.intermediate);
+  const auto take = [&](const std::vector<Projection>& projections) {
+    for (const Projection& p : projections) {
+      GroupOf(sizes, p, width, sizes.hidden)
+          .push_back({number(p.inputs), number(p.outputs), number(AdapterRank(method, p.name))});
+    }
+  };
+  take(Projections(shape));
+  const auto rank = [](const LayerGroup& group) {
+    double most = 0;
+    for (const LayerSizes& layer : group) most = std::max(most, layer.rank);
+    return most;
+  };
+  if (shape.chosen_experts > 0) {  // As one MLP of the width that a row passes.
+    sizes.mlp_in.assign(2, {sizes.hidden, width, rank(sizes.mlp_in)});
+    sizes.mlp_out.assign(1, {width, sizes.hidden, rank(sizes.mlp_out)});
+  }
+  // Of a family whose layers have other names: as if they were Llama's.
+  const bool known = !sizes.attention_in.empty() && !sizes.attention_out.empty() && !sizes.mlp_in.empty() &&
+                     !sizes.mlp_out.empty();
+  if (known) return;
+  for (LayerGroup* group : {&sizes.attention_in, &sizes.attention_out, &sizes.mlp_in, &sizes.mlp_out})
+    group->clear();
+  ModelShape llama = shape;
+  llama.projections.clear();
+  take(Projections(llama));
+}
+
+}  // namespace
+
+PassSizes PassSizesOf(const ModelShape& shape, const recipe::JobSpec& spec, bool bf16, const Batch& batch,
+                      const Card& card) {
+  const recipe::MethodSpec& method = spec.method;
+  const auto number = [](int64_t value) { return static_cast<double>(value); };
+  PassSizes sizes{.rows = number(batch.rows),
+                  .hidden = number(shape.hidden),
+                  .layers = number(shape.layers),
+                  .vocabulary = number(shape.vocabulary),
+                  .heads = number(shape.heads),
+                  .key_heads = number(shape.key_heads),
+                  .head_size = number((shape.head_size + 7) / 8 * 8),  // As fused attention pads it.
+                  .segments = number(batch.segments),
+                  .longest = number(batch.longest),
+                  .copies = number(shape.chosen_experts),
+                  .multiprocessors = number(card.multiprocessors),
+                  .compute = bf16 ? 2.0 : 4.0,
+                  .adapter = bf16 && method.adapter_compute != "fp32" ? 2.0 : 4.0,
+                  .quantised = method.kind == "qlora"       ? 4.0
+                               : method.kind == "int8_lora" ? 8.0
+                                                            : 0.0,
+                  .full = method.kind == "full",
+                  .dropout = method.kind != "full" && method.dropout > 0,
+                  .recomputed = CheckpointedBlocks(shape, spec.train)};
+  TakeLayers(sizes, shape, method);
+  return sizes;
+}
+
+void GoThroughPass(MemoryMeter& meter, const PassSizes& sizes) { Pass(meter, sizes).Run(); }
+
+}  // namespace ft::plan
