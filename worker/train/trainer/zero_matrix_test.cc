@@ -57,7 +57,7 @@ struct Cell {
 };
 
 // Tiles that cut tensors of so small a model, and hold several.
-constexpr int64_t kTileWeights = 4 * plan::kGranule;
+constexpr int64_t kTileWeights = 16 * plan::kGranule;
 
 std::unique_ptr<offload::Tier> TierOf(const Cell& cell, const plan::StateTiles& tiles, const TempDir& dir) {
   if (cell.tier.empty()) return nullptr;
@@ -302,15 +302,13 @@ TEST_F(ZeroMatrix, Optimizers) {
 
 // Wherever the optimizer's state rests, at every stage.
 TEST_F(ZeroMatrix, StateOnDisk) {
-  for (const char* optimizer : {"adamw", "adamw_8bit"}) {
-    CheckInMemory({"full", 0, "micro_batch", 1, optimizer});
-    for (const auto& [zero, ranks] :
-         {std::pair{0, 1}, std::pair{1, 2}, std::pair{2, 4}, std::pair{3, 2}, std::pair{3, 4}})
-      CheckInMemory({"full", zero, "micro_batch", ranks, optimizer, "fp32", "disk"});
-  }
+  CheckInMemory({"full", 0, "micro_batch", 1});
+  for (const auto& [zero, ranks] : {std::pair{0, 1}, std::pair{1, 2}, std::pair{2, 4}, std::pair{3, 2}})
+    CheckInMemory({"full", zero, "micro_batch", ranks, "adamw", "fp32", "disk"});
+  CheckInMemory({"full", 0, "micro_batch", 1, "adamw_8bit"});
+  CheckInMemory({"full", 3, "micro_batch", 4, "adamw_8bit", "fp32", "disk"});
   CheckInMemory({"qlora", 0, "auto", 1});
-  CheckInMemory({"qlora", 0, "auto", 2, "paged_adamw", "fp32", "disk"});
-  CheckInMemory({"qlora", 3, "auto", 2, "adamw", "fp32", "disk"});
+  CheckInMemory({"qlora", 3, "auto", 2, "paged_adamw", "fp32", "disk"});
 }
 
 // Few cells, which run on a simulated device too.
