@@ -58,6 +58,25 @@ TEST(EstimateTest, TheDemoModelNeedsWhatWasMeasured) {
   EXPECT_NEAR(gib(), 1.20, 0.1);
 }
 
+// Of a state that rests elsewhere three tiles of half a million weights are there; on a CPU the host's memory is not elsewhere.
+TEST(EstimateTest, AStateThatRestsElsewhereIsThreeTiles) {
+  recipe::JobSpec spec;
+  const auto total = [&](const char* tier, const char* device, const char* kind) {
+    spec.parallel.offload.optimizer = tier;
+    spec.resources.device = device;
+    spec.train.optimizer.kind = kind;
+    return TotalBytes(EstimateMemory(kLlama7B, spec, true, {}));
+  };
+  const int64_t state = 8 * TrainableParameters(kLlama7B, spec.method), tiles = int64_t{3} << 22;
+  for (const char* device : {"cpu", "gpu"}) {
+    EXPECT_EQ(total("none", device, "adamw") - total("disk", device, "adamw"), state - tiles) << device;
+    EXPECT_EQ(total("none", device, "paged_adamw"), total("none", device, "adamw")) << device;
+    EXPECT_EQ(total("none", device, "sgd"), total("disk", device, "sgd")) << device;
+  }
+  EXPECT_EQ(total("none", "gpu", "adamw") - total("cpu", "gpu", "adamw"), state - tiles);
+  EXPECT_EQ(total("none", "cpu", "adamw"), total("cpu", "cpu", "adamw"));
+}
+
 TEST(EstimateTest, CheckpointingAndShorterSamplesNeedLess) {
   recipe::JobSpec spec;
   const int64_t packed = TotalBytes(EstimateMemory(kLlama7B, spec, true, {256, 0}));

@@ -6,7 +6,9 @@
 #include <string_view>
 
 #include "core/plan/optimizer_state.h"
+#include "core/plan/state_tiles.h"
 #include "core/recipe/sharding.h"
+#include "core/recipe/state_tier.h"
 
 namespace ft::plan {
 namespace {
@@ -69,9 +71,15 @@ TrainedBytes TrainedBytesOf(const ModelShape& shape, const recipe::JobSpec& spec
   const double gradients = sharding.gradients_sliced ? 1 / ranks : 1,
                moments = sharding.states_sliced ? 1 / ranks : 1,
                values = sharding.weights_sliced ? 1 / ranks : 1;
-  const double kept = StateBytesPerWeight(spec.train.optimizer.kind);
-  TrainedBytes bytes{.divides_units = sharding.weights_sliced,
-                     .state = trainable * (4 * values + 4 * gradients + kept * moments)};
+  const double kept = trainable * moments * StateBytesPerWeight(spec.train.optimizer.kind);
+  // Of a state that rests elsewhere three tiles come and go.
+  const bool on_cpu = spec.resources.device != "gpu";
+  const bool rests = recipe::Settled(recipe::StateTierOf(spec), on_cpu, /*short_of_room=*/false) !=
+                     recipe::StateTier::kWithWeights;
+  const double most = 3 * StateBytesPerWeight(spec.train.optimizer.kind) * static_cast<double>(kTileWeights);
+  TrainedBytes bytes{
+      .divides_units = sharding.weights_sliced,
+      .state = trainable * (4 * values + 4 * gradients) + (rests ? std::min(kept, most) : kept)};
   if (sharding.order == recipe::SumOrder::kStep) {
     // A rank may come to hold all leaves: then log2(max_ranks) partial sums wait beside the gradient.
     bytes.partial = trainable * 4 * doublings(sharding.slices);

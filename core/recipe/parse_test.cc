@@ -236,11 +236,10 @@ TEST(CheckSupportedTest, AFamilyThatIsNotBuiltIsToldTheNearest) {
 TEST(CheckSupportedTest, RefusesByName) {
   JobSpec spec;
   EXPECT_TRUE(CheckSupported(spec).ok());
-  spec.parallel.offload.optimizer = "cpu";
+  spec.parallel.offload.parameters = "cpu";
   const Status status = CheckSupported(spec);
-  EXPECT_THAT(
-      std::string(Message(status)),
-      HasSubstr("parallel.offload off a device is not supported yet: use none, or resources.device: cpu"));
+  EXPECT_THAT(std::string(Message(status)), HasSubstr("parallel.offload.parameters off a device is not "
+                                                      "supported yet: use none, or resources.device: cpu"));
 }
 
 TEST(CheckSupportedTest, EveryKindOfOptimizerRunsOnEveryDevice) {

@@ -66,11 +66,10 @@ StatusOr<Sharding> Sharding::Of(const JobSpec& spec) {
       StrAppend(&refused, refused.empty() ? "" : "\n", what, " is not supported yet: ", instead);
   };
   const OffloadSpec& offload = parallel.offload;
-  const bool on_disk = offload.optimizer == "disk" || offload.parameters == "disk";
-  const bool moves = offload.optimizer != "none" || offload.parameters != "none";
-  refuse(on_disk, "parallel.offload to disk", "use none");
+  refuse(offload.parameters == "disk", "parallel.offload.parameters to disk", "use none");
   // Where a CPU trains, its memory is where everything lies.
-  refuse(moves && !on_disk && spec.resources.device != "cpu", "parallel.offload off a device",
+  const bool on_cpu = spec.resources.device == "cpu";
+  refuse(offload.parameters == "cpu" && !on_cpu, "parallel.offload.parameters off a device",
          "use none, or resources.device: cpu");
   if (!refused.empty()) return absl::UnimplementedError(refused);
   if (offload.parameters != "none" && parallel.zero < 3 && spec.method.kind == "full") {
@@ -84,7 +83,7 @@ StatusOr<Sharding> Sharding::Of(const JobSpec& spec) {
   sharding.gradients_sliced = sharding.states_sliced && sharding.order == SumOrder::kMicroBatch;
   sharding.weights_sliced = sharding.states_sliced && parallel.zero == 3;
   AddRemarks(parallel, sharding);
-  if (moves)
+  if (on_cpu && (offload.optimizer == "cpu" || offload.parameters == "cpu"))
     sharding.remarks.push_back("parallel.offload: a CPU's memory is where all of it lies, nothing is moved");
   return sharding;
 }

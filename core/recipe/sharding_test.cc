@@ -80,11 +80,28 @@ TEST(ShardingTest, AWholeGradientAtStagesTwoAndThreeIsSaid) {
 
 TEST(ShardingTest, WhatIsNotBuiltIsRefusedByName) {
   JobSpec spec;
-  spec.parallel = {.ranks = 2, .zero = 3, .offload = {.optimizer = "cpu"}};
-  const Status status = Sharding::Of(spec).status();
-  EXPECT_TRUE(absl::IsUnimplemented(status));
-  EXPECT_EQ(Message(status),
-            "parallel.offload off a device is not supported yet: use none, or resources.device: cpu");
+  spec.parallel = {.ranks = 2, .zero = 3, .offload = {.optimizer = "cpu", .parameters = "cpu"}};
+  for (const char* device : {"gpu", "auto"}) {
+    spec.resources.device = device;
+    const Status status = Sharding::Of(spec).status();
+    EXPECT_TRUE(absl::IsUnimplemented(status));
+    EXPECT_EQ(
+        Message(status),
+        "parallel.offload.parameters off a device is not supported yet: use none, or resources.device: cpu");
+  }
+}
+
+TEST(ShardingTest, TheOptimizersStateMayRestElsewhereOnAnyDeviceAtAnyStage) {
+  JobSpec spec;
+  for (const char* device : {"cpu", "gpu", "auto"}) {
+    spec.resources.device = device;
+    for (const char* tier : {"cpu", "disk"}) {
+      for (const int zero : {0, 1, 2, 3}) {
+        spec.parallel = {.ranks = 2, .zero = zero, .offload = {.optimizer = tier}};
+        EXPECT_TRUE(Sharding::Of(spec).ok()) << device << tier << zero;
+      }
+    }
+  }
 }
 
 TEST(ShardingTest, OnACpuNothingIsOffTheDevice) {
@@ -101,8 +118,9 @@ TEST(ShardingTest, OnACpuNothingIsOffTheDevice) {
               HasSubstr("parallel.offload.parameters needs zero: 3, or a base that is not trained"));
   spec.parallel.zero = 3;
   EXPECT_TRUE(Sharding::Of(spec)->weights_sliced);
-  spec.parallel.offload.optimizer = "disk";
-  EXPECT_EQ(Message(Sharding::Of(spec).status()), "parallel.offload to disk is not supported yet: use none");
+  spec.parallel.offload.parameters = "disk";
+  EXPECT_EQ(Message(Sharding::Of(spec).status()),
+            "parallel.offload.parameters to disk is not supported yet: use none");
 }
 
 TEST(ShardingTest, ADeepspeedNameIsTheSettingsThatItStandsFor) {
@@ -115,10 +133,11 @@ TEST(ShardingTest, ADeepspeedNameIsTheSettingsThatItStandsFor) {
   EXPECT_EQ(spec->parallel.offload.optimizer, "cpu");
   EXPECT_EQ(spec->parallel.offload.parameters, "cpu");
   EXPECT_EQ(spec->parallel.deepspeed, "");  // A stored job says what it means.
-  EXPECT_EQ(Message(Sharding::Of(*spec).status()),
-            "parallel.offload off a device is not supported yet: use none, or resources.device: cpu");
+  EXPECT_EQ(
+      Message(Sharding::Of(*spec).status()),
+      "parallel.offload.parameters off a device is not supported yet: use none, or resources.device: cpu");
   for (const auto& [name, divides_weights] :
-       {std::pair{"deepspeed_zero2", false}, {"deepspeed_zero3", true}}) {
+       {std::pair{"deepspeed_zero2", false}, {"deepspeed_zero2_offload", false}, {"deepspeed_zero3", true}}) {
     const auto named = parse(StrCat("{ranks: 2, deepspeed: ", name, "}").c_str());
     ASSERT_TRUE(named.ok()) << named.status();
     EXPECT_EQ(Sharding::Of(*named)->weights_sliced, divides_weights) << name;

@@ -20,10 +20,10 @@ StatusOr<Admitted> AdmitText(const std::string& yaml) {
 
 TEST(AdmissionTest, RecipesOfTheProgramAreKnownAndFilesAreNot) {
   const auto refused =
-      AdmitText("recipe: llama2_7b_qlora_oasst1_e3\nparallel: {offload: {optimizer: cpu}}\n");
+      AdmitText("recipe: llama2_7b_qlora_oasst1_e3\nparallel: {offload: {parameters: cpu}}\n");
   EXPECT_TRUE(absl::IsUnimplemented(refused.status())) << refused.status();
   EXPECT_THAT(std::string(Message(refused.status())),
-              HasSubstr("parallel.offload off a device is not supported yet"));
+              HasSubstr("parallel.offload.parameters off a device is not supported yet"));
   const auto admitted = AdmitText("recipe: llama2_7b_qlora_oasst1_e3\nmodel: /m\ndata: /d.jsonl\n");
   ASSERT_TRUE(admitted.ok()) << admitted.status();
   const auto spec = recipe::FromJson(admitted->config.resolved_config_json());

@@ -63,6 +63,22 @@ class GpuTest(GpuNodeTest):
         for key in ("adapter_sha256", "ledger_sha256"):
             self.assertEqual(one["result"][key], two["result"][key], key)
 
+    def test_the_optimizers_state_may_rest_elsewhere(self):
+        """Equal bytes wherever it rests, and an event that says where. The cards have less than the plan of the paged one wants, and enough."""
+        node = self.node(FT_SIM_MEMORY=str(200 << 20))
+        method = {"kind": "full"}
+        stays = node.train(gpu_job("stays", self.model, self.data, method=method))
+        for name, place, changes in (
+                ("zero2", "in host memory", {"parallel": {"deepspeed": "deepspeed_zero2_offload"}}),
+                ("disk", "cache/offload", {"parallel": {"offload": {"optimizer": "disk"}}}),
+                ("paged", "in host memory", {"train.optimizer": {"lr": 1e-3, "kind": "paged_adamw"}})):
+            moved = node.train(gpu_job(name, self.model, self.data, method=method, **changes))
+            for key in ("adapter_sha256", "ledger_sha256"):
+                self.assertEqual(stays["result"][key], moved["result"][key], name)
+            said = [event for event in node.ftctl("events", name, "-o", "json").splitlines() if "the optimizer's state of each rank rests" in event]
+            self.assertEqual(len(said), 1, name)
+            self.assertIn(place, said[0])
+
     def test_a_device_that_is_full_is_named_with_what_would_fit_and_the_next_job_trains(self):
         node = self.node()
         for allocation in (1, 100, 400, 1000):  # At load, and within steps.

@@ -14,7 +14,8 @@ from ranks_test import Attempts, small_job
 PAIRS = ((0, 4, "shm"), (1, 2, "shm"), (1, 4, "gloo"), (2, 4, "shm"), (2, 2, "gloo"), (3, 4, "shm"), (3, 2, "gloo"), (3, 1, "auto"))
 # XTuner's five settings: stage, and where optimizer and parameters lie.
 NAMES = {"deepspeed_zero1": (1, "none", "none"), "deepspeed_zero2": (2, "none", "none"), "deepspeed_zero2_offload": (2, "cpu", "none"),
-         "deepspeed_zero3": (3, "none", "none"), "deepspeed_zero3_offload": (3, "cpu", "cpu")}
+         "deepspeed_zero3": (3, "none", "none"), "deepspeed_zero3_offload": (3, "cpu", "cpu"),
+         "zero2 with the optimizer's state on disk": (2, "disk", "none")}
 ALL = tuple(itertools.product((0, 1, 2, 3), (1, 2, 4), ("shm", "gloo")))
 
 
@@ -52,6 +53,8 @@ class ZeroMatrixTest(daemons.DaemonTest):
                 for ranks in (1, 2) if os.environ.get("FT_SOAK") else (2,):
                     found = self.end(attempts, ranks, zero=zero, offload={"optimizer": optimizer, "parameters": parameters})
                     self.assertEqual(found, expected, f"{method}, {name} on {ranks} ranks")
+            # What was on disk has no name, and is gone with the rank.
+            self.assertEqual(os.listdir(os.path.join(attempts.folder, "cache", "offload")), [])
 
     def test_qlora(self):
         self.check("qlora", "auto")

@@ -79,15 +79,17 @@ void CompareArray(const Run& run, const weights::TensorSource& source, const pla
   }
 }
 
-void CompareState(const Run& run, const weights::TensorSource& source, const optim::Optimizer& optimizer,
-                  const plan::TensorRange& large, std::vector<Measure>& measures) {
-  if (!run.is_definition) return;
+Status CompareState(const Run& run, const weights::TensorSource& source, const optim::Optimizer& optimizer,
+                    const plan::TensorRange& large, std::vector<Measure>& measures) {
+  if (!run.is_definition) return absl::OkStatus();
   for (const optim::StateTensor& state : optimizer.state()) {
     if (!state.array.IsOf(large.elements)) continue;
-    const Tensor items =
-        state.items.narrow(0, state.layout.OfTensor(0).begin, state.array.Items(large.elements));
+    const int64_t begin = state.layout.OfTensor(0).begin;
+    ASSIGN_OR_RETURN(const Tensor items,
+                     optimizer.ReadItems(state, {begin, begin + state.array.Items(large.elements)}));
     CompareArray(run, source, state.array, items.cpu(), measures);
   }
+  return absl::OkStatus();
 }
 
 Status CompareRun(const Run& run, const fs::path& folder, const weights::TensorSource& source,
@@ -103,12 +105,11 @@ Status CompareRun(const Run& run, const fs::path& folder, const weights::TensorS
       ASSIGN_OR_RETURN(const Tensor gradient, Expected(source, StrCat(prefix, step - 1)));
       store->Add(index, gradient.to(device));
     }
-    optimizer->Step(spec.lr);
+    RETURN_IF_ERROR(optimizer->Step(spec.lr));
     for (int i = 0; i < store->size(); ++i)
       CompareWeights(run, source, StrCat(store->name(i), ".step", step), store->value(i), measures);
   }
-  CompareState(run, source, *optimizer, store->range(0), measures);
-  return absl::OkStatus();
+  return CompareState(run, source, *optimizer, store->range(0), measures);
 }
 
 }  // namespace

@@ -7,7 +7,7 @@ WORKER_WINGS = {
     "device": ({}, set()),
     "model": ({"weights": 0, "ops": 0, "params": 1, "decoder": 2, "run": 3, "generate": 4}, {"device"}),
     "data": ({"tokenizer": 0, "cache": 0, "readers": 1, "jinja": 1, "chat": 2, "prepare": 3}, {"model/weights"}),
-    "train": ({"cuda": 0, "optim": 0, "comm": 1, "shard": 2, "checkpoint": 3, "trainer": 4}, {"device", "model", "data"}),
+    "train": ({"cuda": 0, "offload": 0, "optim": 1, "comm": 1, "shard": 2, "checkpoint": 3, "trainer": 4}, {"device", "model", "data"}),
     "rank": ({}, {"device", "model", "data", "train"}),
 }
 # The rooms of client/ by rows: a room uses rooms of smaller rows. client/main.cc uses what it likes.
@@ -15,7 +15,7 @@ CLIENT_ROOMS = {"job": 0, "connect": 0, "render": 0, "session": 1, "daemons": 2,
                 "commands": 4}
 KERNEL_USERS = {"worker/model/ops", "worker/train/cuda"}
 TORCH_FOLDERS = {"worker/" + name for name in (
-    "device", "model/ops", "model/params", "model/decoder", "model/run", "model/generate", "train/comm", "train/optim", "train/shard",
+    "device", "model/ops", "model/params", "model/decoder", "model/run", "model/generate", "train/comm", "train/offload", "train/optim", "train/shard",
     "train/checkpoint", "train/trainer", "train/cuda", "rank")}
 GRPC_FREE = {"client/render", "core/base", "core/recipe", "core/recipes", "core/hub", "core/plan", "core/records", "core/ledger"}
 TOPS = {"core", "kernels", "server", "worker", "client", "tests", "bench"}

@@ -30,6 +30,7 @@ Status WithExchangeClass(Status status, std::string_view failure_class) {
 }
 
 std::string_view StepFailureClass(const Status& status) {
+  if (absl::IsAborted(status) || absl::IsResourceExhausted(status)) return "CHECKPOINT_IO";
   return absl::IsInvalidArgument(status) ? "DATA" : "NAN_LOSS";
 }
 

@@ -35,7 +35,7 @@ StatusOr<T> WithExchangeClass(StatusOr<T> result, std::string_view failure_class
 }
 
 // The class of a training step that failed by its numbers: DATA where the samples have nothing to learn
-// (INVALID_ARGUMENT), NAN_LOSS otherwise.
+// (INVALID_ARGUMENT), CHECKPOINT_IO where the optimizer's state could not be read or written (ABORTED, RESOURCE_EXHAUSTED), NAN_LOSS otherwise.
 std::string_view StepFailureClass(const Status& status);
 
 // The class an error carries; UNKNOWN_EXIT without one.

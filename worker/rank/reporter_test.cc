@@ -55,6 +55,9 @@ TEST_F(OrdinaryReporter, WritingTellsBytesAndIsProgress) {
 TEST(OrdinaryFailure, SamplesWithNothingToLearnAreTheDatasFault) {
   EXPECT_EQ(StepFailureClass(absl::InvalidArgumentError("step 1 has no token that carries loss")), "DATA");
   EXPECT_EQ(StepFailureClass(absl::FailedPreconditionError("step 1: the loss is not finite")), "NAN_LOSS");
+  EXPECT_EQ(StepFailureClass(absl::AbortedError("tile 3 of 20 could not be read")), "CHECKPOINT_IO");
+  EXPECT_EQ(StepFailureClass(absl::ResourceExhaustedError("tile 3 of 20 could not be written")),
+            "CHECKPOINT_IO");
 }
 
 }  // namespace

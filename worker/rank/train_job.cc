@@ -19,10 +19,12 @@
 #include "worker/rank/benchmarks.h"
 #include "worker/rank/device.h"
 #include "worker/rank/earlier_adapter.h"
+#include "worker/rank/free_memory.h"
 #include "worker/rank/load_model.h"
 #include "worker/rank/rendezvous.h"
 #include "worker/rank/sample_chats.h"
 #include "worker/rank/settings.h"
+#include "worker/rank/state_place.h"
 #include "worker/train/checkpoint/adapter.h"
 #include "worker/train/checkpoint/checkpoint.h"
 #include "worker/train/checkpoint/write_model.h"
@@ -68,6 +70,10 @@ class TrainRun {
   // Errors carry their failure class.
   Status Start();  // Joins the other ranks, loads, resumes.
   Status LoadModelAndTrainer();
+  // Where this rank's optimizer state rests. All of the tier is taken.
+  StatusOr<std::unique_ptr<offload::Tier>> OpenTier();
+  // What the plan needs of this rank, and what is there.
+  Room RoomOfPlan() const;
   // Takes the values of an earlier adapter; what training starts from is the base and it.
   Status StartWith(const checkpoint::StoredAdapter& earlier, std::string& base);
   Status OpenRank0Files();
@@ -114,6 +120,7 @@ class TrainRun {
   bool checkpoint_asked_ = false;           // While benchmarks were answered, and not yet saved.
   std::optional<records::FrameWriter> ledger_;
   checkpoint::Identity identity_;
+  int64_t free_at_start_ = 0;    // Bytes of the host's memory, before anything was loaded.
   std::string dtype_;            // The compute type that model.dtype stands for on the device.
   train::Learning learning_;     // The losses of this attempt's steps.
   int64_t step_ = 0;             // Completed.
@@ -150,6 +157,7 @@ checkpoint::TextConfig TextOf(const recipe::JobSpec& spec) {
 checkpoint::State StateOf(train::Trainer& trainer) { return {trainer.state(), trainer.loss_scale()}; }
 
 Status TrainRun::Start() {
+  free_at_start_ = FreeMemory();
   ASSIGN_OR_RETURN(sharding_, WithClass(recipe::Sharding::Of(spec_), "CONFIG"));
   ASSIGN_OR_RETURN(comm_, WithExchangeClass(ConnectRanks(attempt_, rank_, reporter_, control_), "CONFIG"));
   RETURN_IF_ERROR(WithExchangeClass(ConnectDevices(attempt_, device_, reporter_, *comm_), "CONFIG"));
@@ -200,11 +208,36 @@ Status TrainRun::LoadModelAndTrainer() {
   model_ = *std::move(model);
   if (earlier.has_value()) RETURN_IF_ERROR(WithClass(StartWith(*earlier, base), "CONFIG"));
   RETURN_IF_ERROR(WithClass(train::CheckTokens(*cache_, model_->config().vocabulary), "DATA"));
-  trainer_ = std::make_unique<train::Trainer>(spec_, *cache_, *model_, *comm_,
-                                              [this](std::string_view phase) { reporter_.Beat(phase); });
+  ASSIGN_OR_RETURN(std::unique_ptr<offload::Tier> tier, OpenTier());
+  trainer_ = std::make_unique<train::Trainer>(
+      spec_, *cache_, *model_, *comm_, [this](std::string_view phase) { reporter_.Beat(phase); },
+      std::move(tier));
   identity_ = {base, cache_->digest(), SettingsDigest(spec_),
                NumericFingerprint(attempt_.run.threads, device_)};
   return absl::OkStatus();
+}
+
+Room TrainRun::RoomOfPlan() const {
+  const bool bf16 = dtype_ == "bf16";
+  const int64_t planned = plan::TotalBytes(plan::EstimateMemory(ShapeOf(model_->config()), spec_, bf16, {}));
+  // The other ranks of the node are there at the same time.
+  if (device_.is_cpu())
+    return {planned, free_at_start_ / std::max<int64_t>(std::ssize(attempt_.run.ranks_on_node), 1)};
+  return {planned, cuda::CudaTable().describe(device_.index()).memory_bytes / attempt_.run.device_slots};
+}
+
+StatusOr<std::unique_ptr<offload::Tier>> TrainRun::OpenTier() {
+  plan::StateTiles tiles =
+      plan::StateTiles::OfRank(model_->store().table(), sharding_, {comm_->rank(), comm_->size()},
+                               plan::StateArraysOf(spec_.train.optimizer.kind));
+  StatusOr<StatePlace> place =
+      PlaceState(attempt_, device_, RoomOfPlan(), std::move(tiles), [this] { reporter_.Beat("train"); });
+  if (!place.ok()) return WithContext(place.status(), StrCat("rank ", rank_));
+  if (is_rank0()) {
+    for (const std::string& remark : place->remarks) reporter_.Note("INFO", "OPTIMIZER", remark);
+    if (!place->warning.empty()) reporter_.Note("WARNING", "OPTIMIZER", place->warning);
+  }
+  return std::move(place->tier);
 }
 
 Status TrainRun::StartWith(const checkpoint::StoredAdapter& earlier, std::string& base) {
@@ -271,13 +304,6 @@ Status TrainRun::TellPlan() {
   if (dtype_ == "fp16") {
     reporter_.Note("INFO", "FP16_IN_FP32",
                    "model.dtype fp16: products are computed in fp32 over weights rounded to fp16");
-  }
-  if (spec_.train.optimizer.kind == "paged_adamw") {
-    reporter_.Note("INFO", "OPTIMIZER",
-                   device_.is_cpu()
-                       ? "train.optimizer.kind: paged_adamw equals adamw on a CPU"
-                       : "train.optimizer.kind: paged_adamw equals adamw for now: its moments stay "
-                         "in the device's memory");
   }
   for (const std::string& remark : sharding_.remarks) reporter_.Note("INFO", "SHARDING", remark);
   return WithClass(WritePlan(), "CHECKPOINT_IO");
@@ -361,7 +387,13 @@ StatusOr<Control::Commands> TrainRun::AgreeOnCommands() {
 
 Status TrainRun::OneStep() {
   StatusOr<train::StepOutcome> outcome = trainer_->RunStep(step_ + 1);
-  if (!outcome.ok()) return WithExchangeClass(outcome.status(), StepFailureClass(outcome.status()));
+  if (!outcome.ok()) {
+    const std::string_view failure_class = StepFailureClass(outcome.status());
+    // A disk fails one rank alone.
+    const bool is_own = failure_class == "CHECKPOINT_IO";
+    return WithExchangeClass(
+        is_own ? WithContext(outcome.status(), StrCat("rank ", rank_)) : outcome.status(), failure_class);
+  }
   ++step_;
   learning_.Add(outcome->record.loss);
   if (is_rank0()) RETURN_IF_ERROR(WithClass(WriteStep(*std::move(outcome)), "CHECKPOINT_IO"));

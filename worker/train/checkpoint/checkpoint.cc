@@ -40,8 +40,7 @@ std::vector<StoredArray> StoredArrays(const shard::TrainedState& trained) {
       const bool by_weight = array.weights_per_item == 1;
       const std::vector<int64_t> shape =
           by_weight ? range.tensor.shape : std::vector<int64_t>{array.Items(range.elements)};
-      stored.push_back(
-          {state, i, {StrCat(store.name(i), array.name), DTypeOf(state.items.scalar_type()), shape}});
+      stored.push_back({state, i, {StrCat(store.name(i), array.name), DTypeOf(state.type()), shape}});
     }
   }
   return stored;
@@ -263,7 +262,7 @@ StatusOr<Saved> Save(const SaveOptions& options, const Identity& identity, const
   for (const plan::TensorRange& range : store.table().ranges())
     bytes += sizeof(float) * static_cast<uint64_t>(range.elements);
   for (const StoredArray& one : StoredArrays(state.trained))
-    bytes += one.info.elements() * one.array.items.element_size();
+    bytes += one.info.elements() * at::elementSize(one.array.type());
   RETURN_IF_ERROR(CheckSpace(beside, bytes + (1 << 20)));
   int64_t before = 0;  // Bytes of the files that are whole.
   const auto progress = [&](int64_t written) {
@@ -305,8 +304,7 @@ Status JoinSave(const State& state) {
 StatusOr<int64_t> JoinLoad(const State& state) {
   RETURN_IF_ERROR(state.trained.ShareValues({}));
   for (const StoredArray& one : StoredArrays(state.trained)) {
-    const torch::Tensor whole =
-        torch::empty({static_cast<int64_t>(one.info.elements())}, one.array.items.options().device(at::kCPU));
+    const torch::Tensor whole = torch::empty({static_cast<int64_t>(one.info.elements())}, one.array.type());
     RETURN_IF_ERROR(state.trained.ShareArray(whole, one.array, one.index));
   }
   return ShareCounts(state, /*step=*/0);
@@ -328,7 +326,7 @@ StatusOr<int64_t> Load(const Resume& resume, const Identity& identity, const Sta
     return value;
   }));
   for (const StoredArray& one : StoredArrays(state.trained)) {
-    const torch::Tensor whole = torch::empty(one.info.shape, one.array.items.options().device(at::kCPU));
+    const torch::Tensor whole = torch::empty(one.info.shape, one.array.type());
     RETURN_IF_ERROR(read(*files.optimizer, {one.info.name, whole}));
     RETURN_IF_ERROR(state.trained.ShareArray(whole.view({-1}), one.array, one.index));
   }

@@ -10,6 +10,7 @@
 #include "tests/support/test_device.h"
 #include "worker/model/params/store_fixture.h"
 #include "worker/model/weights/safetensors.h"
+#include "worker/train/offload/disk_tier.h"
 
 namespace ft::checkpoint {
 namespace {
@@ -32,7 +33,7 @@ class Optimizing {
   explicit Optimizing(params::ParameterStore& store, const recipe::OptimizerSpec& spec = {})
       : trained_(*comm_, {}, store, spec) {}
   operator shard::TrainedState&() { return trained_; }  // NOLINT
-  void Step(double lr) { trained_.optimizer().Step(lr); }
+  void Step(double lr) { EXPECT_TRUE(trained_.optimizer().Step(lr).ok()); }
 
  private:
   const std::unique_ptr<comm::Comm> comm_ = comm::SingleRankComm();
@@ -347,11 +348,29 @@ void Steps(shard::TrainedState& state, int count) {
   }
 }
 
-class CheckpointKinds : public CheckpointTest, public ::testing::WithParamInterface<const char*> {};
+struct Kind {
+  const char* optimizer;
+  bool on_disk = false;  // Ranks that have slices keep their state there.
+};
+
+class CheckpointKinds : public CheckpointTest, public ::testing::WithParamInterface<Kind> {
+ protected:
+  std::unique_ptr<offload::Tier> TierOf(const comm::Comm& comm, const params::ParameterStore& store,
+                                        const recipe::Sharding& sharding) const {
+    if (!GetParam().on_disk) return nullptr;
+    // Tiles that cut tensors.
+    const plan::StateTiles tiles =
+        plan::StateTiles::OfRank(store.table(), sharding, {comm.rank(), comm.size()},
+                                 plan::StateArraysOf(GetParam().optimizer), 3 * plan::kGranule);
+    StatusOr<offload::OpenedTileFile> opened = offload::OpenTileFile(dir_.path(), tiles.bytes());
+    EXPECT_TRUE(opened.ok()) << opened.status();
+    return offload::MakeDiskTier(tiles, std::move(opened->file), {.pinned = !TestDevice().is_cpu()});
+  }
+};
 
 TEST_P(CheckpointKinds, ItsBytesDependOnNoOwnerAndAnyRanksGoOnFromIt) {
   const recipe::Sharding sliced{.slices = 4, .states_sliced = true};
-  const recipe::OptimizerSpec spec{.kind = GetParam()};
+  const recipe::OptimizerSpec spec{.kind = GetParam().optimizer};
   std::string sha256;
   std::unique_ptr<params::ParameterStore> straight = LargeParameters(1);
   {
@@ -363,7 +382,8 @@ TEST_P(CheckpointKinds, ItsBytesDependOnNoOwnerAndAnyRanksGoOnFromIt) {
   }
   ft::testing::SpawnRanks(4, [&](comm::Comm& comm) {
     const auto store = LargeParameters(1);
-    shard::TrainedState state(comm, sliced, *store, spec);
+    shard::TrainedState state(
+        comm, sliced, *store, spec, [] {}, TierOf(comm, *store, sliced));
     Steps(state, 2);
     optim::LossScale none;
     if (comm.rank() > 0) {
@@ -377,7 +397,8 @@ TEST_P(CheckpointKinds, ItsBytesDependOnNoOwnerAndAnyRanksGoOnFromIt) {
   for (const int ranks : {1, 2}) {
     ft::testing::SpawnRanks(ranks, [&](comm::Comm& comm) {
       const auto store = LargeParameters(100 + comm.rank());
-      shard::TrainedState state(comm, sliced, *store, spec);
+      shard::TrainedState state(
+          comm, sliced, *store, spec, [] {}, TierOf(comm, *store, sliced));
       optim::LossScale none;
       const StatusOr<int64_t> step =
           comm.rank() == 0 ? Load({dir_.path(), {{"checkpoints/e4-s2", ""}}}, identity_, {state, none})
@@ -391,7 +412,12 @@ TEST_P(CheckpointKinds, ItsBytesDependOnNoOwnerAndAnyRanksGoOnFromIt) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, CheckpointKinds, ::testing::Values("adamw", "adamw_8bit", "sgd"));
+INSTANTIATE_TEST_SUITE_P(Kinds, CheckpointKinds,
+                         ::testing::Values(Kind{"adamw"}, Kind{"adamw_8bit"}, Kind{"sgd"},
+                                           Kind{"adamw", true}, Kind{"adamw_8bit", true}),
+                         [](const auto& info) {
+                           return StrCat(info.param.optimizer, info.param.on_disk ? "_on_disk" : "");
+                         });
 
 // "NAME TYPE [SHAPE]" of every tensor that a fresh optimizer's checkpoint holds.
 std::vector<std::string> ArraysOf(const fs::path& run_dir, const Identity& identity, const char* kind) {

@@ -19,16 +19,21 @@ void UpdateAdamW(const ops::AdamWStep& step, const torch::Tensor& values, const 
                     /*maximize=*/false);
 }
 
-AdamW::AdamW(const recipe::OptimizerSpec& spec, params::ParameterStore& store)
-    : Optimizer(spec, store), stretches_(Stretches()) {}
+AdamW::AdamW(const recipe::OptimizerSpec& spec, params::ParameterStore& store,
+             std::unique_ptr<offload::Tier> tier)
+    : Optimizer(spec, store, std::move(tier)), stretches_(Stretches()) {}
 
-void AdamW::Update(double lr) {
-  for (const Stretch& stretch : stretches_) {
+void AdamW::Update(const offload::StatePart& part, double lr) {
+  for (const Stretch& all : stretches_) {
     // Tensors end to end: padding has no gradient and stays zero. The moments lie as the share does.
+    const Stretch stretch = Within(all, part.weights);
     const int64_t elements = stretch.whole.end - stretch.whole.begin;
+    if (elements == 0) continue;
+    const auto moments = [&](const offload::StatePart::Items& items) {
+      return items.values.narrow(0, stretch.in_share - items.begin, elements);
+    };
     UpdateAdamW(AdamWStepOf(spec(), lr * stretch.ratio, steps()), Values(stretch), Gradients(stretch),
-                state()[0].items.narrow(0, stretch.in_share, elements),
-                state()[1].items.narrow(0, stretch.in_share, elements));
+                moments(part.items[0]), moments(part.items[1]));
   }
 }
 

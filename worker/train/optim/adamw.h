@@ -18,10 +18,11 @@ void UpdateAdamW(const ops::AdamWStep& step, const torch::Tensor& values, const 
 // Also paged_adamw: where moments lie changes none.
 class AdamW final : public Optimizer {
  public:
-  AdamW(const recipe::OptimizerSpec& spec, params::ParameterStore& store);
+  AdamW(const recipe::OptimizerSpec& spec, params::ParameterStore& store,
+        std::unique_ptr<offload::Tier> tier);
 
  private:
-  void Update(double lr) override;
+  void Update(const offload::StatePart& part, double lr) override;
 
   const std::vector<Stretch> stretches_;
 };

@@ -9,22 +9,27 @@ static_assert(ops::kAdamW8bitBlock == plan::kGranule);
 
 }  // namespace
 
-AdamW8bit::AdamW8bit(const recipe::OptimizerSpec& spec, params::ParameterStore& store)
-    : Optimizer(spec, store) {}
+AdamW8bit::AdamW8bit(const recipe::OptimizerSpec& spec, params::ParameterStore& store,
+                     std::unique_ptr<offload::Tier> tier)
+    : Optimizer(spec, store, std::move(tier)) {}
 
-void AdamW8bit::Update(double lr) {
+void AdamW8bit::Update(const offload::StatePart& part, double lr) {
   for (int i = 0; i < store().size(); ++i) {
-    const Stretch stretch = OfTensor(i);
-    if (stretch.whole.begin < stretch.whole.end) UpdateTensor(i, stretch, lr * stretch.ratio);
+    const Stretch stretch = Within(OfTensor(i), part.weights);
+    if (stretch.whole.begin < stretch.whole.end) UpdateTensor(i, stretch, part, lr * stretch.ratio);
   }
 }
 
-void AdamW8bit::UpdateTensor(int index, const Stretch& stretch, double lr) {
+void AdamW8bit::UpdateTensor(int index, const Stretch& stretch, const offload::StatePart& part, double lr) {
   const int64_t elements = stretch.whole.end - stretch.whole.begin;
-  std::vector<torch::Tensor> own;  // Of the tensor's arrays, in order.
+  const int64_t before =
+      stretch.in_share - OfTensor(index).in_share;  // Of the tensor's weights, in other parts.
+  std::vector<torch::Tensor> own;                   // Of the tensor's arrays, in order.
   for (const StateTensor& state : state()) {
     if (!state.array.IsOf(store().range(index).elements)) continue;
-    own.push_back(state.items.narrow(0, state.layout.OfTensor(index).begin, state.array.Items(elements)));
+    const offload::StatePart::Items& items = part.items[state.index];
+    const int64_t begin = state.layout.OfTensor(index).begin + before / state.array.weights_per_item;
+    own.push_back(items.values.narrow(0, begin - items.begin, state.array.Items(elements)));
   }
   const ops::AdamWStep step = AdamWStepOf(spec(), lr, steps());
   if (own.size() == 2) {  // Those of a small tensor.

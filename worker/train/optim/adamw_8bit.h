@@ -8,11 +8,13 @@ namespace ft::optim {
 
 class AdamW8bit final : public Optimizer {
  public:
-  AdamW8bit(const recipe::OptimizerSpec& spec, params::ParameterStore& store);
+  AdamW8bit(const recipe::OptimizerSpec& spec, params::ParameterStore& store,
+            std::unique_ptr<offload::Tier> tier);
 
  private:
-  void Update(double lr) override;
-  void UpdateTensor(int index, const Stretch& stretch, double lr);
+  void Update(const offload::StatePart& part, double lr) override;
+  // What of tensor `index` lies in the part.
+  void UpdateTensor(int index, const Stretch& stretch, const offload::StatePart& part, double lr);
 };
 
 }  // namespace ft::optim

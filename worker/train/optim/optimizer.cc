@@ -10,48 +10,55 @@
 namespace ft::optim {
 namespace {
 
-at::ScalarType TypeOf(plan::StateType type) {
-  return type == plan::StateType::kFloat32 ? at::kFloat : at::kByte;
-}
-
 std::vector<StateTensor> StateOf(std::string_view kind, const params::ParameterStore& store) {
   std::vector<StateTensor> state;
   for (const plan::StateArray& array : plan::StateArraysOf(kind)) {
-    plan::ArrayLayout layout = plan::ArrayLayout::Of(store.table(), store.share(), array);
-    torch::Tensor items =
-        torch::zeros({layout.items()}, at::TensorOptions(TypeOf(array.type)).device(store.device()));
-    state.push_back({array, std::move(layout), std::move(items)});
+    state.push_back({array, plan::ArrayLayout::Of(store.table(), store.share(), array), state.size()});
   }
   return state;
 }
 
-}  // namespace
-
-std::unique_ptr<Optimizer> Optimizer::Of(const recipe::OptimizerSpec& spec, params::ParameterStore& store) {
-  if (spec.kind == "adamw_8bit") return std::make_unique<AdamW8bit>(spec, store);
-  if (spec.kind == "sgd") return std::make_unique<Sgd>(spec, store);
-  // A paged one's moments lie where the weights do, as long as nothing moves them.
-  FT_CHECK(spec.kind == "adamw" || spec.kind == "paged_adamw") << "no optimizer " << spec.kind;
-  return std::make_unique<AdamW>(spec, store);
+std::unique_ptr<offload::StateArrays> ArraysOf(std::string_view kind, std::span<const StateTensor> state,
+                                               const params::ParameterStore& store,
+                                               std::unique_ptr<offload::Tier> tier) {
+  offload::ArraysShape shape{
+      .arrays = plan::StateArraysOf(kind), .weights = store.share().elements(), .device = store.device()};
+  for (const StateTensor& array : state) shape.items.push_back(array.layout.items());
+  return tier == nullptr ? offload::ResidentArrays(shape) : offload::ArraysOnTier(shape, std::move(tier));
 }
 
-Optimizer::Optimizer(const recipe::OptimizerSpec& spec, params::ParameterStore& store)
+}  // namespace
+
+std::unique_ptr<Optimizer> Optimizer::Of(const recipe::OptimizerSpec& spec, params::ParameterStore& store,
+                                         std::unique_ptr<offload::Tier> tier) {
+  if (spec.kind == "adamw_8bit") return std::make_unique<AdamW8bit>(spec, store, std::move(tier));
+  if (spec.kind == "sgd") return std::make_unique<Sgd>(spec, store, std::move(tier));
+  FT_CHECK(spec.kind == "adamw" || spec.kind == "paged_adamw") << "no optimizer " << spec.kind;
+  return std::make_unique<AdamW>(spec, store, std::move(tier));
+}
+
+Optimizer::Optimizer(const recipe::OptimizerSpec& spec, params::ParameterStore& store,
+                     std::unique_ptr<offload::Tier> tier)
     : spec_(spec),
       store_(store),
       owned_(plan::ArrayLayout::Of(store.table(), store.share(), {})),
-      state_(StateOf(spec.kind, store)) {}
+      state_(StateOf(spec.kind, store)),
+      arrays_(ArraysOf(spec.kind, state_, store, std::move(tier))) {}
 
-void Optimizer::Step(double lr) {
+Status Optimizer::Step(double lr) {
   const torch::NoGradGuard no_grad;
   ++steps_;
-  Update(lr);
+  const Status visited = arrays_->Visit([&](const offload::StatePart& part) { Update(part, lr); });
   store_.ValuesChanged();
+  return visited;
 }
 
-int64_t Optimizer::state_bytes() const {
-  int64_t bytes = 0;
-  for (const StateTensor& state : state_) bytes += static_cast<int64_t>(state.items.nbytes());
-  return bytes;
+StatusOr<torch::Tensor> Optimizer::ReadItems(const StateTensor& array, plan::Extent items) const {
+  return arrays_->Read(array.index, items);
+}
+
+Status Optimizer::WriteItems(const StateTensor& array, int64_t begin, const torch::Tensor& items) {
+  return arrays_->Write(array.index, begin, items);
 }
 
 double Optimizer::RatioOf(int index) const {
@@ -84,6 +91,14 @@ Optimizer::Stretch Optimizer::OfTensor(int index) const {
   const plan::TensorRange& range = store_.range(index);
   const int64_t end = std::min(owned.weights.end, range.begin + range.elements);
   return {{owned.weights.begin, std::max(owned.weights.begin, end)}, owned.begin, RatioOf(index)};
+}
+
+Optimizer::Stretch Optimizer::Within(const Stretch& stretch, plan::Extent weights) {
+  const int64_t elements = stretch.whole.end - stretch.whole.begin;
+  const int64_t from = std::max(stretch.in_share, weights.begin);
+  const int64_t to = std::max(from, std::min(stretch.in_share + elements, weights.end));
+  const int64_t begin = stretch.whole.begin + from - stretch.in_share;
+  return {{begin, begin + to - from}, from, stretch.ratio};
 }
 
 torch::Tensor Optimizer::Values(const Stretch& stretch) const { return store_.OwnedValues(stretch.whole); }

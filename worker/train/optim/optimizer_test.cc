@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/temp_dir.h"
 #include "tests/support/test_device.h"
 #include "worker/model/params/store_fixture.h"
+#include "worker/train/offload/disk_tier.h"
+#include "worker/train/offload/host_tier.h"
 
 namespace ft::optim {
 namespace {
@@ -39,7 +42,7 @@ TEST_P(OptimizerTest, SharesGiveTheBitsOfTheWhole) {
   const Store whole = Parameters();
   const Tensor gradients = whole->gradients().clone();
   const auto one = Optimizer::Of(Spec(4), *whole);
-  for (int step = 0; step < kSteps; ++step) one->Step(kRate);
+  for (int step = 0; step < kSteps; ++step) EXPECT_TRUE(one->Step(kRate).ok());
   for (const int ranks : {1, 2, 4}) {
     Tensor together = torch::empty_like(whole->values());
     int64_t bytes = 0;
@@ -55,7 +58,7 @@ TEST_P(OptimizerTest, SharesGiveTheBitsOfTheWhole) {
       for (const plan::Share::Part& part : store->share().parts())
         extents(store->gradient_sums(), part).copy_(of(gradients, part));
       const auto optimizer = Optimizer::Of(Spec(4), *store);
-      for (int step = 0; step < kSteps; ++step) optimizer->Step(kRate);
+      for (int step = 0; step < kSteps; ++step) EXPECT_TRUE(optimizer->Step(kRate).ok());
       for (const plan::Share::Part& part : store->share().parts())
         of(together, part).copy_(of(store->values(), part));
       bytes += optimizer->state_bytes();
@@ -65,12 +68,56 @@ TEST_P(OptimizerTest, SharesGiveTheBitsOfTheWhole) {
   }
 }
 
+// Tiles that cut tensors, and hold several of them.
+constexpr int64_t kTileWeights = 7 * plan::kGranule;
+
+std::unique_ptr<offload::Tier> OnDisk(const params::ParameterStore& store, const char* kind,
+                                      const ft::testing::TempDir& dir) {
+  const plan::StateTiles tiles =
+      plan::StateTiles::Of(store.table(), store.share(), plan::StateArraysOf(kind), kTileWeights);
+  StatusOr<offload::OpenedTileFile> opened = offload::OpenTileFile(dir.path(), tiles.bytes());
+  EXPECT_TRUE(opened.ok()) << opened.status();
+  return offload::MakeDiskTier(tiles, std::move(opened->file), {.pinned = !TestDevice().is_cpu()});
+}
+
+std::unique_ptr<offload::Tier> InHostMemory(const params::ParameterStore& store, const char* kind,
+                                            const ft::testing::TempDir&) {
+  return offload::MakeHostTier(
+      plan::StateTiles::Of(store.table(), store.share(), plan::StateArraysOf(kind), kTileWeights),
+      TestDevice());
+}
+
+TEST_P(OptimizerTest, StateThatRestsElsewhereGivesTheBitsOfStateThatStays) {
+  constexpr int kSteps = 3;
+  const Store stays = Parameters();
+  const auto one = Optimizer::Of(Spec(4), *stays);
+  for (int step = 0; step < kSteps; ++step) EXPECT_TRUE(one->Step(kRate).ok());
+  for (const auto& make : {OnDisk, InHostMemory}) {
+    // A tier of the host's memory is one beside a device, and what keeps nothing needs none.
+    if ((make == InHostMemory && TestDevice().is_cpu()) || one->state().empty()) continue;
+    const ft::testing::TempDir dir;
+    const Store goes = Parameters();
+    const auto other = Optimizer::Of(Spec(4), *goes, make(*goes, GetParam(), dir));
+    for (int step = 0; step < kSteps; ++step) EXPECT_TRUE(other->Step(kRate).ok());
+    EXPECT_TRUE(torch::equal(goes->values(), stays->values()));
+    EXPECT_EQ(other->state_bytes(), 0);
+    EXPECT_EQ(other->tier_bytes(), plan::StateTiles::Of(goes->table(), goes->share(),
+                                                        plan::StateArraysOf(GetParam()), kTileWeights)
+                                       .AfterSteps(kSteps));
+    for (const StateTensor& array : one->state()) {
+      const plan::Extent all{0, array.layout.items()};
+      EXPECT_TRUE(torch::equal(*other->ReadItems(array, all), *one->ReadItems(array, all)))
+          << array.array.name;
+    }
+  }
+}
+
 TEST_P(OptimizerTest, ThreadsDoNotChangeABit) {
   std::vector<Tensor> values;
   for (const int threads : {2, 1}) {
     at::set_num_threads(threads);
     const Store store = Parameters();
-    Optimizer::Of(Spec(), *store)->Step(kRate);
+    EXPECT_TRUE(Optimizer::Of(Spec(), *store)->Step(kRate).ok());
     values.push_back(store->values());
   }
   EXPECT_TRUE(torch::equal(values[0], values[1]));
@@ -89,9 +136,9 @@ TEST_P(OptimizerTest, AdaptersBMayHaveARateOfItsOwn) {
   const auto with_ratio = Optimizer::Of(Spec(16), *plus), without = Optimizer::Of(Spec(), *slow),
              faster = Optimizer::Of(Spec(), *fast);
   for (int t = 0; t < 3; ++t) {
-    with_ratio->Step(1e-3);
-    without->Step(1e-3);
-    faster->Step(16e-3);
+    EXPECT_TRUE(with_ratio->Step(1e-3).ok());
+    EXPECT_TRUE(without->Step(1e-3).ok());
+    EXPECT_TRUE(faster->Step(16e-3).ok());
   }
   for (int i = 0; i < plus->size(); ++i) {
     const bool is_b = plus->name(i).find("lora_B") != std::string::npos;
@@ -102,7 +149,7 @@ TEST_P(OptimizerTest, AdaptersBMayHaveARateOfItsOwn) {
 TEST_P(OptimizerTest, PaddingStaysZero) {
   const Store store = Parameters();
   const auto optimizer = Optimizer::Of(Spec(), *store);
-  for (int t = 0; t < 3; ++t) optimizer->Step(0.1);
+  for (int t = 0; t < 3; ++t) EXPECT_TRUE(optimizer->Step(0.1).ok());
   for (int i = 0; i < store->size(); ++i) {
     const plan::TensorRange& range = store->range(i);
     const int64_t end = range.begin + range.elements;
@@ -119,8 +166,8 @@ TEST(OptimizerKinds, APagedAdamWIsAdamWBitForBit) {
   const auto one = Optimizer::Of({.kind = "paged_adamw", .weight_decay = 0.1}, *paged),
              other = Optimizer::Of({.kind = "adamw", .weight_decay = 0.1}, *plain);
   for (int t = 0; t < 3; ++t) {
-    one->Step(kRate);
-    other->Step(kRate);
+    EXPECT_TRUE(one->Step(kRate).ok());
+    EXPECT_TRUE(other->Step(kRate).ok());
   }
   EXPECT_TRUE(torch::equal(paged->values(), plain->values()));
 }

@@ -9,11 +9,13 @@ constexpr int64_t kWeightsAtOnce = 1 << 20;  // Of which a change is held.
 
 }  // namespace
 
-Sgd::Sgd(const recipe::OptimizerSpec& spec, params::ParameterStore& store)
-    : Optimizer(spec, store), stretches_(Stretches()) {}
+Sgd::Sgd(const recipe::OptimizerSpec& spec, params::ParameterStore& store,
+         std::unique_ptr<offload::Tier> tier)
+    : Optimizer(spec, store, std::move(tier)), stretches_(Stretches()) {}
 
-void Sgd::Update(double lr) {
-  for (const Stretch& stretch : stretches_) {
+void Sgd::Update(const offload::StatePart& part, double lr) {
+  for (const Stretch& all : stretches_) {
+    const Stretch stretch = Within(all, part.weights);
     const torch::Tensor values = Values(stretch), gradients = Gradients(stretch);
     for (int64_t begin = 0; begin < values.numel(); begin += kWeightsAtOnce) {
       const int64_t count = std::min(kWeightsAtOnce, values.numel() - begin);

@@ -7,10 +7,10 @@ namespace ft::optim {
 
 class Sgd final : public Optimizer {
  public:
-  Sgd(const recipe::OptimizerSpec& spec, params::ParameterStore& store);
+  Sgd(const recipe::OptimizerSpec& spec, params::ParameterStore& store, std::unique_ptr<offload::Tier> tier);
 
  private:
-  void Update(double lr) override;
+  void Update(const offload::StatePart& part, double lr) override;
 
   const std::vector<Stretch> stretches_;
 };

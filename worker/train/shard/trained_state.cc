@@ -22,14 +22,15 @@ params::ParameterStore& WithShare(params::ParameterStore& store, const recipe::S
 }  // namespace
 
 TrainedState::TrainedState(comm::Comm& comm, const recipe::Sharding& sharding, params::ParameterStore& store,
-                           const recipe::OptimizerSpec& optimizer, ValuesChanged values_changed)
+                           const recipe::OptimizerSpec& optimizer, ValuesChanged values_changed,
+                           std::unique_ptr<offload::Tier> tier)
     : comm_(comm),
       store_(store),
       values_changed_(std::move(values_changed)),
       sliced_(sharding.states_sliced),
       exchange_(comm, store.table(), sharding.slices),
       reducer_(comm, sharding, exchange_, WithShare(store, sharding, exchange_)),
-      optimizer_(optim::Optimizer::Of(optimizer, store)) {}
+      optimizer_(optim::Optimizer::Of(optimizer, store, std::move(tier))) {}
 
 plan::Extent TrainedState::OwnedOf(int index) const {
   return sliced_ ? exchange_.OwnedOf(index) : plan::Extent{0, store_.range(index).elements};
@@ -74,7 +75,7 @@ StatusOr<std::string> TrainedState::FirstNonFinite() {
 
 Status TrainedState::Update(double lr, double norm, double max_norm) {
   optim::ClipByNorm(store_, norm, max_norm);
-  optimizer_->Step(lr);
+  RETURN_IF_ERROR(optimizer_->Step(lr));
   if (sliced_ && store_.has_whole_values()) RETURN_IF_ERROR(exchange_.Gather(store_.values()));
   return TellOfValues();
 }
@@ -140,13 +141,11 @@ plan::Extent TrainedState::ItemsOf(const optim::StateTensor& array, int index) c
   return {first, first + array.array.Items(owned.end - owned.begin)};
 }
 
-torch::Tensor TrainedState::OwnItems(const optim::StateTensor& array, int index) const {
-  const plan::Extent items = ItemsOf(array, index);
-  return array.items.narrow(0, array.layout.OfTensor(index).begin, items.end - items.begin);
-}
-
 StatusOr<torch::Tensor> TrainedState::WholeArray(const optim::StateTensor& array, int index) {
-  const torch::Tensor own = OwnItems(array, index);
+  const plan::Extent items = ItemsOf(array, index);
+  const int64_t begin = array.layout.OfTensor(index).begin;
+  ASSIGN_OR_RETURN(const torch::Tensor own,
+                   optimizer_->ReadItems(array, {begin, begin + items.end - items.begin}));
   if (!sliced_) return own;
   return exchange_.GatherTensor(own, index, array.array.weights_per_item);
 }
@@ -154,8 +153,8 @@ StatusOr<torch::Tensor> TrainedState::WholeArray(const optim::StateTensor& array
 Status TrainedState::ShareArray(const torch::Tensor& whole, const optim::StateTensor& array, int index) {
   RETURN_IF_ERROR(comm_.Broadcast(0, whole));
   const plan::Extent items = ItemsOf(array, index);
-  OwnItems(array, index).copy_(whole.narrow(0, items.begin, items.end - items.begin));
-  return absl::OkStatus();
+  return optimizer_->WriteItems(array, array.layout.OfTensor(index).begin,
+                                whole.narrow(0, items.begin, items.end - items.begin));
 }
 
 plan::StateBytes TrainedState::held() const {

@@ -2,7 +2,7 @@
 // states are not sliced, and float32 values, of which it has all or its slices. Every operation is collective and answers the same on all ranks; whoever calls
 // them need not know how the state is divided.
 //
-// Lives on the training thread. Errors are the communicator's.
+// Lives on the training thread. Errors are the communicator's, and where the optimizer's state is used those of its tier.
 #pragma once
 
 #include <torch/torch.h>
@@ -32,10 +32,11 @@ class TrainedState {
   // Tells whoever reads the weights that values have changed.
   using ValuesChanged = std::function<void()>;
 
-  // Makes the optimizer. `comm` and `store` outlive this.
+  // Makes the optimizer, whose state rests on `tier`, or with none where the store is. `comm` and `store` outlive this.
   TrainedState(
       comm::Comm& comm, const recipe::Sharding& sharding, params::ParameterStore& store,
-      const recipe::OptimizerSpec& optimizer, ValuesChanged values_changed = [] {});
+      const recipe::OptimizerSpec& optimizer, ValuesChanged values_changed = [] {},
+      std::unique_ptr<offload::Tier> tier = nullptr);
 
   params::ParameterStore& store() const { return store_; }
   optim::Optimizer& optimizer() const { return *optimizer_; }
@@ -72,17 +73,17 @@ class TrainedState {
   // Rank 0's whole, flat, on the host, into the arrays of all ranks.
   Status ShareArray(const torch::Tensor& whole, const optim::StateTensor& array, int index);
 
-  // Bytes that are held between steps.
+  // Bytes that are held between steps where the weights are, and of the optimizer's state that rests elsewhere.
   plan::StateBytes held() const;
+  plan::TierBytes tier_bytes() const { return optimizer_->tier_bytes(); }
 
  private:
   Status TellOfValues();
   // What rank 0 asks the others for: the index of a tensor, or kNoMore.
   static constexpr int kNoMore = -1;
   Status Ask(int& index);
-  // Of the tensor's items those that this rank has: counted from the tensor's first, and where they lie.
+  // Of the tensor's items those that this rank has, counted from the tensor's first.
   plan::Extent ItemsOf(const optim::StateTensor& array, int index) const;
-  torch::Tensor OwnItems(const optim::StateTensor& array, int index) const;
 
   comm::Comm& comm_;
   params::ParameterStore& store_;

@@ -72,7 +72,8 @@ Ending Whole(const char* kind) {
     EXPECT_TRUE(state.Update(1e-2, end.norm, 1.0).ok());
   }
   end.values = store->values().cpu();
-  for (const optim::StateTensor& array : state.optimizer().state()) end.arrays.push_back(array.items.cpu());
+  for (const optim::StateTensor& array : state.optimizer().state())
+    end.arrays.push_back(state.optimizer().ReadItems(array, {0, array.layout.items()})->cpu());
   return end;
 }
 
@@ -126,7 +127,7 @@ TEST(TrainedStateTest, ArraysOfRankZeroGoToTheirOwners) {
       const auto items = [&](const optim::StateTensor& array, int i, bool known) {
         const int64_t count = array.array.Items(store->range(i).elements);
         const Tensor whole = (torch::arange(count) + 7 * i) % 251;
-        return (known ? whole : torch::zeros_like(whole)).to(array.items.scalar_type());
+        return (known ? whole : torch::zeros_like(whole)).to(array.type());
       };
       for (const bool share : {true, false}) {
         for (const optim::StateTensor& array : state.optimizer().state()) {

@@ -31,7 +31,8 @@ RatePlan RatesOf(const recipe::JobSpec& spec, const data::BatchSampler& order) {
 }  // namespace
 
 Trainer::Trainer(const recipe::JobSpec& spec, const data::TokenCache& cache, run::LanguageModel& model,
-                 comm::Comm& comm, std::function<void(std::string_view)> beat)
+                 comm::Comm& comm, std::function<void(std::string_view)> beat,
+                 std::unique_ptr<offload::Tier> tier)
     : spec_(spec.train),
       xtuner_(recipe::HasXTunersHabits(spec)),
       cache_(cache),
@@ -42,8 +43,8 @@ Trainer::Trainer(const recipe::JobSpec& spec, const data::TokenCache& cache, run
       rates_(RatesOf(spec, sampler_)) {
   const StatusOr<recipe::Sharding> sharding = recipe::Sharding::Of(spec);
   FT_CHECK(sharding.ok()) << sharding.status();
-  state_ = std::make_unique<shard::TrainedState>(comm, *sharding, model.store(), spec_.optimizer,
-                                                 [&model] { model.ValuesChanged(); });
+  state_ = std::make_unique<shard::TrainedState>(
+      comm, *sharding, model.store(), spec_.optimizer, [&model] { model.ValuesChanged(); }, std::move(tier));
   digests_ = std::make_unique<StateDigests>(
       *state_, StateDigests::Plan{.every = recipe::LedgerEvery(spec), .total_steps = total_steps_});
   if (model.options().dtype == "fp16") {

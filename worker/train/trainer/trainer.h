@@ -31,9 +31,10 @@ struct StepOutcome {
 class Trainer {
  public:
   // Cache, model and comm outlive the trainer. REQUIRES: recipe::Sharding::Of(spec) is OK. `beat` is called after every unit of progress (micro-batch, evaluation
-  // batch). Rank 0 fills ledger entries.
+  // batch). Rank 0 fills ledger entries. The optimizer's state rests on `tier`, or with none where the model is.
   Trainer(const recipe::JobSpec& spec, const data::TokenCache& cache, run::LanguageModel& model,
-          comm::Comm& comm, std::function<void(std::string_view phase)> beat);
+          comm::Comm& comm, std::function<void(std::string_view phase)> beat,
+          std::unique_ptr<offload::Tier> tier = nullptr);
 
   int64_t total_steps() const { return total_steps_; }
   // Which samples the steps take, and where epochs end.
@@ -44,7 +45,7 @@ class Trainer {
   // not finite and the policy is to stop; with policy skip the weights stay and the record says so. A gradient that leaves
   // fp16's range only because of the loss scale is skipped in any case and halves the scale. All ranks decide alike.
   // Errors of the exchange between ranks are the communicator's (UNAVAILABLE, DEADLINE_EXCEEDED, INTERNAL); DATA_LOSS names a
-  // rank that computed other numbers.
+  // rank that computed other numbers. ABORTED and RESOURCE_EXHAUSTED are those of the tier: this rank takes no further step.
   StatusOr<StepOutcome> RunStep(int64_t step);
 
   // Mean token loss over the held-out samples, which the ranks divide; NOT_FOUND when there are none.

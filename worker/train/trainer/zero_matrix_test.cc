@@ -1,5 +1,5 @@
 // One result on any number of ranks: methods x types x ZeRO stages x ranks x orders x transports, 20 steps of 6 micro-batches over rounds of 4, so
-// that last rounds are short. Ranks are threads. What they hold and what they exchange are the plan's bytes, to the byte.
+// that last rounds are short. Ranks are threads. What they hold, what they exchange and what goes to a tier and back are the plan's bytes, to the byte.
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
@@ -15,6 +15,8 @@
 #include "worker/device/staging.h"
 #include "worker/model/run/small_model_fixture.h"
 #include "worker/train/comm/gloo.h"
+#include "worker/train/offload/disk_tier.h"
+#include "worker/train/offload/host_tier.h"
 #include "worker/train/shard/unit_exchange.h"
 #include "worker/train/trainer/trainer.h"
 
@@ -51,7 +53,19 @@ struct Cell {
   int ranks = 1;
   std::string optimizer = "adamw";
   std::string dtype = "fp32";
+  std::string tier = "";  // Where the optimizer's state rests: nothing = with the weights.
 };
+
+// Tiles that cut tensors of so small a model, and hold several.
+constexpr int64_t kTileWeights = 16 * plan::kGranule;
+
+std::unique_ptr<offload::Tier> TierOf(const Cell& cell, const plan::StateTiles& tiles, const TempDir& dir) {
+  if (cell.tier.empty()) return nullptr;
+  if (cell.tier == "host") return offload::MakeHostTier(tiles, TestDevice());
+  StatusOr<offload::OpenedTileFile> opened = offload::OpenTileFile(dir.path(), tiles.bytes());
+  EXPECT_TRUE(opened.ok()) << opened.status();
+  return offload::MakeDiskTier(tiles, std::move(opened->file), {.pinned = !TestDevice().is_cpu()});
+}
 
 // Its MLP has more than the 4,096 weights from which moments have 8 bits where they do.
 model::DecoderConfig ConfigOf(const Cell& cell) {
@@ -136,9 +150,13 @@ Ending Train(const Cell& cell, const data::TokenCache& cache, comm::Comm& comm) 
   Ending end;
   EXPECT_TRUE(model.ok()) << model.status();
   if (!model.ok()) return end;
-  Trainer trainer(spec, cache, **model, comm, [](std::string_view) {});
   const params::ParameterStore& store = (*model)->store();
   const plan::RankOf who{comm.rank(), comm.size()};
+  const std::span<const plan::StateArray> arrays = plan::StateArraysOf(cell.optimizer);
+  const plan::StateTiles tiles = plan::StateTiles::OfRank(store.table(), sharding, who, arrays, kTileWeights);
+  const TempDir tier_folder;
+  Trainer trainer(
+      spec, cache, **model, comm, [](std::string_view) {}, TierOf(cell, tiles, tier_folder));
   const params::SharedUnits* units = (*model)->shared_units();
   plan::StepShape shape{.micro_batches = kMicroBatches};
   if ((*model)->needs_all_ranks()) {
@@ -161,8 +179,9 @@ Ending Train(const Cell& cell, const data::TokenCache& cache, comm::Comm& comm) 
     end.ledger.push_back(outcome->ledger);
     end.losses.push_back(outcome->record.loss);
   }
-  EXPECT_EQ(trainer.state().held(),
-            plan::StateOf(store.table(), sharding, who, plan::StateArraysOf(cell.optimizer)));
+  EXPECT_EQ(trainer.state().held(), plan::StateOf(store.table(), sharding, who,
+                                                  cell.tier.empty() ? arrays : std::span(arrays).first(0)));
+  EXPECT_EQ(trainer.state().tier_bytes(), cell.tier.empty() ? plan::TierBytes() : tiles.AfterSteps(kSteps));
   if ((*model)->needs_all_ranks()) CheckUnits(*units, store.table(), shape.pass, sharding, who);
   end.weights = DigestOfValues(trainer.state());
   return end;
@@ -172,7 +191,7 @@ using Connect = std::function<std::unique_ptr<comm::Comm>(int rank)>;
 
 std::string NameOf(const Cell& cell) {
   return StrCat(cell.method, " ", cell.dtype, " zero ", cell.zero, " exchange ", cell.exchange, " on ",
-                cell.ranks, " ranks by ", cell.optimizer);
+                cell.ranks, " ranks by ", cell.optimizer, cell.tier.empty() ? "" : " on ", cell.tier);
 }
 
 class ZeroMatrix : public ::testing::Test {
@@ -281,6 +300,17 @@ TEST_F(ZeroMatrix, Optimizers) {
   EXPECT_NE(weights("adamw"), weights("sgd"));
 }
 
+// Wherever the optimizer's state rests, at every stage.
+TEST_F(ZeroMatrix, StateOnDisk) {
+  CheckInMemory({"full", 0, "micro_batch", 1});
+  for (const auto& [zero, ranks] : {std::pair{0, 1}, std::pair{1, 2}, std::pair{2, 4}, std::pair{3, 2}})
+    CheckInMemory({"full", zero, "micro_batch", ranks, "adamw", "fp32", "disk"});
+  CheckInMemory({"full", 0, "micro_batch", 1, "adamw_8bit"});
+  CheckInMemory({"full", 3, "micro_batch", 4, "adamw_8bit", "fp32", "disk"});
+  CheckInMemory({"qlora", 0, "auto", 1});
+  CheckInMemory({"qlora", 3, "auto", 2, "paged_adamw", "fp32", "disk"});
+}
+
 // Few cells, which run on a simulated device too.
 TEST_F(ZeroMatrix, SomeOfEach) {
   CheckInMemory({"full", 0, "micro_batch", 1});
@@ -291,6 +321,11 @@ TEST_F(ZeroMatrix, SomeOfEach) {
   CheckInMemory({"full", 3, "micro_batch", 2});
   CheckInMemory({"full", 0, "micro_batch", 1, "adamw_8bit"});
   CheckInMemory({"full", 2, "micro_batch", 2, "adamw_8bit"});
+  CheckInMemory({"full", 2, "micro_batch", 2, "adamw", "fp32", "disk"});
+  if (TestDevice().is_cpu()) return;
+  CheckInMemory({"full", 0, "micro_batch", 1, "paged_adamw", "fp32", "host"});
+  CheckInMemory({"full", 2, "micro_batch", 2, "adamw_8bit", "fp32", "host"});
+  CheckInMemory({"qlora", 3, "auto", 2, "adamw", "fp32", "host"});
 }
 
 TEST_F(ZeroMatrix, AutoGoesByTheMethodAndTheOrdersDiffer) {

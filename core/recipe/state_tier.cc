@@ -1,0 +1,23 @@
+#include "core/recipe/state_tier.h"
+
+namespace ft::recipe {
+
+StateTier StateTierOf(const JobSpec& spec) {
+  if (spec.parallel.offload.optimizer == "cpu") return StateTier::kHost;
+  if (spec.parallel.offload.optimizer == "disk") return StateTier::kDisk;
+  return spec.train.optimizer.kind == "paged_adamw" ? StateTier::kNextWhereShort : StateTier::kWithWeights;
+}
+
+StateTier Settled(StateTier wanted, bool on_cpu, bool short_of_room) {
+  switch (wanted) {
+    case StateTier::kDisk: return StateTier::kDisk;
+    case StateTier::kHost: return on_cpu ? StateTier::kWithWeights : StateTier::kHost;
+    case StateTier::kNextWhereShort:
+      if (short_of_room) return on_cpu ? StateTier::kDisk : StateTier::kHost;
+      return StateTier::kWithWeights;
+    case StateTier::kWithWeights: break;
+  }
+  return StateTier::kWithWeights;
+}
+
+}  // namespace ft::recipe

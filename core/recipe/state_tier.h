@@ -1,0 +1,24 @@
+// Where a job wants the optimizer's state to rest while a step does not update it. Beside Sharding::Of, which refuses, this is the place that
+// reads parallel.offload.
+#pragma once
+
+#include <cstdint>
+
+#include "core/recipe/job_spec.h"
+
+namespace ft::recipe {
+
+enum class StateTier : uint8_t {
+  kWithWeights,
+  kHost,  // In the memory of the device's host. Where a CPU trains that is with the weights.
+  kDisk,
+  kNextWhereShort,  // With the weights, or where the plan needs more than is there on the next of these.
+};
+
+StateTier StateTierOf(const JobSpec& spec);
+
+// Where it rests on a device, or on a CPU. `short_of_room`: the plan needs more memory than is there. Never kNextWhereShort, and kHost
+// beside a device only.
+StateTier Settled(StateTier wanted, bool on_cpu, bool short_of_room);
+
+}  // namespace ft::recipe

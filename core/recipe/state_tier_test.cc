@@ -1,0 +1,38 @@
+#include "core/recipe/state_tier.h"
+
+#include <gtest/gtest.h>
+
+namespace ft::recipe {
+namespace {
+
+TEST(StateTierTest, AJobNamesIt) {
+  JobSpec spec;
+  EXPECT_EQ(StateTierOf(spec), StateTier::kWithWeights);
+  spec.train.optimizer.kind = "paged_adamw";
+  EXPECT_EQ(StateTierOf(spec), StateTier::kNextWhereShort);
+  spec.parallel.offload.optimizer = "disk";
+  EXPECT_EQ(StateTierOf(spec), StateTier::kDisk);
+  spec.parallel.offload.optimizer = "cpu";
+  EXPECT_EQ(StateTierOf(spec), StateTier::kHost);
+}
+
+TEST(StateTierTest, TheHostsMemoryIsATierBesideADeviceOnly) {
+  for (const bool is_short : {false, true}) {
+    EXPECT_EQ(Settled(StateTier::kHost, /*on_cpu=*/true, is_short), StateTier::kWithWeights);
+    EXPECT_EQ(Settled(StateTier::kHost, /*on_cpu=*/false, is_short), StateTier::kHost);
+    EXPECT_EQ(Settled(StateTier::kDisk, true, is_short), StateTier::kDisk);
+    EXPECT_EQ(Settled(StateTier::kDisk, false, is_short), StateTier::kDisk);
+    EXPECT_EQ(Settled(StateTier::kWithWeights, false, is_short), StateTier::kWithWeights);
+  }
+}
+
+TEST(StateTierTest, APagedOptimizersStateGoesToTheNextOneWhereRoomIsShort) {
+  for (const bool on_cpu : {false, true}) {
+    EXPECT_EQ(Settled(StateTier::kNextWhereShort, on_cpu, false), StateTier::kWithWeights);
+    EXPECT_EQ(Settled(StateTier::kNextWhereShort, on_cpu, true),
+              on_cpu ? StateTier::kDisk : StateTier::kHost);
+  }
+}
+
+}  // namespace
+}  // namespace ft::recipe

@@ -1,0 +1,35 @@
+// Where this rank's optimizer state rests: as the job asks or, of a paged optimizer, as the plan says.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/plan/state_tiles.h"
+#include "core/recipe/state_tier.h"
+#include "worker/rank/attempt.h"
+#include "worker/train/offload/tier.h"
+
+namespace ft::rank {
+
+// What a rank may take: `planned` bytes are what it will, `room` what is there. 0 = not known, then there is enough.
+struct Room {
+  int64_t planned = 0;
+  int64_t room = 0;
+  bool is_short() const { return room > 0 && planned > room; }
+};
+
+struct StatePlace {
+  std::unique_ptr<offload::Tier> tier;  // None: with the weights.
+  std::vector<std::string> remarks;     // A sentence each, for people.
+  std::string warning;                  // Likewise, or nothing.
+};
+
+// Takes all of the tier. Errors carry their failure class: CONFIG for a folder that cannot be used, CHECKPOINT_IO for a full disk, HOST_OOM
+// for a full host.
+// `progress` is called while tiles come and go.
+StatusOr<StatePlace> PlaceState(const Attempt& attempt, at::Device device, const Room& room,
+                                plan::StateTiles tiles, std::function<void()> progress);
+
+}  // namespace ft::rank
