@@ -41,6 +41,8 @@ FLOORS = (
       for setting in ("full_zero0", "full_zero2", "full_zero3", "qlora_zero0", "qlora_zero3")),
     ("tokenise.llama2", "ratio", ">=", 2.0),
     ("tokenise.internlm", "ratio", ">=", 2.0),
+    ("tokenise.unigram", "ratio", ">=", 2.0),
+    ("tokenise.unigram_plain", "ratio", ">=", 2.0),
     ("tokenise.smollm2", "ratio", ">=", 5.0),
     ("tokenise.starcoder", "ratio", ">=", 5.0),
     ("tokenise.qwen", "ratio", ">=", 1.0),

@@ -13,17 +13,29 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "checks"))
 import mixed_text  # noqa: E402, the texts of the tests
 
 BYTES, SEED, PASSES = 4_000_000, 4, 3
-# What each library is measured on: a folder of golden/tokenizer.
+# What each library is measured on: a folder of golden/tokenizer, and unigram models, of which that has none: trained here, with
+# SentencePiece's usual map of characters and without one.
 VOCABULARIES = (("llama2", "sentencepiece"), ("internlm", "sentencepiece"), ("smollm2", "tokenizers"), ("starcoder", "tokenizers"),
                 ("qwen", "tiktoken"))
+UNIGRAM = {"unigram": "nmt_nfkc", "unigram_plain": "identity"}
+TRAINING_BYTES, TRAINING_SEED, PIECES = 3_000_000, 7, 32000
 TIMEOUT = 600
 
 
-def write_texts(context):
-    path = os.path.join(context.folder, "texts.jsonl")
+def write_texts(context, name="texts.jsonl", size=BYTES, seed=SEED):
+    path = os.path.join(context.folder, name)
     with open(path, "w", encoding="utf-8") as file:
-        file.writelines(json.dumps(text) + "\n" for text in mixed_text.texts(BYTES, SEED))
+        file.writelines(json.dumps(text) + "\n" for text in mixed_text.texts(size, seed))
     return path
+
+
+def train_unigram(context):
+    """{name: folder} of the vocabularies that are made here."""
+    texts = write_texts(context, "training.jsonl", TRAINING_BYTES, TRAINING_SEED)
+    folders = {name: os.path.join(context.folder, name) for name in UNIGRAM}
+    for name, rule in UNIGRAM.items():
+        peer.run("train_unigram.py", folders[name], texts, "--rule", rule, "--pieces", str(PIECES), threads=context.threads)
+    return folders
 
 
 def ours(context, folder, texts):
@@ -41,13 +53,15 @@ def tokenise(context):
     golden = os.path.join(context.shared, "golden", "tokenizer")
     if not os.path.isdir(golden):
         raise RuntimeError("the folder shared with golden/tokenizer is not beside this checkout")
+    folders = {**{name: os.path.join(golden, name) for name, _ in VOCABULARIES}, **train_unigram(context)}
+    libraries = {**dict(VOCABULARIES), **{name: "sentencepiece" for name in UNIGRAM}}
     texts, mine, theirs = write_texts(context), {}, {}
     for _ in context.pairs("tokenise"):
-        for vocabulary, library in VOCABULARIES:
-            folder = os.path.join(golden, vocabulary)
+        for vocabulary, library in libraries.items():
+            folder = folders[vocabulary]
             mine.setdefault(vocabulary, []).append(ours(context, folder, texts))
             found = peer.run("tokenise.py", library, folder, texts, "--passes", str(PASSES), threads=1)
             theirs.setdefault(vocabulary, []).append(found["bytes"] / found["seconds"] / 1e6)
-    for vocabulary, library in VOCABULARIES:
+    for vocabulary, library in libraries.items():
         yield Row(f"tokenise.{vocabulary}", "MB/s", median(mine[vocabulary]), median(theirs[vocabulary]),
                   {"sentencepiece": "sentencep"}.get(library, library))

@@ -7,6 +7,7 @@ namespace {
 
 constexpr Parser kParsers[] = {
     {"safetensors", "model.safetensors", ReadSafetensors},
+    {"mxfp4", "model.safetensors", ReadMxfp4},
     {"torch", "pytorch_model.bin", ReadTorch},
     {"pickle", "data.pkl", ReadPickle},
     {"gguf", "model.gguf", ReadGguf},

@@ -14,7 +14,9 @@
 #include "worker/data/tokenizer/tiny_tokenizer.h"
 #include "worker/data/tokenizer/tokenizer.h"
 #include "worker/model/decoder/family.h"
+#include "worker/model/decoder/fused_experts.h"
 #include "worker/model/params/peft_config.h"
+#include "worker/model/weights/safetensors.h"
 
 namespace ft::fuzz {
 namespace {
@@ -26,6 +28,10 @@ constexpr data::JinjaLimits kLimits = {.max_steps = 100'000, .max_output_bytes =
 
 constexpr std::string_view kSpacedText = "  A  HHell <x><s>ab  \xef\xac\x81\t ";
 constexpr std::string_view kText = "Hello <|im_end|> \xe4\xbd\xa0\xe5\xa5\xbd 123";
+
+constexpr std::string_view kExpertsConfig =
+    R"({"model_type": "gpt_oss", "vocab_size": 8, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "num_key_value_heads": 1, "head_dim": 16, "intermediate_size": 32, "num_local_experts": 2, "num_experts_per_tok": 1})";
 
 const data::Conversation& TwoTurns() {
   static const data::Conversation turns = {{.system = "S", .input = "Q1", .output = "A1"},
@@ -91,6 +97,21 @@ Status ReadModelConfig(const fs::path& path) {
     int64_t rows = 0;
     for (const model::Piece& piece : weight.pieces) rows += piece.rows();
     FT_CHECK(weight.pieces.empty() || rows == weight.shape[0]) << weight.name;
+  }
+  return absl::OkStatus();
+}
+
+Status ReadMxfp4(const fs::path& path) {
+  constexpr uint64_t kMaxTensorBytes = 1 << 20;
+  ASSIGN_OR_RETURN(const model::DecoderConfig config, model::ParseConfig(kExpertsConfig, "config.json"));
+  const model::Layout layout = model::LayoutOf(config);
+  ASSIGN_OR_RETURN(const auto file, weights::SafetensorsFile::Open(path));
+  ASSIGN_OR_RETURN(const auto split, model::SplitExperts(layout, *file));
+  if (split == nullptr) return absl::OkStatus();
+  for (const weights::TensorInfo& info : split->tensors()) {
+    std::vector<float> values(info.elements() > kMaxTensorBytes ? 0 : info.elements());
+    if (!values.empty())
+      weights::ReadFloat32(*split, info, values).IgnoreError();  // Whole numbers are refused.
   }
   return absl::OkStatus();
 }

@@ -11,6 +11,8 @@ namespace ft::fuzz {
 
 // Weights (read_weights.cc). Tensors of more than 1 MiB are not read.
 Status ReadSafetensors(const std::filesystem::path& path);
+Status ReadMxfp4(
+    const std::filesystem::path& path);  // Experts in one tensor, MXFP4 or floats, as a small model has them.
 Status ReadTorch(const std::filesystem::path& path);
 Status ReadPickle(const std::filesystem::path& path);
 Status ReadGguf(const std::filesystem::path& path);
@@ -19,6 +21,8 @@ Status ReadWeightIndex(const std::filesystem::path& path);
 // What lies beside weights (read_models.cc): configurations, vocabularies, templates.
 Status ReadModelConfig(const std::filesystem::path& path);
 Status ReadAdapterConfig(const std::filesystem::path& path);
+// Experts in one tensor, as MXFP4 or floats, of a small model.
+Status ReadMxfp4(const std::filesystem::path& path);
 Status ReadTokenizer(const std::filesystem::path& path);
 Status ReadMerges(const std::filesystem::path& path);
 Status ReadTokenizerConfig(const std::filesystem::path& path);

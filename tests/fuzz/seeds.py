@@ -5,6 +5,7 @@ import base64
 import hashlib
 import io
 import json
+import math
 import os
 import struct
 import sys
@@ -32,6 +33,19 @@ def pickle():
     tensor = (b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\x00K\x02K\x02\x86K\x02K\x01\x86\x89"
               + b"ccollections\nOrderedDict\n)RtR")
     return b"\x80\x02}" + text32("w") + tensor + b"s."
+
+
+def mxfp4():
+    """One layer of gpt-oss's experts as ReadMxfp4 has it: two experts, 32 inputs, 64 rows of gate and up and 32 of down."""
+    header, data = {}, b""
+    for name, rows in (("gate_up_proj", 64), ("down_proj", 32)):
+        for half, shape in (("blocks", [2, rows, 1, 16]), ("scales", [2, rows, 1])):
+            content = bytes((7 * i + 120) % 256 for i in range(math.prod(shape)))
+            header[f"model.layers.0.mlp.experts.{name}_{half}"] = {"dtype": "U8", "shape": shape,
+                                                                   "data_offsets": [len(data), len(data) + len(content)]}
+            data += content
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
 
 
 def torch():
@@ -343,7 +357,7 @@ DEEPSPEED = {"train_micro_batch_size_per_gpu": "auto", "gradient_clipping": 1.0,
              "scheduler": {"type": "WarmupCosineLR", "params": {"warmup_num_steps": "auto"}}}
 # A name that begins with "good" is a promise that the file is accepted.
 GOOD = {
-    "safetensors": [safetensors()], "torch": [torch()], "pickle": [pickle()], "gguf": [gguf()], "tokenizer": [tokenizer(), *(json.dumps(made()).encode() for made in (llama_tokenizer, unigram_tokenizer))],
+    "safetensors": [safetensors()], "mxfp4": [mxfp4(), safetensors()], "torch": [torch()], "pickle": [pickle()], "gguf": [gguf()], "tokenizer": [tokenizer(), *(json.dumps(made()).encode() for made in (llama_tokenizer, unigram_tokenizer))],
     "sentencepiece": [sentencepiece(2, bytes_too=True), sentencepiece(2), sentencepiece(1, charsmap())],
     "merges": [b"#version: 0.2\nh e\nl l\nhe ll\n"],
     "tiktoken": [tiktoken()], "xlsx": [xlsx()],

@@ -9,6 +9,7 @@
 #include "tests/golden/case_files.h"
 #include "worker/model/decoder/family.h"
 #include "worker/model/decoder/fused_experts.h"
+#include "worker/model/decoder/fused_part.h"
 #include "worker/model/generate/generate.h"
 #include "worker/model/ops/kernel_table.h"
 #include "worker/model/params/read_slot.h"

@@ -3,6 +3,7 @@
 #include "tests/golden/case_files.h"
 #include "tests/golden/quant_cases.h"
 #include "worker/model/decoder/fused_experts.h"
+#include "worker/model/decoder/fused_part.h"
 #include "worker/model/weights/mxfp4.h"
 
 namespace ft::golden {

@@ -6,9 +6,11 @@
 #include "core/base/file.h"
 #include "nlohmann/json.hpp"
 #include "worker/data/prepare/model_files.h"
+#include "worker/model/decoder/family.h"
 #include "worker/rank/agreement.h"
 #include "worker/rank/base.h"
 #include "worker/rank/flags.h"
+#include "worker/rank/load_model.h"
 #include "worker/train/checkpoint/adapter.h"
 #include "worker/train/checkpoint/write_model.h"
 
@@ -27,6 +29,15 @@ StatusOr<checkpoint::WrittenModel> WriteWhole(const char* verb,
     RETURN_IF_ERROR(prepare::WriteTokenizerFiles(options.model, options.out));
   TellRemarks(verb, written.remarks);
   return written;
+}
+
+// --experts.
+StatusOr<checkpoint::ExpertForm> FormOf(const Flags& flags) {
+  const std::string form = flags.Get("experts");
+  if (!flags.Has("experts")) return checkpoint::ExpertForm::kAsStored;
+  if (form == "split") return checkpoint::ExpertForm::kSplit;
+  if (form == "fused") return checkpoint::ExpertForm::kFused;
+  return absl::InvalidArgumentError(StrCat("--experts '", form, "' is none of: split, fused"));
 }
 
 Status Convert(const Flags& flags) {
@@ -75,11 +86,13 @@ Status Merge(const Flags& flags) {
   ASSIGN_OR_RETURN(const Trained trained, ResolveTrained(flags.Get("model"), flags.Get("adapter")));
   if (trained.whole()) RETURN_IF_ERROR(RefuseBaseOfWhole(flags, trained));
   ASSIGN_OR_RETURN(const params::BaseKind base, BaseOf(flags, trained));
+  ASSIGN_OR_RETURN(const checkpoint::ExpertForm experts, FormOf(flags));
   const checkpoint::WriteModelOptions options{.model = trained.model,
                                               .adapter = trained.adapter,
                                               .out = flags.Get("out"),
                                               .dtype = flags.Get("dtype", "auto"),
-                                              .base = base};
+                                              .base = base,
+                                              .experts = experts};
   ASSIGN_OR_RETURN(const checkpoint::WrittenModel written, WriteWhole("merge", options));
   RETURN_IF_ERROR(KeepText(trained, options.out));
   if (trained.whole()) {
@@ -106,8 +119,18 @@ Status CopyFiles(const fs::path& from, const fs::path& to, const std::vector<std
   return absl::OkStatus();
 }
 
+Status TellWhole(const fs::path& out) {
+  absl::PrintF("%s: the whole model, as a full fine-tuning leaves it; transformers reads it\n", out.string());
+  return absl::OkStatus();
+}
+
 // All files of the folder that a full fine-tuning left.
-Status ExportWhole(const Trained& trained, const fs::path& out) {
+Status ExportWhole(const Trained& trained, const fs::path& out, checkpoint::ExpertForm experts) {
+  if (experts != checkpoint::ExpertForm::kAsStored) {
+    RETURN_IF_ERROR(WriteWhole("export", {.model = trained.model, .out = out, .experts = experts}).status());
+    RETURN_IF_ERROR(CopyFiles(trained.model, out, {"finetuned.json"}));
+    return TellWhole(out);
+  }
   RETURN_IF_ERROR(MakeDirectories(out));
   std::vector<std::string> names;
   std::error_code error;
@@ -118,8 +141,7 @@ Status ExportWhole(const Trained& trained, const fs::path& out) {
   }
   if (error) return ErrnoStatus("list", trained.model, error.value());
   RETURN_IF_ERROR(CopyFiles(trained.model, out, names));
-  absl::PrintF("%s: the whole model, as a full fine-tuning leaves it; transformers reads it\n", out.string());
-  return absl::OkStatus();
+  return TellWhole(out);
 }
 
 // AutoPeftModel loads the base by what adapter_config.json names: the base that is written beside, by its
@@ -156,39 +178,54 @@ void TellBase(const Trained& trained) {
 }
 
 // The base beside an exported adapter, which then names it.
-Status ExportBase(params::BaseKind base, const Trained& trained, const fs::path& out) {
+Status ExportBase(params::BaseKind base, const Trained& trained, const fs::path& out,
+                  checkpoint::ExpertForm experts) {
   ASSIGN_OR_RETURN(
       const checkpoint::WrittenModel written,
-      WriteWhole("export", {.model = trained.model, .out = out / "base", .dtype = "fp32", .base = base}));
+      WriteWhole(
+          "export",
+          {.model = trained.model, .out = out / "base", .dtype = "fp32", .base = base, .experts = experts}));
   RETURN_IF_ERROR(NameBase(out, out / "base"));
   absl::PrintF("%s: the base model in fp32, sha256 %s\n%s\n", (out / "base").string(), written.sha256,
                BaseSentence(base, trained));
   return absl::OkStatus();
 }
 
+// The adapter's files as they are, or anew with its experts in the form that was asked for.
+Status WriteOutAdapter(const Trained& trained, const fs::path& out, checkpoint::ExpertForm experts) {
+  if (experts == checkpoint::ExpertForm::kAsStored) {
+    RETURN_IF_ERROR(MakeDirectories(out));
+    return CopyFiles(
+        trained.adapter, out,
+        {"adapter_config.json", "adapter_model.safetensors", "adapter_model.bin", "finetuned.json"});
+  }
+  ASSIGN_OR_RETURN(const model::DecoderConfig config, ReadModelConfig(trained.model));
+  return checkpoint::ExportAdapter({.adapter = trained.adapter, .out = out, .form = experts},
+                                   model::LayoutOf(config))
+      .status();
+}
+
 Status Export(const Flags& flags) {
   const fs::path adapter = flags.Get("adapter"), out = flags.Get("out");
+  ASSIGN_OR_RETURN(const checkpoint::ExpertForm experts, FormOf(flags));
   std::error_code error;
   if (fs::exists(out, error))
     return absl::AlreadyExistsError(StrCat(out.string(), " is there already: give a new folder"));
   if (!fs::exists(adapter / "adapter_config.json", error) && fs::exists(adapter / "config.json", error)) {
     const Trained whole{.model = adapter};
     RETURN_IF_ERROR(RefuseBaseOfWhole(flags, whole));
-    return ExportWhole(whole, out);
+    return ExportWhole(whole, out, experts);
   }
   ASSIGN_OR_RETURN(const params::PeftConfig config, checkpoint::ReadAdapterConfig(adapter));
   Trained trained{.model = config.base_model, .adapter = adapter};
   ASSIGN_OR_RETURN(trained.text, checkpoint::ReadTextConfig(adapter));
-  if (flags.Has("base")) {
+  if (flags.Has("base") || experts != checkpoint::ExpertForm::kAsStored) {
     ASSIGN_OR_RETURN(trained, ResolveTrained(flags.Get("model"), flags.Get("adapter")));
   }
   ASSIGN_OR_RETURN(const params::BaseKind base, BaseOf(flags, trained));
-  RETURN_IF_ERROR(MakeDirectories(out));
-  RETURN_IF_ERROR(
-      CopyFiles(adapter, out,
-                {"adapter_config.json", "adapter_model.safetensors", "adapter_model.bin", "finetuned.json"}));
+  RETURN_IF_ERROR(WriteOutAdapter(trained, out, experts));
   absl::PrintF("%s: the adapter, as PEFT reads it\n", out.string());
-  if (flags.Has("base")) return ExportBase(base, trained, out);
+  if (flags.Has("base")) return ExportBase(base, trained, out, experts);
   TellBase(trained);
   return absl::OkStatus();
 }
@@ -216,20 +253,23 @@ int ConvertVerb(const std::vector<std::string>& arguments) {
 
 int MergeVerb(const std::vector<std::string>& arguments) {
   const StatusOr<Flags> flags =
-      Flags::Parse(arguments, {"model", "adapter", "attempt", "out", "dtype", "base"}, {"help"});
+      Flags::Parse(arguments, {"model", "adapter", "attempt", "out", "dtype", "base", "experts"}, {"help"});
   const bool complete =
       flags.ok() && flags->Has("adapter") && flags->Has("out") && flags->positional().empty();
-  return RunVerb("merge", "[--model M] --adapter A --out DIR [--dtype D] [--base auto|stored|dequantised]",
+  return RunVerb("merge",
+                 "[--model M] --adapter A --out DIR [--dtype D] [--base auto|stored|dequantised] [--experts "
+                 "split|fused]",
                  flags, complete, Merge);
 }
 
 int ExportVerb(const std::vector<std::string>& arguments) {
   const StatusOr<Flags> flags =
-      Flags::Parse(arguments, {"model", "adapter", "attempt", "out", "base"}, {"help"});
+      Flags::Parse(arguments, {"model", "adapter", "attempt", "out", "base", "experts"}, {"help"});
   const bool complete =
       flags.ok() && flags->Has("adapter") && flags->Has("out") && flags->positional().empty();
-  return RunVerb("export", "--adapter A --out DIR [--model M] [--base auto|stored|dequantised]", flags,
-                 complete, Export);
+  return RunVerb("export",
+                 "--adapter A --out DIR [--model M] [--base auto|stored|dequantised] [--experts split|fused]",
+                 flags, complete, Export);
 }
 
 }  // namespace ft::rank

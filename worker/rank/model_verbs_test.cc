@@ -214,5 +214,15 @@ TEST_F(CasesVerbs, AnAdapterOfAnInt8JobIsMergedIntoItsBaseInEightBits) {
   EXPECT_FALSE(torch::allclose(Read(dir_ / "out"), stored + delta));
 }
 
+TEST_F(CasesVerbs, ExpertsOfAnAdapterAreExportedInTheFormThatIsAskedFor) {
+  const std::string adapter = Adapter("lora", base_.string());
+  const auto refused = [&](const std::string& form) {
+    return Output([&] { return ExportVerb({"--adapter", adapter, "--out", At("e"), "--experts", form}); }, 1);
+  };
+  EXPECT_THAT(refused("whole"), HasSubstr("--experts 'whole' is none of: split, fused"));
+  EXPECT_THAT(refused("fused"), HasSubstr("--experts has no meaning for this model, which has none"));
+  EXPECT_FALSE(fs::exists(dir_ / "e"));
+}
+
 }  // namespace
 }  // namespace ft::rank

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <random>
 #include <string>
 
@@ -25,7 +26,29 @@ TEST(ByteTrieTest, EmptySetsHoldNothing) {
   EXPECT_TRUE(ByteTrie({{"", 1}}).empty());
 }
 
-// Nodes with more than eight children are searched in another way than small ones.
+// Strings of any bytes: the rows of children lie between each other in one array.
+TEST(ByteTrieTest, AnyBytesMayBeLabels) {
+  std::mt19937 random(3);
+  std::map<std::string, int32_t> wanted;
+  std::vector<std::pair<std::string_view, int32_t>> entries;
+  for (int i = 0; i < 20000; ++i) {
+    std::string text;
+    for (size_t size = 1 + random() % 4; size > 0; --size) text.push_back(static_cast<char>(random() % 256));
+    wanted.emplace(text, i);
+  }
+  for (const auto& [text, value] : wanted) entries.emplace_back(text, value);
+  const ByteTrie trie(entries);
+  for (const auto& [text, value] : wanted) {
+    std::map<size_t, int32_t> found;
+    trie.ForEach(text + "x", 0, [&](int32_t id, size_t length) { found[length] = id; });
+    for (size_t length = 1; length <= text.size(); ++length) {
+      const auto prefix = wanted.find(text.substr(0, length));
+      ASSERT_EQ(found.contains(length), prefix != wanted.end());
+      if (prefix != wanted.end()) EXPECT_EQ(found[length], prefix->second);
+    }
+  }
+}
+
 TEST(ByteTrieTest, AgreesWithASearchByHand) {
   std::mt19937 random(7);
   std::vector<std::string> strings;

@@ -27,7 +27,20 @@ StatusOr<Charsmap> Charsmap::Parse(std::string_view blob) {
   for (size_t pos = 0; pos < trie; pos += 4) map.units_.push_back(ReadUnit(blob, 4 + pos));
   map.replacements_ = blob.substr(4 + trie);
   if (!map.replacements_.ends_with('\0')) map.replacements_.push_back('\0');
+  map.FindBeginnings();
   return map;
+}
+
+void Charsmap::FindBeginnings() {
+  for (size_t first = 0; first < 256; ++first) {
+    const size_t place = Offset(units_[0]) ^ first;
+    if (place >= units_.size() || Label(units_[place]) != first) continue;
+    const uint32_t unit = units_[place];
+    for (size_t second = 0; second < 256; ++second) {
+      const size_t next = place ^ Offset(unit) ^ second;
+      begins_[first << 8 | second] = HasLeaf(unit) || (next < units_.size() && Label(units_[next]) == second);
+    }
+  }
 }
 
 Charsmap::Match Charsmap::Longest(std::string_view text, size_t pos) const {

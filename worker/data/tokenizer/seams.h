@@ -27,20 +27,25 @@ class Seams {
     }
   }
   bool IsSeam(char32_t left, char32_t right) const {
-    if (left < 128 && right < 128) return !ascii_[left * 128 + right];
+    const size_t first = FrequentOf(left), second = FrequentOf(right);
+    if (first < kFrequent && second < kFrequent) return !frequent_[first * kFrequent + second];
     return !others_.contains(Key(left, right));
   }
 
  private:
+  // ASCII and SentencePiece's mark of a space (U+2581): between those stand most seams.
+  static constexpr size_t kFrequent = 129;
+  static size_t FrequentOf(char32_t code) { return code < 128 ? code : code == 0x2581 ? 128 : kFrequent; }
   static uint64_t Key(char32_t left, char32_t right) { return (static_cast<uint64_t>(left) << 32) | right; }
   void Join(char32_t left, char32_t right) {
-    if (left < 128 && right < 128) {
-      ascii_[left * 128 + right] = true;
+    const size_t first = FrequentOf(left), second = FrequentOf(right);
+    if (first < kFrequent && second < kFrequent) {
+      frequent_[first * kFrequent + second] = true;
     } else {
       others_.insert(Key(left, right));
     }
   }
-  std::bitset<128 * 128> ascii_;
+  std::bitset<kFrequent * kFrequent> frequent_;
   absl::flat_hash_set<uint64_t> others_;
 };
 

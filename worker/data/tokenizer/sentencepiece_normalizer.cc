@@ -67,8 +67,14 @@ Prefix NextPrefix(const SentencePieceNormalizer& rules, std::string_view source,
     const Charsmap::Match match = rules.charsmap->Longest(source, pos);
     if (match.length > 0) return {match.replacement, match.length};
   }
-  const size_t length = ReadUtf8(source, pos).length;
+  const size_t length = ReadKnownUtf8(source, pos).length;
   return {source.substr(pos, length), length};
+}
+
+// Whether nothing but the character at pos itself can be written for it: a quick answer, for most characters the right one.
+bool SurelyStays(const SentencePieceNormalizer& rules, std::string_view source, size_t pos) {
+  return source[pos] != ' ' && (rules.charsmap == nullptr || !rules.charsmap->MayBeginAt(source, pos)) &&
+         (rules.user_defined == nullptr || !rules.user_defined->MayBeginWith(source[pos]));
 }
 
 // The usual case: every character stays, spaces are marked.
@@ -88,6 +94,11 @@ Status ApplyRules(const SentencePieceNormalizer& rules, std::string_view source,
   bool after_space = rules.remove_extra_whitespaces;
   size_t copied = pos;  // What lies from here to pos stays as it is.
   while (pos < source.size()) {
+    if (SurelyStays(rules, source, pos)) {
+      pos += ReadKnownUtf8(source, pos).length;
+      after_space = false;
+      continue;
+    }
     const Prefix prefix = NextPrefix(rules, source, pos);
     const bool stays =
         prefix.text.data() == source.data() + pos && prefix.text.find(' ') == std::string_view::npos;

@@ -193,6 +193,10 @@ TEST_F(SentencePieceTest, CharactersAreReplacedByTheModelsMap) {
   SentencePieceModel model = Letters();
   model.charsmap = MapOfOneEntry();
   EXPECT_EQ(*Open(model)->EncodeWithOffsets("A aA"), (Tokens{{7, 0, 1}, {9, 1, 3}, {6, 3, 4}}));
+  const auto map = Charsmap::Parse(model.charsmap);
+  EXPECT_TRUE(map->MayBeginAt("xA", 1));
+  EXPECT_TRUE(map->MayBeginAt("Ax", 0));
+  EXPECT_FALSE(map->MayBeginAt("xA", 0));
 }
 
 TEST_F(SentencePieceTest, DamagedMapsAreRefusedOrStayWithinTheirBytes) {
@@ -210,6 +214,7 @@ TEST_F(SentencePieceTest, DamagedMapsAreRefusedOrStayWithinTheirBytes) {
     for (const char* text : {"A", "\xC3\xA4", "zzzzzzzz"}) {
       const Charsmap::Match match = map->Longest(text, 0);
       EXPECT_LE(match.length, std::string_view(text).size());
+      EXPECT_TRUE(match.length == 0 || map->MayBeginAt(text, 0));
     }
   }
 }

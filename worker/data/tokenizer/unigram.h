@@ -3,8 +3,8 @@
 // that begins first wins, as in SentencePiece and Hugging Face's tokenizers, whose sums are rounded as theirs are.
 //
 // Sums run over the whole text, and their rounding grows with them. A word's tokens are remembered with their margin: by how much
-// the best way to each of their ends beats the next best. Where that is more than rounding can be at that place of the
-// text, they are taken again; else the word is cut anew.
+// the best way to each of their ends beats the next best at least, whatever stands before the word. Where that is more than
+// rounding can be at that place of the text, they are taken again; else the word is cut anew.
 #pragma once
 
 #include <cstdint>
@@ -44,21 +44,31 @@ class UnigramModel final : public SubwordModel {
   // A part of a text between two seams.
   struct Segment {
     std::string_view text;  // From the beginning of the whole text to the end of the segment.
-    size_t base;            // Where the segment begins.
+    size_t base = 0;        // Where the segment begins.
+    bool takes = false;     // Whether the cache takes it, under this key.
+    WordCache::Key key;
+    Segment() = default;
+    Segment(std::string_view text, size_t base) : text(text), base(base), takes(WordCache::Takes(word())) {
+      if (takes) key = WordCache::Key(word());
+    }
+    std::string_view word() const { return text.substr(base); }
   };
   UnigramModel(Vocabulary vocabulary, std::vector<double> scores, UnigramOptions options);
-  double Sum(double path, int32_t id, size_t length, bool rounds) const;
-  void Extend(const Segment& segment, size_t pos, bool rounds, std::vector<PathNode>* path) const;
-  void FindPath(const Segment& segment, double before, bool rounds, std::vector<PathNode>* path) const;
+  double Round(double sum) const { return options_.single_precision ? static_cast<float>(sum) : sum; }
+  double Sum(double path, int32_t id) const {
+    const double sum = path + scores_[static_cast<size_t>(id)];
+    return is_user_defined_[static_cast<size_t>(id)] ? sum : Round(sum);
+  }
+  size_t Extend(const Segment& segment, size_t pos, PathNode* path) const;
+  void FindPath(const Segment& segment, double before, std::vector<PathNode>* path) const;
   float RoundingOf(double before, size_t bytes) const;
-  float MarginOf(const Segment& segment, std::vector<PathNode>* path) const;
   double EncodeSegment(const Segment& segment, double before, SubwordScratch* scratch,
                        std::vector<EncodedToken>* out) const;
-  void Backtrack(const Segment& segment, SubwordScratch* scratch, std::vector<EncodedToken>* out) const;
+  float Backtrack(const Segment& segment, SubwordScratch* scratch, std::vector<EncodedToken>* out) const;
 
   UnigramOptions options_;
-  std::vector<double> scores_;
-  std::vector<uint8_t> is_user_defined_;  // By id.
+  std::vector<double> scores_;            // What a token adds to a sum, by id.
+  std::vector<uint8_t> is_user_defined_;  // By id; their sums are compared before they are rounded.
   double unknown_score_ = 0, best_score_ = 0;
   double word_bound_ = 0;  // What a word in the cache may add to a sum, without sign.
   ByteTrie trie_;

@@ -65,6 +65,19 @@ Utf8Char ReadUtf8Before(std::string_view text, size_t pos) {
   return ReadUtf8(text.substr(0, pos), begin);
 }
 
+namespace {
+
+// Whether a character of three bytes stands at pos, but for those of U+0000 to U+0FFF and U+D000 to U+DFFF, of which some are none: most
+// characters of Chinese, Japanese and Korean.
+bool IsUsualOfThree(std::string_view text, size_t pos) {
+  if (text.size() - pos < 3) return false;
+  const unsigned char lead = Byte(text, pos);
+  return lead > 0xE0 && lead <= 0xEF && lead != 0xED && (Byte(text, pos + 1) & 0xC0) == 0x80 &&
+         (Byte(text, pos + 2) & 0xC0) == 0x80;
+}
+
+}  // namespace
+
 std::optional<size_t> FirstInvalidUtf8(std::string_view text) {
   constexpr uint64_t kHighBits = 0x8080808080808080u;
   size_t pos = 0;
@@ -76,6 +89,10 @@ std::optional<size_t> FirstInvalidUtf8(std::string_view text) {
       pos += sizeof(eight);
     }
     if (pos == text.size()) break;
+    if (IsUsualOfThree(text, pos)) {
+      pos += 3;
+      continue;
+    }
     const Utf8Char next = ReadUtf8(text, pos);
     if (next.kind != Utf8Char::Kind::kValid) return pos;
     pos += next.length;

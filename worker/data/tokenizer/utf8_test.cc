@@ -11,6 +11,8 @@ TEST(Utf8Test, BrokenTextIsFoundAtItsFirstByte) {
   EXPECT_EQ(FirstInvalidUtf8("a\xED\xA0\x80"), 1u);     // Surrogate.
   EXPECT_EQ(FirstInvalidUtf8("\xF4\x90\x80\x80"), 0u);  // Beyond U+10FFFF.
   EXPECT_EQ(FirstInvalidUtf8("abc\xE4\xBD"), 3u);       // Cut short.
+  EXPECT_EQ(FirstInvalidUtf8("\xE0\x80\x80"), 0u);      // Overlong, of three bytes.
+  EXPECT_EQ(FirstInvalidUtf8("你\xE4\xBDz"), 3u);
 }
 
 TEST(Utf8Test, ReplacementFollowsMaximalSubparts) {

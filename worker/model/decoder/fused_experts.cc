@@ -5,7 +5,6 @@
 #include <set>
 #include <utility>
 
-#include "core/base/check.h"
 #include "worker/model/weights/mxfp4.h"
 #include "worker/model/weights/tensor_table.h"
 
@@ -175,13 +174,6 @@ std::vector<FusedTensor> FusedTensors(const Layout& layout) {
     tensors[entry->second].parts.push_back(&weight);
   }
   return tensors;
-}
-
-torch::Tensor PartOf(const torch::Tensor& whole, const StoredWeight& part) {
-  FT_CHECK(part.fused.has_value()) << part.name;
-  torch::Tensor matrix = whole.select(0, part.role.expert);
-  if (matrix.dim() == 2 && part.fused->inputs_first) matrix = matrix.t();
-  return matrix.narrow(0, part.fused->first_row, part.shape[0]);
 }
 
 }  // namespace ft::model

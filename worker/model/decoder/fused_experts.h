@@ -1,7 +1,5 @@
-// Experts whose weights files hold in one tensor for all of them, and each one's own weights.
+// Experts whose weights files hold in one tensor for all of them, and each one's own weights. No LibTorch: fused_part.h.
 #pragma once
-
-#include <torch/torch.h>
 
 #include <memory>
 #include <string>
@@ -28,8 +26,5 @@ struct FusedTensor {
 
 // Every one that files of this layout may have, in the layout's order.
 std::vector<FusedTensor> FusedTensors(const Layout& layout);
-
-// The part's place in the whole tensor: a view. REQUIRES: part.fused.
-torch::Tensor PartOf(const torch::Tensor& whole, const StoredWeight& part);
 
 }  // namespace ft::model

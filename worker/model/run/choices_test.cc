@@ -7,6 +7,7 @@
 
 #include "gtest/gtest.h"
 #include "worker/model/decoder/fused_experts.h"
+#include "worker/model/decoder/fused_part.h"
 #include "worker/model/ops/int8.h"
 #include "worker/model/ops/saved_tensor_guard.h"
 #include "worker/model/params/nf4_slot.h"

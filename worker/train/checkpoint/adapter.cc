@@ -148,33 +148,36 @@ class TensorsOf {
 
 StatusOr<WrittenAdapter> WriteAdapter(const WriteAdapterOptions& options,
                                       const params::ParameterStore& store) {
-  const fs::path& dir = options.dir;
-  const fs::path beside = dir.parent_path() / ("." + dir.filename().string() + ".tmp");
-  std::error_code ignored;
-  fs::remove_all(beside, ignored);
-  RETURN_IF_ERROR(MakeDirectories(beside));
-  WrittenAdapter written;
   std::vector<NamedTensor> values;
   for (const PendingTensor& value : ValuesOf(store, options.values ? options.values : OwnValues(store))) {
     ASSIGN_OR_RETURN(torch::Tensor whole, value.make());
     values.push_back({value.name, std::move(whole)});
   }
-  FusedAdapter adapter = FuseExperts(options.layout, std::move(values));
-  std::vector<PendingTensor> tensors;
-  for (NamedTensor& tensor : adapter.tensors) tensors.push_back(Pending(std::move(tensor)));
-  ASSIGN_OR_RETURN(written.sha256, WriteTensors(beside / "adapter_model.safetensors", tensors,
-                                                {{"format", "pt"}}, options.progress));
+  ASSIGN_OR_RETURN(FusedAdapter adapter, FuseExperts(options.layout, std::move(values)));
   params::PeftConfig config = options.config;
-  if (!adapter.parameters.empty()) {
-    config.target_parameters = adapter.parameters;
+  for (const auto& [parameter, fused] : adapter.parameters) {
+    config.target_parameters.push_back(parameter);
     // What is adapted as a parameter is no module to PEFT.
-    std::erase_if(config.targets, [&](const std::string& target) {
-      return std::any_of(adapter.parameters.begin(), adapter.parameters.end(),
-                         [&](const std::string& parameter) { return parameter.ends_with("." + target); });
-    });
+    std::erase_if(config.targets,
+                  [&](const std::string& target) { return parameter.ends_with("." + target); });
   }
+  return WriteAdapterFolder(options.dir, config, options.text, std::move(adapter.tensors), options.progress);
+}
+
+StatusOr<WrittenAdapter> WriteAdapterFolder(const fs::path& dir, const params::PeftConfig& config,
+                                            const TextConfig& text, std::vector<NamedTensor> tensors,
+                                            const weights::SafetensorsWriter::Progress& progress) {
+  const fs::path beside = dir.parent_path() / ("." + dir.filename().string() + ".tmp");
+  std::error_code ignored;
+  fs::remove_all(beside, ignored);
+  RETURN_IF_ERROR(MakeDirectories(beside));
+  std::vector<PendingTensor> pending;
+  for (NamedTensor& tensor : tensors) pending.push_back(Pending(std::move(tensor)));
+  WrittenAdapter written;
+  ASSIGN_OR_RETURN(written.sha256,
+                   WriteTensors(beside / "adapter_model.safetensors", pending, {{"format", "pt"}}, progress));
   RETURN_IF_ERROR(WriteFileDurably(beside / kConfigFile, params::PeftConfigJson(config)));
-  RETURN_IF_ERROR(WriteTextConfig(beside, options.text));
+  RETURN_IF_ERROR(WriteTextConfig(beside, text));
   fs::remove_all(dir, ignored);
   if (::rename(beside.c_str(), dir.c_str()) != 0) return ErrnoStatus("rename to", dir, errno);
   RETURN_IF_ERROR(SyncDirectory(dir.parent_path()));

@@ -43,6 +43,12 @@ struct WriteAdapterOptions {
 StatusOr<WrittenAdapter> WriteAdapter(const WriteAdapterOptions& options,
                                       const params::ParameterStore& store);
 
+// The same of tensors that are at hand already, under PEFT's names.
+StatusOr<WrittenAdapter> WriteAdapterFolder(const std::filesystem::path& dir,
+                                            const params::PeftConfig& config, const TextConfig& text,
+                                            std::vector<NamedTensor> tensors,
+                                            const weights::SafetensorsWriter::Progress& progress = {});
+
 // The folder's adapter_config.json; errors as params::ParsePeftConfig gives them.
 StatusOr<params::PeftConfig> ReadAdapterConfig(const std::filesystem::path& dir);
 

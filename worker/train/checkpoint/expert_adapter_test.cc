@@ -81,9 +81,12 @@ TEST_F(ExpertAdapter, IsWrittenAsPeftHasItAndReadBack) {
 TEST_F(ExpertAdapter, ColumnsAndRowsLieWherePeftLooksForThem) {
   const model::Layout layout = SmallLayout();
   const std::vector<NamedTensor> pairs = Pairs(layout, {"gate_up_proj", "down_proj"});
-  const FusedAdapter fused = FuseExperts(layout, pairs);
-  EXPECT_EQ(fused.parameters,
-            (std::vector<std::string>{"mlp.experts.down_proj", "mlp.experts.gate_up_proj"}));
+  const StatusOr<FusedAdapter> made = FuseExperts(layout, pairs);
+  ASSERT_TRUE(made.ok()) << made.status();
+  const FusedAdapter& fused = *made;
+  ASSERT_EQ(fused.parameters.size(), 2u);
+  EXPECT_EQ(fused.parameters.at("mlp.experts.down_proj").rank, kRank);
+  EXPECT_EQ(fused.parameters.at("mlp.experts.gate_up_proj").rank, kRank);
   const auto find = [](const std::vector<NamedTensor>& tensors, const std::string& name) {
     for (const NamedTensor& tensor : tensors) {
       if (tensor.name == name) return tensor.tensor;

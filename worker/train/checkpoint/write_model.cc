@@ -20,6 +20,7 @@
 #include "core/base/sha256.h"
 #include "worker/model/decoder/family.h"
 #include "worker/model/decoder/fused_experts.h"
+#include "worker/model/decoder/fused_part.h"
 #include "worker/model/ops/int8.h"
 #include "worker/model/ops/nf4.h"
 #include "worker/model/params/bnb_checkpoint.h"
@@ -76,21 +77,33 @@ torch::Tensor Rounded(const torch::Tensor& tensor, DType dtype) {
   return tensor;
 }
 
-// A model's experts where its files have all of them in one tensor.
+// A model's experts: where its files have them, and where what is written has them.
 class ExpertSource {
  public:
-  static StatusOr<ExpertSource> Of(const model::Layout& layout, const weights::TensorSource& source) {
+  static StatusOr<ExpertSource> Of(const model::Layout& layout, const weights::TensorSource& source,
+                                   ExpertForm form) {
+    RETURN_IF_ERROR(CheckForm(layout, form));
     ExpertSource experts;
     ASSIGN_OR_RETURN(experts.split_, model::SplitExperts(layout, source));
-    if (experts.split_ == nullptr) return experts;
+    experts.single_ = experts.split_ != nullptr ? experts.split_.get() : &source;
+    const bool fuses = experts.split_ == nullptr && form == ExpertForm::kFused;
+    if (experts.split_ == nullptr && !fuses) return experts;
+    experts.splits_ = experts.split_ != nullptr && form == ExpertForm::kSplit;
     for (model::FusedTensor& fused : model::FusedTensors(layout)) {
       const std::string name = fused.name;
-      experts.tensors_[name] = std::move(fused);
+      const model::FusedTensor& kept = experts.tensors_[name] = std::move(fused);
+      for (size_t i = 0; fuses && i < kept.parts.size(); ++i) {
+        const std::string& part = kept.parts[i]->name;
+        if (source.Find(part) == nullptr)
+          return absl::InvalidArgumentError(
+              StrCat("the weights have no tensor ", part, ", which config.json asks for"));
+        experts.parts_[part] = name;
+      }
     }
     return experts;
   }
 
-  // What becomes of a stored tensor: null where it is no tensor of experts.
+  // What becomes of a stored tensor: null where it is no tensor of all experts.
   const model::FusedTensor* Find(std::string_view stored) const {
     if (stored.ends_with(weights::kMxfp4Blocks)) stored.remove_suffix(weights::kMxfp4Blocks.size());
     const auto found = tensors_.find(stored);
@@ -101,12 +114,22 @@ class ExpertSource {
     stored.remove_suffix(weights::kMxfp4Scales.size());
     return tensors_.contains(stored);
   }
-  // REQUIRES: Find() gave something.
-  const weights::TensorSource& split() const { return *split_; }
+  // The tensor that a stored matrix of one expert becomes a part of; null where it stays by itself.
+  const model::FusedTensor* FusedOf(std::string_view stored) const {
+    const auto found = parts_.find(stored);
+    return found == parts_.end() ? nullptr : &tensors_.find(found->second)->second;
+  }
+  // Whether tensors of all experts are taken apart.
+  bool splits() const { return splits_; }
+  // Where each expert's matrices are by themselves.
+  const weights::TensorSource& single() const { return *single_; }
 
  private:
   std::unique_ptr<weights::TensorSource> split_;
+  const weights::TensorSource* single_ = nullptr;
+  bool splits_ = false;
   std::map<std::string, model::FusedTensor, std::less<>> tensors_;
+  std::map<std::string, std::string, std::less<>> parts_;
 };
 
 // The widest type among weights: what a config.json that has one type for all must say.
@@ -147,12 +170,13 @@ class ModelWriter {
   }
 
  private:
-  enum class Kind { kWeight, kBnb4, kExperts, kAsItIs };
+  enum class Kind { kWeight, kBnb4, kExperts, kExpert, kAsItIs };
   struct Planned {
     const TensorInfo* stored;
     TensorInfo out;
     Kind kind;
     const model::FusedTensor* experts = nullptr;  // Of kExperts.
+    const model::StoredWeight* expert = nullptr;  // Of kExpert.
   };
   struct Shard {
     std::string file;
@@ -217,11 +241,15 @@ class ModelWriter {
         ++tables;
         continue;
       }
-      if (experts_.IsSecondHalf(info.name)) continue;
-      ASSIGN_OR_RETURN(const Planned planned, PlanOf(info));
+      const model::FusedTensor* whole = experts_.FusedOf(info.name);
+      if (experts_.IsSecondHalf(info.name) || (whole != nullptr && whole->parts.front()->name != info.name))
+        continue;
+      ASSIGN_OR_RETURN(Planned planned, PlanOf(info));
+      if (whole != nullptr)
+        planned = {&info, {whole->name, planned.out.dtype, whole->shape}, Kind::kExperts, whole};
       if (planned.kind != Kind::kAsItIs)
         widest = Widest(widest.value_or(planned.out.dtype), planned.out.dtype);
-      plan_.push_back(planned);
+      AddPlanned(planned);
     }
     if (!widest) return absl::InvalidArgumentError(StrCat(options_.model.string(), " holds no weights"));
     written.dtype = TorchName(*widest);
@@ -229,6 +257,13 @@ class ModelWriter {
       written.remarks.push_back(
           StrCat(tables, " rotary tables are not written: they follow from config.json"));
     return absl::OkStatus();
+  }
+
+  void AddPlanned(const Planned& planned) {
+    if (planned.kind != Kind::kExperts || !experts_.splits()) return plan_.push_back(planned);
+    for (const model::StoredWeight* part : planned.experts->parts)
+      plan_.push_back(
+          {planned.stored, {part->name, planned.out.dtype, part->shape}, Kind::kExpert, nullptr, part});
   }
 
   StatusOr<Planned> PlanOf(const TensorInfo& info) {
@@ -272,6 +307,10 @@ class ModelWriter {
       return tensor;
     }
     if (planned.kind == Kind::kExperts) return ExpertsValue(planned);
+    if (planned.kind == Kind::kExpert) {
+      ASSIGN_OR_RETURN(const torch::Tensor value, ExpertValue(*planned.expert));
+      return Rounded(value, planned.out.dtype).contiguous();
+    }
     torch::Tensor tensor;
     if (planned.kind == Kind::kBnb4) {  // Already what a job sees.
       ASSIGN_OR_RETURN(tensor, params::DequantiseBnb(source_, info.name));
@@ -291,14 +330,30 @@ class ModelWriter {
                : ops::DequantiseNf4(ops::QuantiseNf4(stored), torch::kFloat32);
   }
 
-  // All experts in the tensor that they came in, expert by expert.
+  // One expert's matrix, with what the adapter makes of it.
+  StatusOr<torch::Tensor> ExpertValue(const model::StoredWeight& part) {
+    const weights::TensorSource& source = experts_.single();
+    torch::Tensor value;
+    if (params::IsBnb4(source, part.name)) {
+      ASSIGN_OR_RETURN(value, params::DequantiseBnb(source, part.name));
+    } else {
+      ASSIGN_OR_RETURN(value, params::ReadTensor(source, *source.Find(part.name)));
+      value = Seen(part.name, value);
+    }
+    if (value.sizes().vec() != part.shape) {
+      return absl::InvalidArgumentError(StrCat("tensor ", part.name, " has shape ",
+                                               weights::ShapeText(value.sizes().vec()),
+                                               ", config.json asks for ", weights::ShapeText(part.shape)));
+    }
+    RETURN_IF_ERROR(deltas_.AddTo(part.name, value));
+    return value;
+  }
+
+  // All experts in one tensor, expert by expert.
   StatusOr<torch::Tensor> ExpertsValue(const Planned& planned) {
     torch::Tensor whole = Rounded(torch::empty(planned.out.shape), planned.out.dtype);
     for (const model::StoredWeight* part : planned.experts->parts) {
-      ASSIGN_OR_RETURN(const torch::Tensor stored,
-                       params::ReadTensor(experts_.split(), *experts_.split().Find(part->name)));
-      torch::Tensor value = Seen(part->name, stored);
-      RETURN_IF_ERROR(deltas_.AddTo(part->name, value));
+      ASSIGN_OR_RETURN(const torch::Tensor value, ExpertValue(*part));
       model::PartOf(whole, *part).copy_(value);
     }
     return whole;
@@ -463,7 +518,7 @@ StatusOr<WrittenModel> WriteModel(const WriteModelOptions& options) {
   if (options.base != params::BaseKind::kStored) {
     ASSIGN_OR_RETURN(quantised, QuantisedOf(options.model, layout, *source));
   }
-  ASSIGN_OR_RETURN(ExpertSource experts, ExpertSource::Of(layout, *source));
+  ASSIGN_OR_RETURN(ExpertSource experts, ExpertSource::Of(layout, *source, options.experts));
   const fs::path full = fs::absolute(options.out).lexically_normal();
   const fs::path out = full.has_filename() ? full : full.parent_path();
   const fs::path beside = out.parent_path() / ("." + out.filename().string() + ".tmp");

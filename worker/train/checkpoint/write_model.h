@@ -11,6 +11,7 @@
 #include "worker/model/params/read_slot.h"
 #include "worker/model/weights/safetensors.h"
 #include "worker/train/checkpoint/adapter.h"
+#include "worker/train/checkpoint/export_adapter.h"
 #include "worker/train/checkpoint/tensor_file.h"
 
 namespace ft::checkpoint {
@@ -22,6 +23,7 @@ struct WriteModelOptions {
   std::string dtype = "auto";     // auto = as stored (packed formats: fp32) | fp32 | bf16 | fp16
   // What the projections go through first, as a qlora or an int8_lora job sees them.
   params::BaseKind base = params::BaseKind::kStored;
+  ExpertForm experts = ExpertForm::kAsStored;
   uint64_t shard_bytes =
       5'000'000'000;  // Weights of one file; a model with more goes into several, with an index.
 };
@@ -39,7 +41,7 @@ struct WrittenModel {
 // weights as what they stand for, what is no weight (buffers) as it lies there; left out are only rotary
 // tables, which follow from the configuration, and a remark says so. config.json says what is stored;
 // vocabularies, templates and the family's own code are copied beside, and never run. Written beside `out` and renamed. INVALID_ARGUMENT names an adapter
-// tensor that fits no weight of the model; UNIMPLEMENTED the packing (GPTQ, AWQ, 8-bit, ...) of weights that
+// tensor that fits no weight of the model, or a form of experts that its family has not; UNIMPLEMENTED the packing (GPTQ, AWQ, 8-bit, ...) of weights that
 // cannot be read.
 StatusOr<WrittenModel> WriteModel(const WriteModelOptions& options);
 
