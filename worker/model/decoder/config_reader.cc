@@ -109,13 +109,18 @@ Activation ConfigReader::ActivationOf(const char* key, const char* standard) {
   return Activation::kSilu;
 }
 
-const json* TextConfig(ConfigReader& read) {
-  const json* text = read.Object("text_config");
-  if (text == nullptr) {
+DecoderConfig ReadTextPart(ConfigReader& read, DecoderConfig (*text)(ConfigReader& read)) {
+  const json* part = read.Object("text_config");
+  if (part == nullptr) {
     read.Complain(absl::InvalidArgumentError(
         "text_config is missing: an image model without a part for text cannot be trained"));
+    return {};
   }
-  return text;
+  ConfigReader inner(*part);
+  DecoderConfig config = text(inner);
+  read.Complain(WithContext(inner.status(), "text_config"));
+  config.tied_head = read.Boolean("tie_word_embeddings", config.tied_head);
+  return config;
 }
 
 void ReadRotary(ConfigReader& read, const json& rope, const DecoderConfig& config, Rotary& rotary) {

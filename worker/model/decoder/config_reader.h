@@ -60,8 +60,9 @@ class ConfigReader {
 // num_attention_heads. Complains to the reader.
 DecoderConfig CommonConfig(ConfigReader& read, int64_t head_size = 0);
 
-// text_config of an image model; null, and a complaint, where it has none.
-const nlohmann::json* TextConfig(ConfigReader& read);
+// The text part of an image model: text_config as `text` reads it, and whether the head is the embedding as the whole model says it.
+// Complaints name text_config, also where there is none.
+DecoderConfig ReadTextPart(ConfigReader& read, DecoderConfig (*text)(ConfigReader& read));
 
 // rope_theta, rope_scaling or rope_parameters of the configuration's only table.
 void ReadRope(ConfigReader& read, DecoderConfig& config);

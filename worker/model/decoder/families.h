@@ -21,6 +21,11 @@ struct Family {
   WeightNames names = {};
 };
 
+// Names of norms where attention and MLP have one before and one behind.
+inline constexpr WeightNames kNormsAround = {.attention_behind = "post_attention_layernorm",
+                                             .mlp_norm = "pre_feedforward_layernorm",
+                                             .mlp_behind = "post_feedforward_layernorm"};
+
 // What a file gives.
 using FamilyRows = std::span<const Family>;
 FamilyRows LlamaFamilies();

@@ -36,11 +36,7 @@ DecoderConfig Gemma2(ConfigReader& read) {
 
 FamilyRows GemmaFamilies() {
   static const Family rows[] = {{.model_type = "gemma", .config = Gemma},
-                                {.model_type = "gemma2",
-                                 .config = Gemma2,
-                                 .names = {.attention_behind = "post_attention_layernorm",
-                                           .mlp_norm = "pre_feedforward_layernorm",
-                                           .mlp_behind = "post_feedforward_layernorm"}}};
+                                {.model_type = "gemma2", .config = Gemma2, .names = kNormsAround}};
   return rows;
 }
 

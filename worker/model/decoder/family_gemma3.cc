@@ -34,8 +34,8 @@ void ReadTables(ConfigReader& read, DecoderConfig& config) {
   for (LayerPlan& layer : config.plan) layer.rotary = layer.window > 0 ? kSliding : kFull;
 }
 
-DecoderConfig Text(const nlohmann::json& text, Status& status) {
-  const nlohmann::json all = WithDefaults(text);
+DecoderConfig Text(ConfigReader& given) {
+  const nlohmann::json all = WithDefaults(given.object());
   ConfigReader read(all);
   DecoderConfig config = CommonConfig(read, /*head_size=*/256);
   config.norm_plus_one = config.norm_behind = config.head_norms = true;
@@ -53,33 +53,14 @@ DecoderConfig Text(const nlohmann::json& text, Status& status) {
   ReadWindows(read, config, read.Integer("sliding_window", 4096),
               [&](int64_t layer) { return (layer + 1) % std::max<int64_t>(pattern, 1) != 0; });
   ReadTables(read, config);
-  status = read.status();
+  given.Complain(read.status());
   return config;
 }
 
-DecoderConfig Plain(ConfigReader& read) {
-  Status status;
-  DecoderConfig config = Text(read.object(), status);
-  read.Complain(status);
-  return config;
-}
-
-DecoderConfig Nested(ConfigReader& read) {
-  const nlohmann::json* text = TextConfig(read);
-  if (text == nullptr) return {};
-  Status status;
-  DecoderConfig config = Text(*text, status);
-  read.Complain(WithContext(status, "text_config"));
-  config.tied_head = read.Boolean("tie_word_embeddings", config.tied_head);
-  return config;
-}
-
-constexpr WeightNames kNames = {.attention_behind = "post_attention_layernorm",
-                                .mlp_norm = "pre_feedforward_layernorm",
-                                .mlp_behind = "post_feedforward_layernorm"};
+DecoderConfig Nested(ConfigReader& read) { return ReadTextPart(read, Text); }
 
 WeightNames NestedNames() {
-  WeightNames names = kNames;
+  WeightNames names = kNormsAround;
   names.embedding = "language_model.model.embed_tokens";
   names.blocks = "language_model.model.layers.";
   names.final_norm = "language_model.model.norm";
@@ -90,7 +71,7 @@ WeightNames NestedNames() {
 }  // namespace
 
 FamilyRows Gemma3Families() {
-  static const Family rows[] = {{.model_type = "gemma3_text", .config = Plain, .names = kNames},
+  static const Family rows[] = {{.model_type = "gemma3_text", .config = Text, .names = kNormsAround},
                                 {.model_type = "gemma3", .config = Nested, .names = NestedNames()}};
   return rows;
 }

@@ -64,22 +64,10 @@ DecoderConfig Text(ConfigReader& read) {
   return config;
 }
 
-DecoderConfig Nested(ConfigReader& read) {
-  const nlohmann::json* text = TextConfig(read);
-  if (text == nullptr) return {};
-  ConfigReader inner(*text);
-  DecoderConfig config = Text(inner);
-  read.Complain(WithContext(inner.status(), "text_config"));
-  config.tied_head = read.Boolean("tie_word_embeddings", config.tied_head);
-  return config;
-}
-
-constexpr WeightNames kNames = {.attention_behind = "post_attention_layernorm",
-                                .mlp_norm = "pre_feedforward_layernorm",
-                                .mlp_behind = "post_feedforward_layernorm"};
+DecoderConfig Nested(ConfigReader& read) { return ReadTextPart(read, Text); }
 
 WeightNames NestedNames() {
-  WeightNames names = kNames;
+  WeightNames names = kNormsAround;
   names.embedding = "model.language_model.embed_tokens";
   names.blocks = "model.language_model.layers.";
   names.final_norm = "model.language_model.norm";
@@ -89,7 +77,7 @@ WeightNames NestedNames() {
 }  // namespace
 
 FamilyRows Gemma4Families() {
-  static const Family rows[] = {{.model_type = "gemma4_text", .config = Text, .names = kNames},
+  static const Family rows[] = {{.model_type = "gemma4_text", .config = Text, .names = kNormsAround},
                                 {.model_type = "gemma4", .config = Nested, .names = NestedNames()}};
   return rows;
 }
