@@ -61,6 +61,7 @@ TEST(EstimateTest, TheDemoModelNeedsWhatWasMeasured) {
 // Of a state that rests elsewhere three tiles of half a million weights are there; on a CPU the host's memory is not elsewhere.
 TEST(EstimateTest, AStateThatRestsElsewhereIsThreeTiles) {
   recipe::JobSpec spec;
+  spec.method.kind = "full";
   const auto total = [&](const char* tier, const char* device, const char* kind) {
     spec.parallel.offload.optimizer = tier;
     spec.resources.device = device;

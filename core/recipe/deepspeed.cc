@@ -91,6 +91,7 @@ bool SaysNothing(std::string_view key, const Json& value) {
       {"parallel.zero", 0},
       {"parallel.offload.optimizer", "none"},
       {"parallel.offload.parameters", "none"},
+      {"parallel.offload.path", ""},
   };
   const auto open = kOpen.find(key);
   return open != kOpen.end() && value == open->second;
@@ -150,7 +151,7 @@ class Mapping {
       case DeepspeedRule::kPowerOfTwo: return TakePower(rule, value);
       case DeepspeedRule::kStage: return TakeStage(rule, value);
       case DeepspeedRule::kTier: return TakeTier(rule, value, beside);
-      case DeepspeedRule::kTierPath: return TakeTierPath(rule, value);
+      case DeepspeedRule::kTierPath: return TakeTierPath(rule, value, beside);
       case DeepspeedRule::kBatch: return;  // When all else is known.
       case DeepspeedRule::kDtype: return TakeDtype(rule, value);
       case DeepspeedRule::kOptimizerType: return TakeOptimizer(rule, value);
@@ -221,9 +222,12 @@ class Mapping {
     Set(rule, value, tier->second, /*may_give_way=*/false);
   }
 
-  void TakeTierPath(const DeepspeedKeyRule& rule, const Json& value) {
+  void TakeTierPath(const DeepspeedKeyRule& rule, const Json& value, const Json& beside) {
     if (!value.is_string() && !value.is_null())
       return Complain(rule.path, StrCat("expects text, got ", Shown(value)));
+    const auto device = beside.find("device");
+    const bool is_used = device != beside.end() && *device == "nvme" && value.is_string() && value != "";
+    if (is_used && !rule.word.empty()) return Set(rule, value, value, /*may_give_way=*/false);
     HasNoMeaning(rule, value);
   }
 

@@ -281,6 +281,10 @@ TEST(DeepspeedFileTest, WhatCannotBeIsRefusedWithItsPath) {
       Of(R"({"zero_optimization": {"stage": 3, "offload_param": {"device": "nvme", "nvme_path": "/n"}}})")
           .spec.parallel.offload.parameters,
       "disk");
+  const Read on_disk = Of(
+      R"({"zero_optimization": {"stage": 2, "offload_optimizer": {"device": "nvme", "nvme_path": "/n"}}})");
+  EXPECT_EQ(on_disk.spec.parallel.offload.optimizer, "disk");
+  EXPECT_EQ(on_disk.spec.parallel.offload.path, "/n");
   EXPECT_THAT(refused(R"({"zero_optimization": {"stage": 2, "offload_param": {"device": "cpu"}}})"),
               HasSubstr("ds.json: zero_optimization.offload_param: needs stage 3: take it out"));
   EXPECT_THAT(refused(R"({"zero_optimization": {"offload_optimizer": {"device": "disk"}}})"),

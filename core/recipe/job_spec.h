@@ -133,6 +133,7 @@ struct TrainSpec {
 struct OffloadSpec {
   std::string optimizer = "none";  // none | cpu | disk
   std::string parameters = "none";
+  std::string path;  // The folder of what rests on disk; empty = in the node's cache.
 };
 
 struct ParallelSpec {

@@ -162,6 +162,7 @@ template <typename V>
 void Visit(V& v, OffloadSpec& s) {
   v("optimizer", s.optimizer, OneOf{{"none", "cpu", "disk"}});
   v("parameters", s.parameters, OneOf{{"none", "cpu", "disk"}});
+  v("path", s.path, LaterAnything{});
 }
 
 template <typename V>

@@ -77,6 +77,15 @@ StatusOr<Sharding> Sharding::Of(const JobSpec& spec) {
         "parallel.offload.parameters needs zero: 3, or a base that is not trained: set one of the two, or "
         "none");
   }
+  if (!offload.path.empty() && offload.optimizer != "disk") {
+    return absl::InvalidArgumentError(
+        "parallel.offload.path: nothing rests on disk: set parallel.offload.optimizer: disk, or take it out");
+  }
+  if (!offload.path.empty() && !offload.path.starts_with('/')) {
+    return absl::InvalidArgumentError(
+        StrCat("parallel.offload.path: '", offload.path,
+               "' is a folder of whichever node trains: write it from the root (/)"));
+  }
   Sharding sharding{.slices = MaxRanks(parallel)};
   sharding.order = SumOrderOf(spec);
   sharding.states_sliced = parallel.zero > 0 && sharding.slices > 1;

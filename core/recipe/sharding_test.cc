@@ -104,6 +104,19 @@ TEST(ShardingTest, TheOptimizersStateMayRestElsewhereOnAnyDeviceAtAnyStage) {
   }
 }
 
+TEST(ShardingTest, AFolderIsForWhatRestsOnDisk) {
+  JobSpec spec;
+  spec.parallel.offload = {.optimizer = "disk", .path = "/fast"};
+  EXPECT_TRUE(Sharding::Of(spec).ok());
+  spec.parallel.offload.path = "fast";
+  EXPECT_EQ(Message(Sharding::Of(spec).status()),
+            "parallel.offload.path: 'fast' is a folder of whichever node trains: write it from the root (/)");
+  spec.parallel.offload = {.optimizer = "cpu", .path = "/fast"};
+  EXPECT_EQ(
+      Message(Sharding::Of(spec).status()),
+      "parallel.offload.path: nothing rests on disk: set parallel.offload.optimizer: disk, or take it out");
+}
+
 TEST(ShardingTest, OnACpuNothingIsOffTheDevice) {
   JobSpec spec;
   spec.resources.device = "cpu";

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/base/file.h"
+#include "worker/data/prepare/paths.h"
 #include "worker/rank/failure.h"
 #include "worker/rank/free_memory.h"
 #include "worker/train/offload/disk_tier.h"
@@ -13,10 +14,20 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Status OnDisk(const Attempt& attempt, plan::StateTiles tiles, offload::DiskOptions options,
-              StatePlace& place) {
+// The job's folder, which must lie where its sources may; or one of the node's cache.
+StatusOr<fs::path> FolderOf(const Attempt& attempt) {
+  const std::string& path = attempt.spec.parallel.offload.path;
+  if (!path.empty()) return WithClass(prepare::ResolveSource(path, {.allowed = attempt.run.roots}), "CONFIG");
   const fs::path folder = attempt.run.cache_dir / "offload";
   RETURN_IF_ERROR(WithClass(MakeDirectories(folder), "CHECKPOINT_IO"));
+  return folder;
+}
+
+Status OnDisk(const Attempt& attempt, plan::StateTiles tiles, offload::DiskOptions options,
+              StatePlace& place) {
+  const StatusOr<fs::path> found = FolderOf(attempt);
+  if (!found.ok()) return WithContext(found.status(), "parallel.offload.path");
+  const fs::path& folder = *found;
   StatusOr<offload::OpenedTileFile> opened = offload::OpenTileFile(folder, tiles.bytes());
   if (!opened.ok()) {
     const bool is_full = absl::IsResourceExhausted(opened.status());
