@@ -89,12 +89,15 @@ struct Held {
 
 Held Predicted(const Case& c, const plan::ModelShape& shape, std::string& parts) {
   const plan::DataSize data{.longest_sample = c.length, .total = kSamples * c.length, .samples = kSamples};
+  const auto stands = [](std::string_view name) {
+    return name == "base weights" || name == "weights of one product" || name.starts_with("trained weights");
+  };
   Held held;
   for (const plan::MemoryPart& part : plan::EstimateDeviceMemory(
            shape, JobOf(c), std::string_view(c.dtype) == "bf16", data, plan::UnknownCard())) {
     if (part.fixed) continue;
     held.peak += part.bytes;
-    if (part.name == "base weights" || part.name.starts_with("trained weights")) held.standing += part.bytes;
+    if (stands(part.name)) held.standing += part.bytes;
     absl::StrAppendFormat(&parts, "%9d KiB %s\n", part.bytes >> 10, part.name);
   }
   return held;
