@@ -178,6 +178,8 @@ std::vector<Case> Cases() {
        .checkpointing = false,
        .key_heads = 2},
       {.name = "int8", .method = Adapter("int8_lora", 16), .intermediate = 768},
+      {.name = "qlora_wide", .method = Adapter("qlora", 16), .intermediate = 2048},
+      {.name = "int8_wide", .method = Adapter("int8_lora", 16, 0), .intermediate = 2048},
       {.name = "full", .method = full},
       {.name = "full_untied_kept", .method = full, .micro_batch = 3, .checkpointing = false, .tied = false},
       {.name = "full_fp32_8bit", .method = full, .dtype = "fp32", .optimizer = "adamw_8bit"},
