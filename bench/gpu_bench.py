@@ -39,6 +39,8 @@ SIMULATED_RATES = ("--rows", "192", "--columns", "64", "--copy-mib", "1", "--gem
 # Seconds that each may take: writing the model, the rates, a plan and a job of ours, a run of the peer.
 LIMITS = {"model": 180, "rates": 60, "plan": 30, "ours": 150, "peer": 200}
 LEAST_SECONDS = 5  # With less left nothing is started.
+# Parts of a plan that LibTorch's allocator does not count: of a GPU, and of a simulated device, whose products need no workspace either.
+UNCOUNTED = {"gpu": ("CUDA's context",), "sim": ("CUDA's context", "workspace of products")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,8 +170,8 @@ class Bench:
         return ours.Node(self.args.programs, folder, self.threads, arguments, self.environment())
 
     def train_ours(self, setting):
-        """What ours.Node.train found, with "planned": bytes of the device that `ftctl plan` predicts. A job that fails, or hangs, ends
-        with its daemons, and the next has others."""
+        """What ours.Node.train found, with "planned": bytes that `ftctl plan` predicts of what the device's allocator counts. A job that
+        fails, or hangs, ends with its daemons, and the next has others."""
         made = self.job(setting)
         try:
             if self._node is None:
@@ -180,8 +182,7 @@ class Bench:
         except BaseException:
             self.stop_node()
             raise
-        # The program's own part is the host's and the device's context, which the allocator does not count.
-        return {**found, "planned": plan["memory_total_bytes"] - plan["memory_bytes"].get("program", 0)}
+        return {**found, "planned": counted_bytes(plan, self.args.device)}
 
     def stop_node(self):
         if self._node is not None:
@@ -201,6 +202,12 @@ class Bench:
     def rate(self, found):
         """Tokens a second of the median step."""
         return self.shape.tokens / median(self.shape.timed(found["seconds"])) if found else None
+
+
+def counted_bytes(plan, device):
+    """Of what `ftctl plan` predicts: the bytes that LibTorch's allocator counts on such a device. A KeyError says that a part has another
+    name now."""
+    return plan["memory_total_bytes"] - sum(plan["memory_bytes"][part] for part in UNCOUNTED[device])
 
 
 def last_line(text):

@@ -95,6 +95,19 @@ class RowsTest(unittest.TestCase):
         self.assertEqual(found["tokens"].why, "PEFT, mb4_recomputed: torch.OutOfMemoryError: no memory")
 
 
+class PlanTest(unittest.TestCase):
+    PLAN = {"memory_bytes": {"base weights": 7, "weights of one product": 2, "CUDA's context": 500, "workspace of products": 32},
+            "memory_total_bytes": 541}
+
+    def test_counted_is_all_but_what_no_allocator_of_that_device_knows(self):
+        self.assertEqual(gpu_bench.counted_bytes(self.PLAN, "gpu"), 41)
+        self.assertEqual(gpu_bench.counted_bytes(self.PLAN, "sim"), 9)
+
+    def test_a_part_that_the_plan_has_not_is_no_zero(self):
+        with self.assertRaises(KeyError):
+            gpu_bench.counted_bytes({"memory_bytes": {"program": 1}, "memory_total_bytes": 1}, "gpu")
+
+
 class CardsTest(unittest.TestCase):
     def test_a_card_has_its_own_rate(self):
         for name, flops in (("NVIDIA H200", 989e12), (H100, 989e12), ("NVIDIA H100 PCIe", 756e12), ("NVIDIA H100 NVL", 835e12),

@@ -9,8 +9,8 @@
 
 namespace ft::plan {
 
-// Parts of the moment at which LibTorch's allocator holds most, and, fixed, what CUDA takes beside it (CUDA's context, the workspace of its
-// products, with several ranks NCCL). Every row of a micro-batch is taken to carry loss. `bf16`: what weights and activations are kept in,
+// Parts of the moment at which LibTorch's allocator holds most, and, fixed, the workspace of its products and what CUDA takes beside it
+// (its context, with several ranks NCCL). Every row of a micro-batch is taken to carry loss. `bf16`: what weights and activations are kept in,
 // else float32. REQUIRES: what the data chooses is chosen (rank, packed_length), or is taken to be 0 or max_length.
 std::vector<MemoryPart> EstimateDeviceMemory(const ModelShape& shape, const recipe::JobSpec& spec, bool bf16,
                                              const DataSize& data, const Card& card);

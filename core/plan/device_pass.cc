@@ -12,7 +12,7 @@ namespace {
 
 constexpr double kChunkElements = 1 << 24;  // Logits computed at a time: ops/loss_head.cc.
 constexpr double kFloat = 4;
-constexpr double kNf4Block = 64;  // Weights of one scale.
+constexpr double kInnerPadding = 8;  // Of joined products, in values: ops/joined_gemm.cc.
 constexpr double kFlashPadding = 128, kLsePadding = 32;
 
 double Sum(const LayerGroup& group, double LayerSizes::*member) {
@@ -20,6 +20,8 @@ double Sum(const LayerGroup& group, double LayerSizes::*member) {
   for (const LayerSizes& layer : group) sum += layer.*member;
   return sum;
 }
+
+double Padded(double size) { return std::ceil(size / kInnerPadding) * kInnerPadding; }
 
 // What a sub-layer's graph holds for backward.
 struct Graph {
@@ -60,12 +62,22 @@ class Pass {
   Tensor Attended(SubLayer which, Held kind) { return Make(AttendedBytes(which), kind); }
   Graph GraphOf(SubLayer which, Held kind, bool with_attended);
 
-  Tensor Weight(const LayerSizes& layer);
+  // Whether weight and adapter are one product.
+  bool Joins(const LayerSizes& layer) const { return layer.rank > 0 && !HasOtherType(); }
+  // Of adapters beside weights.
+  bool HasOtherType() const { return s_.adapter != s_.compute; }
+  bool InputGradientJoins(const LayerGroup& group) const;
+  double InputGradientInner(const LayerGroup& group) const;
+  double ArenaOf(const LayerGroup& group) const;
+  double ArenaBytes() const;
+
+  void Weight(const LayerSizes& layer);
   void AdapterInputs(const LayerGroup& group, std::vector<Tensor>& made);
   void DownProjections(const LayerGroup& group);
   std::vector<Tensor> Outputs(const LayerGroup& group);
-  void Forward(SubLayer which, bool computed);
-  void ForwardMiddle(SubLayer which, std::vector<Tensor> outputs);
+  void Forward(SubLayer which, bool computed, bool with_graph);
+  void ForwardMiddle(SubLayer which, bool with_graph);
+  Tensor DownGradients(const LayerGroup& group);
   Tensor InputGradient(const LayerGroup& group);
   std::vector<Tensor> HandleGradients(const LayerGroup& group);
   Tensor AttentionBackward(Graph& graph, Tensor& dout);
@@ -104,23 +116,53 @@ Graph Pass::GraphOf(SubLayer which, Held kind, bool with_attended) {
           .out_down = Make(Downs(Out(which)), kind)};
 }
 
-// WeightSlot::Materialise: THE place that says what a quantised weight costs while it is multiplied.
-Tensor Pass::Weight(const LayerSizes& layer) {
-  const double weights = layer.inputs * layer.outputs;
-  if (s_.quantised == 0) return {};
-  if (s_.quantised == 4) {
-    const Tensor scales = Make(weights / kNf4Block * kFloat, Held::kWeight);
-    return Make(weights * s_.compute, Held::kWeight);
+// The terms of an input's gradient: weights, and adapters of the same type whose inputs are not dropped.
+double Pass::InputGradientInner(const LayerGroup& group) const {
+  double inner = Sum(group, &LayerSizes::outputs);
+  if (!s_.dropout && !HasOtherType()) inner += Sum(group, &LayerSizes::rank);
+  return inner;
+}
+
+// Trained weights alone are not joined.
+bool Pass::InputGradientJoins(const LayerGroup& group) const {
+  return !s_.full && (group.size() > 1 || InputGradientInner(group) > group.front().outputs);
+}
+
+// The largest matrix of a product with these layers that does not lie in memory as it is multiplied, in values.
+double Pass::ArenaOf(const LayerGroup& group) const {
+  const double inputs = group.front().inputs, inner = InputGradientInner(group);
+  double most = 0;
+  for (const LayerSizes& layer : group) {
+    if (Joins(layer) || s_.quantised > 0)
+      most = std::max(most, layer.outputs * Padded(inputs + (Joins(layer) ? layer.rank : 0)));
   }
-  Tensor floats = Make(weights * kFloat, Held::kWeight);
-  if (s_.compute == kFloat) return floats;
-  return Make(weights * s_.compute, Held::kWeight);
+  if (InputGradientJoins(group)) return std::max(most, Padded(inner) * Padded(inputs));
+  return s_.quantised > 0 ? std::max(most, inner * Padded(inputs)) : most;
+}
+
+// WeightArena: it has grown to the largest product when a step has been taken. Experts are multiplied one by one.
+double Pass::ArenaBytes() const {
+  LayerGroup mlp_in = s_.mlp_in, mlp_out = s_.mlp_out;
+  const double experts = std::max(1.0, s_.copies);
+  for (LayerSizes& layer : mlp_in) layer.outputs /= experts;
+  for (LayerSizes& layer : mlp_out) layer.inputs /= experts;
+  double most = 0;
+  for (const LayerGroup& group : {s_.attention_in, s_.attention_out, mlp_in, mlp_out})
+    most = std::max(most, ArenaOf(group));
+  return most * s_.compute;
+}
+
+// What writing a frozen weight to the arena takes beside it: those of 8 bits are multiplied by their rows' scales in float32.
+void Pass::Weight(const LayerSizes& layer) {
+  if (s_.quantised == 8) Touch(layer.inputs * layer.outputs * kFloat);
 }
 
 void Pass::AdapterInputs(const LayerGroup& group, std::vector<Tensor>& made) {
   for (const LayerSizes& layer : group) {
-    if (layer.rank > 0 && (s_.dropout || s_.adapter != s_.compute))
-      made.push_back(Make(n_ * layer.inputs * s_.adapter));
+    if (layer.rank == 0 || !(s_.dropout || HasOtherType())) continue;
+    const double bytes = n_ * layer.inputs * s_.adapter;
+    const Tensor converted = s_.dropout && HasOtherType() ? Make(bytes) : Tensor();
+    made.push_back(Make(bytes));
   }
 }
 
@@ -132,16 +174,18 @@ void Pass::DownProjections(const LayerGroup& group) {
   for (const LayerSizes& layer : group) Touch(n_ * layer.rank * kFloat);
 }
 
-// The float32 outputs of the layers, which wait for the epilogue.
+// The float32 outputs of the layers, which wait for the epilogue. Layers share the copy of their rows [x | m].
 std::vector<Tensor> Pass::Outputs(const LayerGroup& group) {
+  double width = 0;
+  for (const LayerSizes& layer : group) {
+    if (Joins(layer)) width = std::max(width, Padded(layer.inputs + layer.rank));
+  }
+  const Tensor joined = Make(n_ * width * s_.compute);
   std::vector<Tensor> outputs;
   for (const LayerSizes& layer : group) {
-    Tensor total;
-    {
-      const Tensor weight = Weight(layer);
-      total = Make(n_ * layer.outputs * kFloat);
-    }
-    if (layer.rank > 0) {  // addmm makes a new one.
+    Weight(layer);
+    Tensor total = Make(n_ * layer.outputs * kFloat);
+    if (layer.rank > 0 && !Joins(layer)) {  // addmm makes a new one.
       Tensor sum = Make(n_ * layer.outputs * kFloat);
       total = std::move(sum);
     }
@@ -150,12 +194,11 @@ std::vector<Tensor> Pass::Outputs(const LayerGroup& group) {
   return outputs;
 }
 
-void Pass::ForwardMiddle(SubLayer which, std::vector<Tensor> outputs) {
+// Epilogue::Forward, beside the outputs that it reads.
+void Pass::ForwardMiddle(SubLayer which, bool with_graph) {
   if (which == SubLayer::kMlp) {
-    const double width = Sum(s_.mlp_out, &LayerSizes::inputs);
-    const Tensor saved = s_.compute < kFloat ? Make(MiddleBytes(which)) : Tensor();
-    Tensor gated = Make(n_ * width * kFloat);
-    if (s_.compute < kFloat) gated = Make(n_ * width * s_.compute);
+    const double result = n_ * Sum(s_.mlp_out, &LayerSizes::inputs) * s_.compute;
+    Touch(result + (with_graph && s_.compute < kFloat ? MiddleBytes(which) : 0));
     return;
   }
   // Queries and keys are rotated in float32, then rounded.
@@ -169,13 +212,17 @@ void Pass::ForwardMiddle(SubLayer which, std::vector<Tensor> outputs) {
 }
 
 // What stands between a sub-layer's input and its graph; the graph itself is the caller's.
-void Pass::Forward(SubLayer which, bool computed) {
+void Pass::Forward(SubLayer which, bool computed, bool with_graph) {
   const LayerGroup &in = In(which), &out = Out(which);
   const Tensor normed = Make(n_ * kFloat + n_ * s_.hidden * s_.compute);
   const Tensor downs = Make(Downs(in));
   DownProjections(in);
-  ForwardMiddle(which, Outputs(in));
-  const Tensor middle = Make(MiddleBytes(which));
+  {
+    const std::vector<Tensor> outputs = Outputs(in);
+    ForwardMiddle(which, with_graph);
+  }
+  const bool has_middle = with_graph || which == SubLayer::kAttention;
+  const Tensor middle = has_middle ? Make(MiddleBytes(which)) : Tensor();
   if (which == SubLayer::kAttention && s_.compute == kFloat && s_.heads != s_.key_heads) {
     Touch(2 * n_ * Queries() * kFloat, Held::kAttention);  // The efficient kernels want a key head a head.
   }
@@ -184,43 +231,58 @@ void Pass::Forward(SubLayer which, bool computed) {
   if (computed) Outputs(out);
 }
 
+// Gradients::DownProjectionGradients.
+Tensor Pass::DownGradients(const LayerGroup& group) {
+  std::vector<Tensor> converted;
+  for (const LayerSizes& layer : group) {
+    if (layer.rank > 0 && HasOtherType()) converted.push_back(Make(n_ * layer.outputs * s_.adapter));
+  }
+  return Make(Downs(group));
+}
+
 // Gradients::InputGradient: of dropped inputs a float32 sum apart, then the products with the weights.
 Tensor Pass::InputGradient(const LayerGroup& group) {
-  const double bytes = n_ * group.front().inputs * kFloat;
+  const double inputs = group.front().inputs, bytes = n_ * inputs * kFloat;
   Tensor start, total;
   bool has_start = false;
+  const bool joins = InputGradientJoins(group);
+  size_t products = joins ? 1 : group.size();
   for (const LayerSizes& layer : group) {
-    if (layer.rank == 0 || !s_.dropout) continue;
+    if (layer.rank == 0) continue;
+    if (!s_.dropout) {
+      products += HasOtherType() ? 1 : 0;
+      continue;
+    }
     const Tensor product = Make(bytes);
     Tensor dropped = Make(bytes);
     if (!std::exchange(has_start, true)) start = std::move(dropped);
   }
-  for (const LayerSizes& layer : group) {
-    {
-      const Tensor weight = Weight(layer);
-      Tensor sum = Make(bytes);
-      total = std::move(sum);
-    }
-    if (layer.rank == 0 || s_.dropout) continue;
+  const Tensor joined = joins ? Make(n_ * Padded(InputGradientInner(group)) * s_.compute) : Tensor();
+  for (const LayerSizes& layer : group) Weight(layer);
+  // One product alone is rounded as it is made.
+  if (products == 1 && !has_start) return Make(n_ * inputs * s_.compute);
+  for (size_t i = 0; i < products; ++i) {
     Tensor sum = Make(bytes);
     total = std::move(sum);
   }
   if (s_.compute == kFloat) return total;
-  return Make(n_ * group.front().inputs * s_.compute);
+  return Make(n_ * inputs * s_.compute);
 }
 
 std::vector<Tensor> Pass::HandleGradients(const LayerGroup& group) {
-  std::vector<Tensor> operands, gradients;
-  AdapterInputs(group, operands);
-  for (const LayerSizes& layer : group) {
-    if (s_.full) operands.push_back(Make(n_ * layer.outputs * s_.compute));
-    if (layer.rank > 0) operands.push_back(Make(2 * n_ * layer.rank * s_.adapter));
-  }
+  std::vector<Tensor> dropped, gradients, transposed;
+  if (s_.dropout) AdapterInputs(group, dropped);
   for (const LayerSizes& layer : group) {
     if (s_.full) gradients.push_back(Make(layer.inputs * layer.outputs * kFloat));
-    if (layer.rank > 0) gradients.push_back(Make(layer.rank * (layer.inputs + layer.outputs) * kFloat));
+    if (layer.rank == 0) continue;
+    {
+      const Tensor converted = HasOtherType() && !s_.dropout ? Make(n_ * layer.inputs * kFloat) : Tensor();
+      gradients.push_back(Make(layer.rank * layer.inputs * kFloat));
+    }
+    const Tensor converted = HasOtherType() ? Make(n_ * layer.outputs * kFloat) : Tensor();
+    gradients.push_back(Make(layer.rank * layer.outputs * kFloat));
   }
-  for (const LayerSizes& layer : group) operands.push_back(Make(layer.rank * layer.outputs * kFloat));
+  for (const LayerSizes& layer : group) transposed.push_back(Make(layer.rank * layer.outputs * kFloat));
   return gradients;
 }
 
@@ -249,7 +311,6 @@ Tensor Pass::AttentionBackward(Graph& graph, Tensor& dout) {
   dout.Free();
   graph.middle.Free();
   graph.attended.Free();
-  const Tensor turned = Make((q + k) * s_.compute);
   return made;
 }
 
@@ -263,25 +324,27 @@ void Pass::Backward(SubLayer which, Graph graph, Tensor& dx) {
   Tensor dinner;
   {
     const Tensor dy = s_.compute < kFloat ? Make(n_ * s_.hidden * s_.compute) : Tensor();
-    const Tensor ddowns = Make(Downs(out));
+    const Tensor ddowns = DownGradients(out);
     dinner = InputGradient(out);
     keep(HandleGradients(out));
   }
   graph.out_down.Free();
   if (which == SubLayer::kMlp) graph.attended.Free();
+  // Autograd holds what it gave a function until that returns: so the gate's gradient stays, and queries and keys before they are turned.
   Tensor dmiddle;
   if (which == SubLayer::kMlp) {
     dmiddle = Make(MiddleBytes(which));
-    dinner.Free();
   } else {
-    dmiddle = AttentionBackward(graph, dinner);
+    dinner = AttentionBackward(graph, dinner);
+    dmiddle = Make(n_ * (Queries() + Keys()) * s_.compute);
   }
   Tensor dnormed;
   {
-    const Tensor ddowns = Make(Downs(in));
+    const Tensor ddowns = DownGradients(in);
     dnormed = InputGradient(in);
     keep(HandleGradients(in));
   }
+  dinner.Free();
   dmiddle.Free();
   graph = Graph();
   Tensor dinput = Stream();
@@ -301,12 +364,8 @@ Tensor Pass::Head() {
   const Tensor dhead = s_.full ? Make(table, Held::kLogits) : Tensor();
   const double chunk = std::min(n_, std::max(1.0, std::floor(kChunkElements / s_.vocabulary)));
   {
-    Tensor logits = Make(chunk * s_.vocabulary * kFloat, Held::kLogits);
-    if (s_.compute < kFloat) logits = Make(chunk * s_.vocabulary * s_.compute, Held::kLogits);
-    {
-      const Tensor product = Make(chunk * s_.hidden * kFloat);
-      if (s_.compute < kFloat) Touch(chunk * s_.hidden * s_.compute);
-    }
+    const Tensor logits = Make(chunk * s_.vocabulary * s_.compute, Held::kLogits);
+    Touch(chunk * s_.hidden * s_.compute);
     if (s_.full) {
       const Tensor transposed = Make(chunk * s_.vocabulary * s_.compute, Held::kLogits);
       Touch(table, Held::kLogits);
@@ -318,6 +377,7 @@ Tensor Pass::Head() {
 
 void Pass::Run() {
   const auto layers = static_cast<int64_t>(s_.layers);
+  const Tensor arena = Make(ArenaBytes(), Held::kWeight);
   // Ids, positions, dropout's keys; rotary angles.
   const Tensor of_pass = Make(n_ * 24 + n_ * s_.head_size * kFloat);
   std::vector<Tensor> inputs, saved(static_cast<size_t>(layers));
@@ -326,7 +386,7 @@ void Pass::Run() {
   const auto which = [](int64_t i) { return i % 2 == 0 ? SubLayer::kAttention : SubLayer::kMlp; };
   for (int64_t i = 0; i < 2 * layers; ++i) {
     inputs.push_back(Make(n_ * s_.hidden * kFloat, Held::kKept));
-    Forward(which(i), /*computed=*/true);
+    Forward(which(i), /*computed=*/true, /*with_graph=*/!is_recomputed(i));
     if (!is_recomputed(i)) {
       graphs[static_cast<size_t>(i)] = GraphOf(which(i), Held::kKept, true);
     } else if (i % 2 == 0) {
@@ -340,7 +400,7 @@ void Pass::Run() {
     if (is_recomputed(i)) output.Free();  // Else the graph ends in it.
     Graph graph = std::move(graphs[static_cast<size_t>(i)]);
     if (is_recomputed(i)) {
-      Forward(which(i), /*computed=*/false);
+      Forward(which(i), /*computed=*/false, /*with_graph=*/true);
       graph = GraphOf(which(i), Held::kWork, /*with_attended=*/which(i) == SubLayer::kMlp);
       graph.attended = i % 2 == 0 ? std::move(saved[static_cast<size_t>(i / 2)]) : std::move(graph.attended);
     }

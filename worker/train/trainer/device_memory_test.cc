@@ -89,12 +89,15 @@ struct Held {
 
 Held Predicted(const Case& c, const plan::ModelShape& shape, std::string& parts) {
   const plan::DataSize data{.longest_sample = c.length, .total = kSamples * c.length, .samples = kSamples};
+  const auto stands = [](std::string_view name) {
+    return name == "base weights" || name == "weights of one product" || name.starts_with("trained weights");
+  };
   Held held;
   for (const plan::MemoryPart& part : plan::EstimateDeviceMemory(
            shape, JobOf(c), std::string_view(c.dtype) == "bf16", data, plan::UnknownCard())) {
     if (part.fixed) continue;
     held.peak += part.bytes;
-    if (part.name == "base weights" || part.name.starts_with("trained weights")) held.standing += part.bytes;
+    if (stands(part.name)) held.standing += part.bytes;
     absl::StrAppendFormat(&parts, "%9d KiB %s\n", part.bytes >> 10, part.name);
   }
   return held;
@@ -175,6 +178,8 @@ std::vector<Case> Cases() {
        .checkpointing = false,
        .key_heads = 2},
       {.name = "int8", .method = Adapter("int8_lora", 16), .intermediate = 768},
+      {.name = "qlora_wide", .method = Adapter("qlora", 16), .intermediate = 2048},
+      {.name = "int8_wide", .method = Adapter("int8_lora", 16, 0), .intermediate = 2048},
       {.name = "full", .method = full},
       {.name = "full_untied_kept", .method = full, .micro_batch = 3, .checkpointing = false, .tied = false},
       {.name = "full_fp32_8bit", .method = full, .dtype = "fp32", .optimizer = "adamw_8bit"},
