@@ -90,7 +90,7 @@ Status CompareLoss(Case& c, double loss_sum, const GoldenInput& input, const std
 }
 
 // By name; those of experts also as the one tensor that the reference has for all of them.
-std::map<std::string, torch::Tensor> StoredGradients(const run::LanguageModel& model) {
+StatusOr<std::map<std::string, torch::Tensor>> StoredGradients(const run::LanguageModel& model) {
   std::map<std::string, torch::Tensor> gradients;
   const params::ParameterStore& store = model.store();
   for (int i = 0; i < store.size(); ++i) gradients[store.name(i)] = store.gradient(i);
@@ -107,8 +107,8 @@ std::map<std::string, torch::Tensor> StoredGradients(const run::LanguageModel& m
   }
   std::vector<checkpoint::NamedTensor> all;
   for (const auto& [name, gradient] : gradients) all.push_back({name, gradient});
-  for (const checkpoint::NamedTensor& fused : checkpoint::FuseExperts(layout, std::move(all)).tensors)
-    gradients[fused.name] = fused.tensor;
+  ASSIGN_OR_RETURN(const checkpoint::FusedAdapter fused, checkpoint::FuseExperts(layout, std::move(all)));
+  for (const checkpoint::NamedTensor& tensor : fused.tensors) gradients[tensor.name] = tensor.tensor;
   return gradients;
 }
 
@@ -121,7 +121,8 @@ Status CompareGradients(Case& c, run::LanguageModel& model, const GoldenInput& i
   RETURN_IF_ERROR(CompareLoss(c, loss_sum, input, of + "loss"));
   if (!c.exact() || c.padding_in_gradients) return absl::OkStatus();
   size_t compared = 0;
-  for (const auto& [parameter, gradient] : StoredGradients(model)) {
+  ASSIGN_OR_RETURN(const auto gradients, StoredGradients(model));
+  for (const auto& [parameter, gradient] : gradients) {
     const std::string name = prefix + parameter;
     if (!c.has(name)) continue;
     ++compared;

@@ -105,7 +105,7 @@ Status Train(const QloraRun& r, run::LanguageModel& model) {
   const bool as_stored = r.losses == "losses";
   optim::AdamW optimizer(
       {.beta1 = recipe.beta1, .beta2 = recipe.beta2, .eps = recipe.eps, .weight_decay = recipe.weight_decay},
-      model.store());
+      model.store(), /*tier=*/nullptr);
   for (int64_t step = 1; step <= losses.numel(); ++step) {
     const auto input = inputs.find(StrCat("step", step));
     if (input == inputs.end()) return absl::InvalidArgumentError(StrCat("input.json has no step", step));
@@ -122,7 +122,7 @@ Status Train(const QloraRun& r, run::LanguageModel& model) {
     if (as_stored)
       Record(r.measures, {r.measure_prefix + "norm", std::abs(norm - wanted) / wanted, kLimits.norm});
     optim::ClipByNorm(model.store(), norm, recipe.max_norm);
-    optimizer.Step(recipe.lr);
+    RETURN_IF_ERROR(optimizer.Step(recipe.lr));
   }
   return absl::OkStatus();
 }
