@@ -217,7 +217,7 @@ TEST_F(CasesVerbs, AnAdapterOfAnInt8JobIsMergedIntoItsBaseInEightBits) {
 TEST_F(CasesVerbs, ExpertsOfAnAdapterAreExportedInTheFormThatIsAskedFor) {
   const std::string adapter = Adapter("lora", base_.string());
   const auto refused = [&](const std::string& form) {
-    return Output([&] { return ExportVerb({"--adapter", adapter, "--out", At("e"), "--experts", form}); }, 1);
+    return Output([&] { return ExportVerb({"--adapter", adapter, "--out", At("e"), "--experts", form}); }, 2);
   };
   EXPECT_THAT(refused("whole"), HasSubstr("--experts 'whole' is none of: split, fused"));
   EXPECT_THAT(refused("fused"), HasSubstr("--experts has no meaning for this model, which has none"));
