@@ -94,10 +94,11 @@ class GpuTest(GpuNodeTest):
     def test_a_device_that_fails_ends_the_rank_and_not_the_agent(self):
         node = self.node()
         agent = node.agent_pid()
-        alone = node.train(gpu_job("alone", self.model, self.data))
-        for fault in ("700@2000", "719@2000", "lost@2000"):
+        alone = node.train(gpu_job("alone", self.model, self.data, **{"train.max_steps": 12}))
+        # In a late step: an attempt that goes on from a checkpoint ends before it has launched as many.
+        for fault in ("700@4500", "719@4500", "lost@4500"):
             self.fault(fault)
-            name = node.submit(gpu_job(f"fails-{fault.partition('@')[0]}", self.model, self.data))
+            name = node.submit(gpu_job(f"fails-{fault.partition('@')[0]}", self.model, self.data, **{"train.max_steps": 12}))
             daemons.wait_for("the fault is told", lambda name=name: self.device_fault(node, name), 60)
             self.fault("")
             done = node.finish(name)
