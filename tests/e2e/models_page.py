@@ -30,14 +30,14 @@ def joined(literals):
 
 
 def reached(text, function):
-    """What a function of a family's file and those of the same file that it calls say, in the file's order."""
-    bodies = {match.group(1): match.group() for match in re.finditer(r"^[\w:<>*&][\w:<>*& ]* \*?(\w+)\([^;{]*\) \{\n.*?^\}", text, re.M | re.S)}
+    """What a function of a family's file and those of the same file that it calls or hands on say, in the file's order."""
+    bodies = {match.group(1): match.group() for match in re.finditer(r"^[\w:<>*&][\w:<>*& ]* \*?(\w+)\([^;{]*\) \{(?:[^\n]*\}$|\n.*?^\})", text, re.M | re.S)}
     wanted, found = [function], set()
     while wanted:
         name = wanted.pop()
         if name in bodies and name not in found:
             found.add(name)
-            wanted += re.findall(r"\b([A-Z]\w+)\(", bodies[name])
+            wanted += re.findall(r"\b[A-Z]\w+", bodies[name])
     return "\n".join(body for name, body in bodies.items() if name in found)
 
 

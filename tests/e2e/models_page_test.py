@@ -18,9 +18,11 @@ class ModelsPageTest(unittest.TestCase):
     def test_only_what_a_family_reaches_is_its_own(self):
         text = ('Config Common(Reader& read) {\n  read.Require("a", true, true);\n}\n'
                 'Config One(Reader& read) {\n  read.RequireAbsent({"b"});\n  return Common(read);\n}\n'
-                'Config Other(Reader& read) {\n  return Common(read);\n}\n')
+                'Config Other(Reader& read) {\n  return Common(read);\n}\n'
+                'Config Nested(Reader& read) { return Part(read, One); }\n')
         self.assertEqual(models_page.refused_by(models_page.reached(text, "One")), ["`a: false`", "`b`"])
         self.assertEqual(models_page.refused_by(models_page.reached(text, "Other")), ["`a: false`"])
+        self.assertEqual(models_page.refused_by(models_page.reached(text, "Nested")), ["`a: false`", "`b`"])
 
     def test_what_a_family_file_refuses_is_read_from_it(self):
         text = ('read.RequireAbsent({"a", "b"});\nread.Require("c", false, false);\nread.Complain(absl::UnimplementedError(\n'
