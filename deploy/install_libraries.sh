@@ -17,7 +17,7 @@ for library_folder in $(for library in $linked; do dirname "$(realpath "$library
     find "$library_folder" -maxdepth 1 -name "$pattern" ! -name '*.alt.*' -exec cp -Lu {} "$folder/" \;
   done
 done
-if ldd "$program" | grep -q 'not found'; then
+if ldd "$program" | grep 'not found' > /dev/null; then  # Not grep -q, which may end ldd by a signal: then nothing would be found.
   echo "install: $program does not find all its libraries:" >&2
   ldd "$program" | grep 'not found' >&2
   exit 1
