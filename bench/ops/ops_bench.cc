@@ -9,7 +9,8 @@
 // Run: build/dev/bench/ops/bench_ops_bench. FT_BENCH_THREADS is the number of threads (default: LibTorch's).
 #include <ATen/Parallel.h>
 #include <malloc.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include <cmath>
 #include <cstdlib>

@@ -1,7 +1,7 @@
 // What golden cases hold: inputs as micro-batches, expected tensors, and the differences between tensors.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <filesystem>
 #include <map>

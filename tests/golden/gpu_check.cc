@@ -1,6 +1,8 @@
 #include "tests/golden/gpu_check.h"
 
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <cstdio>
 #include <functional>

@@ -2,7 +2,7 @@
 // M keys, H heads, K key heads, D head size.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 #include <vector>

@@ -1,5 +1,7 @@
 // LibTorch's fused attention on the simulated device: against attention by hand with autograd, and what the real kernels demand.
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <vector>
 

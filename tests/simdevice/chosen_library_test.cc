@@ -1,5 +1,5 @@
 // A program that links tests_chosen_library lets FT_CUDA_LIBRARY choose (kernels_test.cc is part of one that does not).
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdlib>
 

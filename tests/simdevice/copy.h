@@ -1,7 +1,7 @@
 // Copies between host and simulated devices, with the waits of CUDA's.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 namespace ft::simdevice {
 

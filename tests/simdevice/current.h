@@ -4,7 +4,7 @@
 
 #include <c10/core/Device.h>
 #include <c10/core/Stream.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "tests/simdevice/runtime/device.h"
 

@@ -1,7 +1,7 @@
 // How the work of a simulated device, and nobody else, sees the bytes of a tensor.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 namespace ft::simdevice {
 

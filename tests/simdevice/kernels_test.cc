@@ -2,7 +2,8 @@
 // may be given an address that is not its device's.
 #include "worker/train/cuda/cuda_library.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <cstdlib>
 #include <vector>

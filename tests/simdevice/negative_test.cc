@@ -1,5 +1,5 @@
 // What no program may do to a device, done on purpose: each dies or is thrown. Child processes, so that the test lives.
-#include <torch/torch.h>
+#include <torch/types.h>
 #include <unistd.h>
 
 #include <cerrno>

@@ -1,5 +1,7 @@
 // Operators of LibTorch on the simulated device against the CPU's. Run lazily, eagerly and by seeds.
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <string>
 #include <vector>

@@ -1,6 +1,7 @@
 // Streams, events, pinned memory and several devices through LibTorch's own interfaces. What is right is right under every schedule; what
 // was forgotten is seen every time where work is late.
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include <cmath>
 #include <thread>

@@ -1,7 +1,7 @@
 // What tests of the simulated device share.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <string>
 

@@ -3,7 +3,7 @@
 // that multiplies bfloat16.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 namespace ft {
 

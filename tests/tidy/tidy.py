@@ -95,9 +95,13 @@ def check_include_directions(tree, options):
 
 
 def check_libtorch_folders(tree, options):
-    """LibTorch headers are included, and its targets used, only in the folders of the trainer."""
+    """LibTorch headers are included, and its targets used, only in the folders of the trainer; <torch/torch.h> nowhere."""
     for path in tree.cpp():
         here = directions.folder_of(path)
+        for include in tree.includes(path):
+            if include.path == "torch/torch.h":
+                yield Finding(path, include.line, "includes torch/torch.h, which has modules and data loaders too and costs the compiler "
+                                                  "seconds: take torch/types.h, torch/autograd.h, torch/utils.h")
         if here in directions.TORCH_FOLDERS or here.split("/")[0] in ("tests", "bench"):
             continue
         for include in tree.includes(path):

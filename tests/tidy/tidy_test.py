@@ -143,8 +143,10 @@ class DirectionsTest(TreeTest):
         self.assert_one("include_directions", {"worker/rank/a.cc": "#include <grpcpp/grpcpp.h>\n"}, "without gRPC")
 
     def test_libtorch(self):
-        self.assert_one("libtorch_folders", {"worker/data/readers/a.cc": "#include <torch/torch.h>\n"}, "LibTorch stops")
-        self.assert_one("libtorch_folders", {"worker/data/readers/a.cc": "", "core/b/CMakeLists.txt":
+        self.assert_one("libtorch_folders", {"worker/data/readers/a.cc": "#include <torch/types.h>\n"}, "LibTorch stops")
+        self.assert_one("libtorch_folders", {"worker/data/readers/a.cc": "", "worker/model/run/a.cc": "#include <torch/torch.h>\n"},
+                        "take torch/types.h")
+        self.assert_one("libtorch_folders", {"worker/model/run/a.cc": "", "core/b/CMakeLists.txt":
                                              "# What this folder is for.\nft_library(core_b TORCH)\n"}, "is TORCH")
 
     def test_torch_and_protobuf_in_one_unit(self):

@@ -2,7 +2,7 @@
 // whoever stages need not ask.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstddef>
 #include <functional>

@@ -1,6 +1,6 @@
 #include "worker/rank/agreement.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "worker/model/ops/random.h"
 #include "worker/model/run/packed_rows.h"

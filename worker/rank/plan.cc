@@ -1,6 +1,6 @@
 #include "worker/rank/plan.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 #include <unistd.h>
 
 #include <chrono>

@@ -4,7 +4,7 @@
 #include <ATen/Version.h>
 #include <torch/version.h>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdio>
 

@@ -3,7 +3,7 @@
 // end to end), C hidden.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 #include <memory>

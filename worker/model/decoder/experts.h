@@ -3,7 +3,7 @@
 // chosen of each row, C channels.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "worker/model/decoder/decoder.h"
 

@@ -1,7 +1,7 @@
 // Each expert's own weight within a tensor of all of them.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "worker/model/decoder/layout.h"
 

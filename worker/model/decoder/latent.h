@@ -1,7 +1,7 @@
 // Queries, keys and values of attention whose keys and values come from a few values a row (Latent).
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "worker/model/decoder/decoder.h"
 

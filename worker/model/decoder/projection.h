@@ -1,7 +1,7 @@
 // Products of a sub-layer over rows: projections with their adapters, and what is made of their outputs by use.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <initializer_list>
 #include <memory>

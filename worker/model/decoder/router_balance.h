@@ -2,7 +2,7 @@
 // known after the last layer, and its gradient is added where the way back comes to each router.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 #include <vector>

@@ -1,7 +1,7 @@
 // AdamW whose moments have 8 bits, wherever they lie (kernels/adamw_8bit/adamw_8bit.h).
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 

@@ -4,7 +4,7 @@
 // key rows, H query heads, K key heads, D head size.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 #include <memory>

@@ -3,7 +3,7 @@
 // pairs of a row and an expert, sorted by expert and then by row; C channels.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 #include <memory>

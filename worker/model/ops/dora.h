@@ -6,7 +6,7 @@
 // PEFT computes the same, but for dropout, of which it shows a little to W too (docs/decisions/0104).
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "worker/model/ops/linear.h"
 #include "worker/model/ops/weight_slot.h"

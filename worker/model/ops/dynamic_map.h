@@ -1,7 +1,7 @@
 // The values that codes of 8 bits stand for (kernels/dynamic_map/dynamic_map.h), as tensors.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 namespace ft::ops {
 

@@ -3,7 +3,7 @@
 // Legend: N rows, O outputs of a layer, H heads of it, D head size, F width of the MLP.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 #include <memory>

@@ -2,7 +2,7 @@
 // what several ranks have.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 #include <utility>

@@ -3,7 +3,7 @@
 // of different lengths, as attention.h has them, and deterministic wherever LibTorch was told to be.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 #include <memory>

@@ -6,7 +6,7 @@
 // Legend: N rows, C columns of the result; K inner size, each term's own.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <vector>
 

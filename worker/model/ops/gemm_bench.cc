@@ -2,7 +2,7 @@
 // layers and of Llama-2-7B's LibTorch's mm beside the fused GEMM by panels, of a resident and of a 4-bit
 // weight. Run: build/dev/worker/model/ops/worker_model_ops_bench
 #include <ATen/Parallel.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "benchmark/benchmark.h"
 #include "worker/model/ops/fused_gemm.h"

@@ -1,7 +1,7 @@
 // Matrices in 8 bits by rows, as LLM.int8 stores weights (Dettmers et al., arXiv 2208.07339): code = round(value x 127 / the row's largest).
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <memory>
 

@@ -6,7 +6,7 @@
 // with zeros, as tensor cores want it.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <vector>
 

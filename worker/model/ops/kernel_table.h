@@ -3,7 +3,7 @@
 // device (worker/train/cuda/table.h).
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <type_traits>
 

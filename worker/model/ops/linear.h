@@ -1,7 +1,7 @@
 // Linear layers over weight slots. Legend: N rows (tokens), I inputs, O outputs, R adapter rank.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 #include <memory>

@@ -3,7 +3,7 @@
 // supervised rows, C channels, V vocabulary.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 #include <vector>

@@ -2,7 +2,7 @@
 // never whole.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 

@@ -1,7 +1,7 @@
 #include "worker/model/ops/micro_gemm.h"
 
 #include <ATen/native/CPUBlas.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <exception>
 #include <vector>

@@ -1,7 +1,7 @@
 // Tensors as NF4 (kernels/nf4/nf4.h): 4.13 bits a value with double quantisation, 4.5 without.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 #include <memory>

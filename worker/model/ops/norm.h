@@ -1,7 +1,7 @@
 // RMS norm and layer norm over weight slots.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "worker/model/ops/weight_slot.h"
 

@@ -2,7 +2,7 @@
 // is packed once and multiplied by all rows of the block.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 #include <memory>

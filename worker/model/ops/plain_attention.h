@@ -2,7 +2,7 @@
 // scores, ALiBi. Each segment's scores are in memory whole, and are computed again for gradients.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "worker/model/ops/attention.h"
 

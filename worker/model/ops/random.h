@@ -1,7 +1,7 @@
 // Tensors of counter-based random numbers.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 

@@ -1,7 +1,7 @@
 // The sum of rows, the gradient of whatever was added to each of them.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 namespace ft::ops {
 

@@ -1,7 +1,8 @@
 // Saves a C++ value in an autograd context from forward to backward.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include <utility>
 

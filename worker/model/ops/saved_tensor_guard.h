@@ -3,7 +3,7 @@
 // nothing while off.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 #include <string>

@@ -2,7 +2,7 @@
 // the product reads it, among the columns of a wider matrix, and no tensor of it is made in between.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 namespace ft::ops {
 

@@ -5,7 +5,7 @@
 // allocator, so every figure of memory has them. Thread-safe: threads that compute on one device take turns.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 #include <memory>

@@ -1,7 +1,7 @@
 // LoRA adapters (Hu et al., arXiv 2106.09685) in a model: which linear layers get one, what it trains, and its first values.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 #include <string>

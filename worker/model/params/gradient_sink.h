@@ -1,7 +1,7 @@
 // Where the gradients of a backward pass go.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 namespace ft::params {
 

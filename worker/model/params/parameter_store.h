@@ -3,7 +3,7 @@
 // be those of a share only, which plan::Share lays out, and values too: then weights are read from copies that others keep.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <string>
 #include <vector>

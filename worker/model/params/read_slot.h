@@ -1,7 +1,7 @@
 // From stored tensors to slots, tensor by tensor. Errors name the tensor.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <memory>
 #include <string>

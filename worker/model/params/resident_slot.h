@@ -1,7 +1,7 @@
 // Weights that lie in memory as tensors: frozen ones in the type that products want, trained ones as float32 values of a store.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <memory>
 #include <string>

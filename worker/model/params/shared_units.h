@@ -2,7 +2,7 @@
 // Rajbhandari et al., arXiv 1910.02054), or copies of what is trained after each update.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 #include <map>

@@ -1,7 +1,7 @@
 // Memory of a unit that is there only while the unit is used, under tensors that stay.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 #include <vector>

@@ -1,7 +1,7 @@
 // How ranks that each have a part of something bring it together: what the model knows of the ranks of a job.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstddef>
 #include <span>

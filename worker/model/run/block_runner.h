@@ -5,7 +5,7 @@
 // Lives on the training thread.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <vector>
 

@@ -4,7 +4,7 @@
 // caught where the rank guards its work.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <filesystem>
 #include <memory>

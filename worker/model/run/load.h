@@ -1,7 +1,7 @@
 // From stored weights to a decoder's slots.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <functional>
 #include <string>

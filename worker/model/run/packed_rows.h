@@ -1,7 +1,7 @@
 // A micro-batch as the model reads it: samples end to end, no padding.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 #include <span>

@@ -1,7 +1,7 @@
 // Samples as matrices, the way reference results and tests have them.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 #include <vector>

@@ -1,7 +1,7 @@
 // A small random model from memory, for tests.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstring>
 #include <map>

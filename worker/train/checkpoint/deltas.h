@@ -1,7 +1,7 @@
 // What an adapter makes of a model's weights, tensor by tensor.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <filesystem>
 #include <memory>

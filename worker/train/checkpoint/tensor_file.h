@@ -1,7 +1,7 @@
 // Tensors of a parameter store, wherever they lie, to and from safetensors files: one tensor at a time passes through host memory.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <filesystem>
 #include <functional>

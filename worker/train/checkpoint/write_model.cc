@@ -1,6 +1,6 @@
 #include "worker/train/checkpoint/write_model.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <cerrno>

@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 #include <algorithm>
 #include <cerrno>
 #include <cstring>

@@ -1,5 +1,5 @@
 // Comm's operations over tensors.
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <vector>
 

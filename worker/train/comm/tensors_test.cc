@@ -1,6 +1,6 @@
 // Comm over tensors.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "tests/support/ranks/spawn_ranks.h"
 #include "tests/support/test_device.h"

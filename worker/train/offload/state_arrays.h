@@ -2,7 +2,7 @@
 // loads them need not know.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <functional>
 #include <memory>

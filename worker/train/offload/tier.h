@@ -2,7 +2,7 @@
 // of the first second.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <functional>
 #include <string>

@@ -3,7 +3,7 @@
 // A step whose gradients leave fp16's range is skipped and halves the scale; so many good steps in a row double it.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 

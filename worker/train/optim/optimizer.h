@@ -3,7 +3,7 @@
 // Whoever keeps, sends or counts an optimizer's state goes through its arrays and need not know the kind, or where they rest.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 #include <memory>

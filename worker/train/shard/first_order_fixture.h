@@ -1,7 +1,7 @@
 // The sum of a step's gradients as it was when every rank held the whole of it, for tests: the reference of order `step`.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <functional>
 #include <vector>

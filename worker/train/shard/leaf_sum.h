@@ -7,7 +7,7 @@
 // Memory: the whole gradient and, for log2(leaves of this rank) levels, one partial sum of its size.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <vector>
 

@@ -5,7 +5,7 @@
 // empty pass, which receives and is no operand.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <vector>
 

@@ -1,7 +1,7 @@
 // Between what a rank owns of what is trained and the whole: slices of sums go to their owners, what owners have comes back.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstddef>
 #include <span>

@@ -5,7 +5,7 @@
 // Lives on the training thread. Errors are the communicator's, and where the optimizer's state is used those of its tier.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <functional>
 #include <memory>
