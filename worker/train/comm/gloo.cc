@@ -16,6 +16,7 @@
 
 #include "core/base/check.h"
 #include "core/base/file.h"
+#include "worker/train/comm/gloo_work.h"
 
 namespace ft::comm {
 namespace {
@@ -64,7 +65,7 @@ class GlooComm : public Comm {
     NextChunk();
     try {
       const c10::intrusive_ptr<c10d::Work> work = start();
-      while (!WaitABit(*work)) {
+      while (!EndsWithin(*work, kPollInterval)) {
         if (Clock::now() >= begin + options_.timeout + kGrace) return Late("");
         TellWait(size() == 2 ? 1 - rank() : -1);  // Gloo does not say; of two it is the other.
       }
@@ -74,16 +75,6 @@ class GlooComm : public Comm {
       return absl::UnavailableError(StrCat("a peer has gone: ", cause));
     }
     return absl::OkStatus();
-  }
-
-  // True when the work is done; throws its failure.
-  static bool WaitABit(c10d::Work& work) {
-    try {
-      return work.wait(kPollInterval);
-    } catch (const std::exception&) {
-      if (work.isCompleted()) throw;
-      return false;  // Not done yet.
-    }
   }
 
   Status Late(std::string_view cause) const {
