@@ -44,8 +44,8 @@ def generate(context, vocabulary, args):
     ids = [source.randrange(3, vocabulary) for _ in range(args.prompt_tokens)]
     start = time.perf_counter()
     for _ in range(args.new_tokens):
-        batch = llama_cpp.llama_batch_get_one((llama_cpp.llama_token * len(ids))(*ids), len(ids))
-        if llama_cpp.llama_decode(context, batch) != 0:
+        tokens = (llama_cpp.llama_token * len(ids))(*ids)  # The batch only points to it.
+        if llama_cpp.llama_decode(context, llama_cpp.llama_batch_get_one(tokens, len(ids))) != 0:
             raise SystemExit("llama.cpp does not decode")
         logits = ctypes.cast(llama_cpp.llama_get_logits_ith(context, -1), ctypes.POINTER(ctypes.c_float))
         ids = [int(numpy.ctypeslib.as_array(logits, (vocabulary,)).argmax())]
