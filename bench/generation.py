@@ -101,7 +101,7 @@ def rows(name, mine, bnb, of_llama, why):
     """REQUIRES: a run of ours and of bitsandbytes a pair; of llama.cpp those there are, and why others are not."""
     rates = median([rate(run) for run in mine])
     yield Row(f"chat.{name}", "tok/s", rates, median([rate(run) for run in bnb]), "bnb")
-    yield Row(f"chat.{name}_llama", "tok/s", rates, median([rate(run) for run in of_llama]), "llama.cpp", why=why)
+    yield Row(f"chat.{name}_llama", "tok/s", rates, median([rate(run) for run in of_llama]), "llamacpp", why=why)
     yield Row(f"chat.{name}_prompt", "s", median([run["first_token_seconds"] for run in mine]),
               median([run["first_token_seconds"] for run in bnb]), "bnb")
 
