@@ -19,6 +19,8 @@ import tempfile
 
 import against
 import control
+import experts
+import generation
 import models
 import operations
 import ours
@@ -27,11 +29,13 @@ import report
 import tokenise
 import training
 import zero_memory
+from full_result_test import write_tokenizer  # Of the end-to-end tests, where `ours` looks.
 
 SCENARIOS = {"demo": training.demo, "demo_lean": training.demo_lean, "demo_ckpt": training.demo_checkpointed,
              "slice": training.llama_slice, "slice_ckpt": training.llama_slice_checkpointed, "sft": training.sft,
              "nf4": operations.nf4, "attention": operations.attention, "start": training.start, "control": control.control,
-             "tokenise": tokenise.tokenise, "zero_memory": zero_memory.zero_memory}
+             "tokenise": tokenise.tokenise, "zero_memory": zero_memory.zero_memory, "load": generation.load,
+             "chat": generation.tokens_a_second, "experts": experts.experts}
 # Those that the four programs run, so that another build can run them too.
 COMPARED = ("demo", "demo_lean", "demo_ckpt", "slice", "slice_ckpt", "sft", "start")
 
@@ -46,17 +50,24 @@ class Context:
         self.threads = nodes[against.NEW].threads
         self.shared = ours.daemons.SHARED
         self.limits = peer.run("limits.py", threads=self.threads)
-        self._kept = os.path.join(models.ROOT, "build", "bench", "models")
-        os.makedirs(self._kept, exist_ok=True)
+        self.kept = os.path.join(models.ROOT, "build", "bench", "models")
+        os.makedirs(self.kept, exist_ok=True)
         self._pairs = args.pairs
 
     @functools.cached_property
     def demo(self):
-        return models.demo(self.programs, self._kept)
+        return models.demo(self.programs, self.kept)
 
     @property
     def llama_slice(self):
-        return models.llama_slice(peer.PYTHON, self._kept)
+        return models.llama_slice(peer.PYTHON, self.kept)
+
+    @functools.cached_property
+    def chat_slice(self):
+        """Layers of Llama 2 7B's dimensions, with a tokenizer of bytes."""
+        model = models.random(self.kept, "llama-2-7b-4-layers", generation.SLICE, self.threads)
+        write_tokenizer(model.path)
+        return model
 
     def warm(self, made):
         """Trains a job once on every node, unmeasured, so that caches are built and files are read."""

@@ -1,12 +1,14 @@
-"""The two models of the benchmark, made once below build/bench/models in Hugging Face layout, so that both sides read the
-same weights: the demo model out of its GGUF file, and a slice with the dimensions of Llama 2 7B.
+"""The models of the benchmark, made once below build/bench/models in Hugging Face layout, so that both sides read the same
+weights: the demo model out of its GGUF file, a slice with the dimensions of Llama 2 7B, and others of random weights.
 """
 
 import glob
 import json
 import os
-import random
 import subprocess
+from random import Random
+
+import peer
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SLICE = {"hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 2, "num_attention_heads": 32,
@@ -63,9 +65,17 @@ def llama_slice(python, folder):
     return Model(path)
 
 
+def random(folder, name, config, threads):
+    """A model of random weights, of a family that peers/random_model.py knows."""
+    path = os.path.join(folder, name)
+    if not os.path.exists(os.path.join(path, "config.json")):
+        peer.run("random_model.py", path, json.dumps(config), threads=threads)
+    return Model(path)
+
+
 def write_tokens(path, vocabulary, length, rows=8):
     """Rows of random ids that all carry loss, for both sides; the same for the same arguments."""
-    source = random.Random(1)
+    source = Random(1)
     with open(path, "w", encoding="utf-8") as file:
         for _ in range(rows):
             ids = [source.randrange(3, vocabulary) for _ in range(length)]

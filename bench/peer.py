@@ -10,6 +10,8 @@ import memory
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PYTHON = os.path.join(os.path.dirname(HERE), ".deps", "bench", "bin", "python")
+# What cmake/setup.sh leaves where it has built llama-cpp-python, which not every machine can.
+LLAMA_INSTALLED = os.path.join(os.path.dirname(HERE), ".deps", "bench", ".installed-llama")
 TIMEOUT = 1800
 
 

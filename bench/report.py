@@ -46,6 +46,13 @@ FLOORS = (
     ("tokenise.smollm2", "ratio", ">=", 5.0),
     ("tokenise.starcoder", "ratio", ">=", 5.0),
     ("tokenise.qwen", "ratio", ">=", 1.0),
+    ("load.seconds", "ratio", "<=", 0.2),  # From here on issue 16's. The limit of memory is the size of the quantised model.
+    ("load.anonymous", "limit_share", "<=", 1.15),
+    ("chat.demo", "ratio", ">=", 10.0),
+    ("chat.demo_llama", "ratio", ">=", 0.7),
+    ("chat.slice", "ratio", ">=", 10.0),
+    ("chat.slice_llama", "ratio", ">=", 0.7),
+    ("experts.step", "ratio", "<=", 1.3),
 )
 HEADINGS = {"demo": "QLoRA step, demo model, 512 tokens, r 64, bf16 adapters",
             "demo_fp32": "the same with adapter_compute: fp32",
@@ -63,6 +70,9 @@ HEADINGS = {"demo": "QLoRA step, demo model, 512 tokens, r 64, bf16 adapters",
             "attention": "causal attention, forward and backward, 9 heads over 3",
             "control": "coordinator: 10,000 wait on 1,000 nodes; 200 run; 2,000 watch",
             "tokenise": "mixed text to ids, one thread, by vocabulary",
+            "load": "four layers of Llama 2 7B's size, 16 bits read, 4 held; limit: that",
+            "chat": "ftctl chat --bits 4: tokens behind the first, and the prompt",
+            "experts": "QLoRA step of 2 of 8 experts, 2,048 tokens, beside an MLP as wide",
             "start": "submit to first step of 128 tokens, data prepared; ftctl list"}
 
 

@@ -3,7 +3,8 @@
 #   cmake/setup.sh                   build dependencies
 #   cmake/setup.sh --python-checks   adds .deps/checks, the Python peers that tests compare with, .deps/prometheus, and clang-format
 #   cmake/setup.sh --deploy          adds .deps/deploy, what checks the Kubernetes manifests
-#   cmake/setup.sh --bench           adds .deps/bench, the Python peers that `make bench` measures against
+#   cmake/setup.sh --bench           adds .deps/bench, the Python peers that `make bench` and `make gpu-bench` measure against
+#   cmake/setup.sh --llama           adds llama.cpp to them, for `make bench`
 # Honours pip's and apt's own mirror settings.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -72,6 +73,22 @@ install_peers() {
   realpath .deps/venv/lib/python3*/site-packages > "$site/torch-of-the-build.pth"
 }
 
+# llama.cpp for the bench, from source by a single compiler, since it is many minutes of work beside which people go on; without its part
+# for images. Without it the bench says so in its rows.
+build_llama() {
+  local venv=$1 lock=$2 stamp=$1/.installed-llama digest
+  digest=$(sha256sum "$lock" | cut -d' ' -f1)
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$digest" ] && return
+  need_space 2 "building $lock"
+  say "building llama-cpp-python from source into $venv (77 MB download, 10 minutes or more; progress: $venv/llama-build.log)"
+  if CMAKE_ARGS='-DLLAVA_BUILD=OFF' CMAKE_BUILD_PARALLEL_LEVEL=1 "$venv/bin/python3" -m pip install -v --no-deps --no-build-isolation \
+    --no-binary=:all: --require-hashes --disable-pip-version-check -r "$lock" > "$venv/llama-build.log" 2>&1; then
+    echo "$digest" > "$stamp"
+  else
+    say "llama-cpp-python was not built (see $venv/llama-build.log): the bench goes on without it"
+  fi
+}
+
 # Prometheus for the tests of metrics and dashboards: Debian's package unpacked, not installed, since that would start a server.
 unpack_prometheus() {
   [ -x .deps/prometheus/usr/bin/promtool ] && return
@@ -96,5 +113,8 @@ case ${1:-} in
     unpack_prometheus
     install_clang_format ;;
   --deploy) install_wheels .deps/deploy cmake/deploy.lock '10 MB' ;;
-  --bench) install_peers .deps/bench cmake/bench.lock '168 MB' ;;
+  --bench) install_peers .deps/bench cmake/bench.lock '170 MB' ;;
+  --llama)
+    install_peers .deps/bench cmake/bench.lock '170 MB'
+    build_llama .deps/bench cmake/llama.lock ;;
 esac

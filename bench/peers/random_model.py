@@ -1,5 +1,6 @@
-"""Writes a Llama model with random weights in bf16 as a folder in Hugging Face layout, one file a layer: random_model.py FOLDER
-CONFIG_JSON --threads N. Weights are drawn where that is fast, on a GPU if there is one, and never all held at once. Prints {"weights"}.
+"""Writes a model with random weights in bf16 as a folder in Hugging Face layout, one file a layer: random_model.py FOLDER CONFIG_JSON
+--threads N. It is a Llama unless CONFIG_JSON's model_type is mixtral or qwen3_moe. Weights are drawn where that is fast, on a GPU if
+there is one, and never all held at once. Prints {"weights"}.
 """
 
 import argparse
@@ -11,13 +12,39 @@ import torch
 from safetensors.torch import save_file
 
 
+# Where a family with experts has its router and its experts, how its products are called, and the keys of their count and width.
+EXPERTS = {"mixtral": ("block_sparse_moe", ("w1", "w3", "w2"), "num_local_experts", "intermediate_size"),
+           "qwen3_moe": ("mlp", ("gate_proj", "up_proj", "down_proj"), "num_experts", "moe_intermediate_size")}
+
+
+def gated(prefix, hidden, wide, names=("gate_proj", "up_proj", "down_proj")):
+    """Shapes of an MLP with a gate, by name."""
+    gate, up, down = names
+    return {f"{prefix}.{gate}": (wide, hidden), f"{prefix}.{up}": (wide, hidden), f"{prefix}.{down}": (hidden, wide)}
+
+
+def attention(config):
+    hidden, heads = config["hidden_size"], config["num_attention_heads"]
+    size = config.get("head_dim", hidden // heads)
+    keys = size * config["num_key_value_heads"]
+    shapes = {"self_attn.q_proj": (size * heads, hidden), "self_attn.k_proj": (keys, hidden), "self_attn.v_proj": (keys, hidden),
+              "self_attn.o_proj": (hidden, size * heads)}
+    if config.get("model_type") == "qwen3_moe":
+        shapes.update({"self_attn.q_norm": (size,), "self_attn.k_norm": (size,)})
+    return shapes
+
+
 def layer(config, index):
     """(name, shape) of a layer's weights."""
-    hidden, wide = config["hidden_size"], config["intermediate_size"]
-    keys = hidden // config["num_attention_heads"] * config["num_key_value_heads"]
-    shapes = {"self_attn.q_proj": (hidden, hidden), "self_attn.k_proj": (keys, hidden), "self_attn.v_proj": (keys, hidden),
-              "self_attn.o_proj": (hidden, hidden), "mlp.gate_proj": (wide, hidden), "mlp.up_proj": (wide, hidden),
-              "mlp.down_proj": (hidden, wide), "input_layernorm": (hidden,), "post_attention_layernorm": (hidden,)}
+    hidden = config["hidden_size"]
+    shapes = {**attention(config), "input_layernorm": (hidden,), "post_attention_layernorm": (hidden,)}
+    if config.get("model_type") in EXPERTS:
+        part, names, count, wide = EXPERTS[config["model_type"]]
+        shapes[f"{part}.gate"] = (config[count], hidden)
+        for expert in range(config[count]):
+            shapes.update(gated(f"{part}.experts.{expert}", hidden, config[wide], names))
+    else:
+        shapes.update(gated("mlp", hidden, config["intermediate_size"]))
     return [(f"model.layers.{index}.{name}.weight", shape) for name, shape in shapes.items()]
 
 

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <ctime>
 #include <iostream>
@@ -28,7 +29,15 @@ constexpr const char* kUsage =
     "forgets what was said, /exit leaves. --temperature 0 (the default) always takes\n"
     "the most probable word. --base says which values the base model has: auto is those of\n"
     "the training, quantised for qlora and int8_lora; --bits 4 or 8 quantises any model\n"
-    "when it is loaded (NF4; by rows), a plain one too. --json prints {prompt, answer, tokens} a line.\n";
+    "when it is loaded (NF4; by rows), a plain one too. --json prints a line\n"
+    "{prompt, answer, tokens, first_token_seconds, seconds} for each --prompt.\n";
+
+// An answer, and how long after the question it began and ended.
+struct TimedAnswer {
+  Answer answer;
+  double first_token_seconds = 0;
+  double seconds = 0;
+};
 
 // A model ready to answer, and what was said so far.
 class ChatSession {
@@ -36,7 +45,7 @@ class ChatSession {
   static StatusOr<std::unique_ptr<ChatSession>> Open(const Flags& flags, at::Device device);
 
   // The answer to `input`, streamed to standard output unless `quiet`.
-  StatusOr<Answer> Reply(const std::string& input, bool quiet);
+  StatusOr<TimedAnswer> Reply(const std::string& input, bool quiet);
   void Reset() { past_.clear(); }
 
  private:
@@ -77,20 +86,25 @@ StatusOr<std::unique_ptr<ChatSession>> ChatSession::Open(const Flags& flags, at:
   return session;
 }
 
-StatusOr<Answer> ChatSession::Reply(const std::string& input, bool quiet) {
+StatusOr<TimedAnswer> ChatSession::Reply(const std::string& input, bool quiet) {
   data::Turn turn{.system = past_.empty() ? system_ : "", .input = input};
-  std::function<void(std::string_view)> show;
-  if (!quiet) {
-    show = [](std::string_view text) {
-      std::fwrite(text.data(), 1, text.size(), stdout);
-      std::fflush(stdout);
-    };
-  }
-  ASSIGN_OR_RETURN(Answer answer, responder_->Reply(*model_, past_, turn, show));
+  const auto asked = std::chrono::steady_clock::now();
+  const auto elapsed = [asked] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - asked).count();
+  };
+  TimedAnswer timed;
+  const auto show = [&](std::string_view text) {
+    if (timed.first_token_seconds == 0) timed.first_token_seconds = elapsed();
+    if (quiet) return;
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
+  };
+  ASSIGN_OR_RETURN(timed.answer, responder_->Reply(*model_, past_, turn, show));
+  timed.seconds = elapsed();
   if (!quiet) std::printf("\n");
-  turn.output = answer.text;
+  turn.output = timed.answer.text;
   past_.push_back(std::move(turn));
-  return answer;
+  return timed;
 }
 
 Status Converse(ChatSession& session) {
@@ -113,9 +127,13 @@ Status Converse(ChatSession& session) {
 Status AnswerEach(ChatSession& session, const std::vector<std::string>& prompts, bool json) {
   for (const std::string& prompt : prompts) {
     session.Reset();
-    ASSIGN_OR_RETURN(const Answer answer, session.Reply(prompt, /*quiet=*/json));
+    ASSIGN_OR_RETURN(const TimedAnswer timed, session.Reply(prompt, /*quiet=*/json));
     if (!json) continue;
-    const nlohmann::ordered_json out = {{"prompt", prompt}, {"answer", answer.text}, {"tokens", answer.ids}};
+    const nlohmann::ordered_json out = {{"prompt", prompt},
+                                        {"answer", timed.answer.text},
+                                        {"tokens", timed.answer.ids},
+                                        {"first_token_seconds", timed.first_token_seconds},
+                                        {"seconds", timed.seconds}};
     std::printf("%s\n", out.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
   }
   return absl::OkStatus();

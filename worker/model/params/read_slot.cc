@@ -1,5 +1,7 @@
 #include "worker/model/params/read_slot.h"
 
+#include <cstddef>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -18,6 +20,26 @@ StatusOr<torch::Tensor> ReadTensor(const weights::TensorSource& source, const we
   return tensor;
 }
 
+namespace {
+
+// Whether the values of `dtype` are `type`'s own.
+bool IsOf(weights::DType dtype, at::ScalarType type) {
+  return (dtype == weights::DType::kBF16 && type == at::kBFloat16) ||
+         (dtype == weights::DType::kF16 && type == at::kHalf);
+}
+
+// Without the float32 values on the way, which are three times a table's bytes while they are there: tables are the largest tensors,
+// and what loading a model takes at most would be theirs.
+StatusOr<torch::Tensor> ReadAsStored(const weights::TensorSource& source, const weights::TensorInfo& info,
+                                     at::ScalarType type) {
+  torch::Tensor tensor = torch::empty(info.shape, type);
+  const std::span<std::byte> bytes(static_cast<std::byte*>(tensor.mutable_data_ptr()), tensor.nbytes());
+  RETURN_IF_ERROR(source.ReadBytes(info, bytes));
+  return tensor;
+}
+
+}  // namespace
+
 StatusOr<ops::SlotPtr> ReadFrozenSlot(const weights::TensorSource& source, const weights::TensorInfo& info,
                                       std::string name, const FrozenPolicy& policy) {
   if (IsBnb4(source, info.name)) {
@@ -29,6 +51,10 @@ StatusOr<ops::SlotPtr> ReadFrozenSlot(const weights::TensorSource& source, const
     ASSIGN_OR_RETURN(const torch::Tensor value, DequantiseBnb(source, info.name));
     return std::make_shared<ResidentSlot>(std::move(name),
                                           device::Upload(value, policy.device).to(policy.stored));
+  }
+  if (policy.kind == BaseKind::kStored && info.shape.size() > 1 && IsOf(info.dtype, policy.stored)) {
+    ASSIGN_OR_RETURN(const torch::Tensor value, ReadAsStored(source, info, policy.stored));
+    return std::make_shared<ResidentSlot>(std::move(name), device::Upload(value, policy.device));
   }
   ASSIGN_OR_RETURN(const torch::Tensor read, ReadTensor(source, info));
   const torch::Tensor value = device::Upload(read, policy.device);
