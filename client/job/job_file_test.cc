@@ -38,7 +38,8 @@ TEST(JobFileTest, RunsArgumentsTakeNamesAndOverrides) {
 TEST(JobFileTest, BadOverridesAndUnsupportedSettingsAreInvalid) {
   JobText text = QuickJobText({.model = "m", .data = {"a.csv"}}, "/base");
   EXPECT_TRUE(absl::IsInvalidArgument(CheckJob(text, {"train.epochs"}).status()));
-  EXPECT_TRUE(absl::IsInvalidArgument(CheckJob(text, {"parallel.offload.parameters=disk"}).status()));
+  EXPECT_TRUE(
+      absl::IsInvalidArgument(CheckJob(text, {"method=full", "parallel.offload.parameters=disk"}).status()));
 }
 
 TEST(JobFileTest, PathsBecomeAbsoluteFromTheFilesFolder) {
@@ -168,8 +169,10 @@ TEST(JobFileTest, AKeyThatARecipeDoesNotHaveIsRefused) {
 // What a recipe asks for and this version does not do is refused by name, and each line says what does work.
 TEST(JobFileTest, ARecipeIsRefusedForWhatIsNotBuilt) {
   auto text = ReadJobText("llama2_7b_qlora_oasst1_e3");
-  const std::string said(Message(CheckJob(*text, {"parallel.offload.parameters=cpu"}).status()));
-  EXPECT_NE(said.find("parallel.offload.parameters off a device is not supported yet"), std::string::npos)
+  const std::string said(
+      Message(CheckJob(*text, {"method.kind=full", "parallel.offload.parameters=cpu"}).status()));
+  EXPECT_NE(said.find("parallel.offload.parameters needs zero: 3, or a base that is not trained"),
+            std::string::npos)
       << said;
   text = ReadJobText("llama2_7b_qlora_oasst1_e3");
   const auto spec = CheckJob(*text, {"compat=none", "model.source=/m", "data=/d.jsonl"});

@@ -183,6 +183,8 @@ Json ToTree(const Outline& outline) {
   if (outline.card.has_value()) {
     tree["card"] = outline.card->card.name;
     tree["usable_bytes"] = outline.card->card.usable_bytes;
+    tree["host_bytes"] = outline.card->beside.host;
+    tree["disk_bytes"] = outline.card->beside.disk;
     tree["fits"] = outline.card->fits();
     tree["smallest_change"] = outline.card->change;
   }

@@ -73,14 +73,14 @@ TEST(OutlineTest, StepsGoOnOverAnEpochsEnd) {
 
 TEST(OutlineTest, ZeroIsShownAndWhatIsNotBuiltIsNamed) {
   recipe::JobSpec spec = SmallJob();
+  spec.method.kind = "full";
   spec.parallel.zero = 2;
   spec.parallel.offload = {.optimizer = "cpu", .parameters = "cpu"};
   const auto outline = OutlineOf(spec, kConfig, "config.json", 0);
   ASSERT_TRUE(outline.ok()) << outline.status();
   EXPECT_THAT(ToText(*outline),
               HasSubstr("  zero           stage 2          optimizer on cpu, parameters on cpu\n"));
-  EXPECT_THAT(outline->refused,
-              Contains(HasSubstr("parallel.offload.parameters off a device is not supported yet")));
+  EXPECT_THAT(outline->refused, Contains(HasSubstr("parallel.offload.parameters needs zero: 3")));
   EXPECT_THAT(outline->remarks, Contains(HasSubstr("that of stage 0")));
   EXPECT_EQ(ToTree(*outline)["steps"], nullptr);
 }

@@ -164,10 +164,11 @@ TEST(SentencesTest, RefusalsOfJobFilesAreSaidInChinese) {
                     "it is a name on a model hub, write hf://a/b or modelscope://a/b"),
             "job.yaml：model：/m 处没有文件：请更正路径，它相对于 "
             "/d；若它是模型库中的名称，请写 hf://a/b 或 modelscope://a/b");
-  EXPECT_EQ(Chinese("parallel.offload.parameters to disk is not supported yet: use none\nrecipe is not "
-                    "supported yet: write the "
-                    "settings into the job file"),
-            "parallel.offload.parameters 到磁盘尚不支持：请用 none\nrecipe 尚不支持：请把设置写入任务文件");
+  EXPECT_EQ(
+      Chinese("method.init_from of an adapter that is not on this machine is not supported yet: download "
+              "it and give its folder\nrecipe is not supported yet: write the settings into the job file"),
+      "method.init_from 指向不在本机上的适配器，尚不支持：请先下载，再给出其文件夹\nrecipe "
+      "尚不支持：请把设置写入任务文件");
 }
 
 TEST(SentencesTest, WhatTheCoordinatorSaysIsSaidInChinese) {

@@ -14,7 +14,7 @@ std::string Gigabytes(int64_t bytes) { return absl::StrFormat("%.2f GB", static_
 
 CardReport ReportOf(const ModelShape& shape, const recipe::JobSpec& spec, bool bf16, const DataSize& data,
                     const Card& card) {
-  CardReport report{.card = card};
+  CardReport report{.card = card, .beside = BytesBesideDevice(shape, spec, bf16)};
   for (MemoryPart& part : EstimateDeviceMemory(shape, spec, bf16, data, card)) {
     report.total += part.bytes;
     if (part.bytes > 0) report.parts.push_back(std::move(part));
@@ -28,6 +28,10 @@ std::string ToText(const CardReport& report) {
   for (const MemoryPart& part : report.parts)
     absl::StrAppendFormat(&text, "  %10s  %s\n", Gigabytes(part.bytes), part.name);
   absl::StrAppendFormat(&text, "  %10s  in all\n", Gigabytes(report.total));
+  for (const auto& [bytes, place] :
+       {std::pair{report.beside.host, "its host's memory"}, {report.beside.disk, "files on its node"}}) {
+    if (bytes > 0) absl::StrAppendFormat(&text, "  %10s  beside it, in %s\n", Gigabytes(bytes), place);
+  }
   if (report.card.usable_bytes == 0) return text;
   const std::string of = StrCat(Gigabytes(report.total), " of the ", Gigabytes(report.card.usable_bytes),
                                 " that can be used of ", report.card.name);

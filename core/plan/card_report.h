@@ -6,6 +6,7 @@
 
 #include "core/plan/cards.h"
 #include "core/plan/estimate.h"
+#include "core/plan/model_parts.h"
 
 namespace ft::plan {
 
@@ -13,7 +14,8 @@ struct CardReport {
   std::vector<MemoryPart> parts;  // Those that are there.
   Card card;                      // Without a name where nobody named one; then nothing is said of fitting.
   int64_t total = 0;
-  std::string change;  // SmallestChange, where the job does not fit and a change makes it fit.
+  BytesElsewhere beside;  // What rests in the memory of the card's host and on its disk.
+  std::string change;     // SmallestChange, where the job does not fit and a change makes it fit.
 
   bool fits() const { return card.usable_bytes == 0 || total <= card.usable_bytes; }
 };

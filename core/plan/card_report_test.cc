@@ -46,6 +46,29 @@ TEST(CardReport, OfWhatNothingMakesFitSaysThat) {
   EXPECT_THAT(text, HasSubstr("No setting makes it fit"));
 }
 
+TEST(CardReport, WhatRestsElsewhereIsCountedThere) {
+  recipe::JobSpec spec = Job("qlora");
+  const CardReport stays = ReportOf(kLlama7B, spec, true, {}, UnknownCard());
+  spec.parallel.offload = {.optimizer = "disk", .parameters = "cpu"};
+  const CardReport moved = ReportOf(kLlama7B, spec, true, {}, UnknownCard());
+  ASSERT_EQ(stays.parts[0].name, "base weights");
+  EXPECT_NEAR(static_cast<double>(moved.beside.host), static_cast<double>(stays.parts[0].bytes), 512);
+  EXPECT_EQ(moved.beside.disk, 8 * TrainableParameters(kLlama7B, spec.method));
+  // Two neighbours in a pass stay: a block and a table.
+  EXPECT_LT(moved.parts[0].bytes, stays.parts[0].bytes / 8);
+  EXPECT_THAT(ToText(moved), HasSubstr("beside it, in its host's memory\n"));
+  EXPECT_THAT(ToText(moved), HasSubstr("beside it, in files on its node\n"));
+  EXPECT_THAT(ToText(stays), Not(HasSubstr("beside it")));
+  spec.parallel.ranks = 2;
+  spec.parallel.zero = 3;
+  const CardReport divided = ReportOf(kLlama7B, spec, true, {}, UnknownCard());
+  // Half of the base, and of the values of what is trained.
+  EXPECT_NEAR(static_cast<double>(divided.beside.host),
+              static_cast<double>(moved.beside.host / 2 + 2 * TrainableParameters(kLlama7B, spec.method)), 2);
+  EXPECT_EQ(divided.beside.disk, moved.beside.disk / 2);
+  EXPECT_NE(divided.parts[0].name, "base weights");  // There are none between passes.
+}
+
 TEST(CardReport, OfNoCardSaysNothingOfFitting) {
   const std::string text = ToText(ReportOf(kLlama7B, Job("full"), true, {}, UnknownCard()));
   EXPECT_THAT(text, Not(HasSubstr("fit")));

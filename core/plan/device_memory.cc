@@ -33,6 +33,11 @@ double VectorParameters(const ModelShape& shape) {
   return static_cast<double>(ParameterCount(shape) - LinearParameters(shape) - tables);
 }
 
+double AllFrozen(const ModelShape& shape, const recipe::MethodSpec& method, double compute_bytes) {
+  const double frozen = FrozenBytes(shape, method, compute_bytes);
+  return method.kind == "full" ? frozen : frozen + VectorParameters(shape) * (4 - compute_bytes);
+}
+
 // What lies on the device from the first step on.
 struct Standing {
   double frozen = 0, trained = 0, sums = 0;
@@ -43,22 +48,23 @@ Standing StandingOf(const ModelShape& shape, const recipe::JobSpec& spec, double
   const auto trainable = static_cast<double>(TrainableParameters(shape, spec.method));
   const double vectors = VectorParameters(shape);
   const TrainedBytes trained = TrainedBytesOf(shape, spec);
-  Standing standing{.frozen = FrozenBytes(shape, spec.method, compute_bytes), .sums = trained.partial};
-  if (!full) standing.frozen += vectors * (4 - compute_bytes);
+  Standing standing{.frozen = AllFrozen(shape, spec.method, compute_bytes), .sums = trained.partial};
   // Products read a copy in their type, kept between updates; PEFT's products read the values.
   const bool copies = compute_bytes < 4 && spec.method.adapter_compute != "fp32";
   const double copied = copies ? (full ? trainable - vectors : trainable) * compute_bytes : 0;
   // Lists of the leaves whose digests the ledger has, of gradients and of weights.
   const double leaves = trainable / 1024 * 16 * 2;
   standing.trained = trained.state + leaves + (trained.divides_units ? 0 : copied);
-  if (trained.divides_units) {
-    standing.sums += TwoUnits(shape, standing.frozen, copied, compute_bytes);
-    standing.frozen /= static_cast<double>(spec.parallel.ranks);
-  }
+  if (trained.divides_units) standing.sums += TwoUnits(shape, standing.frozen, copied, compute_bytes);
+  standing.frozen = FrozenInPlace(shape, spec, standing.frozen, compute_bytes);
   return standing;
 }
 
 }  // namespace
+
+BytesElsewhere BytesBesideDevice(const ModelShape& shape, const recipe::JobSpec& spec, bool bf16) {
+  return ElsewhereOf(shape, spec, AllFrozen(shape, spec.method, bf16 ? 2 : 4));
+}
 
 int64_t BytesBesideTensors(const recipe::JobSpec& spec) {
   return kContextBytes + (spec.parallel.ranks > 1 ? kNcclBytes : 0);

@@ -6,6 +6,7 @@
 
 #include "core/plan/cards.h"
 #include "core/plan/estimate.h"
+#include "core/plan/model_parts.h"
 
 namespace ft::plan {
 
@@ -14,6 +15,9 @@ namespace ft::plan {
 // else float32. REQUIRES: what the data chooses is chosen (rank, packed_length), or is taken to be 0 or max_length.
 std::vector<MemoryPart> EstimateDeviceMemory(const ModelShape& shape, const recipe::JobSpec& spec, bool bf16,
                                              const DataSize& data, const Card& card);
+
+// What of a rank rests beside its GPU (parallel.offload).
+BytesElsewhere BytesBesideDevice(const ModelShape& shape, const recipe::JobSpec& spec, bool bf16);
 
 // The parts that the allocator does not know of.
 int64_t BytesBesideTensors(const recipe::JobSpec& spec);

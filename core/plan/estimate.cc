@@ -63,7 +63,7 @@ std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::Jo
                                                          : 0;
   // Of units that are whole while they are used there are two, and a rank keeps its part of what is frozen.
   const double units = trained.divides_units ? TwoUnits(shape, base, copies_of_trained, compute_bytes) : 0;
-  if (trained.divides_units) base /= static_cast<double>(spec.parallel.ranks);
+  base = FrozenInPlace(shape, spec, base, compute_bytes);
   const double training = trained.state + (trained.divides_units ? 0 : copies_of_trained);
   const auto rows = static_cast<double>(BatchOf(spec, data).rows);
   const auto layers = static_cast<double>(shape.layers), hidden = static_cast<double>(shape.hidden);

@@ -21,6 +21,13 @@ bool Targeted(const recipe::MethodSpec& method, std::string_view name) {
   return all || std::find(method.targets.begin(), method.targets.end(), name) != method.targets.end();
 }
 
+bool RestsElsewhere(recipe::StateTier wanted, const recipe::JobSpec& spec) {
+  const bool on_cpu = spec.resources.device != "gpu";
+  return recipe::Settled(wanted, on_cpu, /*short_of_room=*/false) != recipe::StateTier::kWithWeights;
+}
+
+bool WeightsRest(const recipe::JobSpec& spec) { return RestsElsewhere(recipe::WeightTierOf(spec), spec); }
+
 }  // namespace
 
 std::vector<Projection> Projections(const ModelShape& s) {
@@ -68,18 +75,20 @@ TrainedBytes TrainedBytesOf(const ModelShape& shape, const recipe::JobSpec& spec
   const auto doublings = [](int n) {
     return static_cast<double>(std::bit_width(static_cast<unsigned>(n)) - 1);
   };
+  const bool trained_rests = WeightsRest(spec) && recipe::TrainedWeightsRest(spec);
   const double gradients = sharding.gradients_sliced ? 1 / ranks : 1,
                moments = sharding.states_sliced ? 1 / ranks : 1,
                values = sharding.weights_sliced ? 1 / ranks : 1;
+  // Of values that rest elsewhere a tile comes and goes.
+  const double kept_values =
+      trained_rests ? std::min(trainable * values, static_cast<double>(kTileWeights)) : trainable * values;
   const double kept = trainable * moments * StateBytesPerWeight(spec.train.optimizer.kind);
   // Of a state that rests elsewhere three tiles come and go.
-  const bool on_cpu = spec.resources.device != "gpu";
-  const bool rests = recipe::Settled(recipe::StateTierOf(spec), on_cpu, /*short_of_room=*/false) !=
-                     recipe::StateTier::kWithWeights;
+  const bool rests = RestsElsewhere(recipe::StateTierOf(spec), spec);
   const double most = 3 * StateBytesPerWeight(spec.train.optimizer.kind) * static_cast<double>(kTileWeights);
   TrainedBytes bytes{
-      .divides_units = sharding.weights_sliced,
-      .state = trainable * (4 * values + 4 * gradients) + (rests ? std::min(kept, most) : kept)};
+      .divides_units = sharding.weights_sliced || trained_rests,
+      .state = 4 * kept_values + 4 * trainable * gradients + (rests ? std::min(kept, most) : kept)};
   if (sharding.order == recipe::SumOrder::kStep) {
     // A rank may come to hold all leaves: then log2(max_ranks) partial sums wait beside the gradient.
     bytes.partial = trainable * 4 * doublings(sharding.slices);
@@ -101,6 +110,34 @@ double TwoUnits(const ModelShape& shape, double frozen, double copies, double co
   const double block =
       std::max(frozen + copies - tables, 0.0) / static_cast<double>(std::max<int64_t>(shape.layers, 1));
   return block + std::max(block, table);
+}
+
+double FrozenInPlace(const ModelShape& shape, const recipe::JobSpec& spec, double frozen,
+                     double compute_bytes) {
+  if (frozen == 0) return 0;
+  const bool divides_units = TrainedBytesOf(shape, spec).divides_units;
+  if (WeightsRest(spec)) return divides_units ? 0 : TwoUnits(shape, frozen, 0, compute_bytes);
+  return divides_units ? frozen / static_cast<double>(spec.parallel.ranks) : frozen;
+}
+
+BytesElsewhere ElsewhereOf(const ModelShape& shape, const recipe::JobSpec& spec, double frozen) {
+  const StatusOr<recipe::Sharding> sharding = recipe::Sharding::Of(spec);
+  if (!sharding.ok()) return {};
+  const auto ranks = static_cast<double>(spec.parallel.ranks);
+  BytesElsewhere elsewhere;
+  const auto add = [&](recipe::StateTier wanted, double bytes) {
+    const bool on_cpu = spec.resources.device != "gpu";
+    const recipe::StateTier tier = recipe::Settled(wanted, on_cpu, /*short_of_room=*/false);
+    if (tier == recipe::StateTier::kHost) elsewhere.host += static_cast<int64_t>(bytes);
+    if (tier == recipe::StateTier::kDisk) elsewhere.disk += static_cast<int64_t>(bytes);
+  };
+  add(recipe::StateTierOf(spec), static_cast<double>(TrainableParameters(shape, spec.method)) *
+                                     StateBytesPerWeight(spec.train.optimizer.kind) /
+                                     (sharding->states_sliced ? ranks : 1));
+  const double trained =
+      recipe::TrainedWeightsRest(spec) ? 4 * static_cast<double>(TrainableParameters(shape, spec.method)) : 0;
+  add(recipe::WeightTierOf(spec), (frozen + trained) / (sharding->weights_sliced ? ranks : 1));
+  return elsewhere;
 }
 
 int64_t CheckpointedBlocks(const ModelShape& shape, const recipe::TrainSpec& train) {

@@ -40,6 +40,17 @@ TrainedBytes TrainedBytesOf(const ModelShape& shape, const recipe::JobSpec& spec
 // `copies` are of the whole model.
 double TwoUnits(const ModelShape& shape, double frozen, double copies, double compute_bytes);
 
+// What of the frozen base lies where passes compute: all of a rank's part, or where it rests elsewhere (parallel.offload.parameters) the two
+// neighbours in a pass, unless those are counted with what is trained.
+double FrozenInPlace(const ModelShape& shape, const recipe::JobSpec& spec, double frozen,
+                     double compute_bytes);
+
+// What of a rank rests elsewhere: of the optimizer's state, of the frozen base and, at stage 3, of what is trained.
+struct BytesElsewhere {
+  int64_t host = 0, disk = 0;
+};
+BytesElsewhere ElsewhereOf(const ModelShape& shape, const recipe::JobSpec& spec, double frozen);
+
 // Blocks whose activations are computed again in backward.
 int64_t CheckpointedBlocks(const ModelShape& shape, const recipe::TrainSpec& train);
 

@@ -236,10 +236,10 @@ TEST(CheckSupportedTest, AFamilyThatIsNotBuiltIsToldTheNearest) {
 TEST(CheckSupportedTest, RefusesByName) {
   JobSpec spec;
   EXPECT_TRUE(CheckSupported(spec).ok());
-  spec.parallel.offload.parameters = "cpu";
-  const Status status = CheckSupported(spec);
-  EXPECT_THAT(std::string(Message(status)), HasSubstr("parallel.offload.parameters off a device is not "
-                                                      "supported yet: use none, or resources.device: cpu"));
+  spec.model.encode_special_tokens = true;
+  EXPECT_EQ(Message(CheckSupported(spec)),
+            "model.encode_special_tokens is not supported yet: use false, or train.tokenize: pieces, which "
+            "reads markup in every text");
 }
 
 TEST(CheckSupportedTest, EveryKindOfOptimizerRunsOnEveryDevice) {

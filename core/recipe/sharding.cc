@@ -17,9 +17,10 @@ constexpr DeepspeedName kDeepspeedNames[] = {{"deepspeed_zero1", 1, "none", "non
                                              {"deepspeed_zero3", 3, "none", "none"},
                                              {"deepspeed_zero3_offload", 3, "cpu", "cpu"}};
 
-void AddRemarks(const ParallelSpec& parallel, Sharding& sharding) {
+void AddRemarks(const ParallelSpec& parallel, bool moves_weights, Sharding& sharding) {
   if (parallel.zero == 0) return;
   if (sharding.slices == 1) {
+    if (parallel.zero == 3 && moves_weights) return;  // Units come and go, on one rank too.
     sharding.remarks.push_back(StrCat("parallel.zero: ", parallel.zero,
                                       " with one rank equals zero: 0, there is nothing to divide"));
   } else if (parallel.zero >= 2 && !sharding.gradients_sliced) {
@@ -60,26 +61,16 @@ std::string DeepspeedNames() {
 
 StatusOr<Sharding> Sharding::Of(const JobSpec& spec) {
   const ParallelSpec& parallel = spec.parallel;
-  std::string refused;
-  const auto refuse = [&](bool unsupported, std::string_view what, std::string_view instead) {
-    if (unsupported)
-      StrAppend(&refused, refused.empty() ? "" : "\n", what, " is not supported yet: ", instead);
-  };
   const OffloadSpec& offload = parallel.offload;
-  refuse(offload.parameters == "disk", "parallel.offload.parameters to disk", "use none");
-  // Where a CPU trains, its memory is where everything lies.
-  const bool on_cpu = spec.resources.device == "cpu";
-  refuse(offload.parameters == "cpu" && !on_cpu, "parallel.offload.parameters off a device",
-         "use none, or resources.device: cpu");
-  if (!refused.empty()) return absl::UnimplementedError(refused);
   if (offload.parameters != "none" && parallel.zero < 3 && spec.method.kind == "full") {
     return absl::InvalidArgumentError(
         "parallel.offload.parameters needs zero: 3, or a base that is not trained: set one of the two, or "
         "none");
   }
-  if (!offload.path.empty() && offload.optimizer != "disk") {
+  if (!offload.path.empty() && offload.optimizer != "disk" && offload.parameters != "disk") {
     return absl::InvalidArgumentError(
-        "parallel.offload.path: nothing rests on disk: set parallel.offload.optimizer: disk, or take it out");
+        "parallel.offload.path: nothing rests on disk: set parallel.offload.optimizer or "
+        "parallel.offload.parameters to disk, or take it out");
   }
   if (!offload.path.empty() && !offload.path.starts_with('/')) {
     return absl::InvalidArgumentError(
@@ -91,7 +82,11 @@ StatusOr<Sharding> Sharding::Of(const JobSpec& spec) {
   sharding.states_sliced = parallel.zero > 0 && sharding.slices > 1;
   sharding.gradients_sliced = sharding.states_sliced && sharding.order == SumOrder::kMicroBatch;
   sharding.weights_sliced = sharding.states_sliced && parallel.zero == 3;
-  AddRemarks(parallel, sharding);
+  // Where a CPU trains, its memory is where everything lies.
+  const bool on_cpu = spec.resources.device == "cpu";
+  AddRemarks(parallel,
+             /*moves_weights=*/offload.parameters == "disk" || (offload.parameters == "cpu" && !on_cpu),
+             sharding);
   if (on_cpu && (offload.optimizer == "cpu" || offload.parameters == "cpu"))
     sharding.remarks.push_back("parallel.offload: a CPU's memory is where all of it lies, nothing is moved");
   return sharding;

@@ -40,8 +40,7 @@ struct Sharding {
       false;  // Each rank keeps its slices of all weights, frozen ones too; a unit is whole while it is used.
   std::vector<std::string> remarks;  // What a person should know: a sentence each.
 
-  // UNIMPLEMENTED with one line for each key that asks for what is not built, and what to use instead; INVALID_ARGUMENT for settings that
-  // contradict one another.
+  // INVALID_ARGUMENT for settings that contradict one another.
   static StatusOr<Sharding> Of(const JobSpec& spec);
 };
 

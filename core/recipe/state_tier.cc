@@ -8,6 +8,15 @@ StateTier StateTierOf(const JobSpec& spec) {
   return spec.train.optimizer.kind == "paged_adamw" ? StateTier::kNextWhereShort : StateTier::kWithWeights;
 }
 
+StateTier WeightTierOf(const JobSpec& spec) {
+  if (spec.parallel.offload.parameters == "cpu") return StateTier::kHost;
+  return spec.parallel.offload.parameters == "disk" ? StateTier::kDisk : StateTier::kWithWeights;
+}
+
+bool TrainedWeightsRest(const JobSpec& spec) {
+  return spec.parallel.zero == 3 && WeightTierOf(spec) != StateTier::kWithWeights;
+}
+
 StateTier Settled(StateTier wanted, bool on_cpu, bool short_of_room) {
   switch (wanted) {
     case StateTier::kDisk: return StateTier::kDisk;

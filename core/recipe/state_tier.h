@@ -1,5 +1,5 @@
-// Where a job wants the optimizer's state to rest while a step does not update it. Beside Sharding::Of, which refuses, this is the place that
-// reads parallel.offload.
+// Where a job wants the optimizer's state to rest while a step does not update it, and weights while no pass reads them. Beside Sharding::Of,
+// which refuses, this is the place that reads parallel.offload.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +16,9 @@ enum class StateTier : uint8_t {
 };
 
 StateTier StateTierOf(const JobSpec& spec);
+// Of weights: never kNextWhereShort. What is trained rests with the frozen ones where units come and go: at stage 3, whatever the ranks.
+StateTier WeightTierOf(const JobSpec& spec);
+bool TrainedWeightsRest(const JobSpec& spec);
 
 // Where it rests on a device, or on a CPU. `short_of_room`: the plan needs more memory than is there. Never kNextWhereShort, and kHost
 // beside a device only.

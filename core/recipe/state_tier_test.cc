@@ -14,6 +14,16 @@ TEST(StateTierTest, AJobNamesIt) {
   EXPECT_EQ(StateTierOf(spec), StateTier::kDisk);
   spec.parallel.offload.optimizer = "cpu";
   EXPECT_EQ(StateTierOf(spec), StateTier::kHost);
+  EXPECT_EQ(WeightTierOf(spec), StateTier::kWithWeights);
+  spec.parallel.offload.parameters = "cpu";
+  EXPECT_EQ(WeightTierOf(spec), StateTier::kHost);
+  spec.parallel.offload.parameters = "disk";
+  EXPECT_EQ(WeightTierOf(spec), StateTier::kDisk);
+  EXPECT_FALSE(TrainedWeightsRest(spec));
+  spec.parallel.zero = 3;
+  EXPECT_TRUE(TrainedWeightsRest(spec));
+  spec.parallel.offload.parameters = "none";
+  EXPECT_FALSE(TrainedWeightsRest(spec));
 }
 
 TEST(StateTierTest, TheHostsMemoryIsATierBesideADeviceOnly) {

@@ -121,7 +121,7 @@ TEST_F(Control, WrongJobFilesAreRefusedWithEveryProblem) {
   EXPECT_NE(status.error_message().find("train.epochs"), std::string::npos);
 
   request.mutable_job()->set_config_yaml(
-      "model: /m\ndata: /d.jsonl\nname: n\nparallel: {offload: {parameters: cpu}}\n");
+      "model: {source: /m, encode_special_tokens: true}\ndata: /d.jsonl\nname: n\n");
   const grpc::Status unsupported = cluster_.jobs().CreateJob(Context().get(), request, &job);
   EXPECT_EQ(rpc::ReasonOf(rpc::FromGrpc(unsupported)), pb::NOT_SUPPORTED_YET) << unsupported.error_message();
 }

@@ -70,12 +70,31 @@ class GpuTest(GpuNodeTest):
         stays = node.train(gpu_job("stays", self.model, self.data, method=method))
         for name, place, changes in (
                 ("zero2", "in host memory", {"parallel": {"deepspeed": "deepspeed_zero2_offload"}}),
+                ("zero3", "in host memory", {"parallel": {"deepspeed": "deepspeed_zero3_offload"}}),
                 ("disk", "cache/offload", {"parallel": {"offload": {"optimizer": "disk"}}}),
                 ("paged", "in host memory", {"train.optimizer": {"lr": 1e-3, "kind": "paged_adamw"}})):
             moved = node.train(gpu_job(name, self.model, self.data, method=method, **changes))
             for key in ("adapter_sha256", "ledger_sha256"):
                 self.assertEqual(stays["result"][key], moved["result"][key], name)
             said = [event for event in node.ftctl("events", name, "-o", "json").splitlines() if "the optimizer's state of each rank rests" in event]
+            self.assertEqual(len(said), 1, name)
+            self.assertIn(place, said[0])
+
+    def test_weights_may_rest_elsewhere(self):
+        """Equal bytes wherever a frozen base rests, and an event that says where."""
+        node = self.node()
+        changes = {"method": {"kind": "qlora", "rank": 4, "alpha": 8, "dropout": 0.1}}
+        alone = {**changes, "train.accumulation": 2}
+        stays = node.train(gpu_job("stays", self.model, self.data, **alone, parallel={"ranks": 1, "max_ranks": 2}))
+        for name, place, parallel in (
+                ("host", "in host memory", {"ranks": 1, "max_ranks": 2, "offload": {"parameters": "cpu"}}),
+                ("disk", "cache/offload", {"ranks": 1, "max_ranks": 2, "offload": {"parameters": "disk"}}),
+                ("zero3", "in host memory", {"ranks": 2, "max_ranks": 2, "deepspeed": "deepspeed_zero3_offload"})):
+            settings = alone if parallel["ranks"] == 1 else {**changes, "train.accumulation": 1}
+            moved = node.train(gpu_job(name, self.model, self.data, **settings, parallel=parallel))
+            for key in ("adapter_sha256", "ledger_sha256"):
+                self.assertEqual(stays["result"][key], moved["result"][key], name)
+            said = [event for event in node.ftctl("events", name, "-o", "json").splitlines() if "weights of each rank that no pass reads rest" in event]
             self.assertEqual(len(said), 1, name)
             self.assertIn(place, said[0])
 

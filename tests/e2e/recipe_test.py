@@ -57,9 +57,10 @@ class RecipeTest(daemons.DaemonTest):
         self.assertIn("  zero           stage 2          optimizer on cpu, parameters on none\n", plan)
         self.assertNotIn("not supported yet", plan)
         plan = self.node.ftctl("plan", "llama2_7b_qlora_sql_e3", "--deepspeed", "deepspeed_zero3_offload")
-        self.assertIn("parallel.offload.parameters off a device is not supported yet: use none, or resources.device: cpu", plan)
-        self.assertIn("parallel.offload.parameters off a device is not supported yet",
-                      self.refused("submit", "llama2_7b_qlora_sql_e3", "--deepspeed", "deepspeed_zero3_offload"))
+        self.assertIn("  zero           stage 3          optimizer on cpu, parameters on cpu\n", plan)
+        self.assertNotIn("not supported yet", plan)
+        self.assertIn("parallel.offload.parameters needs zero: 3, or a base that is not trained",
+                      self.refused("submit", "llama2_7b_qlora_sql_e3", "--set", "method.kind=full", "--set", "parallel.offload.parameters=cpu"))
         on_cpu = self.node.ftctl("plan", "llama2_7b_qlora_sql_e3", "--deepspeed", "deepspeed_zero3_offload",
                                  "--set", "resources.device=cpu", "--set", "parallel.ranks=2")
         self.assertIn("parallel.offload: a CPU's memory is where all of it lies, nothing is moved", on_cpu)
@@ -91,7 +92,7 @@ class RecipeTest(daemons.DaemonTest):
         self.assertIn("bad.json: fp16.enabled: is true beside bf16.enabled: switch one of the two off", refused)
         self.assertIn("是否想写 'zero_optimization'", self.refused("run", job, "--deepspeed", bad, LANG="zh_CN.UTF-8"))
         three = self.write("three.json", '{"zero_optimization": {"stage": 3, "offload_param": {"device": "cpu"}}}')
-        self.assertIn("parallel.offload.parameters off a device is not supported yet", self.refused("submit", job, "--deepspeed", three))
+        self.assertIn("    parameters: cpu\n", self.node.ftctl("validate", job, "--deepspeed", three))
 
     def test_the_flag_takes_the_place_of_the_jobs_own_deepspeed(self):
         own = self.write("own.yaml", "model: m\ndata: d\nparallel: {ranks: 2, deepspeed: deepspeed_zero3_offload}\n")

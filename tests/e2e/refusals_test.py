@@ -130,9 +130,9 @@ class RefusalsTest(small_disk.SmallDisk, daemons.DaemonTest):
 
     def test_offload(self):
         node = self.daemons()
-        done = node.run("submit", node.write_job(self.small_job(**{"resources.device": "auto", "parallel": {"ranks": 2, "offload": {"parameters": "cpu"}}})))
+        done = node.run("submit", node.write_job(self.small_job(**{"method": {"kind": "full"}, "parallel": {"ranks": 2, "offload": {"parameters": "cpu"}}})))
         self.assertEqual(done.returncode, 2)
-        self.assertIn("parallel.offload.parameters off a device is not supported yet: use none, or resources.device: cpu", done.stderr)
+        self.assertIn("parallel.offload.parameters needs zero: 3, or a base that is not trained: set one of the two, or none", done.stderr)
         self.assertEqual(node.ask("list")["jobs"], [])
 
     # Job files and paths.

@@ -233,6 +233,8 @@ void PrintJson(const Planned& p) {
                {"report", p.data.lines}};
   if (p.card.has_value()) {
     json["card"] = p.card->card.name;
+    json["host_bytes"] = p.card->beside.host;
+    json["disk_bytes"] = p.card->beside.disk;
     json["smallest_change"] = p.card->change;
   }
   absl::PrintF("%s\n", json.dump(2, ' ', false, Json::error_handler_t::replace));

@@ -7,7 +7,9 @@
 #include "worker/rank/failure.h"
 #include "worker/rank/free_memory.h"
 #include "worker/train/offload/disk_tier.h"
+#include "worker/train/offload/disk_weights.h"
 #include "worker/train/offload/host_tier.h"
+#include "worker/train/offload/host_weights.h"
 
 namespace ft::rank {
 namespace {
@@ -23,29 +25,39 @@ StatusOr<fs::path> FolderOf(const Attempt& attempt) {
   return folder;
 }
 
+StatusOr<fs::path> FolderFor(const Attempt& attempt) {
+  StatusOr<fs::path> found = FolderOf(attempt);
+  if (!found.ok()) return WithContext(found.status(), "parallel.offload.path");
+  return found;
+}
+
+StatusOr<offload::OpenedTileFile> OpenIn(const fs::path& folder, int64_t bytes, std::string_view what) {
+  StatusOr<offload::OpenedTileFile> opened = offload::OpenTileFile(folder, bytes, what);
+  if (opened.ok()) return opened;
+  const bool is_full = absl::IsResourceExhausted(opened.status());
+  return WithClass(WithContext(opened.status(), "parallel.offload"), is_full ? "CHECKPOINT_IO" : "CONFIG");
+}
+
+Status CheckHost(int64_t bytes, std::string_view what, std::string_view setting) {
+  const int64_t free = FreeMemory();
+  if (free == 0 || bytes <= free) return absl::OkStatus();
+  return WithClass(
+      absl::ResourceExhaustedError(StrCat(what, " needs ", bytes, " bytes of the host's memory, ", free,
+                                          " are free: use parallel.offload.", setting, ": disk")),
+      "HOST_OOM");
+}
+
 Status OnDisk(const Attempt& attempt, plan::StateTiles tiles, offload::DiskOptions options,
               StatePlace& place) {
-  const StatusOr<fs::path> found = FolderOf(attempt);
-  if (!found.ok()) return WithContext(found.status(), "parallel.offload.path");
-  const fs::path& folder = *found;
-  StatusOr<offload::OpenedTileFile> opened = offload::OpenTileFile(folder, tiles.bytes());
-  if (!opened.ok()) {
-    const bool is_full = absl::IsResourceExhausted(opened.status());
-    return WithClass(WithContext(opened.status(), "parallel.offload"), is_full ? "CHECKPOINT_IO" : "CONFIG");
-  }
-  place.warning = opened->remark;
-  place.tier = offload::MakeDiskTier(std::move(tiles), std::move(opened->file), std::move(options));
+  ASSIGN_OR_RETURN(const fs::path folder, FolderFor(attempt));
+  ASSIGN_OR_RETURN(offload::OpenedTileFile opened, OpenIn(folder, tiles.bytes(), "the optimizer's state"));
+  place.warning = opened.remark;
+  place.tier = offload::MakeDiskTier(std::move(tiles), std::move(opened.file), std::move(options));
   return absl::OkStatus();
 }
 
 Status InHostMemory(at::Device device, plan::StateTiles tiles, StatePlace& place) {
-  const int64_t free = FreeMemory();
-  if (free > 0 && tiles.bytes() > free) {
-    return WithClass(absl::ResourceExhaustedError(StrCat("the optimizer's state needs ", tiles.bytes(),
-                                                         " bytes of the host's memory, ", free,
-                                                         " are free: use parallel.offload.optimizer: disk")),
-                     "HOST_OOM");
-  }
+  RETURN_IF_ERROR(CheckHost(tiles.bytes(), "the optimizer's state", "optimizer"));
   place.tier = offload::MakeHostTier(std::move(tiles), device);
   return absl::OkStatus();
 }
@@ -88,6 +100,26 @@ StatusOr<StatePlace> PlaceState(const Attempt& attempt, at::Device device, const
   const bool is_known = wanted == StateTier::kHost && attempt.spec.resources.device == "cpu";
   if (!is_known) place.remarks.push_back(std::move(said));
   return place;
+}
+
+StatusOr<std::unique_ptr<params::WeightTier>> PlaceWeights(
+    const Attempt& attempt, at::Device device, std::function<void()> progress,
+    std::function<void(const std::string& text)> warning) {
+  using recipe::StateTier;
+  const StateTier wanted = recipe::WeightTierOf(attempt.spec);
+  switch (recipe::Settled(wanted, device.is_cpu(), /*short_of_room=*/false)) {
+    case StateTier::kDisk: {
+      ASSIGN_OR_RETURN(const fs::path folder, FolderFor(attempt));
+      return offload::MakeDiskWeights(
+          [folder](int64_t bytes, const std::string& what) { return OpenIn(folder, bytes, what); },
+          {.pinned = !device.is_cpu(), .progress = std::move(progress)}, std::move(warning));
+    }
+    case StateTier::kHost:
+      return offload::MakeHostWeights(device, [](int64_t bytes, const std::string& what) {
+        return CheckHost(bytes, what, "parameters");
+      });
+    default: return std::unique_ptr<params::WeightTier>();
+  }
 }
 
 }  // namespace ft::rank

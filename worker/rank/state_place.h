@@ -1,4 +1,4 @@
-// Where this rank's optimizer state rests: as the job asks or, of a paged optimizer, as the plan says.
+// Where this rank's optimizer state and its weights rest: as the job asks or, of a paged optimizer, as the plan says.
 #pragma once
 
 #include <functional>
@@ -8,6 +8,7 @@
 
 #include "core/plan/state_tiles.h"
 #include "core/recipe/state_tier.h"
+#include "worker/model/params/weight_tier.h"
 #include "worker/rank/attempt.h"
 #include "worker/train/offload/tier.h"
 
@@ -31,5 +32,11 @@ struct StatePlace {
 // `progress` is called while tiles come and go.
 StatusOr<StatePlace> PlaceState(const Attempt& attempt, at::Device device, const Room& room,
                                 plan::StateTiles tiles, std::function<void()> progress);
+
+// Where weights rest that no pass reads; null: where passes compute. What is taken of it later, as the model is loaded, has the classes
+// above. `warning` is called with what a person should know.
+StatusOr<std::unique_ptr<params::WeightTier>> PlaceWeights(
+    const Attempt& attempt, at::Device device, std::function<void()> progress,
+    std::function<void(const std::string& text)> warning);
 
 }  // namespace ft::rank

@@ -113,6 +113,7 @@ class TrainRun {
   std::unique_ptr<comm::Comm> comm_;
   std::unique_ptr<shard::UnitExchange> unit_exchange_;
   std::optional<data::TokenCache> cache_;
+  std::unique_ptr<params::WeightTier> weight_tier_;
   std::unique_ptr<run::LanguageModel> model_;
   std::unique_ptr<train::Trainer> trainer_;
   std::unique_ptr<SampleChats> samples_;    // When there are prompts, on ranks that answer them.
@@ -196,7 +197,11 @@ Status TrainRun::LoadModelAndTrainer() {
   ASSIGN_OR_RETURN(dtype_, WithClass(ResolveDtype(spec_.model, device_), "CONFIG"));
   ASSIGN_OR_RETURN(const std::optional<checkpoint::StoredAdapter> earlier,
                    WithClass(TakeEarlierAdapter(spec_), "CONFIG"));
-  const params::WeightDivision division = shard::DivisionOf(sharding_, *unit_exchange_);
+  ASSIGN_OR_RETURN(weight_tier_, PlaceWeights(attempt_, device_, loading, [this](const std::string& text) {
+                     if (is_rank0()) reporter_.Note("WARNING", "OFFLOAD", text);
+                   }));
+  const params::WeightDivision division =
+      shard::DivisionOf(sharding_, *unit_exchange_, {weight_tier_.get(), recipe::TrainedWeightsRest(spec_)});
   run::ModelOptions options = OptionsOf(spec_, dtype_, device_, division);
   options.base_cache = {
       .folder = attempt_.run.cache_dir / "base",
@@ -204,8 +209,14 @@ Status TrainRun::LoadModelAndTrainer() {
       .progress = loading,
       .remark = [this](const std::string& remark) { reporter_.Note("WARNING", "BASE_CACHE", remark); }};
   StatusOr<std::unique_ptr<run::LanguageModel>> model = LoadModel(spec_.model.source, options, loading);
-  if (!model.ok()) return WithFileClass(model.status(), "CONFIG");
+  if (!model.ok())
+    return WithFileClass(model.status(), absl::IsAborted(model.status()) ? "CHECKPOINT_IO" : "CONFIG");
   model_ = *std::move(model);
+  if (weight_tier_ != nullptr && is_rank0()) {
+    reporter_.Note("INFO", "OFFLOAD",
+                   StrCat("weights of each rank that no pass reads rest in ", weight_tier_->place(), " (",
+                          weight_tier_->bytes().held, " bytes of this one)"));
+  }
   if (earlier.has_value()) RETURN_IF_ERROR(WithClass(StartWith(*earlier, base), "CONFIG"));
   RETURN_IF_ERROR(WithClass(train::CheckTokens(*cache_, model_->config().vocabulary), "DATA"));
   ASSIGN_OR_RETURN(std::unique_ptr<offload::Tier> tier, OpenTier());
@@ -241,7 +252,8 @@ StatusOr<std::unique_ptr<offload::Tier>> TrainRun::OpenTier() {
 }
 
 Status TrainRun::StartWith(const checkpoint::StoredAdapter& earlier, std::string& base) {
-  const Status taken = params::ReadValues(*earlier.tensors, model_->store());
+  const Status taken =
+      shard::CatchUnavailable([&] { return params::ReadValues(*earlier.tensors, model_->store()); });
   if (!taken.ok())
     return WithContext(
         taken, StrCat("method.init_from: ", spec_.method.init_from, " does not fit ", spec_.model.source));

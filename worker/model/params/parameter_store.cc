@@ -6,6 +6,11 @@
 #include "core/base/check.h"
 
 namespace ft::params {
+namespace {
+
+constexpr int64_t kFloatBytes = sizeof(float);
+
+}  // namespace
 
 ParameterStore::ParameterStore(plan::SliceTable table, at::Device device)
     : table_(std::move(table)),
@@ -13,12 +18,16 @@ ParameterStore::ParameterStore(plan::SliceTable table, at::Device device)
       values_(torch::zeros({table_.elements()}, at::TensorOptions(at::kFloat).device(device))) {}
 
 ParameterStore::ParameterStore(plan::SliceTable table, plan::Share share, at::ScalarType copy_type,
-                               at::Device device)
+                               at::Device device, WeightTier* tier)
     : table_(std::move(table)),
       share_(std::move(share)),
       copy_type_(copy_type),
       copies_(table_.ranges().size()),
-      values_(torch::zeros({share_.elements()}, at::TensorOptions(at::kFloat).device(device))) {}
+      values_(torch::zeros({tier == nullptr ? share_.elements() : 0},
+                           at::TensorOptions(at::kFloat).device(device))),
+      resting_(tier == nullptr
+                   ? nullptr
+                   : tier->Take("the trained part of the model", share_.elements() * kFloatBytes)) {}
 
 torch::Tensor ParameterStore::weight(int index) const {
   return has_whole_values() ? value(index) : copies_[static_cast<size_t>(index)];
@@ -42,19 +51,40 @@ void ParameterStore::SetValue(int index, const torch::Tensor& value) {
     const plan::Extent both = {std::max(range.begin, part.whole.begin),
                                std::min(range.begin + range.elements, part.whole.end)};
     if (both.begin < both.end)
-      OwnedValues(both).copy_(flat.narrow(0, both.begin - range.begin, both.end - both.begin));
+      WriteShare(InShare(both), flat.narrow(0, both.begin - range.begin, both.end - both.begin));
   }
 }
 
-torch::Tensor ParameterStore::OwnedValues(plan::Extent part) const {
-  const int64_t elements = part.end - part.begin;
-  if (has_whole_values()) return values_.narrow(0, part.begin, elements);
+int64_t ParameterStore::InShare(plan::Extent part) const {
+  if (has_whole_values()) return part.begin;
   for (const plan::Share::Part& own : share_.parts()) {
     if (own.whole.begin <= part.begin && part.end <= own.whole.end)
-      return values_.narrow(0, own.begin + part.begin - own.whole.begin, elements);
+      return own.begin + part.begin - own.whole.begin;
   }
   FT_CHECK(false) << "values " << part.begin << " to " << part.end << " are not of this share";
-  return {};
+  return 0;
+}
+
+torch::Tensor ParameterStore::OwnedValues(plan::Extent part) const {
+  const int64_t begin = InShare(part);
+  return ReadShare({begin, begin + part.end - part.begin});
+}
+
+torch::Tensor ParameterStore::ReadShare(plan::Extent part) const {
+  const int64_t elements = part.end - part.begin;
+  if (!values_rest()) return values_.narrow(0, part.begin, elements);
+  const torch::Tensor read = torch::empty({elements}, values_.options());
+  resting_->Read(part.begin * kFloatBytes, read.view(at::kByte));
+  return read;
+}
+
+void ParameterStore::WriteShare(int64_t begin, const torch::Tensor& values) {
+  if (!values_rest()) {
+    values_.narrow(0, begin, values.numel()).copy_(values);
+    return;
+  }
+  // By way of the device, in whose order the tier is read.
+  resting_->Write(begin * kFloatBytes, values.to(values_.options()).contiguous().view(at::kByte));
 }
 
 int ParameterStore::Find(std::string_view name) const {

@@ -5,11 +5,13 @@
 
 #include <torch/types.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "core/plan/wire.h"
 #include "worker/model/params/gradient_sink.h"
+#include "worker/model/params/weight_tier.h"
 
 namespace ft::params {
 
@@ -18,8 +20,10 @@ class ParameterStore final : public GradientSink {
  public:
   // Values are zeros, gradients too once they are asked for. The share is the whole.
   explicit ParameterStore(plan::SliceTable table, at::Device device = at::kCPU);
-  // Values are those of `share`, as gradients and moments will be. What has a copy_width of 2 is read as `copy_type`.
-  ParameterStore(plan::SliceTable table, plan::Share share, at::ScalarType copy_type, at::Device device);
+  // Values are those of `share`, as gradients and moments will be, and rest on `tier`, or with none on the device. What has a copy_width
+  // of 2 is read as `copy_type`.
+  ParameterStore(plan::SliceTable table, plan::Share share, at::ScalarType copy_type, at::Device device,
+                 WeightTier* tier = nullptr);
   ParameterStore(const ParameterStore&) = delete;
   ParameterStore& operator=(const ParameterStore&) = delete;
 
@@ -39,14 +43,21 @@ class ParameterStore final : public GradientSink {
   bool has_whole_values() const { return copies_.empty(); }
   // The tensor's value, whole, of which this takes what it has. Whoever changes a value calls ValuesChanged() afterwards.
   void SetValue(int index, const torch::Tensor& value);
-  // Values [part.begin, part.end) of the table. REQUIRES: they lie in one part of the share, or values are whole.
+  // Values [part.begin, part.end) of the table, as ReadShare has them. REQUIRES: they lie in one part of the share, or values are whole.
   torch::Tensor OwnedValues(plan::Extent part) const;
+
+  // Whether values rest on a tier: then they are read and written a part at a time.
+  bool values_rest() const { return resting_ != nullptr; }
+  // Values [part.begin, part.end) of the share, or of all where they are whole: a view, or a copy where they rest.
+  torch::Tensor ReadShare(plan::Extent part) const;
+  // `values`, flat, on any device, from value `begin` of the share on.
+  void WriteShare(int64_t begin, const torch::Tensor& values);
 
   // Views of the tensor's shape. REQUIRES: what is asked for is whole.
   torch::Tensor value(int index) const { return View(values_, index); }
   torch::Tensor gradient(int index) const { return View(gradients(), index); }
 
-  // All of them end to end, [elements of the table, or of the share], padding (zeros) included.
+  // All of them end to end, [elements of the table, or of the share], padding (zeros) included. REQUIRES: they do not rest.
   const torch::Tensor& values() const { return values_; }
   // What passes add to; made when it is first asked for.
   const torch::Tensor& gradients() const;
@@ -72,12 +83,14 @@ class ParameterStore final : public GradientSink {
 
  private:
   torch::Tensor View(const torch::Tensor& whole, int index) const;
+  int64_t InShare(plan::Extent part) const;
 
   const plan::SliceTable table_;
   plan::Share share_;
   const at::ScalarType copy_type_ = at::kFloat;
   std::vector<torch::Tensor> copies_;  // By index, where values are a share's.
-  torch::Tensor values_;
+  torch::Tensor values_;               // Empty where they rest.
+  const std::unique_ptr<RestingBytes> resting_;
   mutable torch::Tensor gradients_;  // Undefined until it is asked for.
   torch::Tensor sums_;               // Of the share, where they lie apart.
   int64_t version_ = 0;

@@ -21,6 +21,7 @@ int64_t Aligned(int64_t bytes) {
 
 SharedUnits::SharedUnits(const WeightDivision& division, ParameterStore& store, int blocks)
     : division_(division), store_(store), slices_(store.table(), division.slices), blocks_(blocks) {
+  if (store.has_whole_values()) return;
   const plan::RankOf who = division.ranks->who();
   for (int unit = 0; unit < store.table().units(); ++unit) {
     std::vector<Copies>& copies = units_[unit].copies;
@@ -40,7 +41,7 @@ SharedUnits::SharedUnits(const WeightDivision& division, ParameterStore& store, 
 }
 
 void SharedUnits::Divide(int unit, const std::vector<ops::SlotPtr>& slots) {
-  FT_CHECK(division_.units);
+  FT_CHECK(brings_frozen());
   std::vector<torch::Tensor> tensors;
   int64_t bytes = 0;
   for (const ops::SlotPtr& slot : slots) {
@@ -62,18 +63,30 @@ void SharedUnits::Divide(int unit, const std::vector<ops::SlotPtr>& slots) {
     torch::Tensor(tensor).set_data(view);
     offset += Aligned(static_cast<int64_t>(view.nbytes()));
   }
-  const plan::RankOf who = division_.ranks->who();
-  for (int rank = 0; rank < who.ranks; ++rank) {
-    const plan::Extent part = plan::OwnedBytes(bytes, division_.slices, {rank, who.ranks});
-    of.frozen_counts.push_back(static_cast<size_t>(part.end - part.begin));
-  }
-  const plan::Extent own = plan::OwnedBytes(bytes, division_.slices, who);
-  of.own_frozen = of.frozen->bytes().narrow(0, own.begin, own.end - own.begin).clone();
+  Keep(unit, of);
   Give(*of.frozen);
 }
 
+// What this rank has of the frozen bytes, out of the buffer that has all of them.
+void SharedUnits::Keep(int number, Unit& unit) {
+  const int64_t bytes = unit.frozen->size();
+  for (int rank = 0; rank < who().ranks; ++rank) {
+    const plan::Extent part = plan::OwnedBytes(bytes, division_.slices, {rank, who().ranks});
+    unit.frozen_counts.push_back(static_cast<size_t>(part.end - part.begin));
+  }
+  unit.own = plan::OwnedBytes(bytes, division_.slices, who());
+  const int64_t own = unit.own.end - unit.own.begin;
+  const torch::Tensor kept = unit.frozen->bytes().narrow(0, unit.own.begin, own);
+  if (division_.tier == nullptr) {
+    unit.own_frozen = kept.clone();
+    return;
+  }
+  unit.resting = division_.tier->Take(StrCat("the frozen part of ", NameOf(number)), own);
+  unit.resting->Write(0, kept);
+}
+
 void SharedUnits::Acquire(int unit) {
-  if (!division_.units) return;
+  if (!brings_frozen()) return;
   const plan::UnitWindow::Change change = window_.Use(unit);
   if (change.goes >= 0) Free(units_[change.goes]);
   if (change.comes) Gather(unit, units_[unit]);
@@ -98,12 +111,21 @@ std::string SharedUnits::NameOf(int unit) const {
 
 void SharedUnits::Gather(int number, Unit& unit) {
   for (Copies& copies : unit.copies) {
+    if (!division_.units) break;  // They are here all the time.
     Take(*copies.buffer);
     GatherCopies(number, copies);
   }
-  if (unit.frozen == nullptr) return;
+  if (unit.frozen != nullptr) GatherFrozen(number, unit);
+}
+
+void SharedUnits::GatherFrozen(int number, Unit& unit) {
   Take(*unit.frozen);
-  division_.ranks->Gather(NameOf(number), unit.own_frozen, unit.frozen_counts, unit.frozen->bytes());
+  torch::Tensor own = unit.own_frozen;
+  if (unit.resting != nullptr) {
+    own = unit.frozen->bytes().narrow(0, unit.own.begin, unit.own.end - unit.own.begin);
+    unit.resting->Read(0, own);
+  }
+  if (division_.units) division_.ranks->Gather(NameOf(number), own, unit.frozen_counts, unit.frozen->bytes());
 }
 
 // A copy is its owner's float32 value, rounded once.
@@ -121,7 +143,9 @@ void SharedUnits::GatherCopies(int number, Copies& copies) {
 }
 
 void SharedUnits::Free(Unit& unit) {
-  for (Copies& copies : unit.copies) Give(*copies.buffer);
+  for (Copies& copies : unit.copies) {
+    if (division_.units) Give(*copies.buffer);
+  }
   if (unit.frozen != nullptr) Give(*unit.frozen);
 }
 
@@ -157,14 +181,18 @@ int64_t SharedUnits::own_frozen_bytes() const {
 StoreAndUnits MakeStoreAndUnits(const WeightDivision& division, plan::SliceTable table,
                                 const StoreOptions& options) {
   StoreAndUnits made;
-  if (division.ranks == nullptr || !(division.units || plan::HasNarrowCopies(table))) {
+  const bool shares = division.ranks != nullptr && (division.units || plan::HasNarrowCopies(table));
+  if (shares) {
+    plan::Share share = plan::Share::Of(plan::Slices(table, division.slices), division.ranks->who());
+    made.store = std::make_unique<ParameterStore>(std::move(table), std::move(share), options.copy_type,
+                                                  options.device, division.units ? division.tier : nullptr);
+  } else {
     made.store = std::make_unique<ParameterStore>(std::move(table), options.device);
+  }
+  if (!shares && division.tier == nullptr) {
     made.units = std::make_unique<ResidentUnits>();
     return made;
   }
-  plan::Share share = plan::Share::Of(plan::Slices(table, division.slices), division.ranks->who());
-  made.store =
-      std::make_unique<ParameterStore>(std::move(table), std::move(share), options.copy_type, options.device);
   auto units = std::make_unique<SharedUnits>(division, *made.store, options.blocks);
   made.shared = units.get();
   made.units = std::move(units);

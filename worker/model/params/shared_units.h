@@ -1,5 +1,6 @@
-// A model's weights where the ranks of a job divide them: each has its slices, and units are brought together while they are used (ZeRO-3,
-// Rajbhandari et al., arXiv 1910.02054), or copies of what is trained after each update.
+// A model's weights where they are not all in place: ranks of a job divide them, each has its slices, and units are brought together while
+// they are used (ZeRO-3, Rajbhandari et al., arXiv 1910.02054), or copies of what is trained after each update; or what a rank has of
+// them rests on a tier.
 #pragma once
 
 #include <torch/types.h>
@@ -21,16 +22,18 @@
 namespace ft::params {
 
 // Frozen weights lie packed, as their slots hold them, end to end in one run of bytes a unit, which is cut without regard to tensors;
-// trained ones as copies in the type that products read (plan::CopyRun). Both are in memory for the two units that were used last.
+// trained ones as copies in the type that products read (plan::CopyRun). Both are in memory for the two units that were used last;
+// with a tier and units that are not divided the frozen ones alone are, and copies all the time.
 //
-// Everything but Divide is collective, and throws UnitUnavailable. Lives on the training thread.
+// Where ranks divide units everything but Divide is collective. All throw UnitUnavailable. Lives on the training thread.
 class SharedUnits final : public UnitStore {
  public:
-  // `store` has values of this rank's share, and outlives this as division.ranks does. Slots read the store's weights from here. `blocks`
-  // names the units: embedding, block.0 and so on, head.
+  // `store` outlives this as division.ranks does. Where it has values of this rank's share slots read its weights from here. `blocks` names the units: embedding, block.0 and so on, head.
   SharedUnits(const WeightDivision& division, ParameterStore& store, int blocks);
 
-  // The frozen slots of a unit, whole: keeps this rank's bytes. Once a unit, before it is acquired. REQUIRES: division.units.
+  // Whether frozen weights come with their unit; else they stay where they were read to.
+  bool brings_frozen() const { return division_.units || division_.tier != nullptr; }
+  // The frozen slots of a unit, whole: keeps this rank's bytes. Once a unit, before it is acquired. REQUIRES: brings_frozen().
   void Divide(int unit, const std::vector<ops::SlotPtr>& slots);
 
   void Acquire(int unit) override;
@@ -40,7 +43,8 @@ class SharedUnits final : public UnitStore {
 
   // Bytes of the frozen weights of each unit, on all ranks together.
   std::vector<int64_t> frozen_bytes() const;
-  // Bytes that this rank holds: of its own frozen slices, and of buffers that have memory at this moment and had at most.
+  // Bytes that this rank holds where passes compute: of its own frozen slices, and of buffers that have memory at this moment and had at
+  // most.
   int64_t own_frozen_bytes() const;
   int64_t gathered_bytes() const { return gathered_; }
   int64_t most_gathered_bytes() const { return most_gathered_; }
@@ -55,12 +59,18 @@ class SharedUnits final : public UnitStore {
   };
   struct Unit {
     std::vector<Copies> copies;
-    torch::Tensor own_frozen;            // uint8; this rank's.
+    plan::Extent own;          // This rank's bytes of the frozen ones.
+    torch::Tensor own_frozen;  // uint8, where they do not rest.
+    std::unique_ptr<RestingBytes> resting;
     std::vector<size_t> frozen_counts;   // Bytes, by rank.
     std::unique_ptr<UnitBuffer> frozen;  // Null where nothing is.
   };
 
+  // Whose share of frozen bytes this rank has, and of how many slices.
+  plan::RankOf who() const { return division_.units ? division_.ranks->who() : plan::RankOf(); }
+  void Keep(int number, Unit& unit);
   void Gather(int number, Unit& unit);
+  void GatherFrozen(int number, Unit& unit);
   void GatherCopies(int number, Copies& copies);
   std::string NameOf(int unit) const;
   void Free(Unit& unit);
@@ -89,7 +99,8 @@ struct StoreOptions {
   int blocks = 0;
 };
 
-// Of values of a share and shared units where the division says so, and copies differ from values; else of everything.
+// Of values of a share where the division says so, and copies differ from values, else of all of them; and shared units wherever weights
+// are not all in place.
 StoreAndUnits MakeStoreAndUnits(const WeightDivision& division, plan::SliceTable table,
                                 const StoreOptions& options);
 

@@ -37,13 +37,18 @@ class UnitGatherer {
                       const torch::Tensor& all) = 0;
 };
 
-// What of a model's weights the ranks of a job divide among themselves.
+class WeightTier;
+
+// What of a model's weights the ranks of a job divide among themselves, and where what a rank has of them rests.
 struct WeightDivision {
   UnitGatherer* ranks = nullptr;  // Null: nothing, every rank has all.
   int slices = 1;                 // Of every unit; the ranks divide them.
   // All weights, frozen ones too: a unit is whole on a rank only while it is used, and whoever uses one does so on all ranks at once. Else
   // the float32 values of what is trained, where products read copies of another type, which every rank has.
   bool units = false;
+  // Null: where passes compute. Else frozen weights rest there until their unit is used and, with `units`, the float32 values of what is
+  // trained. Outlives the model.
+  WeightTier* tier = nullptr;
 };
 
 }  // namespace ft::params

@@ -180,7 +180,7 @@ Status LanguageModel::Build(const weights::TensorSource& files) {
   shared_units_ = made.shared;
   LoadOptions load{policy.weight_dtype, policy.cast_dtype, BaseOf(options_), options_.device,
                    options_.base_cache};
-  if (needs_all_ranks()) {
+  if (shared_units_ != nullptr && shared_units_->brings_frozen()) {
     load.unit_read = [this](int unit, const std::vector<ops::SlotPtr>& frozen) {
       shared_units_->Divide(unit, frozen);
     };

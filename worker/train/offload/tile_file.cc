@@ -58,13 +58,12 @@ StatusOr<UniqueFd> OpenNameless(const fs::path& folder) {
 }
 
 // Takes the blocks of the whole file.
-Status Take(int fd, const fs::path& folder, int64_t bytes) {
+Status Take(int fd, const fs::path& folder, int64_t bytes, std::string_view what) {
   if (bytes == 0) return absl::OkStatus();
   ASSIGN_OR_RETURN(const uint64_t free, FreeBytes(folder));
   const auto full = [&] {
-    return absl::ResourceExhaustedError(StrCat("the optimizer's state needs ", bytes, " bytes in ",
-                                               folder.string(), ", ", free,
-                                               " are free: make room, or give another folder"));
+    return absl::ResourceExhaustedError(StrCat(what, " needs ", bytes, " bytes in ", folder.string(), ", ",
+                                               free, " are free: make room, or give another folder"));
   };
   if (free < static_cast<uint64_t>(bytes)) return full();
   int error = 0;
@@ -92,7 +91,7 @@ bool GoesPastThePageCache(int fd) {
 
 }  // namespace
 
-StatusOr<OpenedTileFile> OpenTileFile(const fs::path& folder, int64_t bytes) {
+StatusOr<OpenedTileFile> OpenTileFile(const fs::path& folder, int64_t bytes, std::string_view what) {
   std::error_code error;
   const fs::file_status status = fs::status(folder, error);
   if (!fs::exists(status))
@@ -100,7 +99,7 @@ StatusOr<OpenedTileFile> OpenTileFile(const fs::path& folder, int64_t bytes) {
   if (!fs::is_directory(status))
     return absl::InvalidArgumentError(StrCat(folder.string(), " is no folder: give one"));
   ASSIGN_OR_RETURN(UniqueFd fd, OpenNameless(folder));
-  RETURN_IF_ERROR(Take(fd.get(), folder, bytes));
+  RETURN_IF_ERROR(Take(fd.get(), folder, bytes, what));
   OpenedTileFile opened;
   if (!GoesPastThePageCache(fd.get())) {
     opened.remark = StrCat("the file system of ", folder.string(),

@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "core/base/status.h"
 
@@ -30,7 +31,8 @@ struct OpenedTileFile {
 
 // A file of `bytes` zeros without a name in the folder, so that nothing is left of it however this process ends. Its blocks are taken at
 // once. It goes past the page cache where the file system lets it. NOT_FOUND, INVALID_ARGUMENT and PERMISSION_DENIED name the folder;
-// RESOURCE_EXHAUSTED says what is needed and what is free.
-StatusOr<OpenedTileFile> OpenTileFile(const std::filesystem::path& folder, int64_t bytes);
+// RESOURCE_EXHAUSTED says that `what` needs them, and what is free.
+StatusOr<OpenedTileFile> OpenTileFile(const std::filesystem::path& folder, int64_t bytes,
+                                      std::string_view what = "the optimizer's state");
 
 }  // namespace ft::offload

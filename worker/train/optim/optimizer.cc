@@ -48,9 +48,22 @@ Optimizer::Optimizer(const recipe::OptimizerSpec& spec, params::ParameterStore& 
 Status Optimizer::Step(double lr) {
   const torch::NoGradGuard no_grad;
   ++steps_;
-  const Status visited = arrays_->Visit([&](const offload::StatePart& part) { Update(part, lr); });
+  const Status visited = arrays_->Visit([&](const offload::StatePart& part) {
+    store_.values_rest() ? UpdateResting(part, lr) : Update(part, lr);
+  });
   store_.ValuesChanged();
   return visited;
+}
+
+void Optimizer::UpdateResting(const offload::StatePart& part, double lr) {
+  for (int64_t begin = part.weights.begin; begin < part.weights.end; begin += plan::kTileWeights) {
+    offload::StatePart tile = part;
+    tile.weights = {begin, std::min(begin + plan::kTileWeights, part.weights.end)};
+    here_ = {tile.weights, store_.ReadShare(tile.weights)};
+    Update(tile, lr);
+    store_.WriteShare(begin, here_.values);
+  }
+  here_ = {};
 }
 
 StatusOr<torch::Tensor> Optimizer::ReadItems(const StateTensor& array, plan::Extent items) const {
@@ -101,7 +114,11 @@ Optimizer::Stretch Optimizer::Within(const Stretch& stretch, plan::Extent weight
   return {{begin, begin + to - from}, from, stretch.ratio};
 }
 
-torch::Tensor Optimizer::Values(const Stretch& stretch) const { return store_.OwnedValues(stretch.whole); }
+torch::Tensor Optimizer::Values(const Stretch& stretch) const {
+  if (!store_.values_rest()) return store_.OwnedValues(stretch.whole);
+  return here_.values.narrow(0, stretch.in_share - here_.weights.begin,
+                             stretch.whole.end - stretch.whole.begin);
+}
 
 torch::Tensor Optimizer::Gradients(const Stretch& stretch) const {
   return store_.gradient_sums().narrow(0, stretch.in_share, stretch.whole.end - stretch.whole.begin);

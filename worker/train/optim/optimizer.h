@@ -70,13 +70,15 @@ class Optimizer {
 
   const recipe::OptimizerSpec& spec() const { return spec_; }
   const params::ParameterStore& store() const { return store_; }
-  // Views.
+  // Views, of the part that is updated.
   torch::Tensor Values(const Stretch& stretch) const;
   torch::Tensor Gradients(const Stretch& stretch) const;
 
  private:
   // Updates the part's weights.
   virtual void Update(const offload::StatePart& part, double lr) = 0;
+  // The same where values rest on a tier: a tile of them comes, is updated, and goes back.
+  void UpdateResting(const offload::StatePart& part, double lr);
   // LoRA+ (Hayou et al., arXiv 2402.12354): adapters' B learn at a rate of their own.
   double RatioOf(int index) const;
 
@@ -86,6 +88,11 @@ class Optimizer {
   const std::vector<StateTensor> state_;
   const std::unique_ptr<offload::StateArrays> arrays_;
   int64_t steps_ = 0;
+  // Values that came from their tier.
+  struct {
+    plan::Extent weights;  // In the share.
+    torch::Tensor values;
+  } here_;
 };
 
 }  // namespace ft::optim

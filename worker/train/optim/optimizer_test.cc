@@ -7,6 +7,7 @@
 #include "tests/support/test_device.h"
 #include "worker/model/params/store_fixture.h"
 #include "worker/train/offload/disk_tier.h"
+#include "worker/train/offload/disk_weights.h"
 #include "worker/train/offload/host_tier.h"
 
 namespace ft::optim {
@@ -29,12 +30,46 @@ Store Parameters() {
   return params::MakeStore(tensors, TestDevice());
 }
 
+// Values of a share, which rest on `tier`, or with none in place; more than a tile of them.
+Store Resting(params::WeightTier* tier) {
+  torch::manual_seed(7);
+  const plan::SliceTable table = plan::SliceTable::Of({{"l.lora_B.weight", {300}}, {"w", {700, 1000}}});
+  auto store = std::make_unique<params::ParameterStore>(table, plan::Share::Whole(table.elements()),
+                                                        at::kFloat, TestDevice(), tier);
+  for (int i = 0; i < store->size(); ++i) {
+    store->SetValue(i, torch::randn(store->range(i).tensor.shape));
+    store->Add(i, torch::randn(store->range(i).tensor.shape).to(TestDevice()));
+  }
+  return store;
+}
+
 class OptimizerTest : public ::testing::TestWithParam<const char*> {
  protected:
   recipe::OptimizerSpec Spec(double lora_b_ratio = 0) const {
     return {.kind = GetParam(), .weight_decay = 0.1, .loraplus_lr_ratio = lora_b_ratio};
   }
 };
+
+TEST_P(OptimizerTest, ValuesThatRestElsewhereGiveTheBitsOfValuesThatStay) {
+  const ft::testing::TempDir dir;
+  const auto tier = offload::MakeDiskWeights(
+      [&dir](int64_t bytes, const std::string& what) {
+        return offload::OpenTileFile(dir.path(), bytes, what);
+      },
+      {.pinned = !TestDevice().is_cpu()});
+  const Store stays = Resting(nullptr), goes = Resting(tier.get());
+  const auto one = Optimizer::Of(Spec(4), *stays), other = Optimizer::Of(Spec(4), *goes);
+  const plan::TierBytes before = tier->bytes();
+  for (int step = 0; step < 2; ++step) {
+    EXPECT_TRUE(one->Step(kRate).ok());
+    EXPECT_TRUE(other->Step(kRate).ok());
+  }
+  const int64_t bytes = goes->share().elements() * static_cast<int64_t>(sizeof(float));
+  EXPECT_EQ(tier->bytes().read - before.read, 2 * bytes);
+  EXPECT_EQ(tier->bytes().written - before.written, 2 * bytes);
+  EXPECT_EQ(goes->held().values, 0);
+  EXPECT_TRUE(torch::equal(goes->ReadShare({0, goes->share().elements()}), stays->values()));
+}
 
 // What ranks that own shares do, put together.
 TEST_P(OptimizerTest, SharesGiveTheBitsOfTheWhole) {

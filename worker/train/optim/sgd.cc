@@ -16,6 +16,7 @@ Sgd::Sgd(const recipe::OptimizerSpec& spec, params::ParameterStore& store,
 void Sgd::Update(const offload::StatePart& part, double lr) {
   for (const Stretch& all : stretches_) {
     const Stretch stretch = Within(all, part.weights);
+    if (stretch.whole.begin == stretch.whole.end) continue;
     const torch::Tensor values = Values(stretch), gradients = Gradients(stretch);
     for (int64_t begin = 0; begin < values.numel(); begin += kWeightsAtOnce) {
       const int64_t count = std::min(kWeightsAtOnce, values.numel() - begin);

@@ -75,7 +75,7 @@ StatusOr<std::string> TrainedState::FirstNonFinite() {
 
 Status TrainedState::Update(double lr, double norm, double max_norm) {
   optim::ClipByNorm(store_, norm, max_norm);
-  RETURN_IF_ERROR(optimizer_->Step(lr));
+  RETURN_IF_ERROR(CatchUnavailable([&] { return optimizer_->Step(lr); }));
   if (sliced_ && store_.has_whole_values()) RETURN_IF_ERROR(exchange_.Gather(store_.values()));
   return TellOfValues();
 }
@@ -87,10 +87,20 @@ Status TrainedState::TellOfValues() {
   });
 }
 
+StatusOr<torch::Tensor> TrainedState::ReadValues(plan::Extent part) {
+  torch::Tensor values;
+  RETURN_IF_ERROR(CatchUnavailable([&] {
+    values = store_.ReadShare(part);
+    return absl::OkStatus();
+  }));
+  return values;
+}
+
 StatusOr<torch::Tensor> TrainedState::GatherValue(int index) {
   if (store_.has_whole_values()) return store_.value(index);
   const plan::Extent owned = OwnedOf(index);
-  const torch::Tensor own = store_.values().narrow(0, InShare(index), owned.end - owned.begin);
+  const int64_t begin = InShare(index);
+  ASSIGN_OR_RETURN(const torch::Tensor own, ReadValues({begin, begin + owned.end - owned.begin}));
   ASSIGN_OR_RETURN(const torch::Tensor flat, exchange_.GatherTensor(own, index, /*weights_per_item=*/1));
   return flat.view(store_.range(index).tensor.shape);
 }
@@ -129,7 +139,10 @@ Status TrainedState::ShareValues(const std::function<StatusOr<torch::Tensor>(int
       whole = torch::empty(store_.range(i).tensor.shape, torch::kFloat);
     }
     RETURN_IF_ERROR(comm_.Broadcast(0, whole));
-    store_.SetValue(i, whole);
+    RETURN_IF_ERROR(CatchUnavailable([&] {
+      store_.SetValue(i, whole);
+      return absl::OkStatus();
+    }));
   }
   store_.ValuesChanged();
   return TellOfValues();

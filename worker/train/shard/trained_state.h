@@ -58,6 +58,8 @@ class TrainedState {
   plan::Extent OwnedOf(int index) const;
   int64_t InShare(int index) const;
 
+  // Values of this rank, those [part.begin, part.end) of its share, or of all where it has all.
+  StatusOr<torch::Tensor> ReadValues(plan::Extent part);
   // Tensor `index` of the values, [its shape], on all ranks.
   StatusOr<torch::Tensor> GatherValue(int index);
   // The same on rank 0, which asks for any in any order and then calls EndServing; meanwhile the other

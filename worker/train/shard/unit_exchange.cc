@@ -4,13 +4,22 @@ namespace ft::shard {
 
 void UnitExchange::Gather(const std::string& unit, const torch::Tensor& own, std::span<const size_t> counts,
                           const torch::Tensor& all) {
+  if (comm_.size() == 1) {
+    if (own.data_ptr() != all.data_ptr()) torch::Tensor(all).copy_(own);
+    return;
+  }
   const Status gathered = comm_.AllGather(own, counts, all, unit);
   if (!gathered.ok()) throw params::UnitUnavailable(gathered);
 }
 
-params::WeightDivision DivisionOf(const recipe::Sharding& sharding, UnitExchange& ranks) {
-  if (ranks.who().ranks == 1 || !sharding.states_sliced) return {};
-  return {.ranks = &ranks, .slices = sharding.slices, .units = sharding.weights_sliced};
+params::WeightDivision DivisionOf(const recipe::Sharding& sharding, UnitExchange& ranks, WeightRest rest) {
+  const bool moves_trained = rest.tier != nullptr && rest.trained;
+  const bool is_divided = ranks.who().ranks > 1 && sharding.states_sliced;
+  if (!is_divided && !moves_trained) return {.tier = rest.tier};
+  return {.ranks = &ranks,
+          .slices = sharding.slices,
+          .units = sharding.weights_sliced || moves_trained,
+          .tier = rest.tier};
 }
 
 Status CatchUnavailable(const std::function<Status()>& work) {

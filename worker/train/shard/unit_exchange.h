@@ -24,8 +24,15 @@ class UnitExchange final : public params::UnitGatherer {
   comm::Comm& comm_;
 };
 
-// What ranks divide of a model's weights.
-params::WeightDivision DivisionOf(const recipe::Sharding& sharding, UnitExchange& ranks);
+// Where a rank's weights rest that no pass reads.
+struct WeightRest {
+  params::WeightTier* tier = nullptr;  // Null: nothing is moved.
+  bool trained = false;  // What is trained too: its units come and go, on one rank as on several.
+};
+
+// What ranks divide of a model's weights, and what rests.
+params::WeightDivision DivisionOf(const recipe::Sharding& sharding, UnitExchange& ranks,
+                                  WeightRest rest = {});
 
 // What `work` answers, or the error with which a unit could not be brought together.
 Status CatchUnavailable(const std::function<Status()>& work);

@@ -5,13 +5,17 @@
 
 #include <optional>
 
+#include "core/plan/weight_rest.h"
 #include "tests/support/ranks/spawn_ranks.h"
+#include "tests/support/temp_dir.h"
 #include "tests/support/test_device.h"
 #include "worker/device/staging.h"
 #include "worker/model/params/int8_slot.h"
 #include "worker/model/params/nf4_slot.h"
 #include "worker/model/params/resident_slot.h"
 #include "worker/model/params/shared_units.h"
+#include "worker/train/offload/disk_weights.h"
+#include "worker/train/offload/host_weights.h"
 
 namespace ft::shard {
 namespace {
@@ -54,6 +58,27 @@ std::unique_ptr<params::ParameterStore> StoreOf(const plan::RankOf& who) {
   return store;
 }
 
+// Frozen slots of four units, brought by `units`.
+std::vector<std::vector<ops::SlotPtr>> Divided(SharedUnits& units) {
+  std::vector<std::vector<ops::SlotPtr>> slots;
+  for (int unit = 0; unit < 4; ++unit) units.Divide(unit, slots.emplace_back(FrozenSlots(10 * unit)));
+  EXPECT_EQ(units.frozen_bytes().size(), 4u);
+  return slots;
+}
+
+// Each unit's weights are there while it is used, whatever was used before.
+void ExpectWhole(SharedUnits& units, const std::vector<std::vector<ops::SlotPtr>>& slots) {
+  for (const int unit : {0, 3, 1, 2, 2, 0}) {
+    const UnitLease lease(units, unit);
+    const std::vector<ops::SlotPtr> whole = FrozenSlots(10 * unit);
+    for (size_t i = 0; i < whole.size(); ++i) {
+      EXPECT_TRUE(torch::equal(slots[static_cast<size_t>(unit)][i]->Materialise(at::kFloat),
+                               whole[i]->Materialise(at::kFloat)))
+          << whole[i]->name() << " of unit " << unit;
+    }
+  }
+}
+
 class UnitExchangeTest : public ::testing::TestWithParam<int> {};
 
 TEST_P(UnitExchangeTest, FrozenWeightsOfEveryKindAreWholeWhileTheirUnitIsUsed) {
@@ -61,27 +86,68 @@ TEST_P(UnitExchangeTest, FrozenWeightsOfEveryKindAreWholeWhileTheirUnitIsUsed) {
     UnitExchange ranks(comm);
     const auto store = StoreOf(ranks.who());
     SharedUnits units({.ranks = &ranks, .slices = kSlices, .units = true}, *store, /*blocks=*/2);
-    std::vector<std::vector<ops::SlotPtr>> slots;
-    for (int unit = 0; unit < 4; ++unit) units.Divide(unit, slots.emplace_back(FrozenSlots(10 * unit)));
-    const std::vector<int64_t> bytes = units.frozen_bytes();
-    ASSERT_EQ(bytes.size(), 4u);
+    const std::vector<std::vector<ops::SlotPtr>> slots = Divided(units);
     int64_t own = 0;
-    for (const int64_t of : bytes) {
+    for (const int64_t of : units.frozen_bytes()) {
       const plan::Extent part = plan::OwnedBytes(of, kSlices, ranks.who());
       own += part.end - part.begin;
     }
     EXPECT_EQ(units.own_frozen_bytes(), own);
     EXPECT_EQ(units.gathered_bytes(), 0);
-    for (const int unit : {0, 3, 1, 2, 2, 0}) {
-      const UnitLease lease(units, unit);
-      const std::vector<ops::SlotPtr> whole = FrozenSlots(10 * unit);
-      for (size_t i = 0; i < whole.size(); ++i) {
-        EXPECT_TRUE(torch::equal(slots[static_cast<size_t>(unit)][i]->Materialise(at::kFloat),
-                                 whole[i]->Materialise(at::kFloat)))
-            << whole[i]->name() << " of unit " << unit;
+    ExpectWhole(units, slots);
+  });
+}
+
+// The tiers of the test's device, each with its folder.
+std::vector<std::unique_ptr<params::WeightTier>> Tiers(const ft::testing::TempDir& dir) {
+  std::vector<std::unique_ptr<params::WeightTier>> tiers;
+  tiers.push_back(offload::MakeDiskWeights(
+      [&dir](int64_t bytes, const std::string& what) {
+        return offload::OpenTileFile(dir.path(), bytes, what);
+      },
+      {.pinned = !TestDevice().is_cpu()}));
+  if (!TestDevice().is_cpu()) tiers.push_back(offload::MakeHostWeights(TestDevice()));
+  return tiers;
+}
+
+TEST_P(UnitExchangeTest, SlicesThatRestOnATierAreBroughtTogetherAlike) {
+  SpawnRanks(GetParam(), [](comm::Comm& comm) {
+    const ft::testing::TempDir dir;
+    for (const auto& tier : Tiers(dir)) {
+      UnitExchange ranks(comm);
+      const auto store = StoreOf(ranks.who());
+      SharedUnits units({.ranks = &ranks, .slices = kSlices, .units = true, .tier = tier.get()}, *store,
+                        /*blocks=*/2);
+      const std::vector<std::vector<ops::SlotPtr>> slots = Divided(units);
+      int64_t on_tier = 0;
+      for (const int64_t of : units.frozen_bytes()) {
+        const plan::Extent part = plan::OwnedBytes(of, kSlices, ranks.who());
+        on_tier += plan::OnTier(part.end - part.begin);
       }
+      EXPECT_EQ(tier->bytes().held, on_tier);
+      EXPECT_EQ(units.own_frozen_bytes(), 0);
+      EXPECT_EQ(units.gathered_bytes(), 0);
+      ExpectWhole(units, slots);
     }
   });
+}
+
+TEST(UnitExchange, AFrozenBaseThatRestsComesToEachRankByItself) {
+  const ft::testing::TempDir dir;
+  for (const auto& tier : Tiers(dir)) {
+    params::ParameterStore store(Table(), TestDevice());
+    SharedUnits units({.tier = tier.get()}, store, /*blocks=*/2);
+    const std::vector<std::vector<ops::SlotPtr>> slots = Divided(units);
+    EXPECT_EQ(tier->bytes().held,
+              plan::WeightsOnTier(store.table(), {}, {.frozen_bytes = units.frozen_bytes()}));
+    ExpectWhole(units, slots);
+    const int64_t gathered = units.gathered_bytes(), read = tier->bytes().read;
+    EXPECT_EQ(gathered, units.frozen_bytes()[0] + units.frozen_bytes()[2]);
+    units.TrainedChanged();  // The frozen ones are what they were.
+    ExpectWhole(units, slots);
+    const std::vector<int64_t>& of = units.frozen_bytes();
+    EXPECT_EQ(tier->bytes().read - read, of[3] + of[1] + of[2] + of[0]);
+  }
 }
 
 TEST_P(UnitExchangeTest, CopiesAreTheirOwnersValuesRoundedOnce) {

@@ -32,15 +32,24 @@ class StateDigests {
   Status FinishEntry(int64_t step, ledger::LedgerEntry& entry);
 
  private:
-  // In hexadecimal, by the tensor's index; of nothing where this rank has no part in it. `leaves` are this rank's in `values`.
-  StatusOr<std::vector<std::string>> Of(const ops::Leaves& leaves, const torch::Tensor& values);
+  // Leaves of this rank that are digested at once, in values that lie end to end.
+  struct Piece {
+    plan::Extent values;  // Of this rank's.
+    ops::Leaves leaves;   // From the first of these on.
+  };
+  static std::vector<Piece> PiecesOf(shard::TrainedState& state);
+  // Of this rank's leaves of values.
+  StatusOr<torch::Tensor> OfValues();
+  // The digests of tensors, in hexadecimal, by index; `of_leaves` are those of this rank's leaves.
+  StatusOr<std::vector<std::string>> Of(const torch::Tensor& of_leaves);
 
   shard::TrainedState& state_;
   const Plan plan_;
   const bool keeps_;                          // This rank's entries are the job's.
   const std::vector<plan::OwnedRun> owners_;  // Of all leaves.
   std::vector<int64_t> first_leaf_;           // Of each tensor, by index; the number of leaves at the end.
-  const ops::Leaves of_sums_, of_values_;     // Leaves of this rank, in summed gradients and in values.
+  const ops::Leaves of_sums_;                 // Leaves of this rank in summed gradients,
+  const std::vector<Piece> of_values_;        // and in values.
 };
 
 }  // namespace ft::train

@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "core/base/sha256.h"
+#include "core/plan/weight_rest.h"
 #include "tests/support/ranks/spawn_ranks.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/test_device.h"
@@ -16,7 +17,9 @@
 #include "worker/model/run/small_model_fixture.h"
 #include "worker/train/comm/gloo.h"
 #include "worker/train/offload/disk_tier.h"
+#include "worker/train/offload/disk_weights.h"
 #include "worker/train/offload/host_tier.h"
+#include "worker/train/offload/host_weights.h"
 #include "worker/train/shard/unit_exchange.h"
 #include "worker/train/trainer/trainer.h"
 
@@ -53,7 +56,9 @@ struct Cell {
   int ranks = 1;
   std::string optimizer = "adamw";
   std::string dtype = "fp32";
-  std::string tier = "";  // Where the optimizer's state rests: nothing = with the weights.
+  std::string tier = "";     // Where the optimizer's state rests: nothing = with the weights.
+  std::string weights = "";  // Where weights rest that no pass reads: nothing = where passes compute.
+  int most_ranks = kMostRanks;
 };
 
 // Tiles that cut tensors of so small a model, and hold several.
@@ -65,6 +70,15 @@ std::unique_ptr<offload::Tier> TierOf(const Cell& cell, const plan::StateTiles& 
   StatusOr<offload::OpenedTileFile> opened = offload::OpenTileFile(dir.path(), tiles.bytes());
   EXPECT_TRUE(opened.ok()) << opened.status();
   return offload::MakeDiskTier(tiles, std::move(opened->file), {.pinned = !TestDevice().is_cpu()});
+}
+
+std::unique_ptr<params::WeightTier> WeightTierOf(const Cell& cell, const TempDir& dir) {
+  if (cell.weights.empty()) return nullptr;
+  if (cell.weights == "host") return offload::MakeHostWeights(TestDevice());
+  const auto open = [&dir](int64_t bytes, const std::string& what) {
+    return offload::OpenTileFile(dir.path(), bytes, what);
+  };
+  return offload::MakeDiskWeights(open, {.pinned = !TestDevice().is_cpu()});
 }
 
 // Its MLP has more than the 4,096 weights from which moments have 8 bits where they do.
@@ -87,7 +101,7 @@ recipe::JobSpec JobOf(const Cell& cell) {
   spec.train.optimizer.kind = cell.optimizer;
   spec.train.optimizer.lr = 0.005;
   spec.train.optimizer.weight_decay = 0.01;
-  spec.parallel = {.ranks = 1, .max_ranks = kMostRanks, .zero = cell.zero, .exchange = cell.exchange};
+  spec.parallel = {.ranks = 1, .max_ranks = cell.most_ranks, .zero = cell.zero, .exchange = cell.exchange};
   return spec;
 }
 
@@ -112,25 +126,35 @@ std::string DigestOfValues(shard::TrainedState& state) {
   return Hex(sha256.Finish());
 }
 
-// What a rank keeps of the frozen base, and at most of units that are whole while they are used: the two neighbours in a pass that are
-// largest together.
-void CheckUnits(const params::SharedUnits& units, const plan::SliceTable& table, const plan::PassShape& shape,
+// What a rank keeps of the frozen base where it computes and on its tier, and at most of units that are whole while they are used: the two
+// neighbours in a pass that are largest together.
+void CheckUnits(const run::LanguageModel& model, const params::WeightTier* tier,
                 const recipe::Sharding& sharding, plan::RankOf who) {
+  const params::SharedUnits& units = *model.shared_units();
+  const plan::SliceTable& table = model.store().table();
+  const plan::PassShape shape = model.runner().shape();
+  const bool divided = model.needs_all_ranks();
   const std::vector<int64_t> frozen = units.frozen_bytes();
   const auto size = [&](int unit) {
     const auto at = static_cast<size_t>(unit);
-    return (at < frozen.size() ? frozen[at] : 0) + (unit < table.units() ? plan::CopyBytes(table, unit) : 0);
+    const bool comes = divided && unit < table.units();
+    return (at < frozen.size() ? frozen[at] : 0) + (comes ? plan::CopyBytes(table, unit) : 0);
   };
-  int64_t own = 0, most = 0;
+  int64_t own = 0, most = 0, standing = 0;
+  for (int unit = 0; unit < table.units() && !divided && !model.store().has_whole_values(); ++unit)
+    standing += plan::CopyBytes(table, unit);
   for (const int64_t bytes : frozen) {
     const plan::Extent part = plan::OwnedBytes(bytes, sharding.slices, who);
     own += part.end - part.begin;
   }
-  EXPECT_EQ(units.own_frozen_bytes(), own);
+  EXPECT_EQ(units.own_frozen_bytes(), tier == nullptr ? own : 0);
+  if (tier != nullptr) {
+    EXPECT_EQ(tier->bytes().held, plan::WeightsOnTier(table, sharding, {who, divided, frozen}));
+  }
   const std::vector<plan::Visit> visits = plan::TrainingPass(shape);
   for (size_t i = 0; i + 1 < visits.size(); ++i)
     most = std::max(most, size(visits[i].unit) + size(visits[i + 1].unit));
-  EXPECT_EQ(units.most_gathered_bytes(), most);
+  EXPECT_EQ(units.most_gathered_bytes(), most + standing);
 }
 
 // One rank's run. Rank 0's ledger is the ending's.
@@ -139,14 +163,17 @@ Ending Train(const Cell& cell, const data::TokenCache& cache, comm::Comm& comm) 
   const recipe::JobSpec spec = JobOf(cell);
   const recipe::Sharding sharding = *recipe::Sharding::Of(spec);
   shard::UnitExchange exchange(comm);
-  const auto model = run::LanguageModel::Load(ConfigOf(cell), run::RandomWeights(ConfigOf(cell)),
-                                              {.dtype = spec.model.dtype,
-                                               .method = cell.method,
-                                               .rank = 4,
-                                               .alpha = 8,
-                                               .dropout = spec.method.dropout,
-                                               .device = TestDevice(),
-                                               .division = shard::DivisionOf(sharding, exchange)});
+  const TempDir tier_folder;
+  const std::unique_ptr<params::WeightTier> weight_tier = WeightTierOf(cell, tier_folder);
+  const auto model = run::LanguageModel::Load(
+      ConfigOf(cell), run::RandomWeights(ConfigOf(cell)),
+      {.dtype = spec.model.dtype,
+       .method = cell.method,
+       .rank = 4,
+       .alpha = 8,
+       .dropout = spec.method.dropout,
+       .device = TestDevice(),
+       .division = shard::DivisionOf(sharding, exchange, {weight_tier.get(), cell.zero == 3})});
   Ending end;
   EXPECT_TRUE(model.ok()) << model.status();
   if (!model.ok()) return end;
@@ -154,7 +181,6 @@ Ending Train(const Cell& cell, const data::TokenCache& cache, comm::Comm& comm) 
   const plan::RankOf who{comm.rank(), comm.size()};
   const std::span<const plan::StateArray> arrays = plan::StateArraysOf(cell.optimizer);
   const plan::StateTiles tiles = plan::StateTiles::OfRank(store.table(), sharding, who, arrays, kTileWeights);
-  const TempDir tier_folder;
   Trainer trainer(
       spec, cache, **model, comm, [](std::string_view) {}, TierOf(cell, tiles, tier_folder));
   const params::SharedUnits* units = (*model)->shared_units();
@@ -179,10 +205,12 @@ Ending Train(const Cell& cell, const data::TokenCache& cache, comm::Comm& comm) 
     end.ledger.push_back(outcome->ledger);
     end.losses.push_back(outcome->record.loss);
   }
-  EXPECT_EQ(trainer.state().held(), plan::StateOf(store.table(), sharding, who,
-                                                  cell.tier.empty() ? arrays : std::span(arrays).first(0)));
+  plan::StateBytes held =
+      plan::StateOf(store.table(), sharding, who, cell.tier.empty() ? arrays : std::span(arrays).first(0));
+  if (weight_tier != nullptr && cell.zero == 3) held.values = 0;
+  EXPECT_EQ(trainer.state().held(), held);
   EXPECT_EQ(trainer.state().tier_bytes(), cell.tier.empty() ? plan::TierBytes() : tiles.AfterSteps(kSteps));
-  if ((*model)->needs_all_ranks()) CheckUnits(*units, store.table(), shape.pass, sharding, who);
+  if (units != nullptr && units->brings_frozen()) CheckUnits(**model, weight_tier.get(), sharding, who);
   end.weights = DigestOfValues(trainer.state());
   return end;
 }
@@ -191,7 +219,8 @@ using Connect = std::function<std::unique_ptr<comm::Comm>(int rank)>;
 
 std::string NameOf(const Cell& cell) {
   return StrCat(cell.method, " ", cell.dtype, " zero ", cell.zero, " exchange ", cell.exchange, " on ",
-                cell.ranks, " ranks by ", cell.optimizer, cell.tier.empty() ? "" : " on ", cell.tier);
+                cell.ranks, " ranks by ", cell.optimizer, cell.tier.empty() ? "" : " on ", cell.tier,
+                cell.weights.empty() ? "" : ", weights on ", cell.weights);
 }
 
 class ZeroMatrix : public ::testing::Test {
@@ -243,11 +272,11 @@ class ZeroMatrix : public ::testing::Test {
     }
   }
 
-  using Key = std::tuple<std::string, std::string, std::string>;
+  using Key = std::tuple<std::string, std::string, std::string, int>;
   // A paged optimizer computes what the plain one does.
   static Key KeyOf(const Cell& cell) {
     return {cell.method + cell.dtype, cell.exchange,
-            cell.optimizer == "paged_adamw" ? "adamw" : cell.optimizer};
+            cell.optimizer == "paged_adamw" ? "adamw" : cell.optimizer, cell.most_ranks};
   }
 
   TempDir dir_;
@@ -295,7 +324,7 @@ TEST_F(ZeroMatrix, Optimizers) {
       CheckInMemory({"full", zero, "micro_batch", ranks, optimizer});
   }
   const auto weights = [&](const char* optimizer) {
-    return expected_.at({"fullfp32", "micro_batch", optimizer}).weights;
+    return expected_.at({"fullfp32", "micro_batch", optimizer, kMostRanks}).weights;
   };
   EXPECT_NE(weights("adamw"), weights("sgd"));
 }
@@ -309,6 +338,28 @@ TEST_F(ZeroMatrix, StateOnDisk) {
   CheckInMemory({"full", 3, "micro_batch", 4, "adamw_8bit", "fp32", "disk"});
   CheckInMemory({"qlora", 0, "auto", 1});
   CheckInMemory({"qlora", 3, "auto", 2, "paged_adamw", "fp32", "disk"});
+}
+
+// Wherever weights rest that no pass reads: of stage 3 each rank's slices, else a frozen base. In bf16 stage 1 has copies of what is trained.
+TEST_F(ZeroMatrix, WeightsOnDisk) {
+  for (const char* method : {"qlora", "int8_lora", "lora"}) CheckInMemory({method, 0, "auto", 1});
+  CheckInMemory({.method = "qlora", .weights = "disk"});
+  CheckInMemory({.method = "int8_lora", .zero = 1, .ranks = 2, .weights = "disk"});
+  CheckInMemory({.method = "lora", .zero = 3, .ranks = 2, .tier = "disk", .weights = "disk"});
+  CheckInMemory({"lora", 0, "auto", 1, "adamw", "bf16"});
+  CheckInMemory({.method = "lora", .zero = 1, .ranks = 2, .dtype = "bf16", .weights = "disk"});
+}
+
+// At stage 3 what is trained too, on one rank as on several; with the optimizer's state in tiles and in place.
+TEST_F(ZeroMatrix, TrainedWeightsOnDisk) {
+  CheckInMemory({"full", 0, "micro_batch", 1});
+  CheckInMemory({.zero = 3, .exchange = "micro_batch", .ranks = 4, .tier = "disk", .weights = "disk"});
+  CheckInMemory({"full", 0, "micro_batch", 1, "adamw", "bf16"});
+  CheckInMemory({.zero = 3, .exchange = "micro_batch", .ranks = 2, .dtype = "bf16", .weights = "disk"});
+  for (const char* method : {"full", "qlora"}) {  // Jobs that never have more than one rank.
+    CheckInMemory({.method = method, .most_ranks = 1});
+    CheckInMemory({.method = method, .zero = 3, .weights = "disk", .most_ranks = 1});
+  }
 }
 
 // Few cells, which run on a simulated device too.
@@ -326,13 +377,16 @@ TEST_F(ZeroMatrix, SomeOfEach) {
   CheckInMemory({"full", 0, "micro_batch", 1, "paged_adamw", "fp32", "host"});
   CheckInMemory({"full", 2, "micro_batch", 2, "adamw_8bit", "fp32", "host"});
   CheckInMemory({"qlora", 3, "auto", 2, "adamw", "fp32", "host"});
+  CheckInMemory({.method = "qlora", .weights = "host"});
+  CheckInMemory({.method = "qlora", .zero = 3, .ranks = 2, .tier = "host", .weights = "host"});
+  CheckInMemory({.zero = 3, .exchange = "micro_batch", .ranks = 2, .tier = "host", .weights = "host"});
 }
 
 TEST_F(ZeroMatrix, AutoGoesByTheMethodAndTheOrdersDiffer) {
   for (const char* method : {"full", "lora"}) {
     for (const char* exchange : {"auto", "step", "micro_batch"}) CheckInMemory({method, 0, exchange, 2});
     const auto weights = [&](const char* exchange) {
-      return expected_.at({StrCat(method, "fp32"), exchange, "adamw"}).weights;
+      return expected_.at({StrCat(method, "fp32"), exchange, "adamw", kMostRanks}).weights;
     };
     EXPECT_NE(weights("step"), weights("micro_batch")) << method;
     EXPECT_EQ(weights("auto"), weights(method == std::string("full") ? "micro_batch" : "step")) << method;
