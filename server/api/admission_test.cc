@@ -19,11 +19,11 @@ StatusOr<Admitted> AdmitText(const std::string& yaml) {
 }
 
 TEST(AdmissionTest, RecipesOfTheProgramAreKnownAndFilesAreNot) {
-  const auto refused =
-      AdmitText("recipe: llama2_7b_qlora_oasst1_e3\nparallel: {offload: {parameters: cpu}}\n");
+  const auto refused = AdmitText(
+      "recipe: llama2_7b_qlora_oasst1_e3\nmodel: {encode_special_tokens: true}\ntrain: {tokenize: whole}\n");
   EXPECT_TRUE(absl::IsUnimplemented(refused.status())) << refused.status();
   EXPECT_THAT(std::string(Message(refused.status())),
-              HasSubstr("parallel.offload.parameters off a device is not supported yet"));
+              HasSubstr("model.encode_special_tokens is not supported yet"));
   const auto admitted = AdmitText("recipe: llama2_7b_qlora_oasst1_e3\nmodel: /m\ndata: /d.jsonl\n");
   ASSERT_TRUE(admitted.ok()) << admitted.status();
   const auto spec = recipe::FromJson(admitted->config.resolved_config_json());
