@@ -5,10 +5,8 @@ llama.cpp on Q4_0.
 import json
 import os
 import subprocess
-import tempfile
 import time
 
-import memory
 import models
 import peer
 from report import Row, median
@@ -29,17 +27,7 @@ def chat(context, model, new_tokens):
                "--device", "cpu", "--threads", str(context.threads), "--max-new-tokens", str(new_tokens), "--prompt", PROMPT, "--json"]
     start = time.time()
     # ftctl becomes ft-rank, so it is one process all along.
-    with tempfile.TemporaryFile("w+") as errors, \
-            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL, text=True) as process:
-        watch = memory.Watch(lambda: [process.pid])
-        try:
-            output, _ = process.communicate(timeout=TIMEOUT)
-        finally:
-            process.kill()
-            peaks = watch.stop()
-        if process.returncode != 0:
-            errors.seek(0)
-            raise RuntimeError(f"ftctl chat ended with {process.returncode}: {errors.read()[-2000:]}")
+    output, peaks = peer.watched(command, "ftctl chat", TIMEOUT)
     return answered(json.loads(output), time.time() - start, peaks)
 
 

@@ -21,8 +21,14 @@ def run(script, *arguments, threads, python=PYTHON, timeout=TIMEOUT):
     command = [python, os.path.join(HERE, "peers", script), *arguments, "--threads", str(threads)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     start = time.time()
+    output, peaks = watched(command, script, timeout, environment)
+    return {"start": start, **json.loads(output.splitlines()[-1]), **peaks}
+
+
+def watched(command, name, timeout, environment=None):
+    """What a process printed, and its peaks. Fails as `run` does, with its name for people."""
     with tempfile.TemporaryFile("w+") as errors, \
-            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment) as process:
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL, text=True, env=environment) as process:
         watch = memory.Watch(lambda: [process.pid])
         try:
             output, _ = process.communicate(timeout=timeout)
@@ -31,5 +37,5 @@ def run(script, *arguments, threads, python=PYTHON, timeout=TIMEOUT):
             peaks = watch.stop()
         if process.returncode != 0:
             errors.seek(0)
-            raise RuntimeError(f"{script} ended with {process.returncode}: {errors.read()[-2000:]}")
-    return {"start": start, **json.loads(output.splitlines()[-1]), **peaks}
+            raise RuntimeError(f"{name} ended with {process.returncode}: {errors.read()[-2000:]}")
+    return output, peaks

@@ -28,7 +28,8 @@ namespace ft::params {
 // Where ranks divide units everything but Divide is collective. All throw UnitUnavailable. Lives on the training thread.
 class SharedUnits final : public UnitStore {
  public:
-  // `store` outlives this as division.ranks does. Where it has values of this rank's share slots read its weights from here. `blocks` names the units: embedding, block.0 and so on, head.
+  // `store` outlives this as division.ranks does. Where it has values of this rank's share slots read its weights from here. `blocks`
+  // names the units: embedding, block.0 and so on, head.
   SharedUnits(const WeightDivision& division, ParameterStore& store, int blocks);
 
   // Whether frozen weights come with their unit; else they stay where they were read to.
