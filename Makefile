@@ -78,10 +78,11 @@ gpu-bundle: ## Pack what a machine with a GPU needs for its checks into build/gp
 check-gpu-bundle: gpu-bundle ## Run the bundle in a newer Debian with the pinned PyTorch (network, root rights, debootstrap).
 	@deploy/gpu/newer_root.sh build/gpu
 
-bench: ## Measure beside the Python peers, in one run (PAIRS=1 is quick; ONLY=regex of scenarios; AGAINST=bin/ of another build).
+bench: ## Measure beside the Python peers, in one run (PAIRS=1 is quick; ONLY=regex of scenarios; AGAINST=bin/ of another build, then PEERS=no).
 	@cmake/setup.sh --llama
 	@$(MAKE) --no-print-directory build TARGET='$(PROGRAMS) bench_ops_bench control_bench tokenise_texts'
-	@$(LOCKED) python3 -B bench/bench.py $(BUILD)/bin --pairs $(PAIRS) $(if $(ONLY),--only '$(ONLY)') $(if $(AGAINST),--against '$(AGAINST)')
+	@$(LOCKED) python3 -B bench/bench.py $(BUILD)/bin --pairs $(PAIRS) $(if $(ONLY),--only '$(ONLY)') $(if $(AGAINST),--against '$(AGAINST)') \
+	  $(if $(filter no,$(PEERS)),--no-peers)
 
 soak: build ## The long forms of the tests: ten kills, whole data sets (hours).
 	@cmake/setup.sh --python-checks

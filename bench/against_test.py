@@ -1,6 +1,7 @@
 """bench/against.py: the order of the builds in a pair, the ratio of a row, and when it fails."""
 
 import os
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -11,6 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "tests", "e2e"))
 import against  # noqa: E402
 import daemons  # noqa: E402
 import report  # noqa: E402
+import training  # noqa: E402
 from against import NEW, OLD, Comparison, Figures  # noqa: E402
 from report import Row  # noqa: E402
 
@@ -102,6 +104,21 @@ class ShownTest(unittest.TestCase):
                     pass
                 os.chmod(path, 0o755)
             self.assertEqual(against.missing_programs(folder), ["ftctl"])
+
+
+class NoPeersTest(unittest.TestCase):
+    def test_rows_without_a_peer_have_a_figure_and_no_ratio(self):
+        figures = Figures({NEW: "this", OLD: "other"})
+        figures.measure(0, lambda node: {"memory": 2 << 30, "anonymous": 1 << 30})
+        rows = list(training.memory_rows("demo", figures, [], "PEFT"))
+        self.assertEqual([(row.name, row.ours, row.peer, row.ratio) for row in rows],
+                         [("demo.memory", 2.0, None, None), ("demo.anonymous", 1.0, None, None)])
+
+    def test_alone_they_leave_nothing_to_compare_with(self):
+        refused = subprocess.run([sys.executable, "-B", os.path.join(HERE, "bench.py"), "bin", "--no-peers"], check=False,
+                                 capture_output=True, text=True, timeout=60)
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("--no-peers leaves nothing to compare with: name another build with --against", refused.stderr)
 
 
 if __name__ == "__main__":

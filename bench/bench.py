@@ -1,12 +1,13 @@
 """Measures this project beside its peers on this machine in one run: a table on standard output, build/bench.json, and exit
 status 1 naming the rows below their floors (bench/report.py). `make bench` builds what it needs and calls it.
 
-  bench.py PROGRAMS [--pairs 5] [--only REGEX of scenarios] [--json build/bench.json] [--against FOLDER]
+  bench.py PROGRAMS [--pairs 5] [--only REGEX of scenarios] [--json build/bench.json] [--against FOLDER [--no-peers]]
 
 A figure is the median over interleaved pairs: ours, the peer, ours, the peer, ... Both sides get all cores. With --against, the
 four programs of FOLDER (the bin/ of another build, such as an older commit's) train every job too, in every pair, and a second
 table gives new / old; what is slower by more than bench/against.py tolerates fails the run. Rows that other programs measure
-(nf4, attention, control) are not compared.
+(nf4, attention, control) are not compared. --no-peers leaves the peers out, which take most of the time: floors beside them are
+not asked for then.
 """
 
 import argparse
@@ -53,6 +54,7 @@ class Context:
         self.kept = os.path.join(models.ROOT, "build", "bench", "models")
         os.makedirs(self.kept, exist_ok=True)
         self._pairs = args.pairs
+        self._peers = args.peers
 
     @functools.cached_property
     def demo(self):
@@ -68,6 +70,10 @@ class Context:
         model = models.random(self.kept, "llama-2-7b-4-layers", generation.SLICE, self.threads)
         write_tokenizer(model.path)
         return model
+
+    def run_peer(self, script, *arguments):
+        """A list of what the peer's script found, empty where peers are left out."""
+        return [peer.run(script, *arguments, threads=self.threads)] if self._peers else []
 
     def warm(self, made):
         """Trains a job once on every node, unmeasured, so that caches are built and files are read."""
@@ -97,7 +103,10 @@ def parse():
     parser.add_argument("--only", default=".", help="scenarios whose name matches this")
     parser.add_argument("--json", default=os.path.join(models.ROOT, "build", "bench.json"))
     parser.add_argument("--against", type=os.path.abspath, help="folder of another build's four programs")
+    parser.add_argument("--no-peers", dest="peers", action="store_false", help="with --against: this build and that alone")
     args = parser.parse_args()
+    if not args.peers and not args.against:
+        parser.error("--no-peers leaves nothing to compare with: name another build with --against")
     if args.against:
         missing = against.missing_programs(args.against)
         if missing:
@@ -107,7 +116,7 @@ def parse():
 
 def main():
     args = parse()
-    chosen = [name for name in SCENARIOS if re.search(args.only, name)]
+    chosen = [name for name in SCENARIOS if re.search(args.only, name) and (args.peers or name in COMPARED)]
     if not chosen:
         sys.exit(f"bench: no scenario matches '{args.only}': there are {', '.join(SCENARIOS)}")
     threads = len(os.sched_getaffinity(0))
@@ -120,9 +129,10 @@ def main():
     limits = context.limits
     print(f"{threads} threads; products {limits['gemm_gflops']:.0f} GFLOPS, copy {limits['copy_gbytes']:.1f} GB/s; "
           f"medians of {args.pairs} pairs\n")
-    print(report.table(rows, chosen))
+    floors = report.FLOORS if args.peers else [floor for floor in report.FLOORS if floor[1] == "ours"]
+    print(report.table(rows, chosen, floors))
     report.write(args.json, rows)
-    missed = report.missed(rows, chosen)
+    missed = report.missed(rows, chosen, floors)
     if missed:
         print("\nBelow their floors:\n  " + "\n  ".join(missed))
     slower = against.missed(rows, [name for name in chosen if name in COMPARED]) if args.against else []

@@ -4,7 +4,6 @@ import os
 
 import models
 import ours
-import peer
 from against import Figures
 from report import Row, median
 
@@ -41,7 +40,7 @@ def qlora(context, name, model, *options):
     for pair in context.pairs(name):
         for kind, made in kinds.items():
             mine[kind].measure(pair, lambda node, made=made: node.train(made))
-        theirs.append(peer.run("qlora_step.py", *arguments, threads=context.threads))
+        theirs += context.run_peer("qlora_step.py", *arguments)
     limit = context.limits["gemm_gflops"] * 1e9 / model.step_flops(LENGTH, 64, checkpointing)
     for kind, runs in mine.items():
         yield Row(f"{name}{kind}.tokens", "tok/s", peer=median([rate(run["seconds"], LENGTH) for run in theirs]),
@@ -82,7 +81,7 @@ def sft(context):
     context.warm(job)
     for pair in context.pairs("sft"):
         mine.measure(pair, lambda node: node.train(job))
-        theirs.append(peer.run("sft.py", *arguments, threads=context.threads))
+        theirs += context.run_peer("sft.py", *arguments)
     limit = context.limits["gemm_gflops"] * 1e9 / context.demo.step_flops(SFT_LENGTH // 16, 64, True)
     yield Row("sft.tokens", "tok/s", peer=median([run["tokens"] / (run["end"] - run["first_step"]) for run in theirs]),
               peer_name="TRL", limit=limit, **mine.of(lambda run: sum(run["tokens"]) / (run["ends"][-1] - run["first_step"])))
@@ -102,7 +101,7 @@ def start(context):
     for pair in context.pairs("start"):
         mine.measure(pair, lambda node: node.train(job))
         lists.measure(pair, lambda node: median(node.list_milliseconds()))
-        theirs.append(peer.run("qlora_step.py", *arguments, threads=context.threads))
+        theirs += context.run_peer("qlora_step.py", *arguments)
     yield Row("start.first_step", "s", peer=median([run["first_step"] - run["start"] for run in theirs]),
               peer_name="PEFT+bnb", **mine.of(lambda run: run["first_step"] - run["start"]))
     yield Row("start.step_end", "s", peer=median([run["first_step"] + run["seconds"][0] - run["start"] for run in theirs]),
