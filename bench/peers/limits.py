@@ -1,7 +1,8 @@
 """What this machine can do at most, measured with the same LibTorch: prints {"gemm_gflops", "copy_gbytes"}.
 
 The GEMM rate is the best of shapes as a training step has them (512 rows against wide weights), in bf16 or in float32, which
-multiplies bf16 factors exactly and is the faster one on processors without bf16 products; the copy rate counts bytes
+multiplies bf16 factors exactly and is the faster one on processors without bf16 products (where not even oneDNN has any, in float32
+alone: LibTorch's own loop takes a minute for one); the copy rate counts bytes
 read and bytes written of a buffer that no cache holds.
 """
 
@@ -34,7 +35,8 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     rates = []
-    for dtype, (rows, wide, deep) in itertools.product((torch.bfloat16, torch.float32), SHAPES):
+    dtypes = [torch.float32] + [torch.bfloat16] * torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    for dtype, (rows, wide, deep) in itertools.product(dtypes, SHAPES):
         left, right = torch.randn(rows, deep).to(dtype), torch.randn(deep, wide).to(dtype)
         out = torch.empty(rows, wide, dtype=dtype)
         rates.append(2e-9 * rows * wide * deep / best(lambda: torch.matmul(left, right, out=out), args.seconds))
