@@ -12,6 +12,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PYTHON = os.path.join(os.path.dirname(HERE), ".deps", "bench", "bin", "python")
 # What cmake/setup.sh leaves where it has built llama-cpp-python, which not every machine can.
 LLAMA_INSTALLED = os.path.join(os.path.dirname(HERE), ".deps", "bench", ".installed-llama")
+# What DeepSpeed compiles lies here (cmake/setup.sh --deepspeed).
+EXTENSIONS = os.path.join(os.path.dirname(HERE), ".deps", "bench", "torch-extensions")
+DEEPSPEED_INSTALLED = os.path.join(os.path.dirname(HERE), ".deps", "bench", ".installed-deepspeed")
 TIMEOUT = 1800
 
 
@@ -19,10 +22,20 @@ def run(script, *arguments, threads, python=PYTHON, timeout=TIMEOUT):
     """The JSON object that the script prints last, with "start" and "end" of its process and its memory's peaks. RuntimeError with
     what it said when it fails, subprocess.TimeoutExpired after so many seconds."""
     command = [python, os.path.join(HERE, "peers", script), *arguments, "--threads", str(threads)]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     start = time.time()
-    output, peaks = watched(command, script, timeout, environment)
+    output, peaks = watched(command, script, timeout, variables(threads))
     return {"start": start, **json.loads(output.splitlines()[-1]), **peaks}
+
+
+def missing_deepspeed():
+    """Why DeepSpeed cannot be run, or None."""
+    return None if os.path.exists(DEEPSPEED_INSTALLED) else "DeepSpeed is not installed: cmake/setup.sh --deepspeed builds it"
+
+
+def variables(threads):
+    """The environment of a peer's process."""
+    return {**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false",
+            "DS_ACCELERATOR": "cpu", "TORCH_EXTENSIONS_DIR": EXTENSIONS}
 
 
 def watched(command, name, timeout, environment=None):
