@@ -19,6 +19,7 @@ import tempfile
 
 import against
 import control
+import dist
 import experts
 import generation
 import models
@@ -35,7 +36,7 @@ SCENARIOS = {"demo": training.demo, "demo_lean": training.demo_lean, "demo_ckpt"
              "slice": training.llama_slice, "slice_ckpt": training.llama_slice_checkpointed, "sft": training.sft,
              "nf4": operations.nf4, "attention": operations.attention, "adamw": operations.adamw, "start": training.start, "control": control.control,
              "tokenise": tokenise.tokenise, "zero_memory": zero_memory.zero_memory, "load": generation.load,
-             "chat": generation.tokens_a_second, "experts": experts.experts}
+             "chat": generation.tokens_a_second, "experts": experts.experts, **dist.SCENARIOS}
 # Those that the four programs run, so that another build can run them too.
 COMPARED = ("demo", "demo_lean", "demo_ckpt", "slice", "slice_ckpt", "sft", "start")
 
