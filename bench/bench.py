@@ -6,8 +6,8 @@ status 1 naming the rows below their floors (bench/report.py). `make bench` buil
 A figure is the median over interleaved pairs: ours, the peer, ours, the peer, ... Both sides get all cores. With --against, the
 four programs of FOLDER (the bin/ of another build, such as an older commit's) train every job too, in every pair, and a second
 table gives new / old; what is slower by more than bench/against.py tolerates fails the run. Rows that other programs measure
-(nf4, attention, control) are not compared. --no-peers leaves the peers out, which take most of the time: floors beside them are
-not asked for then.
+(nf4, attention, adamw, control) are not compared. --no-peers leaves the peers out, which take most of the time: floors beside
+them are not asked for then.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import tempfile
 
 import against
 import control
+import dist
 import experts
 import generation
 import models
@@ -34,9 +35,9 @@ from full_result_test import write_tokenizer  # Of the end-to-end tests, where `
 
 SCENARIOS = {"demo": training.demo, "demo_lean": training.demo_lean, "demo_ckpt": training.demo_checkpointed,
              "slice": training.llama_slice, "slice_ckpt": training.llama_slice_checkpointed, "sft": training.sft,
-             "nf4": operations.nf4, "attention": operations.attention, "start": training.start, "control": control.control,
+             "nf4": operations.nf4, "attention": operations.attention, "adamw": operations.adamw, "start": training.start, "control": control.control,
              "tokenise": tokenise.tokenise, "zero_memory": zero_memory.zero_memory, "load": generation.load,
-             "chat": generation.tokens_a_second, "experts": experts.experts}
+             "chat": generation.tokens_a_second, "experts": experts.experts, **dist.SCENARIOS}
 # Those that the four programs run, so that another build can run them too.
 COMPARED = ("demo", "demo_lean", "demo_ckpt", "slice", "slice_ckpt", "sft", "start")
 

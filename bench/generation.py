@@ -4,7 +4,6 @@ llama.cpp on Q4_0.
 
 import json
 import os
-import subprocess
 import time
 
 import models
@@ -79,10 +78,7 @@ def llama(context, model, arguments):
     """A run of llama.cpp, or why there is none."""
     if not os.path.exists(peer.LLAMA_INSTALLED):
         return None, "llama-cpp-python is not installed: cmake/setup.sh --llama builds it"
-    try:
-        return peer.run("llama_generate.py", gguf_of(context, model), *arguments, threads=context.threads), None
-    except (RuntimeError, subprocess.TimeoutExpired) as error:
-        return None, str(error).strip().splitlines()[-1]
+    return peer.attempt(lambda: peer.run("llama_generate.py", gguf_of(context, model), *arguments, threads=context.threads))
 
 
 def rows(name, mine, bnb, of_llama, why):

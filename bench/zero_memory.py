@@ -82,10 +82,10 @@ def table(all_found):
     return "\n".join(lines)
 
 
-def job_of(context, tokens, method, name, parallel):
+def job_of(context, tokens, method, name, parallel, steps=STEPS):
     """RANKS micro-batches a step, whoever computes them."""
     return ours.job(name, context.demo, {"source": tokens, "format": "tokens"},
-                    **{"method": METHODS[method], "train.max_steps": STEPS, "train.max_length": LENGTH,
+                    **{"method": METHODS[method], "train.max_steps": steps, "train.max_length": LENGTH,
                        "train.packing": False, "train.accumulation": RANKS // parallel["ranks"],
                        "parallel": {"max_ranks": RANKS, **parallel},
                        "resources.threads": max(1, context.threads // RANKS)})

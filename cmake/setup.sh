@@ -5,6 +5,7 @@
 #   cmake/setup.sh --deploy          adds .deps/deploy, what checks the Kubernetes manifests
 #   cmake/setup.sh --bench           adds .deps/bench, the Python peers that `make bench` and `make gpu-bench` measure against
 #   cmake/setup.sh --llama           adds llama.cpp to them, for `make bench`
+#   cmake/setup.sh --deepspeed       adds DeepSpeed to them, for `make bench`
 # Honours pip's and apt's own mirror settings.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -89,6 +90,28 @@ build_llama() {
   fi
 }
 
+# DeepSpeed for the bench, from source, since it has no wheel, and what it would compile at its first use: that needs Python's headers.
+# Without it the bench says so in its rows.
+build_deepspeed() {
+  local venv=$1 lock=$2 stamp=$1/.installed-deepspeed digest
+  digest=$(sha256sum "$lock" | cut -d' ' -f1)
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$digest" ] && return
+  need_space 2 "building $lock"
+  if ! is_installed python3-dev && may_install; then
+    say "installing Debian's python3-dev (30 MB download)"
+    apt_install python3-dev
+  fi
+  say "building DeepSpeed from source into $venv (2 MB download, 5 minutes or more; progress: $venv/deepspeed-build.log)"
+  if { DS_BUILD_OPS=0 "$venv/bin/python3" -m pip install -v --no-deps --no-build-isolation --no-binary=:all: --require-hashes \
+      --disable-pip-version-check -r "$lock" &&
+    MAX_JOBS=1 TORCH_EXTENSIONS_DIR=$PWD/$venv/torch-extensions "$venv/bin/python3" bench/peers/deepspeed_ops.py
+  } > "$venv/deepspeed-build.log" 2>&1; then
+    echo "$digest" > "$stamp"
+  else
+    say "DeepSpeed was not built (see $venv/deepspeed-build.log): the bench goes on without it"
+  fi
+}
+
 # Prometheus for the tests of metrics and dashboards: Debian's package unpacked, not installed, since that would start a server.
 unpack_prometheus() {
   [ -x .deps/prometheus/usr/bin/promtool ] && return
@@ -117,4 +140,7 @@ case ${1:-} in
   --llama)
     install_peers .deps/bench cmake/bench.lock '170 MB'
     build_llama .deps/bench cmake/llama.lock ;;
+  --deepspeed)
+    install_peers .deps/bench cmake/bench.lock '170 MB'
+    DS_ACCELERATOR=cpu build_deepspeed .deps/bench cmake/deepspeed.lock ;;
 esac

@@ -31,11 +31,11 @@ def parse():
     return parser.parse_args()
 
 
-def load(args, dropout=0.0, **where):
-    """`where` goes to from_pretrained: where its weights are to lie."""
+def load(args, dropout=0.0, compute=torch.bfloat16, **where):
+    """`compute` is what products are computed in; `where` goes to from_pretrained: where its weights are to lie."""
     quantised = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
-                                   bnb_4bit_compute_dtype=torch.bfloat16)
-    model = AutoModelForCausalLM.from_pretrained(args.model, dtype=torch.bfloat16, quantization_config=quantised, **where)
+                                   bnb_4bit_compute_dtype=compute)
+    model = AutoModelForCausalLM.from_pretrained(args.model, dtype=compute, quantization_config=quantised, **where)
     model.config.use_cache = False
     if not args.lean:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
