@@ -47,11 +47,13 @@ Standing StandingOf(const ModelShape& shape, const recipe::JobSpec& spec, double
   const bool full = spec.method.kind == "full";
   const auto trainable = static_cast<double>(TrainableParameters(shape, spec.method));
   const double vectors = VectorParameters(shape);
-  const TrainedBytes trained = TrainedBytesOf(shape, spec);
+  const TrainedBytes trained = TrainedBytesOf(shape, spec, compute_bytes);
   Standing standing{.frozen = AllFrozen(shape, spec.method, compute_bytes), .sums = trained.partial};
-  // Products read a copy in their type, kept between updates; PEFT's products read the values.
-  const bool copies = compute_bytes < 4 && spec.method.adapter_compute != "fp32";
-  const double copied = copies ? (full ? trainable - vectors : trainable) * compute_bytes : 0;
+  // Products read a copy in their type, kept between updates.
+  double copied = 0;
+  if (ReadsCopies(spec, compute_bytes)) copied = (full ? trainable - vectors : trainable) * compute_bytes;
+  // Where values are divided vectors have a copy too, in their own type.
+  if (full && trained.divides_values && !trained.divides_units) copied += vectors * 4;
   // Lists of the leaves whose digests the ledger has, of gradients and of weights.
   const double leaves = trainable / 1024 * 16 * 2;
   standing.trained = trained.state + leaves + (trained.divides_units ? 0 : copied);

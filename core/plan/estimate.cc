@@ -57,10 +57,9 @@ std::vector<MemoryPart> EstimateMemory(const ModelShape& shape, const recipe::Jo
   const bool full = spec.method.kind == "full";
   double base = FrozenBytes(shape, spec.method, compute_bytes);
   // fp32 value, gradient and what the optimizer keeps; a full fine-tuning also multiplies in the compute type.
-  const TrainedBytes trained = TrainedBytesOf(shape, spec);
-  const double copies_of_trained = trained.divides_units ? trainable * compute_bytes
-                                   : full && bf16        ? trainable * 2
-                                                         : 0;
+  const TrainedBytes trained = TrainedBytesOf(shape, spec, compute_bytes);
+  const double copies_of_trained =
+      trained.divides_units || trained.divides_values || (full && bf16) ? trainable * compute_bytes : 0;
   // Of units that are whole while they are used there are two, and a rank keeps its part of what is frozen.
   const double units = trained.divides_units ? TwoUnits(shape, base, copies_of_trained, compute_bytes) : 0;
   base = FrozenInPlace(shape, spec, base, compute_bytes);

@@ -78,6 +78,21 @@ TEST(EstimateTest, AStateThatRestsElsewhereIsThreeTiles) {
   EXPECT_EQ(total("none", "cpu", "adamw"), total("cpu", "cpu", "adamw"));
 }
 
+// Products read copies in bf16, whole on every rank: the float32 values, of which nobody needs all, are divided as the state is.
+TEST(EstimateTest, StageOneDividesValuesThatAreReadInCopies) {
+  recipe::JobSpec spec;
+  spec.method.kind = "full";
+  spec.parallel = {.ranks = 4, .zero = 1};
+  const auto trained = static_cast<double>(ParameterCount(kLlama7B));
+  const auto held = [&](bool bf16) {
+    return static_cast<double>(EstimateMemory(kLlama7B, spec, bf16, {})[1].bytes) / trained;
+  };
+  EXPECT_NEAR(held(true), 2 + (4 + 4 + 8) / 4.0, 1e-3);
+  EXPECT_NEAR(held(false), 4 + (4 + 8) / 4.0, 1e-3);
+  spec.parallel.zero = 0;
+  EXPECT_NEAR(held(true), 2 + 4 + 4 + 8, 1e-3);
+}
+
 TEST(EstimateTest, CheckpointingAndShorterSamplesNeedLess) {
   recipe::JobSpec spec;
   const int64_t packed = TotalBytes(EstimateMemory(kLlama7B, spec, true, {256, 0}));

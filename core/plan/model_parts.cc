@@ -66,7 +66,11 @@ double FrozenBytes(const ModelShape& shape, const recipe::MethodSpec& method, do
   return method.kind == "lora" ? linear * compute_bytes + other : 0;
 }
 
-TrainedBytes TrainedBytesOf(const ModelShape& shape, const recipe::JobSpec& spec) {
+bool ReadsCopies(const recipe::JobSpec& spec, double compute_bytes) {
+  return compute_bytes < 4 && spec.method.adapter_compute != "fp32";
+}
+
+TrainedBytes TrainedBytesOf(const ModelShape& shape, const recipe::JobSpec& spec, double compute_bytes) {
   const StatusOr<recipe::Sharding> answer = recipe::Sharding::Of(spec);
   const recipe::Sharding sharding =
       answer.ok() ? *answer : recipe::Sharding{.slices = recipe::MaxRanks(spec.parallel)};
@@ -77,8 +81,10 @@ TrainedBytes TrainedBytesOf(const ModelShape& shape, const recipe::JobSpec& spec
   };
   const bool trained_rests = WeightsRest(spec) && recipe::TrainedWeightsRest(spec);
   const double gradients = sharding.gradients_sliced ? 1 / ranks : 1,
-               moments = sharding.states_sliced ? 1 / ranks : 1,
-               values = sharding.weights_sliced ? 1 / ranks : 1;
+               moments = sharding.states_sliced ? 1 / ranks : 1;
+  const bool divides_values =
+      sharding.weights_sliced || (sharding.states_sliced && ReadsCopies(spec, compute_bytes));
+  const double values = divides_values ? 1 / ranks : 1;
   // Of values that rest elsewhere a tile comes and goes.
   const double kept_values =
       trained_rests ? std::min(trainable * values, static_cast<double>(kTileWeights)) : trainable * values;
@@ -88,6 +94,7 @@ TrainedBytes TrainedBytesOf(const ModelShape& shape, const recipe::JobSpec& spec
   const double most = 3 * StateBytesPerWeight(spec.train.optimizer.kind) * static_cast<double>(kTileWeights);
   TrainedBytes bytes{
       .divides_units = sharding.weights_sliced || trained_rests,
+      .divides_values = divides_values,
       .state = 4 * kept_values + 4 * trainable * gradients + (rests ? std::min(kept, most) : kept)};
   if (sharding.order == recipe::SumOrder::kStep) {
     // A rank may come to hold all leaves: then log2(max_ranks) partial sums wait beside the gradient.
@@ -115,7 +122,7 @@ double TwoUnits(const ModelShape& shape, double frozen, double copies, double co
 double FrozenInPlace(const ModelShape& shape, const recipe::JobSpec& spec, double frozen,
                      double compute_bytes) {
   if (frozen == 0) return 0;
-  const bool divides_units = TrainedBytesOf(shape, spec).divides_units;
+  const bool divides_units = TrainedBytesOf(shape, spec, compute_bytes).divides_units;
   if (WeightsRest(spec)) return divides_units ? 0 : TwoUnits(shape, frozen, 0, compute_bytes);
   return divides_units ? frozen / static_cast<double>(spec.parallel.ranks) : frozen;
 }

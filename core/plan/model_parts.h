@@ -30,11 +30,15 @@ double FrozenBytes(const ModelShape& shape, const recipe::MethodSpec& method, do
 // What is trained, in bytes of one rank of those that the job was submitted for.
 struct TrainedBytes {
   bool divides_units = false;
-  double state = 0;    // Values, summed gradients, the optimizer's state.
-  double partial = 0;  // Sums that wait for others, and gradients of the units that are computed.
+  bool divides_values = false;  // Float32 values: products read copies of them, whole ones or those of units.
+  double state = 0;             // Values, summed gradients, the optimizer's state.
+  double partial = 0;           // Sums that wait for others, and gradients of the units that are computed.
 };
 
-TrainedBytes TrainedBytesOf(const ModelShape& shape, const recipe::JobSpec& spec);
+// Whether products read what is trained in copies that are narrower than its float32 values; PEFT's products read the values.
+bool ReadsCopies(const recipe::JobSpec& spec, double compute_bytes);
+
+TrainedBytes TrainedBytesOf(const ModelShape& shape, const recipe::JobSpec& spec, double compute_bytes);
 
 // The two neighbours in a pass that are largest together, in bytes: blocks, or a block and the table before or behind it. `frozen` and
 // `copies` are of the whole model.

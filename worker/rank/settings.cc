@@ -11,13 +11,15 @@
 #include "core/base/sha256.h"
 #include "core/recipe/json.h"
 #include "core/recipe/sharding.h"
+#include "worker/model/ops/kernel_table.h"
 #include "worker/model/ops/micro_gemm.h"
 #include "worker/rank/device.h"
 
 namespace ft::rank {
 namespace {
 
-constexpr int kKernelVersion = 5;  // Grows whenever a kernel of ours changes a bit of a result.
+// Each grows whenever a kernel of ours changes a bit of a result: with products of float32, with products of bf16.
+constexpr int kKernelVersion = 5, kBf16KernelVersion = 6;
 
 }  // namespace
 
@@ -37,7 +39,7 @@ std::string NumericFingerprint(int threads, at::Device device) {
   // LibTorch's level is the same with and without bf16 products, which decide what bf16 jobs round.
   return StrCat(DeviceFingerprint(device), "cpu=", at::get_cpu_capability(),
                 ops::MultipliesBf16() ? "+bf16" : "", " torch=", TORCH_VERSION, " threads=", threads,
-                " kernels=", kKernelVersion);
+                " kernels=", ops::KernelsFor(device).multiplies_bf16() ? kBf16KernelVersion : kKernelVersion);
 }
 
 std::string SettingsDigest(const recipe::JobSpec& spec) {

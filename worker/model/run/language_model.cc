@@ -30,7 +30,7 @@ struct PrecisionPolicy {
 StatusOr<PrecisionPolicy> PrecisionPolicyOf(const std::string& dtype, at::Device device) {
   if (dtype == "fp32") return PrecisionPolicy{at::kFloat, at::kFloat, at::kFloat, at::kFloat};
   if (dtype == "bf16" && ops::KernelsFor(device).multiplies_bf16()) {
-    return PrecisionPolicy{at::kBFloat16, at::kBFloat16, at::kFloat, at::kBFloat16};
+    return PrecisionPolicy{at::kBFloat16, at::kBFloat16, at::kBFloat16, at::kBFloat16};
   }
   // Other CPUs multiply float32 in any case: activations rounded before would cost accuracy and gain nothing.
   if (dtype == "bf16") return PrecisionPolicy{at::kFloat, at::kBFloat16, at::kBFloat16, at::kBFloat16};
