@@ -126,7 +126,7 @@ TEST_P(Nf4Rows, AreAddedToWhatIsThereAndNothingElseIsWritten) {
 
 INSTANTIATE_TEST_SUITE_P(Odd, Nf4Rows,
                          ::testing::Values(RowsCase{1, 64, 1}, RowsCase{1, 576, 33, true},
-                                           RowsCase{2, 128, 70}, RowsCase{3, 4160, 9, true},
+                                           RowsCase{2, 128, 70}, RowsCase{3, 16448, 9, true},
                                            RowsCase{4, 192, 31}, RowsCase{5, 64, 65, true},
                                            RowsCase{8, 1536, 40, true}));
 
