@@ -1,8 +1,8 @@
-// Bytes of output a second, one thread. Run: build/dev/kernels/nf4/kernels_nf4_bench
+// Bytes of output, or of codes, a second, one thread. Run: build/dev/kernels/nf4/kernels_nf4_bench
 #include <vector>
 
 #include "benchmark/benchmark.h"
-#include "kernels/nf4/nf4.h"
+#include "kernels/nf4/nf4_rows.h"
 
 namespace ft::kernels {
 namespace {
@@ -35,6 +35,22 @@ void BM_Quantise(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * kCount);
 }
 BENCHMARK(BM_Quantise);
+
+// Bytes of codes a second, for so many rows, of a matrix that no cache holds.
+void BM_RowSums(benchmark::State& state) {
+  constexpr int64_t kColumns = 4096, kOutputs = 32768;
+  const int64_t rows = state.range(0);
+  std::vector<uint8_t> packed(kColumns * kOutputs / 2, 0x5a);
+  std::vector<float> absmax(Nf4Blocks(kColumns * kOutputs), 0.1f), x(rows * kColumns, 0.5f),
+      sums(rows * kOutputs);
+  for (auto _ : state) {
+    Nf4RowSums({packed.data(), {.absmax = absmax.data()}, kColumns}, {x.data(), rows}, 0, kOutputs, false,
+               sums.data(), kOutputs);
+    benchmark::DoNotOptimize(sums.data());
+  }
+  state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(packed.size()));
+}
+BENCHMARK(BM_RowSums)->Arg(1)->Arg(2)->Arg(4)->Arg(8);
 
 }  // namespace
 }  // namespace ft::kernels

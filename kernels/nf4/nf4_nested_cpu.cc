@@ -29,8 +29,12 @@ void NestedQuantise(const float* absmax, int64_t blocks, float offset, int64_t f
 
 void NestedDequantise(const NestedIn& in, int64_t first, int64_t last, float* out) {
   const float* map = DynamicMapSigned();
-  for (int64_t i = first; i < last; ++i) {
-    out[i - first] = NestedValue(map[in.codes[i]], in.nested_absmax[i / kNestedBlock], in.offset);
+  for (int64_t start = first; start < last;) {
+    const int64_t nested = start / kNestedBlock, end = std::min(last, (nested + 1) * kNestedBlock);
+    const float nested_absmax = in.nested_absmax[nested], offset = in.offset;
+    for (int64_t i = start; i < end; ++i)
+      out[i - first] = NestedValue(map[in.codes[i]], nested_absmax, offset);
+    start = end;
   }
 }
 

@@ -8,6 +8,7 @@
 #include "worker/model/decoder/rope_angles.h"
 #include "worker/model/ops/loss_head.h"
 #include "worker/model/ops/random.h"
+#include "worker/model/ops/row_gemm.h"
 
 namespace ft::generate {
 namespace {
@@ -46,6 +47,7 @@ class Session {
 
   // Logits behind the last token, in host memory.
   torch::Tensor Next() {
+    const ops::FewRowsScope few_rows;
     const int64_t length = static_cast<int64_t>(ids_.size());
     if (computed_ == 0 || model::AnglesDiffer(model_.config(), computed_, length, model::Mode::kInference)) {
       cache_.assign(static_cast<size_t>(model_.config().layers), {});

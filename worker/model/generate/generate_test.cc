@@ -8,6 +8,7 @@
 #include "gtest/gtest.h"
 #include "tests/support/shared_dir.h"
 #include "tests/support/test_device.h"
+#include "worker/model/run/small_model_fixture.h"
 
 namespace ft::generate {
 namespace {
@@ -55,6 +56,35 @@ TEST(Generate, AnglesThatChangeWithTheLengthDropTheCache) {
   const auto cached = Generate(**model, prompt, {.max_new_tokens = 20});
   ASSERT_TRUE(cached.ok());
   EXPECT_EQ(*cached, WithoutCache(**model, prompt, 20));
+}
+
+// Of a model in 4 bits whose rows are whole blocks. Without a cache the rows are more than few, and on the CPU go through panels.
+TEST(Generate, FewRowsOfFourBitsGiveWhatPanelsGive) {
+  at::set_num_threads(1);
+  model::DecoderConfig config = run::SmallConfig();
+  config.hidden = 64;
+  config.head_size = 16;
+  config.intermediate = 128;
+  const std::vector<int32_t> prompt = {5, 7, 12, 30, 1, 2, 36, 8, 9, 10};
+  for (const auto& [dtype, tolerance] : {std::pair{"fp32", 1e-5}, std::pair{"bf16", 0.05}}) {
+    SCOPED_TRACE(dtype);
+    const auto model =
+        run::LanguageModel::Load(config, run::RandomWeights(config),
+                                 {.dtype = dtype, .base = params::BaseKind::kNf4, .device = TestDevice()});
+    ASSERT_TRUE(model.ok()) << Message(model.status());
+    for (const size_t length : {1, 8}) {
+      const std::vector<int32_t> few(prompt.begin(), prompt.begin() + static_cast<std::ptrdiff_t>(length));
+      const auto logits = NextLogits(**model, few);
+      ASSERT_TRUE(logits.ok());
+      const torch::Tensor panels =
+          (*model)->Logits(run::PackRows({{few, {}, /*key=*/0}}, 0, 0))[-1].to(at::kCPU, at::kFloat);
+      const torch::Tensor error = (torch::tensor(*logits) - panels).abs();
+      EXPECT_LE(error.max().item<double>(), tolerance * panels.abs().max().item<double>()) << length;
+    }
+    if (std::string_view(dtype) == "fp32") {
+      EXPECT_EQ(*Generate(**model, prompt, {.max_new_tokens = 20}), WithoutCache(**model, prompt, 20));
+    }
+  }
 }
 
 TEST(Generate, StopsAtStopIdsAtTheSinkAndAtTheLimit) {

@@ -6,6 +6,7 @@
 #include "worker/model/ops/joined_gemm.h"
 #include "worker/model/ops/kernel_call.h"
 #include "worker/model/ops/panel_gemm.h"
+#include "worker/model/ops/row_gemm.h"
 #include "worker/model/ops/thread_arena.h"
 
 namespace ft::ops {
@@ -32,6 +33,13 @@ std::shared_ptr<const MatrixTiles> TilesOf(const GemmTerm& term) {
   return std::make_shared<TensorTiles>(term.matrix.contiguous());
 }
 
+std::unique_ptr<PanelGemm> GemmOf(const GemmTerm& term) {
+  if (FewRowsScope::Active() && term.weight != nullptr && term.transposed) {
+    if (std::unique_ptr<PanelGemm> gemm = MakeRowGemm(term.a_NK, *term.weight)) return gemm;
+  }
+  return MakePanelGemm(term.a_NK, TilesOf(term), term.transposed);
+}
+
 // A fused GEMM with its operands at hand.
 struct Prepared {
   const FusedGemm* gemm = nullptr;
@@ -42,9 +50,7 @@ struct Prepared {
 
 Prepared Prepare(const FusedGemm& gemm) {
   Prepared prepared{.gemm = &gemm};
-  for (const GemmTerm& term : gemm.terms) {
-    prepared.gemms.push_back(MakePanelGemm(term.a_NK, TilesOf(term), term.transposed));
-  }
+  for (const GemmTerm& term : gemm.terms) prepared.gemms.push_back(GemmOf(term));
   if (gemm.bias_C.defined()) prepared.bias_C = gemm.bias_C.contiguous();
   prepared.out_NC = gemm.in_place ? gemm.start_NC : torch::empty({Rows(gemm), Columns(gemm)}, gemm.type);
   return prepared;

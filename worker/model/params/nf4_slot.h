@@ -8,17 +8,18 @@
 #include <vector>
 
 #include "worker/model/ops/nf4.h"
+#include "worker/model/ops/nf4_weight.h"
 #include "worker/model/ops/strided_weight.h"
 #include "worker/model/ops/weight_arena.h"
 #include "worker/model/ops/weight_slot.h"
 
 namespace ft::params {
 
-class Nf4Slot final : public ops::WeightSlot, public ops::StridedWeight {
+class Nf4Slot final : public ops::WeightSlot, public ops::StridedWeight, public ops::Nf4Weight {
  public:
   Nf4Slot(std::string name, ops::Nf4Tensor tensor)
       : WeightSlot(std::move(name), tensor.shape, tensor.packed.device()), tensor_(std::move(tensor)) {}
-  const ops::Nf4Tensor& tensor() const { return tensor_; }
+  const ops::Nf4Tensor& tensor() const override { return tensor_; }
   std::shared_ptr<const ops::MatrixTiles> Tiles(at::ScalarType type) const override {
     return ops::Nf4Tiles(tensor_, type);
   }

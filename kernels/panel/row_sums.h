@@ -1,0 +1,20 @@
+// Products of few rows with a matrix whose rows lie in memory: each is read where it is, once, and nothing is packed. Legend: N rows of x,
+// I inputs, O outputs.
+//
+// sum(n, o) = x[n] . w[o] in float32 with fused multiply-adds: accumulator k of 32 takes columns k, k + 32, ... in their order; at last
+// accumulators are added in pairs that lie 16, 8, 4, 2 and 1 apart. SIMD, dispatched at run time; the same bits on all CPUs with fused
+// multiply-adds, however rows and outputs are divided. Thread-safe.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/panel/panel.h"
+
+namespace ft::kernels {
+
+// The sum of row n of x and row o of the weight into sums[n * stride + o], or added to it. REQUIRES: as many columns on both sides.
+template <typename T>
+void RowSums(const StridedRows<T>& weight_OI, const StridedRows<float>& x_NI, bool add, float* sums,
+             int64_t stride);
+
+}  // namespace ft::kernels

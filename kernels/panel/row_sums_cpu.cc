@@ -1,0 +1,114 @@
+// The SIMD versions. This file is compiled once for every instruction set (foreach_target.h includes it
+// again).
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/panel/row_sums_cpu.cc"
+#include "hwy/foreach_target.h"
+// Included after foreach_target.h, as Highway requires.
+#include <algorithm>
+
+#include "hwy/highway.h"
+#include "kernels/panel/row_sums.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace ft::kernels {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Eight lanes, or a part of them after the other.
+using Eight = hn::CappedTag<float, 8>;
+
+constexpr int64_t kLanes = 8;
+constexpr int64_t kSums = 4 * kLanes;
+
+HWY_INLINE hn::Vec<Eight> LoadEight(const float* from) { return hn::LoadU(Eight(), from); }
+HWY_INLINE hn::Vec<Eight> LoadEight(const BF16* from) {
+  const hn::RebindToUnsigned<Eight> words;
+  const hn::Rebind<uint16_t, Eight> halves;
+  const auto bits = hn::LoadU(halves, reinterpret_cast<const uint16_t*>(from));
+  return hn::BitCast(Eight(), hn::ShiftLeft<16>(hn::PromoteTo(words, bits)));
+}
+
+// sums[0 ...] go on with the products of `columns`, a multiple of kSums.
+template <typename T>
+HWY_INLINE void AddProducts(const T* w, const float* x, int64_t columns, float* sums) {
+  const Eight d;
+  for (int64_t part = 0; part < kLanes; part += static_cast<int64_t>(hn::Lanes(d))) {
+    float* at = sums + part;
+    auto s0 = hn::LoadU(d, at), s1 = hn::LoadU(d, at + kLanes), s2 = hn::LoadU(d, at + 2 * kLanes),
+         s3 = hn::LoadU(d, at + 3 * kLanes);
+    for (int64_t i = part; i < columns; i += kSums) {
+      s0 = hn::MulAdd(LoadEight(w + i), LoadEight(x + i), s0);
+      s1 = hn::MulAdd(LoadEight(w + i + kLanes), LoadEight(x + i + kLanes), s1);
+      s2 = hn::MulAdd(LoadEight(w + i + 2 * kLanes), LoadEight(x + i + 2 * kLanes), s2);
+      s3 = hn::MulAdd(LoadEight(w + i + 3 * kLanes), LoadEight(x + i + 3 * kLanes), s3);
+    }
+    hn::StoreU(s0, d, at);
+    hn::StoreU(s1, d, at + kLanes);
+    hn::StoreU(s2, d, at + 2 * kLanes);
+    hn::StoreU(s3, d, at + 3 * kLanes);
+  }
+}
+
+template <typename T>
+HWY_INLINE float RowSum(const T* w, const float* x, int64_t columns) {
+  float sums[kSums] = {};
+  const int64_t whole = columns / kSums * kSums;
+  AddProducts(w, x, whole, sums);
+  if (whole < columns) {
+    T w_rest[kSums] = {};
+    float x_rest[kSums] = {};
+    std::copy(w + whole, w + columns, w_rest);
+    std::copy(x + whole, x + columns, x_rest);
+    AddProducts(w_rest, x_rest, kSums, sums);
+  }
+  for (int64_t half = kSums / 2; half > 0; half /= 2) {
+    for (int64_t i = 0; i < half; ++i) sums[i] += sums[i + half];
+  }
+  return sums[0];
+}
+
+template <typename T>
+void AllRowSums(const StridedRows<T>& weight, const StridedRows<float>& x, bool add, float* sums,
+                int64_t stride) {
+  for (int64_t output = 0; output < weight.rows; ++output) {
+    for (int64_t row = 0; row < x.rows; ++row) {
+      float& sum = sums[row * stride + output];
+      sum =
+          RowSum(weight.data + output * weight.stride, x.data + row * x.stride, x.columns) + (add ? sum : 0);
+    }
+  }
+}
+
+void RowSumsFloat(const StridedRows<float>& weight, const StridedRows<float>& x, bool add, float* sums,
+                  int64_t stride) {
+  AllRowSums(weight, x, add, sums, stride);
+}
+void RowSumsBF16(const StridedRows<BF16>& weight, const StridedRows<float>& x, bool add, float* sums,
+                 int64_t stride) {
+  AllRowSums(weight, x, add, sums, stride);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace ft::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace ft::kernels {
+
+HWY_EXPORT(RowSumsFloat);
+HWY_EXPORT(RowSumsBF16);
+
+template <>
+void RowSums<float>(const StridedRows<float>& weight, const StridedRows<float>& x, bool add, float* sums,
+                    int64_t stride) {
+  HWY_DYNAMIC_DISPATCH(RowSumsFloat)(weight, x, add, sums, stride);
+}
+template <>
+void RowSums<BF16>(const StridedRows<BF16>& weight, const StridedRows<float>& x, bool add, float* sums,
+                   int64_t stride) {
+  HWY_DYNAMIC_DISPATCH(RowSumsBF16)(weight, x, add, sums, stride);
+}
+
+}  // namespace ft::kernels
+#endif  // HWY_ONCE
