@@ -378,8 +378,8 @@ Tensor Pass::Head() {
 void Pass::Run() {
   const auto layers = static_cast<int64_t>(s_.layers);
   const Tensor arena = Make(ArenaBytes(), Held::kWeight);
-  // Ids, positions, dropout's keys; rotary angles.
-  const Tensor of_pass = Make(n_ * 24 + n_ * s_.head_size * kFloat);
+  // Ids, positions, dropout's keys, which angles a row has; rotary angles, which stay.
+  const Tensor of_pass = Make(n_ * 28 + s_.longest * s_.head_size * kFloat);
   std::vector<Tensor> inputs, saved(static_cast<size_t>(layers));
   std::vector<Graph> graphs(static_cast<size_t>(2 * layers));
   const auto is_recomputed = [&](int64_t i) { return i + 1 < 2 * layers && i / 2 < s_.recomputed; };

@@ -1,5 +1,5 @@
 // Rotary position embedding (Su et al., arXiv 2104.09864): pairs of a head's first R elements are rotated by
-// their row's angles, the others stay. In the half-split layout elements i and i + R/2 form pair i, in the other
+// the angles of their row's position, the others stay. In the half-split layout elements i and i + R/2 form pair i, in the other
 // one the neighbours 2i and 2i + 1. Computed in float32, rounded to T once. Thread-safe.
 #pragma once
 
@@ -10,7 +10,6 @@
 namespace ft::kernels {
 
 struct RopeShape {
-  int64_t heads = 0;
   int64_t head_size = 0;  // Even.
   int64_t rotated = 0;    // R, even; 0 = all.
   bool neighbours = false;
@@ -19,6 +18,22 @@ struct RopeShape {
   // The first element of pair i, and how far behind it the second lies.
   FT_HOST_DEVICE int64_t First(int64_t i) const { return neighbours ? 2 * i : i; }
   FT_HOST_DEVICE int64_t Apart() const { return neighbours ? 1 : Pairs(); }
+};
+
+// Angles of positions, and which position each row has.
+struct RopeAngles {
+  const float* cosine = nullptr;  // Positions x RopeShape::Pairs().
+  const float* sine = nullptr;
+  const int32_t* position = nullptr;  // One a row.
+  float direction = 1;                // 1 for forward and -1 for backward, which rotates gradients back.
+};
+
+// Dense rows x heads x head_size, and where they go to, rotated.
+template <typename T>
+struct RopeHeads {
+  int64_t heads = 0;
+  const T* x = nullptr;
+  T* y = nullptr;  // May equal x.
 };
 
 struct RopePair {
@@ -30,10 +45,9 @@ FT_HOST_DEVICE inline RopePair RotatePair(RopePair pair, float cosine, float sin
   return {pair.first * cosine - pair.second * sine, pair.second * cosine + pair.first * sine};
 }
 
-// y = x rotated, for rows [first, last) of dense rows x heads x head_size. cosine and sine are rows x
-// Pairs(). `direction` is 1 for forward and -1 for backward, which rotates gradients back. x may equal y.
+// y = x rotated, for rows [first, last).
 template <typename T>
-void Rope(const RopeShape& shape, int64_t first, int64_t last, const float* cosine, const float* sine,
-          float direction, const T* x, T* y);
+void Rope(const RopeShape& shape, const RopeAngles& angles, const RopeHeads<T>& heads, int64_t first,
+          int64_t last);
 
 }  // namespace ft::kernels

@@ -38,32 +38,33 @@ HWY_INLINE void RotateNeighbours(int64_t pairs, const float* cosine, const float
 }
 
 template <typename T>
-void Rotate(const RopeShape& shape, int64_t first, int64_t last, const float* cosine, const float* sine,
-            float direction, const T* x, T* y) {
+void Rotate(const RopeShape& shape, const RopeAngles& angles, const RopeHeads<T>& heads, int64_t first,
+            int64_t last) {
   const int64_t pairs = shape.Pairs(), rest = shape.head_size - 2 * pairs;
-  const auto sign = hn::Set(Floats(), direction);
+  const auto sign = hn::Set(Floats(), angles.direction);
   for (int64_t row = first; row < last; ++row) {
-    const float* row_cosine = cosine + row * pairs;
-    const float* row_sine = sine + row * pairs;
-    for (int64_t head = 0; head < shape.heads; ++head) {
-      const T* in = x + (row * shape.heads + head) * shape.head_size;
-      T* out = y + (row * shape.heads + head) * shape.head_size;
+    const float* cosine = angles.cosine + angles.position[row] * pairs;
+    const float* sine = angles.sine + angles.position[row] * pairs;
+    for (int64_t head = 0; head < heads.heads; ++head) {
+      const int64_t begin = (row * heads.heads + head) * shape.head_size;
+      const T* in = heads.x + begin;
+      T* out = heads.y + begin;
       if (shape.neighbours) {
-        RotateNeighbours(pairs, row_cosine, row_sine, direction, in, out);
+        RotateNeighbours(pairs, cosine, sine, angles.direction, in, out);
       } else {
-        RotateHalves(pairs, row_cosine, row_sine, sign, in, out);
+        RotateHalves(pairs, cosine, sine, sign, in, out);
       }
       if (rest > 0 && in != out) std::copy_n(in + 2 * pairs, rest, out + 2 * pairs);
     }
   }
 }
-void RotateFloat(const RopeShape& shape, int64_t first, int64_t last, const float* cosine, const float* sine,
-                 float direction, const float* x, float* y) {
-  Rotate<float>(shape, first, last, cosine, sine, direction, x, y);
+void RotateFloat(const RopeShape& shape, const RopeAngles& angles, const RopeHeads<float>& heads,
+                 int64_t first, int64_t last) {
+  Rotate(shape, angles, heads, first, last);
 }
-void RotateBF16(const RopeShape& shape, int64_t first, int64_t last, const float* cosine, const float* sine,
-                float direction, const BF16* x, BF16* y) {
-  Rotate<BF16>(shape, first, last, cosine, sine, direction, x, y);
+void RotateBF16(const RopeShape& shape, const RopeAngles& angles, const RopeHeads<BF16>& heads, int64_t first,
+                int64_t last) {
+  Rotate(shape, angles, heads, first, last);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -77,14 +78,14 @@ HWY_EXPORT(RotateFloat);
 HWY_EXPORT(RotateBF16);
 
 template <>
-void Rope<float>(const RopeShape& shape, int64_t first, int64_t last, const float* cosine, const float* sine,
-                 float direction, const float* x, float* y) {
-  HWY_DYNAMIC_DISPATCH(RotateFloat)(shape, first, last, cosine, sine, direction, x, y);
+void Rope<float>(const RopeShape& shape, const RopeAngles& angles, const RopeHeads<float>& heads,
+                 int64_t first, int64_t last) {
+  HWY_DYNAMIC_DISPATCH(RotateFloat)(shape, angles, heads, first, last);
 }
 template <>
-void Rope<BF16>(const RopeShape& shape, int64_t first, int64_t last, const float* cosine, const float* sine,
-                float direction, const BF16* x, BF16* y) {
-  HWY_DYNAMIC_DISPATCH(RotateBF16)(shape, first, last, cosine, sine, direction, x, y);
+void Rope<BF16>(const RopeShape& shape, const RopeAngles& angles, const RopeHeads<BF16>& heads, int64_t first,
+                int64_t last) {
+  HWY_DYNAMIC_DISPATCH(RotateBF16)(shape, angles, heads, first, last);
 }
 
 }  // namespace ft::kernels

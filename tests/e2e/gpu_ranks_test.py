@@ -39,6 +39,17 @@ class GpuRanksTest(GpuNodeTest):
         for key in ("adapter_sha256", "ledger_sha256"):
             self.assertEqual(len({result["result"][key] for result in results}), 1, key)
 
+    def test_weights_in_slices_give_the_bytes_of_one_rank_over_nccl_and_through_host_memory(self):
+        node = self.cards(cards=2)
+        full = {"method": {"kind": "full"}}
+        results = [node.train(self.job("whole", 1, **full))]
+        for name, transport in (("slices", "auto"), ("staged", "shm")):
+            results.append(node.train(self.job(name, 2, **full, parallel={"transport": transport, "zero": 3})))
+            over_nccl = any("GPUs exchange over NCCL" in line for line in self.exchange(node, name))
+            self.assertEqual(over_nccl, transport == "auto", self.exchange(node, name))
+        for key in ("adapter_sha256", "ledger_sha256"):
+            self.assertEqual(len({result["result"][key] for result in results}), 1, key)
+
     def test_ranks_on_slices_of_a_card_go_through_host_memory(self):
         node = self.cards(cards="slices")
         one = node.train(self.job("one", 1))

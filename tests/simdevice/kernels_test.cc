@@ -11,6 +11,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/simdevice/test_device.h"
+#include "worker/model/ops/epilogue.h"
 #include "worker/model/ops/kernel_table.h"
 #include "worker/model/ops/norm.h"
 #include "worker/model/params/resident_slot.h"
@@ -83,12 +84,12 @@ void ExpectElementwiseKernels(const ops::KernelsOf<T>& table) {
   });
   ExpectSameBits(table.rope, [](Arrays& a) {
     kernels::RopeBody<T> body;
-    body.shape = {3, 10};
+    body.shape = {10};
     body.rows = kRows;
-    body.cosine = a.Put<float>(Values<float>(kRows * 5));
-    body.sine = a.Put<float>(Values<float>(kRows * 5));
-    body.x = a.Put<T>(Values<T>(kRows * 30));
-    body.y = a.Put<T>(Values<T>(kRows * 30));
+    body.angles = {a.Put<float>(Values<float>(kRows * 5)), a.Put<float>(Values<float>(kRows * 5)),
+                   a.Put<int32_t>(torch::arange(kRows, torch::kInt32).flip(0))};
+    body.queries = {3, a.Put<T>(Values<T>(kRows * 30)), a.Put<T>(Values<T>(kRows * 30))};
+    body.keys = {1, a.Put<T>(Values<T>(kRows * 10)), a.Put<T>(Values<T>(kRows * 10))};
     return body;
   });
   ExpectSameBits(table.swiglu_forward, [](Arrays& a) {
@@ -250,6 +251,38 @@ TEST_F(SimDeviceKernels, AMemoryShareIsACapacity) {
   table->set_memory_share(0, 0.5);
   EXPECT_EQ(Device::At(0).capacity(), EnvironmentSettings().memory / 2);
   table->set_memory_share(0, 1);
+}
+
+// Queries and keys of a layer turn in one launch, there and back, with the host's bits.
+TEST_F(SimDeviceKernels, QueriesAndKeysAreRotatedByOneLaunch) {
+  constexpr int64_t kHeads = 4, kKeyHeads = 2, kSize = 6, kPositions = 9;
+  const Tensor angles = torch::rand({kPositions, kSize / 2});
+  const ops::RopeTable host{.cosine_LP = at::cos(angles),
+                            .sine_LP = at::sin(angles),
+                            .position_N = torch::tensor({0, 1, 2, 0, 1, 8, 3}, torch::kInt32)};
+  const ops::RopeTable table{.cosine_LP = host.cosine_LP.to(Gpu()),
+                             .sine_LP = host.sine_LP.to(Gpu()),
+                             .position_N = host.position_N.to(Gpu())};
+  const std::vector<ops::HeadsOfLayer> layers = {{kHeads, true}, {kKeyHeads, true}, {kKeyHeads, false}};
+  std::vector<Tensor> outputs, on_device;
+  for (const ops::HeadsOfLayer& layer : layers) {
+    outputs.push_back(torch::randn({kRows, layer.heads * kSize}));
+    on_device.push_back(outputs.back().to(Gpu()));
+  }
+  const ops::RotaryEpilogue expected(host, layers), epilogue(table, layers);
+  const auto launches = [] { return Device::At(0).work_stats().operations; };
+  const uint64_t before = launches();
+  const std::vector<Tensor> heads = epilogue.Forward(on_device, at::kFloat, nullptr);
+  const uint64_t between = launches();
+  const std::vector<Tensor> back = epilogue.Backward(heads, {});
+  EXPECT_EQ(between - before, 1u);
+  EXPECT_EQ(launches() - between, 1u);
+  const std::vector<Tensor> host_heads = expected.Forward(outputs, at::kFloat, nullptr);
+  const std::vector<Tensor> host_back = expected.Backward(host_heads, {});
+  for (size_t i = 0; i < layers.size(); ++i) {
+    EXPECT_TRUE(torch::equal(heads[i].cpu(), host_heads[i])) << i;
+    EXPECT_TRUE(torch::equal(back[i].cpu(), host_back[i])) << i;
+  }
 }
 
 }  // namespace

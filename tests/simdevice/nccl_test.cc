@@ -10,7 +10,9 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <limits>
 #include <mutex>
+#include <numeric>
 #include <thread>
 #include <tuple>
 
@@ -148,6 +150,69 @@ TEST_P(DeviceCommTest, BroadcastGivesEveryoneTheRootsBytes) {
   });
 }
 
+// Parts that are empty, equal and unequal; where they go to already, apart, and in host memory.
+TEST_P(DeviceCommTest, UnequalPartsAreGatheredInRankOrder) {
+  using Counts = std::vector<size_t>;
+  Spawn(3, [](Comm& comm) {
+    const auto rank = static_cast<size_t>(comm.rank());
+    for (const Counts& counts : {Counts{0, 0, 0}, {400, 400, 400}, {0, 30000, 1}, {3000, 0, 700}}) {
+      const auto own = static_cast<int64_t>(counts[rank]);
+      const auto begin =
+          static_cast<int64_t>(std::accumulate(counts.begin(), counts.begin() + comm.rank(), 0u));
+      const Tensor expected =
+          torch::arange(static_cast<int64_t>(counts[0] + counts[1] + counts[2]), torch::kInt64);
+      const Tensor part = expected.narrow(0, begin, own);
+      const auto gathered = [&](const char* place, const Tensor& mine, const Tensor& all) {
+        const Status status = comm.AllGather(mine, counts, all);
+        ASSERT_TRUE(status.ok()) << status;
+        EXPECT_TRUE(torch::equal(all.cpu(), expected)) << place << " of " << counts[1];
+      };
+      const Tensor all = OnDevice(torch::zeros_like(expected), comm);
+      const Tensor place = all.narrow(0, begin, own);
+      place.copy_(part);
+      gathered("in place", place, all);
+      gathered("apart", OnDevice(part, comm), torch::empty_like(all));
+      gathered("in host memory", part.clone(), torch::empty_like(all));
+      gathered("on the host", part.clone(), torch::empty_like(expected));
+    }
+  });
+}
+
+TEST_P(DeviceCommTest, AGatherReadsWhatTheStreamIsToComputeFirst) {
+  Spawn(2, [](Comm& comm) {
+    const std::vector<size_t> counts = {700, 1800};
+    const auto own = static_cast<int64_t>(counts[static_cast<size_t>(comm.rank())]);
+    const Tensor mine = OnDevice(torch::ones({own}), comm).mul_(3);  // Not computed yet.
+    const Tensor all = torch::empty({2500}, mine.options());
+    ASSERT_TRUE(comm.AllGather(mine, counts, all).ok());
+    EXPECT_TRUE(torch::equal((all + 1).cpu(), torch::full({2500}, 4.0f)));
+  });
+}
+
+// Parts of several pieces, of one and of none; what ranks that do not contribute have is no number.
+TEST_P(DeviceCommTest, ReduceScatterSumGivesEachRankItsPartOfTheTree) {
+  using Counts = std::vector<size_t>;
+  Spawn(4, [](Comm& comm) {
+    for (const int contributors : {1, 2, 3, 4}) {
+      for (const Counts& counts : {Counts{1, 1, 1, 1}, {0, 3000, 7, 0}, {900, 1200, 1100, 1}, {0, 0, 0, 0}}) {
+        const auto total = static_cast<int64_t>(std::accumulate(counts.begin(), counts.end(), size_t{0}));
+        const auto own = static_cast<int64_t>(counts[static_cast<size_t>(comm.rank())]);
+        const auto begin =
+            static_cast<int64_t>(std::accumulate(counts.begin(), counts.begin() + comm.rank(), size_t{0}));
+        const Tensor values = OnDevice(comm.rank() < contributors
+                                           ? Uneven(comm.rank(), total)
+                                           : torch::full({total}, std::numeric_limits<float>::quiet_NaN()),
+                                       comm);
+        const Tensor sum = torch::empty({own}, values.options());
+        const Status status = comm.ReduceScatterSum(values, counts, contributors, sum);
+        ASSERT_TRUE(status.ok()) << status;
+        ASSERT_TRUE(torch::equal(sum.cpu(), TreeOf(contributors, total).narrow(0, begin, own)))
+            << counts[1] << " over " << contributors;
+      }
+    }
+  });
+}
+
 TEST_P(DeviceCommTest, WhatLiesInHostMemoryGoesAsEver) {
   Spawn(2, [](Comm& comm) {
     const Tensor values = torch::full({10}, 2.0f);
@@ -163,6 +228,17 @@ TEST_P(DeviceCommTest, WireBytesDependOnOperationsOnly) {
     EXPECT_EQ(comm.wire_bytes().total() - before, 4000);
     ASSERT_TRUE(comm.Broadcast(0, OnDevice(torch::ones({10}), comm)).ok());
     EXPECT_EQ(comm.wire_bytes().total() - before, comm.rank() == 0 ? 4000 : 4040);
+    const std::vector<size_t> counts = {3, 7};
+    const auto own = static_cast<int64_t>(counts[static_cast<size_t>(comm.rank())]);
+    const Tensor mine = OnDevice(torch::ones({own}), comm), all = OnDevice(torch::ones({10}), comm);
+    const int64_t gathers = comm.wire_bytes().all_gather;
+    ASSERT_TRUE(comm.AllGather(mine, counts, all).ok());
+    EXPECT_EQ(comm.wire_bytes().all_gather - gathers, comm.rank() == 0 ? 28 : 12);
+    ASSERT_TRUE(comm.ReduceScatterSum(all, counts, /*contributors=*/2, mine).ok());
+    EXPECT_EQ(comm.wire_bytes().reduce_scatter, 4 * own);
+    // Rank 1 computed nothing: it alone receives.
+    ASSERT_TRUE(comm.ReduceScatterSum(all, counts, /*contributors=*/1, mine).ok());
+    EXPECT_EQ(comm.wire_bytes().reduce_scatter, comm.rank() == 0 ? 12 : 56);
   });
 }
 
@@ -215,12 +291,17 @@ TEST_P(DeviceCommTest, OrdinaryWaitsNameTheOperationItsNumberAndWhoIsMissing) {
           if (comm.rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(400));
           const Status status = comm.AllReduceSum(OnDevice(torch::ones({10}), comm));
           ASSERT_TRUE(status.ok()) << status;
+          if (comm.rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(400));
+          const Tensor mine = OnDevice(torch::ones({comm.rank() + 1}), comm),
+                       all = torch::empty({3}, mine.options());
+          ASSERT_TRUE(comm.AllGather(mine, std::vector<size_t>{1, 2}, all, "block.3").ok());
         },
         {.timeout = std::chrono::seconds(20), .waiting = [&](const Wait& wait) {
            const std::lock_guard<std::mutex> lock(mutex);
-           if (wait.operation == "tree sum") waits.emplace_back(wait.operation, wait.sequence, wait.missing);
+           waits.emplace_back(wait.operation, wait.sequence, wait.missing);
          }});
   EXPECT_THAT(waits, ::testing::Contains(::testing::FieldsAre("tree sum", ::testing::Gt(0), 1)));
+  EXPECT_THAT(waits, ::testing::Contains(::testing::FieldsAre("all-gather of block.3", ::testing::Gt(0), 1)));
 }
 
 // What only NCCL's own way has.
@@ -232,32 +313,71 @@ INSTANTIATE_TEST_SUITE_P(Transports, NcclTest, ::testing::Values(Way{"memory", t
 // NCCL as it was found, but for what a test puts in the place of one of its functions.
 const cuda::NcclApi& Real() { return simdevice::FakeNccl(); }
 
+// An operation of the first rank and of others that have nothing of it.
+Status ScatterToRank0(Comm& comm) {
+  const Tensor values = OnDevice(torch::ones({10}), comm);
+  return comm.ReduceScatterSum(values, std::vector<size_t>{10, 0}, /*contributors=*/2,
+                               values.new_empty({comm.rank() == 0 ? 10 : 0}));
+}
+
 // A rank whose communicator fails in the middle of an exchange.
 TEST_P(NcclTest, APeerThatAbortsInTheMiddleIsNamed) {
-  cuda::NcclApi nccl = Real();
-  nccl.all_gather = [](const void*, void*, size_t, cuda::NcclCommunicator communicator, void*) {
-    Real().abort(communicator);
-    return cuda::kNcclInternalError;
+  struct Case {
+    void (*break_down)(cuda::NcclApi&);
+    Status (*exchange)(Comm&);
   };
-  const auto start = std::chrono::steady_clock::now();
-  Spawn(2, [&](Comm& comm) {
-    if (comm.rank() == 1) {
-      auto failing = ConnectNccl(comm, nccl, Gpu(1), {.timeout = std::chrono::seconds(10)});
-      ASSERT_TRUE(failing.ok()) << failing.status();
-      comm.ExchangeOnDevices(*std::move(failing));
-    } else {
-      auto well = ConnectNccl(comm, Real(), Gpu(0), {.timeout = std::chrono::seconds(10)});
-      ASSERT_TRUE(well.ok()) << well.status();
-      comm.ExchangeOnDevices(*std::move(well));
-    }
-    const Status status = comm.AllReduceSum(OnDevice(torch::ones({10}), comm));
-    EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
-    const ::testing::Matcher<std::string> gone =
-        ::testing::AnyOf(HasSubstr("NCCL says: remote process exited"), HasSubstr("rank 1 has left"));
-    const ::testing::Matcher<std::string> own = HasSubstr("NCCL says: internal error");
-    EXPECT_THAT(std::string(Message(status)), comm.rank() == 1 ? own : gone);
+  const Case cases[] = {
+      {[](cuda::NcclApi& nccl) {
+         nccl.all_gather = [](const void*, void*, size_t, cuda::NcclCommunicator communicator, void*) {
+           Real().abort(communicator);
+           return cuda::kNcclInternalError;
+         };
+       },
+       [](Comm& comm) { return comm.AllReduceSum(OnDevice(torch::ones({10}), comm)); }},
+      {[](cuda::NcclApi& nccl) {
+         nccl.send = [](const void*, size_t, int, cuda::NcclCommunicator communicator, void*) {
+           Real().abort(communicator);
+           return cuda::kNcclInternalError;
+         };
+       },
+       ScatterToRank0}};
+  for (const Case& broken : cases) {
+    cuda::NcclApi nccl = Real();
+    broken.break_down(nccl);
+    const auto start = std::chrono::steady_clock::now();
+    Spawn(2, [&](Comm& comm) {
+      auto connected =
+          ConnectNccl(comm, comm.rank() == 1 ? nccl : Real(), Gpu(static_cast<c10::DeviceIndex>(comm.rank())),
+                      {.timeout = std::chrono::seconds(10)});
+      ASSERT_TRUE(connected.ok()) << connected.status();
+      comm.ExchangeOnDevices(*std::move(connected));
+      const Status status = broken.exchange(comm);
+      EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+      const ::testing::Matcher<std::string> gone =
+          ::testing::AnyOf(HasSubstr("NCCL says: remote process exited"), HasSubstr("rank 1 has left"));
+      const ::testing::Matcher<std::string> own = HasSubstr("NCCL says: internal error");
+      EXPECT_THAT(std::string(Message(status)), comm.rank() == 1 ? own : gone);
+    });
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
+  }
+}
+
+// What the exchange takes of the device is a piece, however long the parts are.
+TEST_P(NcclTest, AScatterTakesAPieceOfTheDevicesMemory) {
+  Spawn(2, [](Comm& comm) {
+    const std::vector<size_t> counts = {60000, 40000};
+    const Tensor values = OnDevice(torch::ones({100000}), comm);
+    const Tensor own =
+        torch::empty({static_cast<int64_t>(counts[static_cast<size_t>(comm.rank())])}, values.options());
+    c10::DeviceAllocator& allocator = *c10::getDeviceAllocator(at::kCUDA);
+    const auto device = static_cast<c10::DeviceIndex>(comm.rank());
+    const auto most = [&] { return allocator.getDeviceStats(device).allocated_bytes[0]; };
+    const int64_t before = most().current;
+    allocator.resetPeakStats(device);
+    ASSERT_TRUE(comm.ReduceScatterSum(values, counts, /*contributors=*/2, own).ok());
+    EXPECT_GT(most().peak, before);
+    EXPECT_LE(most().peak - before, static_cast<int64_t>(kPiece * sizeof(float)) + 1024);
   });
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
 }
 
 TEST_P(NcclTest, ADeviceThatComesToNoEndIsADeadline) {
@@ -314,9 +434,14 @@ TEST_P(NcclTest, AMissingEventIsFound) {
     const c10::impl::VirtualGuardImpl guard(at::kCUDA);
     const c10::Stream compute = guard.getStream(Gpu(device));
     guard.synchronizeStream(compute);
-    const Tensor result = values * 2;  // On the compute stream, late.
+    const Tensor result = values * 2, mine = values * 3;  // On the compute stream, late.
+    const Tensor all = torch::zeros({1000}, values.options()), sum = torch::zeros({250}, values.options());
     {
       const c10::StreamGuard other(guard.getNewStream(Gpu(device), 0));
+      ASSERT_TRUE(comm.AllGather(mine, std::vector<size_t>{500, 500}, all).ok());
+      EXPECT_TRUE(all.isnan().all().item<bool>());
+      ASSERT_TRUE(comm.ReduceScatterSum(mine, std::vector<size_t>{250, 250}, /*contributors=*/2, sum).ok());
+      EXPECT_TRUE(sum.isnan().all().item<bool>());
       ASSERT_TRUE(comm.AllReduceSum(result).ok());
       EXPECT_TRUE(result.isnan().all().item<bool>());
     }

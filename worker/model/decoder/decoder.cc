@@ -34,14 +34,14 @@ QueriesKeysValues NormHeads(const DecoderConfig& config, const SubLayerWeights& 
     const Tensor heads = ops::RmsNorm(
         config.norm_all_heads ? y_NO : y_NO.reshape({-1, size}), *norm.weight,
         {.epsilon = config.norm_epsilon, .output = at::kFloat, .plus_one = config.norm_plus_one});
-    const Tensor heads_NHD = heads.view({rows, -1, size});
-    return (rope == nullptr ? heads_NHD : ops::Rotate(heads_NHD, *rope)).to(context.compute);
+    return heads.view({rows, -1, size});
   };
+  Tensor q_NHD = normed(qkv_NO[0], weights.query_norm), k_NHD = normed(qkv_NO[1], weights.key_norm);
+  if (rope != nullptr) std::tie(q_NHD, k_NHD) = ops::Rotate(q_NHD, k_NHD, *rope);
   Tensor v_NHD = qkv_NO.back().view({rows, -1, size});
   if (config.value_norms)
     v_NHD = v_NHD * at::rsqrt(v_NHD.square().mean(-1, /*keepdim=*/true) + config.norm_epsilon);
-  return {normed(qkv_NO[0], weights.query_norm), normed(qkv_NO[1], weights.key_norm),
-          v_NHD.to(context.compute)};
+  return {q_NHD.to(context.compute), k_NHD.to(context.compute), v_NHD.to(context.compute)};
 }
 
 QueriesKeysValues Project(const DecoderConfig& config, const SubLayerWeights& weights, const Tensor& x_NC,

@@ -23,8 +23,8 @@ QueriesKeysValues ProjectLatent(const DecoderConfig& config, const SubLayerWeigh
   const std::vector<Tensor> made = ApplyProjections(weights.from_latent, normed_NR, context, layer,
                                                     {Use::kPlainKey, Use::kValue}, unrounded);
   const Tensor query_NHD = read[0].view({rows, heads, latent.plain + latent.turned});
-  const Tensor turned_NHD = ops::Rotate(query_NHD.narrow(2, latent.plain, latent.turned).contiguous(), rope);
-  const Tensor key_N1D = ops::Rotate(read[2].view({rows, 1, latent.turned}), rope);
+  const auto [turned_NHD, key_N1D] = ops::Rotate(query_NHD.narrow(2, latent.plain, latent.turned),
+                                                 read[2].view({rows, 1, latent.turned}), rope);
   const Tensor plain_NHD = made[0].view({rows, heads, latent.plain});
   const Tensor value_NHD = made[1].view({rows, heads, latent.value});
   return {at::cat({query_NHD.narrow(2, 0, latent.plain), turned_NHD}, 2).to(context.compute),

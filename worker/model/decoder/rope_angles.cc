@@ -89,28 +89,28 @@ bool AnglesDiffer(const DecoderConfig& config, int64_t length, int64_t other_len
   });
 }
 
-ops::RopeTable MakeRopeTable(const DecoderConfig& config, const Rotary& rotary,
-                             const std::vector<int64_t>& position_N, int64_t length, Mode mode) {
+ops::RopeTable MakeRopeTable(const DecoderConfig& config, const Rotary& rotary, int64_t positions,
+                             int64_t length, Mode mode) {
   const std::vector<float> frequencies = InverseFrequencies(config, rotary, length, mode);
   const auto magnitude = static_cast<float>(rotary.scaling.magnitude);
-  const int64_t rows = static_cast<int64_t>(position_N.size()),
-                pairs = static_cast<int64_t>(frequencies.size());
-  ops::RopeTable table{torch::empty({rows, pairs}, torch::kFloat), torch::empty({rows, pairs}, torch::kFloat),
-                       rotary.neighbours};
-  float* cosine = table.cosine_NP.data_ptr<float>();
-  float* sine = table.sine_NP.data_ptr<float>();
-  for (int64_t row = 0; row < rows; ++row) {
+  const auto pairs = static_cast<int64_t>(frequencies.size());
+  ops::RopeTable table{.cosine_LP = torch::empty({positions, pairs}, torch::kFloat),
+                       .sine_LP = torch::empty({positions, pairs}, torch::kFloat),
+                       .position_N = {},
+                       .neighbours = rotary.neighbours};
+  float* cosine = table.cosine_LP.data_ptr<float>();
+  float* sine = table.sine_LP.data_ptr<float>();
+  for (int64_t position = 0; position < positions; ++position) {
     for (int64_t i = 0; i < pairs; ++i) {
       // The angle is rounded to float32 before cosine and sine, as in the original implementations.
-      const float angle =
-          static_cast<float>(position_N[static_cast<size_t>(row)]) * frequencies[static_cast<size_t>(i)];
-      cosine[row * pairs + i] = std::cos(angle);
-      sine[row * pairs + i] = std::sin(angle);
+      const float angle = static_cast<float>(position) * frequencies[static_cast<size_t>(i)];
+      cosine[position * pairs + i] = std::cos(angle);
+      sine[position * pairs + i] = std::sin(angle);
     }
   }
   if (const auto magnitude = static_cast<float>(rotary.scaling.magnitude); magnitude != 1) {
-    table.cosine_NP.mul_(magnitude);
-    table.sine_NP.mul_(magnitude);
+    table.cosine_LP.mul_(magnitude);
+    table.sine_LP.mul_(magnitude);
   }
   return table;
 }

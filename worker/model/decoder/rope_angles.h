@@ -21,9 +21,9 @@ std::vector<float> InverseFrequencies(const DecoderConfig& config, const Rotary&
 // the other.
 bool AnglesDiffer(const DecoderConfig& config, int64_t length, int64_t other_length, Mode mode);
 
-// Cosine and sine of each row's angles.
-ops::RopeTable MakeRopeTable(const DecoderConfig& config, const Rotary& rotary,
-                             const std::vector<int64_t>& position_N, int64_t length, Mode mode);
+// Cosine and sine of the angles of so many positions, in host memory; which of them rows have is left open.
+ops::RopeTable MakeRopeTable(const DecoderConfig& config, const Rotary& rotary, int64_t positions,
+                             int64_t length, Mode mode);
 
 // ALiBi's slopes (Press et al., arXiv 2108.12409): 2^(-8i/n) where n heads are a power of two, else those of the next smaller power
 // and of every second of twice that power.

@@ -51,8 +51,9 @@ int Dropout(const kernels::DropoutBody<T>& body, void*) {
 
 template <typename T>
 int Rope(const kernels::RopeBody<T>& body, void*) {
-  OverRows(body.rows, body.shape.heads * body.shape.head_size, [&](int64_t first, int64_t last) {
-    kernels::Rope<T>(body.shape, first, last, body.cosine, body.sine, body.direction, body.x, body.y);
+  OverRows(body.rows, body.Heads() * body.shape.head_size, [&](int64_t first, int64_t last) {
+    kernels::Rope(body.shape, body.angles, body.queries, first, last);
+    kernels::Rope(body.shape, body.angles, body.keys, first, last);
   });
   return 0;
 }

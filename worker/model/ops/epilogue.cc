@@ -14,21 +14,48 @@ using torch::autograd::variable_list;
 
 constexpr double kGateSlope = 1.702;  // Of ClampedGateEpilogue's sigmoid.
 
-Tensor RotateHeads(const Tensor& x_NHD, const RopeTable& table, float direction) {
-  const Tensor x = x_NHD.contiguous();
-  Tensor y = torch::empty_like(x);
-  WithType(x.scalar_type(), [&](auto type) {
+// Heads of the same rows, one tensor or two, rotated.
+std::vector<Tensor> RotateHeads(const std::vector<Tensor>& heads, const RopeTable& table, float direction) {
+  FT_CHECK(heads.size() == 1 ||
+           (heads.size() == 2 && heads[0].size(0) == heads[1].size(0) &&
+            heads[0].size(2) == heads[1].size(2) && heads[0].scalar_type() == heads[1].scalar_type()));
+  std::vector<Tensor> from, to;
+  for (const Tensor& x_NHD : heads) {
+    from.push_back(x_NHD.contiguous());
+    to.push_back(torch::empty_like(from.back()));
+  }
+  FT_CHECK(table.position_N.numel() == from[0].size(0));
+  WithType(from[0].scalar_type(), [&](auto type) {
     using T = decltype(type);
-    Launch(x, &KernelsOf<T>::rope,
-           {{x.size(1), x.size(2), 2 * table.cosine_NP.size(1), table.neighbours},
-            x.size(0),
-            Data<float>(table.cosine_NP),
-            Data<float>(table.sine_NP),
-            direction,
-            Data<T>(x),
-            MutableData<T>(y)});
+    const auto part = [&](size_t i) -> kernels::RopeHeads<T> {
+      if (i >= from.size()) return {};
+      return {from[i].size(1), Data<T>(from[i]), MutableData<T>(to[i])};
+    };
+    Launch(from[0], &KernelsOf<T>::rope,
+           {{from[0].size(2), 2 * table.cosine_LP.size(1), table.neighbours},
+            {Data<float>(table.cosine_LP), Data<float>(table.sine_LP), Data<int32_t>(table.position_N),
+             direction},
+            from[0].size(0),
+            part(0),
+            part(1)});
   });
-  return y;
+  return to;
+}
+
+// Each layer's heads, rotated where it asks for that.
+std::vector<Tensor> RotateLayers(std::vector<Tensor> heads, const std::vector<HeadsOfLayer>& layers,
+                                 const RopeTable& table, float direction) {
+  std::vector<Tensor> turning;
+  for (size_t i = 0; i < layers.size(); ++i) {
+    if (layers[i].rotated) turning.push_back(heads[i]);
+  }
+  if (turning.empty()) return heads;
+  turning = RotateHeads(turning, table, direction);
+  auto next = turning.begin();
+  for (size_t i = 0; i < layers.size(); ++i) {
+    if (layers[i].rotated) heads[i] = *next++;
+  }
+  return heads;
 }
 
 Tensor Gate(const Tensor& gate, const Tensor& up) {
@@ -54,12 +81,15 @@ Tensor RoundedGate(const Tensor& gate, const Tensor& up, std::vector<Tensor>* sa
 }
 
 struct RotateFunction : torch::autograd::Function<RotateFunction> {
-  static Tensor forward(AutogradContext* context, const Tensor& x_NHD, RopeTable table) {
+  static variable_list forward(AutogradContext* context, const Tensor& queries_NHD, const Tensor& keys_NKD,
+                               RopeTable table) {
     SaveInContext(context, table);
-    return RotateHeads(x_NHD, table, 1);
+    return RotateHeads({queries_NHD, keys_NKD}, table, 1);
   }
   static variable_list backward(AutogradContext* context, variable_list gradients) {
-    return {RotateHeads(gradients[0], SavedInContext<RopeTable>(context), -1), Tensor()};
+    variable_list results = RotateHeads(gradients, SavedInContext<RopeTable>(context), -1);
+    results.emplace_back();
+    return results;
   }
 };
 
@@ -82,28 +112,29 @@ Tensor PieceView(const Tensor& whole_NO, const OutputPiece& piece) {
 
 }  // namespace
 
-Tensor Rotate(const Tensor& x_NHD, const RopeTable& table) { return RotateFunction::apply(x_NHD, table); }
+std::pair<Tensor, Tensor> Rotate(const Tensor& queries_NHD, const Tensor& keys_NKD, const RopeTable& table) {
+  const variable_list rotated = RotateFunction::apply(queries_NHD, keys_NKD, table);
+  return {rotated[0], rotated[1]};
+}
 
 std::vector<Tensor> RotaryEpilogue::Forward(const std::vector<Tensor>& y_NO, at::ScalarType type,
                                             std::vector<Tensor>*) const {
   FT_CHECK(y_NO.size() == layers_.size());
-  std::vector<Tensor> results;
+  std::vector<Tensor> heads;
   for (size_t i = 0; i < layers_.size(); ++i) {
-    const int64_t rows = y_NO[i].size(0), heads = layers_[i].heads;
-    const Tensor y_NHD = y_NO[i].view({rows, heads, y_NO[i].size(1) / heads});
-    // Rotated in float32, then rounded: one rounding, where rotating the rounded product would make two.
-    results.push_back((layers_[i].rotated ? RotateHeads(y_NHD, table_, 1) : y_NHD).to(type));
+    const int64_t rows = y_NO[i].size(0), count = layers_[i].heads;
+    heads.push_back(y_NO[i].view({rows, count, y_NO[i].size(1) / count}));
   }
+  // Rotated in float32, then rounded: one rounding, where rotating the rounded product would make two.
+  std::vector<Tensor> results = RotateLayers(std::move(heads), layers_, table_, 1);
+  for (Tensor& result : results) result = result.to(type);
   return results;
 }
 
 std::vector<Tensor> RotaryEpilogue::Backward(const std::vector<Tensor>& gradients,
                                              const std::vector<Tensor>&) const {
-  std::vector<Tensor> results;
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    const Tensor dy_NHD = layers_[i].rotated ? RotateHeads(gradients[i], table_, -1) : gradients[i];
-    results.push_back(dy_NHD.reshape({dy_NHD.size(0), dy_NHD.size(1) * dy_NHD.size(2)}));
-  }
+  std::vector<Tensor> results = RotateLayers(gradients, layers_, table_, -1);
+  for (Tensor& dy_NHD : results) dy_NHD = dy_NHD.reshape({dy_NHD.size(0), dy_NHD.size(1) * dy_NHD.size(2)});
   return results;
 }
 

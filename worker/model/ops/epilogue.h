@@ -1,6 +1,6 @@
 // Fused epilogues on the float32 accumulators of a group of linear layers that read one input: RoPE on Q and
 // K, SwiGLU on gate and up. Results are rounded once; between the GEMMs of a block nothing else is rounded.
-// Legend: N rows, O outputs of a layer, H heads of it, D head size, F width of the MLP.
+// Legend: N rows, O outputs of a layer, H heads of it, K those of keys, D head size, F width of the MLP, L positions.
 #pragma once
 
 #include <torch/types.h>
@@ -24,22 +24,24 @@ class Epilogue {
                                               const std::vector<torch::Tensor>& saved) const = 0;
 };
 
-// The rotary angles of a pass, float32, one row a token.
+// The rotary angles of positions, float32, and which of them the rows of a pass have.
 struct RopeTable {
-  torch::Tensor cosine_NP;  // P pairs of a head turn, at most D / 2.
-  torch::Tensor sine_NP;
-  bool neighbours = false;  // As in kernels::RopeShape.
+  torch::Tensor cosine_LP;  // P pairs of a head turn, at most D / 2.
+  torch::Tensor sine_LP;
+  torch::Tensor position_N;  // int32, below L.
+  bool neighbours = false;   // As in kernels::RopeShape.
 };
 
-// The heads of rows, N x H x D, rotated; a node of its own, where something stands between product and rotation.
-torch::Tensor Rotate(const torch::Tensor& x_NHD, const RopeTable& table);
+// The heads of rows rotated, by one kernel; a node of its own, where something stands between product and rotation.
+std::pair<torch::Tensor, torch::Tensor> Rotate(const torch::Tensor& queries_NHD,
+                                               const torch::Tensor& keys_NKD, const RopeTable& table);
 
 struct HeadsOfLayer {
   int64_t heads = 0;
   bool rotated = false;  // Whether RoPE rotates the heads, by the angles of their rows.
 };
 
-// RoPE: each output as heads, N x H x D, rotated where its layer asks for it.
+// RoPE: each output as heads, N x H x D, rotated where its layer asks for it: at most two, by one kernel.
 class RotaryEpilogue final : public Epilogue {
  public:
   RotaryEpilogue(RopeTable table, std::vector<HeadsOfLayer> layers)

@@ -280,24 +280,51 @@ TEST_F(Ops, LayersWithTheGateEqualItsDefinition) {
   for (size_t i = 0; i < expected.size(); ++i) ExpectClose(gradients[i], expected[i]);
 }
 
+// Heads of rows turned by the angles of their positions, by LibTorch.
+Tensor Turned(const Tensor& x_NHD, const Tensor& angles_NP) {
+  const Tensor angles_N1D = at::cat({angles_NP, angles_NP}, -1).unsqueeze(1);
+  const int64_t half = x_NHD.size(2) / 2;
+  const Tensor across = at::cat({-x_NHD.narrow(2, half, half), x_NHD.narrow(2, 0, half)}, -1);
+  return x_NHD * angles_N1D.cos() + across * angles_N1D.sin();
+}
+
+// Rows of two texts; queries have more heads than keys.
 TEST_F(Ops, LayersWithRotaryHeadsEqualTheirDefinition) {
-  const auto query = Slot("q", {16, 5}, true), value = Slot("v", {8, 5}, true);
-  const Tensor x = Leaf({3, 5}), angles = torch::rand({3, 4});
-  const std::vector<LinearLayer> layers = {{.weight_OI = query.get()}, {.weight_OI = value.get()}};
-  const RopeTable table{at::cos(angles), at::sin(angles)};
-  const std::vector<HeadsOfLayer> heads = {{2, true}, {1, false}};
+  const auto query = Slot("q", {16, 5}, true), key = Slot("k", {8, 5}, true), value = Slot("v", {8, 5}, true);
+  const Tensor x = Leaf({3, 5}), angles = torch::rand({4, 4});
+  const std::vector<LinearLayer> layers = {
+      {.weight_OI = query.get()}, {.weight_OI = key.get()}, {.weight_OI = value.get()}};
+  const Tensor position_N = torch::tensor({3, 0, 1}, torch::kInt32);
+  const RopeTable table{at::cos(angles), at::sin(angles), position_N};
+  const std::vector<HeadsOfLayer> heads = {{2, true}, {1, true}, {1, false}};
   const std::vector<Tensor> y = Linears(x, layers, std::make_shared<RotaryEpilogue>(table, heads));
+  const std::vector<Tensor> dy = {torch::randn({3, 2, 8}), torch::randn({3, 1, 8}), torch::randn({3, 1, 8})};
+  const auto gradients = torch::autograd::grad(y, {x, query->handle(), key->handle(), value->handle()}, dy);
+  std::vector<Tensor> inputs = {x}, expected;
+  const Tensor angles_NP = angles.index_select(0, position_N.to(at::kLong));
+  for (const auto* slot : {query.get(), key.get(), value.get()}) {
+    inputs.push_back(slot->value().clone().requires_grad_());
+    const Tensor heads_NHD = at::mm(x, inputs.back().t()).view({3, -1, 8});
+    expected.push_back(slot == value.get() ? heads_NHD : Turned(heads_NHD, angles_NP));
+  }
+  const auto expected_gradients = torch::autograd::grad(expected, inputs, dy);
+  for (size_t i = 0; i < expected.size(); ++i) ExpectClose(y[i], expected[i]);
+  for (size_t i = 0; i < inputs.size(); ++i) ExpectClose(gradients[i], expected_gradients[i]);
+}
+
+// The node of its own, where keys have fewer heads and are a part of what they were cut from.
+TEST_F(Ops, RotationAloneEqualsItsDefinition) {
+  const Tensor queries = Leaf({3, 2, 8}), whole = Leaf({3, 1, 12}), angles = torch::rand({4, 4});
+  const Tensor position_N = torch::tensor({3, 0, 1}, torch::kInt32);
+  const Tensor keys = whole.narrow(2, 4, 8), angles_NP = angles.index_select(0, position_N.to(at::kLong));
+  const auto [q, k] = Rotate(queries, keys, {at::cos(angles), at::sin(angles), position_N});
   const std::vector<Tensor> dy = {torch::randn({3, 2, 8}), torch::randn({3, 1, 8})};
-  const auto gradients = torch::autograd::grad({y[0], y[1]}, {x, query->handle(), value->handle()}, dy);
-  const Tensor c = at::cat({angles, angles}, -1).cos().unsqueeze(1),
-               s = at::cat({angles, angles}, -1).sin().unsqueeze(1);
-  const Tensor wq = query->value().clone().requires_grad_(), wv = value->value().clone().requires_grad_();
-  const Tensor q = at::mm(x, wq.t()).view({3, 2, 8}), v = at::mm(x, wv.t()).view({3, 1, 8});
-  const Tensor rotated = q * c + at::cat({-q.narrow(2, 4, 4), q.narrow(2, 0, 4)}, -1) * s;
-  const auto expected = torch::autograd::grad({rotated, v}, {x, wq, wv}, dy);
-  ExpectClose(y[0], rotated);
-  ExpectClose(y[1], v);
-  for (size_t i = 0; i < expected.size(); ++i) ExpectClose(gradients[i], expected[i]);
+  const auto gradients = torch::autograd::grad({q, k}, {queries, whole}, dy, /*retain_graph=*/true);
+  const std::vector<Tensor> expected = {Turned(queries, angles_NP), Turned(keys, angles_NP)};
+  const auto expected_gradients = torch::autograd::grad(expected, {queries, whole}, dy);
+  ExpectClose(q, expected[0]);
+  ExpectClose(k, expected[1]);
+  for (size_t i = 0; i < 2; ++i) ExpectClose(gradients[i], expected_gradients[i]);
 }
 
 TEST_F(Ops, AnEpilogueRoundsOnceAndSavesNothingWithoutAGraph) {

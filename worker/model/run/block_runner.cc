@@ -43,40 +43,15 @@ std::vector<const ops::WeightSlot*> TrainableSlots(const model::SubLayerWeights&
   return slots;
 }
 
-// Segments whose angles are alike (all of them, unless the scaling looks at the length) share one table.
-ops::RopeTable RopeOf(const model::DecoderConfig& config, const model::Rotary& rotary, const PackedRows& rows,
-                      model::Mode mode) {
-  const auto alike = [&](int64_t length) {
-    return !model::AnglesDiffer(config, rows.rope_lengths.front(), length, mode);
-  };
-  if (std::all_of(rows.rope_lengths.begin(), rows.rope_lengths.end(), alike)) {
-    return model::MakeRopeTable(config, rotary, rows.position_N, rows.rope_lengths.front(), mode);
-  }
-  std::vector<Tensor> cosine, sine;
-  for (size_t i = 0; i < rows.segments.size(); ++i) {
-    const auto first = rows.position_N.begin() + rows.segments[i].first_query;
-    const ops::RopeTable table = model::MakeRopeTable(
-        config, rotary, {first, first + rows.segments[i].queries}, rows.rope_lengths[i], mode);
-    cosine.push_back(table.cosine_NP);
-    sine.push_back(table.sine_NP);
-  }
-  return {at::cat(cosine), at::cat(sine), rotary.neighbours};
-}
-
 model::ForwardContext MakeForwardContext(const model::DecoderConfig& config, const PackedRows& rows,
-                                         const RunnerOptions& options, model::Mode mode) {
+                                         const RunnerOptions& options, model::Mode mode, RopeTables& ropes) {
   const double scale =
       config.score_scale > 0 ? config.score_scale : 1.0 / std::sqrt(static_cast<double>(config.head_size));
   model::ForwardContext context{.compute = options.compute,
                                 .saved_dtype = options.saved_dtype,
+                                .ropes = ropes.Of(rows, mode),
                                 .attention = ops::MakeAttentionShape(rows.segments, scale, options.device)};
   context.attention.cap = config.score_cap;
-  for (const model::Rotary& rotary : config.rotaries) {
-    ops::RopeTable table = RopeOf(config, rotary, rows, mode);
-    table.cosine_NP = device::Upload(table.cosine_NP, options.device);
-    table.sine_NP = device::Upload(table.sine_NP, options.device);
-    context.ropes.push_back(std::move(table));
-  }
   if (config.alibi) {
     context.attention.slopes = std::make_shared<const std::vector<float>>(model::AlibiSlopes(config.heads));
   }
@@ -113,7 +88,7 @@ struct BlockRunner::SubLayerRun {
 
 BlockRunner::BlockRunner(const model::DecoderConfig& config, const model::DecoderWeights& weights,
                          params::UnitStore& units, RunnerOptions options)
-    : config_(config), weights_(weights), units_(units), options_(options) {
+    : config_(config), weights_(weights), units_(units), options_(options), ropes_(config, options.device) {
   for (const model::BlockWeights& block : weights.blocks) {
     trainable_.push_back(TrainableSlots(block.attention));
     trainable_.push_back(TrainableSlots(block.mlp));
@@ -199,7 +174,7 @@ ops::Head BlockRunner::Head() const {
 
 Tensor BlockRunner::Hidden(const PackedRows& rows, std::vector<model::LayerCache>* cache,
                            model::Mode mode) const {
-  model::ForwardContext context = MakeForwardContext(config_, rows, options_, mode);
+  model::ForwardContext context = MakeForwardContext(config_, rows, options_, mode, ropes_);
   context.cache = cache;
   return HiddenOf(rows, context);
 }
@@ -226,7 +201,7 @@ double BlockRunner::Loss(const PackedRows& rows, model::Mode mode) const {
     EmptyForward();
     return 0;
   }
-  model::ForwardContext context = MakeForwardContext(config_, rows, options_, mode);
+  model::ForwardContext context = MakeForwardContext(config_, rows, options_, mode, ropes_);
   if (mode == model::Mode::kTraining) context.balance = BalanceOf(config_, rows);
   const Tensor hidden_SC = HiddenOf(rows, context).index_select(0, Uploaded(rows.supervised_rows));
   const params::UnitLease lease(units_, HeadUnit());
@@ -337,7 +312,7 @@ double BlockRunner::ForwardBackward(const PackedRows& rows, std::shared_ptr<cons
     EmptyPass(sink);
     return 0;
   }
-  model::ForwardContext context = MakeForwardContext(config_, rows, options_, model::Mode::kTraining);
+  model::ForwardContext context = MakeForwardContext(config_, rows, options_, model::Mode::kTraining, ropes_);
   context.dropout = std::move(dropout);
   context.balance = BalanceOf(config_, rows);
   std::vector<ops::SavedAttention> saved(static_cast<size_t>(config_.layers));

@@ -17,6 +17,7 @@
 #include "worker/model/params/gradient_sink.h"
 #include "worker/model/params/unit_store.h"
 #include "worker/model/run/packed_rows.h"
+#include "worker/model/run/rope_tables.h"
 
 namespace ft::run {
 
@@ -100,7 +101,8 @@ class BlockRunner {
   params::UnitStore& units_;
   const RunnerOptions options_;
   std::vector<std::vector<const ops::WeightSlot*>>
-      trainable_;  // The trained weights of each sub-layer, in a fixed order.
+      trainable_;             // The trained weights of each sub-layer, in a fixed order.
+  mutable RopeTables ropes_;  // Of the positions that passes had so far.
 };
 
 }  // namespace ft::run

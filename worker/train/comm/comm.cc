@@ -45,10 +45,6 @@ class SoleComm : public Comm {
   Status DoBarrier() override { return absl::OkStatus(); }
 };
 
-size_t Total(std::span<const size_t> counts) {
-  return std::accumulate(counts.begin(), counts.end(), size_t{0});
-}
-
 }  // namespace
 
 const Comm::Operation Comm::kGathers{"all-gather", &plan::WireBytes::all_gather};
@@ -81,9 +77,7 @@ Status Comm::AllGather(std::span<const std::byte> mine, std::span<std::byte> all
 
 Status Comm::AllGather(std::span<const std::byte> mine, std::span<const size_t> counts,
                        std::span<std::byte> all) {
-  FT_CHECK(counts.size() == static_cast<size_t>(size_) && counts[static_cast<size_t>(rank_)] == mine.size() &&
-           Total(counts) == all.size())
-      << mine.size() << " of " << all.size();
+  CheckParts(counts, mine.size(), all.size());
   if (size_ == 1 && mine.data() != all.data()) std::copy(mine.begin(), mine.end(), all.begin());
   if (all.empty()) return failure_;
   return Run(kGathers, transport(), static_cast<int64_t>(all.size() - mine.size()),
@@ -94,19 +88,28 @@ int64_t Comm::ReceivedInSum(size_t count) const {
   return plan::ReceivedInTreeSum(static_cast<int64_t>(count), {rank_, size_});
 }
 
+int64_t Comm::ReceivedInScatter(size_t own_count, int contributors) const {
+  const int others = contributors - (rank_ < contributors ? 1 : 0);
+  return static_cast<int64_t>(own_count * sizeof(float)) * others;
+}
+
+void Comm::CheckParts(std::span<const size_t> counts, size_t own, size_t whole) const {
+  FT_CHECK(counts.size() == static_cast<size_t>(size_) && counts[static_cast<size_t>(rank_)] == own &&
+           std::accumulate(counts.begin(), counts.end(), size_t{0}) == whole)
+      << own << " of " << whole;
+}
+
 Status Comm::AllReduceSum(std::span<float> values) {
   return Run(kSums, transport(), ReceivedInSum(values.size()), [&] { return DoAllReduceSum(values); });
 }
 
 Status Comm::ReduceScatterSum(std::span<const float> values, std::span<const size_t> counts, int contributors,
                               std::span<float> own) {
-  FT_CHECK(counts.size() == static_cast<size_t>(size_) && counts[static_cast<size_t>(rank_)] == own.size() &&
-           Total(counts) == values.size() && contributors >= 1 && contributors <= size_)
-      << own.size() << " of " << values.size() << " over " << contributors;
+  CheckParts(counts, own.size(), values.size());
+  FT_CHECK(contributors >= 1 && contributors <= size_) << contributors << " of " << size_;
   if (size_ == 1) std::copy(values.begin(), values.end(), own.begin());
   if (values.empty()) return failure_;
-  const size_t others = static_cast<size_t>(contributors) - (rank_ < contributors ? 1 : 0);
-  return Run(kScatters, transport(), static_cast<int64_t>(own.size_bytes() * others),
+  return Run(kScatters, transport(), ReceivedInScatter(own.size(), contributors),
              [&] { return DoReduceScatterSum(values, counts, contributors, own); });
 }
 

@@ -69,12 +69,12 @@ class Comm {
   // Returns once every rank has called it.
   Status Barrier();
 
-  // AllReduceSum of float32 values, Broadcast of a tensor's bytes, wherever the tensors lie: through host memory, or from device to
-  // device once ExchangeOnDevices was called. The bits are the same. REQUIRES: contiguous.
+  // The same of tensors, of float32 where they are added, wherever the tensors lie: through host memory, or from device to device once
+  // ExchangeOnDevices was called. The bits are the same. REQUIRES: contiguous; on all ranks in the same kinds of places.
   Status AllReduceSum(const at::Tensor& values);
   Status Broadcast(int root, const at::Tensor& tensor);
-  // The operations of unequal parts, counts in elements. They go through host memory always. `what` is brought together, for waits and
-  // errors; may be empty.
+  // Counts in elements. What goes from device to device need not rest there: `mine` may lie in host memory. `what` is brought together,
+  // for waits and errors; may be empty.
   Status AllGather(const at::Tensor& mine, std::span<const size_t> counts, const at::Tensor& all,
                    std::string_view what = {});
   Status ReduceScatterSum(const at::Tensor& values, std::span<const size_t> counts, int contributors,
@@ -124,7 +124,13 @@ class Comm {
   // The ranks meet, then `body` exchanges on the devices and calls what it is given while it waits.
   Status RunOnDevices(const Operation& operation, int64_t received,
                       const std::function<Status(const WaitCheck&)>& body);
-  int64_t ReceivedInSum(size_t count) const;  // Bytes.
+  Status GatherOnDevices(const at::Tensor& mine, std::span<const size_t> counts, const at::Tensor& all);
+  Status GatherThroughHost(const at::Tensor& mine, std::span<const size_t> counts, const at::Tensor& all);
+  // Of parts whose counts are in elements.
+  void CheckParts(std::span<const size_t> counts, size_t own, size_t whole) const;
+  // Bytes.
+  int64_t ReceivedInSum(size_t count) const;
+  int64_t ReceivedInScatter(size_t own_count, int contributors) const;
 
   const int rank_;
   const int size_;

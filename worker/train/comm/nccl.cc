@@ -4,9 +4,12 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/types.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <functional>
 #include <thread>
+#include <vector>
 
 #include "core/base/check.h"
 #include "worker/model/ops/flat.h"
@@ -22,6 +25,18 @@ constexpr auto kPollInterval = std::chrono::microseconds(100);
 constexpr auto kCheckInterval = std::chrono::milliseconds(50);
 
 std::byte* Bytes(const Tensor& tensor) { return static_cast<std::byte*>(tensor.mutable_data_ptr()); }
+
+// The whole, flat, cut into parts of so many elements.
+std::vector<Tensor> PartsOf(const Tensor& whole, std::span<const size_t> counts) {
+  const Tensor whole_N = whole.view({-1});
+  std::vector<Tensor> parts;
+  int64_t begin = 0;
+  for (const size_t count : counts) {
+    parts.push_back(whole_N.narrow(0, begin, static_cast<int64_t>(count)));
+    begin += parts.back().numel();
+  }
+  return parts;
+}
 
 // One communicator, from its making to its end.
 class Communicator {
@@ -111,6 +126,39 @@ class NcclCollectives : public DeviceCollectives {
     return Or(Await(check));
   }
 
+  // NCCL's own gather knows parts of one length only.
+  Status AllGather(const Tensor& mine, std::span<const size_t> counts, const Tensor& all,
+                   const WaitCheck& check) override {
+    FT_CHECK(mine.device() == device_ && all.device() == device_);
+    const std::vector<Tensor> parts = PartsOf(all, counts);
+    const bool equal =
+        std::adjacent_find(counts.begin(), counts.end(), std::not_equal_to<>()) == counts.end();
+    RETURN_IF_ERROR(Or(equal ? GatherEqual(mine, all, check)
+                             : Exchange(std::vector<Tensor>(parts.size(), mine.view({-1})), parts, check)));
+    return Or(Await(check));
+  }
+
+  // As many of every rank's part at a time as leave the shares of one's own in a piece.
+  Status ReduceScatterSum(const Tensor& values, std::span<const size_t> counts, int contributors,
+                          const Tensor& own, const WaitCheck& check) override {
+    FT_CHECK(values.device() == device_ && own.device() == device_);
+    const std::vector<Tensor> parts = PartsOf(values, counts);
+    const Tensor own_N = own.view({-1});
+    const auto most = std::max(static_cast<int64_t>(options_.piece_floats) / contributors, int64_t{1});
+    const Tensor shares_N = torch::empty({contributors * std::min(most, own_N.numel())}, own.options());
+    const auto longest = static_cast<int64_t>(*std::max_element(counts.begin(), counts.end()));
+    for (int64_t begin = 0; begin < longest; begin += most) {
+      const auto piece = [&](const Tensor& part_N) {
+        const int64_t first = std::min(begin, part_N.numel());
+        return part_N.narrow(0, first, std::min(most, part_N.numel() - first));
+      };
+      std::vector<Tensor> pieces;
+      for (const Tensor& part_N : parts) pieces.push_back(piece(part_N));
+      RETURN_IF_ERROR(Or(SumOwn(pieces, contributors, piece(own_N), shares_N, check)));
+    }
+    return Or(Await(check));
+  }
+
  private:
   // After an error nothing of this communicator is waited for any more.
   Status Or(Status status) {
@@ -129,24 +177,48 @@ class NcclCollectives : public DeviceCollectives {
     const Tensor parts_RP = padded.view({size_, part});
     const Tensor mine_P = parts_RP[rank_];
     const Tensor shares_RP = torch::empty_like(parts_RP);
-    RETURN_IF_ERROR(Exchange(parts_RP, shares_RP, check));
+    RETURN_IF_ERROR(Exchange(parts_RP.unbind(), shares_RP.unbind(), check));
     ops::TreeAdd(shares_RP, mine_P);
-    RETURN_IF_ERROR(communicator_->Settle(
-        nccl_.all_gather(Bytes(mine_P), Bytes(padded), mine_P.nbytes(), communicator_->get(), Stream()),
-        check));
+    RETURN_IF_ERROR(GatherEqual(mine_P, padded, check));
     if (!whole) Tensor(piece_N).copy_(padded.narrow(0, 0, piece_N.numel()));
     return absl::OkStatus();
   }
 
-  // shares[p] = what rank p has of this rank's part.
-  Status Exchange(const Tensor& parts_RP, const Tensor& shares_RP, const WaitCheck& check) {
-    shares_RP[rank_].copy_(parts_RP[rank_]);
-    const size_t bytes = parts_RP[0].nbytes();
+  Status GatherEqual(const Tensor& mine, const Tensor& all, const WaitCheck& check) {
+    return communicator_->Settle(
+        nccl_.all_gather(Bytes(mine), Bytes(all), mine.nbytes(), communicator_->get(), Stream()), check);
+  }
+
+  // own_P = the sum of what the first `contributors` ranks have of it; parts[p] is what this rank has of rank p's. `shares_N` is room
+  // for `contributors` times as many.
+  Status SumOwn(const std::vector<Tensor>& parts, int contributors, const Tensor& own_P,
+                const Tensor& shares_N, const WaitCheck& check) {
+    const Tensor shares_CP =
+        shares_N.narrow(0, 0, contributors * own_P.numel()).view({contributors, own_P.numel()});
+    std::vector<Tensor> receives = shares_CP.unbind();
+    receives.resize(static_cast<size_t>(size_));
+    RETURN_IF_ERROR(
+        Exchange(rank_ < contributors ? parts : std::vector<Tensor>(parts.size()), receives, check));
+    if (own_P.numel() > 0) ops::TreeAdd(shares_CP, own_P);
+    return absl::OkStatus();
+  }
+
+  // sends[p] goes to rank p, receives[p] comes from it. Where a tensor is undefined or has no elements nothing goes.
+  Status Exchange(const std::vector<Tensor>& sends, const std::vector<Tensor>& receives,
+                  const WaitCheck& check) {
+    const auto own = static_cast<size_t>(rank_);
+    if (sends[own].defined() && sends[own].data_ptr() != receives[own].data_ptr())
+      Tensor(receives[own]).copy_(sends[own]);
+    const auto goes = [&](const Tensor& tensor) { return tensor.defined() && tensor.numel() > 0; };
     int result = nccl_.group_start();
     for (int peer = 0; peer < size_; ++peer) {
       if (peer == rank_) continue;
-      Note(result, nccl_.send(Bytes(parts_RP[peer]), bytes, peer, communicator_->get(), Stream()));
-      Note(result, nccl_.receive(Bytes(shares_RP[peer]), bytes, peer, communicator_->get(), Stream()));
+      const Tensor& send = sends[static_cast<size_t>(peer)];
+      const Tensor& receive = receives[static_cast<size_t>(peer)];
+      if (goes(send))
+        Note(result, nccl_.send(Bytes(send), send.nbytes(), peer, communicator_->get(), Stream()));
+      if (goes(receive))
+        Note(result, nccl_.receive(Bytes(receive), receive.nbytes(), peer, communicator_->get(), Stream()));
     }
     Note(result, nccl_.group_end());
     return communicator_->Settle(result, check);

@@ -1,5 +1,6 @@
 // Tensors from GPU to GPU over NCCL. Its sums are not used, since their order depends on ranks and sizes: each rank receives everybody's
-// share of a part, adds them in the order of comm::TreeAdd by a kernel of our own, and the parts are gathered: the bytes of a ring.
+// share of a part, adds them in the order of comm::TreeAdd by a kernel of our own, and the parts are gathered: the bytes of a ring. Where
+// each rank keeps its part, that is the half of it.
 #pragma once
 
 #include <c10/core/Device.h>
