@@ -625,6 +625,27 @@ TEST_F(CheckpointTest, LongTensorsGoInParts) {
   EXPECT_TRUE(torch::equal(store->values(), saved_store->values()));
 }
 
+// Of one rank's error the others learn as it leaves; what is there keeps its dot.
+TEST_F(CheckpointTest, AFileThatCannotBeWrittenEndsAllRanks) {
+  const fs::path file = dir_ / "checkpoints/.e1-s1.tmp/slice-0001.safetensors";
+  ft::testing::SpawnRanks(2, [&](comm::Comm& comm) {
+    const auto store = LargeParameters(1);
+    shard::TrainedState state(comm, {.slices = 2, .states_sliced = true}, *store, {});
+    optim::LossScale none;
+    SaveOptions options{dir_.path(), 1, 1};
+    if (comm.rank() == 0) {
+      const Status saved = Save(options, identity_, {state, none}).status();
+      EXPECT_TRUE(absl::IsUnavailable(saved)) << saved;
+      return;
+    }
+    options.progress = [&](int64_t) { fs::create_directory(file); };  // In the place of the file.
+    const Status joined = JoinSave(options, {state, none});
+    EXPECT_THAT(std::string(Message(joined)), HasSubstr(file.string()));
+    EXPECT_TRUE(comm.failure().ok());
+  });
+  EXPECT_FALSE(fs::exists(dir_ / "checkpoints/e1-s1"));
+}
+
 TEST_F(CheckpointTest, HalfWrittenFolderBesideIsReplaced) {
   fs::create_directories(dir_ / "checkpoints/.e1-s1.tmp");
   ASSERT_TRUE(WriteFileDurably(dir_ / "checkpoints/.e1-s1.tmp/slice-0000.safetensors", "torn").ok());
