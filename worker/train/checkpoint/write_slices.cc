@@ -3,8 +3,8 @@
 #include <unistd.h>
 
 #include <array>
-#include <cstring>
-#include <optional>
+#include <cerrno>
+#include <functional>
 #include <random>
 #include <utility>
 
@@ -64,7 +64,8 @@ class SliceWriting {
     for (int round = 0; round < each(); ++round) {
       StoredFile own;
       if (sees_[static_cast<size_t>(comm_.rank())] != 0) {
-        ASSIGN_OR_RETURN(own, Write(SliceOf(comm_.rank(), round), /*owner=*/comm_.rank()));
+        const auto read = [this](const shard::Piece& part) { return Read(part); };
+        ASSIGN_OR_RETURN(own, Write(SliceOf(comm_.rank(), round), read));
       }
       for (int owner = 0; owner < comm_.size(); ++owner) {
         if (sees_[static_cast<size_t>(owner)] == 0)
@@ -85,8 +86,10 @@ class SliceWriting {
   int each() const { return slices_.slices() / comm_.size(); }
   int SliceOf(int owner, int round) const { return owner * each() + round; }
 
-  // The file of a slice that this rank writes; `owner` has what is in it.
-  StatusOr<StoredFile> Write(int slice, int owner) {
+  // Answers a part's items, in host memory.
+  using Take = std::function<StatusOr<torch::Tensor>(const shard::Piece& part)>;
+
+  StatusOr<StoredFile> Write(int slice, const Take& take) {
     const std::vector<shard::Piece> pieces = PiecesOf(trained_, slices_, slice);
     std::vector<weights::TensorInfo> infos;
     for (const shard::Piece& piece : pieces) infos.push_back(InfoOf(trained_, piece));
@@ -101,7 +104,7 @@ class SliceWriting {
                          }));
     for (const shard::Piece& piece : pieces) {
       RETURN_IF_ERROR(EachPart(piece, [&](const shard::Piece& part) -> Status {
-        ASSIGN_OR_RETURN(const torch::Tensor host, Take(part, owner));
+        ASSIGN_OR_RETURN(const torch::Tensor host, take(part));
         return writer.Append(device::HostBytes(host));
       }));
     }
@@ -110,30 +113,32 @@ class SliceWriting {
     return StoredFile{SliceFileName(slice), size, std::move(sha256)};
   }
 
-  // Rank 0 writes what the owner gives it; all take part.
+  // Rank 0 writes the file; all take part.
   Status WriteOthers(int slice, int owner) {
+    const auto bring = [&](const shard::Piece& part) { return Bring(part, owner); };
     if (comm_.rank() == 0) {
-      ASSIGN_OR_RETURN(files_[static_cast<size_t>(slice)], Write(slice, owner));
+      ASSIGN_OR_RETURN(files_[static_cast<size_t>(slice)], Write(slice, bring));
       return absl::OkStatus();
     }
-    for (const shard::Piece& piece : PiecesOf(trained_, slices_, slice)) {
-      RETURN_IF_ERROR(EachPart(piece, [&](const shard::Piece& part) { return Take(part, owner).status(); }));
-    }
+    for (const shard::Piece& piece : PiecesOf(trained_, slices_, slice))
+      RETURN_IF_ERROR(EachPart(piece, [&](const shard::Piece& part) { return bring(part).status(); }));
     return absl::OkStatus();
   }
 
-  // The part's items in host memory, by an exchange where it is not of a file of this rank's and rank 0 lacks it.
-  StatusOr<torch::Tensor> Take(const shard::Piece& part, int owner) {
-    const bool is_sent = sees_[static_cast<size_t>(owner)] == 0 && !trained_.AllHave(part);
-    if (is_sent && comm_.rank() != owner) {
-      const torch::Tensor host = torch::empty({part.items()}, part.type());
-      RETURN_IF_ERROR(comm_.Broadcast(owner, device::HostBytes(host)));
-      return host;
-    }
-    if (!is_sent && sees_[static_cast<size_t>(owner)] == 0 && comm_.rank() != 0) return torch::Tensor();
+  // Of this rank.
+  StatusOr<torch::Tensor> Read(const shard::Piece& part) {
     ASSIGN_OR_RETURN(const torch::Tensor read, trained_.Read(part));
-    const torch::Tensor host = device::Download(read);
-    if (is_sent) RETURN_IF_ERROR(comm_.Broadcast(owner, device::HostBytes(host)));
+    return device::Download(read);
+  }
+
+  // To rank 0, by an exchange of all ranks unless it has such parts itself.
+  StatusOr<torch::Tensor> Bring(const shard::Piece& part, int owner) {
+    if (trained_.AllHave(part)) return comm_.rank() == 0 ? Read(part) : torch::Tensor();
+    torch::Tensor host = torch::empty({part.items()}, part.type());
+    if (comm_.rank() == owner) {
+      ASSIGN_OR_RETURN(host, Read(part));
+    }
+    RETURN_IF_ERROR(comm_.Broadcast(owner, device::HostBytes(host)));
     return host;
   }
 
