@@ -41,7 +41,11 @@ class ElasticResumeTest(daemons.DaemonTest):
             rank.wait(30)
         newest = max(self.checkpoints(attempts))
         self.assertGreaterEqual(newest, step - 3)
-        return f"checkpoints/e{attempts.epoch}-s{newest}"
+        path = f"checkpoints/e{attempts.epoch}-s{newest}"
+        # A file for each slice of the job, however many ranks wrote them.
+        self.assertEqual(sorted(os.listdir(os.path.join(attempts.folder, path))),
+                         ["manifest.json"] + [f"slice-{slice:04}.safetensors" for slice in range(4)])
+        return path
 
     def weights(self, attempt):
         return daemons.sha256(os.path.join(attempt, "adapter", "model.safetensors"))

@@ -17,6 +17,7 @@ KILLS = 10 if daemons.SOAK else 3
 STEPS = 120 if daemons.SOAK else 40
 SAMPLES = 256
 DEMO_STEPS = 40
+FOUR_SLICES = {"ranks": 1, "max_ranks": 4}  # Whose checkpoints are four files.
 
 
 def slow_job(name, model, data, **changes):
@@ -103,13 +104,13 @@ class KillRankTest(daemons.DaemonTest):
     def test_the_checkpoint_before_a_damaged_one_is_taken(self):
         model, data = self.small_model(), self.write_tokens(daemons.random_samples(SAMPLES))
         node = self.daemons()
-        one, _ = self.undisturbed(node, slow_job("left-alone", model, data))
+        one, _ = self.undisturbed(node, slow_job("left-alone", model, data, parallel=FOUR_SLICES))
         paths = []
 
         def damage(older, newer):
-            paths.extend([older, os.path.join(newer, "optimizer.safetensors")])
+            paths.extend([older, os.path.join(newer, "slice-0002.safetensors")])
             self.flip(paths[1])
-        name, _ = self.damaged(node, slow_job("damaged", model, data), damage)
+        name, _ = self.damaged(node, slow_job("damaged", model, data, parallel=FOUR_SLICES), damage)
         two = node.finish(name, timeout=600)
         for key in ("adapter_sha256", "ledger_sha256"):
             self.assertRegex(one["result"][key], "^[0-9a-f]{64}$")
@@ -125,10 +126,10 @@ class KillRankTest(daemons.DaemonTest):
         paths = []
 
         def damage(older, newer):
-            paths.append(os.path.join(newer, "trainable.safetensors"))
+            paths.append(os.path.join(newer, "slice-0003.safetensors"))
             os.remove(paths[0])
-            os.truncate(os.path.join(older, "optimizer.safetensors"), 100)
-        name, last = self.damaged(node, slow_job("damaged", model, data), damage)
+            os.truncate(os.path.join(older, "slice-0001.safetensors"), 100)
+        name, last = self.damaged(node, slow_job("damaged", model, data, parallel=FOUR_SLICES), damage)
         failed = node.wait_state(name, "FAILED", 120)
         self.assertIn(f"{paths[0]} is missing: the checkpoint is damaged; no older one can be taken either, of 1",
                       failed["state_message"])

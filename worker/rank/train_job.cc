@@ -422,11 +422,15 @@ Status TrainRun::WriteStep(train::StepOutcome outcome) {
 Status TrainRun::SaveCheckpoint() {
   checkpoint_step_ = step_;
   reporter_.Beat("checkpoint");
-  if (!is_rank0()) return WithFileClass(checkpoint::JoinSave(StateOf(*trainer_)), "CHECKPOINT_IO");
   const checkpoint::SaveOptions options{.run_dir = attempt_.run.run_dir,
                                         .epoch = attempt_.run.epoch,
                                         .step = step_,
                                         .progress = Progress("checkpoint")};
+  if (!is_rank0()) {
+    const Status joined = checkpoint::JoinSave(options, StateOf(*trainer_));
+    return WithFileClass(comm_->failure().ok() ? WithContext(joined, StrCat("rank ", rank_)) : joined,
+                         "CHECKPOINT_IO");
+  }
   const StatusOr<checkpoint::Saved> saved = checkpoint::Save(options, identity_, StateOf(*trainer_));
   if (!saved.ok()) return WithFileClass(saved.status(), "CHECKPOINT_IO");
   return WithClass(

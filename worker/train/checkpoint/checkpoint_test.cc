@@ -10,6 +10,7 @@
 #include "tests/support/test_device.h"
 #include "worker/model/params/store_fixture.h"
 #include "worker/model/weights/safetensors.h"
+#include "worker/train/checkpoint/format_1_fixture.h"
 #include "worker/train/offload/disk_tier.h"
 
 namespace ft::checkpoint {
@@ -27,11 +28,19 @@ std::unique_ptr<params::ParameterStore> Parameters(int seed) {
                            TestDevice());
 }
 
+// Two tensors of a granule each, so that both of two slices have a file of the same size.
+std::unique_ptr<params::ParameterStore> EqualSlices(int seed) {
+  torch::manual_seed(seed);
+  return params::MakeStore({{"a", torch::randn({32, 32}), torch::randn({32, 32})},
+                            {"b", torch::randn({32, 32}), torch::randn({32, 32})}},
+                           TestDevice());
+}
+
 // One rank's state that has all of it.
 class Optimizing {
  public:
-  explicit Optimizing(params::ParameterStore& store, const recipe::OptimizerSpec& spec = {})
-      : trained_(*comm_, {}, store, spec) {}
+  explicit Optimizing(params::ParameterStore& store, const recipe::OptimizerSpec& spec = {}, int slices = 1)
+      : trained_(*comm_, {.slices = slices}, store, spec) {}
   operator shard::TrainedState&() { return trained_; }  // NOLINT
   void Step(double lr) { EXPECT_TRUE(trained_.optimizer().Step(lr).ok()); }
 
@@ -102,7 +111,7 @@ TEST_F(CheckpointTest, DamageAndOtherIdentitiesAreRefused) {
   EXPECT_THAT(message({"base", "data", "other", "cpu"}), HasSubstr("other training settings"));
   EXPECT_THAT(message({"base", "data", "settings", "other"}), HasSubstr("allow_numeric_change"));
   EXPECT_EQ(message({"base", "data", "settings", "other"}, true), "");
-  const fs::path file = dir_.path() / saved->path / "optimizer.safetensors";
+  const fs::path file = dir_.path() / saved->path / "slice-0000.safetensors";
   std::string bytes = *ReadFile(file);
   bytes.back() ^= 1;
   ASSERT_TRUE(WriteFileDurably(file, bytes).ok());
@@ -116,9 +125,10 @@ TEST_F(CheckpointTest, ManifestsWithValuesOfAnotherTypeAreRefused) {
   const auto saved = Save({dir_.path(), 1, 1}, identity_, {optimizer, scale});
   const fs::path file = dir_.path() / saved->path / "manifest.json";
   const nlohmann::json whole = nlohmann::json::parse(*ReadFile(file));
-  for (const char* pointer : {"/format", "/step", "/optimizer_steps", "/identity", "/identity/data_sha256",
-                              "/files", "/files/optimizer.safetensors", "/files/optimizer.safetensors/sha256",
-                              "/loss_scale", "/loss_scale/value", "/loss_scale/good_steps"}) {
+  for (const char* pointer :
+       {"/format", "/step", "/optimizer_steps", "/identity", "/identity/data_sha256", "/files",
+        "/files/slice-0000.safetensors", "/files/slice-0000.safetensors/sha256", "/layout", "/layout/slices",
+        "/loss_scale", "/loss_scale/value", "/loss_scale/good_steps"}) {
     for (const nlohmann::json& other : {nlohmann::json(true), nlohmann::json::array({1}), nlohmann::json()}) {
       nlohmann::json spoiled = whole;
       spoiled.at(nlohmann::json::json_pointer(pointer)) = other;
@@ -170,8 +180,8 @@ class DamagedCheckpointTest : public CheckpointTest {
     EXPECT_THAT(remarks_, ElementsAre(StrCat(damage, "; going on from checkpoints/e1-s1 instead")));
   }
 
-  const std::unique_ptr<params::ParameterStore> store_ = Parameters(1);
-  Optimizing state_{*store_};
+  const std::unique_ptr<params::ParameterStore> store_ = EqualSlices(1);
+  Optimizing state_{*store_, {}, /*slices=*/2};
   std::vector<process::CommittedCheckpoint> committed_;  // The newest first.
   std::map<int64_t, torch::Tensor> values_;              // After each step.
   std::vector<std::string> remarks_;
@@ -186,7 +196,7 @@ TEST_F(DamagedCheckpointTest, AWholeOneIsTakenWithoutARemark) {
 }
 
 TEST_F(DamagedCheckpointTest, AFileThatIsMissing) {
-  for (const char* name : {"optimizer.safetensors", "trainable.safetensors", "manifest.json"}) {
+  for (const char* name : {"slice-0001.safetensors", "slice-0000.safetensors", "manifest.json"}) {
     fs::remove(File(2, name));  // They are looked at in the opposite order.
     ExpectPassedOver(File(2, name), "is missing: the checkpoint is damaged");
   }
@@ -195,7 +205,7 @@ TEST_F(DamagedCheckpointTest, AFileThatIsMissing) {
 }
 
 TEST_F(DamagedCheckpointTest, AFileThatWasCutShort) {
-  for (const char* name : {"optimizer.safetensors", "trainable.safetensors"}) {
+  for (const char* name : {"slice-0001.safetensors", "slice-0000.safetensors"}) {
     const fs::path file = File(2, name);
     const int64_t whole = static_cast<int64_t>(fs::file_size(file));
     Change(file, [](std::string& bytes) { bytes.pop_back(); });
@@ -208,7 +218,7 @@ TEST_F(DamagedCheckpointTest, AFileThatWasCutShort) {
 }
 
 TEST_F(DamagedCheckpointTest, OneBitThatFlipped) {
-  for (const char* name : {"trainable.safetensors", "optimizer.safetensors"}) {
+  for (const char* name : {"slice-0000.safetensors", "slice-0001.safetensors"}) {
     const size_t size = fs::file_size(File(2, name));
     for (const size_t at : {size_t{0}, size_t{9}, size / 2, size - 1}) {
       const auto flip = [&](std::string& bytes) { bytes[at] ^= 4; };
@@ -236,19 +246,19 @@ TEST_F(DamagedCheckpointTest, FilesThatWereExchanged) {
     fs::rename(other, one);
     ASSERT_TRUE(WriteFileDurably(other, bytes).ok());
   };
-  // Within a checkpoint, where their sizes differ.
-  const fs::path trainable = File(2, "trainable.safetensors"), optimizer = File(2, "optimizer.safetensors");
-  const int64_t size = static_cast<int64_t>(fs::file_size(trainable));
-  const int64_t other_size = static_cast<int64_t>(fs::file_size(optimizer));
-  exchange(trainable, optimizer);
-  ExpectPassedOver(trainable, StrCat("has ", other_size, " bytes, its manifest says ", size,
-                                     ": the checkpoint is damaged"));
-  exchange(trainable, optimizer);
+  // Within a checkpoint: of equal sizes, so that only their digests tell.
+  const fs::path first = File(2, "slice-0000.safetensors"), second = File(2, "slice-0001.safetensors");
+  ASSERT_EQ(fs::file_size(first), fs::file_size(second));
+  exchange(first, second);
+  ExpectPassedOver(first, "differs from its manifest: the checkpoint is damaged");
+  exchange(first, second);
+  EXPECT_TRUE(Resumed(committed_).ok());
+  EXPECT_EQ(step_, 2);
   // With another's, which is then damaged too.
-  exchange(optimizer, File(1, "optimizer.safetensors"));
+  exchange(second, File(1, "slice-0001.safetensors"));
   const Status none = Resumed(committed_);
   EXPECT_TRUE(absl::IsDataLoss(none));
-  EXPECT_EQ(Message(none), StrCat(optimizer.string(),
+  EXPECT_EQ(Message(none), StrCat(second.string(),
                                   " differs from its manifest: the checkpoint is damaged; no older one "
                                   "can be taken either, of 1"));
   EXPECT_THAT(remarks_, IsEmpty());
@@ -275,6 +285,25 @@ TEST_F(DamagedCheckpointTest, AManifestOfAnotherJobOrCheckpoint) {
   EXPECT_EQ(step_, 2);
 }
 
+TEST_F(DamagedCheckpointTest, AManifestThatNobodyHereWrites) {
+  const fs::path manifest = File(2, "manifest.json");
+  const nlohmann::json own = nlohmann::json::parse(*ReadFile(manifest));
+  committed_[0].manifest_sha256.clear();
+  const auto change = [&](const char* pointer, int value) {
+    nlohmann::json changed = own;
+    changed.at(nlohmann::json::json_pointer(pointer)) = value;
+    ASSERT_TRUE(WriteFileDurably(manifest, changed.dump()).ok());
+  };
+  change("/format", 3);
+  ExpectPassedOver(manifest, "is no checkpoint manifest of format 1 or 2");
+  for (const int slices : {3, 1, 0, -1}) {
+    change("/layout/slices", slices);
+    ExpectPassedOver(manifest, StrCat("has ", slices, " slices and 2 files: the checkpoint is damaged"));
+  }
+  change("/format", 1);  // Whose files are others.
+  ExpectPassedOver(File(2, "trainable.safetensors"), "is missing: the checkpoint is damaged");
+}
+
 // An older one was made on the same machine: taking it would only hide what differs.
 TEST_F(DamagedCheckpointTest, OtherNumericsAreNoDamage) {
   const Resume resume{.run_dir = dir_.path(), .newest_first = committed_};
@@ -285,9 +314,9 @@ TEST_F(DamagedCheckpointTest, OtherNumericsAreNoDamage) {
 
 // Rank 0 alone knows which was damaged: the others go on from the same step with its values.
 TEST_F(DamagedCheckpointTest, AllRanksGoOnFromTheOneThatIsTaken) {
-  Change(File(2, "trainable.safetensors"), [](std::string& bytes) { bytes.back() ^= 1; });
+  Change(File(2, "slice-0001.safetensors"), [](std::string& bytes) { bytes.back() ^= 1; });
   ft::testing::SpawnRanks(2, [&](comm::Comm& comm) {
-    const auto own = Parameters(5 + comm.rank());
+    const auto own = EqualSlices(5 + comm.rank());
     shard::TrainedState state(comm, {.slices = 2}, *own, {});
     optim::LossScale none;
     const StatusOr<int64_t> step =
@@ -301,8 +330,8 @@ TEST_F(DamagedCheckpointTest, AllRanksGoOnFromTheOneThatIsTaken) {
 }
 
 TEST_F(CheckpointTest, OrdinaryWritingTellsItsBytes) {
-  const auto optimizer_store = Parameters(1);
-  Optimizing optimizer(*optimizer_store);
+  const auto optimizer_store = EqualSlices(1);
+  Optimizing optimizer(*optimizer_store, {}, /*slices=*/2);
   std::vector<int64_t> told;
   const auto saved = Save({.run_dir = dir_.path(),
                            .epoch = 1,
@@ -315,7 +344,8 @@ TEST_F(CheckpointTest, OrdinaryWritingTellsItsBytes) {
   const auto size = [&](const char* name) {
     return static_cast<int64_t>(fs::file_size(dir_.path() / saved->path / name));
   };
-  EXPECT_EQ(told.back(), size("trainable.safetensors") + size("optimizer.safetensors"));
+  EXPECT_EQ(told.back(), size("slice-0000.safetensors") + size("slice-0001.safetensors"));
+  EXPECT_EQ(saved->size_bytes, told.back() + size("manifest.json"));
   int signs = 0;  // Signs of life while it is read back.
   const auto loaded =
       Load({.run_dir = dir_.path(), .newest_first = {{saved->path, ""}}, .progress = [&] { ++signs; }},
@@ -350,8 +380,11 @@ void Steps(shard::TrainedState& state, int count) {
 
 struct Kind {
   const char* optimizer;
-  bool on_disk = false;  // Ranks that have slices keep their state there.
+  bool on_disk = false;        // Ranks that have slices keep their state there.
+  bool values_sliced = false;  // They have slices of the values too.
 };
+
+const recipe::Sharding kSliced{.slices = 4, .states_sliced = true};
 
 class CheckpointKinds : public CheckpointTest, public ::testing::WithParamInterface<Kind> {
  protected:
@@ -366,57 +399,111 @@ class CheckpointKinds : public CheckpointTest, public ::testing::WithParamInterf
     EXPECT_TRUE(opened.ok()) << opened.status();
     return offload::MakeDiskTier(tiles, std::move(opened->file), {.pinned = !TestDevice().is_cpu()});
   }
-};
 
-TEST_P(CheckpointKinds, ItsBytesDependOnNoOwnerAndAnyRanksGoOnFromIt) {
-  const recipe::Sharding sliced{.slices = 4, .states_sliced = true};
-  const recipe::OptimizerSpec spec{.kind = GetParam().optimizer};
-  std::string sha256;
-  std::unique_ptr<params::ParameterStore> straight = LargeParameters(1);
-  {
-    const auto comm = comm::SingleRankComm();
-    shard::TrainedState state(*comm, {}, *straight, spec);
-    Steps(state, 2);
-    sha256 = Save({dir_.path(), 1, 2}, identity_, {state, no_scale_})->manifest_sha256;
-    Steps(state, 2);
-  }
-  ft::testing::SpawnRanks(4, [&](comm::Comm& comm) {
-    const auto store = LargeParameters(1);
-    shard::TrainedState state(
-        comm, sliced, *store, spec, [] {}, TierOf(comm, *store, sliced));
-    Steps(state, 2);
-    optim::LossScale none;
-    if (comm.rank() > 0) {
-      ASSERT_TRUE(JoinSave({state, none}).ok());
-      return;
-    }
-    const StatusOr<Saved> saved = Save({dir_.path(), 4, 2}, identity_, {state, none});
-    ASSERT_TRUE(saved.ok()) << saved.status();
-    EXPECT_EQ(saved->manifest_sha256, sha256);
-  });
-  for (const int ranks : {1, 2}) {
+  // Runs fn(state) on so many ranks with slices of parameters of this seed.
+  void OnRanks(int ranks, int seed, const std::function<void(shard::TrainedState& state)>& fn) const {
     ft::testing::SpawnRanks(ranks, [&](comm::Comm& comm) {
-      const auto store = LargeParameters(100 + comm.rank());
+      std::unique_ptr<params::ParameterStore> store = LargeParameters(seed);
+      if (GetParam().values_sliced) {
+        const plan::Slices slices(store->table(), kSliced.slices);
+        auto share = std::make_unique<params::ParameterStore>(
+            store->table(), plan::Share::Of(slices, {comm.rank(), comm.size()}), at::kFloat, TestDevice());
+        for (int i = 0; i < store->size(); ++i) share->SetValue(i, store->value(i));
+        store = std::move(share);
+      }
       shard::TrainedState state(
-          comm, sliced, *store, spec, [] {}, TierOf(comm, *store, sliced));
-      optim::LossScale none;
-      const StatusOr<int64_t> step =
-          comm.rank() == 0 ? Load({dir_.path(), {{"checkpoints/e4-s2", ""}}}, identity_, {state, none})
-                           : JoinLoad({state, none});
-      ASSERT_TRUE(step.ok()) << step.status();
-      EXPECT_EQ(*step, 2);
-      EXPECT_EQ(state.optimizer().steps(), 2);
-      Steps(state, 2);
-      EXPECT_TRUE(torch::equal(store->values(), straight->values()));
+          comm, kSliced, *store, spec_, [] {}, TierOf(comm, *store, kSliced));
+      fn(state);
     });
   }
+
+  // Ranks with other parameters go on from the checkpoint of step 2 to where `straight` came.
+  void ExpectGoesOn(const std::string& path, const torch::Tensor& straight) const {
+    for (const int ranks : {1, 2, 4}) {
+      OnRanks(ranks, 100, [&](shard::TrainedState& state) {
+        optim::LossScale none;
+        const StatusOr<int64_t> step = state.comm().rank() == 0
+                                           ? Load({dir_.path(), {{path, ""}}}, identity_, {state, none})
+                                           : JoinLoad({state, none});
+        ASSERT_TRUE(step.ok()) << step.status();
+        EXPECT_EQ(*step, 2);
+        EXPECT_EQ(state.optimizer().steps(), 2);
+        Steps(state, 2);
+        const params::ParameterStore& store = state.store();
+        for (const plan::Share::Part& part : store.share().parts()) {
+          EXPECT_TRUE(torch::equal(store.OwnedValues(part.whole),
+                                   straight.slice(0, part.whole.begin, part.whole.end)))
+              << path << " on " << ranks;
+        }
+        if (store.has_whole_values()) EXPECT_TRUE(torch::equal(store.values(), straight)) << path;
+      });
+    }
+  }
+
+  // One rank that has everything takes four steps; `save` is called after two. Answers the values.
+  torch::Tensor Straight(const std::function<void(shard::TrainedState& state)>& save) const {
+    const std::unique_ptr<params::ParameterStore> store = LargeParameters(1);
+    const auto comm = comm::SingleRankComm();
+    shard::TrainedState state(*comm, {.slices = kSliced.slices}, *store, spec_);
+    Steps(state, 2);
+    save(state);
+    Steps(state, 2);
+    return store->values();
+  }
+
+  const recipe::OptimizerSpec spec_{.kind = GetParam().optimizer};
+};
+
+// Whether ranks write their files themselves, or some or all others give what they have to rank 0.
+TEST_P(CheckpointKinds, ItsBytesDependOnNoOwnerAndAnyRanksGoOnFromIt) {
+  std::string sha256;
+  const torch::Tensor straight = Straight([&](shard::TrainedState& state) {
+    sha256 = Save({dir_.path(), 1, 2}, identity_, {state, no_scale_})->manifest_sha256;
+  });
+  const fs::path elsewhere = dir_ / "elsewhere";
+  for (const int epoch : {2, 3, 4}) {
+    const int seeing = epoch == 2 ? 4 : epoch == 3 ? 2 : 1;  // The first so many ranks.
+    const fs::path beside = elsewhere / StrCat("checkpoints/.e", epoch, "-s2.tmp");
+    ASSERT_TRUE(MakeDirectories(beside).ok());
+    ASSERT_TRUE(WriteFileDurably(beside / ".rank0", "of another time.").ok());
+    OnRanks(4, 1, [&](shard::TrainedState& state) {
+      Steps(state, 2);
+      optim::LossScale none;
+      const int rank = state.comm().rank();
+      const SaveOptions options{rank < seeing ? dir_.path() : elsewhere, epoch, 2};
+      if (rank > 0) {
+        const Status joined = JoinSave(options, {state, none});
+        ASSERT_TRUE(joined.ok()) << joined;
+        return;
+      }
+      const StatusOr<Saved> saved = Save(options, identity_, {state, none});
+      ASSERT_TRUE(saved.ok()) << saved.status();
+      EXPECT_EQ(saved->manifest_sha256, sha256) << seeing;
+    });
+    EXPECT_EQ(std::distance(fs::directory_iterator(beside), {}), 1);
+    const fs::path whole = dir_ / CheckpointPath(epoch, 2);
+    EXPECT_EQ(std::distance(fs::directory_iterator(whole), {}), kSliced.slices + 1);
+  }
+  ExpectGoesOn("checkpoints/e4-s2", straight);
+}
+
+TEST_P(CheckpointKinds, AnyRanksGoOnFromWholeTensorsOfFormat1) {
+  std::string path;
+  const torch::Tensor straight = Straight([&](shard::TrainedState& state) {
+    const StatusOr<std::string> saved = SaveFormat1({dir_.path(), 1, 2}, identity_, state);
+    ASSERT_TRUE(saved.ok()) << saved.status();
+    path = *saved;
+  });
+  ExpectGoesOn(path, straight);
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, CheckpointKinds,
                          ::testing::Values(Kind{"adamw"}, Kind{"adamw_8bit"}, Kind{"sgd"},
-                                           Kind{"adamw", true}, Kind{"adamw_8bit", true}),
+                                           Kind{"adamw", true}, Kind{"adamw_8bit", true},
+                                           Kind{"adamw", false, true}, Kind{"adamw_8bit", true, true}),
                          [](const auto& info) {
-                           return StrCat(info.param.optimizer, info.param.on_disk ? "_on_disk" : "");
+                           return StrCat(info.param.optimizer, info.param.on_disk ? "_on_disk" : "",
+                                         info.param.values_sliced ? "_in_slices" : "");
                          });
 
 // "NAME TYPE [SHAPE]" of every tensor that a fresh optimizer's checkpoint holds.
@@ -426,7 +513,7 @@ std::vector<std::string> ArraysOf(const fs::path& run_dir, const Identity& ident
   optim::LossScale none;
   const StatusOr<Saved> saved = Save({run_dir, 1, 1}, identity, {optimizer, none});
   EXPECT_TRUE(saved.ok()) << saved.status();
-  const auto file = weights::SafetensorsFile::Open(run_dir / saved->path / "optimizer.safetensors");
+  const auto file = weights::SafetensorsFile::Open(run_dir / saved->path / "slice-0000.safetensors");
   EXPECT_TRUE(file.ok()) << file.status();
   std::vector<std::string> arrays;
   for (const weights::TensorInfo& info : (*file)->tensors()) {
@@ -437,17 +524,18 @@ std::vector<std::string> ArraysOf(const fs::path& run_dir, const Identity& ident
   return arrays;
 }
 
-// What older versions have written of adamw, and bitsandbytes' parts of 8 bits.
-TEST_F(CheckpointTest, AnOptimizersArraysHaveTheirNamesTypesAndShapes) {
+// Values, then what the optimizer keeps, in bitsandbytes' parts where that is 8 bits.
+TEST_F(CheckpointTest, AnOptimizersArraysHaveTheirNamesTypesAndSizes) {
   EXPECT_THAT(ArraysOf(dir_.path(), identity_, "adamw"),
-              ElementsAre("a.exp_avg F32 70 100", "a.exp_avg_sq F32 70 100", "b.exp_avg F32 1 100",
-                          "b.exp_avg_sq F32 1 100", "c.exp_avg F32 90 100", "c.exp_avg_sq F32 90 100"));
+              ElementsAre("a F32 7000", "b F32 100", "c F32 9000", "a.exp_avg F32 7000",
+                          "a.exp_avg_sq F32 7000", "b.exp_avg F32 100", "b.exp_avg_sq F32 100",
+                          "c.exp_avg F32 9000", "c.exp_avg_sq F32 9000"));
   EXPECT_THAT(ArraysOf(dir_.path(), identity_, "adamw_8bit"),
-              ElementsAre("a.exp_avg U8 70 100", "a.exp_avg.absmax F32 28", "a.exp_avg_sq U8 70 100",
-                          "a.exp_avg_sq.absmax F32 28", "b.exp_avg F32 1 100", "b.exp_avg_sq F32 1 100",
-                          "c.exp_avg U8 90 100", "c.exp_avg.absmax F32 36", "c.exp_avg_sq U8 90 100",
-                          "c.exp_avg_sq.absmax F32 36"));
-  EXPECT_THAT(ArraysOf(dir_.path(), identity_, "sgd"), IsEmpty());
+              ElementsAre("a F32 7000", "b F32 100", "c F32 9000", "a.exp_avg U8 7000",
+                          "a.exp_avg.absmax F32 28", "a.exp_avg_sq U8 7000", "a.exp_avg_sq.absmax F32 28",
+                          "b.exp_avg F32 100", "b.exp_avg_sq F32 100", "c.exp_avg U8 9000",
+                          "c.exp_avg.absmax F32 36", "c.exp_avg_sq U8 9000", "c.exp_avg_sq.absmax F32 36"));
+  EXPECT_THAT(ArraysOf(dir_.path(), identity_, "sgd"), ElementsAre("a F32 7000", "b F32 100", "c F32 9000"));
 }
 
 // Its job's settings tell it apart already; where they do not, the array that is missing or of another type is named, and nothing is changed.
@@ -463,7 +551,7 @@ TEST_F(CheckpointTest, AnotherOptimizersIsRefusedByTheArray) {
     EXPECT_TRUE(torch::equal(own->values(), before));
     return std::string(Message(status));
   };
-  const std::string file = (dir_.path() / "checkpoints/e1-s1/optimizer.safetensors").string();
+  const std::string file = (dir_.path() / "checkpoints/e1-s1/slice-0000.safetensors").string();
   EXPECT_EQ(refusal("adamw", "adamw_8bit"),
             file + ": the checkpoint has no U8 tensor 'a.exp_avg' of the shape this job trains");
   EXPECT_EQ(refusal("adamw_8bit", "adamw"),
@@ -499,9 +587,68 @@ TEST_F(CheckpointTest, EveryRankGoesOnFromRankZerosCounts) {
   });
 }
 
+// Files say how many slices they are, so whoever cuts otherwise finds what it wants in several.
+TEST_F(CheckpointTest, FilesOfOtherSlicesAreReadToo) {
+  const auto saved_store = LargeParameters(1);
+  Optimizing saving(*saved_store, {.kind = "adamw_8bit"}, /*slices=*/4);
+  saving.Step(0.01);
+  ASSERT_TRUE(Save({dir_.path(), 1, 1}, identity_, {saving, no_scale_}).ok());
+  saving.Step(0.01);
+  for (const int slices : {1, 2, 8}) {
+    const auto store = LargeParameters(2);
+    Optimizing loading(*store, {.kind = "adamw_8bit"}, slices);
+    const auto step = Load({dir_.path(), {{"checkpoints/e1-s1", ""}}}, identity_, {loading, no_scale_});
+    ASSERT_TRUE(step.ok()) << step.status();
+    store->gradients().copy_(saved_store->gradients());
+    loading.Step(0.01);
+    EXPECT_TRUE(torch::equal(store->values(), saved_store->values())) << slices;
+  }
+}
+
+// More than a part of it may be in memory at once.
+TEST_F(CheckpointTest, LongTensorsGoInParts) {
+  const auto make = [](int seed) {
+    torch::manual_seed(seed);
+    return params::MakeStore({{"long", torch::randn({1301, 1000}), torch::randn({1301, 1000})}},
+                             TestDevice());
+  };
+  const auto saved_store = make(1);
+  Optimizing saving(*saved_store, {});
+  saving.Step(0.01);
+  ASSERT_TRUE(Save({dir_.path(), 1, 1}, identity_, {saving, no_scale_}).ok());
+  saving.Step(0.01);
+  const auto store = make(2);
+  Optimizing loading(*store, {});
+  ASSERT_TRUE(Load({dir_.path(), {{"checkpoints/e1-s1", ""}}}, identity_, {loading, no_scale_}).ok());
+  store->gradients().copy_(saved_store->gradients());
+  loading.Step(0.01);
+  EXPECT_TRUE(torch::equal(store->values(), saved_store->values()));
+}
+
+// Of one rank's error the others learn as it leaves; what is there keeps its dot.
+TEST_F(CheckpointTest, AFileThatCannotBeWrittenEndsAllRanks) {
+  const fs::path file = dir_ / "checkpoints/.e1-s1.tmp/slice-0001.safetensors";
+  ft::testing::SpawnRanks(2, [&](comm::Comm& comm) {
+    const auto store = LargeParameters(1);
+    shard::TrainedState state(comm, {.slices = 2, .states_sliced = true}, *store, {});
+    optim::LossScale none;
+    SaveOptions options{dir_.path(), 1, 1};
+    if (comm.rank() == 0) {
+      const Status saved = Save(options, identity_, {state, none}).status();
+      EXPECT_TRUE(absl::IsUnavailable(saved)) << saved;
+      return;
+    }
+    options.progress = [&](int64_t) { fs::create_directory(file); };  // In the place of the file.
+    const Status joined = JoinSave(options, {state, none});
+    EXPECT_THAT(std::string(Message(joined)), HasSubstr(file.string()));
+    EXPECT_TRUE(comm.failure().ok());
+  });
+  EXPECT_FALSE(fs::exists(dir_ / "checkpoints/e1-s1"));
+}
+
 TEST_F(CheckpointTest, HalfWrittenFolderBesideIsReplaced) {
   fs::create_directories(dir_ / "checkpoints/.e1-s1.tmp");
-  ASSERT_TRUE(WriteFileDurably(dir_ / "checkpoints/.e1-s1.tmp/trainable.safetensors", "torn").ok());
+  ASSERT_TRUE(WriteFileDurably(dir_ / "checkpoints/.e1-s1.tmp/slice-0000.safetensors", "torn").ok());
   const auto optimizer_store = Parameters(1);
   Optimizing optimizer(*optimizer_store);
   ASSERT_TRUE(Save({dir_.path(), 1, 1}, identity_, {optimizer, no_scale_}).ok());

@@ -46,10 +46,6 @@ weights::DType DTypeOf(at::ScalarType type) {
   return type == at::kFloat ? weights::DType::kF32 : weights::DType::kU8;
 }
 
-weights::TensorInfo InfoOf(const NamedTensor& named) {
-  return {named.name, DTypeOf(named.tensor.scalar_type()), named.tensor.sizes().vec()};
-}
-
 StatusOr<const weights::TensorInfo*> FindTensor(const weights::SafetensorsFile& file,
                                                 const weights::TensorInfo& wanted) {
   const weights::TensorInfo* info = file.Find(wanted.name);
@@ -58,12 +54,6 @@ StatusOr<const weights::TensorInfo*> FindTensor(const weights::SafetensorsFile& 
                                       wanted.name, "' of the shape this job trains"));
   }
   return info;
-}
-
-Status ReadTensor(const weights::SafetensorsFile& file, const NamedTensor& to) {
-  ASSIGN_OR_RETURN(const weights::TensorInfo* info, FindTensor(file, InfoOf(to)));
-  return device::FillFromHost(to.tensor,
-                              [&](std::span<std::byte> bytes) { return file.ReadBytes(*info, bytes); });
 }
 
 }  // namespace ft::checkpoint

@@ -44,13 +44,9 @@ StatusOr<std::string> WriteTensors(const std::filesystem::path& path,
 
 // How files call a tensor's type. REQUIRES: float32 or uint8.
 weights::DType DTypeOf(at::ScalarType type);
-weights::TensorInfo InfoOf(const NamedTensor& named);
 
 // What the file has of that name. DATA_LOSS where that is nothing of the wanted shape and type.
 StatusOr<const weights::TensorInfo*> FindTensor(const weights::SafetensorsFile& file,
                                                 const weights::TensorInfo& wanted);
-
-// Reads the tensor of that name, shape and type into `to.tensor`.
-Status ReadTensor(const weights::SafetensorsFile& file, const NamedTensor& to);
 
 }  // namespace ft::checkpoint

@@ -130,44 +130,47 @@ Status TrainedState::Ask(int& index) {
   return comm_.Broadcast(0, std::as_writable_bytes(std::span(&index, 1)));
 }
 
-Status TrainedState::ShareValues(const std::function<StatusOr<torch::Tensor>(int index)>& value) {
-  for (int i = 0; i < store_.size(); ++i) {
-    torch::Tensor whole;
-    if (comm_.rank() == 0) {
-      ASSIGN_OR_RETURN(whole, value(i));
-    } else {
-      whole = torch::empty(store_.range(i).tensor.shape, torch::kFloat);
-    }
-    RETURN_IF_ERROR(comm_.Broadcast(0, whole));
-    RETURN_IF_ERROR(CatchUnavailable([&] {
-      store_.SetValue(i, whole);
-      return absl::OkStatus();
-    }));
-  }
+bool TrainedState::AllHave(const Piece& piece) const {
+  return piece.array == nullptr ? store_.has_whole_values() : !sliced_;
+}
+
+plan::Extent TrainedState::Held(const Piece& piece) const {
+  if (AllHave(piece)) return piece.weights;
+  const plan::Extent owned = OwnedOf(piece.tensor);
+  const int64_t begin = std::max(piece.weights.begin, owned.begin);
+  return {begin, std::max(begin, std::min(piece.weights.end, owned.end))};
+}
+
+int64_t TrainedState::FirstItem(const Piece& piece, plan::Extent weights) const {
+  const int64_t in_owned = weights.begin - OwnedOf(piece.tensor).begin;
+  if (piece.array != nullptr)
+    return piece.array->layout.OfTensor(piece.tensor).begin + in_owned / piece.weights_per_item();
+  return store_.has_whole_values() ? store_.range(piece.tensor).begin + weights.begin
+                                   : InShare(piece.tensor) + in_owned;
+}
+
+StatusOr<torch::Tensor> TrainedState::Read(const Piece& piece) {
+  const int64_t begin = FirstItem(piece, piece.weights);
+  const plan::Extent items{begin, begin + piece.items()};
+  return piece.array == nullptr ? ReadValues(items) : optimizer_->ReadItems(*piece.array, items);
+}
+
+Status TrainedState::Write(const Piece& piece, const torch::Tensor& items) {
+  const Piece held{piece.tensor, Held(piece), piece.array};
+  if (held.items() == 0) return absl::OkStatus();
+  const int64_t begin = FirstItem(piece, held.weights);
+  const int64_t skipped = (held.weights.begin - piece.weights.begin) / piece.weights_per_item();
+  const torch::Tensor own = items.narrow(0, skipped, held.items());
+  if (piece.array != nullptr) return optimizer_->WriteItems(*piece.array, begin, own);
+  return CatchUnavailable([&] {
+    store_.WriteShare(begin, own);
+    return absl::OkStatus();
+  });
+}
+
+Status TrainedState::EndWriting() {
   store_.ValuesChanged();
   return TellOfValues();
-}
-
-plan::Extent TrainedState::ItemsOf(const optim::StateTensor& array, int index) const {
-  const plan::Extent owned = OwnedOf(index);
-  const int64_t first = owned.begin / array.array.weights_per_item;
-  return {first, first + array.array.Items(owned.end - owned.begin)};
-}
-
-StatusOr<torch::Tensor> TrainedState::WholeArray(const optim::StateTensor& array, int index) {
-  const plan::Extent items = ItemsOf(array, index);
-  const int64_t begin = array.layout.OfTensor(index).begin;
-  ASSIGN_OR_RETURN(const torch::Tensor own,
-                   optimizer_->ReadItems(array, {begin, begin + items.end - items.begin}));
-  if (!sliced_) return own;
-  return exchange_.GatherTensor(own, index, array.array.weights_per_item);
-}
-
-Status TrainedState::ShareArray(const torch::Tensor& whole, const optim::StateTensor& array, int index) {
-  RETURN_IF_ERROR(comm_.Broadcast(0, whole));
-  const plan::Extent items = ItemsOf(array, index);
-  return optimizer_->WriteItems(array, array.layout.OfTensor(index).begin,
-                                whole.narrow(0, items.begin, items.end - items.begin));
 }
 
 plan::StateBytes TrainedState::held() const {

@@ -1,6 +1,6 @@
 // What a job trains on one rank among those that run it: gradients' sums and the optimizer's state, of which it has its slices, or all where
-// states are not sliced, and float32 values, of which it has all or its slices. Every operation is collective and answers the same on all ranks; whoever calls
-// them need not know how the state is divided.
+// states are not sliced, and float32 values, of which it has all or its slices. Operations are collective and answer the same on all ranks, but for those that
+// read and write pieces; whoever calls them need not know how the state is divided.
 //
 // Lives on the training thread. Errors are the communicator's, and where the optimizer's state is used those of its tier.
 #pragma once
@@ -25,6 +25,19 @@ namespace ft::shard {
 struct Measured {
   double norm = 0;        // Of the gradients without the loss scale.
   bool overflow = false;  // They had left fp16's range with it.
+};
+
+// Neighbouring weights of a tensor: their values, or what an array of the optimizer's has of them.
+struct Piece {
+  int tensor = 0;                             // By its index.
+  plan::Extent weights;                       // Counted from the tensor's first.
+  const optim::StateTensor* array = nullptr;  // Null: the values.
+
+  int64_t weights_per_item() const { return array == nullptr ? 1 : array->array.weights_per_item; }
+  int64_t items() const {
+    return (weights.end - weights.begin + weights_per_item() - 1) / weights_per_item();
+  }
+  at::ScalarType type() const { return array == nullptr ? at::kFloat : array->type(); }
 };
 
 class TrainedState {
@@ -67,13 +80,15 @@ class TrainedState {
   StatusOr<torch::Tensor> WholeValue(int index);
   Status ServeValues();
   Status EndServing();
-  // Rank 0's values to all. `value` gives those of tensor `index` there, and is called on rank 0 alone, in order.
-  Status ShareValues(const std::function<StatusOr<torch::Tensor>(int index)>& value);
 
-  // An array of the optimizer's, flat, for the whole of tensor `index`.
-  StatusOr<torch::Tensor> WholeArray(const optim::StateTensor& array, int index);
-  // Rank 0's whole, flat, on the host, into the arrays of all ranks.
-  Status ShareArray(const torch::Tensor& whole, const optim::StateTensor& array, int index);
+  // Whether every rank has all such pieces; else a rank has those of its slices.
+  bool AllHave(const Piece& piece) const;
+  // A piece that this rank has, flat, where the store is.
+  StatusOr<torch::Tensor> Read(const Piece& piece);
+  // Takes of a piece what this rank has of it. `items`: the whole piece's, flat, on any device. REQUIRES: it begins at a granule of the tensor.
+  Status Write(const Piece& piece, const torch::Tensor& items);
+  // Collective: after the last Write.
+  Status EndWriting();
 
   // Bytes that are held between steps where the weights are, and of the optimizer's state that rests elsewhere.
   plan::StateBytes held() const;
@@ -84,8 +99,9 @@ class TrainedState {
   // What rank 0 asks the others for: the index of a tensor, or kNoMore.
   static constexpr int kNoMore = -1;
   Status Ask(int& index);
-  // Of the tensor's items those that this rank has, counted from the tensor's first.
-  plan::Extent ItemsOf(const optim::StateTensor& array, int index) const;
+  // Weights of a piece that this rank has, counted from the tensor's first, and where their items begin among those that it has.
+  plan::Extent Held(const Piece& piece) const;
+  int64_t FirstItem(const Piece& piece, plan::Extent weights) const;
 
   comm::Comm& comm_;
   params::ParameterStore& store_;

@@ -104,10 +104,13 @@ TEST_P(TrainedStateKinds, OwnersOfSlicesDoWhatOneRankDoes) {
           const plan::ArrayLayout layout = everything(array.array);
           for (int i = 0; i < store->size(); ++i) {
             if (!array.array.IsOf(store->range(i).elements)) continue;
-            const StatusOr<Tensor> items = state.WholeArray(array, i);
+            // What this rank owns of it.
+            const Piece own{i, state.OwnedOf(i), &array};
+            if (own.items() == 0) continue;
+            const StatusOr<Tensor> items = state.Read(own);
             ASSERT_TRUE(items.ok());
-            const Tensor expected = whole.arrays[a].narrow(0, layout.OfTensor(i).begin,
-                                                           array.array.Items(store->range(i).elements));
+            const int64_t first = own.weights.begin / own.weights_per_item();
+            const Tensor expected = whole.arrays[a].narrow(0, layout.OfTensor(i).begin + first, own.items());
             EXPECT_TRUE(torch::equal(items->cpu(), expected)) << store->name(i) << array.array.name;
           }
         }
@@ -118,27 +121,36 @@ TEST_P(TrainedStateKinds, OwnersOfSlicesDoWhatOneRankDoes) {
 
 INSTANTIATE_TEST_SUITE_P(Kinds, TrainedStateKinds, ::testing::Values("adamw", "adamw_8bit", "sgd"));
 
-TEST(TrainedStateTest, ArraysOfRankZeroGoToTheirOwners) {
+TEST(TrainedStateTest, OfPiecesEveryRankTakesWhatItHas) {
   for (const int ranks : {1, 4}) {
     SpawnRanks(ranks, [&](comm::Comm& comm) {
       const auto store = Store();
       TrainedState state(comm, Sliced(true), *store, SpecOf("adamw_8bit"));
-      // Rank 0's items are counted up from one number an array and tensor; others' are zeros.
-      const auto items = [&](const optim::StateTensor& array, int i, bool known) {
-        const int64_t count = array.array.Items(store->range(i).elements);
-        const Tensor whole = (torch::arange(count) + 7 * i) % 251;
-        return (known ? whole : torch::zeros_like(whole)).to(array.type());
+      // Items count up from one number an array and tensor.
+      const auto items = [&](const Piece& piece) {
+        const int64_t first = piece.weights.begin / piece.weights_per_item();
+        return ((torch::arange(first, first + piece.items()) + 7 * piece.tensor) % 251).to(piece.type());
       };
-      for (const bool share : {true, false}) {
-        for (const optim::StateTensor& array : state.optimizer().state()) {
+      std::vector<const optim::StateTensor*> arrays = {nullptr};
+      for (const optim::StateTensor& array : state.optimizer().state()) arrays.push_back(&array);
+      for (const bool write : {true, false}) {
+        for (const optim::StateTensor* array : arrays) {
           for (int i = 0; i < store->size(); ++i) {
-            if (!array.array.IsOf(store->range(i).elements)) continue;
-            if (share) {
-              ASSERT_TRUE(state.ShareArray(items(array, i, comm.rank() == 0), array, i).ok());
+            const int64_t elements = store->range(i).elements;
+            if (array != nullptr && !array->array.IsOf(elements)) continue;
+            if (write) {
+              // Cut in the middle of what some rank owns.
+              const int64_t cut = std::min<int64_t>(elements, 5 * plan::kGranule);
+              const Piece first{i, {0, cut}, array}, rest{i, {cut, elements}, array};
+              ASSERT_TRUE(state.Write(first, items(first)).ok());
+              ASSERT_TRUE(state.Write(rest, items(rest)).ok());
             } else {
-              const StatusOr<Tensor> whole = state.WholeArray(array, i);
-              ASSERT_TRUE(whole.ok());
-              EXPECT_TRUE(torch::equal(whole->cpu(), items(array, i, true))) << array.array.name << i;
+              const Piece all{i, {0, elements}, array}, own{i, state.OwnedOf(i), array};
+              const Piece& had = state.AllHave(all) ? all : own;
+              if (had.items() == 0) continue;
+              const StatusOr<Tensor> read = state.Read(had);
+              ASSERT_TRUE(read.ok());
+              EXPECT_TRUE(torch::equal(read->cpu(), items(had))) << i;
             }
           }
         }
