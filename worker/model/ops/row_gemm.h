@@ -15,7 +15,7 @@
 
 namespace ft::ops {
 
-// Rows up to which this is the faster way: by AVX2 eight cost four times as much as one, and panels five times, whatever the rows.
+// Rows that are few. One and four were measured; that eight are still faster than panels, which cost the same for any few rows, was reckoned from these.
 inline constexpr int64_t kMostFewRows = 8;
 
 // While one lives, fused GEMMs that its thread starts on the CPU are computed this way where they have few rows.
