@@ -15,7 +15,7 @@ constexpr int64_t kShortestLength = 128;
 // A job that changes, with the settings that it is made smaller by.
 class Shrinking {
  public:
-  explicit Shrinking(const recipe::JobSpec& spec) : spec_(spec) {}
+  explicit Shrinking(const recipe::JobSpec& spec) : asked_(spec), spec_(spec) {}
 
   const recipe::JobSpec& spec() const { return spec_; }
   std::string Text() const {
@@ -51,6 +51,7 @@ class Shrinking {
       train.accumulation *= 2;
       return Note("train.micro_batch", StrCat(train.micro_batch));
     }
+    if (ReorderSums() || RestState()) return true;
     if (spec_.method.kind == "lora") {
       spec_.method.kind = "qlora";
       return Note("method.kind", "qlora");
@@ -59,11 +60,42 @@ class Shrinking {
       spec_.method.rank = std::max(kSmallestRank, spec_.method.rank / 2);
       return Note("method.rank", StrCat(spec_.method.rank));
     }
-    return Shorten();
+    return RestWeights() || Shorten();
   }
 
  private:
   bool on_card() const { return spec_.resources.device == "gpu"; }
+
+  // Where something rests that is not in use: beside a card its host's memory, beside a CPU's memory disk.
+  const char* tier() const { return on_card() ? "cpu" : "disk"; }
+
+  // With the other order no rank holds a whole gradient.
+  bool ReorderSums() {
+    recipe::ParallelSpec& parallel = spec_.parallel;
+    if (parallel.ranks == 1 || spec_.method.kind != "full" || parallel.exchange != "step") return false;
+    parallel.exchange = "micro_batch";
+    return Note("parallel.exchange", "micro_batch");
+  }
+
+  // An update waits for the state once a step. Adapters' is too small to matter.
+  bool RestState() {
+    std::string& rests = spec_.parallel.offload.optimizer;
+    if (spec_.method.kind != "full" || spec_.train.optimizer.kind == "sgd" || rests != "none") return false;
+    rests = tier();
+    return Note("parallel.offload.optimizer", rests);
+  }
+
+  // Passes wait for every unit, twice a micro-batch; weights that are trained rest only where units are divided.
+  bool RestWeights() {
+    std::string& rests = spec_.parallel.offload.parameters;
+    if (rests != "none") return false;
+    rests = tier();
+    if (spec_.method.kind == "full" && spec_.parallel.zero < 3) {
+      spec_.parallel.zero = 3;
+      Note("parallel.zero", "3");
+    }
+    return Note("parallel.offload.parameters", rests);
+  }
 
   // Packed rows are as long as a sample at least.
   bool ShortenRows() {
@@ -75,22 +107,19 @@ class Shrinking {
 
   // With packing a row's length decides, without the longest sample's.
   bool Shorten() {
-    recipe::TrainSpec& train = spec_.train;
-    if (spec_.parallel.ranks > 1 && spec_.method.kind == "full" && spec_.parallel.exchange == "step") {
-      spec_.parallel.exchange = "micro_batch";
-      return Note("parallel.exchange", "micro_batch");
-    }
     if (ShortenRows()) return true;
+    recipe::TrainSpec& train = spec_.train;
     if (train.max_length / 2 >= kShortestLength) {
       train.max_length /= 2;
       train.packed_length = std::min(train.packed_length, train.max_length);
       return Note("train.max_length", StrCat(train.max_length));
     }
-    if (spec_.method.kind == "full") {
-      spec_.method.kind = "qlora";
-      return Note("method.kind", "qlora");
-    }
-    return false;
+    if (spec_.method.kind != "full") return false;
+    // It needs so much less that nothing of what did not suffice is needed for it alone.
+    spec_ = asked_;
+    changes_.clear();
+    spec_.method.kind = "qlora";
+    return Note("method.kind", "qlora");
   }
 
   bool Note(const std::string& key, std::string value) {
@@ -104,6 +133,7 @@ class Shrinking {
     return true;
   }
 
+  const recipe::JobSpec asked_;
   recipe::JobSpec spec_;
   std::vector<std::pair<std::string, std::string>> changes_;
 };

@@ -37,14 +37,15 @@ TEST(SmallestChange, TakesWhatCostsLeastFirst) {
 }
 
 TEST(SmallestChange, IsEmptyWhereNothingSuffices) {
-  EXPECT_EQ(SmallestChange(kLlama7B, Job(), true, {}, 1 << 30), "");
+  EXPECT_EQ(SmallestChange(kLlama7B, Job(), true, {}, 1 << 29), "");
 }
 
+// From what was asked for: nothing that did not suffice stays, samples are not cut.
 TEST(SmallestChange, OfAFullFineTuningIsAnotherMethodAtTheEnd) {
   recipe::JobSpec spec = Job();
   spec.method.kind = "full";
   const std::string change = SmallestChange(kLlama7B, spec, true, {}, int64_t{16} << 30);
-  EXPECT_NE(change.find("method.kind: qlora"), std::string::npos) << change;
+  EXPECT_EQ(change, "method.kind: qlora and train.activation_checkpointing: true and train.micro_batch: 2");
 }
 
 // Without its own order of additions the gradient is whole on each rank.
@@ -81,6 +82,46 @@ TEST(SmallestChange, OfACardShortensRowsAndMomentsFirst) {
   EXPECT_EQ(SmallestChange(kLlama7B, spec, true, {}, Bytes(smaller)),
             "train.packed_length: 2048 and train.activation_checkpointing: true and "
             "train.optimizer.kind: adamw_8bit");
+}
+
+// What changes no bit of the result comes before another method and before samples are cut.
+TEST(SmallestChange, RestsTheStateOfAFullFineTuningAndThenWeights) {
+  recipe::JobSpec spec = Job();
+  spec.method.kind = "full";
+  spec.train.activation_checkpointing = true;
+  spec.train.micro_batch = 1;
+  recipe::JobSpec smaller = spec;
+  smaller.parallel.offload.optimizer = "disk";
+  EXPECT_LT(Bytes(smaller), Bytes(spec) * 7 / 10);
+  EXPECT_EQ(SmallestChange(kLlama7B, spec, true, {}, Bytes(smaller)), "parallel.offload.optimizer: disk");
+  smaller.parallel.offload.parameters = "disk";
+  smaller.parallel.zero = 3;
+  EXPECT_EQ(SmallestChange(kLlama7B, spec, true, {}, Bytes(smaller)),
+            "parallel.offload.optimizer: disk and parallel.zero: 3 and parallel.offload.parameters: disk");
+  spec.resources.device = "gpu";
+  spec.train.optimizer.kind = "adamw_8bit";
+  smaller = spec;
+  smaller.parallel.offload.optimizer = "cpu";
+  EXPECT_EQ(SmallestChange(kLlama7B, spec, true, {}, Bytes(smaller)), "parallel.offload.optimizer: cpu");
+  spec.train.optimizer.kind = "sgd";  // Has no state.
+  smaller = spec;
+  smaller.parallel.offload.parameters = "cpu";
+  smaller.parallel.zero = 3;
+  EXPECT_EQ(SmallestChange(kLlama7B, spec, true, {}, Bytes(smaller)),
+            "parallel.zero: 3 and parallel.offload.parameters: cpu");
+}
+
+TEST(SmallestChange, RestsAFrozenBaseBeforeSamplesAreCut) {
+  recipe::JobSpec spec = Job();
+  spec.resources.device = "gpu";
+  spec.method.kind = "qlora";
+  spec.method.rank = 8;
+  spec.train.activation_checkpointing = true;
+  spec.train.micro_batch = 1;
+  spec.train.optimizer.kind = "adamw_8bit";
+  recipe::JobSpec smaller = spec;
+  smaller.parallel.offload.parameters = "cpu";
+  EXPECT_EQ(SmallestChange(kLlama7B, spec, true, {}, Bytes(smaller)), "parallel.offload.parameters: cpu");
 }
 
 TEST(FixedBytes, AreThoseThatNoSettingChanges) {
