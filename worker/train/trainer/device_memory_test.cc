@@ -13,6 +13,7 @@
 #include "tests/support/temp_dir.h"
 #include "tests/support/test_device.h"
 #include "worker/model/run/small_model_fixture.h"
+#include "worker/train/shard/unit_exchange.h"
 #include "worker/train/trainer/trainer.h"
 
 namespace ft::train {
@@ -109,7 +110,7 @@ c10::CachingAllocator::Stat AllocatedOn(at::Device device) {
       .allocated_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)];
 }
 
-run::ModelOptions ModelOptionsOf(const Case& c, at::Device device) {
+run::ModelOptions ModelOptionsOf(const Case& c, at::Device device, shard::UnitExchange& exchange) {
   return {.dtype = c.dtype,
           .method = c.method.kind,
           .rank = c.method.rank,
@@ -118,7 +119,8 @@ run::ModelOptions ModelOptionsOf(const Case& c, at::Device device) {
           .targets = c.method.targets,
           .checkpointing = c.checkpointing,
           .checkpointed_blocks = c.checkpointed_blocks,
-          .device = device};
+          .device = device,
+          .division = shard::DivisionOf(*recipe::Sharding::Of(JobOf(c)), exchange)};
 }
 
 // What two steps of one rank take of the device.
@@ -129,8 +131,9 @@ void Train(const Case& c, const std::string& config_text, at::Device device, com
   const auto cache = data::TokenCache::Open(WriteCache(dir, c.length), /*verify=*/false);
   const auto config = model::ParseConfig(config_text, "config.json");
   ASSERT_TRUE(cache.ok() && config.ok()) << cache.status() << config.status();
+  shard::UnitExchange exchange(comm);
   const auto model =
-      run::LanguageModel::Load(*config, run::RandomWeights(*config), ModelOptionsOf(c, device));
+      run::LanguageModel::Load(*config, run::RandomWeights(*config), ModelOptionsOf(c, device, exchange));
   ASSERT_TRUE(model.ok()) << model.status();
   c10::getDeviceAllocator(device.type())->resetPeakStats(device.index());
   Trainer trainer(JobOf(c), *cache, **model, comm, [](std::string_view) {});
