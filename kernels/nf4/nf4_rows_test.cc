@@ -7,17 +7,10 @@
 
 #include "gtest/gtest.h"
 #include "kernels/dynamic_map/dynamic_map.h"
+#include "kernels/number/multiply_adds_fixture.h"
 
 namespace ft::kernels {
 namespace {
-
-bool FusesMultiplyAdds() {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#else
-  return true;
-#endif
-}
 
 struct RowsCase {
   int64_t rows, columns, outputs;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "kernels/number/multiply_adds_fixture.h"
 
 namespace ft::kernels {
 namespace {
@@ -17,14 +18,6 @@ float Expected(const float* w, const float* x, int64_t columns) {
     for (int64_t i = 0; i < half; ++i) sums[i] += sums[i + half];
   }
   return sums[0];
-}
-
-bool FusesMultiplyAdds() {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#else
-  return true;
-#endif
 }
 
 template <typename T>
