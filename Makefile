@@ -79,8 +79,8 @@ check-gpu-bundle: gpu-bundle ## Run the bundle in a newer Debian with the pinned
 	@deploy/gpu/newer_root.sh build/gpu
 
 bench: ## Measure beside the Python peers, in one run (PAIRS=1 is quick; ONLY=regex of scenarios; AGAINST=bin/ of another build, then PEERS=no).
-	@cmake/setup.sh --llama
-	@cmake/setup.sh --deepspeed
+	@cmake/setup.sh --bench
+	@$(if $(filter no,$(PEERS)),,cmake/setup.sh --llama && cmake/setup.sh --deepspeed)
 	@$(MAKE) --no-print-directory build TARGET='$(PROGRAMS) bench_ops_bench bench_optim_bench control_bench tokenise_texts'
 	@$(LOCKED) python3 -B bench/bench.py $(BUILD)/bin --pairs $(PAIRS) $(if $(ONLY),--only '$(ONLY)') $(if $(AGAINST),--against '$(AGAINST)') \
 	  $(if $(filter no,$(PEERS)),--no-peers)
