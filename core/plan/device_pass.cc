@@ -66,6 +66,16 @@ class Pass {
   bool Joins(const LayerSizes& layer) const { return layer.rank > 0 && !HasOtherType(); }
   // Of adapters beside weights.
   bool HasOtherType() const { return s_.adapter != s_.compute; }
+  // Whether the layer's product reads a copy of its matrix in any case.
+  bool Copies(const LayerSizes& layer) const { return layer.rank > 0 ? !HasOtherType() : s_.quantised > 0; }
+  bool Shares(const LayerGroup& group) const;
+  double JoinedWidth(const LayerGroup& group) const;
+  double RoomyWidth(const LayerGroup& readers) const;
+  double NormedWidth(SubLayer which) const;
+  double GatedWidth() const;
+  // Whether a norm writes the rows that the layers read with room for their adapters. Those of experts are gathered.
+  bool NormLeavesRoom(SubLayer which) const { return which == SubLayer::kAttention || s_.copies == 0; }
+  bool GateLeavesRoom() const { return s_.compute < kFloat; }
   bool InputGradientJoins(const LayerGroup& group) const;
   double InputGradientInner(const LayerGroup& group) const;
   double ArenaOf(const LayerGroup& group) const;
@@ -74,7 +84,7 @@ class Pass {
   void Weight(const LayerSizes& layer);
   void AdapterInputs(const LayerGroup& group, std::vector<Tensor>& made);
   void DownProjections(const LayerGroup& group);
-  std::vector<Tensor> Outputs(const LayerGroup& group);
+  std::vector<Tensor> Outputs(const LayerGroup& group, bool has_room);
   void Forward(SubLayer which, bool computed, bool with_graph);
   void ForwardMiddle(SubLayer which, bool with_graph);
   Tensor DownGradients(const LayerGroup& group);
@@ -103,17 +113,46 @@ double Pass::MiddleBytes(SubLayer which) const {
 
 double Pass::AttendedBytes(SubLayer which) const {
   if (which == SubLayer::kAttention) return n_ * Queries() * s_.compute + LseBytes();
-  return Reads(s_.mlp_out) ? n_ * Sum(s_.mlp_out, &LayerSizes::inputs) * s_.compute : 0;
+  return Reads(s_.mlp_out) ? n_ * GatedWidth() * s_.compute : 0;
 }
 
 Graph Pass::GraphOf(SubLayer which, Held kind, bool with_attended) {
   const LayerGroup& in = In(which);
   const double copies = which == SubLayer::kMlp ? 2 * s_.copies * s_.hidden * n_ * s_.compute : 0;
-  return {.normed = Make(n_ * kFloat + (Reads(in) ? n_ * s_.hidden * s_.compute : 0) + copies, kind),
+  return {.normed = Make(n_ * kFloat + (Reads(in) ? n_ * NormedWidth(which) * s_.compute : 0) + copies, kind),
           .downs = Make(Downs(in), kind),
           .middle = Make(MiddleBytes(which), kind),
           .attended = with_attended ? Attended(which, kind) : Tensor(),
           .out_down = Make(Downs(Out(which)), kind)};
+}
+
+// Whether the layers are one product, so that their results lie side by side.
+bool Pass::Shares(const LayerGroup& group) const {
+  return s_.compute < kFloat && std::count_if(group.begin(), group.end(),
+                                              [&](const LayerSizes& layer) { return Copies(layer); }) > 1;
+}
+
+// Of the widest product [x | m ..].
+double Pass::JoinedWidth(const LayerGroup& group) const {
+  double width = 0;
+  for (const LayerSizes& layer : group) {
+    if (Joins(layer)) width = std::max(width, Padded(layer.inputs + layer.rank));
+  }
+  return width > 0 && Shares(group) ? RoomyWidth(group) : width;
+}
+
+// Of rows that are made with room for the adapters of the layers that read them.
+double Pass::RoomyWidth(const LayerGroup& readers) const {
+  const double inputs = readers.front().inputs, ranks = HasOtherType() ? 0 : Sum(readers, &LayerSizes::rank);
+  return ranks > 0 ? Padded(inputs + ranks) : inputs;
+}
+
+double Pass::NormedWidth(SubLayer which) const {
+  return NormLeavesRoom(which) ? RoomyWidth(In(which)) : s_.hidden;
+}
+
+double Pass::GatedWidth() const {
+  return GateLeavesRoom() ? RoomyWidth(s_.mlp_out) : Sum(s_.mlp_out, &LayerSizes::inputs);
 }
 
 // The terms of an input's gradient: weights, and adapters of the same type whose inputs are not dropped.
@@ -131,11 +170,13 @@ bool Pass::InputGradientJoins(const LayerGroup& group) const {
 // The largest matrix of a product with these layers that does not lie in memory as it is multiplied, in values.
 double Pass::ArenaOf(const LayerGroup& group) const {
   const double inputs = group.front().inputs, inner = InputGradientInner(group);
-  double most = 0;
+  double most = 0, shared = 0;
   for (const LayerSizes& layer : group) {
     if (Joins(layer) || s_.quantised > 0)
       most = std::max(most, layer.outputs * Padded(inputs + (Joins(layer) ? layer.rank : 0)));
+    if (Copies(layer)) shared += layer.outputs;
   }
+  if (Shares(group)) most = std::max(most, shared * Padded(RoomyWidth(group)));
   if (InputGradientJoins(group)) return std::max(most, Padded(inner) * Padded(inputs));
   return s_.quantised > 0 ? std::max(most, inner * Padded(inputs)) : most;
 }
@@ -171,16 +212,13 @@ void Pass::DownProjections(const LayerGroup& group) {
   std::vector<Tensor> inputs;
   AdapterInputs(group, inputs);
   if (s_.adapter == kFloat) return;
+  if (!s_.dropout) return Touch(n_ * Sum(group, &LayerSizes::rank) * kFloat);  // One product.
   for (const LayerSizes& layer : group) Touch(n_ * layer.rank * kFloat);
 }
 
-// The float32 outputs of the layers, which wait for the epilogue. Layers share the copy of their rows [x | m].
-std::vector<Tensor> Pass::Outputs(const LayerGroup& group) {
-  double width = 0;
-  for (const LayerSizes& layer : group) {
-    if (Joins(layer)) width = std::max(width, Padded(layer.inputs + layer.rank));
-  }
-  const Tensor joined = Make(n_ * width * s_.compute);
+// The float32 outputs of the layers, which wait for the epilogue. Layers share the copy of their rows [x | m], where those have no room.
+std::vector<Tensor> Pass::Outputs(const LayerGroup& group, bool has_room) {
+  const Tensor joined = Make(has_room ? 0 : n_ * JoinedWidth(group) * s_.compute);
   std::vector<Tensor> outputs;
   for (const LayerSizes& layer : group) {
     Weight(layer);
@@ -197,7 +235,7 @@ std::vector<Tensor> Pass::Outputs(const LayerGroup& group) {
 // Epilogue::Forward, beside the outputs that it reads.
 void Pass::ForwardMiddle(SubLayer which, bool with_graph) {
   if (which == SubLayer::kMlp) {
-    const double result = n_ * Sum(s_.mlp_out, &LayerSizes::inputs) * s_.compute;
+    const double result = n_ * GatedWidth() * s_.compute;
     Touch(result + (with_graph && s_.compute < kFloat ? MiddleBytes(which) : 0));
     return;
   }
@@ -214,11 +252,11 @@ void Pass::ForwardMiddle(SubLayer which, bool with_graph) {
 // What stands between a sub-layer's input and its graph; the graph itself is the caller's.
 void Pass::Forward(SubLayer which, bool computed, bool with_graph) {
   const LayerGroup &in = In(which), &out = Out(which);
-  const Tensor normed = Make(n_ * kFloat + n_ * s_.hidden * s_.compute);
+  const Tensor normed = Make(n_ * kFloat + n_ * NormedWidth(which) * s_.compute);
   const Tensor downs = Make(Downs(in));
   DownProjections(in);
   {
-    const std::vector<Tensor> outputs = Outputs(in);
+    const std::vector<Tensor> outputs = Outputs(in, NormLeavesRoom(which));
     ForwardMiddle(which, with_graph);
   }
   const bool has_middle = with_graph || which == SubLayer::kAttention;
@@ -226,9 +264,10 @@ void Pass::Forward(SubLayer which, bool computed, bool with_graph) {
   if (which == SubLayer::kAttention && s_.compute == kFloat && s_.heads != s_.key_heads) {
     Touch(2 * n_ * Queries() * kFloat, Held::kAttention);  // The efficient kernels want a key head a head.
   }
-  const Tensor attended = Make(n_ * Sum(out, &LayerSizes::inputs) * s_.compute);
+  const bool is_mlp = which == SubLayer::kMlp;
+  const Tensor attended = Make(n_ * (is_mlp ? GatedWidth() : Sum(out, &LayerSizes::inputs)) * s_.compute);
   DownProjections(out);
-  if (computed) Outputs(out);
+  if (computed) Outputs(out, is_mlp && GateLeavesRoom());
 }
 
 // Gradients::DownProjectionGradients.

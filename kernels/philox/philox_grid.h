@@ -17,12 +17,14 @@ struct DropoutBody {
   DropoutShape shape;
   int64_t rows = 0;
   const T* x = nullptr;
-  T* y = nullptr;  // May equal x.
+  T* y = nullptr;        // Dense; may equal x where that is.
+  int64_t x_stride = 0;  // Values from row to row of x; 0 = it is dense.
 
   template <typename F>
   void Pointers(F f) {
     f(shape.sample), f(shape.position), f(x), f(y);
   }
+  FT_HOST_DEVICE int64_t XStride() const { return x_stride == 0 ? shape.channels : x_stride; }
   FT_HOST_DEVICE int64_t Quads() const { return (shape.channels + 3) / 4; }
   FT_HOST_DEVICE int64_t Blocks() const { return BlocksFor(rows * Quads(), kThreads); }
 
@@ -32,10 +34,10 @@ struct DropoutBody {
     const PhiloxBlock random = Philox(shape.key, DropoutCounter(shape, row, channel));
     const uint32_t threshold = DropoutThreshold(shape);
     const float factor = DropoutFactor(shape);
-    for (int i = 0; i < 4 && channel + i < shape.channels; ++i) {
-      const int64_t at_value = row * shape.channels + channel + i;
-      y[at_value] = FromFloat<T>(ToFloat(x[at_value]) * (random.word[i] >= threshold ? factor : 0.0f));
-    }
+    const T* in = x + row * XStride() + channel;
+    T* out = y + row * shape.channels + channel;
+    for (int i = 0; i < 4 && channel + i < shape.channels; ++i)
+      out[i] = FromFloat<T>(ToFloat(in[i]) * (random.word[i] >= threshold ? factor : 0.0f));
   }
 };
 

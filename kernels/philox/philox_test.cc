@@ -63,6 +63,24 @@ TEST_F(DropoutTest, ArrayFunctionAndGridBodyEqualTheDefinitionBitForBit) {
   }
 }
 
+TEST_F(DropoutTest, RowsAtADistanceAreDroppedAsDenseOnes) {
+  for (int64_t channels : {1, 3, 4, 65}) {
+    DropoutShape shape{
+        .key = PhiloxKey(3, 9), .layer = 7, .site = 2, .channels = channels, .probability = 0.3f};
+    shape.sample = sample_.data();
+    shape.position = position_.data();
+    const int64_t stride = channels + 5;
+    std::vector<float> x(4 * channels), apart(4 * stride, -1.0f), y(x.size()), y_apart(x.size());
+    for (int64_t i = 0; i < 4 * channels; ++i) {
+      x[i] = static_cast<float>(i) - 7.3f;
+      apart[i / channels * stride + i % channels] = x[i];
+    }
+    Dropout<float>(shape, 0, 4, x.data(), y.data());
+    Emulate(DropoutBody<float>{shape, 4, apart.data(), y_apart.data(), stride});
+    EXPECT_EQ(y_apart, y) << channels;
+  }
+}
+
 TEST_F(DropoutTest, KeepsTheRightShareAndScalesIt) {
   const std::vector<float> mask = Mask({.key = PhiloxKey(42, 7), .channels = 100003, .probability = 0.1f}, 2);
   int64_t zeros = 0;

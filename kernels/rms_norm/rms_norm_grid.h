@@ -22,11 +22,13 @@ struct RmsNormForwardBody {
   const float* weight = nullptr;
   T* y = nullptr;
   float* scale = nullptr;  // One value a row.
+  int64_t y_stride = 0;    // Values from row to row of y; 0 = it is dense.
 
   template <typename F>
   void Pointers(F f) {
     f(x), f(weight), f(y), f(scale);
   }
+  FT_HOST_DEVICE int64_t YStride() const { return y_stride == 0 ? shape.channels : y_stride; }
   FT_HOST_DEVICE int64_t Blocks() const { return rows; }
 
   FT_HOST_DEVICE void Run(int phase, const GridPoint& at, Shared& sum) const {
@@ -40,7 +42,7 @@ struct RmsNormForwardBody {
     } else {
       const float factor = RmsNormScale(shape, sum.total);
       if (at.thread == 0) scale[at.block] = factor;
-      T* out = y + at.block * shape.channels;
+      T* out = y + at.block * YStride();
       for (int64_t c = at.thread; c < shape.channels; c += kThreads) {
         out[c] = FromFloat<T>(in[c] * factor * weight[c]);
       }

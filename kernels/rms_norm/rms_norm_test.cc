@@ -126,6 +126,33 @@ INSTANTIATE_TEST_SUITE_P(Wide, RmsNormShapes,
                          ::testing::Values(std::pair<int64_t, int64_t>{2, 257},
                                            std::pair<int64_t, int64_t>{1, 1031}));
 
+template <typename T>
+void ExpectRowsAtADistance(const Problem& p) {
+  const RmsNormShape shape{p.channels, 1e-5f};
+  std::vector<T> dense(p.x.size());
+  std::vector<float> scale(p.rows), scale_apart(p.rows);
+  Emulate(RmsNormForwardBody<T>{shape, p.rows, p.x.data(), p.weight.data(), dense.data(), scale.data()});
+  for (const int64_t room : {1, 8, 13}) {
+    const int64_t stride = p.channels + room;
+    std::vector<T> apart(static_cast<size_t>(p.rows * stride), FromFloat<T>(7));
+    Emulate(RmsNormForwardBody<T>{shape, p.rows, p.x.data(), p.weight.data(), apart.data(),
+                                  scale_apart.data(), stride});
+    EXPECT_EQ(scale_apart, scale);
+    for (int64_t i = 0; i < p.rows * stride; ++i) {
+      const int64_t row = i / stride, c = i % stride;
+      const float expected = c < p.channels ? ToFloat(dense[static_cast<size_t>(row * p.channels + c)]) : 7;
+      ASSERT_EQ(ToFloat(apart[static_cast<size_t>(i)]), expected) << "row " << row << ", value " << c;
+    }
+  }
+}
+
+TEST_P(RmsNormShapes, RowsAtADistanceHaveTheSameBitsAndLeaveWhatLiesBetween) {
+  const auto [rows, channels] = GetParam();
+  const Problem p = RandomProblem(rows, channels);
+  ExpectRowsAtADistance<float>(p);
+  ExpectRowsAtADistance<BF16>(p);
+}
+
 TEST(RmsNorm, Bfloat16IsTheFloatResultRoundedOnce) {
   const Problem p = RandomProblem(4, 33);
   std::vector<BF16> y(p.x.size());

@@ -28,12 +28,20 @@ struct RopeAngles {
   float direction = 1;                // 1 for forward and -1 for backward, which rotates gradients back.
 };
 
-// Dense rows x heads x head_size, and where they go to, rotated.
+// Rows x heads x head_size, and where they go to, rotated: dense, but for the rows of x, which may lie further apart.
 template <typename T>
 struct RopeHeads {
   int64_t heads = 0;
   const T* x = nullptr;
-  T* y = nullptr;  // May equal x.
+  T* y = nullptr;        // May equal x where that is dense.
+  int64_t x_stride = 0;  // Values from row to row of x; 0 = it is dense.
+
+  FT_HOST_DEVICE const T* Row(const RopeShape& shape, int64_t row) const {
+    return x + row * (x_stride == 0 ? heads * shape.head_size : x_stride);
+  }
+  FT_HOST_DEVICE T* RowOfY(const RopeShape& shape, int64_t row) const {
+    return y + row * heads * shape.head_size;
+  }
 };
 
 struct RopePair {

@@ -46,9 +46,8 @@ void Rotate(const RopeShape& shape, const RopeAngles& angles, const RopeHeads<T>
     const float* cosine = angles.cosine + angles.position[row] * pairs;
     const float* sine = angles.sine + angles.position[row] * pairs;
     for (int64_t head = 0; head < heads.heads; ++head) {
-      const int64_t begin = (row * heads.heads + head) * shape.head_size;
-      const T* in = heads.x + begin;
-      T* out = heads.y + begin;
+      const T* in = heads.Row(shape, row) + head * shape.head_size;
+      T* out = heads.RowOfY(shape, row) + head * shape.head_size;
       if (shape.neighbours) {
         RotateNeighbours(pairs, cosine, sine, angles.direction, in, out);
       } else {

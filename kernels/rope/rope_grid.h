@@ -34,10 +34,9 @@ struct RopeBody {
     const int64_t i = at.index() % half, row = at.index() / half / Heads();
     const int64_t in_row = at.index() / half % Heads();
     const bool is_query = in_row < queries.heads;
-    const int64_t head =
-        is_query ? row * queries.heads + in_row : row * keys.heads + (in_row - queries.heads);
-    const T* in = (is_query ? queries.x : keys.x) + head * shape.head_size;
-    T* out = (is_query ? queries.y : keys.y) + head * shape.head_size;
+    const int64_t head = (is_query ? in_row : in_row - queries.heads) * shape.head_size;
+    const T* in = head + (is_query ? queries.Row(shape, row) : keys.Row(shape, row));
+    T* out = head + (is_query ? queries.RowOfY(shape, row) : keys.RowOfY(shape, row));
     if (i >= pairs) {
       out[2 * i] = in[2 * i];
       out[2 * i + 1] = in[2 * i + 1];

@@ -1,5 +1,6 @@
 #include "kernels/rope/rope.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -105,6 +106,43 @@ TEST(Rope, PartsOfAHeadAndNeighboursTurnAndTheRestStays) {
       }
       for (int64_t i = 2 * pairs; i < size; ++i) ASSERT_EQ(out[i], in[i]);
     }
+  }
+}
+
+// Queries and keys as columns of one matrix, as a product of both leaves them.
+TEST(Rope, RowsAtADistanceTurnAsDenseOnes) {
+  for (const RopeShape& shape : {RopeShape{10, 6, false}, RopeShape{8, 0, true}, RopeShape{34}}) {
+    constexpr int64_t kRows = 4, kQueries = 3, kKeys = 2;
+    const std::vector<int32_t> position = InOrder(kRows);
+    std::mt19937 random(4);
+    std::normal_distribution<float> normal;
+    const int64_t q_width = kQueries * shape.head_size, k_width = kKeys * shape.head_size;
+    const int64_t stride = q_width + k_width + 3;
+    std::vector<float> joined(kRows * stride), q(kRows * q_width), k(kRows * k_width),
+        cosine(kRows * shape.Pairs()), sine(cosine.size());
+    for (std::vector<float>* values : {&joined, &cosine, &sine}) {
+      for (float& value : *values) value = normal(random);
+    }
+    for (int64_t row = 0; row < kRows; ++row) {
+      std::copy_n(joined.data() + row * stride, q_width, q.data() + row * q_width);
+      std::copy_n(joined.data() + row * stride + q_width, k_width, k.data() + row * k_width);
+    }
+    const RopeAngles angles{cosine.data(), sine.data(), position.data(), 1};
+    std::vector<float> dense_q(q.size()), dense_k(k.size()), apart_q(q.size()), apart_k(k.size()),
+        grid_q(q.size()), grid_k(k.size());
+    Rope<float>(shape, angles, {kQueries, q.data(), dense_q.data()}, 0, kRows);
+    Rope<float>(shape, angles, {kKeys, k.data(), dense_k.data()}, 0, kRows);
+    Rope<float>(shape, angles, {kQueries, joined.data(), apart_q.data(), stride}, 0, kRows);
+    Rope<float>(shape, angles, {kKeys, joined.data() + q_width, apart_k.data(), stride}, 0, kRows);
+    Emulate(RopeBody<float>{shape,
+                            angles,
+                            kRows,
+                            {kQueries, joined.data(), grid_q.data(), stride},
+                            {kKeys, joined.data() + q_width, grid_k.data(), stride}});
+    EXPECT_EQ(apart_q, dense_q) << shape.head_size;
+    EXPECT_EQ(apart_k, dense_k) << shape.head_size;
+    EXPECT_EQ(grid_q, dense_q) << shape.head_size;
+    EXPECT_EQ(grid_k, dense_k) << shape.head_size;
   }
 }
 

@@ -34,7 +34,7 @@ struct SwigluRounded {
   BF16* up = nullptr;
 
   // The outputs from value i on.
-  SwigluRounded From(int64_t i) const {
+  FT_HOST_DEVICE SwigluRounded From(int64_t i) const {
     return {y + i, gate == nullptr ? nullptr : gate + i, up == nullptr ? nullptr : up + i};
   }
 };

@@ -94,8 +94,8 @@ TEST_P(SwigluCounts, RoundedGridBodyEqualsTheDefinitionBitForBitAtAnyAddress) {
     const float *gate = in.gate.data() + shift, *up = in.up.data() + shift;
     const BF16 untouched{7};
     std::vector<BF16> y(count + 8, untouched), gates(y), ups(y), alone(y);
-    Emulate(SwigluForwardRoundedBody{values, gate, up, {y.data(), gates.data(), ups.data()}});
-    Emulate(SwigluForwardRoundedBody{values, gate, up, {.y = alone.data()}});
+    Emulate(SwigluForwardRoundedBody{1, values, gate, up, {y.data(), gates.data(), ups.data()}});
+    Emulate(SwigluForwardRoundedBody{1, values, gate, up, {.y = alone.data()}});
     for (int64_t i = 0; i < values; ++i) {
       EXPECT_EQ(y[i].bits, FromFloat<BF16>(SwigluValue(gate[i], up[i])).bits) << i;
       EXPECT_EQ(alone[i].bits, y[i].bits) << i;
@@ -104,6 +104,35 @@ TEST_P(SwigluCounts, RoundedGridBodyEqualsTheDefinitionBitForBitAtAnyAddress) {
     }
     for (int64_t i = values; i < count + 8; ++i) {
       EXPECT_TRUE(y[i].bits == 7 && gates[i].bits == 7 && ups[i].bits == 7 && alone[i].bits == 7) << i;
+    }
+  }
+}
+
+// Gate and up as columns of one matrix, and results with room behind each row: by values and, where all rows begin at 16 bytes, by words.
+TEST_P(SwigluCounts, RowsAtADistanceEqualTheDefinitionBitForBit) {
+  const int64_t columns = GetParam(), rows = 3;
+  for (const int64_t room : {0, 1, 8}) {
+    const int64_t in_stride = 2 * columns + room, y_stride = columns + room;
+    const Inputs in = RandomInputs(rows * in_stride);
+    const float *gate = in.gate.data(), *up = in.gate.data() + columns;
+    const BF16 untouched{7};
+    std::vector<BF16> y(static_cast<size_t>(rows * y_stride), untouched),
+        gates(static_cast<size_t>(rows * columns)), ups(gates);
+    Emulate(SwigluForwardRoundedBody{
+        rows, columns, gate, up, {y.data(), gates.data(), ups.data()}, in_stride, y_stride});
+    for (int64_t row = 0; row < rows; ++row) {
+      for (int64_t c = 0; c < y_stride; ++c) {
+        const BF16 got = y[static_cast<size_t>(row * y_stride + c)];
+        if (c >= columns) {
+          ASSERT_EQ(got.bits, 7) << row << " " << c;
+          continue;
+        }
+        const float g = gate[row * in_stride + c], u = up[row * in_stride + c];
+        const auto dense = static_cast<size_t>(row * columns + c);
+        ASSERT_EQ(got.bits, FromFloat<BF16>(SwigluValue(g, u)).bits) << row << " " << c;
+        ASSERT_EQ(gates[dense].bits, FromFloat<BF16>(g).bits) << row << " " << c;
+        ASSERT_EQ(ups[dense].bits, FromFloat<BF16>(u).bits) << row << " " << c;
+      }
     }
   }
 }

@@ -88,11 +88,13 @@ Tensor Attention(const DecoderConfig& config, const SubLayerWeights& weights, co
       .reshape({rows, config.heads * size});
 }
 
-// A sub-layer's input as its products read it.
+// A sub-layer's input as its products read it. Rows that a router reads too have no room: that is for layers that read them alone.
 Tensor InputOf(const DecoderConfig& config, const SubLayerWeights& weights, const Tensor& x_NC,
                const ForwardContext& context) {
-  return config.norm_before ? ApplyNorm(config, weights.norm, x_NC, context.compute)
-                            : x_NC.to(context.compute);
+  if (!config.norm_before) return x_NC.to(context.compute);
+  const int64_t room =
+      weights.experts.empty() ? RoomBehind(weights.inputs, context.compute, x_NC.device()) : 0;
+  return ApplyNorm(config, weights.norm, x_NC, context.compute, room);
 }
 
 // x + a sub-layer's result, which is float32.
@@ -198,13 +200,14 @@ void AssignWeight(const DecoderConfig& config, const Role& role, ops::SlotPtr sl
 }
 
 Tensor ApplyNorm(const DecoderConfig& config, const NormWeights& weights, const Tensor& x_NC,
-                 at::ScalarType output) {
+                 at::ScalarType output, int64_t room) {
   return ops::RmsNorm(x_NC, *weights.weight,
                       {.epsilon = config.norm_epsilon,
                        .output = output,
                        .plus_one = config.norm_plus_one,
                        .centred = config.norm == NormKind::kLayer,
-                       .bias_C = weights.bias.get()});
+                       .bias_C = weights.bias.get(),
+                       .room = room});
 }
 
 Tensor AttentionForward(const DecoderConfig& config, const BlockWeights& weights, const Tensor& x_NC,
@@ -223,7 +226,8 @@ Tensor MlpForward(const DecoderConfig& config, const BlockWeights& weights, cons
     y_NC =
         AddResult(config, weights.mlp, x_NC, ExpertsForward(config, weights.mlp, normed_NC, context, layer));
   } else {
-    const Tensor gated_NI = GateAndUp(config, weights.mlp.inputs, normed_NC, context, layer);
+    const Tensor gated_NI =
+        GateAndUp(config, weights.mlp.inputs, weights.mlp.output, normed_NC, context, layer);
     y_NC = AddOutput(config, weights.mlp, x_NC, gated_NI, context, layer, output, context.saved_dtype);
   }
   if (weights.scalar == nullptr) return y_NC;

@@ -116,9 +116,9 @@ struct ForwardContext {
   std::shared_ptr<RouterBalance> balance;  // Null where routers have no loss of their own.
 };
 
-// A norm of float32 rows, as the configuration has them.
+// A norm of float32 rows, as the configuration has them, with so much room behind each row of the result (ops/joined_rows.h).
 torch::Tensor ApplyNorm(const DecoderConfig& config, const NormWeights& weights, const torch::Tensor& x_NC,
-                        at::ScalarType output);
+                        at::ScalarType output, int64_t room = 0);
 
 // The two sub-layers of a block, in their order: x + Attention(Norm(x)) and x + Mlp(Norm(x)), or with a norm of what is added, or
 // with experts in the place of the MLP. The residual stream x is float32

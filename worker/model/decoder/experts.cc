@@ -96,7 +96,8 @@ Tensor RunExperts(const DecoderConfig& config, const SubLayerWeights& weights, c
     const ForwardContext of_expert{.compute = context.compute,
                                    .saved_dtype = context.saved_dtype,
                                    .dropout = ops::DropoutOf(dropout, first, sizes[i])};
-    const Tensor inner_PF = GateAndUp(config, experts[i]->inputs, parts[i], of_expert, layer);
+    const Tensor inner_PF =
+        GateAndUp(config, experts[i]->inputs, experts[i]->output, parts[i], of_expert, layer);
     results.push_back(Unrounded(experts[i]->output, inner_PF, of_expert, layer, context.saved_dtype));
     first += sizes[i];
   }
@@ -121,7 +122,7 @@ Tensor ExpertsForward(const DecoderConfig& config, const SubLayerWeights& weight
   const Tensor y_PC = RunExperts(config, weights, ops::GatherRows(x_NC, dispatch), dispatch, context, layer);
   const Tensor y_NC = ops::CombineRows(y_PC, routing.weight_NK, dispatch, context.saved_dtype);
   if (!weights.shared()) return y_NC;
-  const Tensor shared_NF = GateAndUp(config, weights.inputs, x_NC, context, layer);
+  const Tensor shared_NF = GateAndUp(config, weights.inputs, weights.output, x_NC, context, layer);
   return y_NC + Unrounded(weights.output, shared_NF, context, layer, context.saved_dtype);
 }
 

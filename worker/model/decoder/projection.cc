@@ -2,21 +2,23 @@
 
 #include <utility>
 
+#include "worker/model/ops/joined_rows.h"
+
 namespace ft::model {
 namespace {
 
 using torch::Tensor;
 
-std::shared_ptr<const ops::Epilogue> GateOf(const DecoderConfig& config) {
+std::shared_ptr<const ops::Epilogue> GateOf(const DecoderConfig& config, int64_t room) {
   using Kind = ops::ActivationEpilogue::Kind;
-  if (config.gate_clamp > 0) return std::make_shared<ops::ClampedGateEpilogue>(config.gate_clamp);
+  if (config.gate_clamp > 0) return std::make_shared<ops::ClampedGateEpilogue>(config.gate_clamp, room);
   switch (config.activation) {
-    case Activation::kGelu: return std::make_shared<ops::ActivationEpilogue>(Kind::kGelu);
-    case Activation::kGeluTanh: return std::make_shared<ops::ActivationEpilogue>(Kind::kGeluTanh);
+    case Activation::kGelu: return std::make_shared<ops::ActivationEpilogue>(Kind::kGelu, room);
+    case Activation::kGeluTanh: return std::make_shared<ops::ActivationEpilogue>(Kind::kGeluTanh, room);
     case Activation::kSilu: break;
   }
-  if (!config.gated) return std::make_shared<ops::ActivationEpilogue>(Kind::kSilu);
-  return std::make_shared<ops::GateEpilogue>();
+  if (!config.gated) return std::make_shared<ops::ActivationEpilogue>(Kind::kSilu, room);
+  return std::make_shared<ops::GateEpilogue>(room);
 }
 
 }  // namespace
@@ -31,6 +33,15 @@ ops::LinearLayer LayerOf(const Projection& projection, const ForwardContext& con
                       projection.adapter->dropout};
   }
   return linear;
+}
+
+int64_t RoomBehind(std::span<const Projection> readers, at::ScalarType type, at::Device device) {
+  int64_t columns = 0;
+  for (const Projection& reader : readers) {
+    if (reader.adapter.has_value() && reader.adapter->compute == type)
+      columns += reader.adapter->a_RI->shape()[0];
+  }
+  return readers.empty() ? 0 : ops::RoomFor(readers[0].inputs, columns, device);
 }
 
 std::vector<Tensor> ApplyProjections(const std::vector<Projection>& projections, const Tensor& x_NI,
@@ -57,10 +68,11 @@ std::vector<Tensor> ApplyProjections(const std::vector<Projection>& projections,
                       context.saved_dtype);
 }
 
-Tensor GateAndUp(const DecoderConfig& config, const std::vector<Projection>& inputs, const Tensor& x_NC,
-                 const ForwardContext& context, int64_t layer) {
-  if (!config.gated) return ApplyProjections(inputs, x_NC, context, layer, {Use::kUp}, GateOf(config))[0];
-  return ApplyProjections(inputs, x_NC, context, layer, {Use::kGate, Use::kUp}, GateOf(config))[0];
+Tensor GateAndUp(const DecoderConfig& config, const std::vector<Projection>& inputs, const Projection& output,
+                 const Tensor& x_NC, const ForwardContext& context, int64_t layer) {
+  const auto gate = GateOf(config, RoomBehind({&output, 1}, context.compute, x_NC.device()));
+  if (!config.gated) return ApplyProjections(inputs, x_NC, context, layer, {Use::kUp}, gate)[0];
+  return ApplyProjections(inputs, x_NC, context, layer, {Use::kGate, Use::kUp}, gate)[0];
 }
 
 Tensor Unrounded(const Projection& projection, const Tensor& x_NI, const ForwardContext& context,

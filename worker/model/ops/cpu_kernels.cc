@@ -43,8 +43,11 @@ int Nf4Dequantise(const kernels::Nf4DequantiseBody<T>& body, void*) {
 
 template <typename T>
 int Dropout(const kernels::DropoutBody<T>& body, void*) {
+  const int64_t gap = body.XStride() - body.shape.channels;
   OverRows(body.rows, body.shape.channels * 4, [&](int64_t first, int64_t last) {
-    kernels::Dropout<T>(body.shape, first, last, body.x, body.y);
+    if (gap == 0) return kernels::Dropout<T>(body.shape, first, last, body.x, body.y);
+    for (int64_t row = first; row < last; ++row)
+      kernels::Dropout<T>(body.shape, row, row + 1, body.x + row * gap, body.y);
   });
   return 0;
 }
@@ -60,8 +63,14 @@ int Rope(const kernels::RopeBody<T>& body, void*) {
 
 template <typename T>
 int RmsNormForward(const kernels::RmsNormForwardBody<T>& body, void*) {
+  const int64_t gap = body.YStride() - body.shape.channels;
   OverRows(body.rows, body.shape.channels, [&](int64_t first, int64_t last) {
-    kernels::RmsNormForward<T>(body.shape, first, last, body.x, body.weight, body.y, body.scale);
+    if (gap == 0)
+      return kernels::RmsNormForward<T>(body.shape, first, last, body.x, body.weight, body.y, body.scale);
+    for (int64_t row = first; row < last; ++row) {
+      kernels::RmsNormForward<T>(body.shape, row, row + 1, body.x, body.weight, body.y + row * gap,
+                                 body.scale);
+    }
   });
   return 0;
 }
@@ -99,8 +108,17 @@ int SwigluForward(const kernels::SwigluForwardBody<T>& body, void*) {
 }
 
 int SwigluForwardRounded(const kernels::SwigluForwardRoundedBody& body, void*) {
-  OverRows(body.count, kGateWork, [&](int64_t first, int64_t last) {
-    kernels::SwigluForwardRounded(last - first, body.gate + first, body.up + first, body.out.From(first));
+  if (body.IsDense()) {
+    OverRows(body.rows * body.columns, kGateWork, [&](int64_t first, int64_t last) {
+      kernels::SwigluForwardRounded(last - first, body.gate + first, body.up + first, body.out.From(first));
+    });
+    return 0;
+  }
+  OverRows(body.rows, body.columns * kGateWork, [&](int64_t first, int64_t last) {
+    for (int64_t row = first; row < last; ++row) {
+      const int64_t in = row * body.InStride();
+      kernels::SwigluForwardRounded(body.columns, body.gate + in, body.up + in, body.OutOf(row));
+    }
   });
   return 0;
 }

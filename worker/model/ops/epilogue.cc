@@ -1,5 +1,6 @@
 #include "worker/model/ops/epilogue.h"
 
+#include "worker/model/ops/joined_rows.h"
 #include "worker/model/ops/kernel_call.h"
 #include "worker/model/ops/kernel_table.h"
 #include "worker/model/ops/saved_context.h"
@@ -14,6 +15,14 @@ using torch::autograd::variable_list;
 
 constexpr double kGateSlope = 1.702;  // Of ClampedGateEpilogue's sigmoid.
 
+// The heads of each row as neighbours; rows may lie at a distance.
+Tensor WithDenseRows(const Tensor& x_NHD) {
+  const int64_t size = x_NHD.size(2), width = x_NHD.size(1) * size;
+  const bool dense = x_NHD.stride(2) == 1 && (x_NHD.size(1) == 1 || x_NHD.stride(1) == size) &&
+                     (x_NHD.size(0) <= 1 || x_NHD.stride(0) >= width);
+  return dense ? x_NHD : x_NHD.contiguous();
+}
+
 // Heads of the same rows, one tensor or two, rotated.
 std::vector<Tensor> RotateHeads(const std::vector<Tensor>& heads, const RopeTable& table, float direction) {
   FT_CHECK(heads.size() == 1 ||
@@ -21,15 +30,16 @@ std::vector<Tensor> RotateHeads(const std::vector<Tensor>& heads, const RopeTabl
             heads[0].size(2) == heads[1].size(2) && heads[0].scalar_type() == heads[1].scalar_type()));
   std::vector<Tensor> from, to;
   for (const Tensor& x_NHD : heads) {
-    from.push_back(x_NHD.contiguous());
-    to.push_back(torch::empty_like(from.back()));
+    from.push_back(WithDenseRows(x_NHD));
+    to.push_back(torch::empty(x_NHD.sizes(), x_NHD.options()));
   }
   FT_CHECK(table.position_N.numel() == from[0].size(0));
   WithType(from[0].scalar_type(), [&](auto type) {
     using T = decltype(type);
     const auto part = [&](size_t i) -> kernels::RopeHeads<T> {
       if (i >= from.size()) return {};
-      return {from[i].size(1), Data<T>(from[i]), MutableData<T>(to[i])};
+      return {from[i].size(1), static_cast<const T*>(from[i].const_data_ptr()), MutableData<T>(to[i]),
+              from[i].stride(0)};
     };
     Launch(from[0], &KernelsOf<T>::rope,
            {{from[0].size(2), 2 * table.cosine_LP.size(1), table.neighbours},
@@ -66,18 +76,31 @@ Tensor Gate(const Tensor& gate, const Tensor& up) {
 }
 
 // The gate in bfloat16, and in the same pass its inputs, where they are saved.
-Tensor RoundedGate(const Tensor& gate, const Tensor& up, std::vector<Tensor>* saved) {
-  const auto make = [&] { return torch::empty_like(gate, gate.options().dtype(at::kBFloat16)); };
-  Tensor y = make();
-  kernels::SwigluRounded out{.y = MutableData<BF16>(y)};
+Tensor RoundedGate(const Tensor& gate, const Tensor& up, int64_t room, std::vector<Tensor>* saved) {
+  const int64_t rows = gate.size(0), columns = gate.size(1);
+  const auto make = [&](int64_t behind) {
+    return RowsWithRoom(rows, columns, behind, gate.options().dtype(at::kBFloat16));
+  };
+  const Tensor y = make(room);
+  kernels::SwigluRounded out{.y = MutableRowData<BF16>(y)};
   if (saved != nullptr) {
-    saved->push_back(make());
+    saved->push_back(make(0));
     out.gate = MutableData<BF16>(saved->back());
-    saved->push_back(make());
+    saved->push_back(make(0));
     out.up = MutableData<BF16>(saved->back());
   }
-  Launch(gate, &KernelTable::swiglu_forward_rounded, {gate.numel(), Data<float>(gate), Data<float>(up), out});
+  const bool dense = gate.is_contiguous() && up.is_contiguous() && room == 0;
+  FT_CHECK(dense || gate.stride(0) == up.stride(0));
+  Launch(gate, &KernelTable::swiglu_forward_rounded,
+         {dense ? 1 : rows, dense ? gate.numel() : columns, RowData<float>(gate), RowData<float>(up), out,
+          gate.stride(0), y.stride(0)});
   return y;
+}
+
+// `y_NF` in `type`. What is as wide as that stays where it is, without room.
+Tensor Rounded(const Tensor& y_NF, at::ScalarType type, int64_t room) {
+  if (room == 0 || y_NF.scalar_type() == type) return y_NF.to(type);
+  return RowsWithRoom(y_NF.size(0), y_NF.size(1), room, y_NF.options().dtype(type)).copy_(y_NF);
 }
 
 struct RotateFunction : torch::autograd::Function<RotateFunction> {
@@ -142,7 +165,7 @@ std::vector<Tensor> GateEpilogue::Forward(const std::vector<Tensor>& y_NO, at::S
                                           std::vector<Tensor>* saved) const {
   FT_CHECK(y_NO.size() == 2);
   const Tensor &gate = y_NO[0], &up = y_NO[1];
-  if (type == at::kBFloat16) return {RoundedGate(gate, up, saved)};
+  if (type == at::kBFloat16) return {RoundedGate(gate, up, room_, saved)};
   // Backward reads rounded inputs, the gate itself is computed from the float32 sums: it is rounded once.
   if (saved != nullptr) saved->insert(saved->end(), {gate.to(type), up.to(type)});
   return {Gate(gate, up).to(type)};
@@ -172,7 +195,7 @@ std::vector<Tensor> ActivationEpilogue::Forward(const std::vector<Tensor>& y_NO,
   }
   Tensor result = Activated(y_NO[0], kind_);
   if (y_NO.size() == 2) result.mul_(y_NO[1]);
-  return {result.to(type)};
+  return {Rounded(result, type, room_)};
 }
 
 std::vector<Tensor> ActivationEpilogue::Backward(const std::vector<Tensor>& gradients,
@@ -189,7 +212,7 @@ std::vector<Tensor> ClampedGateEpilogue::Forward(const std::vector<Tensor>& y_NO
   FT_CHECK(y_NO.size() == 2);
   if (saved != nullptr) saved->insert(saved->end(), {y_NO[0].to(type), y_NO[1].to(type)});
   const Tensor gate = y_NO[0].clamp_max(most_), up = y_NO[1].clamp(-most_, most_);
-  return {((up + 1) * gate * at::sigmoid(gate * kGateSlope)).to(type)};
+  return {Rounded((up + 1) * gate * at::sigmoid(gate * kGateSlope), type, room_)};
 }
 
 std::vector<Tensor> ClampedGateEpilogue::Backward(const std::vector<Tensor>& gradients,

@@ -15,8 +15,10 @@ namespace ft::ops {
 class Epilogue {
  public:
   virtual ~Epilogue() = default;
-  // The results, in `type`, of the layers' outputs, float32, contiguous. Appends to `saved` what Backward
-  // reads, unless it is null.
+  // Whether Forward takes outputs that are columns of one matrix, so that their rows are dense and lie at a distance; else they are
+  // contiguous.
+  virtual bool ReadsSharedRows() const { return false; }
+  // The results, in `type`, of the layers' outputs, float32. Appends to `saved` what Backward reads, unless it is null.
   virtual std::vector<torch::Tensor> Forward(const std::vector<torch::Tensor>& y_NO, at::ScalarType type,
                                              std::vector<torch::Tensor>* saved) const = 0;
   // The gradients of the outputs, in the type of those of the results, from theirs and what was saved in the same type.
@@ -46,6 +48,7 @@ class RotaryEpilogue final : public Epilogue {
  public:
   RotaryEpilogue(RopeTable table, std::vector<HeadsOfLayer> layers)
       : table_(std::move(table)), layers_(std::move(layers)) {}
+  bool ReadsSharedRows() const override { return true; }
   std::vector<torch::Tensor> Forward(const std::vector<torch::Tensor>& y_NO, at::ScalarType type,
                                      std::vector<torch::Tensor>* saved) const override;
   std::vector<torch::Tensor> Backward(const std::vector<torch::Tensor>& gradients,
@@ -56,20 +59,27 @@ class RotaryEpilogue final : public Epilogue {
   const std::vector<HeadsOfLayer> layers_;
 };
 
-// SwiGLU of two outputs, gate and up: silu(gate) * up, N x F. Saves both inputs.
+// SwiGLU of two outputs, gate and up: silu(gate) * up, N x F. Saves both inputs. Behind the rows of a rounded result, here and below, lies
+// `room` for the layer that reads them (joined_rows.h).
 class GateEpilogue final : public Epilogue {
  public:
+  explicit GateEpilogue(int64_t room = 0) : room_(room) {}
+  bool ReadsSharedRows() const override { return true; }
   std::vector<torch::Tensor> Forward(const std::vector<torch::Tensor>& y_NO, at::ScalarType type,
                                      std::vector<torch::Tensor>* saved) const override;
   std::vector<torch::Tensor> Backward(const std::vector<torch::Tensor>& gradients,
                                       const std::vector<torch::Tensor>& saved) const override;
+
+ private:
+  const int64_t room_;
 };
 
 // Another activation of the first output, N x F, times the second where there are two. Saves its inputs.
 class ActivationEpilogue final : public Epilogue {
  public:
   enum class Kind { kSilu, kGelu, kGeluTanh };
-  explicit ActivationEpilogue(Kind kind) : kind_(kind) {}
+  explicit ActivationEpilogue(Kind kind, int64_t room = 0) : kind_(kind), room_(room) {}
+  bool ReadsSharedRows() const override { return true; }
   std::vector<torch::Tensor> Forward(const std::vector<torch::Tensor>& y_NO, at::ScalarType type,
                                      std::vector<torch::Tensor>* saved) const override;
   std::vector<torch::Tensor> Backward(const std::vector<torch::Tensor>& gradients,
@@ -77,13 +87,15 @@ class ActivationEpilogue final : public Epilogue {
 
  private:
   const Kind kind_;
+  const int64_t room_;
 };
 
 // A gate whose inputs are cut, gate at `most` from above and up at `most` on both sides: (up + 1) * gate * sigmoid(1.702 * gate). Saves
 // both inputs.
 class ClampedGateEpilogue final : public Epilogue {
  public:
-  explicit ClampedGateEpilogue(double most) : most_(most) {}
+  explicit ClampedGateEpilogue(double most, int64_t room = 0) : most_(most), room_(room) {}
+  bool ReadsSharedRows() const override { return true; }
   std::vector<torch::Tensor> Forward(const std::vector<torch::Tensor>& y_NO, at::ScalarType type,
                                      std::vector<torch::Tensor>* saved) const override;
   std::vector<torch::Tensor> Backward(const std::vector<torch::Tensor>& gradients,
@@ -91,6 +103,7 @@ class ClampedGateEpilogue final : public Epilogue {
 
  private:
   const double most_;
+  const int64_t room_;
 };
 
 // The outputs as they are, float32 whatever the type of the products.

@@ -105,9 +105,9 @@ void Run(const Task& task) {
 
 }  // namespace
 
-std::vector<Tensor> Compute(const std::vector<FusedGemm>& gemms) {
+std::vector<Tensor> Compute(const std::vector<FusedGemm>& gemms, ResultRows rows) {
   torch::NoGradGuard no_grad;
-  if (!gemms.empty() && !gemms[0].terms[0].a_NK.is_cpu()) return ComputeJoined(gemms);
+  if (!gemms.empty() && !gemms[0].terms[0].a_NK.is_cpu()) return ComputeJoined(gemms, rows);
   std::vector<Tensor> results;
   std::vector<Prepared> prepared;
   for (const FusedGemm& gemm : gemms) {

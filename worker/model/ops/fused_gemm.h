@@ -33,9 +33,18 @@ struct FusedGemm {
   at::ScalarType type = at::kFloat;  // The result's.
 };
 
+// How the results of GEMMs that begin with the same rows may lie on a device that joins products. Shared ones are columns of one matrix,
+// which one product makes, so that their rows lie at a distance. In float32 all are apart: there half the bytes of a result are not
+// saved by rounding it.
+enum class ResultRows {
+  kApart,  // Each result is contiguous.
+  kSharedIfCopied,  // Those may be shared whose matrices are copied for their product anyway: what is joined, or dequantised.
+  kShared,  // All may: they have so few columns that to copy their matrices is little beside reading the rows again.
+};
+
 // The results of all, in one parallel region of this rank's threads. The same bits for any number of threads.
 // No tensor of a weight outlives the call. REQUIRES: all on one device.
-std::vector<torch::Tensor> Compute(const std::vector<FusedGemm>& gemms);
+std::vector<torch::Tensor> Compute(const std::vector<FusedGemm>& gemms, ResultRows rows = ResultRows::kApart);
 torch::Tensor Compute(const FusedGemm& gemm);
 
 }  // namespace ft::ops

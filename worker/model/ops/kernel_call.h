@@ -22,6 +22,23 @@ T* MutableData(const torch::Tensor& tensor) {
   return static_cast<T*>(tensor.data_ptr());
 }
 
+// Whether each row is dense; rows may lie at a distance.
+inline bool HasDenseRows(const torch::Tensor& x_NC) {
+  return x_NC.dim() == 2 && (x_NC.size(1) == 1 || x_NC.stride(1) == 1) &&
+         (x_NC.size(0) <= 1 || x_NC.stride(0) >= x_NC.size(1));
+}
+// Of such rows.
+template <typename T>
+const T* RowData(const torch::Tensor& x_NC) {
+  FT_CHECK(HasDenseRows(x_NC)) << x_NC.strides();
+  return static_cast<const T*>(x_NC.const_data_ptr());
+}
+template <typename T>
+T* MutableRowData(const torch::Tensor& x_NC) {
+  FT_CHECK(HasDenseRows(x_NC)) << x_NC.strides();
+  return static_cast<T*>(x_NC.data_ptr());
+}
+
 // Calls body(T{}) with T the kernel's type of `type`. REQUIRES: float32 or bfloat16.
 template <typename Body>
 void WithType(at::ScalarType type, Body body) {

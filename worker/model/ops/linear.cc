@@ -19,8 +19,8 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 Tensor ApplyDropout(const Tensor& x_NC, const DropoutSite& dropout) {
-  const Tensor x = x_NC.contiguous();
-  Tensor y = torch::empty_like(x);
+  const Tensor x = HasDenseRows(x_NC) ? x_NC : x_NC.contiguous();
+  const Tensor y = torch::empty(x.sizes(), x.options());
   const kernels::DropoutShape shape{.key = dropout.rows->key,
                                     .sample = Data<uint64_t>(dropout.rows->sample_N),
                                     .position = Data<int64_t>(dropout.rows->position_N),
@@ -31,7 +31,7 @@ Tensor ApplyDropout(const Tensor& x_NC, const DropoutSite& dropout) {
   FT_CHECK(x.size(0) == dropout.rows->sample_N.size(0));
   WithType(x.scalar_type(), [&](auto type) {
     using T = decltype(type);
-    Launch(x, &KernelsOf<T>::dropout, {shape, x.size(0), Data<T>(x), MutableData<T>(y)});
+    Launch(x, &KernelsOf<T>::dropout, {shape, x.size(0), RowData<T>(x), MutableData<T>(y), x.stride(0)});
   });
   return y;
 }
@@ -97,7 +97,7 @@ std::vector<Tensor> LoraDownProjections(const Tensor& x_NI, const std::vector<Li
          .scale = static_cast<float>(layer.lora->scale),
          .type = layer.lora->compute});
   }
-  return AtAdapters(layers, Compute(gemms));
+  return AtAdapters(layers, Compute(gemms, ResultRows::kShared));
 }
 
 // A layer's output in float32: weight, adapter, bias, and `start`; with magnitudes before they, bias and start come to it.
@@ -266,6 +266,13 @@ struct LinearsCall {
   bool has_backward = true;
 };
 
+// Magnitudes keep the outputs that they come to.
+ResultRows OutputRows(const LinearsCall& call) {
+  const bool shared = call.epilogue != nullptr && call.epilogue->ReadsSharedRows() &&
+                      std::none_of(call.layers.begin(), call.layers.end(), HasMagnitudes);
+  return shared ? ResultRows::kSharedIfCopied : ResultRows::kApart;
+}
+
 struct LinearFunction : torch::autograd::Function<LinearFunction> {
   static variable_list forward(AutogradContext* context, const Tensor& x_NI, at::TensorList handles,
                                LinearsCall call) {
@@ -276,7 +283,7 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
       gemms.push_back(OutputGemm(x_NI, layers[i], down_NR[i], {}));
       if (call.epilogue == nullptr && !HasMagnitudes(layers[i])) gemms.back().type = x_NI.scalar_type();
     }
-    variable_list results = Compute(gemms), rest;
+    variable_list results = Compute(gemms, OutputRows(call)), rest;
     SavedPass pass = SavedOf(x_NI, layers, down_NR);
     Magnify(layers, {}, results, pass);
     if (call.epilogue == nullptr) {

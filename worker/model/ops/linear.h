@@ -64,6 +64,7 @@ struct LinearLayer {
 // handles. An adapter saves x and its down-projection, a trainable weight x, a frozen one nothing, the epilogue
 // what it asks for. x and what the epilogue saves are rounded to `saved_dtype` where that is narrower: activations
 // that wait for backward take most of a step's memory, and gradients need fewer bits than sums do.
+// REQUIRES: x is dense, or has room behind its rows (joined_rows.h), which nobody else reads or writes until backward is over.
 std::vector<torch::Tensor> Linears(const torch::Tensor& x_NI, const std::vector<LinearLayer>& layers,
                                    std::shared_ptr<const Epilogue> epilogue = nullptr,
                                    at::ScalarType saved_dtype = at::kFloat);

@@ -1,5 +1,6 @@
 #include "worker/model/ops/norm.h"
 
+#include "worker/model/ops/joined_rows.h"
 #include "worker/model/ops/kernel_call.h"
 #include "worker/model/ops/kernel_table.h"
 #include "worker/model/ops/saved_context.h"
@@ -33,20 +34,25 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
     const NormOptions& options = call.options;
     const Tensor x = options.centred ? Centred(x_NC) : x_NC.contiguous();
     const Tensor weight = call.Weight();
+    const auto result = [&](at::ScalarType type, int64_t room) {
+      return RowsWithRoom(x.size(0), x.size(1), room, x.options().dtype(type));
+    };
     // With a bias the sum is rounded, not the product.
-    const at::ScalarType type = options.bias_C == nullptr ? options.output : at::kFloat;
-    Tensor y = torch::empty_like(x, x.options().dtype(type));
+    const bool has_bias = options.bias_C != nullptr;
+    const at::ScalarType type = has_bias ? at::kFloat : options.output;
+    const Tensor y = result(type, has_bias ? 0 : options.room);
     Tensor scale = torch::empty({x.size(0)}, x.options());
     WithType(type, [&](auto typed) {
       using T = decltype(typed);
       Launch(x, &KernelsOf<T>::rms_norm_forward,
-             {call.Shape(x), x.size(0), Data<float>(x), Data<float>(weight), MutableData<T>(y),
-              MutableData<float>(scale)});
+             {call.Shape(x), x.size(0), Data<float>(x), Data<float>(weight), MutableRowData<T>(y),
+              MutableData<float>(scale), y.stride(0)});
     });
     context->save_for_backward({x, scale});
     SaveInContext(context, call);
-    if (options.bias_C == nullptr) return y;
-    return y.add_(options.bias_C->Materialise(torch::kFloat)).to(options.output);
+    if (!has_bias) return y;
+    y.add_(options.bias_C->Materialise(torch::kFloat));
+    return options.room == 0 ? y.to(options.output) : result(options.output, options.room).copy_(y);
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {

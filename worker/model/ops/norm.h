@@ -3,6 +3,8 @@
 
 #include <torch/types.h>
 
+#include <cstdint>
+
 #include "worker/model/ops/weight_slot.h"
 
 namespace ft::ops {
@@ -13,6 +15,7 @@ struct NormOptions {
   bool plus_one = false;               // Multiplies by 1 + weight.
   bool centred = false;                // Each row less its mean: with a bias, a layer norm.
   const WeightSlot* bias_C = nullptr;
+  int64_t room = 0;  // Values left free behind each row of the result (joined_rows.h).
 };
 
 // The norm of the float32 residual stream, computed in float32 and rounded to the output type once. Saves x

@@ -12,6 +12,7 @@
 #include "tests/support/test_device.h"
 #include "worker/device/staging.h"
 #include "worker/model/ops/fused_gemm.h"
+#include "worker/model/ops/joined_rows.h"
 #include "worker/model/ops/weight_arena.h"
 #include "worker/model/params/int8_slot.h"
 #include "worker/model/params/nf4_slot.h"
@@ -151,6 +152,43 @@ TEST_F(ProductsTest, ForwardIsTheSumOfItsPartsRoundedOnce) {
   });
 }
 
+// On a device that joins products; on the host each result is its own.
+TEST_F(ProductsTest, ResultsOfLayersOfOneInputMayBeColumnsOfOneProduct) {
+  ForSizesKindsAndTypes([](const Size& size, const std::string& kind, at::ScalarType type) {
+    const Layer narrow(kind, size.outputs, size.inputs, size.rank, type),
+        wide(kind, size.outputs + 9, size.inputs, size.rank + 5, type);
+    const Tensor x_NI = Draw({size.rows, size.inputs}, type);
+    std::vector<FusedGemm> gemms = Forward(x_NI, {&narrow, &wide, &narrow});
+    gemms[1].bias_C = Draw({size.outputs + 9});
+    gemms.push_back({.terms = {{x_NI, wide.weight_OI.get(), {}, true}}});
+    const std::vector<Tensor> results = ops::Compute(gemms, ops::ResultRows::kSharedIfCopied);
+    const bool shares = !TestDevice().is_cpu() && type == at::kBFloat16;
+    for (size_t i = 0; i < gemms.size(); ++i) {
+      SCOPED_TRACE(i);
+      ExpectRoundedOnce(results[i], ExactOf(gemms[i]));
+      // A matrix that lies in memory as it is multiplied is not copied for the sake of the others.
+      if (i > 0) EXPECT_EQ(results[i].is_alias_of(results[0]), shares && (i < 3 || kind != "resident"));
+    }
+  });
+}
+
+TEST_F(ProductsTest, DownProjectionsMayBeOneProduct) {
+  ForSizesKindsAndTypes([](const Size& size, const std::string& kind, at::ScalarType type) {
+    if (kind != "resident") return;  // No adapter is another.
+    const Layer one(kind, 1, size.inputs, size.rank, type), two(kind, 1, size.inputs, size.rank + 3, type);
+    const Tensor x_NI = Draw({size.rows, size.inputs}, type);
+    std::vector<FusedGemm> gemms;
+    for (const Layer* layer : {&one, &two, &one})
+      gemms.push_back({.terms = {{x_NI, layer->a_RI.get(), {}, true}}, .scale = 0.5F, .type = type});
+    gemms[2].scale = 2;
+    const std::vector<Tensor> results = ops::Compute(gemms, ops::ResultRows::kShared);
+    for (size_t i = 0; i < gemms.size(); ++i) ExpectRoundedOnce(results[i], ExactOf(gemms[i]));
+    const bool shares = !TestDevice().is_cpu() && type == at::kBFloat16;
+    EXPECT_EQ(results[1].is_alias_of(results[0]), shares);
+    EXPECT_FALSE(results[2].is_alias_of(results[0])) << "another scale";
+  });
+}
+
 TEST_F(ProductsTest, BackwardIsTheSumOfItsPartsRoundedOnce) {
   ForSizesKindsAndTypes([](const Size& size, const char* kind, at::ScalarType type) {
     const Layer one(kind, size.outputs, size.inputs, size.rank, type),
@@ -199,6 +237,27 @@ TEST_F(ArenaTest, IsUsedAgain) {
   EXPECT_EQ(GivenBytes() - before, 16 * (128 + 8) * 2 + 256 + 16 * 64 * 2);
 }
 
+TEST_F(ArenaTest, RowsWithRoomAreCopiedNowhere) {
+  const Size size{16, 64, 128, 8};
+  const Layer layer("nf4", size.outputs, size.inputs, size.rank, at::kBFloat16);
+  const int64_t room = ops::RoomFor(size.inputs, 2 * size.rank, TestDevice());
+  ASSERT_EQ(room, 16);
+  const Tensor x_NI =
+      ops::RowsWithRoom(size.rows, size.inputs, room, at::TensorOptions(TestDevice()).dtype(at::kBFloat16));
+  x_NI.copy_(Draw({size.rows, size.inputs}, at::kBFloat16));
+  for (const auto rows : {ops::ResultRows::kApart, ops::ResultRows::kSharedIfCopied}) {
+    const std::vector<FusedGemm> gemms = Forward(x_NI, {&layer, &layer});
+    const Tensor before_NI = x_NI.contiguous();
+    ops::Compute(gemms, rows);
+    const int64_t before = GivenBytes();
+    const std::vector<Tensor> results = ops::Compute(gemms, rows);
+    EXPECT_EQ(GivenBytes() - before, 2 * 16 * 128 * 4);  // The results.
+    for (size_t i = 0; i < gemms.size(); ++i) ExpectRoundedOnce(results[i], ExactOf(gemms[i]));
+    EXPECT_TRUE(at::equal(x_NI, before_NI));
+    EXPECT_EQ(x_NI._version(), 1u) << "saved rows would count as overwritten";
+  }
+}
+
 TEST_F(ArenaTest, WhatItHeldChangesNothing) {
   const std::shared_ptr<WeightArena> arena = WeightArena::On(TestDevice());
   const auto fill = [&](double value) { arena->Take(200, 1000, at::kFloat).tensor().fill_(value); };
@@ -212,6 +271,11 @@ TEST_F(ArenaTest, WhatItHeldChangesNothing) {
       fill(std::numeric_limits<double>::quiet_NaN());
       EXPECT_TRUE(at::equal(ops::Compute(gemm), expected)) << size.inputs;
     }
+    gemms = Forward(gemms[0].terms[0].a_NK, {&layer, &layer});
+    fill(0);
+    const Tensor expected = ops::Compute(gemms, ops::ResultRows::kSharedIfCopied)[1];
+    fill(std::numeric_limits<double>::quiet_NaN());
+    EXPECT_TRUE(at::equal(ops::Compute(gemms, ops::ResultRows::kSharedIfCopied)[1], expected));
   }
 }
 
