@@ -108,7 +108,7 @@ class FailingTierTest(StraceTest, OffloadTest):
         return names + [name.removesuffix(" (deleted)") for name in names]
 
     def break_call(self, node, name, epoch, rank, fault):
-        """Has a call of a rank's tier fail; answers what ended the attempt."""
+        """Has a call of a rank's tier fail; answers what is said of the attempt's end."""
         call, error, n = fault
         node.wait_step(name, int(node.get(name)["progress"]["step"]) + 1)
         pid = self.training_ranks(node, name, epoch)[rank]
@@ -117,7 +117,8 @@ class FailingTierTest(StraceTest, OffloadTest):
         daemons.wait_for(f"the attempt with {fault} ends", lambda: not daemons.is_alive(pid), 60)
         self.assertGreater(self.detach(tracer), 0, fault)
         self.training_ranks(node, name, epoch + 1)
-        return node.get(name)["failure"]["message"]
+        events = [daemons.json.loads(line) for line in node.ftctl("events", name, "-o", "json").splitlines()]
+        return [event["message"] for event in events if event["type"] == "ATTEMPT_ENDED"][-1]
 
     def check(self, what, **tiers):
         node = self.node()
@@ -128,7 +129,7 @@ class FailingTierTest(StraceTest, OffloadTest):
                 rank = epoch % RANKS
                 verb = "read" if fault[0] == self.READ else "written"
                 self.assertEqual(self.break_call(node, name, epoch, rank, fault),
-                                 f"rank {rank}: {what} in {self.tiles} could not be {verb}: {self.TEXTS[fault[1]]}")
+                                 f"failed: rank {rank}: {what} in {self.tiles} could not be {verb}: {self.TEXTS[fault[1]]}")
             done = node.finish(name, 300)
             self.assertEqual(int(done["epoch"]), 2 + len(faults))
             self.assertEqual(self.digests(done), alone, faults)
@@ -148,7 +149,8 @@ class FolderTest(SmallDisk, OffloadTest):
     def refusal(self, node, job, states):
         """What a job is told that does not come to its first step."""
         name = node.submit(job)
-        ended = node.wait_state(name, states, 120)
+        node.wait_state(name, states, 120)
+        ended = daemons.wait_for("what failed", lambda: (job := node.get(name)).get("failure") and job, 30)
         self.assertEqual((int(ended["progress"]["step"]), node.steps(name)), (0, []))
         self.assertEqual(os.listdir(self.tiles), [])
         if ended["state"] != "FAILED":
