@@ -12,6 +12,7 @@ from ranks_test import Attempts, errors_of, said, small_job
 
 RANKS = 2
 LENGTH = 256
+SECONDS = 600  # Of any wait.
 BLOCK = 512  # What the kernel counts reads and writes of disks in.
 LOGS = 1 << 20  # What a rank writes beside.
 
@@ -45,11 +46,11 @@ class OffloadMemoryTest(daemons.DaemonTest):
         attempt = attempts.write(RANKS, "TRAIN")
         ranks = [attempts.start(attempt, rank) for rank in range(RANKS)]
         if tiers:
-            daemons.wait_for("a step", lambda: said(attempt, 0, "step 1:") or ranks[0].poll() is not None, 200)
+            daemons.wait_for("a step", lambda: said(attempt, 0, "step 1:") or ranks[0].poll() is not None, SECONDS)
             self.check_page_cache(ranks)
-        _, status, usage = os.wait4(ranks[0].pid, 0)
+        _, status, usage = daemons.wait_for("the attempt's end", lambda: (ended := os.wait4(ranks[0].pid, os.WNOHANG))[0] and ended, SECONDS)
         ranks[0].returncode = os.waitstatus_to_exitcode(status)
-        self.assertEqual([rank.wait(100) for rank in ranks], [0, 0], errors_of(attempt, 0))
+        self.assertEqual([rank.wait(SECONDS) for rank in ranks], [0, 0], errors_of(attempt, 0))
         log = daemons.tail(os.path.join(attempt, "rank0", "stdout.log"), 1 << 20)
         return (Usage(1024 * usage.ru_maxrss, BLOCK * usage.ru_inblock, BLOCK * usage.ru_oublock), log,
                 daemons.sha256(os.path.join(attempt, "adapter", "model.safetensors")))
