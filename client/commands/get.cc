@@ -1,11 +1,15 @@
 // ftctl get: one job in full.
 #include "client/commands/commands.h"
 #include "client/commands/verb.h"
+#include "client/job/model_config.h"
+#include "client/job/outline.h"
+#include "client/render/sentences.h"
 #include "client/render/table.h"
 #include "client/render/templates.h"
 #include "client/render/units.h"
 #include "client/session/output.h"
 #include "client/stored/stored_job.h"
+#include "core/recipe/parse.h"
 
 namespace ft::client {
 namespace {
@@ -57,6 +61,16 @@ std::string CheckpointText(const Session& session, const v1::JobProgress& progre
   return session.Localized(Text::kAtStep, progress.checkpoint_step());
 }
 
+// What a rank takes by part, as the plan has it; nothing where the model is not at hand, or its rank alone knows on which device it is.
+std::string MemoryOf(const v1::Job& job) {
+  const StatusOr<recipe::JobSpec> spec = recipe::ParseJob(job.resolved_config_json(), "job");
+  if (!spec.ok() || spec->resources.device == "auto") return std::string();
+  const StatusOr<ModelConfig> config = ModelConfigOf({.file_name = "job"}, *spec);
+  if (!config.ok()) return std::string();
+  const StatusOr<Outline> outline = OutlineOf(*spec, config->text, config->file, /*records=*/0);
+  return outline.ok() ? MemoryText(*outline) : std::string();
+}
+
 void Show(const Session& session, const v1::Job& job) {
   const bool is_known = job.state() != v1::JOB_STATE_UNSPECIFIED;
   Print(RenderFields(session.terminal, {{Text::kFieldName, job.display_name()},
@@ -79,6 +93,7 @@ void Show(const Session& session, const v1::Job& job) {
   if (!data.empty()) PrintLine(data);
   for (const std::string& line : job.prepared().report())
     PrintLine(StrCat("  ", ReportInLanguage(session.terminal, line)));
+  Print(PlanInLanguage(session.terminal, MemoryOf(job)));
 }
 
 // What the files of this user's own job show while no coordinator runs; `why` where there are none.

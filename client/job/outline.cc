@@ -120,7 +120,7 @@ std::vector<std::string> RefusedOf(const recipe::JobSpec& spec, const std::strin
 }
 
 // Of a rank on a CPU.
-std::string MemoryText(const std::vector<plan::MemoryPart>& parts) {
+std::string PartsText(const std::vector<plan::MemoryPart>& parts) {
   const auto gibibytes = [](int64_t bytes) {
     return absl::StrFormat("%.2f GiB", static_cast<double>(bytes) / (1 << 30));
   };
@@ -156,11 +156,15 @@ StatusOr<Outline> OutlineOf(const recipe::JobSpec& asked, std::string_view confi
   return outline;
 }
 
+std::string MemoryText(const Outline& outline) {
+  return outline.card.has_value() ? plan::ToText(*outline.card) : PartsText(outline.memory);
+}
+
 std::string ToText(const Outline& outline) {
   std::string text;
   for (const OutlineSetting& s : outline.settings)
     absl::StrAppendFormat(&text, "  %-14s %-16s %s\n", s.key, s.value, s.reason);
-  StrAppend(&text, outline.card.has_value() ? plan::ToText(*outline.card) : MemoryText(outline.memory));
+  StrAppend(&text, MemoryText(outline));
   for (const std::string& remark : outline.remarks) StrAppend(&text, "Note: ", remark, "\n");
   if (outline.refused.empty()) return text;
   text += "What submit refuses until it is built or changed:\n";

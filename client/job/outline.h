@@ -41,6 +41,9 @@ StatusOr<Outline> OutlineOf(const recipe::JobSpec& spec, std::string_view config
 // As lines for people, in the columns of ft-rank's plan.
 std::string ToText(const Outline& outline);
 
+// Of these the memory by part; of a card's also whether it fits, where the card is known.
+std::string MemoryText(const Outline& outline);
+
 nlohmann::ordered_json ToTree(const Outline& outline);
 
 }  // namespace ft::client

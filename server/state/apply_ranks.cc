@@ -108,6 +108,13 @@ std::string StoppedBecause(const spb::StoredAttempt& attempt, const spb::StoredJ
   return StrCat(stopped, ", waiting for devices elsewhere: ", attempt.preempted_for());
 }
 
+// What events say of an attempt's end: its cause, which may have been told after another rank's complaint had stopped the gang.
+std::string EndText(const spb::StoredJob& job, const spb::StoredAttempt& attempt) {
+  if (HasResult(attempt)) return "succeeded";
+  if (job.job().state() == pb::CANCELLING || EndedOnRequest(attempt)) return "stopped";
+  return StrCat("failed: ", BlamedFailure(attempt).message());
+}
+
 void EndAttempt(Transaction& transaction, spb::StoredJob& job, spb::StoredAttempt& attempt) {
   attempt.set_state(spb::StoredAttempt::ENDED);
   *attempt.mutable_end_time() = ToProto(transaction.now());
@@ -117,7 +124,7 @@ void EndAttempt(Transaction& transaction, spb::StoredJob& job, spb::StoredAttemp
   const bool succeeded = HasResult(attempt);
   if (!succeeded && EndedOnRequest(attempt) && !attempt.preempted_for().empty())
     *attempt.mutable_failure() = Preemption(attempt);
-  LogEntry entry{job.job().name(), "ATTEMPT_ENDED", succeeded ? "succeeded" : "stopped or failed"};
+  LogEntry entry{job.job().name(), "ATTEMPT_ENDED", EndText(job, attempt)};
   entry.epoch = attempt.epoch();
   transaction.Log(entry);
   transaction.WantSchedule();

@@ -403,9 +403,16 @@ TEST(Apply, TheCauseIsBlamedNotThePeerThatComplainsOfIt) {
   for (int rank = 0; rank < 2; ++rank) cluster.Report("j", wpb::RANK_RUNNING, rank);
   cluster.Records("j", {cluster.Result(1, wpb::ResultRecord::FAILED, "NETWORK")}, 0);
   cluster.Report("j", wpb::RANK_EXITED, 0, 1 << 8);
-  cluster.Report("j", wpb::RANK_EXITED, 1, SIGSEGV);
+  RankReport last{"a", {}};
+  *last.report.mutable_ref() = cluster.Ref("j", 1);
+  last.report.set_state(wpb::RANK_EXITED);
+  last.report.set_wait_status(SIGSEGV);
+  const Transition ended = cluster.Do(last);
   EXPECT_EQ(cluster.Job("j").failure().failure_class(), pb::UNKNOWN_EXIT);
   EXPECT_EQ(cluster.Job("j").failure().rank(), 1);
+  // Events too, of which the one that the gang stops had the complaint.
+  EXPECT_EQ(ended.changes.events.at(0).type(), "ATTEMPT_ENDED");
+  EXPECT_EQ(ended.changes.events.at(0).message(), StrCat("failed: ", cluster.Job("j").failure().message()));
 }
 
 TEST(Apply, TroubleWithCheckpointsWaitsLongerEachTime) {

@@ -10,6 +10,7 @@ import time
 
 import daemons
 import history
+from strace import StraceTest
 
 SMALL = 24 << 20
 SPARE = 64 << 10  # What a filler leaves at most.
@@ -145,33 +146,7 @@ class FullDiskTest(DiskFaultsTest):
         return int(node.get(name)["epoch"])
 
 
-class StraceTest(DiskFaultsTest):
-    def setUp(self):
-        super().setUp()
-        if not shutil.which("strace"):
-            self.skipTest("strace is not installed")
-        probe = ["strace", "-f", "-qq", "-o", os.devnull, "-e", "inject=fsync:error=EIO", "true"]
-        if subprocess.run(probe, capture_output=True, timeout=30, check=False).returncode != 0:
-            self.skipTest("strace may not trace here")
-
-    def strace(self, *inject):
-        """The beginning of a command line; the program itself is the child, its tracer is out of the way."""
-        words = ["strace", "-D", "-f", "-qq", "-o", os.path.join(self.folder, "strace.log")]
-        return words + [word for what in inject for word in ("-e", f"inject={what}")]
-
-    def attach(self, pid, *inject):
-        """A tracer of a process that runs; close it with detach()."""
-        words = [word for word in self.strace(*inject) if word != "-D"] + ["-p", str(pid)]
-        return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def detach(self, tracer):
-        tracer.terminate()
-        tracer.wait(daemons.STOP_TIMEOUT)
-        with open(os.path.join(self.folder, "strace.log"), encoding="utf-8", errors="replace") as file:
-            return sum("(INJECTED)" in line for line in file)
-
-
-class FailingCallsTest(StraceTest):
+class FailingCallsTest(StraceTest, DiskFaultsTest):
     def test_coordinator_whose_sync_fails_ends_at_once_and_loses_nothing(self):
         node = self.node_with()
         node.start()
@@ -216,7 +191,7 @@ class FailingCallsTest(StraceTest):
         self.check_whole(node, name, 800, epoch=2)
 
 
-class FailingRankTest(StraceTest):
+class FailingRankTest(StraceTest, DiskFaultsTest):
     """The same with real ranks: a checkpoint that cannot be made durable costs its attempt, and no bit."""
 
     rank = {}

@@ -7,10 +7,14 @@ Needs the pinned peers: .deps/checks (`make test` installs it), or FT_PEERS, a P
 import array
 import json
 import os
+import re
+import shlex
+import shutil
 import struct
 import subprocess
 
 import daemons
+from full_result_test import write_tokenizer
 
 PEERS = os.environ.get("FT_PEERS") or os.path.join(daemons.ROOT, ".deps", "checks", "bin", "python3")
 CHECK = os.path.join(daemons.ROOT, "tests", "checks", "peft_adapter_test.py")
@@ -132,6 +136,41 @@ class PeftTest(daemons.DaemonTest):
         rows = daemons.random_samples(4, seed=9, shortest=24, longest=25)
         logits = self.our_logits(rows, self.small_model(), "--adapter", adapter)
         self.check("--merged", merged, "--logits", logits)
+
+    def commands(self, **words):
+        """Those that docs/zero.md gives for a recipe on two ranks, with words of them replaced."""
+        with open(os.path.join(daemons.ROOT, "docs", "zero.md"), encoding="utf-8") as file:
+            block = re.search(r"```sh\nftctl up\n(.*?)```", file.read(), re.DOTALL)[1]
+        for line in block.splitlines():
+            command = shlex.split(line, comments=True)[1:]
+            yield [re.sub(r"\b(DIR|FILE|OUT)$", lambda found: words[found[1]], word) for word in command]
+
+    def test_a_recipe_at_stage_3_on_two_ranks_by_the_commands_of_the_documentation(self):
+        model, data, out = (os.path.join(self.folder, name) for name in ("model", "data.json", "out"))
+        shutil.copytree(self.small_model(), model, copy_function=shutil.copyfile)
+        write_tokenizer(model)
+        records = [{"instruction": f"Say {number}.", "input": "", "output": f"It is {number}."} for number in range(256)]
+        self.write_file("data.json", json.dumps(records))
+        node = self.daemons(start=False)
+        node.ftctl("up")
+        try:
+            told = {}
+            for command in self.commands(DIR=model, FILE=data, OUT=out):
+                fewer = ["--set", "train.max_length=256", "--set", "train.evaluate.max_new_tokens=4"] if command[0] == "submit" else []
+                told[command[0]] = node.ftctl(*command, *fewer, timeout=240)
+            self.assertEqual(set(told), {"submit", "get", "events", "metrics", "export"})
+            self.assertRegex(told["get"], r"SUCCEEDED")
+            self.assertRegex(told["get"], r"(?s)Memory of the rank, predicted:\n( +\d+\.\d\d GiB  .+\n)+ +\d+\.\d\d GiB  in all\n")
+            self.assertIn("a CPU's memory is where all of it lies", " ".join(told["events"].split()))
+            losses = [step["loss"] for step in node.steps("two-ranks")]
+            self.assertGreater(len(losses), 1)
+            self.assertLess(losses[-1], losses[0])
+            self.assertEqual(json.loads(node.ftctl("get", "two-ranks", "--resolved"))["parallel"]["zero"], 3)
+        finally:
+            node.ftctl("down")
+        rows = daemons.random_samples(4, seed=9, shortest=24, longest=25)
+        logits = self.our_logits(rows, model, "--adapter", out, "--base", "nf4")
+        self.check("--base", os.path.join(out, "base"), "--adapter", out, "--logits", logits)
 
     def check_family(self, case):
         """An adapter in PEFT and a merged model in transformers, of another family: logits within 1e-4 of the largest."""

@@ -7,6 +7,7 @@ exchanged.
 import itertools
 import os
 
+import cells
 import daemons
 from ranks_test import Attempts, small_job
 
@@ -57,6 +58,14 @@ class ZeroMatrixTest(daemons.DaemonTest):
                     self.assertEqual(found, expected, f"{method}, {name} on {ranks} ranks")
             # What was on disk has no name, and is gone with the rank.
             self.assertEqual(os.listdir(os.path.join(attempts.folder, "cache", "offload")), [])
+
+    @daemons.only_in_soak
+    def test_every_cell_of_a_cpu(self):
+        for method in cells.METHODS:
+            attempts = self.attempts(method, **{"train.max_steps": 10})
+            expected = self.end(attempts, 1)
+            for cell in cells.of("cpu", method):
+                self.assertEqual(self.end(attempts, cells.RANKS, **cells.division(cell)), expected, cell)
 
     def test_qlora(self):
         self.check("qlora", "auto")

@@ -80,8 +80,11 @@ class TrainRun {
   Status Restore();
   StatusOr<int64_t> LoadCheckpoint();  // The step that it was made after.
   Status TellPlan();
-  // Of work on files in which ranks exchange data: where the exchange failed, it has the exchange's class.
+  // Of work on files in which ranks exchange data: where the exchange failed, it has the exchange's class; what is of a disk has this
+  // rank's number and CHECKPOINT_IO.
   Status WithFileClass(const Status& status, std::string_view failure_class) const;
+  // With this rank's number, unless the exchange with others failed.
+  Status OfThisRank(const Status& status) const;
   Status Steps();
   Status OneStep();
   Status WriteStep(train::StepOutcome outcome);
@@ -155,6 +158,9 @@ checkpoint::TextConfig TextOf(const recipe::JobSpec& spec) {
           .eos_token = spec.model.eos_token};
 }
 
+// Of a disk that failed or is full, which concerns one rank alone.
+bool IsOfADisk(const Status& status) { return !status.ok() && StepFailureClass(status) == "CHECKPOINT_IO"; }
+
 checkpoint::State StateOf(train::Trainer& trainer) { return {trainer.state(), trainer.loss_scale()}; }
 
 Status TrainRun::Start() {
@@ -209,8 +215,7 @@ Status TrainRun::LoadModelAndTrainer() {
       .progress = loading,
       .remark = [this](const std::string& remark) { reporter_.Note("WARNING", "BASE_CACHE", remark); }};
   StatusOr<std::unique_ptr<run::LanguageModel>> model = LoadModel(spec_.model.source, options, loading);
-  if (!model.ok())
-    return WithFileClass(model.status(), absl::IsAborted(model.status()) ? "CHECKPOINT_IO" : "CONFIG");
+  if (!model.ok()) return WithFileClass(model.status(), "CONFIG");
   model_ = *std::move(model);
   if (weight_tier_ != nullptr && is_rank0()) {
     reporter_.Note("INFO", "OFFLOAD",
@@ -307,8 +312,14 @@ StatusOr<int64_t> TrainRun::LoadCheckpoint() {
   return checkpoint::Load(resume, identity_, StateOf(*trainer_));
 }
 
+Status TrainRun::OfThisRank(const Status& status) const {
+  return comm_->failure().ok() ? WithContext(status, StrCat("rank ", rank_)) : status;
+}
+
 Status TrainRun::WithFileClass(const Status& status, std::string_view failure_class) const {
-  return comm_->failure().ok() ? WithClass(status, failure_class) : WithExchangeClass(status, failure_class);
+  if (!comm_->failure().ok()) return WithExchangeClass(status, failure_class);
+  return IsOfADisk(status) ? WithClass(OfThisRank(status), "CHECKPOINT_IO")
+                           : WithClass(status, failure_class);
 }
 
 Status TrainRun::TellPlan() {
@@ -400,11 +411,8 @@ StatusOr<Control::Commands> TrainRun::AgreeOnCommands() {
 Status TrainRun::OneStep() {
   StatusOr<train::StepOutcome> outcome = trainer_->RunStep(step_ + 1);
   if (!outcome.ok()) {
-    const std::string_view failure_class = StepFailureClass(outcome.status());
-    // A disk fails one rank alone.
-    const bool is_own = failure_class == "CHECKPOINT_IO";
-    return WithExchangeClass(
-        is_own ? WithContext(outcome.status(), StrCat("rank ", rank_)) : outcome.status(), failure_class);
+    if (IsOfADisk(outcome.status())) return WithFileClass(outcome.status(), "CHECKPOINT_IO");
+    return WithExchangeClass(outcome.status(), StepFailureClass(outcome.status()));
   }
   ++step_;
   learning_.Add(outcome->record.loss);
@@ -428,8 +436,8 @@ Status TrainRun::SaveCheckpoint() {
                                         .progress = Progress("checkpoint")};
   if (!is_rank0()) {
     const Status joined = checkpoint::JoinSave(options, StateOf(*trainer_));
-    return WithFileClass(comm_->failure().ok() ? WithContext(joined, StrCat("rank ", rank_)) : joined,
-                         "CHECKPOINT_IO");
+    return IsOfADisk(joined) ? WithFileClass(joined, "CHECKPOINT_IO")
+                             : WithFileClass(OfThisRank(joined), "CHECKPOINT_IO");
   }
   const StatusOr<checkpoint::Saved> saved = checkpoint::Save(options, identity_, StateOf(*trainer_));
   if (!saved.ok()) return WithFileClass(saved.status(), "CHECKPOINT_IO");
@@ -441,6 +449,7 @@ Status TrainRun::SaveCheckpoint() {
 Status TrainRun::Evaluate() {
   if (cache_->holdout_samples() > 0) {
     const StatusOr<records::Eval> eval = trainer_->EvaluateHoldout(step_);
+    if (IsOfADisk(eval.status())) return WithFileClass(eval.status(), "CHECKPOINT_IO");
     if (!eval.ok() && !absl::IsNotFound(eval.status()))
       return WithExchangeClass(eval.status(), "UNKNOWN_EXIT");
     if (eval.ok() && is_rank0()) RETURN_IF_ERROR(WithClass(reporter_.Write(*eval), "CHECKPOINT_IO"));
