@@ -20,14 +20,31 @@ using Bytes = hn::Rebind<uint8_t, Floats>;
 // Values that the widest vector looks up at once: two a byte.
 constexpr int64_t kHalfBlock = 2 * kWidest;
 
-// Entries of a table of 16 floats: one look-up where a register holds the table, else a gather.
+// Entries of a table of 16 floats: looked up in the one or two registers that hold the table; a gather where vectors are shorter.
 template <class V>
 HWY_INLINE auto Lookup16(Floats d, const float* table, V indices) {
-  if constexpr (hn::MaxLanes(Floats()) == 16 && !HWY_HAVE_SCALABLE) {
+#if !HWY_HAVE_SCALABLE
+  if constexpr (hn::MaxLanes(Floats()) == 16) {
     return hn::TableLookupLanes(hn::LoadU(d, table), hn::IndicesFromVec(d, indices));
-  } else {
-    return hn::GatherIndex(d, table, hn::BitCast(hn::RebindToSigned<Floats>(), indices));
+  } else if constexpr (hn::MaxLanes(Floats()) == 8) {
+    const auto within = hn::IndicesFromVec(d, hn::And(indices, hn::Set(Words(), 7)));
+    const auto upper = hn::BitCast(d, hn::ShiftLeft<28>(indices));  // The sign says which half.
+    return hn::IfNegativeThenElse(upper, hn::TableLookupLanes(hn::LoadU(d, table + 8), within),
+                                  hn::TableLookupLanes(hn::LoadU(d, table), within));
   }
+#endif
+  return hn::GatherIndex(d, table, hn::BitCast(hn::RebindToSigned<Floats>(), indices));
+}
+
+// Those of a table whose first 8 are looked up.
+template <class V>
+HWY_INLINE auto Lookup8(Floats d, const float* table, V indices) {
+#if !HWY_HAVE_SCALABLE
+  if constexpr (hn::MaxLanes(Floats()) >= 8) {
+    return hn::TableLookupLanes(hn::LoadU(d, table), hn::IndicesFromVec(d, indices));
+  }
+#endif
+  return hn::GatherIndex(d, table, hn::BitCast(hn::RebindToSigned<Floats>(), indices));
 }
 
 // The 16 values of a block as T, so that each is multiplied and rounded once and then looked up: a float32,
@@ -147,16 +164,21 @@ void PartBF16(const uint8_t* packed, const float* absmax, int64_t first, int64_t
 }
 
 // Decision thresholds: the largest float not above the midpoint of codes i and i + 1, so that "scaled >
-// threshold" and "scaled > midpoint" agree. No value is above the last.
+// threshold" and "scaled > midpoint" agree. A binary search asks for one of 1, 2, 4 and 8 of them, which the bits of the code that are found
+// choose; rows are as long as the widest vector.
 struct Thresholds {
-  float below[16];
+  float steps[4][kWidest] = {};
   Thresholds() {
-    for (int i = 0; i < 15; ++i) {
-      const double midpoint = (static_cast<double>(kNf4Code[i]) + static_cast<double>(kNf4Code[i + 1])) / 2;
-      const float nearest = static_cast<float>(midpoint);
-      below[i] = static_cast<double>(nearest) <= midpoint ? nearest : std::nextafterf(nearest, -2.0f);
+    for (int step = 0; step < 4; ++step) {
+      const int distance = 16 >> step;
+      for (int found = 0; found < 1 << step; ++found)
+        steps[step][found] = Below(found * distance + distance / 2 - 1);
     }
-    below[15] = 2;
+  }
+  static float Below(int i) {
+    const double midpoint = (static_cast<double>(kNf4Code[i]) + static_cast<double>(kNf4Code[i + 1])) / 2;
+    const float nearest = static_cast<float>(midpoint);
+    return static_cast<double>(nearest) <= midpoint ? nearest : std::nextafterf(nearest, -2.0f);
   }
 };
 
@@ -168,20 +190,16 @@ HWY_INLINE float AbsMax(const float* values) {
   return hn::GetLane(hn::MaxOfLanes(d, maximum));
 }
 
-// The codes of a vector: how many thresholds each value is above, a binary search in four steps.
+// The codes of a vector: how many thresholds each value is above, a binary search in four steps, a bit of the code each.
 HWY_INLINE hn::Vec<Words> CodesOf(const Thresholds& thresholds, hn::Vec<Floats> scaled) {
   const Floats d;
   const Words w;
   auto code = hn::Zero(w);
-  const auto step = [&](uint32_t size) HWY_ATTR {
-    const auto threshold = Lookup16(d, thresholds.below, hn::Add(code, hn::Set(w, size - 1)));
-    const auto above = hn::RebindMask(w, hn::Gt(scaled, threshold));
-    code = hn::Add(code, hn::IfThenElseZero(above, hn::Set(w, size)));
-  };
-  step(8);
-  step(4);
-  step(2);
-  step(1);
+  for (const float* step : thresholds.steps) {
+    const auto above = hn::Gt(scaled, Lookup8(d, step, code));
+    // A mask of ones is -1.
+    code = hn::Sub(hn::Add(code, code), hn::BitCast(w, hn::VecFromMask(d, above)));
+  }
   return code;
 }
 

@@ -5,20 +5,12 @@
 
 #include <cstdint>
 
+#include "worker/model/ops/adamw.h"
+
 namespace ft::ops {
 
 // Weights that share the scale of their moments.
 inline constexpr int64_t kAdamW8bitBlock = 256;
-
-// Settings of AdamW, and what changes from step to step.
-struct AdamWStep {
-  double lr = 0;
-  double beta1 = 0.9;
-  double beta2 = 0.999;
-  double eps = 1e-8;
-  double weight_decay = 0;
-  int64_t steps = 1;  // Done with this one.
-};
 
 // Moments of N weights: uint8 [N], and of each block of weights, the last may be short, the largest: float32 [blocks].
 struct Moments8bit {

@@ -1,5 +1,8 @@
 #include "worker/model/ops/nf4.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "kernels/nf4/nf4.h"
 #include "worker/device/staging.h"
 #include "worker/model/ops/dynamic_map.h"
@@ -10,6 +13,9 @@ namespace ft::ops {
 namespace {
 
 using torch::Tensor;
+
+// Values that a thread has in float32 at a time, in its core's second cache.
+constexpr int64_t kBroughtValues = 1 << 15;
 
 class DequantisedTiles final : public MatrixTiles {
  public:
@@ -64,6 +70,12 @@ void Dequantise(const Nf4Tensor& tensor, const Rows& shape, const Tensor& out) {
   });
 }
 
+// The maxima, a 64th of the values, are quantised on the host: their mean has one order of sums.
+void QuantiseMaxima(const Tensor& absmax, Nf4Tensor& tensor) {
+  tensor.offset = kernels::NestedOffset(Data<float>(absmax), absmax.numel());
+  QuantiseAbsmax(absmax, tensor.offset, tensor.absmax_codes, tensor.nested_absmax);
+}
+
 }  // namespace
 
 int64_t Nf4Tensor::count() const {
@@ -87,14 +99,34 @@ Nf4Tensor QuantiseNf4(const Tensor& values) {
   const int64_t count = values.numel(), blocks = kernels::Nf4Blocks(count);
   Nf4Tensor tensor{.shape = values.sizes().vec(),
                    .packed = torch::empty({(count + 1) / 2}, values.options().dtype(torch::kUInt8))};
-  Tensor absmax = torch::empty({blocks}, values.options());
+  const Tensor absmax = torch::empty({blocks}, values.options());
   Launch(values, &KernelTable::nf4_quantise,
          {Data<float>(values), count, MutableData<uint8_t>(tensor.packed), MutableData<float>(absmax)});
-  // The maxima, a 64th of the values, are quantised on the host: their mean has one order of sums.
-  absmax = device::Download(absmax);
-  tensor.offset = kernels::NestedOffset(Data<float>(absmax), blocks);
-  QuantiseAbsmax(absmax, tensor.offset, tensor.absmax_codes, tensor.nested_absmax);
+  QuantiseMaxima(device::Download(absmax), tensor);
   return ToDevice(std::move(tensor), values.device());
+}
+
+Nf4Tensor QuantiseNf4(std::vector<int64_t> shape,
+                      const std::function<void(int64_t first, std::span<float> values)>& bring) {
+  Nf4Tensor tensor{.shape = std::move(shape)};
+  const int64_t count = tensor.count();
+  FT_CHECK(count > 0);
+  tensor.packed = torch::empty({(count + 1) / 2}, torch::kUInt8);
+  const Tensor absmax = torch::empty({kernels::Nf4Blocks(count)}, torch::kFloat);
+  auto* const packed = MutableData<uint8_t>(tensor.packed);
+  auto* const maxima = MutableData<float>(absmax);
+  OverRows((count + kBroughtValues - 1) / kBroughtValues, kBroughtValues, [&](int64_t first, int64_t last) {
+    std::vector<float> values(kBroughtValues);
+    for (int64_t begin = first * kBroughtValues; begin < std::min(count, last * kBroughtValues);
+         begin += kBroughtValues) {
+      const int64_t size = std::min(kBroughtValues, count - begin);
+      bring(begin, std::span(values).first(static_cast<size_t>(size)));
+      kernels::Nf4Quantise(values.data(), size, 0, kernels::Nf4Blocks(size), packed + begin / 2,
+                           maxima + begin / kernels::kNf4Block);
+    }
+  });
+  QuantiseMaxima(absmax, tensor);
+  return tensor;
 }
 
 Nf4Tensor ToDevice(Nf4Tensor tensor, at::Device device) {

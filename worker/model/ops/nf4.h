@@ -4,7 +4,9 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "worker/model/ops/matrix_tiles.h"
@@ -26,6 +28,11 @@ struct Nf4Tensor {
 
 // Quantises to the nearest codes, with double quantisation. REQUIRES: float32, contiguous, not empty.
 Nf4Tensor QuantiseNf4(const torch::Tensor& values);
+
+// The same of values that are brought when they are wanted, on the CPU: `bring` writes those from `first` on, and is called by several threads
+// at once, for multiples of 64 but at the end. What is float32 is a small part at a time.
+Nf4Tensor QuantiseNf4(std::vector<int64_t> shape,
+                      const std::function<void(int64_t first, std::span<float> values)>& bring);
 
 // The same codes on `device`.
 Nf4Tensor ToDevice(Nf4Tensor tensor, at::Device device);

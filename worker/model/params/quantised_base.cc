@@ -17,6 +17,7 @@
 #include "worker/device/staging.h"
 #include "worker/model/params/int8_slot.h"
 #include "worker/model/params/nf4_slot.h"
+#include "worker/model/params/read_nf4.h"
 #include "worker/model/weights/tensor_table.h"
 
 namespace ft::params {
@@ -80,12 +81,12 @@ void Forget(const fs::path& file) {
 
 StatusOr<std::vector<torch::Tensor>> Quantised(const weights::TensorSource& source,
                                                const StoredMatrix& matrix, BaseKind kind) {
-  ASSIGN_OR_RETURN(const torch::Tensor values, ReadTensor(source, *matrix.info));
   if (kind == BaseKind::kInt8) {
+    ASSIGN_OR_RETURN(const torch::Tensor values, ReadTensor(source, *matrix.info));
     ops::Int8Tensor tensor = ops::QuantiseInt8(values);
     return std::vector<torch::Tensor>{tensor.codes_OI, tensor.absmax_O};
   }
-  ops::Nf4Tensor tensor = ops::QuantiseNf4(values);
+  ASSIGN_OR_RETURN(const ops::Nf4Tensor tensor, ReadNf4(source, *matrix.info));
   return std::vector<torch::Tensor>{tensor.packed, tensor.absmax_codes, tensor.nested_absmax,
                                     torch::full({1}, tensor.offset)};
 }

@@ -9,6 +9,7 @@
 #include "worker/model/params/bnb_checkpoint.h"
 #include "worker/model/params/int8_slot.h"
 #include "worker/model/params/nf4_slot.h"
+#include "worker/model/params/read_nf4.h"
 #include "worker/model/params/resident_slot.h"
 #include "worker/model/weights/tensor_table.h"
 
@@ -55,6 +56,10 @@ StatusOr<ops::SlotPtr> ReadFrozenSlot(const weights::TensorSource& source, const
   if (policy.kind == BaseKind::kStored && info.shape.size() > 1 && IsOf(info.dtype, policy.stored)) {
     ASSIGN_OR_RETURN(const torch::Tensor value, ReadAsStored(source, info, policy.stored));
     return std::make_shared<ResidentSlot>(std::move(name), device::Upload(value, policy.device));
+  }
+  if (policy.kind == BaseKind::kNf4 && policy.device.is_cpu()) {
+    ASSIGN_OR_RETURN(ops::Nf4Tensor tensor, ReadNf4(source, info));
+    return std::make_shared<Nf4Slot>(std::move(name), std::move(tensor));
   }
   ASSIGN_OR_RETURN(const torch::Tensor read, ReadTensor(source, info));
   const torch::Tensor value = device::Upload(read, policy.device);

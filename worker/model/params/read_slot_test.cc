@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "worker/model/ops/nf4_weight.h"
 
 namespace ft::params {
 namespace {
@@ -51,6 +52,20 @@ TEST(ReadFrozenSlot, AMatrixOfTheKeptTypeIsReadIntoItsPlace) {
     EXPECT_EQ(slot->Held()[0].const_data_ptr(), source.place()) << "there was a copy on the way";
     EXPECT_TRUE(torch::equal(slot->Held()[0], values));
   }
+}
+
+// It is quantised a part at a time, by several threads; the last part and the last block are short.
+TEST(ReadFrozenSlot, InFourBitsItHasTheCodesOfTheWhole) {
+  const torch::Tensor values = Values(at::kBFloat16, {333, 700});
+  const ops::SlotPtr slot = Read(OneTensor(weights::DType::kBF16, values), {.kind = BaseKind::kNf4});
+  const ops::Nf4Tensor whole = ops::QuantiseNf4(values.to(at::kFloat));
+  const auto* nf4 = dynamic_cast<const ops::Nf4Weight*>(slot.get());
+  ASSERT_NE(nf4, nullptr);
+  EXPECT_EQ(nf4->tensor().shape, whole.shape);
+  EXPECT_EQ(nf4->tensor().offset, whole.offset);
+  EXPECT_TRUE(torch::equal(nf4->tensor().packed, whole.packed));
+  EXPECT_TRUE(torch::equal(nf4->tensor().absmax_codes, whole.absmax_codes));
+  EXPECT_TRUE(torch::equal(nf4->tensor().nested_absmax, whole.nested_absmax));
 }
 
 TEST(ReadFrozenSlot, OfAnotherTypeItIsRounded) {

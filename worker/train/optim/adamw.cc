@@ -11,14 +11,6 @@ ops::AdamWStep AdamWStepOf(const recipe::OptimizerSpec& spec, double lr, int64_t
           .steps = steps};
 }
 
-void UpdateAdamW(const ops::AdamWStep& step, const torch::Tensor& values, const torch::Tensor& gradients,
-                 const torch::Tensor& first_moments, const torch::Tensor& second_moments) {
-  const torch::Tensor steps = torch::full({}, static_cast<double>(step.steps), gradients.options());
-  at::_fused_adamw_({values}, {gradients}, {first_moments}, {second_moments}, /*max_exp_avg_sqs=*/{}, {steps},
-                    step.lr, step.beta1, step.beta2, step.weight_decay, step.eps, /*amsgrad=*/false,
-                    /*maximize=*/false);
-}
-
 AdamW::AdamW(const recipe::OptimizerSpec& spec, params::ParameterStore& store,
              std::unique_ptr<offload::Tier> tier)
     : Optimizer(spec, store, std::move(tier)), stretches_(Stretches()) {}
@@ -32,8 +24,8 @@ void AdamW::Update(const offload::StatePart& part, double lr) {
     const auto moments = [&](const offload::StatePart::Items& items) {
       return items.values.narrow(0, stretch.in_share - items.begin, elements);
     };
-    UpdateAdamW(AdamWStepOf(spec(), lr * stretch.ratio, steps()), Values(stretch), Gradients(stretch),
-                moments(part.items[0]), moments(part.items[1]));
+    ops::AdamW(AdamWStepOf(spec(), lr * stretch.ratio, steps()), Values(stretch), Gradients(stretch),
+               moments(part.items[0]), moments(part.items[1]));
   }
 }
 

@@ -1,19 +1,15 @@
 // AdamW with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101), equal to torch.optim.AdamW: bias
-// correction first, eps added to the corrected root. LibTorch's fused CPU kernel does the arithmetic; it is elementwise,
-// so results do not depend on the number of threads or on where a shard begins.
+// correction first, eps added to the corrected root (worker/model/ops/adamw.h). It is elementwise, and shares are whole granules, so results
+// do not depend on the number of threads or on where a shard begins.
 #pragma once
 
-#include "worker/model/ops/adamw_8bit.h"
+#include "worker/model/ops/adamw.h"
 #include "worker/train/optim/optimizer.h"
 
 namespace ft::optim {
 
 // The step after which `steps` are done.
 ops::AdamWStep AdamWStepOf(const recipe::OptimizerSpec& spec, double lr, int64_t steps);
-
-// Updates float32 values and moments.
-void UpdateAdamW(const ops::AdamWStep& step, const torch::Tensor& values, const torch::Tensor& gradients,
-                 const torch::Tensor& first_moments, const torch::Tensor& second_moments);
 
 // Also paged_adamw: where moments lie changes none.
 class AdamW final : public Optimizer {

@@ -1,5 +1,6 @@
 #include "worker/train/optim/adamw_8bit.h"
 
+#include "worker/model/ops/adamw_8bit.h"
 #include "worker/train/optim/adamw.h"
 
 namespace ft::optim {
@@ -33,7 +34,7 @@ void AdamW8bit::UpdateTensor(int index, const Stretch& stretch, const offload::S
   }
   const ops::AdamWStep step = AdamWStepOf(spec(), lr, steps());
   if (own.size() == 2) {  // Those of a small tensor.
-    UpdateAdamW(step, Values(stretch), Gradients(stretch), own[0], own[1]);
+    ops::AdamW(step, Values(stretch), Gradients(stretch), own[0], own[1]);
   } else {
     ops::AdamW8bit(step, Values(stretch), Gradients(stretch), {own[0], own[1], own[2], own[3]});
   }
