@@ -17,4 +17,8 @@ template <typename T>
 void RowSums(const StridedRows<T>& weight_OI, const StridedRows<float>& x_NI, bool add, float* sums,
              int64_t stride);
 
+// The same of rows of int8 codes, each sum times the scale of its row of the weight: codes are widened and rounded to nothing.
+void ScaledRowSums(const StridedRows<int8_t>& codes_OI, const float* scale_O, const StridedRows<float>& x_NI,
+                   bool add, float* sums, int64_t stride);
+
 }  // namespace ft::kernels

@@ -29,6 +29,12 @@ HWY_INLINE hn::Vec<Eight> LoadEight(const BF16* from) {
   return hn::BitCast(Eight(), hn::ShiftLeft<16>(hn::PromoteTo(words, bits)));
 }
 
+HWY_INLINE hn::Vec<Eight> LoadEight(const int8_t* from) {
+  const hn::RebindToSigned<Eight> words;
+  const hn::Rebind<int8_t, Eight> bytes;
+  return hn::ConvertTo(Eight(), hn::PromoteTo(words, hn::LoadU(bytes, from)));
+}
+
 // sums[0 ...] go on with the products of `columns`, a multiple of kSums.
 template <typename T>
 HWY_INLINE void AddProducts(const T* w, const float* x, int64_t columns, float* sums) {
@@ -68,25 +74,32 @@ HWY_INLINE float RowSum(const T* w, const float* x, int64_t columns) {
   return sums[0];
 }
 
+// `scale` may be null.
 template <typename T>
-void AllRowSums(const StridedRows<T>& weight, const StridedRows<float>& x, bool add, float* sums,
-                int64_t stride) {
+void AllRowSums(const StridedRows<T>& weight, const float* scale, const StridedRows<float>& x, bool add,
+                float* sums, int64_t stride) {
   for (int64_t output = 0; output < weight.rows; ++output) {
+    const float factor = scale == nullptr ? 1 : scale[output];
     for (int64_t row = 0; row < x.rows; ++row) {
       float& sum = sums[row * stride + output];
-      sum =
-          RowSum(weight.data + output * weight.stride, x.data + row * x.stride, x.columns) + (add ? sum : 0);
+      const float product =
+          RowSum(weight.data + output * weight.stride, x.data + row * x.stride, x.columns) * factor;
+      sum = product + (add ? sum : 0);
     }
   }
 }
 
 void RowSumsFloat(const StridedRows<float>& weight, const StridedRows<float>& x, bool add, float* sums,
                   int64_t stride) {
-  AllRowSums(weight, x, add, sums, stride);
+  AllRowSums(weight, nullptr, x, add, sums, stride);
 }
 void RowSumsBF16(const StridedRows<BF16>& weight, const StridedRows<float>& x, bool add, float* sums,
                  int64_t stride) {
-  AllRowSums(weight, x, add, sums, stride);
+  AllRowSums(weight, nullptr, x, add, sums, stride);
+}
+void RowSumsInt8(const StridedRows<int8_t>& codes, const float* scale, const StridedRows<float>& x, bool add,
+                 float* sums, int64_t stride) {
+  AllRowSums(codes, scale, x, add, sums, stride);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -98,6 +111,7 @@ namespace ft::kernels {
 
 HWY_EXPORT(RowSumsFloat);
 HWY_EXPORT(RowSumsBF16);
+HWY_EXPORT(RowSumsInt8);
 
 template <>
 void RowSums<float>(const StridedRows<float>& weight, const StridedRows<float>& x, bool add, float* sums,
@@ -108,6 +122,10 @@ template <>
 void RowSums<BF16>(const StridedRows<BF16>& weight, const StridedRows<float>& x, bool add, float* sums,
                    int64_t stride) {
   HWY_DYNAMIC_DISPATCH(RowSumsBF16)(weight, x, add, sums, stride);
+}
+void ScaledRowSums(const StridedRows<int8_t>& codes, const float* scale, const StridedRows<float>& x,
+                   bool add, float* sums, int64_t stride) {
+  HWY_DYNAMIC_DISPATCH(RowSumsInt8)(codes, scale, x, add, sums, stride);
 }
 
 }  // namespace ft::kernels

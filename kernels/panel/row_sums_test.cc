@@ -64,5 +64,39 @@ TEST(RowSums, EqualTheirDefinitionOverOddSizes) {
   }
 }
 
+TEST(RowSums, OfCodesAreScaledByTheirRow) {
+  for (const int64_t columns : {1, 31, 64, 1030}) {
+    SCOPED_TRACE(columns);
+    constexpr int64_t kRows = 3, kOutputs = 5, kStride = 7;
+    std::mt19937 random(static_cast<uint32_t>(columns));
+    std::normal_distribution<float> normal;
+    std::vector<int8_t> codes(kOutputs * columns);
+    std::vector<float> wide(codes.size()), x(kRows * columns), sums(kRows * kStride);
+    for (size_t i = 0; i < codes.size(); ++i)
+      wide[i] = codes[i] = static_cast<int8_t>(static_cast<int>(random() % 255) - 127);
+    for (float& value : x) value = normal(random);
+    const float scale[kOutputs] = {1, 0.25f, 0, 1e-3f, 3};
+    const auto add_sums = [&](bool add) {
+      ScaledRowSums({codes.data(), kOutputs, columns, columns}, scale, {x.data(), kRows, columns, columns},
+                    add, sums.data(), kStride);
+    };
+    add_sums(false);
+    const std::vector<float> once = sums;
+    add_sums(true);
+    for (int64_t row = 0; row < kRows; ++row) {
+      for (int64_t output = 0; output < kOutputs; ++output) {
+        const int64_t at = row * kStride + output;
+        const float expected =
+            scale[output] * Expected(wide.data() + output * columns, x.data() + row * columns, columns);
+        ASSERT_NEAR(once[at], expected, 1e-2) << row << ", " << output;
+        if (FusesMultiplyAdds()) {
+          ASSERT_EQ(once[at], expected) << row << ", " << output;
+        }
+        ASSERT_EQ(sums[at], once[at] + once[at]) << row << ", " << output;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace ft::kernels

@@ -8,8 +8,6 @@ namespace {
 
 using torch::Tensor;
 
-constexpr float kLargestCode = 127;
-
 class DequantisedTiles final : public MatrixTiles {
  public:
   DequantisedTiles(const Int8Tensor& tensor, at::ScalarType type)

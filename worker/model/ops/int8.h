@@ -9,6 +9,8 @@
 
 namespace ft::ops {
 
+inline constexpr float kLargestCode = 127;
+
 struct Int8Tensor {
   torch::Tensor codes_OI;  // int8, -127 to 127.
   torch::Tensor absmax_O;  // float32, the largest absolute value of each row.

@@ -6,6 +6,7 @@
 #include "kernels/nf4/nf4_rows.h"
 #include "kernels/panel/row_sums.h"
 #include "worker/model/ops/dynamic_map.h"
+#include "worker/model/ops/int8_weight.h"
 #include "worker/model/ops/kernel_call.h"
 #include "worker/model/ops/nf4_weight.h"
 
@@ -54,6 +55,30 @@ class Nf4RowGemm final : public PanelGemm {
   const kernels::Nf4Matrix weight_;
 };
 
+class Int8RowGemm final : public PanelGemm {
+ public:
+  Int8RowGemm(const Tensor& x_NI, const Int8Tensor& weight)
+      : x_NI_(x_NI.to(torch::kFloat)), weight_(weight) {}
+
+  void Multiply(const GemmBlock& block, float* sums, bool add, std::byte*) const override {
+    const int64_t inputs = x_NI_.size(1);
+    const kernels::StridedRows<float> x{Data<float>(x_NI_) + block.first_row * inputs, block.rows, inputs,
+                                        inputs};
+    OverPanels(block, sums, [&](int64_t first, int64_t columns, float* panel) {
+      float scale[kPanelColumns];
+      const float* absmax = Data<float>(weight_.absmax_O) + first;
+      for (int64_t i = 0; i < columns; ++i) scale[i] = absmax[i] / kLargestCode;
+      const kernels::StridedRows<int8_t> codes{Data<int8_t>(weight_.codes_OI) + first * inputs, columns,
+                                               inputs, inputs};
+      kernels::ScaledRowSums(codes, scale, x, add, panel, columns);
+    });
+  }
+
+ private:
+  const Tensor x_NI_;
+  const Int8Tensor weight_;
+};
+
 class TensorRowGemm final : public PanelGemm {
  public:
   TensorRowGemm(const Tensor& x_NI, std::shared_ptr<const TensorTiles> weight)
@@ -92,6 +117,10 @@ std::unique_ptr<PanelGemm> MakeRowGemm(const Tensor& x_NI, const WeightSlot& wei
   if (const auto* nf4 = dynamic_cast<const Nf4Weight*>(&weight_OI)) {
     if (!HasWholeBlocks(nf4->tensor())) return nullptr;
     return std::make_unique<Nf4RowGemm>(x, nf4->tensor());
+  }
+  if (const auto* int8 = dynamic_cast<const Int8Weight*>(&weight_OI)) {
+    if (!int8->tensor().codes_OI.is_cpu()) return nullptr;
+    return std::make_unique<Int8RowGemm>(x, int8->tensor());
   }
   auto tensor = std::dynamic_pointer_cast<const TensorTiles>(weight_OI.Tiles(x.scalar_type()));
   return tensor == nullptr ? nullptr : std::make_unique<TensorRowGemm>(x, std::move(tensor));

@@ -1,9 +1,9 @@
 // A term of a fused GEMM (fused_gemm.h) whose left side has few rows, as in generation, which has one: a weight is read once, from where it
-// lies, and multiplied in registers. NF4 is multiplied by its codes (kernels/nf4/nf4_rows.h), other weights row by row
-// (kernels/panel/row_sums.h); no panel is packed.
+// lies, and multiplied in registers. NF4 is multiplied by its codes (kernels/nf4/nf4_rows.h), other weights row by row, those in 8 bits by
+// their codes too (kernels/panel/row_sums.h); no panel is packed.
 //
 // Sums are float32 of float32 products, in an order of their own: they differ from a panel's in the last bits, and with bfloat16 in that
-// values of NF4 are not rounded to it first. So only who asks for them gets them: training, whose numbers are promised, never does.
+// values of NF4 and of 8 bits are not rounded to it first. So only who asks for them gets them: training, whose numbers are promised, never does.
 #pragma once
 
 #include <torch/types.h>

@@ -8,18 +8,19 @@
 #include <vector>
 
 #include "worker/model/ops/int8.h"
+#include "worker/model/ops/int8_weight.h"
 #include "worker/model/ops/strided_weight.h"
 #include "worker/model/ops/weight_arena.h"
 #include "worker/model/ops/weight_slot.h"
 
 namespace ft::params {
 
-class Int8Slot final : public ops::WeightSlot, public ops::StridedWeight {
+class Int8Slot final : public ops::WeightSlot, public ops::StridedWeight, public ops::Int8Weight {
  public:
   Int8Slot(std::string name, ops::Int8Tensor tensor)
       : WeightSlot(std::move(name), tensor.codes_OI.sizes().vec(), tensor.codes_OI.device()),
         tensor_(std::move(tensor)) {}
-  const ops::Int8Tensor& tensor() const { return tensor_; }
+  const ops::Int8Tensor& tensor() const override { return tensor_; }
   std::shared_ptr<const ops::MatrixTiles> Tiles(at::ScalarType type) const override {
     return ops::Int8Tiles(tensor_, type);
   }
