@@ -175,8 +175,13 @@ TEST_F(SimDeviceKernels, NumberFormatsToo) {
   });
   ExpectSameBits(Table().swiglu_forward_rounded, [&](Arrays& a) {
     const auto out = [&] { return a.Put<BF16>(torch::zeros({count}, at::kBFloat16)); };
-    return kernels::SwigluForwardRoundedBody{
-        count, a.Put<float>(Values<float>(count)), a.Put<float>(Values<float>(count)), {out(), out(), out()}};
+    return kernels::SwigluForwardRoundedBody{/*rows=*/3,
+                                             /*columns=*/100,
+                                             a.Put<float>(Values<float>(count)),
+                                             a.Put<float>(Values<float>(count)),
+                                             {out(), out(), out()},
+                                             /*in_stride=*/111,
+                                             /*y_stride=*/105};
   });
   ExpectSameBits(Table().nested_dequantise, [&](Arrays& a) {
     const kernels::NestedIn in{a.Put<uint8_t>(torch::arange(200, at::kByte)), a.Put<float>(Values<float>(1)),
