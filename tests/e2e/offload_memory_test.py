@@ -12,9 +12,10 @@ from ranks_test import Attempts, errors_of, said, small_job
 
 RANKS = 2
 LENGTH = 256
+STEPS, MORE = 3, 2
 SECONDS = 600  # Of any wait.
 BLOCK = 512  # What the kernel counts reads and writes of disks in.
-LOGS = 1 << 20  # What a rank writes beside.
+BESIDE = 1 << 20  # What a rank writes beside, and the pages of programs that it reads again.
 
 
 @dataclasses.dataclass
@@ -67,8 +68,8 @@ class OffloadMemoryTest(daemons.DaemonTest):
 
     def compare(self, zero, bytes_a_weight, **tiers):
         """The peak with and without; answers usage and log of the run whose state rests on disk."""
-        here, log, expected = self.train(2, zero)
-        there, told, found = self.train(2, zero, **tiers)
+        here, log, expected = self.train(STEPS, zero)
+        there, told, found = self.train(STEPS, zero, **tiers)
         self.assertEqual(found, expected)
         owned = int(re.search(r"(\d+) of \d+ weights are trained", log)[1]) / RANKS
         fell = (here.peak - there.peak) / owned
@@ -79,13 +80,14 @@ class OffloadMemoryTest(daemons.DaemonTest):
 
     @daemons.only_in_soak
     def test_the_state_on_disk_is_read_and_written_once_a_step_past_the_page_cache(self):
-        two, log, owned = self.compare(2, 8, optimizer="disk")
+        fewer, log, owned = self.compare(2, 8, optimizer="disk")
         state = int(re.search(r"\((\d+) bytes of this one, \d+ tiles\)", log)[1])
         self.assertAlmostEqual(state / owned, 8, delta=0.01)
-        four, _, _ = self.train(4, 2, optimizer="disk")
-        self.assertEqual(four.read - two.read, 2 * state)
-        self.assertGreaterEqual(four.written - two.written, 2 * state)
-        self.assertLess(four.written - two.written, 2 * state + LOGS)
+        # Of two runs, since the first step reads blocks that nobody has written, which costs nothing. The ranks' own counters are exact, and
+        # compared in worker_train_trainer_test.
+        more, _, _ = self.train(STEPS + MORE, 2, optimizer="disk")
+        self.assertAlmostEqual(more.read - fewer.read, MORE * state, delta=BESIDE)
+        self.assertAlmostEqual(more.written - fewer.written, MORE * state, delta=BESIDE)
 
     @daemons.only_in_soak
     def test_state_and_weights_on_disk_leave_a_rank_with_gradients_and_two_units(self):

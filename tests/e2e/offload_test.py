@@ -88,7 +88,7 @@ class KilledRanksTest(OffloadTest):
 
     def test_any_rank_killed_at_random_moments_of_stage_3_changes_no_bit_and_leaves_nothing_on_disk(self):
         node = self.node()
-        alone = self.digests(node.train(self.job("left-alone")))
+        alone = self.digests(node.train(self.job("left-alone"), timeout=300))
         self.assertEqual(self.digests(self.killed(node, self.job("divided", zero=3), DIVIDED_KILLS)), alone)
         disk = self.killed(node, self.job("on-disk", zero=3, optimizer="disk", parameters="disk"), DISK_KILLS)
         self.assertEqual(self.digests(disk), alone)
@@ -122,7 +122,7 @@ class FailingTierTest(StraceTest, OffloadTest):
 
     def check(self, what, **tiers):
         node = self.node()
-        alone = self.digests(node.train(self.job("left-alone")))
+        alone = self.digests(node.train(self.job("left-alone"), timeout=300))
         for faults in self.ALL if daemons.SOAK else self.SOME:
             name = node.submit(self.job("faulted", **tiers))
             for epoch, fault in enumerate(faults, start=2):  # The first one prepares.
