@@ -10,8 +10,8 @@
 
 namespace ft::cuda {
 
-// Grows when the table changes: program and library come from one build.
-inline constexpr int64_t kTableVersion = 5;
+// Grows when the table or what its kernels take changes: program and library come from one build.
+inline constexpr int64_t kTableVersion = 6;
 
 struct DeviceDescription {
   std::string name;          // "NVIDIA H100 80GB HBM3".
