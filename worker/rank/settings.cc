@@ -11,15 +11,20 @@
 #include "core/base/sha256.h"
 #include "core/recipe/json.h"
 #include "core/recipe/sharding.h"
-#include "worker/model/ops/kernel_table.h"
 #include "worker/model/ops/micro_gemm.h"
 #include "worker/rank/device.h"
 
 namespace ft::rank {
 namespace {
 
-// Each grows whenever a kernel of ours changes a bit of a result: with products of float32, with products of bf16.
-constexpr int kKernelVersion = 5, kBf16KernelVersion = 6;
+// Each grows whenever a kernel or product of ours changes a bit of a result: on CPUs with products of float32, with products of bf16, and
+// on other devices.
+constexpr int kKernelVersion = 5, kBf16KernelVersion = 6, kDeviceKernelVersion = 7;
+
+int KernelVersion(at::Device device) {
+  if (!device.is_cpu()) return kDeviceKernelVersion;
+  return ops::MultipliesBf16() ? kBf16KernelVersion : kKernelVersion;
+}
 
 }  // namespace
 
@@ -39,7 +44,7 @@ std::string NumericFingerprint(int threads, at::Device device) {
   // LibTorch's level is the same with and without bf16 products, which decide what bf16 jobs round.
   return StrCat(DeviceFingerprint(device), "cpu=", at::get_cpu_capability(),
                 ops::MultipliesBf16() ? "+bf16" : "", " torch=", TORCH_VERSION, " threads=", threads,
-                " kernels=", ops::KernelsFor(device).multiplies_bf16() ? kBf16KernelVersion : kKernelVersion);
+                " kernels=", KernelVersion(device));
 }
 
 std::string SettingsDigest(const recipe::JobSpec& spec) {
