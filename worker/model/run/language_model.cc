@@ -130,7 +130,8 @@ StatusOr<std::unique_ptr<LanguageModel>> LanguageModel::Load(const model::Decode
     return error.status();
   } catch (const std::exception& error) {
     if (device::FaultOf(error)) throw;  // Whoever guards the rank's work knows what to make of it.
-    return absl::ResourceExhaustedError(StrCat("loading the model failed: ", error.what()));
+    // Not RESOURCE_EXHAUSTED: that is a disk on which weights rest, and which is full.
+    return absl::UnknownError(StrCat("loading the model failed: ", error.what()));
   }
   return loaded;
 }

@@ -6,7 +6,9 @@
 
 #include <cstring>
 #include <map>
+#include <new>
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/test_device.h"
 #include "worker/model/ops/kernel_table.h"
@@ -434,6 +436,25 @@ TEST(LanguageModel, WrongWeightsAreRefusedByName) {
 }
 
 // 105: transformers ignores it and says so.
+// Weights for which there is no memory.
+class TooLargeSource final : public weights::TensorSource {
+ public:
+  const std::vector<weights::TensorInfo>& tensors() const override { return small_.tensors(); }
+  Status ReadBytes(const weights::TensorInfo&, std::span<std::byte>) const override {
+    throw std::bad_alloc();
+  }
+
+ private:
+  MemorySource small_ = RandomWeights(SmallConfig());
+};
+
+// RESOURCE_EXHAUSTED is a full disk's, after which an attempt is tried again.
+TEST(LanguageModel, MemoryThatIsNotThereIsNoFullDisk) {
+  const auto loaded = LanguageModel::Load(SmallConfig(), TooLargeSource(), {.method = "full"});
+  EXPECT_EQ(loaded.status().code(), absl::StatusCode::kUnknown) << Message(loaded.status());
+  EXPECT_THAT(Message(loaded.status()), testing::HasSubstr("loading the model failed: "));
+}
+
 TEST(CasesLoad, TensorsBesideTheDecoderAreLeftOutAndSaid) {
   const auto plain = LoadHere(SmallConfig(), RandomWeights(SmallConfig()), {});
   ASSERT_TRUE(plain.ok()) << plain.status();
