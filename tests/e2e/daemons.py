@@ -253,8 +253,7 @@ class Daemons:
         """The process of a rank of the attempt that trains."""
         self.training_rank(name)
         for pid in self.rank_pids():
-            words = read_proc(pid, "cmdline").decode().split("\0")
-            if "--rank" in words and words[words.index("--rank") + 1] == str(rank) and self.attempt_of(pid)["run"]["kind"] == "TRAIN":
+            if number_of(pid) == rank and self.attempt_of(pid)["run"]["kind"] == "TRAIN":
                 return pid
         raise AssertionError(f"no process is rank {rank} of {name}")
 
@@ -408,6 +407,19 @@ class Daemons:
             if text:
                 parts.append(f"--- {os.path.relpath(path, self.folder)}\n{text}")
         return "\n".join(parts)
+
+
+def number_of(pid):
+    """Which rank of its attempt a process is; None where it is none, or gone."""
+    words = read_proc(pid, "cmdline").decode("utf-8", "replace").split("\0")
+    return int(words[words.index("--rank") + 1]) if "--rank" in words else None
+
+
+def seeded_random():
+    """A generator that FT_SEED repeats; the seed is printed."""
+    seed = int(os.environ.get("FT_SEED") or random.SystemRandom().randrange(1 << 32))
+    print(f"FT_SEED={seed}")
+    return random.Random(seed)
 
 
 def random_moments(rng, count, steps):

@@ -6,7 +6,6 @@ ten times instead of three; FT_SEED repeats a run, and the seed is printed.
 """
 
 import os
-import random
 import signal
 import time
 
@@ -28,9 +27,7 @@ def drain_job(name, model, data):
 class DrainTest(daemons.DaemonTest):
     def setUp(self):
         super().setUp()
-        seed = int(os.environ.get("FT_SEED") or random.SystemRandom().randrange(1 << 32))
-        print(f"FT_SEED={seed}")
-        self.random = random.Random(seed)
+        self.random = daemons.seeded_random()
 
     def start(self, workers=("a", "b", "c"), stop_grace="60s"):
         self.node = self.daemons(start=False)

@@ -5,7 +5,6 @@ FT_SEED repeats a run; the seed is printed.
 """
 
 import os
-import random
 import signal
 import time
 import unittest
@@ -59,13 +58,12 @@ class GpuRanksTest(GpuNodeTest):
         self.assertEqual(one["result"]["adapter_sha256"], two["result"]["adapter_sha256"])
 
     def test_a_rank_that_is_killed_is_named_and_the_job_ends_with_the_same_bytes(self):
-        seed = int(os.environ.get("FT_SEED") or random.SystemRandom().randrange(1 << 32))
-        print(f"FT_SEED={seed}")
+        rng = daemons.seeded_random()
         node = self.cards()
         steps = 24
         alone = node.train(self.job("alone", 2, **{"train.max_steps": steps}))
         name = node.submit(self.job("killed", 2, **{"train.max_steps": steps}))
-        node.wait_step(name, random.Random(seed).randrange(2, steps // 2))
+        node.wait_step(name, rng.randrange(2, steps // 2))
         os.kill(node.pid_of_rank(name, 1), signal.SIGKILL)
         killed = node.finish(name)
         self.assertGreater(int(killed["epoch"]), int(alone["epoch"]))

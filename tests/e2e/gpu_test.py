@@ -6,7 +6,6 @@ FT_SEED repeats a run; the seed is printed.
 
 import glob
 import os
-import random
 import signal
 import subprocess
 import unittest
@@ -38,15 +37,14 @@ class GpuTest(GpuNodeTest):
             self.assertGreater(int(node.steps(f"{kind}-gpu")[-1]["peak_memory_bytes"]), 1 << 16)
 
     def test_a_killed_job_ends_with_the_bytes_of_one_that_was_left_alone(self):
-        seed = int(os.environ.get("FT_SEED") or random.SystemRandom().randrange(1 << 32))
-        print(f"FT_SEED={seed}")
+        rng = daemons.seeded_random()
         steps = 30
         changes = {"method": {"kind": "qlora", "rank": 4, "alpha": 8, "dropout": 0.1}, "train.max_steps": steps, "train.accumulation": 16}
         node = self.node()
         alone = node.train(gpu_job("alone", self.model, self.data, **changes))
         name = node.submit(gpu_job("killed", self.model, self.data, **changes))
         rank = node.training_rank(name)
-        node.wait_step(name, random.Random(seed).randrange(2, steps // 2))
+        node.wait_step(name, rng.randrange(2, steps // 2))
         os.kill(rank, signal.SIGKILL)
         killed = node.finish(name)
         self.assertGreater(int(killed["epoch"]), int(alone["epoch"]))

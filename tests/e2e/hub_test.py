@@ -155,9 +155,7 @@ class HubTest(small_disk.SmallDisk, daemons.DaemonTest):
 
     def test_cut_connections_go_on_where_they_ended(self):
         repository = self.model(size=150 * MIB)
-        seed = int(os.environ.get("FT_SEED") or random.SystemRandom().randrange(1 << 32))
-        print(f"FT_SEED={seed}")
-        offsets = random.Random(seed).sample(range(150 * MIB), 20)
+        offsets = daemons.seeded_random().sample(range(150 * MIB), 20)
         self.hub.faults.cuts = list(offsets)
         self.check(self.fetch(f"hf://{NAME}"), repository)
         self.assertEqual(self.hub.faults.cuts, [], "all of the connections were cut")

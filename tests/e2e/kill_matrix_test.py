@@ -6,7 +6,6 @@ the seed is printed; FT_RANKS is the number of ranks.
 """
 
 import os
-import random
 import signal
 import statistics
 import time
@@ -32,9 +31,8 @@ def matrix_job(name, model, data):
 class KillMatrixTest(daemons.DaemonTest):
     def setUp(self):
         super().setUp()
-        seed = int(os.environ.get("FT_SEED") or random.SystemRandom().randrange(1 << 32))
-        print(f"FT_SEED={seed} FT_RANKS={RANKS}")
-        self.random = random.Random(seed)
+        print(f"FT_RANKS={RANKS}")
+        self.random = daemons.seeded_random()
 
     def ranks_of(self, node, name):
         """Pids of the ranks that train a job, all of the gang; empty while there is not a whole one."""

@@ -7,7 +7,6 @@ FT_SOAK=1 kills ten times instead of three. FT_SEED repeats a run; the seed is p
 import glob
 import json
 import os
-import random
 import signal
 import time
 
@@ -39,9 +38,7 @@ class KillRankTest(daemons.DaemonTest):
 
     def killed(self, node, job, step_seconds):
         """The same job with its rank killed at random moments; a rank that comes back after the next one dies at once."""
-        seed = int(os.environ.get("FT_SEED") or random.SystemRandom().randrange(1 << 32))
-        print(f"FT_SEED={seed}")
-        moments = daemons.random_moments(random.Random(seed), KILLS, job["train"]["max_steps"])
+        moments = daemons.random_moments(daemons.seeded_random(), KILLS, job["train"]["max_steps"])
         name = node.submit(job)
         rank = 0
         for moment in moments:

@@ -5,7 +5,6 @@ FT_SOAK=1 has all of the faults and more kills. FT_SEED repeats a run; the seed 
 """
 
 import os
-import random
 import re
 import signal
 
@@ -25,9 +24,7 @@ LARGER_BYTES = 64 << 20  # A file system for a model that needs a GiB.
 class OffloadTest(daemons.DaemonTest):
     def setUp(self):
         super().setUp()
-        seed = int(os.environ.get("FT_SEED") or random.SystemRandom().randrange(1 << 32))
-        print(f"FT_SEED={seed}")
-        self.random = random.Random(seed)
+        self.random = daemons.seeded_random()
         self.tiles = os.path.join(self.folder, "tiles")
 
     def node(self):
@@ -57,9 +54,9 @@ class OffloadTest(daemons.DaemonTest):
             found = {}
             for pid in node.rank_pids():
                 run = node.attempt_of(pid).get("run", {})
-                words = daemons.read_proc(pid, "cmdline").decode().split("\0")
-                if (run.get("job_id"), run.get("kind"), run.get("epoch")) == (name, "TRAIN", epoch) and "--rank" in words:
-                    found[int(words[words.index("--rank") + 1])] = pid
+                rank = daemons.number_of(pid)
+                if (run.get("job_id"), run.get("kind"), run.get("epoch")) == (name, "TRAIN", epoch) and rank is not None:
+                    found[rank] = pid
             return found if len(found) == RANKS else None
         return daemons.wait_for(f"{RANKS} ranks of attempt {epoch}", probe, 60)
 

@@ -52,9 +52,9 @@ class TwoNodesTest(daemons.DaemonTest):
             self.node.check_not_failed(name)
             for pid in daemons.children(worker.pid):
                 run = self.node.attempt_of(pid).get("run", {})
-                if (run.get("job_id"), run.get("epoch")) == (name, epoch):
-                    words = daemons.read_proc(pid, "cmdline").decode().split("\0")
-                    return words[words.index("--rank") + 1], pid
+                rank = daemons.number_of(pid)
+                if (run.get("job_id"), run.get("epoch")) == (name, epoch) and rank is not None:
+                    return rank, pid
             return None
         return daemons.wait_for(f"a rank of attempt {epoch}", probe, 60)
 
@@ -69,7 +69,7 @@ class TwoNodesTest(daemons.DaemonTest):
         for step, worker in ((5, far), (15, self.node.worker)):
             self.node.wait_step(name, step)
             ranks = {self.rank_on(worker, name, epoch)[0] for worker in (self.node.worker, far)}
-            self.assertEqual(ranks, {"0", "1"})
+            self.assertEqual(ranks, {0, 1})
             os.kill(self.rank_on(worker, name, epoch)[1], signal.SIGKILL)
             epoch += 1
             self.rank_on(worker, name, epoch)
