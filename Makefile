@@ -98,11 +98,11 @@ recipes-check: ## Train each of the 296 recipe names for one step, on a small mo
 	@$(MAKE) --no-print-directory build TARGET='$(PROGRAMS)'
 	@FT_BIN=$(BUILD)/bin $(LOCKED) .deps/checks/bin/python3 -B tests/recipes/recipes_check.py $(if $(ONLY),--only '$(ONLY)')
 
-asan: ## Programs and libraries without LibTorch under the address and undefined-behaviour sanitizers (ONLY=regex).
+asan: ## Programs and libraries without LibTorch under the address and undefined-behaviour sanitizers (ONLY=regex of tests or folders).
 	@$(MAKE) --no-print-directory build PRESET=asan TARGET=torch_free
 	@$(LOCKED) tests/sanitizers/run.sh asan $(JOBS) '^unit$$|rankless' $(if $(ONLY),'$(ONLY)')
 
-tsan: ## Libraries without gRPC and LibTorch under the thread sanitizer (ONLY=regex).
+tsan: ## Libraries without gRPC and LibTorch under the thread sanitizer (ONLY=regex of tests or folders).
 	@$(MAKE) --no-print-directory build PRESET=tsan TARGET=grpc_free
 	@$(LOCKED) tests/sanitizers/run.sh tsan $(JOBS) '^unit$$' $(if $(ONLY),'$(ONLY)')
 
