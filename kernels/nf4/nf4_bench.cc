@@ -41,11 +41,12 @@ void BM_RowSums(benchmark::State& state) {
   constexpr int64_t kColumns = 4096, kOutputs = 32768;
   const int64_t rows = state.range(0);
   std::vector<uint8_t> packed(kColumns * kOutputs / 2, 0x5a);
-  std::vector<float> absmax(Nf4Blocks(kColumns * kOutputs), 0.1f), x(rows * kColumns, 0.5f),
+  std::vector<float> absmax(Nf4Blocks(kColumns * kOutputs), 0.1f), factors(Nf4Blocks(rows * kColumns), 1e-9f),
       sums(rows * kOutputs);
+  std::vector<int16_t> steps(rows * kColumns, 5000);
   for (auto _ : state) {
-    Nf4RowSums({packed.data(), {.absmax = absmax.data()}, kColumns}, {x.data(), rows}, 0, kOutputs, false,
-               sums.data(), kOutputs);
+    Nf4RowSums({packed.data(), {.absmax = absmax.data()}, kColumns}, {steps.data(), factors.data(), rows}, 0,
+               kOutputs, false, sums.data(), kOutputs);
     benchmark::DoNotOptimize(sums.data());
   }
   state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(packed.size()));

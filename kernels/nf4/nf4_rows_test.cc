@@ -34,9 +34,10 @@ class Nf4Rows : public ::testing::TestWithParam<RowsCase> {
     if (nested) Nest(blocks);
     x_.resize(rows * columns);
     for (float& value : x_) value = normal(random);
-    ordered_.resize(x_.size());
-    for (int64_t row = 0; row < rows; ++row)
-      OrderNf4Columns(x_.data() + row * columns, columns, ordered_.data() + row * columns);
+    steps_.resize(x_.size());
+    factors_.resize(x_.size() / kNf4Block);
+    for (size_t block = 0; block < factors_.size(); ++block)
+      factors_[block] = StoreNf4RowBlock(&x_[block * kNf4Block], &steps_[block * kNf4Block]);
   }
 
   void Nest(int64_t blocks) {
@@ -50,12 +51,22 @@ class Nf4Rows : public ::testing::TestWithParam<RowsCase> {
   // Of outputs [first, last), one row behind the other.
   std::vector<float> Sums(int64_t first, int64_t last) const {
     std::vector<float> sums(GetParam().rows * (last - first), -7);
-    Nf4RowSums(weight_, {ordered_.data(), GetParam().rows}, first, last, false, sums.data(), last - first);
+    Nf4RowSums(weight_, {steps_.data(), factors_.data(), GetParam().rows}, first, last, false, sums.data(),
+               last - first);
     return sums;
   }
 
+  const int16_t* StepsOf(int64_t row) const { return steps_.data() + row * GetParam().columns; }
+  const float* FactorsOf(int64_t row) const { return factors_.data() + row * GetParam().columns / kNf4Block; }
+
+  // What a row's block is rounded by at most: half a step of its largest value, in values of x.
+  float HalfStep(int64_t row, int64_t column) const {
+    return FactorsOf(row)[column / kNf4Block] * static_cast<float>(kNf4Levels) / 2;
+  }
+
   std::vector<uint8_t> packed_, codes_;
-  std::vector<float> absmax_, nested_, x_, ordered_;
+  std::vector<float> absmax_, nested_, x_, factors_;
+  std::vector<int16_t> steps_;
   Nf4Matrix weight_;
 };
 
@@ -65,19 +76,19 @@ TEST_P(Nf4Rows, EqualTheDefinitionAndTheDequantisedProduct) {
   for (int64_t row = 0; row < rows; ++row) {
     for (int64_t output = 0; output < outputs; ++output) {
       const float sum = sums[row * outputs + output];
-      double exact = 0, size = 0;
+      double exact = 0, size = 0, rounded = 0;
       for (int64_t i = 0; i < columns; ++i) {
         const int64_t value = output * columns + i;
         const uint8_t code = i % 2 == 0 ? packed_[value / 2] >> 4 : packed_[value / 2] & 15;
-        const double product = static_cast<double>(kNf4Code[code]) *
-                               static_cast<double>(weight_.maxima.Of(value / kNf4Block)) *
-                               static_cast<double>(x_[row * columns + i]);
-        exact += product;
-        size += std::fabs(product);
+        const double absmax = weight_.maxima.Of(value / kNf4Block), x = x_[row * columns + i];
+        exact += static_cast<double>(kNf4Code[code]) * absmax * x;
+        size += std::fabs(static_cast<double>(kNf4Code[code]) * absmax * x);
+        rounded += std::fabs(absmax) *
+                   (std::fabs(x) / kNf4Levels / 2 + HalfStep(row, i) * std::fabs(kNf4Code[code]));
       }
-      ASSERT_NEAR(sum, exact, 1e-6 * size) << row << ", " << output;
+      ASSERT_NEAR(sum, exact, 1.001 * rounded + 1e-6 * size) << row << ", " << output;
       if (FusesMultiplyAdds()) {
-        ASSERT_EQ(sum, Nf4RowSum(weight_, output, ordered_.data() + row * columns)) << row << ", " << output;
+        ASSERT_EQ(sum, Nf4RowSum(weight_, output, StepsOf(row), FactorsOf(row))) << row << ", " << output;
       }
     }
   }
@@ -98,7 +109,7 @@ TEST_P(Nf4Rows, AnyDivisionGivesTheSameBits) {
   }
   for (int64_t row = 0; row < rows; ++row) {
     std::vector<float> alone(outputs);
-    Nf4RowSums(weight_, {ordered_.data() + row * columns, 1}, 0, outputs, false, alone.data(), outputs);
+    Nf4RowSums(weight_, {StepsOf(row), FactorsOf(row), 1}, 0, outputs, false, alone.data(), outputs);
     for (int64_t output = 0; output < outputs; ++output)
       ASSERT_EQ(alone[output], whole[row * outputs + output]) << row << ", " << output;
   }
@@ -109,7 +120,7 @@ TEST_P(Nf4Rows, AreAddedToWhatIsThereAndNothingElseIsWritten) {
   const std::vector<float> sums = Sums(0, outputs);
   const int64_t stride = outputs + 3;
   std::vector<float> wider(rows * stride, 0.5f);
-  Nf4RowSums(weight_, {ordered_.data(), rows}, 0, outputs, true, wider.data(), stride);
+  Nf4RowSums(weight_, {steps_.data(), factors_.data(), rows}, 0, outputs, true, wider.data(), stride);
   for (int64_t i = 0; i < rows * stride; ++i) {
     const int64_t row = i / stride, output = i % stride;
     ASSERT_EQ(wider[i], output < outputs ? sums[row * outputs + output] + 0.5f : 0.5f)
@@ -123,17 +134,55 @@ INSTANTIATE_TEST_SUITE_P(Odd, Nf4Rows,
                                            RowsCase{4, 192, 31}, RowsCase{5, 64, 65, true},
                                            RowsCase{8, 1536, 40, true}));
 
-TEST(Nf4RowsOrder, TakesEveryColumnOfABlockOnce) {
-  std::vector<float> columns(2 * kNf4Block), ordered(columns.size());
-  for (size_t i = 0; i < columns.size(); ++i) columns[i] = static_cast<float>(i);
-  OrderNf4Columns(columns.data(), 2 * kNf4Block, ordered.data());
+TEST(Nf4RowBlock, TakesEveryColumnOnceAndItsLargestInFull) {
+  float row[kNf4Block];
+  int16_t steps[kNf4Block];
+  for (int64_t i = 0; i < kNf4Block; ++i) row[i] = static_cast<float>(i + 1) / 64;
+  const float factor = StoreNf4RowBlock(row, steps);
+  EXPECT_FLOAT_EQ(factor, 1.0f / kNf4Levels / kNf4Levels);
   for (int64_t place = 0; place < kNf4Block; ++place) {
-    EXPECT_EQ(ordered[place], static_cast<float>(Nf4ColumnAt(place)));
-    EXPECT_EQ(ordered[kNf4Block + place], static_cast<float>(kNf4Block + Nf4ColumnAt(place)));
+    const float value = row[Nf4ColumnAt(place)];
+    EXPECT_NEAR(steps[place], value * kNf4Levels, 0.51) << place;
+    if (value == 1) {
+      EXPECT_EQ(steps[place], kNf4Levels);
+    }
   }
-  std::vector<float> sorted = ordered;
+  std::vector<int16_t> sorted(steps, steps + kNf4Block);
   std::sort(sorted.begin(), sorted.end());
-  EXPECT_EQ(sorted, columns);
+  EXPECT_EQ(std::adjacent_find(sorted.begin(), sorted.end()), sorted.end());
+}
+
+// The sums of eight columns by hand: the largest numbers of either side, all of one sign.
+TEST(Nf4RowBlock, TheLargestSumsFit) {
+  for (const uint8_t codes : {0x00, 0xff}) {
+    const std::vector<uint8_t> packed(kNf4Block / 2, codes);
+    const float absmax = 2;
+    std::vector<float> row(kNf4Block, -3);
+    int16_t steps[kNf4Block];
+    const float factor = StoreNf4RowBlock(row.data(), steps);
+    float sum = 0;
+    Nf4RowSums({packed.data(), {.absmax = &absmax}, kNf4Block}, {steps, &factor, 1}, 0, 1, false, &sum, 1);
+    EXPECT_FLOAT_EQ(sum, codes == 0 ? 384 : -384);
+  }
+}
+
+TEST(Nf4RowBlock, ValuesThatAreNotFiniteSpoilTheSumAndTinyOnesDoNot) {
+  const std::vector<uint8_t> packed(kNf4Block / 2, 0x77);
+  const float absmax = 1;
+  const auto sum_with = [&](float value) {
+    std::vector<float> row(kNf4Block);
+    int16_t steps[kNf4Block];
+    row[5] = value;
+    const float factor = StoreNf4RowBlock(row.data(), steps);
+    float sum = -1;
+    Nf4RowSums({packed.data(), {.absmax = &absmax}, kNf4Block}, {steps, &factor, 1}, 0, 1, false, &sum, 1);
+    return sum;
+  };
+  EXPECT_TRUE(std::isnan(sum_with(NAN)));
+  EXPECT_TRUE(std::isnan(sum_with(INFINITY)));
+  EXPECT_TRUE(std::isnan(sum_with(-INFINITY)));
+  EXPECT_EQ(sum_with(0), 0);
+  EXPECT_EQ(sum_with(1e-44f), 0);
 }
 
 }  // namespace

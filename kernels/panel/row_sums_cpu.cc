@@ -56,6 +56,19 @@ HWY_INLINE void AddProducts(const T* w, const float* x, int64_t columns, float* 
   }
 }
 
+// Of kSums accumulators, in pairs that lie 16, 8, 4, 2 and 1 apart.
+HWY_INLINE float InPairs(const float* sums) {
+  const Eight d;
+  float e[kLanes];
+  for (int64_t part = 0; part < kLanes; part += static_cast<int64_t>(hn::Lanes(d))) {
+    const float* at = sums + part;
+    const auto even = hn::Add(hn::LoadU(d, at), hn::LoadU(d, at + 2 * kLanes));
+    const auto odd = hn::Add(hn::LoadU(d, at + kLanes), hn::LoadU(d, at + 3 * kLanes));
+    hn::StoreU(hn::Add(even, odd), d, e + part);
+  }
+  return ((e[0] + e[4]) + (e[2] + e[6])) + ((e[1] + e[5]) + (e[3] + e[7]));
+}
+
 template <typename T>
 HWY_INLINE float RowSum(const T* w, const float* x, int64_t columns) {
   float sums[kSums] = {};
@@ -68,10 +81,7 @@ HWY_INLINE float RowSum(const T* w, const float* x, int64_t columns) {
     std::copy(x + whole, x + columns, x_rest);
     AddProducts(w_rest, x_rest, kSums, sums);
   }
-  for (int64_t half = kSums / 2; half > 0; half /= 2) {
-    for (int64_t i = 0; i < half; ++i) sums[i] += sums[i + half];
-  }
-  return sums[0];
+  return InPairs(sums);
 }
 
 // `scale` may be null.
@@ -102,6 +112,68 @@ void RowSumsInt8(const StridedRows<int8_t>& codes, const float* scale, const Str
   AllRowSums(codes, scale, x, add, sums, stride);
 }
 
+// Vectors of columns from `rows` and `sums` on, four or one, which stay in registers while rows pass by.
+template <bool kFour, typename T>
+HWY_INLINE void AddWeightedColumns(const StridedRows<T>& rows, const float* weight, float* sums) {
+  const Eight d;
+  constexpr int64_t kVector = static_cast<int64_t>(hn::MaxLanes(Eight()));
+  auto s0 = hn::LoadU(d, sums), s1 = hn::Zero(d), s2 = hn::Zero(d), s3 = hn::Zero(d);
+  if constexpr (kFour) {
+    s1 = hn::LoadU(d, sums + kVector);
+    s2 = hn::LoadU(d, sums + 2 * kVector);
+    s3 = hn::LoadU(d, sums + 3 * kVector);
+  }
+  for (int64_t row = 0; row < rows.rows; ++row) {
+    const auto factor = hn::Set(d, weight[row]);
+    const T* at = rows.data + row * rows.stride;
+    s0 = hn::MulAdd(factor, LoadEight(at), s0);
+    if constexpr (kFour) {
+      s1 = hn::MulAdd(factor, LoadEight(at + kVector), s1);
+      s2 = hn::MulAdd(factor, LoadEight(at + 2 * kVector), s2);
+      s3 = hn::MulAdd(factor, LoadEight(at + 3 * kVector), s3);
+    }
+  }
+  hn::StoreU(s0, d, sums);
+  if constexpr (kFour) {
+    hn::StoreU(s1, d, sums + kVector);
+    hn::StoreU(s2, d, sums + 2 * kVector);
+    hn::StoreU(s3, d, sums + 3 * kVector);
+  }
+}
+
+// The columns that are left, fewer than a vector: as zeros beside them.
+template <typename T>
+void AddWeightedRest(const StridedRows<T>& rows, const float* weight, float* sums) {
+  float padded[kLanes] = {};
+  std::copy_n(sums, rows.columns, padded);
+  for (int64_t row = 0; row < rows.rows; ++row) {
+    T rest[kLanes] = {};
+    std::copy_n(rows.data + row * rows.stride, rows.columns, rest);
+    AddWeightedColumns<false>(StridedRows<T>{rest, 1, kLanes, kLanes}, weight + row, padded);
+  }
+  std::copy_n(padded, rows.columns, sums);
+}
+
+template <typename T>
+void AllWeightedRows(StridedRows<T> rows, const float* weight, float* sums) {
+  constexpr int64_t kVector = static_cast<int64_t>(hn::MaxLanes(Eight()));
+  const auto skip = [&](int64_t columns) {
+    rows.data += columns;
+    rows.columns -= columns;
+    sums += columns;
+  };
+  for (; rows.columns >= 4 * kVector; skip(4 * kVector)) AddWeightedColumns<true>(rows, weight, sums);
+  for (; rows.columns >= kVector; skip(kVector)) AddWeightedColumns<false>(rows, weight, sums);
+  if (rows.columns > 0) AddWeightedRest(rows, weight, sums);
+}
+
+void AddWeightedRowsFloat(const StridedRows<float>& rows, const float* weight, float* sums) {
+  AllWeightedRows(rows, weight, sums);
+}
+void AddWeightedRowsBF16(const StridedRows<BF16>& rows, const float* weight, float* sums) {
+  AllWeightedRows(rows, weight, sums);
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace ft::kernels
 HWY_AFTER_NAMESPACE();
@@ -112,6 +184,8 @@ namespace ft::kernels {
 HWY_EXPORT(RowSumsFloat);
 HWY_EXPORT(RowSumsBF16);
 HWY_EXPORT(RowSumsInt8);
+HWY_EXPORT(AddWeightedRowsFloat);
+HWY_EXPORT(AddWeightedRowsBF16);
 
 template <>
 void RowSums<float>(const StridedRows<float>& weight, const StridedRows<float>& x, bool add, float* sums,
@@ -126,6 +200,14 @@ void RowSums<BF16>(const StridedRows<BF16>& weight, const StridedRows<float>& x,
 void ScaledRowSums(const StridedRows<int8_t>& codes, const float* scale, const StridedRows<float>& x,
                    bool add, float* sums, int64_t stride) {
   HWY_DYNAMIC_DISPATCH(RowSumsInt8)(codes, scale, x, add, sums, stride);
+}
+template <>
+void AddWeightedRows<float>(const StridedRows<float>& rows, const float* weight, float* sums) {
+  HWY_DYNAMIC_DISPATCH(AddWeightedRowsFloat)(rows, weight, sums);
+}
+template <>
+void AddWeightedRows<BF16>(const StridedRows<BF16>& rows, const float* weight, float* sums) {
+  HWY_DYNAMIC_DISPATCH(AddWeightedRowsBF16)(rows, weight, sums);
 }
 
 }  // namespace ft::kernels

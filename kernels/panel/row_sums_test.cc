@@ -98,5 +98,37 @@ TEST(RowSums, OfCodesAreScaledByTheirRow) {
   }
 }
 
+template <typename T>
+void ExpectWeightedRows(int64_t rows, int64_t columns) {
+  SCOPED_TRACE(::testing::Message() << rows << " " << columns);
+  const int64_t stride = columns + 5;
+  std::mt19937 random(static_cast<uint32_t>(rows + columns));
+  std::normal_distribution<float> normal;
+  std::vector<T> values(rows * stride);
+  std::vector<float> weight(rows), sums(columns + 1, 0.5f);
+  for (T& value : values) value = FromFloat<T>(normal(random));
+  for (float& value : weight) value = normal(random);
+  AddWeightedRows<T>({values.data(), rows, columns, stride}, weight.data(), sums.data());
+  for (int64_t column = 0; column < columns; ++column) {
+    float expected = 0.5f;
+    for (int64_t row = 0; row < rows; ++row)
+      expected = std::fma(weight[row], ToFloat(values[row * stride + column]), expected);
+    ASSERT_NEAR(sums[column], expected, 1e-4) << column;
+    if (FusesMultiplyAdds()) {
+      ASSERT_EQ(sums[column], expected) << column;
+    }
+  }
+  EXPECT_EQ(sums[columns], 0.5f) << "beside the sums";
+}
+
+TEST(WeightedRows, EqualTheirDefinitionOverOddSizes) {
+  for (const int64_t columns : {1, 7, 8, 9, 64, 80, 131}) {
+    for (const int64_t rows : {0, 1, 77}) {
+      ExpectWeightedRows<float>(rows, columns);
+      ExpectWeightedRows<BF16>(rows, columns);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace ft::kernels

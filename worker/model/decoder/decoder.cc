@@ -1,5 +1,6 @@
 #include "worker/model/decoder/decoder.h"
 
+#include <algorithm>
 #include <cmath>
 #include <initializer_list>
 #include <memory>
@@ -18,11 +19,18 @@ namespace {
 
 using torch::Tensor;
 
-// Appends this pass's keys and values to those of the sequence and returns all of them.
-std::pair<Tensor, Tensor> Extend(LayerCache& cache, const Tensor& k_NKD, const Tensor& v_NKD) {
-  cache.keys_MKD = cache.keys_MKD.defined() ? at::cat({cache.keys_MKD, k_NKD}) : k_NKD;
-  cache.values_MKD = cache.values_MKD.defined() ? at::cat({cache.values_MKD, v_NKD}) : v_NKD;
-  return {cache.keys_MKD, cache.values_MKD};
+// `rows` goes on with `fresh` behind the first `count`, in a larger tensor where it has no room left; all of them.
+Tensor Extend(Tensor& rows, int64_t count, const Tensor& fresh) {
+  const int64_t all = count + fresh.size(0);
+  if (!rows.defined() || rows.size(0) < all) {
+    constexpr int64_t kLeastRoom = 64;
+    const Tensor larger =
+        at::empty({all + std::max(all / 4, kLeastRoom), fresh.size(1), fresh.size(2)}, fresh.options());
+    if (count > 0) larger.narrow(0, 0, count).copy_(rows.narrow(0, 0, count));
+    rows = larger;
+  }
+  rows.narrow(0, count, fresh.size(0)).copy_(fresh);
+  return rows.narrow(0, 0, all);
 }
 
 // Queries and keys normed head by head, and then rotated: neither is rounded before both are done.
@@ -75,7 +83,7 @@ Tensor Attention(const DecoderConfig& config, const SubLayerWeights& weights, co
     const Tensor scale = context.query_scale_N.to(q_NHD.device()).view({rows, 1, 1});
     q_NHD = (q_NHD * scale).to(context.compute);
   }
-  if (context.cache != nullptr) std::tie(k_MKD, v_MKD) = Extend(context.cache->at(layer), k_MKD, v_MKD);
+  if (context.cache != nullptr) std::tie(k_MKD, v_MKD) = context.cache->at(layer).Append(k_MKD, v_MKD);
   ops::SavedAttention* saved =
       context.saved_attention == nullptr ? nullptr : &context.saved_attention->at(layer);
   ops::AttentionShape shape = context.attention;
@@ -156,6 +164,12 @@ NormWeights& NormOf(DecoderWeights& weights, const Role& role) {
 }
 
 }  // namespace
+
+std::pair<Tensor, Tensor> LayerCache::Append(const Tensor& k_NKD, const Tensor& v_NKD) {
+  std::pair<Tensor, Tensor> all{Extend(keys_, tokens_, k_NKD), Extend(values_, tokens_, v_NKD)};
+  tokens_ += k_NKD.size(0);
+  return all;
+}
 
 DecoderWeights MakeStructure(const DecoderConfig& config, const Layout& layout) {
   constexpr std::string_view kWeight = ".weight";

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "worker/model/decoder/config.h"
@@ -97,8 +98,14 @@ void AssignWeight(const DecoderConfig& config, const Role& role, ops::SlotPtr sl
 
 // Keys and values of earlier tokens of one sequence, for generation. Rows are appended by the forward
 // pass that computes them.
-struct LayerCache {
-  torch::Tensor keys_MKD, values_MKD;  // Undefined while empty.
+class LayerCache {
+ public:
+  // Those of all tokens so far, these included: views of the first rows of what is kept.
+  std::pair<torch::Tensor, torch::Tensor> Append(const torch::Tensor& k_NKD, const torch::Tensor& v_NKD);
+
+ private:
+  int64_t tokens_ = 0;
+  torch::Tensor keys_, values_;  // With room behind them, a quarter of what they hold; undefined while empty.
 };
 
 // What all blocks of one forward pass share.

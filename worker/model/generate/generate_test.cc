@@ -66,7 +66,7 @@ TEST(Generate, FewRowsOfFourBitsGiveWhatPanelsGive) {
   config.head_size = 16;
   config.intermediate = 128;
   const std::vector<int32_t> prompt = {5, 7, 12, 30, 1, 2, 36, 8, 9, 10};
-  for (const auto& [dtype, tolerance] : {std::pair{"fp32", 1e-5}, std::pair{"bf16", 0.05}}) {
+  for (const auto& [dtype, tolerance] : {std::pair{"fp32", 1e-3}, std::pair{"bf16", 0.05}}) {
     SCOPED_TRACE(dtype);
     const auto model =
         run::LanguageModel::Load(config, run::RandomWeights(config),

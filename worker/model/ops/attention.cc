@@ -5,10 +5,12 @@
 
 #include "core/base/check.h"
 #include "kernels/attention/attention.h"
+#include "worker/model/ops/few_rows_attention.h"
 #include "worker/model/ops/fused_attention.h"
 #include "worker/model/ops/kernel_call.h"
 #include "worker/model/ops/micro_gemm.h"
 #include "worker/model/ops/plain_attention.h"
+#include "worker/model/ops/row_gemm.h"
 #include "worker/model/ops/row_sums.h"
 #include "worker/model/ops/saved_attention.h"
 #include "worker/model/ops/saved_context.h"
@@ -343,6 +345,11 @@ Tensor CausalAttention(const Tensor& q_NHD, const Tensor& k_MKD, const Tensor& v
                                       : FusedAttention(q_NHD, k_MKD, v_MKD, shape, saved);
   }
   const at::ScalarType type = q_NHD.scalar_type();
+  if (FewRowsScope::Active() && q_NHD.size(0) <= kMostFewRows) {
+    SavedAttention result = FewRowsAttention(q_NHD, k_MKD, v_MKD, shape);
+    if (shape.sinks_H != nullptr) AddSinks(shape, result);
+    return result.out_NHD.to(type);
+  }
   const at::ScalarType work = type == at::kBFloat16 && !MultipliesBf16() ? at::kFloat : type;
   return AttentionFunction::apply(q_NHD.contiguous().to(work), k_MKD.contiguous().to(work),
                                   v_MKD.contiguous().to(work), SinkHandle(shape), shape, saved)

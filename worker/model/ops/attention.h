@@ -46,7 +46,7 @@ struct SavedAttention {
 // softmax stay in float32, because rounded scores would cost more accuracy than all the linear layers
 // together; probabilities are rounded once for the last product. Query head h reads key head h * K / H. The
 // same bits for any number of threads. `saved` may be null; an empty one is filled, a filled one is emptied
-// and spares the computation. On other devices than the CPU it is LibTorch's fused kernels (fused_attention.h), or its operators for windows,
+// and spares the computation. Few rows under a FewRowsScope (row_gemm.h) are FewRowsAttention's. On other devices than the CPU it is LibTorch's fused kernels (fused_attention.h), or its operators for windows,
 // caps, ALiBi and sinks (plain_attention.h), which leave `saved` empty. REQUIRES: D even; rows
 // of q in segments only; bounds where the rows lie on a device.
 torch::Tensor CausalAttention(const torch::Tensor& q_NHD, const torch::Tensor& k_MKD,

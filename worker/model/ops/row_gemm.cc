@@ -29,16 +29,25 @@ void OverPanels(const GemmBlock& block, float* sums, Sums compute) {
 class Nf4RowGemm final : public PanelGemm {
  public:
   Nf4RowGemm(const Tensor& x_NI, const Nf4Tensor& weight)
-      : ordered_NI_(torch::empty(x_NI.sizes(), torch::kFloat)),
+      : steps_NI_(torch::empty(x_NI.sizes(), torch::kShort)),
+        factors_(torch::empty(x_NI.numel() / kernels::kNf4Block, torch::kFloat)),
         map_(DynamicMapsOn(at::kCPU).signed_map),
         weight_{Data<uint8_t>(weight.packed), MaximaOf(weight), x_NI.size(1)} {
     WithType(x_NI.scalar_type(), [&](auto type) {
-      kernels::OrderNf4Columns(Data<decltype(type)>(x_NI), x_NI.numel(), MutableData<float>(ordered_NI_));
+      const auto* const x = Data<decltype(type)>(x_NI);
+      auto* const steps = MutableData<int16_t>(steps_NI_);
+      auto* const factors = MutableData<float>(factors_);
+      for (int64_t block = 0; block < factors_.numel(); ++block) {
+        const int64_t first = block * kernels::kNf4Block;
+        factors[block] = kernels::StoreNf4RowBlock(x + first, steps + first);
+      }
     });
   }
 
   void Multiply(const GemmBlock& block, float* sums, bool add, std::byte*) const override {
-    const kernels::Nf4OrderedRows x{Data<float>(ordered_NI_) + block.first_row * weight_.columns, block.rows};
+    const int64_t first_value = block.first_row * weight_.columns;
+    const kernels::Nf4RowBlocks x{Data<int16_t>(steps_NI_) + first_value,
+                                  Data<float>(factors_) + first_value / kernels::kNf4Block, block.rows};
     OverPanels(block, sums, [&](int64_t first, int64_t columns, float* panel) {
       kernels::Nf4RowSums(weight_, x, first, first + columns, add, panel, columns);
     });
@@ -51,7 +60,7 @@ class Nf4RowGemm final : public PanelGemm {
             .map = Data<float>(map_)};
   }
 
-  const Tensor ordered_NI_, map_;
+  const Tensor steps_NI_, factors_, map_;
   const kernels::Nf4Matrix weight_;
 };
 

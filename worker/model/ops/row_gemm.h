@@ -18,7 +18,8 @@ namespace ft::ops {
 // Rows that are few. One and four were measured; that eight are still faster than panels, which cost the same for any few rows, was reckoned from these.
 inline constexpr int64_t kMostFewRows = 8;
 
-// While one lives, fused GEMMs that its thread starts on the CPU are computed this way where they have few rows.
+// While one lives, fused GEMMs and attention (few_rows_attention.h) that its thread starts on the CPU are computed this way where they have
+// few rows. No gradient passes through either.
 class FewRowsScope {
  public:
   FewRowsScope();
