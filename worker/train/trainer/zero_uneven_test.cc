@@ -105,7 +105,9 @@ class ZeroUneven : public ::testing::Test {
           EXPECT_TRUE(end.weights.defined() && torch::equal(end.weights, one.weights));
           EXPECT_EQ(end.losses, one.losses);
           EXPECT_EQ(end.eval.status().code(), one.eval.status().code()) << end.eval.status();
-          if (end.eval.ok() && one.eval.ok()) EXPECT_EQ(end.eval->loss, one.eval->loss);
+          if (end.eval.ok() && one.eval.ok()) {
+            EXPECT_EQ(end.eval->loss, one.eval->loss);
+          }
         }
       }
     }
