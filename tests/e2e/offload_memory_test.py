@@ -15,7 +15,7 @@ LENGTH = 256
 STEPS, MORE = 3, 2
 SECONDS = 600  # Of any wait.
 BLOCK = 512  # What the kernel counts reads and writes of disks in.
-BESIDE = 16 << 20  # What a rank writes beside, and the pages of programs that it reads again when memory was short: some MiB of the GiB moved.
+BESIDE = 1 << 20  # What a rank writes beside, and the pages of programs that it reads again.
 
 
 @dataclasses.dataclass
