@@ -226,7 +226,7 @@ TEST(CheckSupportedTest, AFamilyThatIsNotBuiltIsToldTheNearest) {
   EXPECT_THAT(
       std::string(Message(CheckFamily("qwen22"))),
       HasSubstr("model family \"qwen22\" is not supported by this version, the nearest that is: qwen2 "
-                "(supported: llama, mistral, "));
+                "(supported: baichuan, chatglm, "));
   EXPECT_THAT(std::string(Message(CheckFamily("some-other-thing"))),
               HasSubstr("model family \"some-other-thing\" is not supported by this version (supported: "));
   EXPECT_TRUE(CheckFamily("llama").ok());

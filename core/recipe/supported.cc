@@ -11,12 +11,10 @@
 namespace ft::recipe {
 namespace {
 
-// The files of worker/model/decoder that build them have the same names: a check compares the two.
+// By name, as the files of worker/model/decoder give them (cmake/family_names.cmake).
 constexpr std::string_view kFamilies[] = {
-    "llama",       "mistral",  "qwen",        "qwen2",   "qwen3",  "internlm",    "internlm2",
-    "baichuan",    "chatglm",  "gpt_bigcode", "gemma",   "gemma2", "phi3",        "mixtral",
-    "qwen3_moe",   "deepseek", "deepseek_v2", "gpt_oss", "gemma3", "gemma3_text", "gemma4",
-    "gemma4_text", "glm4",     "granite",     "olmo2",   "olmo3",  "smollm3"};
+#include "core/recipe/family_names.inc"
+};
 
 constexpr size_t kLongestName = 64;  // Of a family whose nearest is looked for.
 

@@ -97,7 +97,7 @@ TEST(Family, UnknownFamiliesAndBrokenFilesAreRefused) {
       std::string_view::npos)
       << Message(unknown.status());
   const auto far = ParseConfig(R"({"model_type": "some-other-thing"})", "f");
-  EXPECT_NE(Message(far.status()).find("is not supported by this version (supported: llama, "),
+  EXPECT_NE(Message(far.status()).find("is not supported by this version (supported: baichuan, "),
             std::string_view::npos)
       << Message(far.status());
   for (const char* text : {"", "[]", "{", "{}", R"({"model_type": 3})", R"({"model_type": "llama"})"}) {
