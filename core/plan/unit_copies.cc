@@ -53,6 +53,12 @@ int64_t CopyBytes(const SliceTable& table, int unit) {
   return bytes;
 }
 
+int64_t CopyBytes(const SliceTable& table) {
+  int64_t bytes = 0;
+  for (int unit = 0; unit < table.units(); ++unit) bytes += CopyBytes(table, unit);
+  return bytes;
+}
+
 int64_t CopyBytesOfOthers(const SliceTable& table, const Slices& slices, int unit, RankOf who) {
   int64_t bytes = 0;
   for (const CopyRun& run : CopyRunsOf(table, unit)) {

@@ -42,8 +42,9 @@ std::vector<CopyRun> CopyRunsOf(const SliceTable& table, int unit);
 // Whether products read anything in another width than float32's.
 bool HasNarrowCopies(const SliceTable& table);
 
-// Bytes of all copies of a unit.
+// Bytes of all copies of a unit, and of all units.
 int64_t CopyBytes(const SliceTable& table, int unit);
+int64_t CopyBytes(const SliceTable& table);
 // Those of other ranks among them.
 int64_t CopyBytesOfOthers(const SliceTable& table, const Slices& slices, int unit, RankOf who);
 

@@ -25,6 +25,7 @@ TEST(UnitCopiesTest, TensorsOfOneWidthLieEndToEndPaddingIncluded) {
   EXPECT_EQ(runs[1].width(), 4);
   EXPECT_EQ(runs[1].elements(), 512);
   EXPECT_EQ(CopyBytes(table, 0), 2 * (10240 + 2048) + 4 * 512);
+  EXPECT_EQ(CopyBytes(table), CopyBytes(table, 0) + CopyBytes(table, 1));
   EXPECT_THAT(CopyRunsOf(table, 1), SizeIs(1));
   EXPECT_THAT(CopyRunsOf(table, 2), SizeIs(0));
 }

@@ -1,4 +1,4 @@
-// What of a rank's weights rests on a tier (parallel.offload.parameters), to the byte. Sizes alone.
+// What of a rank's weights rests on a tier (parallel.offload), to the byte. Sizes alone.
 #pragma once
 
 #include <cstdint>
@@ -21,5 +21,9 @@ struct RestingShape {
   std::span<const int64_t> frozen_bytes;  // By unit, on all ranks together.
 };
 int64_t WeightsOnTier(const SliceTable& table, const recipe::Sharding& sharding, const RestingShape& shape);
+
+// Of the float32 values of what a rank owns, where they alone rest and copies of them stay: what is held, and what a step moves. An update
+// reads and writes all of them, padding included; where the ledger has digests of the step, what is no padding is read again.
+TierBytes ValuesOnTier(const SliceTable& table, const recipe::Sharding& sharding, RankOf who, bool digested);
 
 }  // namespace ft::plan

@@ -39,5 +39,19 @@ TEST(WeightRestTest, WhereUnitsAreDividedEachRankHasItsSlicesAndTheValuesOfItsSh
   EXPECT_EQ(on_tier({1, 4}), (16 << 10) + 4096 + (8 << 10));
 }
 
+TEST(WeightRestTest, WhereValuesAloneRestAnUpdateMovesThemBothWaysAndADigestReadsThemAgain) {
+  // 8,192 weights, and 300 that are 512 with padding.
+  const SliceTable table = SliceTable::Of({{"a", {8, 1024}, 1}, {"b", {300}, 1}});
+  const recipe::Sharding sharding{.slices = 2, .states_sliced = true};
+  EXPECT_EQ(ValuesOnTier(table, sharding, {0, 1}, /*digested=*/false),
+            (TierBytes{.held = OnTier(8704 * 4), .read = 8704 * 4, .written = 8704 * 4}));
+  EXPECT_EQ(ValuesOnTier(table, sharding, {0, 1}, /*digested=*/true).read, (8704 + 8492) * 4);
+  const TierBytes first = ValuesOnTier(table, sharding, {0, 2}, true),
+                  second = ValuesOnTier(table, sharding, {1, 2}, true);
+  EXPECT_EQ(first.read, 2 * first.written);  // The padding is the other's.
+  EXPECT_EQ(first.read + second.read, (8704 + 8492) * 4);
+  EXPECT_EQ(first.written + second.written, 8704 * 4);
+}
+
 }  // namespace
 }  // namespace ft::plan

@@ -138,9 +138,7 @@ StateBytes StateOf(const SliceTable& table, const recipe::Sharding& sharding, Ra
   StateBytes bytes{.values = whole * kFloat,
                    .gradients = (sharding.gradients_sliced ? share.elements() : whole) * kFloat};
   if (DividesValues(table, sharding, who.ranks)) {
-    bytes.values = share.elements() * kFloat;
-    for (int unit = 0; unit < table.units() && !sharding.weights_sliced; ++unit)
-      bytes.values += CopyBytes(table, unit);
+    bytes.values = share.elements() * kFloat + (sharding.weights_sliced ? 0 : CopyBytes(table));
   }
   for (const StateArray& array : arrays)
     bytes.moments += ArrayLayout::Of(table, share, array).items() * BytesOf(array.type);

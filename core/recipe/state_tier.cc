@@ -17,6 +17,12 @@ bool TrainedWeightsRest(const JobSpec& spec) {
   return spec.parallel.zero == 3 && WeightTierOf(spec) != StateTier::kWithWeights;
 }
 
+bool ValuesRestWithState(const JobSpec& spec) {
+  const StateTier tier = StateTierOf(spec);
+  const bool is_divided = spec.parallel.zero > 0 && MaxRanks(spec.parallel) > 1;
+  return is_divided && spec.parallel.zero < 3 && (tier == StateTier::kHost || tier == StateTier::kDisk);
+}
+
 StateTier Settled(StateTier wanted, bool on_cpu, bool short_of_room) {
   switch (wanted) {
     case StateTier::kDisk: return StateTier::kDisk;

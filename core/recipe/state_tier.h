@@ -19,6 +19,10 @@ StateTier StateTierOf(const JobSpec& spec);
 // Of weights: never kNextWhereShort. What is trained rests with the frozen ones where units come and go: at stage 3, whatever the ranks.
 StateTier WeightTierOf(const JobSpec& spec);
 bool TrainedWeightsRest(const JobSpec& spec);
+// Whether the float32 values of what is trained rest where the optimizer's state does, if products read copies of them: at stages 1 and 2 of a
+// job that ranks may divide, whatever runs. Where there is nothing to divide a stage equals 0, and they stay; of a paged optimizer too, whose
+// place is known only once the model is loaded. At stage 3 units come and go, and TrainedWeightsRest says it.
+bool ValuesRestWithState(const JobSpec& spec);
 
 // Where it rests on a device, or on a CPU. `short_of_room`: the plan needs more memory than is there. Never kNextWhereShort, and kHost
 // beside a device only.

@@ -26,6 +26,25 @@ TEST(StateTierTest, AJobNamesIt) {
   EXPECT_FALSE(TrainedWeightsRest(spec));
 }
 
+TEST(StateTierTest, ValuesRestWithTheStateWhereRanksMayDivideThemAndUnitsStay) {
+  JobSpec spec;
+  const auto rest = [&](int zero, const char* tier, int max_ranks) {
+    spec.parallel = {.ranks = 1, .max_ranks = max_ranks, .zero = zero, .offload = {.optimizer = tier}};
+    return ValuesRestWithState(spec);
+  };
+  for (const char* tier : {"cpu", "disk"}) {
+    EXPECT_TRUE(rest(1, tier, 2));
+    EXPECT_TRUE(rest(2, tier, 4));
+    EXPECT_FALSE(rest(2, tier, 1));  // Equals stage 0.
+    EXPECT_FALSE(rest(0, tier, 4));
+    EXPECT_FALSE(rest(3, tier, 4));
+  }
+  EXPECT_FALSE(rest(2, "none", 4));
+  spec.train.optimizer.kind = "paged_adamw";
+  EXPECT_FALSE(rest(2, "none", 4));
+  EXPECT_TRUE(rest(2, "disk", 4));
+}
+
 TEST(StateTierTest, TheHostsMemoryIsATierBesideADeviceOnly) {
   for (const bool is_short : {false, true}) {
     EXPECT_EQ(Settled(StateTier::kHost, /*on_cpu=*/true, is_short), StateTier::kWithWeights);

@@ -38,6 +38,28 @@ void ParameterStore::ReadFrom(int index, torch::Tensor copy) {
   copies_[static_cast<size_t>(index)] = std::move(copy);
 }
 
+template <typename Visit>
+void ParameterStore::VisitOwned(int index, const Visit& visit) const {
+  const plan::TensorRange& range = this->range(index);
+  for (const plan::Share::Part& part : share_.parts()) {
+    const plan::Extent both = {std::max(range.begin, part.whole.begin),
+                               std::min(range.begin + range.elements, part.whole.end)};
+    if (both.begin < both.end) visit(both, part.begin + both.begin - part.whole.begin);
+  }
+}
+
+void ParameterStore::KeepCopies() {
+  FT_CHECK(values_rest() && own_copies_.empty());
+  for (int i = 0; i < size(); ++i) {
+    const torch::Tensor flat = copies_[static_cast<size_t>(i)].view({-1});
+    VisitOwned(i, [&](plan::Extent part, int64_t begin) {
+      own_copies_.push_back({begin, flat.narrow(0, part.begin - range(i).begin, part.end - part.begin)});
+    });
+  }
+  std::sort(own_copies_.begin(), own_copies_.end(),
+            [](const OwnCopy& a, const OwnCopy& b) { return a.begin < b.begin; });
+}
+
 void ParameterStore::SetValue(int index, const torch::Tensor& value) {
   const torch::NoGradGuard no_grad;
   const plan::TensorRange& range = this->range(index);
@@ -47,12 +69,9 @@ void ParameterStore::SetValue(int index, const torch::Tensor& value) {
     return;
   }
   const torch::Tensor flat = value.reshape({-1});
-  for (const plan::Share::Part& part : share_.parts()) {
-    const plan::Extent both = {std::max(range.begin, part.whole.begin),
-                               std::min(range.begin + range.elements, part.whole.end)};
-    if (both.begin < both.end)
-      WriteShare(InShare(both), flat.narrow(0, both.begin - range.begin, both.end - both.begin));
-  }
+  VisitOwned(index, [&](plan::Extent part, int64_t begin) {
+    WriteShare(begin, flat.narrow(0, part.begin - range.begin, part.end - part.begin));
+  });
 }
 
 int64_t ParameterStore::InShare(plan::Extent part) const {
@@ -84,7 +103,20 @@ void ParameterStore::WriteShare(int64_t begin, const torch::Tensor& values) {
     return;
   }
   // By way of the device, in whose order the tier is read.
-  resting_->Write(begin * kFloatBytes, values.to(values_.options()).contiguous().view(at::kByte));
+  const torch::Tensor here = values.to(values_.options()).contiguous();
+  resting_->Write(begin * kFloatBytes, here.view(at::kByte));
+  RoundIntoCopies(begin, here);
+}
+
+// `values` are those of the share from value `begin` on.
+void ParameterStore::RoundIntoCopies(int64_t begin, const torch::Tensor& values) {
+  const int64_t end = begin + values.numel();
+  auto own = std::partition_point(own_copies_.begin(), own_copies_.end(),
+                                  [begin](const OwnCopy& of) { return of.begin + of.copy.numel() <= begin; });
+  for (; own != own_copies_.end() && own->begin < end; ++own) {
+    const int64_t from = std::max(begin, own->begin), to = std::min(end, own->begin + own->copy.numel());
+    own->copy.narrow(0, from - own->begin, to - from).copy_(values.narrow(0, from - begin, to - from));
+  }
 }
 
 int ParameterStore::Find(std::string_view name) const {

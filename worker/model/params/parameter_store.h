@@ -39,6 +39,9 @@ class ParameterStore final : public GradientSink {
   torch::Tensor weight(int index) const;
   // Weights are read from `copy` from now on, [the tensor's shape]. REQUIRES: values of a share.
   void ReadFrom(int index, torch::Tensor copy);
+  // All copies are in memory from now on: what is written of the share is rounded into its part of them at once, so that nobody has to read it
+  // for that. REQUIRES: values rest, and every tensor is read from a copy.
+  void KeepCopies();
   at::ScalarType copy_type() const { return copy_type_; }
   bool has_whole_values() const { return copies_.empty(); }
   // The tensor's value, whole, of which this takes what it has. Whoever changes a value calls ValuesChanged() afterwards.
@@ -82,13 +85,24 @@ class ParameterStore final : public GradientSink {
   int64_t version() const { return version_; }
 
  private:
+  // What of a tensor's copy is of this share, flat, and where it begins there.
+  struct OwnCopy {
+    int64_t begin = 0;
+    torch::Tensor copy;
+  };
+
   torch::Tensor View(const torch::Tensor& whole, int index) const;
   int64_t InShare(plan::Extent part) const;
+  // Calls visit(elements of the table, where they begin in the share) for what the share has of a tensor.
+  template <typename Visit>
+  void VisitOwned(int index, const Visit& visit) const;
+  void RoundIntoCopies(int64_t begin, const torch::Tensor& values);
 
   const plan::SliceTable table_;
   plan::Share share_;
   const at::ScalarType copy_type_ = at::kFloat;
   std::vector<torch::Tensor> copies_;  // By index, where values are a share's.
+  std::vector<OwnCopy> own_copies_;    // In the order of the share; empty where copies are not kept.
   torch::Tensor values_;               // Empty where they rest.
   const std::unique_ptr<RestingBytes> resting_;
   mutable torch::Tensor gradients_;  // Undefined until it is asked for.

@@ -1,6 +1,7 @@
 #include "worker/model/params/shared_units.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "core/base/check.h"
@@ -35,9 +36,12 @@ SharedUnits::SharedUnits(const WeightDivision& division, ParameterStore& store, 
       std::vector<size_t> counts = run.Counts(slices_, who.ranks);
       std::vector<plan::Extent> owned = run.Owned(slices_, who);
       if (!division.units) Take(*buffer);
+      // Nobody writes padding.
+      if (keeps_own_copies()) torch::Tensor(buffer->bytes()).zero_();
       copies.push_back({std::move(run), std::move(counts), std::move(owned), std::move(buffer)});
     }
   }
+  if (keeps_own_copies()) store.KeepCopies();
 }
 
 void SharedUnits::Divide(int unit, const std::vector<ops::SlotPtr>& slots) {
@@ -128,18 +132,29 @@ void SharedUnits::GatherFrozen(int number, Unit& unit) {
   if (division_.units) division_.ranks->Gather(NameOf(number), own, unit.frozen_counts, unit.frozen->bytes());
 }
 
-// A copy is its owner's float32 value, rounded once.
+// A copy is its owner's float32 value, rounded once, here or as the value was written.
 void SharedUnits::GatherCopies(int number, Copies& copies) {
   const torch::NoGradGuard no_grad;
+  const torch::Tensor all =
+      copies.buffer->View(0, TypeOf(copies.run, store_.copy_type()), {copies.run.elements()});
+  if (!keeps_own_copies()) {
+    division_.ranks->Gather(NameOf(number), Rounded(copies), copies.counts, all);
+    return;
+  }
+  const auto own = copies.counts.begin() + division_.ranks->who().rank;
+  const size_t before = std::accumulate(copies.counts.begin(), own, size_t{0});
+  division_.ranks->Gather(NameOf(number),
+                          all.narrow(0, static_cast<int64_t>(before), static_cast<int64_t>(*own)),
+                          copies.counts, all);
+}
+
+torch::Tensor SharedUnits::Rounded(const Copies& copies) const {
   const at::ScalarType type = TypeOf(copies.run, store_.copy_type());
   std::vector<torch::Tensor> parts;
   for (const plan::Extent& part : copies.owned) parts.push_back(store_.OwnedValues(part).to(type));
   const at::TensorOptions options = store_.values().options().dtype(type);
-  const torch::Tensor own = parts.empty()       ? torch::empty({0}, options)
-                            : parts.size() == 1 ? parts[0]
-                                                : at::cat(parts);
-  division_.ranks->Gather(NameOf(number), own, copies.counts,
-                          copies.buffer->View(0, type, {copies.run.elements()}));
+  if (parts.empty()) return torch::empty({0}, options);
+  return parts.size() == 1 ? parts[0] : at::cat(parts);
 }
 
 void SharedUnits::Free(Unit& unit) {
@@ -185,7 +200,7 @@ StoreAndUnits MakeStoreAndUnits(const WeightDivision& division, plan::SliceTable
   if (shares) {
     plan::Share share = plan::Share::Of(plan::Slices(table, division.slices), division.ranks->who());
     made.store = std::make_unique<ParameterStore>(std::move(table), std::move(share), options.copy_type,
-                                                  options.device, division.units ? division.tier : nullptr);
+                                                  options.device, division.values);
   } else {
     made.store = std::make_unique<ParameterStore>(std::move(table), options.device);
   }

@@ -23,7 +23,8 @@ namespace ft::params {
 
 // Frozen weights lie packed, as their slots hold them, end to end in one run of bytes a unit, which is cut without regard to tensors;
 // trained ones as copies in the type that products read (plan::CopyRun). Both are in memory for the two units that were used last;
-// with a tier and units that are not divided the frozen ones alone are, and copies all the time.
+// with a tier and units that are not divided the frozen ones alone are, and copies all the time. Copies are made of this rank's values when
+// they are brought together; where values rest and copies are kept, the store has them up to date (ParameterStore::KeepCopies).
 //
 // Where ranks divide units everything but Divide is collective. All throw UnitUnavailable. Lives on the training thread.
 class SharedUnits final : public UnitStore {
@@ -73,6 +74,10 @@ class SharedUnits final : public UnitStore {
   void Gather(int number, Unit& unit);
   void GatherFrozen(int number, Unit& unit);
   void GatherCopies(int number, Copies& copies);
+  // This rank's values, rounded once.
+  torch::Tensor Rounded(const Copies& copies) const;
+  // Whether what is brought together of copies lies in its place already.
+  bool keeps_own_copies() const { return store_.values_rest() && !division_.units; }
   std::string NameOf(int unit) const;
   void Free(Unit& unit);
   void Take(UnitBuffer& buffer);

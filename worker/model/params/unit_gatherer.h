@@ -46,9 +46,10 @@ struct WeightDivision {
   // All weights, frozen ones too: a unit is whole on a rank only while it is used, and whoever uses one does so on all ranks at once. Else
   // the float32 values of what is trained, where products read copies of another type, which every rank has.
   bool units = false;
-  // Null: where passes compute. Else frozen weights rest there until their unit is used and, with `units`, the float32 values of what is
-  // trained. Outlives the model.
+  // Null: where passes compute. Else frozen weights rest there until their unit is used. Outlives the model.
   WeightTier* tier = nullptr;
+  // The same of the float32 values of what is trained, where the ranks divide them. Outlives the model.
+  WeightTier* values = nullptr;
 };
 
 }  // namespace ft::params

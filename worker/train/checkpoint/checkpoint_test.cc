@@ -8,10 +8,13 @@
 #include "tests/support/ranks/spawn_ranks.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/test_device.h"
+#include "worker/model/params/shared_units.h"
 #include "worker/model/params/store_fixture.h"
 #include "worker/model/weights/safetensors.h"
 #include "worker/train/checkpoint/format_1_fixture.h"
 #include "worker/train/offload/disk_tier.h"
+#include "worker/train/offload/disk_weights.h"
+#include "worker/train/shard/unit_exchange.h"
 
 namespace ft::checkpoint {
 namespace {
@@ -382,6 +385,7 @@ struct Kind {
   const char* optimizer;
   bool on_disk = false;        // Ranks that have slices keep their state there.
   bool values_sliced = false;  // They have slices of the values too.
+  bool values_rest = false;    // Those are on disk as well, beside copies that stay.
 };
 
 const recipe::Sharding kSliced{.slices = 4, .states_sliced = true};
@@ -400,19 +404,35 @@ class CheckpointKinds : public CheckpointTest, public ::testing::WithParamInterf
     return offload::MakeDiskTier(tiles, std::move(opened->file), {.pinned = !TestDevice().is_cpu()});
   }
 
+  std::unique_ptr<params::WeightTier> ValueTier() const {
+    if (!GetParam().values_rest) return nullptr;
+    return offload::MakeDiskWeights(
+        [this](int64_t bytes, const std::string& what) {
+          return offload::OpenTileFile(dir_.path(), bytes, what);
+        },
+        {.pinned = !TestDevice().is_cpu()});
+  }
+
   // Runs fn(state) on so many ranks with slices of parameters of this seed.
   void OnRanks(int ranks, int seed, const std::function<void(shard::TrainedState& state)>& fn) const {
     ft::testing::SpawnRanks(ranks, [&](comm::Comm& comm) {
+      const std::unique_ptr<params::WeightTier> tier = ValueTier();
       std::unique_ptr<params::ParameterStore> store = LargeParameters(seed);
+      shard::UnitExchange exchange(comm);
+      std::unique_ptr<params::SharedUnits> units;
       if (GetParam().values_sliced) {
         const plan::Slices slices(store->table(), kSliced.slices);
         auto share = std::make_unique<params::ParameterStore>(
-            store->table(), plan::Share::Of(slices, {comm.rank(), comm.size()}), at::kFloat, TestDevice());
+            store->table(), plan::Share::Of(slices, exchange.who()), at::kFloat, TestDevice(), tier.get());
+        const params::WeightDivision division = shard::DivisionOf(kSliced, exchange, {.values = tier.get()});
+        if (tier != nullptr) units = std::make_unique<params::SharedUnits>(division, *share, /*blocks=*/1);
         for (int i = 0; i < store->size(); ++i) share->SetValue(i, store->value(i));
         store = std::move(share);
       }
-      shard::TrainedState state(
-          comm, kSliced, *store, spec_, [] {}, TierOf(comm, *store, kSliced));
+      const auto changed = [&] {
+        if (units != nullptr) units->TrainedChanged();
+      };
+      shard::TrainedState state(comm, kSliced, *store, spec_, changed, TierOf(comm, *store, kSliced));
       fn(state);
     });
   }
@@ -436,6 +456,12 @@ class CheckpointKinds : public CheckpointTest, public ::testing::WithParamInterf
               << path << " on " << ranks;
         }
         if (store.has_whole_values()) EXPECT_TRUE(torch::equal(store.values(), straight)) << path;
+        for (int i = 0; i < store.size() && store.values_rest(); ++i) {
+          const plan::TensorRange& range = store.range(i);
+          EXPECT_TRUE(
+              torch::equal(store.weight(i).view({-1}), straight.narrow(0, range.begin, range.elements)))
+              << path << " on " << ranks;
+        }
       });
     }
   }
@@ -500,10 +526,12 @@ TEST_P(CheckpointKinds, AnyRanksGoOnFromWholeTensorsOfFormat1) {
 INSTANTIATE_TEST_SUITE_P(Kinds, CheckpointKinds,
                          ::testing::Values(Kind{"adamw"}, Kind{"adamw_8bit"}, Kind{"sgd"},
                                            Kind{"adamw", true}, Kind{"adamw_8bit", true},
-                                           Kind{"adamw", false, true}, Kind{"adamw_8bit", true, true}),
+                                           Kind{"adamw", false, true}, Kind{"adamw_8bit", true, true},
+                                           Kind{"adamw", true, true, true}),
                          [](const auto& info) {
                            return StrCat(info.param.optimizer, info.param.on_disk ? "_on_disk" : "",
-                                         info.param.values_sliced ? "_in_slices" : "");
+                                         info.param.values_sliced ? "_in_slices" : "",
+                                         info.param.values_rest ? "_beside_copies" : "");
                          });
 
 // "NAME TYPE [SHAPE]" of every tensor that a fresh optimizer's checkpoint holds.

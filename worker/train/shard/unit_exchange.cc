@@ -1,5 +1,7 @@
 #include "worker/train/shard/unit_exchange.h"
 
+#include "core/base/check.h"
+
 namespace ft::shard {
 
 void UnitExchange::Gather(const std::string& unit, const torch::Tensor& own, std::span<const size_t> counts,
@@ -13,13 +15,15 @@ void UnitExchange::Gather(const std::string& unit, const torch::Tensor& own, std
 }
 
 params::WeightDivision DivisionOf(const recipe::Sharding& sharding, UnitExchange& ranks, WeightRest rest) {
-  const bool moves_trained = rest.tier != nullptr && rest.trained;
-  const bool is_divided = ranks.who().ranks > 1 && sharding.states_sliced;
-  if (!is_divided && !moves_trained) return {.tier = rest.tier};
+  FT_CHECK(rest.values == nullptr || sharding.states_sliced);
+  const bool moves_units = rest.tier != nullptr && rest.trained;
+  const bool is_divided = sharding.states_sliced && (ranks.who().ranks > 1 || rest.values != nullptr);
+  if (!is_divided && !moves_units) return {.tier = rest.tier};
   return {.ranks = &ranks,
           .slices = sharding.slices,
-          .units = sharding.weights_sliced || moves_trained,
-          .tier = rest.tier};
+          .units = sharding.weights_sliced || moves_units,
+          .tier = rest.tier,
+          .values = moves_units ? rest.tier : rest.values};
 }
 
 Status CatchUnavailable(const std::function<Status()>& work) {

@@ -28,9 +28,11 @@ class UnitExchange final : public params::UnitGatherer {
 struct WeightRest {
   params::WeightTier* tier = nullptr;  // Null: nothing is moved.
   bool trained = false;  // What is trained too: its units come and go, on one rank as on several.
+  // Null: nothing. Else the float32 values of what is trained alone, if products read copies of them, which stay.
+  params::WeightTier* values = nullptr;
 };
 
-// What ranks divide of a model's weights, and what rests.
+// What ranks divide of a model's weights, and what rests. REQUIRES: values rest only where states are sliced.
 params::WeightDivision DivisionOf(const recipe::Sharding& sharding, UnitExchange& ranks,
                                   WeightRest rest = {});
 

@@ -175,6 +175,41 @@ TEST_P(UnitExchangeTest, CopiesAreTheirOwnersValuesRoundedOnce) {
   }
 }
 
+// Values that rest are rounded as they are written, whatever part of the share that is, and are not read again for it.
+TEST_P(UnitExchangeTest, CopiesOfValuesThatRestAreMadeAsTheyAreWritten) {
+  SpawnRanks(GetParam(), [](comm::Comm& comm) {
+    const ft::testing::TempDir dir;
+    for (const auto& tier : Tiers(dir)) {
+      UnitExchange ranks(comm);
+      const plan::SliceTable table = Table();
+      params::ParameterStore store(table, plan::Share::Of(plan::Slices(table, kSlices), ranks.who()),
+                                   at::kBFloat16, TestDevice(), tier.get());
+      SharedUnits units({.ranks = &ranks, .slices = kSlices, .values = tier.get()}, store, /*blocks=*/2);
+      EXPECT_FALSE(units.brings_frozen());
+      EXPECT_EQ(store.held().values, plan::CopyBytes(table));
+      const auto expect = [&](double factor) {
+        const int64_t read = tier->bytes().read;
+        units.TrainedChanged();
+        EXPECT_EQ(tier->bytes().read, read);
+        for (int i = 0; i < store.size(); ++i) {
+          const bool exact = store.range(i).tensor.copy_width == 4;
+          EXPECT_TRUE(torch::equal(store.weight(i),
+                                   (ValueOf(store, i) * factor).to(exact ? at::kFloat : at::kBFloat16)))
+              << store.name(i);
+        }
+      };
+      for (int i = 0; i < store.size(); ++i) store.SetValue(i, ValueOf(store, i));
+      expect(1);
+      // As an update goes: parts that begin and end within tensors.
+      for (int64_t begin = 0; begin < store.share().elements(); begin += 700) {
+        const int64_t end = std::min<int64_t>(begin + 700, store.share().elements());
+        store.WriteShare(begin, store.ReadShare({begin, end}) * 3.0);
+      }
+      expect(3);
+    }
+  });
+}
+
 TEST_P(UnitExchangeTest, TwoUnitsHaveMemoryAtATime) {
   SpawnRanks(GetParam(), [](comm::Comm& comm) {
     UnitExchange ranks(comm);

@@ -10,6 +10,7 @@
 
 #include "core/base/sha256.h"
 #include "core/plan/weight_rest.h"
+#include "core/recipe/state_tier.h"
 #include "tests/support/ranks/spawn_ranks.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/test_device.h"
@@ -72,9 +73,9 @@ std::unique_ptr<offload::Tier> TierOf(const Cell& cell, const plan::StateTiles& 
   return offload::MakeDiskTier(tiles, std::move(opened->file), {.pinned = !TestDevice().is_cpu()});
 }
 
-std::unique_ptr<params::WeightTier> WeightTierOf(const Cell& cell, const TempDir& dir) {
-  if (cell.weights.empty()) return nullptr;
-  if (cell.weights == "host") return offload::MakeHostWeights(TestDevice());
+std::unique_ptr<params::WeightTier> WeightsOn(const std::string& tier, const TempDir& dir) {
+  if (tier.empty()) return nullptr;
+  if (tier == "host") return offload::MakeHostWeights(TestDevice());
   const auto open = [&dir](int64_t bytes, const std::string& what) {
     return offload::OpenTileFile(dir.path(), bytes, what);
   };
@@ -102,6 +103,7 @@ recipe::JobSpec JobOf(const Cell& cell) {
   spec.train.optimizer.lr = 0.005;
   spec.train.optimizer.weight_decay = 0.01;
   spec.parallel = {.ranks = 1, .max_ranks = cell.most_ranks, .zero = cell.zero, .exchange = cell.exchange};
+  if (!cell.tier.empty()) spec.parallel.offload.optimizer = cell.tier == "host" ? "cpu" : cell.tier;
   return spec;
 }
 
@@ -157,6 +159,26 @@ void CheckUnits(const run::LanguageModel& model, const params::WeightTier* tier,
   EXPECT_EQ(units.most_gathered_bytes(), most + standing);
 }
 
+// What went to the tier of values and back since `before`, of which nothing is held where they do not rest.
+void CheckValues(const params::ParameterStore& store, const params::WeightTier* tier,
+                 const plan::TierBytes& before, const plan::TierBytes& expected) {
+  if (tier == nullptr) return;
+  const plan::TierBytes& now = tier->bytes();
+  const plan::TierBytes moved{now.held, now.read - before.read, now.written - before.written};
+  EXPECT_EQ(moved, store.values_rest() ? expected : plan::TierBytes());
+}
+
+// Of a rank's state between two steps, where its weights are.
+plan::StateBytes HeldOf(const Cell& cell, const params::ParameterStore& store,
+                        const recipe::Sharding& sharding, plan::RankOf who) {
+  std::span<const plan::StateArray> arrays = plan::StateArraysOf(cell.optimizer);
+  if (!cell.tier.empty()) arrays = arrays.first(0);
+  plan::StateBytes held = plan::StateOf(store.table(), sharding, who, arrays);
+  const bool units_rest = !cell.weights.empty() && cell.zero == 3;
+  if (store.values_rest()) held.values = units_rest ? 0 : plan::CopyBytes(store.table());
+  return held;
+}
+
 // One rank's run. Rank 0's ledger is the ending's.
 Ending Train(const Cell& cell, const data::TokenCache& cache, comm::Comm& comm) {
   at::set_num_threads(1);
@@ -164,7 +186,9 @@ Ending Train(const Cell& cell, const data::TokenCache& cache, comm::Comm& comm) 
   const recipe::Sharding sharding = *recipe::Sharding::Of(spec);
   shard::UnitExchange exchange(comm);
   const TempDir tier_folder;
-  const std::unique_ptr<params::WeightTier> weight_tier = WeightTierOf(cell, tier_folder);
+  const std::unique_ptr<params::WeightTier> weight_tier = WeightsOn(cell.weights, tier_folder);
+  const std::unique_ptr<params::WeightTier> value_tier =
+      WeightsOn(recipe::ValuesRestWithState(spec) ? cell.tier : "", tier_folder);
   const auto model = run::LanguageModel::Load(
       ConfigOf(cell), run::RandomWeights(ConfigOf(cell)),
       {.dtype = spec.model.dtype,
@@ -173,7 +197,8 @@ Ending Train(const Cell& cell, const data::TokenCache& cache, comm::Comm& comm) 
        .alpha = 8,
        .dropout = spec.method.dropout,
        .device = TestDevice(),
-       .division = shard::DivisionOf(sharding, exchange, {weight_tier.get(), cell.zero == 3})});
+       .division =
+           shard::DivisionOf(sharding, exchange, {weight_tier.get(), cell.zero == 3, value_tier.get()})});
   Ending end;
   EXPECT_TRUE(model.ok()) << model.status();
   if (!model.ok()) return end;
@@ -192,6 +217,7 @@ Ending Train(const Cell& cell, const data::TokenCache& cache, comm::Comm& comm) 
   const StateDigests::Plan digests{.every = kLedgerEvery, .total_steps = kSteps};
   for (int64_t step = 1; step <= kSteps; ++step) {
     const plan::WireBytes before = comm.wire_bytes();
+    const plan::TierBytes values_before = value_tier == nullptr ? plan::TierBytes() : value_tier->bytes();
     const StatusOr<StepOutcome> outcome = trainer.RunStep(step);
     EXPECT_TRUE(outcome.ok()) << outcome.status();
     if (!outcome.ok()) return end;
@@ -202,13 +228,14 @@ Ending Train(const Cell& cell, const data::TokenCache& cache, comm::Comm& comm) 
                                .reduce_scatter = wire.reduce_scatter - before.reduce_scatter,
                                .broadcast = wire.broadcast - before.broadcast}),
               plan::WireOfStep(store.table(), sharding, who, shape));
+    CheckValues(store, value_tier.get(), values_before,
+                plan::ValuesOnTier(store.table(), sharding, who, shape.digested));
     end.ledger.push_back(outcome->ledger);
     end.losses.push_back(outcome->record.loss);
   }
-  plan::StateBytes held =
-      plan::StateOf(store.table(), sharding, who, cell.tier.empty() ? arrays : std::span(arrays).first(0));
-  if (weight_tier != nullptr && cell.zero == 3) held.values = 0;
-  EXPECT_EQ(trainer.state().held(), held);
+  EXPECT_EQ(trainer.state().held(), HeldOf(cell, store, sharding, who));
+  EXPECT_EQ(store.values_rest(), (weight_tier != nullptr && cell.zero == 3) ||
+                                     (value_tier != nullptr && plan::HasNarrowCopies(store.table())));
   EXPECT_EQ(trainer.state().tier_bytes(), cell.tier.empty() ? plan::TierBytes() : tiles.AfterSteps(kSteps));
   if (units != nullptr && units->brings_frozen()) CheckUnits(**model, weight_tier.get(), sharding, who);
   end.weights = DigestOfValues(trainer.state());
@@ -340,6 +367,23 @@ TEST_F(ZeroMatrix, StateOnDisk) {
   CheckInMemory({"qlora", 3, "auto", 2, "paged_adamw", "fp32", "disk"});
 }
 
+// Where products read copies, ranks' float32 values rest with it at stages 1 and 2: on one rank of a job that several may share too, beside a
+// frozen base that rests, and through more than one tile. A job that only one rank may run has nothing to divide, and stage 0 neither.
+TEST_F(ZeroMatrix, StateAndValuesOnDisk) {
+  for (const char* optimizer : {"adamw", "adamw_8bit"})
+    CheckInMemory({"full", 0, "micro_batch", 1, optimizer, "bf16"});
+  for (const auto& [zero, ranks] : {std::pair{0, 2}, std::pair{1, 2}, std::pair{2, 4}, std::pair{2, 1}})
+    CheckInMemory({"full", zero, "micro_batch", ranks, "adamw", "bf16", "disk"});
+  CheckInMemory({"full", 2, "micro_batch", 2, "adamw_8bit", "bf16", "disk"});
+  CheckOverGloo({"full", 2, "micro_batch", 2, "adamw", "bf16", "disk"});
+  CheckInMemory({"lora", 0, "auto", 1, "adamw", "bf16"});
+  CheckInMemory({"lora", 1, "auto", 2, "adamw", "bf16", "disk", /*weights=*/"disk"});
+  for (const int zero : {0, 2}) {
+    const std::string tier = zero == 0 ? "" : "disk";
+    CheckInMemory({.zero = zero, .dtype = "bf16", .tier = tier, .most_ranks = 1});
+  }
+}
+
 // Wherever weights rest that no pass reads: of stage 3 each rank's slices, else a frozen base. In bf16 stage 1 has copies of what is trained.
 TEST_F(ZeroMatrix, WeightsOnDisk) {
   for (const char* method : {"qlora", "int8_lora", "lora"}) CheckInMemory({method, 0, "auto", 1});
@@ -373,9 +417,12 @@ TEST_F(ZeroMatrix, SomeOfEach) {
   CheckInMemory({"full", 0, "micro_batch", 1, "adamw_8bit"});
   CheckInMemory({"full", 2, "micro_batch", 2, "adamw_8bit"});
   CheckInMemory({"full", 2, "micro_batch", 2, "adamw", "fp32", "disk"});
+  CheckInMemory({"full", 0, "micro_batch", 1, "adamw", "bf16"});
+  CheckInMemory({"full", 2, "micro_batch", 2, "adamw", "bf16", "disk"});
   if (TestDevice().is_cpu()) return;
   CheckInMemory({"full", 0, "micro_batch", 1, "paged_adamw", "fp32", "host"});
   CheckInMemory({"full", 2, "micro_batch", 2, "adamw_8bit", "fp32", "host"});
+  CheckInMemory({"full", 1, "micro_batch", 2, "adamw", "bf16", "host"});
   CheckInMemory({"qlora", 3, "auto", 2, "adamw", "fp32", "host"});
   CheckInMemory({.method = "qlora", .weights = "host"});
   CheckInMemory({.method = "qlora", .zero = 3, .ranks = 2, .tier = "host", .weights = "host"});
