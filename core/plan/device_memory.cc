@@ -65,7 +65,8 @@ Standing StandingOf(const ModelShape& shape, const recipe::JobSpec& spec, double
 }  // namespace
 
 BytesElsewhere BytesBesideDevice(const ModelShape& shape, const recipe::JobSpec& spec, bool bf16) {
-  return ElsewhereOf(shape, spec, AllFrozen(shape, spec.method, bf16 ? 2 : 4));
+  const double compute_bytes = bf16 ? 2 : 4;
+  return ElsewhereOf(shape, spec, AllFrozen(shape, spec.method, compute_bytes), compute_bytes);
 }
 
 int64_t BytesBesideTensors(const recipe::JobSpec& spec) {

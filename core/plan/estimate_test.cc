@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/plan/device_memory.h"
 #include "core/plan/llama_7b_fixture.h"
 
 namespace ft::plan {
@@ -91,6 +92,27 @@ TEST(EstimateTest, StageOneDividesValuesThatAreReadInCopies) {
   EXPECT_NEAR(held(false), 4 + (4 + 8) / 4.0, 1e-3);
   spec.parallel.zero = 0;
   EXPECT_NEAR(held(true), 2 + 4 + 4 + 8, 1e-3);
+}
+
+// Then they rest with the optimizer's state, which leaves copies and a tile of values; where products read the values themselves they stay.
+TEST(EstimateTest, ValuesThatAreReadInCopiesRestWithTheState) {
+  recipe::JobSpec spec;
+  spec.method.kind = "full";
+  const auto moved = [&](bool bf16, const char* device) {
+    const auto total = [&](const char* tier) {
+      spec.parallel = {.ranks = 4, .zero = 2, .offload = {.optimizer = tier}};
+      spec.resources.device = device;
+      return TotalBytes(EstimateMemory(kLlama7B, spec, bf16, {}));
+    };
+    return static_cast<double>(total("none") - total("disk")) /
+           static_cast<double>(ParameterCount(kLlama7B)) * 4;
+  };
+  for (const char* device : {"cpu", "gpu"}) {
+    EXPECT_NEAR(moved(true, device), 12, 0.02) << device;
+    EXPECT_NEAR(moved(false, device), 8, 0.02) << device;
+    EXPECT_EQ(BytesBesideDevice(kLlama7B, spec, /*bf16=*/true).disk, 3 * ParameterCount(kLlama7B));
+    EXPECT_EQ(BytesBesideDevice(kLlama7B, spec, /*bf16=*/false).disk, 2 * ParameterCount(kLlama7B));
+  }
 }
 
 TEST(EstimateTest, CheckpointingAndShorterSamplesNeedLess) {

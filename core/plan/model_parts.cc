@@ -28,6 +28,11 @@ bool RestsElsewhere(recipe::StateTier wanted, const recipe::JobSpec& spec) {
 
 bool WeightsRest(const recipe::JobSpec& spec) { return RestsElsewhere(recipe::WeightTierOf(spec), spec); }
 
+// Whether float32 values of what is trained rest with the optimizer's state, and copies of them stay.
+bool ValuesRestWithState(const recipe::JobSpec& spec, double compute_bytes) {
+  return recipe::ValuesRestWithState(spec) && ReadsCopies(spec, compute_bytes);
+}
+
 }  // namespace
 
 std::vector<Projection> Projections(const ModelShape& s) {
@@ -79,7 +84,11 @@ TrainedBytes TrainedBytesOf(const ModelShape& shape, const recipe::JobSpec& spec
   const auto doublings = [](int n) {
     return static_cast<double>(std::bit_width(static_cast<unsigned>(n)) - 1);
   };
-  const bool trained_rests = WeightsRest(spec) && recipe::TrainedWeightsRest(spec);
+  // Of a state that rests elsewhere three tiles come and go.
+  const bool rests = RestsElsewhere(recipe::StateTierOf(spec), spec);
+  const double most = 3 * StateBytesPerWeight(spec.train.optimizer.kind) * static_cast<double>(kTileWeights);
+  const bool units_rest = WeightsRest(spec) && recipe::TrainedWeightsRest(spec);
+  const bool values_rest = units_rest || (rests && ValuesRestWithState(spec, compute_bytes));
   const double gradients = sharding.gradients_sliced ? 1 / ranks : 1,
                moments = sharding.states_sliced ? 1 / ranks : 1;
   const bool divides_values =
@@ -87,13 +96,10 @@ TrainedBytes TrainedBytesOf(const ModelShape& shape, const recipe::JobSpec& spec
   const double values = divides_values ? 1 / ranks : 1;
   // Of values that rest elsewhere a tile comes and goes.
   const double kept_values =
-      trained_rests ? std::min(trainable * values, static_cast<double>(kTileWeights)) : trainable * values;
+      values_rest ? std::min(trainable * values, static_cast<double>(kTileWeights)) : trainable * values;
   const double kept = trainable * moments * StateBytesPerWeight(spec.train.optimizer.kind);
-  // Of a state that rests elsewhere three tiles come and go.
-  const bool rests = RestsElsewhere(recipe::StateTierOf(spec), spec);
-  const double most = 3 * StateBytesPerWeight(spec.train.optimizer.kind) * static_cast<double>(kTileWeights);
   TrainedBytes bytes{
-      .divides_units = sharding.weights_sliced || trained_rests,
+      .divides_units = sharding.weights_sliced || units_rest,
       .divides_values = divides_values,
       .state = 4 * kept_values + 4 * trainable * gradients + (rests ? std::min(kept, most) : kept)};
   if (sharding.order == recipe::SumOrder::kStep) {
@@ -127,7 +133,8 @@ double FrozenInPlace(const ModelShape& shape, const recipe::JobSpec& spec, doubl
   return divides_units ? frozen / static_cast<double>(spec.parallel.ranks) : frozen;
 }
 
-BytesElsewhere ElsewhereOf(const ModelShape& shape, const recipe::JobSpec& spec, double frozen) {
+BytesElsewhere ElsewhereOf(const ModelShape& shape, const recipe::JobSpec& spec, double frozen,
+                           double compute_bytes) {
   const StatusOr<recipe::Sharding> sharding = recipe::Sharding::Of(spec);
   if (!sharding.ok()) return {};
   const auto ranks = static_cast<double>(spec.parallel.ranks);
@@ -138,11 +145,11 @@ BytesElsewhere ElsewhereOf(const ModelShape& shape, const recipe::JobSpec& spec,
     if (tier == recipe::StateTier::kHost) elsewhere.host += static_cast<int64_t>(bytes);
     if (tier == recipe::StateTier::kDisk) elsewhere.disk += static_cast<int64_t>(bytes);
   };
-  add(recipe::StateTierOf(spec), static_cast<double>(TrainableParameters(shape, spec.method)) *
-                                     StateBytesPerWeight(spec.train.optimizer.kind) /
+  const auto trainable = static_cast<double>(TrainableParameters(shape, spec.method));
+  const double values = ValuesRestWithState(spec, compute_bytes) ? 4 : 0;
+  add(recipe::StateTierOf(spec), trainable * (StateBytesPerWeight(spec.train.optimizer.kind) + values) /
                                      (sharding->states_sliced ? ranks : 1));
-  const double trained =
-      recipe::TrainedWeightsRest(spec) ? 4 * static_cast<double>(TrainableParameters(shape, spec.method)) : 0;
+  const double trained = recipe::TrainedWeightsRest(spec) ? 4 * trainable : 0;
   add(recipe::WeightTierOf(spec), (frozen + trained) / (sharding->weights_sliced ? ranks : 1));
   return elsewhere;
 }

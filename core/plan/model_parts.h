@@ -49,11 +49,12 @@ double TwoUnits(const ModelShape& shape, double frozen, double copies, double co
 double FrozenInPlace(const ModelShape& shape, const recipe::JobSpec& spec, double frozen,
                      double compute_bytes);
 
-// What of a rank rests elsewhere: of the optimizer's state, of the frozen base and, at stage 3, of what is trained.
+// What of a rank rests elsewhere: of the optimizer's state, of the frozen base, and of the float32 values of what is trained.
 struct BytesElsewhere {
   int64_t host = 0, disk = 0;
 };
-BytesElsewhere ElsewhereOf(const ModelShape& shape, const recipe::JobSpec& spec, double frozen);
+BytesElsewhere ElsewhereOf(const ModelShape& shape, const recipe::JobSpec& spec, double frozen,
+                           double compute_bytes);
 
 // Blocks whose activations are computed again in backward.
 int64_t CheckpointedBlocks(const ModelShape& shape, const recipe::TrainSpec& train);

@@ -112,6 +112,11 @@ class OffloadMemoryTest(daemons.DaemonTest):
         self.check_optimizer_on_disk(8)
 
     @daemons.only_in_soak
+    def test_in_bf16_the_float32_values_are_there_too(self):
+        self.attempts.job["model"]["dtype"] = "bf16"
+        self.check_optimizer_on_disk(12)
+
+    @daemons.only_in_soak
     def test_state_and_weights_on_disk_leave_a_rank_with_gradients_and_two_units(self):
         self.compare(3, 12, optimizer="disk", parameters="disk")
 

@@ -91,6 +91,15 @@ class KilledRanksTest(OffloadTest):
         self.assertEqual(self.digests(disk), alone)
         self.assertEqual(os.listdir(self.tiles), [])
 
+    @daemons.only_in_soak
+    def test_ranks_killed_while_values_rest_beside_their_copies_change_no_bit(self):
+        node = self.node()
+        alone, killed = self.job("left-alone"), self.job("beside-copies", zero=2, optimizer="disk")
+        for job in (alone, killed):
+            job["model"]["dtype"] = "bf16"
+        expected = self.digests(node.train(alone, timeout=300))
+        self.assertEqual(self.digests(self.killed(node, killed, DISK_KILLS)), expected)
+
 
 class FailingTierTest(StraceTest, OffloadTest):
     READ, WRITE = "pread64", "pwrite64"

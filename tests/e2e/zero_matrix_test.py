@@ -9,7 +9,7 @@ import os
 
 import cells
 import daemons
-from ranks_test import Attempts, small_job
+from ranks_test import Attempts, said, small_job
 
 # (stage, ranks, transport): every pair of them is in one.
 PAIRS = ((0, 4, "shm"), (1, 2, "shm"), (1, 4, "gloo"), (2, 4, "shm"), (2, 2, "gloo"), (3, 4, "shm"), (3, 2, "gloo"), (3, 1, "auto"))
@@ -47,6 +47,7 @@ class ZeroMatrixTest(daemons.DaemonTest):
         for zero, ranks, transport in ALL if os.environ.get("FT_SOAK") else PAIRS:
             self.assertEqual(self.end(attempts, ranks, transport, exchange=exchange, zero=zero), expected,
                              f"{method}, exchange {exchange}: zero {zero} on {ranks} ranks over {transport}")
+        return attempts, expected
 
     def test_five_names_of_deepspeed_on_a_cpu(self):
         for method in ("qlora", "lora", "full"):
@@ -77,7 +78,13 @@ class ZeroMatrixTest(daemons.DaemonTest):
         self.check("full", "auto")
 
     def test_full_in_bf16(self):
-        self.check("full", "auto", "bf16")
+        attempts, expected = self.check("full", "auto", "bf16")
+        # Float32 values rest with the optimizer's state; where one rank runs such a job, all of them.
+        for zero, ranks in ((1, 2), (2, 1)):
+            found = self.end(attempts, ranks, exchange="auto", zero=zero, offload={"optimizer": "disk"})
+            self.assertEqual(found, expected, f"zero {zero} on {ranks} ranks, with the optimizer's state on disk")
+            attempt = os.path.join(attempts.folder, "attempts", str(attempts.epoch))
+            self.assertTrue(said(attempt, 0, "float32 values of each rank's trained weights rest in "))
 
     def test_full_by_step(self):
         self.check("full", "step")

@@ -81,7 +81,7 @@ StatusOr<StatePlace> PlaceState(const Attempt& attempt, at::Device device, const
   if (wanted == StateTier::kWithWeights) return place;
   if (wanted != StateTier::kNextWhereShort && count == 0) {
     place.remarks.push_back(
-        StrCat("parallel.offload: ", attempt.spec.train.optimizer.kind, " keeps no state, nothing is moved"));
+        StrCat("parallel.offload: ", attempt.spec.train.optimizer.kind, " keeps no state, none is moved"));
     return place;
   }
   if (tier == StateTier::kDisk) {
@@ -102,22 +102,21 @@ StatusOr<StatePlace> PlaceState(const Attempt& attempt, at::Device device, const
   return place;
 }
 
-StatusOr<std::unique_ptr<params::WeightTier>> PlaceWeights(
-    const Attempt& attempt, at::Device device, std::function<void()> progress,
-    std::function<void(const std::string& text)> warning) {
+StatusOr<std::unique_ptr<params::WeightTier>> PlaceWeights(const Attempt& attempt, at::Device device,
+                                                           WeightsWanted wanted) {
   using recipe::StateTier;
-  const StateTier wanted = recipe::WeightTierOf(attempt.spec);
-  switch (recipe::Settled(wanted, device.is_cpu(), /*short_of_room=*/false)) {
+  switch (recipe::Settled(wanted.tier, device.is_cpu(), /*short_of_room=*/false)) {
     case StateTier::kDisk: {
       ASSIGN_OR_RETURN(const fs::path folder, FolderFor(attempt));
       return offload::MakeDiskWeights(
           [folder](int64_t bytes, const std::string& what) { return OpenIn(folder, bytes, what); },
-          {.pinned = !device.is_cpu(), .progress = std::move(progress)}, std::move(warning));
+          {.pinned = !device.is_cpu(), .progress = std::move(wanted.progress)}, std::move(wanted.warning));
     }
     case StateTier::kHost:
-      return offload::MakeHostWeights(device, [](int64_t bytes, const std::string& what) {
-        return CheckHost(bytes, what, "parameters");
-      });
+      return offload::MakeHostWeights(device,
+                                      [setting = wanted.setting](int64_t bytes, const std::string& what) {
+                                        return CheckHost(bytes, what, setting);
+                                      });
     default: return std::unique_ptr<params::WeightTier>();
   }
 }

@@ -33,10 +33,15 @@ struct StatePlace {
 StatusOr<StatePlace> PlaceState(const Attempt& attempt, at::Device device, const Room& room,
                                 plan::StateTiles tiles, std::function<void()> progress);
 
-// Where weights rest that no pass reads; null: where passes compute. What is taken of it later, as the model is loaded, has the classes
-// above. `warning` is called with what a person should know.
-StatusOr<std::unique_ptr<params::WeightTier>> PlaceWeights(
-    const Attempt& attempt, at::Device device, std::function<void()> progress,
-    std::function<void(const std::string& text)> warning);
+// Weights that no pass reads: what the job says of them.
+struct WeightsWanted {
+  recipe::StateTier tier = recipe::StateTier::kWithWeights;
+  std::string setting;                                   // Of parallel.offload, for people.
+  std::function<void()> progress;                        // Called while they come and go.
+  std::function<void(const std::string& text)> warning;  // With what a person should know.
+};
+// Where they rest; null: where passes compute. What is taken of it later, as the model is loaded, has the classes above.
+StatusOr<std::unique_ptr<params::WeightTier>> PlaceWeights(const Attempt& attempt, at::Device device,
+                                                           WeightsWanted wanted);
 
 }  // namespace ft::rank

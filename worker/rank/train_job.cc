@@ -70,6 +70,10 @@ class TrainRun {
   // Errors carry their failure class.
   Status Start();  // Joins the other ranks, loads, resumes.
   Status LoadModelAndTrainer();
+  // Where weights rest that no pass reads, and what ranks divide of them.
+  StatusOr<params::WeightDivision> OpenWeightTiers();
+  // What rests there, once the model is loaded.
+  void TellWeightTiers();
   // Where this rank's optimizer state rests. All of the tier is taken.
   StatusOr<std::unique_ptr<offload::Tier>> OpenTier();
   // What the plan needs of this rank, and what is there.
@@ -117,6 +121,7 @@ class TrainRun {
   std::unique_ptr<shard::UnitExchange> unit_exchange_;
   std::optional<data::TokenCache> cache_;
   std::unique_ptr<params::WeightTier> weight_tier_;
+  std::unique_ptr<params::WeightTier> value_tier_;  // Of float32 values that rest with the optimizer's state.
   std::unique_ptr<run::LanguageModel> model_;
   std::unique_ptr<train::Trainer> trainer_;
   std::unique_ptr<SampleChats> samples_;    // When there are prompts, on ranks that answer them.
@@ -203,11 +208,7 @@ Status TrainRun::LoadModelAndTrainer() {
   ASSIGN_OR_RETURN(dtype_, WithClass(ResolveDtype(spec_.model, device_), "CONFIG"));
   ASSIGN_OR_RETURN(const std::optional<checkpoint::StoredAdapter> earlier,
                    WithClass(TakeEarlierAdapter(spec_), "CONFIG"));
-  ASSIGN_OR_RETURN(weight_tier_, PlaceWeights(attempt_, device_, loading, [this](const std::string& text) {
-                     if (is_rank0()) reporter_.Note("WARNING", "OFFLOAD", text);
-                   }));
-  const params::WeightDivision division =
-      shard::DivisionOf(sharding_, *unit_exchange_, {weight_tier_.get(), recipe::TrainedWeightsRest(spec_)});
+  ASSIGN_OR_RETURN(const params::WeightDivision division, OpenWeightTiers());
   run::ModelOptions options = OptionsOf(spec_, dtype_, device_, division);
   options.base_cache = {
       .folder = attempt_.run.cache_dir / "base",
@@ -217,11 +218,7 @@ Status TrainRun::LoadModelAndTrainer() {
   StatusOr<std::unique_ptr<run::LanguageModel>> model = LoadModel(spec_.model.source, options, loading);
   if (!model.ok()) return WithFileClass(model.status(), "CONFIG");
   model_ = *std::move(model);
-  if (weight_tier_ != nullptr && is_rank0()) {
-    reporter_.Note("INFO", "OFFLOAD",
-                   StrCat("weights of each rank that no pass reads rest in ", weight_tier_->place(), " (",
-                          weight_tier_->bytes().held, " bytes of this one)"));
-  }
+  if (is_rank0()) TellWeightTiers();
   if (earlier.has_value()) RETURN_IF_ERROR(WithClass(StartWith(*earlier, base), "CONFIG"));
   RETURN_IF_ERROR(WithClass(train::CheckTokens(*cache_, model_->config().vocabulary), "DATA"));
   ASSIGN_OR_RETURN(std::unique_ptr<offload::Tier> tier, OpenTier());
@@ -231,6 +228,36 @@ Status TrainRun::LoadModelAndTrainer() {
   identity_ = {base, cache_->digest(), SettingsDigest(spec_),
                NumericFingerprint(attempt_.run.threads, device_)};
   return absl::OkStatus();
+}
+
+StatusOr<params::WeightDivision> TrainRun::OpenWeightTiers() {
+  const auto open = [this](recipe::StateTier tier, const char* setting) {
+    const auto warning = [this](const std::string& text) {
+      if (is_rank0()) reporter_.Note("WARNING", "OFFLOAD", text);
+    };
+    return PlaceWeights(attempt_, device_, {tier, setting, [this] { reporter_.Beat("load"); }, warning});
+  };
+  ASSIGN_OR_RETURN(weight_tier_, open(recipe::WeightTierOf(spec_), "parameters"));
+  if (recipe::ValuesRestWithState(spec_)) {
+    ASSIGN_OR_RETURN(value_tier_, open(recipe::StateTierOf(spec_), "optimizer"));
+  }
+  return shard::DivisionOf(
+      sharding_, *unit_exchange_,
+      {weight_tier_.get(), recipe::TrainedWeightsRest(spec_), /*values=*/value_tier_.get()});
+}
+
+void TrainRun::TellWeightTiers() {
+  const auto tell = [this](std::string_view what, const params::WeightTier& tier, std::string_view more) {
+    reporter_.Note(
+        "INFO", "OFFLOAD",
+        StrCat(what, " rest in ", tier.place(), " (", tier.bytes().held, " bytes of this one)", more));
+  };
+  if (weight_tier_ != nullptr) tell("weights of each rank that no pass reads", *weight_tier_, "");
+  // Without copies in another type nothing was taken of it.
+  if (value_tier_ != nullptr && model_->store().values_rest()) {
+    tell("float32 values of each rank's trained weights", *value_tier_,
+         ", and each step reads and writes all of them");
+  }
 }
 
 Room TrainRun::RoomOfPlan() const {
