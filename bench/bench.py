@@ -34,7 +34,7 @@ import zero_memory
 from full_result_test import write_tokenizer  # Of the end-to-end tests, where `ours` looks.
 
 SCENARIOS = {"demo": training.demo, "demo_lean": training.demo_lean, "demo_ckpt": training.demo_checkpointed,
-             "slice": training.llama_slice, "slice_ckpt": training.llama_slice_checkpointed, "sft": training.sft,
+             "slice": training.llama_slice, "slice_ckpt": training.llama_slice_checkpointed, "sft": training.sft, "ledger": training.ledger,
              "nf4": operations.nf4, "attention": operations.attention, "adamw": operations.adamw, "start": training.start, "control": control.control,
              "tokenise": tokenise.tokenise, "zero_memory": zero_memory.zero_memory, "load": generation.load,
              "chat": generation.tokens_a_second, "experts": experts.experts, **dist.SCENARIOS}

@@ -4,7 +4,7 @@ import os
 
 import models
 import ours
-from against import Figures
+from against import NEW, Figures
 from report import Row, median
 
 GIB = 1 << 30
@@ -88,6 +88,36 @@ def sft(context):
     yield Row("sft.first_step", "s", peer=median([run["first_step"] - run["start"] for run in theirs]), peer_name="TRL",
               **mine.of(lambda run: run["first_step"] - run["start"]))
     yield from memory_rows("sft", mine, theirs, "TRL")
+
+
+LEDGER_STEPS = 13
+LEDGER_EVERY = 2  # The first step has digests, each second one, and the last: as many steps with as without, and no warm-up counts.
+
+
+def ledger_seconds(run):
+    """What digests of gradients and weights take of a step that has them: by how much what follows backward is longer there."""
+    behind = run["optimizer_seconds"][1:-1]  # Of steps 2, 3, ...
+    return max(0.0, median(behind[::2]) - median(behind[1::2]))
+
+
+def ledger(context):
+    """The ledger's share of all steps' time, as often as such a job has digests by default."""
+    tokens = models.write_tokens(os.path.join(context.folder, "ledger.jsonl"), context.demo.vocabulary, LENGTH)
+    data = {"source": tokens, "format": "tokens"}
+    settings = {"train.max_steps": LEDGER_STEPS, "train.max_length": LENGTH, "train.ledger_every": LEDGER_EVERY}
+    every = {"qlora": 1, "full": 16}
+    kinds = {"qlora": ours.job("ledger", context.demo, data, **settings),
+             "full": ours.job("ledger", context.demo, data, **{**settings, "method": {"kind": "full"}})}
+    node, found = context.nodes[NEW], {kind: [] for kind in kinds}
+    context.warm(kinds["qlora"])
+    for _ in context.pairs("ledger"):
+        for kind, made in kinds.items():
+            found[kind].append(node.train(made))
+    for kind, runs in found.items():
+        seconds = median([ledger_seconds(run) for run in runs]) / every[kind]
+        # Steps without digests are what they cost beside.
+        step = median([median(run["seconds"][2:-1:2]) for run in runs])
+        yield Row(f"ledger.{kind}", "%", 100 * seconds / (step + seconds))
 
 
 def start(context):
