@@ -40,12 +40,12 @@ struct Nf4RowBlocks {
   int64_t rows = 0;
 };
 
-// A block's columns: four groups of 16, groups 0 and 1 of even columns, 2 and 3 of odd ones. The column that is in its `place`; a lane takes
+// A block's columns: four groups of 16, groups 0 and 2 of even columns, 1 and 3 of odd ones. The column that is in its `place`; a lane takes
 // places 2 lane and 2 lane + 1 of each group.
 constexpr int64_t Nf4ColumnAt(int64_t place) {
   const int64_t group = place / 16, i = place % 16;
-  const int64_t byte = i / 8 * 16 + group % 2 * 8 + i % 8;
-  return 2 * byte + group / 2;
+  const int64_t byte = i / 8 * 16 + group / 2 * 8 + i % 8;
+  return 2 * byte + group % 2;
 }
 
 // The whole number of a code.

@@ -45,7 +45,7 @@ constexpr int64_t kRows = 4;
 // Blocks whose part of the rows stays in the core's first cache. Codes are best read in long runs: chunks of 64 blocks cost a quarter.
 constexpr int64_t kChunkBlocks = 256;
 // How far ahead codes are asked for: the core itself does not look beyond a page.
-constexpr int64_t kPrefetchedBytes = 1024;
+constexpr int64_t kPrefetchedBytes = 6144;
 // Outputs that share such a part.
 constexpr int64_t kOutputs = 32;
 
@@ -60,32 +60,81 @@ constexpr std::array<uint8_t, 16> BytesOfLevels(int index) {
 }
 alignas(16) constexpr std::array<uint8_t, 16> kLowBytes = BytesOfLevels(0), kHighBytes = BytesOfLevels(1);
 
-// The whole numbers of a vector of codes: two groups.
-struct Groups {
-  hn::Vec<Levels> first, second;
+#if HWY_CAP_GE512
+
+// The whole numbers of a block: even columns in the lower half of a vector, odd ones in the upper.
+using BlockCodes = hn::FixedTag<uint8_t, 64>;
+using BlockLevels = hn::Repartition<int16_t, BlockCodes>;
+struct Numbers {
+  hn::Vec<BlockLevels> groups_0_1, groups_2_3;
 };
 
 // One look-up for either byte of a number, which are then put together.
-HWY_INLINE Groups LookUp(hn::Vec<Codes> codes) {
-  const Codes d;
-  const Levels levels;
+HWY_INLINE Numbers LookUp(const uint8_t* packed) {
+  const BlockCodes d;
+  const BlockLevels levels;
+  const hn::Repartition<uint16_t, BlockCodes> pairs;
+  const hn::Repartition<uint16_t, Codes> half_pairs;
+  const auto stored = hn::LoadU(Codes(), packed);
+  // What of its neighbour is shifted into a byte is masked out.
+  const auto shifts = hn::Combine(pairs, hn::Zero(half_pairs), hn::Set(half_pairs, uint16_t{4}));
+  const auto shifted = hn::Shr(hn::BitCast(pairs, hn::Combine(d, stored, stored)), shifts);
+  const auto codes = hn::And(hn::BitCast(d, shifted), hn::Set(d, uint8_t{15}));
   const auto low = hn::TableLookupBytes(hn::LoadDup128(d, kLowBytes.data()), codes);
   const auto high = hn::TableLookupBytes(hn::LoadDup128(d, kHighBytes.data()), codes);
   return {hn::BitCast(levels, hn::InterleaveLower(d, low, high)),
           hn::BitCast(levels, hn::InterleaveUpper(d, low, high))};
 }
 
+// A block's products by lanes. `steps` are its columns of a row.
+HWY_INLINE hn::Vec<Floats> BlockSum(const Numbers& numbers, const int16_t* steps) {
+  const BlockLevels d;
+  const hn::Repartition<int32_t, BlockCodes> sums;
+  auto other = hn::Zero(sums);
+  auto sum =
+      hn::ReorderWidenMulAccumulate(sums, numbers.groups_0_1, hn::LoadU(d, steps), hn::Zero(sums), other);
+  sum = hn::ReorderWidenMulAccumulate(sums, numbers.groups_2_3, hn::LoadU(d, steps + 4 * kLanes), sum, other);
+  const auto both = hn::RearrangeToOddPlusEven(sum, other);
+  return hn::ConvertTo(Floats(), hn::Add(hn::LowerHalf(Sums(), both), hn::UpperHalf(Sums(), both)));
+}
+
+#else
+
+// The whole numbers of a block or, where vectors have 16 bytes, of a half.
+struct Numbers {
+  hn::Vec<Levels> group_0, group_1, group_2, group_3;
+};
+
+// One look-up for either byte of a number, which are then put together.
+HWY_INLINE Numbers LookUp(const uint8_t* packed) {
+  const Codes d;
+  const Levels levels;
+  const auto low_bytes = hn::LoadDup128(d, kLowBytes.data()),
+             high_bytes = hn::LoadDup128(d, kHighBytes.data());
+  const auto stored = hn::LoadU(d, packed);
+  const auto even = hn::ShiftRight<4>(stored), odd = hn::And(stored, hn::Set(d, uint8_t{15}));
+  const auto even_low = hn::TableLookupBytes(low_bytes, even),
+             even_high = hn::TableLookupBytes(high_bytes, even);
+  const auto odd_low = hn::TableLookupBytes(low_bytes, odd), odd_high = hn::TableLookupBytes(high_bytes, odd);
+  return {hn::BitCast(levels, hn::InterleaveLower(d, even_low, even_high)),
+          hn::BitCast(levels, hn::InterleaveLower(d, odd_low, odd_high)),
+          hn::BitCast(levels, hn::InterleaveUpper(d, even_low, even_high)),
+          hn::BitCast(levels, hn::InterleaveUpper(d, odd_low, odd_high))};
+}
+
 // A block's products by lanes. `steps` are its columns of a row, or their second half.
-HWY_INLINE hn::Vec<Floats> BlockSum(const Groups& even, const Groups& odd, const int16_t* steps) {
+HWY_INLINE hn::Vec<Floats> BlockSum(const Numbers& numbers, const int16_t* steps) {
   const Levels d;
   const Sums sums;
   auto other = hn::Zero(sums);
-  auto sum = hn::ReorderWidenMulAccumulate(sums, even.first, hn::LoadU(d, steps), hn::Zero(sums), other);
-  sum = hn::ReorderWidenMulAccumulate(sums, even.second, hn::LoadU(d, steps + 2 * kLanes), sum, other);
-  sum = hn::ReorderWidenMulAccumulate(sums, odd.first, hn::LoadU(d, steps + 4 * kLanes), sum, other);
-  sum = hn::ReorderWidenMulAccumulate(sums, odd.second, hn::LoadU(d, steps + 6 * kLanes), sum, other);
+  auto sum = hn::ReorderWidenMulAccumulate(sums, numbers.group_0, hn::LoadU(d, steps), hn::Zero(sums), other);
+  sum = hn::ReorderWidenMulAccumulate(sums, numbers.group_1, hn::LoadU(d, steps + 2 * kLanes), sum, other);
+  sum = hn::ReorderWidenMulAccumulate(sums, numbers.group_2, hn::LoadU(d, steps + 4 * kLanes), sum, other);
+  sum = hn::ReorderWidenMulAccumulate(sums, numbers.group_3, hn::LoadU(d, steps + 6 * kLanes), sum, other);
   return hn::ConvertTo(Floats(), hn::RearrangeToOddPlusEven(sum, other));
 }
+
+#endif
 
 // A part of a row of the matrix: codes and maxima of `blocks` blocks.
 struct Chunk {
@@ -100,8 +149,6 @@ template <int64_t kCount>
 HWY_INLINE void AddChunk(const Chunk& chunk, const Nf4RowBlocks& x, int64_t all_blocks, int64_t part,
                          float* lanes) {
   const Floats d;
-  const Codes bytes;
-  const auto mask = hn::Set(bytes, uint8_t{15});
   const uint8_t* packed = chunk.packed + 4 * part;
   const int16_t* steps = x.steps + 2 * part;
   lanes += part;
@@ -110,14 +157,13 @@ HWY_INLINE void AddChunk(const Chunk& chunk, const Nf4RowBlocks& x, int64_t all_
   if constexpr (kCount > 2) s2 = hn::LoadU(d, lanes + 2 * kLanes);
   if constexpr (kCount > 3) s3 = hn::LoadU(d, lanes + 3 * kLanes);
   for (int64_t block = 0; block < chunk.blocks; ++block) {
-    const auto codes = hn::LoadU(bytes, packed + block * (kNf4Block / 2));
-    const Groups even = LookUp(hn::ShiftRight<4>(codes)), odd = LookUp(hn::And(codes, mask));
+    const Numbers numbers = LookUp(packed + block * (kNf4Block / 2));
     if (block % 2 == 0) hwy::Prefetch(packed + block * (kNf4Block / 2) + kPrefetchedBytes);
     const auto absmax = hn::Set(d, chunk.absmax[block]);
     const auto add = [&](int64_t row, hn::Vec<Floats> sum) HWY_ATTR {
       const int64_t at = row * all_blocks + block;
       const auto scale = hn::Mul(absmax, hn::Set(d, x.factors[at]));
-      return hn::MulAdd(BlockSum(even, odd, steps + at * kNf4Block), scale, sum);
+      return hn::MulAdd(BlockSum(numbers, steps + at * kNf4Block), scale, sum);
     };
     s0 = add(0, s0);
     if constexpr (kCount > 1) s1 = add(1, s1);

@@ -5,7 +5,9 @@
 #include "hwy/foreach_target.h"
 // Included after foreach_target.h, as Highway requires.
 #include <algorithm>
+#include <cstddef>
 
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "kernels/panel/row_sums.h"
 
@@ -20,6 +22,8 @@ using Eight = hn::CappedTag<float, 8>;
 
 constexpr int64_t kLanes = 8;
 constexpr int64_t kSums = 4 * kLanes;
+// How far ahead of it a weight is asked for: the core itself does not look beyond a page.
+constexpr int64_t kPrefetchedBytes = 6144;
 
 HWY_INLINE hn::Vec<Eight> LoadEight(const float* from) { return hn::LoadU(Eight(), from); }
 HWY_INLINE hn::Vec<Eight> LoadEight(const BF16* from) {
@@ -44,6 +48,7 @@ HWY_INLINE void AddProducts(const T* w, const float* x, int64_t columns, float* 
     auto s0 = hn::LoadU(d, at), s1 = hn::LoadU(d, at + kLanes), s2 = hn::LoadU(d, at + 2 * kLanes),
          s3 = hn::LoadU(d, at + 3 * kLanes);
     for (int64_t i = part; i < columns; i += kSums) {
+      hwy::Prefetch(reinterpret_cast<const std::byte*>(w + i) + kPrefetchedBytes);
       s0 = hn::MulAdd(LoadEight(w + i), LoadEight(x + i), s0);
       s1 = hn::MulAdd(LoadEight(w + i + kLanes), LoadEight(x + i + kLanes), s1);
       s2 = hn::MulAdd(LoadEight(w + i + 2 * kLanes), LoadEight(x + i + 2 * kLanes), s2);
