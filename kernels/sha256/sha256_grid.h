@@ -1,5 +1,5 @@
 // SHA-256 (FIPS 180-4) as a kernel body (kernels/grid/grid.h): one thread a leaf, a piece of memory of its own. Hosts have faster ones
-// (core/base/sha256.h); this is for memory that only a device reads.
+// (core/base/sha256.h, and sha256_lanes.h for many pieces at once); this is for memory that only a device reads.
 #pragma once
 
 #include <cstdint>
@@ -38,6 +38,20 @@ class Sha256State {
   }
   FT_HOST_DEVICE uint32_t word(int i) const { return h_[i]; }
 
+  // The first 32 bits of the fractions of the cube roots of the first 64 primes.
+  FT_HOST_DEVICE static constexpr uint32_t Constant(int round) {
+    constexpr uint32_t kConstants[64] = {
+        0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+        0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+        0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+        0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+        0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+        0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+        0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+        0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+    return kConstants[round];
+  }
+
  private:
   FT_HOST_DEVICE static uint32_t Rotate(uint32_t x, int bits) { return x >> bits | x << (32 - bits); }
   FT_HOST_DEVICE static uint32_t Extend(const uint32_t (&w)[16], int round) {
@@ -55,21 +69,7 @@ class Sha256State {
     v[4] += t1;
     v[0] = t1 + t2;
   }
-  // The first 32 bits of the fractions of the cube roots of the first 64 primes.
-  FT_HOST_DEVICE static uint32_t Constant(int round) {
-    constexpr uint32_t kConstants[64] = {
-        0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-        0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-        0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-        0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-        0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-        0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-        0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-        0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
-    return kConstants[round];
-  }
-
-  // The same of the square roots of the first eight.
+  // The first 32 bits of the fractions of the square roots of the first eight primes.
   uint32_t h_[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                     0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
 };

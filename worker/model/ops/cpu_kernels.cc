@@ -1,8 +1,10 @@
 // The array functions of kernels/ over the bodies' pointers, rows divided among the rank's threads.
 #include <algorithm>
+#include <array>
 #include <memory>
 
 #include "core/base/sha256.h"
+#include "kernels/sha256/sha256_lanes.h"
 #include "worker/model/ops/kernel_call.h"
 #include "worker/model/ops/kernel_table.h"
 #include "worker/model/ops/micro_gemm.h"
@@ -161,14 +163,45 @@ int SumsOfSquares(const kernels::SumsOfSquaresBody& body, void*) {
   return 0;
 }
 
+void HashAlone(const kernels::Sha256Body& body, int64_t i) {
+  const kernels::Leaf& leaf = body.leaves[i];
+  const Digest digest =
+      Sha256Of({reinterpret_cast<const char*>(body.bytes) + leaf.begin, static_cast<size_t>(leaf.bytes)});
+  std::copy(digest.begin(), digest.end(), body.digests + kernels::kDigestBytes * i);
+}
+
+using LeafGroup = std::array<int64_t, kernels::kSha256Lanes>;
+
+// Whole leaves.
+void HashTogether(const kernels::Sha256Body& body, const LeafGroup& leaves) {
+  std::array<const uint8_t*, kernels::kSha256Lanes> pieces;
+  std::array<uint8_t, kernels::kSha256Lanes * kernels::kDigestBytes> digests;
+  for (size_t lane = 0; lane < leaves.size(); ++lane)
+    pieces[lane] = body.bytes + body.leaves[leaves[lane]].begin;
+  kernels::Sha256OfLanes(pieces.data(), kernels::kLeafBytes, digests.data());
+  for (size_t lane = 0; lane < leaves.size(); ++lane) {
+    std::copy_n(digests.data() + kernels::kDigestBytes * lane, kernels::kDigestBytes,
+                body.digests + kernels::kDigestBytes * leaves[lane]);
+  }
+}
+
 int Sha256Leaves(const kernels::Sha256Body& body, void*) {
+  const bool has_lanes = kernels::HasSha256Lanes();
   OverRows(body.count, kernels::kLeafBytes, [&](int64_t first, int64_t last) {
+    LeafGroup group;
+    size_t waiting = 0;
     for (int64_t i = first; i < last; ++i) {
-      const kernels::Leaf& leaf = body.leaves[i];
-      const Digest digest =
-          Sha256Of({reinterpret_cast<const char*>(body.bytes) + leaf.begin, static_cast<size_t>(leaf.bytes)});
-      std::copy(digest.begin(), digest.end(), body.digests + kernels::kDigestBytes * i);
+      if (!has_lanes || body.leaves[i].bytes != kernels::kLeafBytes) {
+        HashAlone(body, i);
+        continue;
+      }
+      group[waiting++] = i;
+      if (waiting == group.size()) {
+        HashTogether(body, group);
+        waiting = 0;
+      }
     }
+    for (size_t lane = 0; lane < waiting; ++lane) HashAlone(body, group[lane]);
   });
   return 0;
 }
