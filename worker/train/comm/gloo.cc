@@ -139,28 +139,37 @@ Status GlooComm::DoReduceScatterSum(std::span<const float> values, std::span<con
 
 Status GlooComm::ScatterChunk(std::span<const float> values, std::span<const size_t> parts, int contributors,
                               std::span<float> own) {
-  // One number more for each peer: Gloo takes no empty parts.
+  const bool contributes = rank() < contributors;
+  // One number more for each rank: Gloo takes no empty parts. This rank's own part is read where it lies.
   std::vector<int64_t> sent_counts, received_counts;
-  std::vector<float> sent;
-  const float* from = values.data();
   for (int peer = 0; peer < size(); ++peer) {
-    const size_t part = parts[static_cast<size_t>(peer)];
-    if (rank() < contributors) sent.insert(sent.end(), from, from + part);
-    sent.push_back(0);
-    from += part;
-    sent_counts.push_back(static_cast<int64_t>((rank() < contributors ? part : 0) + 1));
-    received_counts.push_back(static_cast<int64_t>((peer < contributors ? own.size() : 0) + 1));
+    const bool is_other = peer != rank();
+    const size_t sent = contributes && is_other ? parts[static_cast<size_t>(peer)] : 0;
+    sent_counts.push_back(static_cast<int64_t>(sent + 1));
+    received_counts.push_back(static_cast<int64_t>((peer < contributors && is_other ? own.size() : 0) + 1));
   }
-  Tensor out = torch::empty({static_cast<int64_t>(sent.size())}, torch::kFloat);
-  std::copy(sent.begin(), sent.end(), out.mutable_data_ptr<float>());
-  Tensor in = torch::empty({std::accumulate(received_counts.begin(), received_counts.end(), int64_t{0})},
-                           torch::kFloat);
+  const auto room_for = [](const std::vector<int64_t>& counts) {
+    return torch::empty({std::accumulate(counts.begin(), counts.end(), int64_t{0})}, torch::kFloat);
+  };
+  Tensor out = room_for(sent_counts), in = room_for(received_counts);
+  const float *from = values.data(), *kept = nullptr;
+  float* to = out.mutable_data_ptr<float>();
+  for (int peer = 0; peer < size(); ++peer) {
+    if (peer == rank()) kept = from;
+    to = std::copy_n(from, sent_counts[static_cast<size_t>(peer)] - 1, to);
+    *to++ = 0;
+    from += parts[static_cast<size_t>(peer)];
+  }
   RETURN_IF_ERROR(Await([&] {
     return group_->alltoall_base(in, out, received_counts, sent_counts, {.timeout = options_.timeout});
   }));
+  // The counts are Gloo's by now.
   std::vector<const float*> inputs;
-  for (int peer = 0; peer < contributors; ++peer)
-    inputs.push_back(in.const_data_ptr<float>() + static_cast<size_t>(peer) * (own.size() + 1));
+  const float* received = in.const_data_ptr<float>();
+  for (int peer = 0; peer < contributors; ++peer) {
+    inputs.push_back(peer == rank() ? kept : received);
+    received += peer == rank() ? 1 : own.size() + 1;
+  }
   TreeAdd(inputs, own.size(), own.data());
   return absl::OkStatus();
 }
