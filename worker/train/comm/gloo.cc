@@ -57,6 +57,8 @@ class GlooComm : public Comm {
   Status ScatterChunk(std::span<const float> values, std::span<const size_t> parts, int contributors,
                       std::span<float> own);
   Status Gather(Tensor& all, Tensor& mine);
+  // As many of `floats`, which grow where they are too few, as the counts are together.
+  static Tensor Part(Tensor& floats, const std::vector<int64_t>& counts);
 
   // Starts an operation of Gloo and waits for its end, looking up now and then.
   template <typename Start>
@@ -84,7 +86,15 @@ class GlooComm : public Comm {
 
   const c10::intrusive_ptr<c10d::ProcessGroupGloo> group_;
   const size_t chunk_floats_;
+  // Of an exchange of ReduceScatterSum. They stay, since pages that the allocator has given back cost as much as the exchange.
+  Tensor sent_ = torch::empty({0}, torch::kFloat), received_ = torch::empty({0}, torch::kFloat);
 };
+
+Tensor GlooComm::Part(Tensor& floats, const std::vector<int64_t>& counts) {
+  const int64_t count = std::accumulate(counts.begin(), counts.end(), int64_t{0});
+  if (floats.numel() < count) floats = torch::empty({count}, torch::kFloat);
+  return floats.narrow(0, 0, count);
+}
 
 Status GlooComm::Gather(Tensor& all, Tensor& mine) {
   return Await([&] { return group_->_allgather_base(all, mine, {.timeout = options_.timeout}); });
@@ -148,10 +158,7 @@ Status GlooComm::ScatterChunk(std::span<const float> values, std::span<const siz
     sent_counts.push_back(static_cast<int64_t>(sent + 1));
     received_counts.push_back(static_cast<int64_t>((peer < contributors && is_other ? own.size() : 0) + 1));
   }
-  const auto room_for = [](const std::vector<int64_t>& counts) {
-    return torch::empty({std::accumulate(counts.begin(), counts.end(), int64_t{0})}, torch::kFloat);
-  };
-  Tensor out = room_for(sent_counts), in = room_for(received_counts);
+  Tensor out = Part(sent_, sent_counts), in = Part(received_, received_counts);
   const float *from = values.data(), *kept = nullptr;
   float* to = out.mutable_data_ptr<float>();
   for (int peer = 0; peer < size(); ++peer) {
