@@ -57,8 +57,8 @@ class GlooComm : public Comm {
   Status ScatterChunk(std::span<const float> values, std::span<const size_t> parts, int contributors,
                       std::span<float> own);
   Status Gather(Tensor& all, Tensor& mine);
-  // As many of `floats`, which grow where they are too few, as the counts are together.
-  static Tensor Part(Tensor& floats, const std::vector<int64_t>& counts);
+  // So many of `bytes`, which grow where they are too few.
+  static Tensor Room(Tensor& bytes, size_t count);
 
   // Starts an operation of Gloo and waits for its end, looking up now and then.
   template <typename Start>
@@ -86,14 +86,13 @@ class GlooComm : public Comm {
 
   const c10::intrusive_ptr<c10d::ProcessGroupGloo> group_;
   const size_t chunk_floats_;
-  // Of an exchange of ReduceScatterSum. They stay, since pages that the allocator has given back cost as much as the exchange.
-  Tensor sent_ = torch::empty({0}, torch::kFloat), received_ = torch::empty({0}, torch::kFloat);
+  // Of one exchange at a time. They stay, since pages that the allocator has given back cost as much as the exchange.
+  Tensor sent_bytes_ = Bytes(0), received_bytes_ = Bytes(0);
 };
 
-Tensor GlooComm::Part(Tensor& floats, const std::vector<int64_t>& counts) {
-  const int64_t count = std::accumulate(counts.begin(), counts.end(), int64_t{0});
-  if (floats.numel() < count) floats = torch::empty({count}, torch::kFloat);
-  return floats.narrow(0, 0, count);
+Tensor GlooComm::Room(Tensor& bytes, size_t count) {
+  if (static_cast<size_t>(bytes.numel()) < count) bytes = Bytes(count);
+  return bytes.narrow(0, 0, static_cast<int64_t>(count));
 }
 
 Status GlooComm::Gather(Tensor& all, Tensor& mine) {
@@ -111,19 +110,25 @@ Status GlooComm::DoAllGather(std::span<const std::byte> mine, std::span<std::byt
   return absl::OkStatus();
 }
 
-// Gloo gathers equal parts, so all travel as the longest; they differ by little but for the smallest models.
+// Gloo gathers equal parts, so all travel as the longest; they differ by little but for the smallest models. Long ones go in several chunks.
 Status GlooComm::DoAllGather(std::span<const std::byte> mine, std::span<const size_t> counts,
                              std::span<std::byte> all) {
   const size_t longest = *std::max_element(counts.begin(), counts.end());
-  Tensor sent = Bytes(longest), received = Bytes(longest * counts.size());
-  std::copy(mine.begin(), mine.end(), static_cast<std::byte*>(sent.data_ptr()));
-  RETURN_IF_ERROR(Gather(received, sent));
-  const auto* from = static_cast<const std::byte*>(received.const_data_ptr());
-  size_t first = 0;
-  for (const size_t count : counts) {
-    std::copy_n(from, count, all.data() + first);
-    from += longest;
-    first += count;
+  const size_t chunk = std::max<size_t>(1, chunk_floats_ * sizeof(float) / counts.size());
+  for (size_t begin = 0; begin < longest; begin += chunk) {
+    const size_t length = std::min(chunk, longest - begin);
+    const auto part = [&](size_t count) { return std::min(count - std::min(count, begin), length); };
+    Tensor sent = Room(sent_bytes_, length), received = Room(received_bytes_, length * counts.size());
+    if (part(mine.size()) > 0)
+      std::copy_n(mine.data() + begin, part(mine.size()), static_cast<std::byte*>(sent.data_ptr()));
+    RETURN_IF_ERROR(Gather(received, sent));
+    const auto* from = static_cast<const std::byte*>(received.const_data_ptr());
+    size_t first = 0;
+    for (const size_t count : counts) {
+      if (part(count) > 0) std::copy_n(from, part(count), all.data() + first + begin);
+      from += length;
+      first += count;
+    }
   }
   return absl::OkStatus();
 }
@@ -158,7 +163,11 @@ Status GlooComm::ScatterChunk(std::span<const float> values, std::span<const siz
     sent_counts.push_back(static_cast<int64_t>(sent + 1));
     received_counts.push_back(static_cast<int64_t>((peer < contributors && is_other ? own.size() : 0) + 1));
   }
-  Tensor out = Part(sent_, sent_counts), in = Part(received_, received_counts);
+  const auto sum = [](const std::vector<int64_t>& counts) {
+    return sizeof(float) * std::accumulate(counts.begin(), counts.end(), size_t{0});
+  };
+  Tensor out = Room(sent_bytes_, sum(sent_counts)).view(torch::kFloat);
+  Tensor in = Room(received_bytes_, sum(received_counts)).view(torch::kFloat);
   const float *from = values.data(), *kept = nullptr;
   float* to = out.mutable_data_ptr<float>();
   for (int peer = 0; peer < size(); ++peer) {
