@@ -10,6 +10,7 @@
 #include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "kernels/nf4/nf4_rows.h"
+#include "kernels/number/prefetch.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace ft::kernels {
@@ -44,8 +45,6 @@ constexpr int64_t kLanes = 8;
 constexpr int64_t kRows = 4;
 // Blocks whose part of the rows stays in the core's first cache. Codes are best read in long runs: chunks of 64 blocks cost a quarter.
 constexpr int64_t kChunkBlocks = 256;
-// How far ahead codes are asked for: the core itself does not look beyond a page.
-constexpr int64_t kPrefetchedBytes = 6144;
 // Outputs that share such a part.
 constexpr int64_t kOutputs = 32;
 

@@ -9,6 +9,7 @@
 
 #include "hwy/cache_control.h"
 #include "hwy/highway.h"
+#include "kernels/number/prefetch.h"
 #include "kernels/panel/row_sums.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -22,8 +23,6 @@ using Eight = hn::CappedTag<float, 8>;
 
 constexpr int64_t kLanes = 8;
 constexpr int64_t kSums = 4 * kLanes;
-// How far ahead of it a weight is asked for: the core itself does not look beyond a page.
-constexpr int64_t kPrefetchedBytes = 6144;
 
 HWY_INLINE hn::Vec<Eight> LoadEight(const float* from) { return hn::LoadU(Eight(), from); }
 HWY_INLINE hn::Vec<Eight> LoadEight(const BF16* from) {
