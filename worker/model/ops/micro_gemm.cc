@@ -1,6 +1,7 @@
 #include "worker/model/ops/micro_gemm.h"
 
 #include <ATen/native/CPUBlas.h>
+#include <cpuid.h>
 #include <torch/types.h>
 
 #include <exception>
@@ -58,8 +59,18 @@ namespace {
 
 bool emulates_bf16 = false;
 
+// Intel's cores from Golden Cove on, which AVX512-FP16 tells from Cooper Lake, multiply bfloat16 in matrix tiles (AMX). Where a virtual
+// machine hides those, what is left takes two cycles a vector: half of float32's rate (docs/decisions/0140).
+bool Bf16IsSlowerThanFloat() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid(0, &a, &b, &c, &d) == 0 || b != signature_INTEL_ebx) return false;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
+  constexpr unsigned kAmxBf16 = 1u << 22, kAvx512Fp16 = 1u << 23;
+  return (d & kAvx512Fp16) != 0 && (d & kAmxBf16) == 0;
+}
+
 bool CpuMultipliesBf16() {
-  static const bool multiplies = HasKernel<kernels::BF16>();
+  static const bool multiplies = !Bf16IsSlowerThanFloat() && HasKernel<kernels::BF16>();
   return multiplies;
 }
 
