@@ -61,6 +61,10 @@ class Context:
     def demo(self):
         return models.demo(self.programs, self.kept)
 
+    @functools.cached_property
+    def demo_bf16(self):
+        return models.demo_bf16(peer.PYTHON, self.demo)
+
     @property
     def llama_slice(self):
         return models.llama_slice(peer.PYTHON, self.kept)

@@ -1,6 +1,7 @@
-"""Rows of training on two processes of this machine, over Gloo: ours, DeepSpeed with the settings of the same name, and FSDP2 where it
-has the like. Every scenario is one setting. All train the demo model on the same rows, two a step, in bf16; in float32 where LibTorch has no fast products in bf16, which the peers
-would take minutes a step with (peers/limits.py tells).
+"""Rows of training on two processes of this machine: ours, DeepSpeed with the settings of the same name, and FSDP2 where it has the like.
+Every scenario is one setting. Peers talk over Gloo, which is what they take on CPUs, ours as a job does that does not ask: over memory that
+its ranks share; a scenario of stage 2 over Gloo stands beside. All train the demo model, stored in bf16, on the same rows, two a step,
+in bf16; in float32 where LibTorch has no fast products in bf16, which the peers would take minutes a step with (peers/limits.py tells).
 """
 
 import dataclasses
@@ -30,10 +31,12 @@ class Cell:
     method: str = "full"
     fsdp: typing.Optional[tuple] = None  # Of fsdp_step.py.
     steps: int = STEPS
+    transport: str = "auto"  # Of ours.
 
 
 CELLS = (Cell("dist_zero1", "deepspeed_zero1", ("--stage", "1"), steps=LONG),
          Cell("dist_zero2", "deepspeed_zero2", ("--stage", "2"), fsdp=("--keep",)),
+         Cell("dist_gloo", "deepspeed_zero2", ("--stage", "2"), transport="gloo"),
          Cell("dist_zero3", "deepspeed_zero3", ("--stage", "3"), fsdp=()),
          Cell("dist_offload", "deepspeed_zero3_offload", ("--stage", "3", "--offload")),
          Cell("dist_qlora", "deepspeed_zero3", ("--stage", "3", "--qlora"), method="qlora"))
@@ -79,8 +82,9 @@ class Peer:
 
 
 def ours_of(cell, context, tokens):
-    job = job_of(context, tokens, cell.method, cell.scenario, {"ranks": RANKS, "deepspeed": cell.deepspeed, "transport": "gloo"}, cell.steps)
-    job["model"]["dtype"] = "bf16" if context.limits["bf16"] else "fp32"
+    parallel = {"ranks": RANKS, "deepspeed": cell.deepspeed, "transport": cell.transport}
+    job = job_of(context, tokens, cell.method, cell.scenario, parallel, cell.steps)
+    job["model"] = {"source": context.demo_bf16.path, "dtype": "bf16" if context.limits["bf16"] else "fp32"}
     return job
 
 
@@ -88,7 +92,7 @@ def measure(cell, context):
     node = context.nodes[NEW]  # An older build refuses some of it.
     tokens = models.write_tokens(os.path.join(context.folder, "dist.jsonl"), context.demo.vocabulary, LENGTH)
     job = ours_of(cell, context, tokens)
-    arguments = ["--model", context.demo.path, "--tokens", tokens, "--steps", str(cell.steps),
+    arguments = ["--model", context.demo_bf16.path, "--tokens", tokens, "--steps", str(cell.steps),
                  *([] if context.limits["bf16"] else ["--fp32"])]
     deepspeed = Peer(context, "zero_step.py", [*arguments, *cell.options])
     deepspeed.why = peer.missing_deepspeed()

@@ -53,12 +53,13 @@ class RowsTest(unittest.TestCase):
                           (("tokens", ": no such thing"), ("memory", ": no such thing"), ("loss", ": no such thing"))])
 
     def test_without_bf16_products_both_sides_compute_in_float32_and_the_table_says_so(self):
-        context = types.SimpleNamespace(threads=2, demo=types.SimpleNamespace(path="/model"), limits={"bf16": True})
+        context = types.SimpleNamespace(threads=2, demo=types.SimpleNamespace(path="/model"),
+                                        demo_bf16=types.SimpleNamespace(path="/model-bf16"), limits={"bf16": True})
         jobs = [dist.ours_of(CELL, context, "/tokens")]
         context.limits["bf16"] = False
         jobs.append(dist.ours_of(CELL, context, "/tokens"))
-        self.assertEqual([job["model"]["dtype"] for job in jobs], ["bf16", "fp32"])
-        self.assertEqual(jobs[0]["parallel"], {"max_ranks": 2, "ranks": 2, "deepspeed": "deepspeed_zero2", "transport": "gloo"})
+        self.assertEqual([job["model"] for job in jobs], [{"source": "/model-bf16", "dtype": dtype} for dtype in ("bf16", "fp32")])
+        self.assertEqual(jobs[0]["parallel"], {"max_ranks": 2, "ranks": 2, "deepspeed": "deepspeed_zero2", "transport": "auto"})
         found = [row for peer_name in ("DeepSpeed", "FSDP2") for row in dist.rows(CELL, peer_name, [run(1, 1)], [run(1, 1)], fp32=True)]
         self.assertEqual([row.peer_name for row in found], ["DS fp32"] * 3 + ["FSDP fp32"] * 3)
         self.assertLessEqual(max(map(len, report.table(found, ["dist_zero2"]).splitlines())), 80)

@@ -55,13 +55,25 @@ def demo(programs, folder):
     return Model(path)
 
 
+def demo_bf16(python, model):
+    """The demo model with its weights stored in bf16, as models are published. Whoever trains from it begins with float32 values that
+    bf16 has, and the first updates, which are less than a step of bf16, are rounded away in the same weights on all sides."""
+    path = model.path + "-bf16"
+    if not os.path.exists(path):
+        run_peers_script(python, "store_bf16.py", model.path, path)
+    return Model(path)
+
+
+def run_peers_script(python, script, *arguments):
+    subprocess.run([python, os.path.join(os.path.dirname(os.path.abspath(__file__)), "peers", script), *arguments], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
 def llama_slice(python, folder):
     """Two layers of Llama 2 7B's dimensions with random weights, written by the peers' own library."""
     path = os.path.join(folder, "llama-2-7b-slice")
     if not os.path.exists(os.path.join(path, "config.json")):
-        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "peers", "make_model.py")
-        subprocess.run([python, script, path, json.dumps(SLICE)], check=True, stdout=subprocess.DEVNULL,
-                       stderr=subprocess.DEVNULL)
+        run_peers_script(python, "make_model.py", path, json.dumps(SLICE))
     return Model(path)
 
 
