@@ -20,6 +20,7 @@
 #include "worker/rank/device.h"
 #include "worker/rank/earlier_adapter.h"
 #include "worker/rank/free_memory.h"
+#include "worker/rank/freed_pages.h"
 #include "worker/rank/load_model.h"
 #include "worker/rank/rendezvous.h"
 #include "worker/rank/sample_chats.h"
@@ -122,6 +123,7 @@ class TrainRun {
   std::optional<data::TokenCache> cache_;
   std::unique_ptr<params::WeightTier> weight_tier_;
   std::unique_ptr<params::WeightTier> value_tier_;  // Of float32 values that rest with the optimizer's state.
+  FreedPages freed_pages_;
   std::unique_ptr<run::LanguageModel> model_;
   std::unique_ptr<train::Trainer> trainer_;
   std::unique_ptr<SampleChats> samples_;    // When there are prompts, on ranks that answer them.
@@ -215,6 +217,7 @@ Status TrainRun::LoadModelAndTrainer() {
       .model_sha256 = base,
       .progress = loading,
       .remark = [this](const std::string& remark) { reporter_.Note("WARNING", "BASE_CACHE", remark); }};
+  options.before_backward = [this] { freed_pages_.GiveBackExcess(); };
   StatusOr<std::unique_ptr<run::LanguageModel>> model = LoadModel(spec_.model.source, options, loading);
   if (!model.ok()) return WithFileClass(model.status(), "CONFIG");
   model_ = *std::move(model);

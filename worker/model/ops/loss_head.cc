@@ -162,8 +162,11 @@ LossResult CrossEntropy(const Tensor& hidden_SC, const Head& head, const std::ve
   LossResult result;
   if (request.gradient) {
     result.dhidden_SC = torch::empty_like(hidden_SC);
-    if (head_VC.trainable())
-      result.dhead_VC = torch::zeros(head_VC.shape(), hidden_SC.options().dtype(torch::kFloat));
+    if (head_VC.trainable()) {
+      result.dhead_VC = request.head_room_VC.defined()
+                            ? request.head_room_VC
+                            : torch::zeros(head_VC.shape(), hidden_SC.options().dtype(torch::kFloat));
+    }
   }
   const HeadChange change(head, hidden_SC);
   const Tensor all_targets = device::Upload(torch::tensor(targets, torch::kInt64), hidden_SC.device());

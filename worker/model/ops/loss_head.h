@@ -35,6 +35,8 @@ struct LossRequest {
   // Whether to compute the gradients of the hidden rows, and of the head where it is trainable.
   bool gradient = false;
   double gradient_scale = 1;  // Factor of all gradients.
+  torch::Tensor
+      head_room_VC;  // Zeros in which the head's gradient is computed; undefined = in memory of its own.
 };
 
 // The losses of supervised rows, where the rows lie: nobody waits for a device before the sum is wanted.

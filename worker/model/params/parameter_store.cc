@@ -153,6 +153,10 @@ void ParameterStore::ZeroGradients() { torch::Tensor(gradients()).zero_(); }
 
 void ParameterStore::Add(int index, const torch::Tensor& gradient) { this->gradient(index).add_(gradient); }
 
+void ParameterStore::AddRows(int index, const torch::Tensor& row_U, const torch::Tensor& gradient_UC) {
+  AddToRows(gradient(index), row_U, gradient_UC);
+}
+
 plan::StateBytes ParameterStore::held() const {
   const auto bytes = [](const torch::Tensor& tensor) {
     return tensor.defined() ? static_cast<int64_t>(tensor.nbytes()) : 0;

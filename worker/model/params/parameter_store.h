@@ -75,6 +75,7 @@ class ParameterStore final : public GradientSink {
   void ZeroGradients();
   // Into the whole gradients.
   void Add(int index, const torch::Tensor& gradient) override;
+  void AddRows(int index, const torch::Tensor& row_U, const torch::Tensor& gradient_UC) override;
   void EndUnit(int) override {}
 
   // Bytes that are held between steps, without an optimizer's.

@@ -151,14 +151,17 @@ Tensor BlockRunner::Positions(const PackedRows& rows) const {
 
 void BlockRunner::EmbeddingGradients(const PackedRows& rows, const Tensor& dx_NC,
                                      params::GradientSink& sink) const {
+  // Of the table's rows that were read alone: a pass reads few of them.
   const auto add = [&](const ops::SlotPtr& table, const Tensor& index_N, double scale) {
     if (table == nullptr || !table->trainable()) return;
-    Tensor gradient = torch::zeros(table->shape(), dx_NC.options().dtype(torch::kFloat));
-    ops::AddEmbeddingGradient(index_N, scale == 1 ? dx_NC : dx_NC * scale, gradient);
-    sink.Add(table->index(), gradient);
+    const auto [row_U, place_N, counts] = at::_unique2(index_N, /*sorted=*/true, /*return_inverse=*/true);
+    Tensor gradient_UC = torch::zeros({row_U.size(0), dx_NC.size(1)}, dx_NC.options().dtype(torch::kFloat));
+    ops::AddEmbeddingGradient(device::Upload(place_N, options_.device), scale == 1 ? dx_NC : dx_NC * scale,
+                              gradient_UC);
+    sink.AddRows(table->index(), device::Upload(row_U, options_.device), gradient_UC);
   };
-  add(weights_.embedding_VC, device::Upload(rows.ids_N, options_.device), config_.embedding_scale);
-  if (weights_.positions_PC != nullptr) add(weights_.positions_PC, Positions(rows), 1);
+  add(weights_.embedding_VC, rows.ids_N, config_.embedding_scale);
+  add(weights_.positions_PC, torch::tensor(rows.position_N, torch::kInt64), 1);
 }
 
 Tensor BlockRunner::FinalNorm(const Tensor& x_NC) const {
@@ -217,8 +220,10 @@ ops::TokenLosses BlockRunner::HeadBackward(const PackedRows& rows, const Tensor&
   const bool below = TrainsBelow(SubLayers());
   const Tensor x_SC = x_NC.index_select(0, index).requires_grad_(below);
   const Tensor normed_SC = FinalNorm(x_SC);
-  ops::LossResult loss = ops::CrossEntropy(normed_SC.detach(), Head(), rows.targets, {true, gradient_scale});
-  if (loss.dhead_VC.defined()) sink.Add(weights_.head_VC->index(), loss.dhead_VC);
+  const Tensor room_VC = weights_.head_VC->trainable() ? sink.Room(weights_.head_VC->index()) : Tensor();
+  ops::LossResult loss =
+      ops::CrossEntropy(normed_SC.detach(), Head(), rows.targets, {true, gradient_scale, room_VC});
+  if (loss.dhead_VC.defined() && !room_VC.defined()) sink.Add(weights_.head_VC->index(), loss.dhead_VC);
   std::vector<Tensor> inputs;
   if (below) inputs.push_back(x_SC);
   std::vector<const ops::WeightSlot*> norm;
@@ -319,6 +324,7 @@ double BlockRunner::ForwardBackward(const PackedRows& rows, std::shared_ptr<cons
   std::vector<SubLayerRun> runs(static_cast<size_t>(SubLayers()));
   const Tensor x_NC = ForwardBlocks(Embed(rows), context, saved, runs);
   const double balance = BalanceLoss(config_, rows, context, gradient_scale);
+  options_.before_backward();
   Tensor dx_NC;
   const ops::TokenLosses losses = HeadBackward(rows, x_NC, gradient_scale, dx_NC, sink);
   // A tied head is of the embedding's unit, which ends last.

@@ -7,6 +7,7 @@
 
 #include <torch/types.h>
 
+#include <functional>
 #include <vector>
 
 #include "core/plan/passes.h"
@@ -31,6 +32,8 @@ struct RunnerOptions {
   // Checkpoint only the first N blocks; 0 = all. Backward begins with the last, so their activations wait shortest.
   int64_t checkpointed_blocks = 0;
   at::Device device = device::kHost;  // Where the weights lie; rows are brought there.
+  // Called between forward and backward of a pass that trains, where activations take the most memory.
+  std::function<void()> before_backward = [] {};
 };
 
 class BlockRunner {

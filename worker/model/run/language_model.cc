@@ -195,10 +195,10 @@ Status LanguageModel::Build(const weights::TensorSource& files) {
                               names.size() > 1 ? StrCat(" and ", names.size() - 1, " other tensors") : "",
                               ": left out"));
   }
-  runner_ =
-      std::make_unique<BlockRunner>(config_, weights_, *units_,
-                                    RunnerOptions{policy.compute, policy.saved_dtype, options_.checkpointing,
-                                                  options_.checkpointed_blocks, options_.device});
+  runner_ = std::make_unique<BlockRunner>(
+      config_, weights_, *units_,
+      RunnerOptions{policy.compute, policy.saved_dtype, options_.checkpointing, options_.checkpointed_blocks,
+                    options_.device, options_.before_backward});
   return absl::OkStatus();
 }
 

@@ -7,6 +7,7 @@
 #include <torch/types.h>
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -48,6 +49,7 @@ struct ModelOptions {
   params::QuantisedBaseOptions base_cache = {};  // Of the node; without a folder nothing is kept.
   // Of a job that several ranks run: they load the model together.
   params::WeightDivision division = {};
+  std::function<void()> before_backward = [] {};  // RunnerOptions has it.
 };
 
 class LanguageModel {

@@ -285,6 +285,7 @@ model::DecoderWeights Guarded(const LanguageModel& loaded, const RecordedUnits& 
 // What a pass gives: gradients, and the ends of units with the number of gradients before each.
 struct RecordedGradients final : params::GradientSink {
   void Add(int index, const Tensor&) override { indices.push_back(index); }
+  void AddRows(int index, const Tensor&, const Tensor&) override { indices.push_back(index); }
   void EndUnit(int unit) override { ends.emplace_back(unit, indices.size()); }
   std::vector<int> indices;
   std::vector<std::pair<int, size_t>> ends;

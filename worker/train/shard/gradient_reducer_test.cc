@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <mutex>
 
 #include "tests/support/ranks/spawn_ranks.h"
@@ -54,8 +55,33 @@ struct Outcome {
   std::vector<int64_t> order;  // Micro-batches as rank 0 computed them.
 };
 
+// The same but for the second use of the first tensor, which reaches few rows: as a gradient of all rows, or of these alone, with the
+// first use computed in the sink's room where it has any.
+double PassOfRows(const params::ParameterStore& store, int64_t micro_batch, bool alone,
+                  params::GradientSink& sink) {
+  const Tensor whole = GradientOf(store, micro_batch, 0);
+  const Tensor row_U = torch::tensor({1, 2, 40}, torch::kInt64), gradient_UC = whole.index_select(0, row_U);
+  const Tensor room = alone ? sink.Room(0) : Tensor();
+  if (room.defined()) {
+    torch::Tensor(room).add_(whole);
+  } else {
+    sink.Add(0, whole);
+  }
+  sink.Add(3, GradientOf(store, micro_batch, 3));
+  sink.EndUnit(3);
+  if (alone) {
+    sink.AddRows(0, row_U, gradient_UC);
+  } else {
+    sink.Add(0, torch::zeros_like(whole).index_copy_(0, row_U, gradient_UC));
+  }
+  sink.EndUnit(0);
+  return LossOf(micro_batch);
+}
+
 // Two steps, so that what the first leaves shows; the outcome is the second's.
-Outcome RunOn(int ranks, recipe::Sharding sharding, int64_t micro_batches) {
+Outcome RunOn(int ranks, recipe::Sharding sharding, int64_t micro_batches,
+              const std::function<double(const params::ParameterStore&, int64_t, params::GradientSink&)>&
+                  pass_of = Pass) {
   Outcome outcome;
   std::mutex mutex;
   SpawnRanks(ranks, [&](comm::Comm& comm) {
@@ -66,7 +92,7 @@ Outcome RunOn(int ranks, recipe::Sharding sharding, int64_t micro_batches) {
     std::vector<int64_t> order;
     const auto pass = [&](int64_t i, params::GradientSink& sink) {
       order.push_back(i);
-      return Pass(store, i, sink);
+      return pass_of(store, i, sink);
     };
     ASSERT_TRUE(reducer.Run(3, pass).ok());
     order.clear();
@@ -158,6 +184,22 @@ TEST(GradientReducerTest, OrderMicroBatchIsATreeOverRounds) {
         EXPECT_TRUE(SameBits(outcome.gradient, expected)) << micro_batches << " on " << ranks << sliced;
         EXPECT_EQ(outcome.loss, loss);
       }
+    }
+  }
+}
+
+TEST(GradientReducerTest, RoomAndRowsGiveTheBitsOfWholeGradients) {
+  const auto pass = [](bool alone) {
+    return [alone](const params::ParameterStore& store, int64_t i, params::GradientSink& sink) {
+      return PassOfRows(store, i, alone, sink);
+    };
+  };
+  for (const SumOrder order : {SumOrder::kStep, SumOrder::kMicroBatch}) {
+    for (const int ranks : {1, 2}) {
+      const recipe::Sharding sharding = Order(order, 4, true);
+      EXPECT_TRUE(SameBits(RunOn(ranks, sharding, 7, pass(false)).gradient,
+                           RunOn(ranks, sharding, 7, pass(true)).gradient))
+          << ranks;
     }
   }
 }

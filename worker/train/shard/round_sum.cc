@@ -59,13 +59,23 @@ torch::Tensor& RoundSum::BucketOf(int unit) {
   return bucket;
 }
 
-void RoundSum::Add(int index, const torch::Tensor& gradient) {
+torch::Tensor RoundSum::PlaceOf(int index) {
   const plan::TensorRange& range = store_.range(index);
   const int64_t unit_begin = exchange_.units()[static_cast<size_t>(range.tensor.unit)].unit.begin;
-  BucketOf(range.tensor.unit)
+  return BucketOf(range.tensor.unit)
       .narrow(0, range.begin - unit_begin, range.elements)
-      .view(range.tensor.shape)
-      .add_(gradient);
+      .view(range.tensor.shape);
+}
+
+void RoundSum::Add(int index, const torch::Tensor& gradient) { PlaceOf(index).add_(gradient); }
+
+void RoundSum::AddRows(int index, const torch::Tensor& row_U, const torch::Tensor& gradient_UC) {
+  params::AddToRows(PlaceOf(index), row_U, gradient_UC);
+}
+
+torch::Tensor RoundSum::Room(int index) {
+  const auto unit = static_cast<size_t>(store_.range(index).tensor.unit);
+  return buckets_[unit].defined() ? torch::Tensor() : PlaceOf(index);
 }
 
 void RoundSum::EndUnit(int unit) {

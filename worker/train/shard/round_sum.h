@@ -35,6 +35,9 @@ class RoundSum final : public GradientSum, private params::GradientSink {
 
   std::vector<Group> GroupsOf(int64_t micro_batches) const;
   void Add(int index, const torch::Tensor& gradient) override;
+  void AddRows(int index, const torch::Tensor& row_U, const torch::Tensor& gradient_UC) override;
+  // Of a unit that has none yet.
+  torch::Tensor Room(int index) override;
   // Exchanges the units down to this one that have not been yet.
   void EndUnit(int unit) override;
   Status Exchange(int unit);
@@ -43,6 +46,7 @@ class RoundSum final : public GradientSum, private params::GradientSink {
   // Of the step's sum, this rank's slices of the unit.
   torch::Tensor SumOf(const SliceExchange::Part& unit) const;
   torch::Tensor& BucketOf(int unit);
+  torch::Tensor PlaceOf(int index);  // Of a tensor in its unit's bucket, in its shape.
   StatusOr<double> SumLosses(const std::vector<Group>& groups, const std::vector<double>& own);
 
   comm::Comm& comm_;
