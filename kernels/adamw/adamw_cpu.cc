@@ -18,8 +18,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 using Eight = hn::CappedTag<float, 8>;
 using One = hn::CappedTag<float, 1>;
 constexpr int64_t kEight = 8;
-// Weights of an array before the next array's turn: two cache lines.
-constexpr int64_t kLinesAtOnce = 32;
+// Weights of an array before the next array's turn: four cache lines.
+constexpr int64_t kLinesAtOnce = 64;
 
 // Numbers of a step, computed in double and rounded once.
 struct Factors {
