@@ -1,7 +1,7 @@
 """Rows of training on two processes of this machine: ours, DeepSpeed with the settings of the same name, and FSDP2 where it has the like.
 Every scenario is one setting. Peers talk over Gloo, which is what they take on CPUs, ours as a job does that does not ask: over memory that
-its ranks share; a scenario of stage 2 over Gloo stands beside. All train the demo model, stored in bf16, on the same rows, two a step,
-in bf16; in float32 where LibTorch has no fast products in bf16, which the peers would take minutes a step with (peers/limits.py tells).
+its ranks share; a scenario of stage 2 over Gloo stands beside. All train the demo model, stored in bf16, on the same rows of text, two a
+step, in bf16; in float32 where LibTorch has no fast products in bf16, which the peers would take minutes a step with (peers/limits.py tells).
 """
 
 import dataclasses
@@ -17,6 +17,8 @@ from training import GIB, rate
 from zero_memory import LENGTH, RANKS, job_of
 
 STEPS = 6  # Of which the first warms up.
+RATE = 2e-5  # As XTuner's recipes of full fine-tuning have it.
+TEXT = os.path.join(models.ROOT, "docs", "architecture.md")  # What is trained on: of random ids losses are so high that bf16 rounds 0.01 of them away.
 LONG = 20  # Steps of one setting, so that losses are compared over as many.
 # How a table names them where all computed in float32.
 SHORT = {"DeepSpeed": "DS", "FSDP2": "FSDP"}
@@ -84,15 +86,16 @@ class Peer:
 def ours_of(cell, context, tokens):
     parallel = {"ranks": RANKS, "deepspeed": cell.deepspeed, "transport": cell.transport}
     job = job_of(context, tokens, cell.method, cell.scenario, parallel, cell.steps)
+    job["train"]["optimizer"]["lr"] = RATE
     job["model"] = {"source": context.demo_bf16.path, "dtype": "bf16" if context.limits["bf16"] else "fp32"}
     return job
 
 
 def measure(cell, context):
     node = context.nodes[NEW]  # An older build refuses some of it.
-    tokens = models.write_tokens(os.path.join(context.folder, "dist.jsonl"), context.demo.vocabulary, LENGTH)
+    tokens = models.write_text_tokens(peer.PYTHON, os.path.join(context.folder, "dist.jsonl"), context.demo_bf16, TEXT, LENGTH)
     job = ours_of(cell, context, tokens)
-    arguments = ["--model", context.demo_bf16.path, "--tokens", tokens, "--steps", str(cell.steps),
+    arguments = ["--model", context.demo_bf16.path, "--tokens", tokens, "--steps", str(cell.steps), "--lr", str(RATE),
                  *([] if context.limits["bf16"] else ["--fp32"])]
     deepspeed = Peer(context, "zero_step.py", [*arguments, *cell.options])
     deepspeed.why = peer.missing_deepspeed()

@@ -26,7 +26,7 @@ def main():
     args = ranks.parse(__doc__.splitlines()[0], ("--keep", {"action": "store_true"}))
     ranks.join()
     model = load(args)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=ranks.LR, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=0.0)
 
     def step(batch):
         loss = model(**batch).loss

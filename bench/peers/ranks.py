@@ -11,7 +11,6 @@ import time
 import torch
 import torch.distributed as dist
 
-LR = 1e-4
 MAX_NORM = 1.0
 PATIENCE = datetime.timedelta(seconds=180)  # So a rank whose neighbour died ends too.
 
@@ -23,6 +22,7 @@ def parse(description, *more):
     parser.add_argument("--tokens", required=True, help="jsonl of {input_ids, labels}")
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--lr", type=float, required=True, help="learning rate")
     parser.add_argument("--fp32", action="store_true", help="instead of bf16")
     for name, options in more:
         parser.add_argument(name, **options)

@@ -18,7 +18,7 @@ def config_of(args):
         zero.update(offload_optimizer=OFFLOAD, offload_param=OFFLOAD)
     return {"train_micro_batch_size_per_gpu": 1, "gradient_accumulation_steps": 1, "gradient_clipping": ranks.MAX_NORM,
             "bf16": {"enabled": not args.fp32}, "zero_optimization": zero,
-            "optimizer": {"type": "AdamW", "params": {"lr": ranks.LR, "weight_decay": 0.0}}}
+            "optimizer": {"type": "AdamW", "params": {"lr": args.lr, "weight_decay": 0.0}}}
 
 
 def load(args, config):
