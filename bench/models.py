@@ -65,14 +65,14 @@ def demo_bf16(python, model):
 
 
 def write_text_tokens(python, path, model, text, length, rows=8):
-    """Rows of a text, by the model's own tokenizer. ValueError's text in CalledProcessError where it is too short."""
+    """Rows of a text, by the model's own tokenizer. CalledProcessError, whose script says why, where it is too short."""
     run_peers_script(python, "text_rows.py", model.path, text, str(length), str(rows), path)
     return path
 
 
 def run_peers_script(python, script, *arguments):
     subprocess.run([python, os.path.join(os.path.dirname(os.path.abspath(__file__)), "peers", script), *arguments], check=True,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                   stdout=subprocess.DEVNULL)
 
 
 def llama_slice(python, folder):

@@ -12,8 +12,8 @@
 
 // jemalloc's settings, which it reads before main. A buffer that goes back to the kernel costs tens of milliseconds of page
 // faults at its next use, so what was freed goes back little by little, within ten seconds, until steps say when
-// (freed_pages.h), and large buffers are no exception (jemalloc gives those above 8 MiB back at once unless told otherwise). One arena, since one thread makes
-// nearly all of a step's tensors: what is free is in one place.
+// (freed_pages.h), and large buffers are no exception (jemalloc gives those above 8 MiB back at once unless told
+// otherwise). One arena, since one thread makes nearly all of a step's tensors: what is free is in one place.
 extern "C" {
 const char* malloc_conf = "narenas:1,oversize_threshold:0,dirty_decay_ms:10000,muzzy_decay_ms:0";
 }

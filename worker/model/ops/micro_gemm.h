@@ -25,7 +25,8 @@ struct MicroGemm {
 template <typename T>
 void Multiply(const MicroGemm<T>& gemm);
 
-// Whether this process multiplies bfloat16: its CPU does, faster than float32, or EmulateBf16Products was called. Else Multiply<BF16> must not be called.
+// Whether this process multiplies bfloat16: its CPU does, and no slower than float32, or EmulateBf16Products was called. Else
+// Multiply<BF16> must not be called.
 bool MultipliesBf16();
 
 // From now on this process computes as on a CPU that multiplies bfloat16: where its own does not, Multiply<BF16> widens both
