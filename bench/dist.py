@@ -14,7 +14,7 @@ import peer
 from against import NEW
 from report import Row, median
 from training import GIB, rate
-from zero_memory import LENGTH, RANKS, job_of
+from zero_memory import LENGTH, METHODS, RANKS, job_of
 
 STEPS = 6  # Of which the first warms up.
 RATE = 2e-5  # As XTuner's recipes of full fine-tuning have it.
@@ -88,7 +88,13 @@ def ours_of(cell, context, tokens):
     job = job_of(context, tokens, cell.method, cell.scenario, parallel, cell.steps)
     job["train"]["optimizer"]["lr"] = RATE
     job["model"] = {"source": context.demo_bf16.path, "dtype": "bf16" if context.limits["bf16"] else "fp32"}
+    if cell.method == "qlora":
+        job["method"] = {"kind": "qlora", "init_from": adapter_of(context), "dropout": 0.0}
     return job
+
+
+def adapter_of(context):
+    return models.first_adapter(peer.PYTHON, context.demo_bf16, METHODS["qlora"]["rank"])
 
 
 def measure(cell, context):
@@ -96,7 +102,7 @@ def measure(cell, context):
     tokens = models.write_text_tokens(peer.PYTHON, os.path.join(context.folder, "dist.jsonl"), context.demo_bf16, TEXT, LENGTH)
     job = ours_of(cell, context, tokens)
     arguments = ["--model", context.demo_bf16.path, "--tokens", tokens, "--steps", str(cell.steps), "--lr", str(RATE),
-                 *([] if context.limits["bf16"] else ["--fp32"])]
+                 *([] if context.limits["bf16"] else ["--fp32"]), *(["--adapter", adapter_of(context)] if cell.method == "qlora" else [])]
     deepspeed = Peer(context, "zero_step.py", [*arguments, *cell.options])
     deepspeed.why = peer.missing_deepspeed()
     fsdp = Peer(context, "fsdp_step.py", [*arguments, *cell.fsdp]) if cell.fsdp is not None else None

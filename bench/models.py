@@ -64,6 +64,14 @@ def demo_bf16(python, model):
     return Model(path)
 
 
+def first_adapter(python, model, rank):
+    """The folder, in PEFT's format, of an adapter on all linear layers, so that all who train one begin with the same."""
+    path = f"{model.path}-adapter-{rank}"
+    if not os.path.exists(path):
+        run_peers_script(python, "first_adapter.py", model.path, str(rank), path)
+    return path
+
+
 def write_text_tokens(python, path, model, text, length, rows=8):
     """Rows of a text, by the model's own tokenizer. CalledProcessError, whose script says why, where it is too short."""
     run_peers_script(python, "text_rows.py", model.path, text, str(length), str(rows), path)

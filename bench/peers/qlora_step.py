@@ -13,7 +13,7 @@ import json
 import time
 
 import torch
-from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 IMPORT_DONE = time.time()
@@ -31,8 +31,9 @@ def parse():
     return parser.parse_args()
 
 
-def load(args, dropout=0.0, compute=torch.bfloat16, **where):
-    """`compute` is what products are computed in; `where` goes to from_pretrained: where its weights are to lie."""
+def load(args, dropout=0.0, compute=torch.bfloat16, adapter=None, **where):
+    """`compute` is what products are computed in; `adapter` the folder of the one to begin with, else PEFT draws it; `where` goes to
+    from_pretrained: where its weights are to lie."""
     quantised = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
                                    bnb_4bit_compute_dtype=compute)
     model = AutoModelForCausalLM.from_pretrained(args.model, dtype=compute, quantization_config=quantised, **where)
@@ -42,6 +43,8 @@ def load(args, dropout=0.0, compute=torch.bfloat16, **where):
     if args.checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         model.enable_input_require_grads()
+    if adapter is not None:
+        return PeftModel.from_pretrained(model, adapter, is_trainable=True).train()
     model = get_peft_model(model, LoraConfig(r=args.rank, lora_alpha=16, lora_dropout=dropout, target_modules="all-linear",
                                              task_type="CAUSAL_LM"))
     return model.train()

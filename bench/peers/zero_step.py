@@ -1,5 +1,5 @@
 """DeepSpeed on this machine's CPU, as its documents and XTuner's settings of the same names have it: bf16 with float32 masters, AdamW, the
-gradient's norm cut to 1. Full fine-tuning, or PEFT's LoRA over bitsandbytes' NF4 with --qlora. One process of several: ranks.py.
+gradient's norm cut to 1. Full fine-tuning, or PEFT's LoRA over bitsandbytes' NF4 with --qlora and --adapter. One process of several: ranks.py.
 """
 
 import deepspeed
@@ -23,7 +23,7 @@ def config_of(args):
 
 def load(args, config):
     if args.qlora:
-        return qlora_step.load(args, compute=args.dtype)
+        return qlora_step.load(args, compute=args.dtype, adapter=args.adapter)
     # While it lives, transformers gives a rank its slices as they are read (stage 3).
     partitioned = HfDeepSpeedConfig(config)
     model = AutoModelForCausalLM.from_pretrained(args.model, dtype=args.dtype)
@@ -34,7 +34,7 @@ def load(args, config):
 
 def main():
     args = ranks.parse(__doc__.splitlines()[0], ("--stage", {"type": int, "required": True}), ("--offload", {"action": "store_true"}),
-                       ("--qlora", {"action": "store_true"}), ("--rank", {"type": int, "default": 64}))
+                       ("--qlora", {"action": "store_true"}), ("--adapter", {"help": "folder of the one that --qlora begins with"}))
     args.lean, args.checkpointing = False, False
     ranks.join()
     deepspeed.init_distributed("gloo", timeout=ranks.PATIENCE)

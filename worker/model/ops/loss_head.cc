@@ -16,6 +16,8 @@ using torch::Tensor;
 
 // Floats of one chunk of logits: 64 MiB.
 constexpr int64_t kChunkElements = int64_t{1} << 24;
+// Rows of the head's gradient that are computed at once on a CPU: a MiB or two of gradients of logits are transposed for them.
+constexpr int64_t kTransposedRows = 4096;
 
 // The losses of a chunk's rows; its logits become their gradients where asked.
 void ChunkLosses(const Tensor& targets_S, const LossRequest& request, Tensor& logits_SV, Tensor losses_S) {
@@ -27,6 +29,18 @@ void ChunkLosses(const Tensor& targets_S, const LossRequest& request, Tensor& lo
     Launch(logits_SV, &KernelsOf<T>::cross_entropy,
            {shape, rows, Data<int64_t>(targets_S), MutableData<T>(logits_SV), MutableData<double>(losses_S)});
   });
+}
+
+// gradient_VC += the transpose of dlogits_SV times hidden_SC, so many rows at a time on a CPU, that what is transposed fits its caches and no
+// second chunk of logits is in memory. A row's bits do not depend on the others.
+void AddHeadGradient(const Tensor& dlogits_SV, const Tensor& hidden_SC, const Tensor& gradient_VC) {
+  const int64_t all = gradient_VC.size(0), most = gradient_VC.is_cpu() ? kTransposedRows : all;
+  for (int64_t begin = 0; begin < all; begin += most) {
+    const int64_t count = std::min(most, all - begin);
+    Compute({.terms = {{dlogits_SV.narrow(1, begin, count).t().contiguous(), nullptr, hidden_SC}},
+             .start_NC = gradient_VC.narrow(0, begin, count),
+             .in_place = true});
+  }
 }
 
 // 1 / the length of each row of a weight.
@@ -183,9 +197,7 @@ LossResult CrossEntropy(const Tensor& hidden_SC, const Head& head, const std::ve
     change.Backward(derivative, logits);
     result.dhidden_SC.narrow(0, start, count).copy_(Compute({.terms = {{logits, &head_VC}}, .type = type}));
     if (result.dhead_VC.defined()) {
-      Compute({.terms = {{logits.t().contiguous(), nullptr, hidden}},
-               .start_NC = result.dhead_VC,
-               .in_place = true});
+      AddHeadGradient(logits, hidden, result.dhead_VC);
     }
   }
   if (result.dhead_VC.defined()) change.WeightGradient(result.dhead_VC);

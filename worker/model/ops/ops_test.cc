@@ -517,18 +517,20 @@ TEST_F(Ops, RowsAreDividedAmongThreads) {
 }
 
 TEST_F(Ops, CrossEntropyEqualsAutograd) {
-  const auto head = Slot("h", {11, 6}, true);
-  const Tensor hidden = Leaf({5, 6});
-  const std::vector<int64_t> targets = {3, 0, 10, 3, 7};
-  const LossResult result = CrossEntropy(hidden.detach(), *head, targets, {true, 0.25});
-  const Tensor w = head->value().clone().requires_grad_();
-  const Tensor loss =
-      at::cross_entropy_loss(at::mm(hidden, w.t()), torch::tensor(targets), {}, at::Reduction::Sum);
-  const auto expected = torch::autograd::grad({loss * 0.25}, {hidden, w});
-  EXPECT_NEAR(result.losses.Sum(), loss.item<double>(), 1e-5);
-  ExpectClose(result.dhidden_SC, expected[0]);
-  ExpectClose(result.dhead_VC, expected[1]);
-  EXPECT_EQ(CrossEntropy(hidden.detach(), *head, targets, {}).losses.Sum(), result.losses.Sum());
+  for (const int64_t vocabulary : {11, 9001}) {  // The gradient of a head is computed 4,096 rows at a time.
+    const auto head = Slot("h", {vocabulary, 6}, true);
+    const Tensor hidden = Leaf({5, 6});
+    const std::vector<int64_t> targets = {3, 0, vocabulary - 1, 3, vocabulary / 2};
+    const LossResult result = CrossEntropy(hidden.detach(), *head, targets, {true, 0.25});
+    const Tensor w = head->value().clone().requires_grad_();
+    const Tensor loss =
+        at::cross_entropy_loss(at::mm(hidden, w.t()), torch::tensor(targets), {}, at::Reduction::Sum);
+    const auto expected = torch::autograd::grad({loss * 0.25}, {hidden, w});
+    EXPECT_NEAR(result.losses.Sum(), loss.item<double>(), 1e-5);
+    ExpectClose(result.dhidden_SC, expected[0]);
+    ExpectClose(result.dhead_VC, expected[1]);
+    EXPECT_EQ(CrossEntropy(hidden.detach(), *head, targets, {}).losses.Sum(), result.losses.Sum());
+  }
 }
 
 TEST_F(Ops, ANormalisedHeadAndACapEqualAutograd) {

@@ -132,29 +132,26 @@ void SharedUnits::GatherFrozen(int number, Unit& unit) {
   if (division_.units) division_.ranks->Gather(NameOf(number), own, unit.frozen_counts, unit.frozen->bytes());
 }
 
-// A copy is its owner's float32 value, rounded once, here or as the value was written.
+// A copy is its owner's float32 value, rounded once, here or as the value was written. It is made in its place among the others: rounded
+// weights apart from it would be what a rank has most memory for at the end of a step.
 void SharedUnits::GatherCopies(int number, Copies& copies) {
   const torch::NoGradGuard no_grad;
   const torch::Tensor all =
       copies.buffer->View(0, TypeOf(copies.run, store_.copy_type()), {copies.run.elements()});
-  if (!keeps_own_copies()) {
-    division_.ranks->Gather(NameOf(number), Rounded(copies), copies.counts, all);
-    return;
-  }
-  const auto own = copies.counts.begin() + division_.ranks->who().rank;
-  const size_t before = std::accumulate(copies.counts.begin(), own, size_t{0});
-  division_.ranks->Gather(NameOf(number),
-                          all.narrow(0, static_cast<int64_t>(before), static_cast<int64_t>(*own)),
-                          copies.counts, all);
+  const auto count = copies.counts.begin() + division_.ranks->who().rank;
+  const size_t before = std::accumulate(copies.counts.begin(), count, size_t{0});
+  const torch::Tensor own = all.narrow(0, static_cast<int64_t>(before), static_cast<int64_t>(*count));
+  if (!keeps_own_copies()) RoundInto(copies, own);
+  division_.ranks->Gather(NameOf(number), own, copies.counts, all);
 }
 
-torch::Tensor SharedUnits::Rounded(const Copies& copies) const {
-  const at::ScalarType type = TypeOf(copies.run, store_.copy_type());
-  std::vector<torch::Tensor> parts;
-  for (const plan::Extent& part : copies.owned) parts.push_back(store_.OwnedValues(part).to(type));
-  const at::TensorOptions options = store_.values().options().dtype(type);
-  if (parts.empty()) return torch::empty({0}, options);
-  return parts.size() == 1 ? parts[0] : at::cat(parts);
+void SharedUnits::RoundInto(const Copies& copies, const torch::Tensor& own) const {
+  int64_t begin = 0;
+  for (const plan::Extent& part : copies.owned) {
+    own.narrow(0, begin, part.end - part.begin).copy_(store_.OwnedValues(part));
+    begin += part.end - part.begin;
+  }
+  FT_CHECK(begin == own.numel()) << begin << " of " << own.numel();
 }
 
 void SharedUnits::Free(Unit& unit) {

@@ -74,8 +74,8 @@ class SharedUnits final : public UnitStore {
   void Gather(int number, Unit& unit);
   void GatherFrozen(int number, Unit& unit);
   void GatherCopies(int number, Copies& copies);
-  // This rank's values, rounded once.
-  torch::Tensor Rounded(const Copies& copies) const;
+  // This rank's values, rounded once, end to end.
+  void RoundInto(const Copies& copies, const torch::Tensor& own) const;
   // Whether what is brought together of copies lies in its place already.
   bool keeps_own_copies() const { return store_.values_rest() && !division_.units; }
   std::string NameOf(int unit) const;

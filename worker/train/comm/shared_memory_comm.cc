@@ -165,14 +165,17 @@ Status SharedMemoryComm::DoReduceScatterSum(std::span<const float> values, std::
                own_end = own_begin + own.size();
   for (size_t begin = 0; begin < values.size(); begin += most) {
     const size_t end = std::min(begin + most, values.size());
-    if (rank() < contributors)
-      std::copy(values.begin() + static_cast<ptrdiff_t>(begin), values.begin() + static_cast<ptrdiff_t>(end),
-                FloatsOf(rank()));
+    // This rank's own part, which nobody else reads, is added from where it lies.
+    const size_t from = std::clamp(own_begin, begin, end), to = std::clamp(own_end, begin, end);
+    if (rank() < contributors) {
+      std::copy_n(values.data() + begin, from - begin, FloatsOf(rank()));
+      std::copy_n(values.data() + to, end - to, FloatsOf(rank()) + (to - begin));
+    }
     RETURN_IF_ERROR(Begin(Operation::kReduceScatterSum, values.size_bytes()));
-    const size_t from = std::max(begin, own_begin), to = std::min(end, own_end);
     if (from < to) {
       std::vector<const float*> inputs;
-      for (int peer = 0; peer < contributors; ++peer) inputs.push_back(FloatsOf(peer) + (from - begin));
+      for (int peer = 0; peer < contributors; ++peer)
+        inputs.push_back(peer == rank() ? values.data() + from : FloatsOf(peer) + (from - begin));
       TreeAdd(inputs, to - from, own.data() + (from - own_begin));
     }
     RETURN_IF_ERROR(NextPhase());

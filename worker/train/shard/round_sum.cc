@@ -88,14 +88,17 @@ void RoundSum::EndUnit(int unit) {
 Status RoundSum::Exchange(int unit) {
   const SliceExchange::Part& part = exchange_.units()[static_cast<size_t>(unit)];
   if (part.unit.begin == part.unit.end) return absl::OkStatus();
-  // One rank owns everything, and the sum over it is what it has. Ranks without a micro-batch send nothing of what they hold.
-  torch::Tensor sum = BucketOf(unit);
-  if (comm_.size() > 1) {
-    const torch::Tensor values = sum;
-    sum = torch::empty({part.elements()}, values.options());
-    RETURN_IF_ERROR(exchange_.ScatterSum(part, values, group_.contributors, sum));
+  const torch::Tensor values = BucketOf(unit);
+  // One rank owns everything, and the sum over it is what it has.
+  if (comm_.size() == 1) {
+    Fold(part, values);
+    return absl::OkStatus();
   }
-  Fold(part, sum);
+  // A first round of one group is the sum so far. Ranks without a micro-batch send nothing of what they hold.
+  const bool is_sum = group_.is_first_round && group_.number == 0 && group_.last;
+  const torch::Tensor sum = is_sum ? SumOf(part) : torch::empty({part.elements()}, values.options());
+  RETURN_IF_ERROR(exchange_.ScatterSum(part, values, group_.contributors, sum));
+  if (!is_sum) Fold(part, sum);
   return absl::OkStatus();
 }
 
