@@ -97,12 +97,20 @@ def adapter_of(context):
     return models.first_adapter(peer.PYTHON, context.demo_bf16, METHODS["qlora"]["rank"])
 
 
+def peers_arguments(cell, context, tokens):
+    arguments = ["--model", context.demo_bf16.path, "--tokens", tokens, "--steps", str(cell.steps), "--lr", str(RATE)]
+    if not context.limits["bf16"]:
+        arguments.append("--fp32")
+    if cell.method == "qlora":
+        arguments += ["--adapter", adapter_of(context)]
+    return arguments
+
+
 def measure(cell, context):
     node = context.nodes[NEW]  # An older build refuses some of it.
     tokens = models.write_text_tokens(peer.PYTHON, os.path.join(context.folder, "dist.jsonl"), context.demo_bf16, TEXT, LENGTH)
     job = ours_of(cell, context, tokens)
-    arguments = ["--model", context.demo_bf16.path, "--tokens", tokens, "--steps", str(cell.steps), "--lr", str(RATE),
-                 *([] if context.limits["bf16"] else ["--fp32"]), *(["--adapter", adapter_of(context)] if cell.method == "qlora" else [])]
+    arguments = peers_arguments(cell, context, tokens)
     deepspeed = Peer(context, "zero_step.py", [*arguments, *cell.options])
     deepspeed.why = peer.missing_deepspeed()
     fsdp = Peer(context, "fsdp_step.py", [*arguments, *cell.fsdp]) if cell.fsdp is not None else None

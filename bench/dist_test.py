@@ -64,6 +64,16 @@ class RowsTest(unittest.TestCase):
         self.assertEqual([row.peer_name for row in found], ["DS fp32"] * 3 + ["FSDP fp32"] * 3)
         self.assertLessEqual(max(map(len, report.table(found, ["dist_zero2"]).splitlines())), 80)
 
+    def test_qlora_of_both_sides_begins_with_one_adapter(self):
+        context = types.SimpleNamespace(threads=2, demo=types.SimpleNamespace(path="/model"),
+                                        demo_bf16=types.SimpleNamespace(path="/model-bf16"), limits={"bf16": True})
+        cell = next(cell for cell in CELLS if cell.method == "qlora")
+        with mock.patch("models.first_adapter", return_value="/adapter") as made:
+            job, arguments = dist.ours_of(cell, context, "/tokens"), dist.peers_arguments(cell, context, "/tokens")
+        self.assertEqual(job["method"], {"kind": "qlora", "init_from": "/adapter", "dropout": 0.0})
+        self.assertEqual(arguments[arguments.index("--adapter") + 1], "/adapter")
+        self.assertEqual([call.args[1:] for call in made.call_args_list], [(context.demo_bf16, 64)] * 2)
+
     def test_losses_are_compared_over_twenty_steps_once(self):
         self.assertEqual([cell.scenario for cell in CELLS if cell.steps == 20], ["dist_zero1"])
 
