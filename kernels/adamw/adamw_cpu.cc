@@ -5,7 +5,6 @@
 #include <cmath>
 #include <type_traits>
 
-#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "kernels/adamw/adamw.h"
 #include "kernels/number/prefetch.h"
@@ -63,14 +62,6 @@ HWY_INLINE hn::Vec<D> Value(D d, const Factors& f, hn::Vec<D> first, hn::Vec<D> 
   return hn::Add(hn::Mul(value, hn::Set(d, f.decay)), change);
 }
 
-// Asks for what a later turn reads of an array: at each page of each array a core's own look ahead begins anew.
-template <int64_t kTurn>
-HWY_INLINE void PrefetchTurn(const float* array) {
-  constexpr int64_t kCacheLine = 64 / sizeof(float);
-  for (int64_t i = 0; i < kTurn; i += kCacheLine)
-    hwy::Prefetch(reinterpret_cast<const std::byte*>(array + i) + kPrefetchedBytes);
-}
-
 // Whole turns of kTurn weights from `begin` on, each all of one array, then all of the next. Returns where they end.
 template <int64_t kTurn, typename D>
 HWY_INLINE int64_t UpdateTurns(D d, const Factors& f, const AdamWArrays& arrays, int64_t begin, int64_t end) {
@@ -80,11 +71,10 @@ HWY_INLINE int64_t UpdateTurns(D d, const Factors& f, const AdamWArrays& arrays,
     const float* HWY_RESTRICT gradients = arrays.gradients + begin;
     float* HWY_RESTRICT first = arrays.first + begin;
     float* HWY_RESTRICT second = arrays.second + begin;
-    if constexpr (kTurn == kLinesAtOnce) {
-      for (const float* array : {static_cast<const float*>(values), gradients,
-                                 static_cast<const float*>(first), static_cast<const float*>(second)})
-        PrefetchTurn<kTurn>(array);
-    }
+    // At each page of each array a core's own look ahead begins anew.
+    for (const float* array : {static_cast<const float*>(values), gradients, static_cast<const float*>(first),
+                               static_cast<const float*>(second)})
+      PrefetchAhead(array, kTurn * int64_t{sizeof(float)});
     for (int64_t i = 0; i < kTurn; i += lanes) {
       hn::StoreU(FirstMoment(d, f, hn::LoadU(d, gradients + i), hn::LoadU(d, first + i)), d, first + i);
     }
