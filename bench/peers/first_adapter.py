@@ -5,8 +5,10 @@ import shutil
 import sys
 
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import get_peft_model
 from transformers import AutoModelForCausalLM
+
+import qlora_step
 
 
 def main():
@@ -14,8 +16,7 @@ def main():
     part = target + ".part"
     shutil.rmtree(part, ignore_errors=True)
     torch.manual_seed(0)
-    made = get_peft_model(AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16),
-                          LoraConfig(r=rank, lora_alpha=16, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"),
+    made = get_peft_model(AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16), qlora_step.lora(rank),
                           autocast_adapter_dtype=False)
     made.save_pretrained(part)
     os.rename(part, target)

@@ -31,6 +31,10 @@ def parse():
     return parser.parse_args()
 
 
+def lora(rank, dropout=0.0):
+    return LoraConfig(r=rank, lora_alpha=16, lora_dropout=dropout, target_modules="all-linear", task_type="CAUSAL_LM")
+
+
 def load(args, dropout=0.0, compute=torch.bfloat16, adapter=None, **where):
     """`compute` is what products are computed in; `adapter` the folder of the one to begin with, else PEFT draws it; `where` goes to
     from_pretrained: where its weights are to lie."""
@@ -45,9 +49,7 @@ def load(args, dropout=0.0, compute=torch.bfloat16, adapter=None, **where):
         model.enable_input_require_grads()
     if adapter is not None:
         return PeftModel.from_pretrained(model, adapter, is_trainable=True).train()
-    model = get_peft_model(model, LoraConfig(r=args.rank, lora_alpha=16, lora_dropout=dropout, target_modules="all-linear",
-                                             task_type="CAUSAL_LM"))
-    return model.train()
+    return get_peft_model(model, lora(args.rank, dropout)).train()
 
 
 def main():

@@ -35,6 +35,8 @@ def load(args, config):
 def main():
     args = ranks.parse(__doc__.splitlines()[0], ("--stage", {"type": int, "required": True}), ("--offload", {"action": "store_true"}),
                        ("--qlora", {"action": "store_true"}), ("--adapter", {"help": "folder of the one that --qlora begins with"}))
+    if args.qlora != (args.adapter is not None):
+        raise SystemExit("zero_step.py: --qlora and --adapter go together")
     args.lean, args.checkpointing = False, False
     ranks.join()
     deepspeed.init_distributed("gloo", timeout=ranks.PATIENCE)

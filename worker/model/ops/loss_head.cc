@@ -196,9 +196,7 @@ LossResult CrossEntropy(const Tensor& hidden_SC, const Head& head, const std::ve
     if (!request.gradient) continue;
     change.Backward(derivative, logits);
     result.dhidden_SC.narrow(0, start, count).copy_(Compute({.terms = {{logits, &head_VC}}, .type = type}));
-    if (result.dhead_VC.defined()) {
-      AddHeadGradient(logits, hidden, result.dhead_VC);
-    }
+    if (result.dhead_VC.defined()) AddHeadGradient(logits, hidden, result.dhead_VC);
   }
   if (result.dhead_VC.defined()) change.WeightGradient(result.dhead_VC);
   return result;
