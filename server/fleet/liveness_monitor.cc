@@ -113,6 +113,8 @@ Finding LivenessMonitor::LookAtWaits(const spb::StoredAttempt& attempt, absl::Du
   watch.total = total;
   gang.any = waits != nullptr;
   gang.still = now - watch.since;
+  if (waits != nullptr && !unheard.contains(waits->rank()))
+    gang.beyond_silence = BeyondSilence(attempt, watch, unheard, now);
   Finding finding{.job_id = attempt.job_id(), .epoch = attempt.epoch(), .wait = JudgeWait(rules_, gang)};
   if (finding.wait == WaitVerdict::kNone) return finding;
   finding.message = WaitText(*waits, MissingRank(attempt, *waits, unheard), gang.still);
@@ -132,6 +134,18 @@ std::set<int> LivenessMonitor::Unheard(const spb::StoredAttempt& attempt, WaitWa
     if (!HasEnded(rank) && now - slot->second.at >= rules_.unheard) unheard.insert(rank.rank());
   }
   return unheard;
+}
+
+absl::Duration LivenessMonitor::BeyondSilence(const spb::StoredAttempt& attempt, const WaitWatch& watch,
+                                              const std::set<int>& unheard, absl::Duration now) const {
+  absl::Duration beyond = -absl::InfiniteDuration();
+  for (const spb::StoredRank& rank : attempt.ranks()) {
+    if (!unheard.contains(rank.rank())) continue;
+    // A gang that goes on does not lack the rank.
+    const absl::Duration silence = now - std::max(watch.heard.at(rank.rank()).at, watch.since);
+    beyond = std::max(beyond, silence - SilenceLimit(rules_, rank.phase(), attempt.step_seconds()));
+  }
+  return beyond;
 }
 
 Finding LivenessMonitor::LookAt(const state::ClusterState& state, const spb::StoredAttempt& attempt,

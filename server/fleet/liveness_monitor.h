@@ -58,6 +58,9 @@ class LivenessMonitor {
   Finding LookAtWaits(const state::spb::StoredAttempt& attempt, absl::Duration now);
   // Ranks that have not ended and have said nothing for rules_.unheard.
   std::set<int> Unheard(const state::spb::StoredAttempt& attempt, WaitWatch& watch, absl::Duration now) const;
+  // WaitView::beyond_silence of ranks `unheard`.
+  absl::Duration BeyondSilence(const state::spb::StoredAttempt& attempt, const WaitWatch& watch,
+                               const std::set<int>& unheard, absl::Duration now) const;
 
   const VerdictRules rules_;
   std::map<std::string, Watch> watches_;           // By attempt.

@@ -120,6 +120,51 @@ TEST_F(WaitingGangTest, WhereAllSpeakTheEarliestWaitTells) {
               testing::StartsWith("rank 0 waits for its peers in tree sum 40,"));
 }
 
+class SilentRankTest : public LivenessMonitorTest {
+ protected:
+  // After how many seconds a gang of two is held to hang, in which rank 0 tells twice a second that it waits and rank 1, in this phase, says
+  // nothing; -1 = within 700 it is not. `working`: rank 0 makes progress all the while.
+  int SecondsUntilHung(const RankWait& last_wait, const char* phase, double step_seconds,
+                       bool working = false) {
+    const std::shared_ptr<spb::StoredAttempt> gang = WaitingGang({{30, 1}, last_wait});
+    gang->set_step_seconds(step_seconds);
+    for (spb::StoredRank& rank : *gang->mutable_ranks()) rank.set_phase(phase);
+    state_.active.Set(state::AttemptKey("j", 2), gang);
+    LivenessMonitor liveness{VerdictRules()};
+    for (int second = 100; second < 800; ++second) {
+      spb::StoredRank& speaks = *gang->mutable_ranks(0);
+      speaks.set_wait_beats(speaks.wait_beats() + 2);
+      if (working) speaks.set_beats(speaks.beats() + 1);
+      for (const Finding& finding : liveness.Look(state_, {}, absl::Seconds(second))) {
+        if (finding.wait != WaitVerdict::kHung) continue;
+        EXPECT_THAT(finding.message, testing::StartsWith("rank 0 waits for rank 1 in tree sum 30, "));
+        return second - 100;
+      }
+    }
+    return -1;
+  }
+};
+
+// Whether a rank was stopped while it waited or while it worked: its peers do not wait two minutes for it.
+TEST_F(SilentRankTest, IsNotWaitedForLongerThanItsStepsTake) {
+  EXPECT_EQ(SecondsUntilHung({}, "train", 0.1), 30);
+  EXPECT_EQ(SecondsUntilHung({29, 0}, "train", 0.1), 30);
+  EXPECT_EQ(SecondsUntilHung({}, "train", 5), 50);
+  EXPECT_EQ(SecondsUntilHung({}, "train", 20), 120);  // Ten steps are more than any gang is given.
+  EXPECT_EQ(SecondsUntilHung({}, "train", 60), 300);  // Five of its steps it has.
+}
+
+TEST_F(SilentRankTest, HasItsTimeWhereBeatsAreRare) {
+  EXPECT_EQ(SecondsUntilHung({}, "train", 0), 120);  // How long its first step takes nobody knows.
+  EXPECT_EQ(SecondsUntilHung({}, "evaluate", 0.1), 120);
+  EXPECT_EQ(SecondsUntilHung({}, "checkpoint", 0.1), 120);
+  EXPECT_EQ(SecondsUntilHung({}, "load", 0), 600);
+}
+
+TEST_F(SilentRankTest, IsNotMissedByAGangThatGoesOn) {
+  EXPECT_EQ(SecondsUntilHung({}, "train", 0.1, /*working=*/true), -1);
+}
+
 TEST_F(LivenessMonitorTest, BeatsOfTheOtherNodeProveThatTheGangLives) {
   SetBeats(10, 10);
   EXPECT_TRUE(Look(100, {{"b", absl::Seconds(100)}}).empty());

@@ -15,7 +15,8 @@ Verdict Judge(const VerdictRules& rules, const GangView& gang) {
 
 WaitVerdict JudgeWait(const VerdictRules& rules, const WaitView& gang) {
   if (!gang.any || gang.still < rules.notice) return WaitVerdict::kNone;
-  return gang.all && gang.still >= rules.hang ? WaitVerdict::kHung : WaitVerdict::kNotice;
+  const bool hangs = (gang.all && gang.still >= rules.hang) || gang.beyond_silence >= absl::ZeroDuration();
+  return hangs ? WaitVerdict::kHung : WaitVerdict::kNotice;
 }
 
 absl::Duration PhaseLimit(const VerdictRules& rules, const std::string& phase, double step_seconds) {
@@ -23,6 +24,12 @@ absl::Duration PhaseLimit(const VerdictRules& rules, const std::string& phase, d
   if (phase == "evaluate" || phase == "generate") return 4 * rules.stall;
   if (phase == "checkpoint" || phase == "write") return 8 * rules.stall;
   return 40 * rules.stall;  // load, prepare, and before the first beat.
+}
+
+absl::Duration SilenceLimit(const VerdictRules& rules, const std::string& phase, double step_seconds) {
+  const absl::Duration limit = PhaseLimit(rules, phase, step_seconds);
+  const bool is_first_step = phase == "train" && step_seconds <= 0;
+  return std::max(limit, is_first_step ? rules.hang : std::min(rules.hang, 2 * limit));
 }
 
 }  // namespace ft::fleet

@@ -14,7 +14,8 @@
 // shows that its process lives, not that the gang does: only steps, beats of work, and exchanges that are passed do.
 //
 //   NOTICE somebody waits, and no rank of the gang has made progress for `notice`: worth an event.
-//   HUNG   every rank waits, and none has made progress for `hang`.
+//   HUNG   every rank waits, and none has made progress for `hang`; or one says nothing at all, neither that it works nor that it waits,
+//          while others wait, for longer than SilenceLimit(). A process that was stopped, or stands in the kernel, is such a rank.
 #pragma once
 
 #include <cstdint>
@@ -52,6 +53,8 @@ struct WaitView {
   bool any = false;      // A rank waits.
   bool all = false;      // Every rank that has not ended does.
   absl::Duration still;  // Since any rank made progress.
+  // By how much the silence of some rank is longer than it may be, while another tells that it waits; negative where none is.
+  absl::Duration beyond_silence = -absl::InfiniteDuration();
 };
 
 enum class WaitVerdict { kNone, kNotice, kHung };
@@ -61,5 +64,9 @@ WaitVerdict JudgeWait(const VerdictRules& rules, const WaitView& gang);
 // How long a phase may go without a beat. Loading a model and writing a checkpoint beat rarely; a step beats
 // a few times, so five of its newest duration are allowed.
 absl::Duration PhaseLimit(const VerdictRules& rules, const std::string& phase, double step_seconds);
+
+// How long a rank may say nothing at all while its peers wait: twice the phase's limit, but no longer than `hang` where that is more than
+// the limit itself. How long a step takes is not known before the first, which has `hang`.
+absl::Duration SilenceLimit(const VerdictRules& rules, const std::string& phase, double step_seconds);
 
 }  // namespace ft::fleet
