@@ -164,7 +164,7 @@ void UnigramModel::Encode(std::string_view text, SubwordScratch* scratch,
   const auto encode_next = [&] { sum = EncodeSegment(waiting[done++ % kAhead], sum, scratch, out); };
   const auto add = [&](size_t base, size_t end) {
     if (found - done == kAhead) encode_next();
-    const Segment& segment = waiting[found++ % kAhead] = Segment(text.substr(0, end), base);
+    const Segment& segment = waiting[found++ % kAhead] = Segment(text, base, end);
     if (segment.takes) scratch->cache.Prefetch(segment.key);
   };
   size_t base = 0;

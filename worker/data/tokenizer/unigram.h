@@ -48,8 +48,10 @@ class UnigramModel final : public SubwordModel {
     bool takes = false;     // Whether the cache takes it, under this key.
     WordCache::Key key;
     Segment() = default;
-    Segment(std::string_view text, size_t base) : text(text), base(base), takes(WordCache::Takes(word())) {
-      if (takes) key = WordCache::Key(word());
+    // The part [base, end) of the text.
+    Segment(std::string_view whole, size_t base, size_t end)
+        : text(whole.substr(0, end)), base(base), takes(WordCache::Takes(word())) {
+      if (takes) key = WordCache::Key(word(), whole.size() - end);
     }
     std::string_view word() const { return text.substr(base); }
   };

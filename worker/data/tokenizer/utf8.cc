@@ -1,5 +1,6 @@
 #include "worker/data/tokenizer/utf8.h"
 
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <utility>
@@ -85,7 +86,10 @@ std::optional<size_t> FirstInvalidUtf8(std::string_view text) {
     uint64_t eight = 0;
     while (text.size() - pos >= sizeof(eight)) {
       std::memcpy(&eight, text.data() + pos, sizeof(eight));
-      if ((eight & kHighBits) != 0) break;
+      if ((eight & kHighBits) != 0) {
+        pos += static_cast<size_t>(std::countr_zero(eight & kHighBits)) / 8;
+        break;
+      }
       pos += sizeof(eight);
     }
     if (pos == text.size()) break;

@@ -15,6 +15,17 @@ TEST(Utf8Test, BrokenTextIsFoundAtItsFirstByte) {
   EXPECT_EQ(FirstInvalidUtf8("你\xE4\xBDz"), 3u);
 }
 
+// Text is looked at eight bytes at a time.
+TEST(Utf8Test, BrokenTextIsFoundWhereverItStands) {
+  for (size_t at = 0; at < 20; ++at) {
+    std::string text(20, 'a');
+    text.insert(at, "\xC3\xA9");
+    EXPECT_EQ(FirstInvalidUtf8(text), std::nullopt) << at;
+    text[at + 1] = 'z';
+    EXPECT_EQ(FirstInvalidUtf8(text), at);
+  }
+}
+
 TEST(Utf8Test, ReplacementFollowsMaximalSubparts) {
   EXPECT_EQ(ReplaceInvalidUtf8("a\xE4\xBDz"), "a\uFFFDz");
   EXPECT_EQ(ReplaceInvalidUtf8("\xF0\x9F\x98"), "\uFFFD");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -19,7 +20,7 @@ class WordCache {
  public:
   static constexpr size_t kMaxWordBytes = 24;
   static constexpr size_t kMaxTokens = 6;
-  static constexpr size_t kSlots = 65536;
+  static constexpr size_t kSlots = 65536;  // As many as 16 bits of a hash tell apart.
   static constexpr float kSure = std::numeric_limits<float>::infinity();
 
   // A word as the table's key: its bytes, zeroes behind them, and where it would stand.
@@ -28,13 +29,30 @@ class WordCache {
     uint32_t size = 0;
     uint32_t place = 0;
     Key() = default;
-    // REQUIRES: Takes.
-    explicit Key(std::string_view word) : size(static_cast<uint32_t>(word.size())) {
-      std::memcpy(bytes.data(), word.data(), word.size());
-      uint64_t hash = size * 0x9E3779B97F4A7C15u;
-      for (const uint64_t part : bytes) hash = (hash ^ part) * 0xD6E8FEB86659FD93u, hash ^= hash >> 32;
-      place = static_cast<uint32_t>(hash % kSlots);
+    // `behind`: how many bytes behind the word may be read; where there are some, whole registers are. REQUIRES: Takes.
+    explicit Key(std::string_view word, size_t behind = 0) : size(static_cast<uint32_t>(word.size())) {
+      if (word.size() + behind >= kMaxWordBytes) {
+        std::memcpy(bytes.data(), word.data(), kMaxWordBytes);
+        for (size_t i = 0; i < bytes.size(); ++i) bytes[i] &= kMasks[size][i];
+      } else {
+        std::memcpy(bytes.data(), word.data(), word.size());
+      }
+      // Products that do not wait for each other.
+      uint64_t hash = (size + bytes[0]) * 0x9E3779B97F4A7C15u;
+      hash ^= std::rotl(bytes[1] * 0xD6E8FEB86659FD93u, 21) ^ std::rotl(bytes[2] * 0xC2B2AE3D27D4EB4Fu, 42);
+      place = static_cast<uint32_t>(((hash ^ hash >> 32) * 0xD6E8FEB86659FD93u) >> 48);
     }
+
+   private:
+    static_assert(std::endian::native == std::endian::little, "the first bytes are the lowest");
+    // By size: the bits of three words that a word of text fills.
+    static constexpr auto kMasks = [] {
+      std::array<std::array<uint64_t, 3>, kMaxWordBytes + 1> masks = {};
+      for (size_t size = 0; size < masks.size(); ++size) {
+        for (size_t bit = 0; bit < 8 * size; ++bit) masks[size][bit / 64] |= uint64_t{1} << bit % 64;
+      }
+      return masks;
+    }();
   };
   static bool Takes(std::string_view word) { return !word.empty() && word.size() <= kMaxWordBytes; }
 
