@@ -1,8 +1,11 @@
 #include "worker/model/params/quantised_base.h"
 
 #include <gmock/gmock.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <csignal>
 #include <fstream>
 #include <thread>
 
@@ -164,6 +167,41 @@ TEST_F(QuantisedBaseTest, AFileWithoutDigestsIsNone) {
   ASSERT_NE(anew, nullptr);
   EXPECT_EQ(source_.reads, 4);
   ExpectReads(*anew, BaseKind::kNf4);
+}
+
+// Its last matrix ends the process that reads it, as kill -9 would.
+class DeadlySource final : public weights::TensorSource {
+ public:
+  explicit DeadlySource(const CountedSource* source) : source_(*source) {}
+  const std::vector<weights::TensorInfo>& tensors() const override { return source_.tensors(); }
+  Status ReadBytes(const weights::TensorInfo& info, std::span<std::byte> out) const override {
+    if (info.name == "second") ::kill(::getpid(), SIGKILL);
+    return source_.ReadBytes(info, out);
+  }
+
+ private:
+  const CountedSource& source_;
+};
+
+TEST_F(QuantisedBaseTest, WhatAKilledBuilderLeavesIsNone) {
+  const pid_t builder = ::fork();
+  ASSERT_GE(builder, 0);
+  if (builder == 0) {
+    at::set_num_threads(1);  // The parent's threads are not here.
+    const DeadlySource deadly(&source_);
+    QuantisedBase::Open({.folder = dir_.path() / "base", .model_sha256 = "model"}, BaseKind::kNf4, deadly,
+                        source_.Matrices());
+    ::_exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(builder, &status, 0), builder);
+  ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
+  ASSERT_FALSE(fs::is_empty(dir_.path() / "base")) << "it was killed before it wrote";
+  const auto anew = Open(BaseKind::kNf4);
+  ASSERT_NE(anew, nullptr);
+  EXPECT_EQ(source_.reads, 2);
+  ExpectReads(*anew, BaseKind::kNf4);
+  EXPECT_THAT(remarks_, IsEmpty());
 }
 
 TEST_F(QuantisedBaseTest, OfManyAtOnceOneBuildsAndTheOthersWait) {
