@@ -119,7 +119,7 @@ TEST(WrapTest, NoLineOfChineseBeginsWithAMark) {
 }
 
 TEST(WrapTest, ArgumentsOfCommandsStayWhole) {
-  for (const std::string& argument :
+  for (const char* argument :
        {"input=读者提问的内容,output=标准答复的内容", "'input=读者 提问,output=标准 答复'", "\"标准 答复\"",
         "/数据/图书馆/常见问题.xlsx", "--name=图书馆常见问题"}) {
     for (int width = 10; width < 60; ++width) {

@@ -25,7 +25,9 @@ TEST(OptimizerStateTest, NoTensorHasTwoArraysOfOneName) {
     for (const int64_t elements : {1, 4095, 4096, 1 << 20}) {
       std::set<std::string_view> names;
       for (const StateArray& array : StateArraysOf(kind)) {
-        if (array.IsOf(elements)) EXPECT_TRUE(names.insert(array.name).second) << kind << array.name;
+        if (array.IsOf(elements)) {
+          EXPECT_TRUE(names.insert(array.name).second) << kind << array.name;
+        }
       }
     }
   }
@@ -56,8 +58,9 @@ TEST(ArrayLayoutTest, OfEveryTensorItIsTheShare) {
       EXPECT_EQ(items.count, items.weights.end - items.weights.begin);
       for (const Share::Part& part : share.parts()) {
         if (items.count > 0 && part.whole.begin <= items.weights.begin &&
-            items.weights.begin < part.whole.end)
+            items.weights.begin < part.whole.end) {
           EXPECT_EQ(items.begin, part.begin + items.weights.begin - part.whole.begin) << i;
+        }
       }
     }
   }

@@ -28,7 +28,9 @@ TEST(StateTilesTest, TilesHaveEveryItemOnce) {
             int64_t end = 0;  // Of what lies in the tile so far.
             for (size_t a = 0; a < arrays.size(); ++a) {
               const StateTiles::Items& items = tile.items[a];
-              if (items.count > 0) EXPECT_EQ(items.begin, next[a]) << kind << arrays[a].name;
+              if (items.count > 0) {
+                EXPECT_EQ(items.begin, next[a]) << kind << arrays[a].name;
+              }
               EXPECT_GE(items.at, end);
               EXPECT_EQ(items.at % BytesOf(arrays[a].type), 0);
               end = items.at + items.count * BytesOf(arrays[a].type);

@@ -316,7 +316,9 @@ TEST(RecipeErrorsTest, WrongKindsOfValuesAreRefused) {
   for (const char* set :
        {"train=3", "data=[1, [2]]", "data[0].format=[]", "data.map=4", "model=[]", "train.optimizer=x"}) {
     const auto resolved = ResolveText("recipe: qwen_7b_qlora_sql_e3", {set});
-    if (resolved.ok()) EXPECT_FALSE(recipe::ParseJob(resolved->job.dump(), "x").ok()) << set;
+    if (resolved.ok()) {
+      EXPECT_FALSE(recipe::ParseJob(resolved->job.dump(), "x").ok()) << set;
+    }
   }
 }
 

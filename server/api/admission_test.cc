@@ -52,7 +52,7 @@ TEST(AdmissionTest, UploadsBecomePathsAndWhatIsNoneIsRefused) {
   EXPECT_EQ(*admit(StrCat("upload://", digest, "/qa.jsonl")), (dir / digest / "qa.jsonl").string());
   EXPECT_THAT(std::string(Message(admit(StrCat("upload://", digest, "/b.jsonl")).status())),
               HasSubstr("has not been uploaded completely: upload it again"));
-  for (const std::string source :
+  for (const std::string& source :
        {StrCat(digest, "/.."), StrCat(digest, "/../../b"), std::string("abc/b.jsonl")}) {
     EXPECT_THAT(std::string(Message(admit("upload://" + source).status())),
                 HasSubstr("is not upload://SHA256/FILE"));

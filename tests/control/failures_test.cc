@@ -163,8 +163,9 @@ TEST_F(Failures, CancelAndPauseRaceWithEverything) {
     pb::ResumeJobRequest resume;
     resume.set_name(jobs[i].name());
     pb::Job reply;
-    if (rest.state() == pb::PAUSED)
+    if (rest.state() == pb::PAUSED) {
       EXPECT_TRUE(cluster_.jobs().ResumeJob(Context().get(), resume, &reply).ok());
+    }
     cluster_.WaitForState(jobs[i].name(), pb::SUCCEEDED);
     EXPECT_EQ(cluster_.Metrics("j" + std::to_string(i)).size(), 40u);
   }

@@ -44,7 +44,9 @@ TEST(ByteTrieTest, AnyBytesMayBeLabels) {
     for (size_t length = 1; length <= text.size(); ++length) {
       const auto prefix = wanted.find(text.substr(0, length));
       ASSERT_EQ(found.contains(length), prefix != wanted.end());
-      if (prefix != wanted.end()) EXPECT_EQ(found[length], prefix->second);
+      if (prefix != wanted.end()) {
+        EXPECT_EQ(found[length], prefix->second);
+      }
     }
   }
 }

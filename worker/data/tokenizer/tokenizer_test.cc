@@ -274,7 +274,7 @@ TEST_F(CasesTokenizer, TokensBeyondTheRowsThatAreNeededAreRefusedByName) {
 }
 
 TEST_F(CasesTokenizer, AnotherEndTokenTakesThePlaceOfTheFiles) {
-  OpenForRows(268);  // Writes the files.
+  WriteTinyTokenizer(dir_.path(), json_, config_);
   const auto tokenizer = OpenTokenizer(dir_.path(), 268, "<|endoftext|>");
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
   EXPECT_EQ((*tokenizer)->eos_id(), *(*tokenizer)->TokenId("<|endoftext|>"));

@@ -92,7 +92,6 @@ bool AnglesDiffer(const DecoderConfig& config, int64_t length, int64_t other_len
 ops::RopeTable MakeRopeTable(const DecoderConfig& config, const Rotary& rotary, int64_t positions,
                              int64_t length, Mode mode) {
   const std::vector<float> frequencies = InverseFrequencies(config, rotary, length, mode);
-  const auto magnitude = static_cast<float>(rotary.scaling.magnitude);
   const auto pairs = static_cast<int64_t>(frequencies.size());
   ops::RopeTable table{.cosine_LP = torch::empty({positions, pairs}, torch::kFloat),
                        .sine_LP = torch::empty({positions, pairs}, torch::kFloat),

@@ -111,7 +111,7 @@ FusedGemm OutputGemm(const Tensor& x_NI, const LinearLayer& layer, const Tensor&
 }
 
 Tensor Narrowed(const Tensor& value, at::ScalarType type) {
-  return c10::elementSize(type) < value.element_size() ? value.to(type) : value;
+  return c10::elementSize(type) < value.dtype().itemsize() ? value.to(type) : value;
 }
 
 // What backward reads of a forward pass. By layer, undefined where a layer has none of it.

@@ -45,7 +45,7 @@ class Ops : public ::testing::Test {
 };
 
 TEST_F(Ops, LinearEqualsPlainAutograd) {
-  for (const auto [rows, inputs, outputs] :
+  for (const auto& [rows, inputs, outputs] :
        {std::tuple{1, 3, 5}, std::tuple{7, 16, 9}, std::tuple{33, 64, 48}}) {
     const auto weight = Slot("w", {outputs, inputs}, true);
     const auto bias = Slot("b", {outputs}, true);

@@ -135,7 +135,7 @@ TEST(CasesBnb, Fp4IsDequantised) {
 
 TEST(BnbCheckpoint, AnotherTableIsRefused) {
   Copy source;
-  source.content[std::string(kName) + ".quant_map"][2] ^= 1;
+  source.content[StrCat(kName, ".quant_map")][2] ^= 1;
   EXPECT_EQ(ReadBnbNf4(source, kName).status().code(), absl::StatusCode::kUnimplemented);
 }
 

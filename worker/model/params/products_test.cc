@@ -167,7 +167,9 @@ TEST_F(ProductsTest, ResultsOfLayersOfOneInputMayBeColumnsOfOneProduct) {
       SCOPED_TRACE(i);
       ExpectRoundedOnce(results[i], ExactOf(gemms[i]));
       // A matrix that lies in memory as it is multiplied is not copied for the sake of the others.
-      if (i > 0) EXPECT_EQ(results[i].is_alias_of(results[0]), shares && (i < 3 || kind != "resident"));
+      if (i > 0) {
+        EXPECT_EQ(results[i].is_alias_of(results[0]), shares && (i < 3 || kind != "resident"));
+      }
     }
   });
 }

@@ -455,7 +455,9 @@ class CheckpointKinds : public CheckpointTest, public ::testing::WithParamInterf
                                    straight.slice(0, part.whole.begin, part.whole.end)))
               << path << " on " << ranks;
         }
-        if (store.has_whole_values()) EXPECT_TRUE(torch::equal(store.values(), straight)) << path;
+        if (store.has_whole_values()) {
+          EXPECT_TRUE(torch::equal(store.values(), straight)) << path;
+        }
         for (int i = 0; i < store.size() && store.values_rest(); ++i) {
           const plan::TensorRange& range = store.range(i);
           EXPECT_TRUE(

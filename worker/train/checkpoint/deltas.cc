@@ -77,7 +77,8 @@ Status Deltas::AddPair(const std::string& module, const std::string& stored, tor
   ++merged_;
   if (!config_.kind.use_dora) return absl::OkStatus();
   const std::string magnitudes = params::MagnitudeName(module);
-  if (tensors_->Find(magnitudes)->elements() != weight.size(0)) return DoesNotFit(stored);
+  if (tensors_->Find(magnitudes)->elements() != static_cast<uint64_t>(weight.size(0)))
+    return DoesNotFit(stored);
   ASSIGN_OR_RETURN(const torch::Tensor magnitude, Read(magnitudes));
   const torch::Tensor lengths = weight.square().sum(1).clamp_min(1e-30).sqrt();
   weight.mul_((magnitude.view({-1}) / lengths).unsqueeze(1));

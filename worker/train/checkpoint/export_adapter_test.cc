@@ -184,7 +184,9 @@ TEST_F(ExportExperts, AModelKeepsItsBitsInEitherForm) {
     const weights::TensorInfo* info = source.Find(name);
     EXPECT_NE(info, nullptr) << name;
     std::vector<float> values(info == nullptr ? 0 : info->elements());
-    if (info != nullptr) EXPECT_TRUE(weights::ReadFloat32(source, *info, values).ok());
+    if (info != nullptr) {
+      EXPECT_TRUE(weights::ReadFloat32(source, *info, values).ok());
+    }
     return info == nullptr ? Tensor() : torch::tensor(values).view(info->shape);
   };
   for (const PendingTensor& tensor : tensors)

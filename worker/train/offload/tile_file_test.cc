@@ -55,7 +55,9 @@ TEST(TileFileTest, NothingIsLeftInTheFolderAndThePageCacheStaysEmpty) {
   std::fill(bytes.begin(), bytes.end(), std::byte{0});
   EXPECT_EQ(opened->file->ReadAt(0, bytes), kBytes);
   for (size_t i = 0; i < bytes.size(); ++i) ASSERT_EQ(bytes[i], std::byte(i % 251)) << i;
-  if (opened->remark.empty()) EXPECT_EQ(CachedPages(dir.path()), 0);
+  if (opened->remark.empty()) {
+    EXPECT_EQ(CachedPages(dir.path()), 0);
+  }
   EXPECT_TRUE(fs::is_empty(dir.path()));
   std::free(memory);
 }
