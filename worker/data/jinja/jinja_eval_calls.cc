@@ -87,8 +87,9 @@ Status Evaluator::BindRest(const Statement& macro, const Arguments& arguments) {
   Dict named;
   const Value* caller = nullptr;
   for (const auto& [name, value] : arguments.named.entries) {
-    const bool is_parameter = std::any_of(macro.parameters.begin(), macro.parameters.end(),
-                                          [&name](const Parameter& known) { return known.name == name; });
+    const bool is_parameter =
+        std::any_of(macro.parameters.begin(), macro.parameters.end(),
+                    [&name = name](const Parameter& known) { return known.name == name; });
     if (is_parameter) continue;
     if (name == kCaller && macro.takes_caller) {
       caller = &value;
