@@ -83,7 +83,7 @@ class PracticeTest(daemons.DaemonTest):
         changes = {"data": self.write_assistant(EQUAL_RECORDS if daemons.SOAK else RECORDS), "train.max_length": 512,
                    "train.micro_batch": 2, "train.evaluate.prompts": list(TAUGHT), "train.evaluate.every_micro_batches": 90, **FEW_TOKENS}
         if daemons.SOAK:  # Each record is the same: whole passes over them take hours and teach nothing more.
-            changes.update({"train.accumulation": 4, "train.max_steps": 60})
+            changes.update({"train.accumulation": 1, "train.max_steps": 240})
         else:
             changes.update({"train.max_length": 128, "train.accumulation": 1, "train.optimizer.lr": 1e-3, "train.max_steps": 40})
         node = self.daemons()
