@@ -61,12 +61,12 @@ class Attempts:
         self.ranks.append(process)
         return process
 
-    def train(self, world_size, **options):
+    def train(self, world_size, seconds=240, **options):
         """Runs an attempt on so many ranks to its end; answers its folder."""
         attempt = self.write(world_size, "TRAIN", **options)
         ranks = [self.start(attempt, rank) for rank in range(world_size)]
         for rank, process in enumerate(ranks):
-            if process.wait(240) != 0:
+            if process.wait(seconds) != 0:
                 raise RuntimeError(f"rank {rank} of {world_size}: {errors_of(attempt, rank)}")
         return attempt
 
