@@ -8,6 +8,7 @@
 #include "core/recipe/yaml_text.h"
 #include "core/recipes/builtin_files.h"
 #include "core/recipes/names.h"
+#include "core/recipes/texts.h"
 
 namespace ft::recipes {
 namespace {
@@ -48,19 +49,9 @@ void ReplaceTexts(Json& node, const std::string& path, std::vector<Problem>& pro
       ReplaceTexts(value, child, problems);
       continue;
     }
-    static const Json kTexts = recipe::ReadYaml(FindBuiltin("texts.yaml")->text).root;
-    const std::string name = recipe::ToYamlScalar(value["text"]);
-    if (const auto found = kTexts.find(name); found != kTexts.end()) {
-      value = *found;
-    } else {
-      std::set<std::string> known;
-      for (const auto& [text, unused] : kTexts.items()) known.insert(text);
-      const std::string near = recipe::Nearest(name, known);
-      problems.push_back({0, child,
-                          StrCat("there is no text called '", name, "'",
-                                 near.empty() ? "" : StrCat(", did you mean '", near, "'?"))});
-      value = "";
-    }
+    const StatusOr<std::string> text = SystemText(recipe::ToYamlScalar(value["text"]));
+    if (!text.ok()) problems.push_back({0, child, std::string(Message(text.status()))});
+    value = text.ok() ? *text : "";
   }
 }
 
@@ -110,6 +101,20 @@ void MakeAbsolute(Json& node, const fs::path& folder) {
   }
 }
 
+// The files of train.evaluate and method.init_from. XTuner's benchmark by its name stays one that lies beside the job.
+void RootOtherFiles(Json& root, const fs::path& folder) {
+  const Json::json_pointer evaluate("/train/evaluate"), adapter("/method/init_from");
+  if (root.contains(adapter)) MakeAbsolute(root[adapter], folder);
+  if (!root.contains(evaluate) || !root[evaluate].is_object()) return;
+  for (const char* key : {"sets", "prompt_files", "perplexity"}) {
+    const auto files = root[evaluate].find(key);
+    if (files == root[evaluate].end() || !files->is_array()) continue;
+    for (Json& file : *files) {
+      if (file != recipe::kMmluFiveShot) MakeAbsolute(file, folder);
+    }
+  }
+}
+
 // Paths of a file mean places beside it, whichever file starts from it.
 void RootPaths(Json& root, const Origin& origin) {
   if (const auto config = root.find("config"); config != root.end() && config->is_string()) {
@@ -120,6 +125,7 @@ void RootPaths(Json& root, const Origin& origin) {
     }
   }
   if (origin.builtin || origin.is_job) return;
+  RootOtherFiles(root, origin.folder);
   if (root.contains("model")) MakeAbsolute(root["model"], origin.folder);
   if (const auto parallel = root.find("parallel"); parallel != root.end() && parallel->is_object()) {
     const auto file = parallel->find("deepspeed");

@@ -4,13 +4,12 @@
 
 #include <chrono>
 #include <cstdio>
-#include <ctime>
 #include <iostream>
 #include <memory>
 
 #include "nlohmann/json.hpp"
+#include "worker/rank/answer_flags.h"
 #include "worker/rank/base.h"
-#include "worker/rank/chat_responder.h"
 #include "worker/rank/device.h"
 #include "worker/rank/failure.h"
 #include "worker/rank/flags.h"
@@ -21,14 +20,20 @@ namespace ft::rank {
 namespace {
 
 constexpr const char* kUsage =
-    "usage: ft-rank chat [--model DIR] [--adapter DIR] [--prompt TEXT]... [--system TEXT]\n"
-    "                    [--max-new-tokens N] [--temperature X] [--top-k K] [--top-p P]\n"
-    "                    [--seed S] [--dtype auto|bf16|fp16|fp32] [--base auto|stored|dequantised]\n"
-    "                    [--bits 4|8] [--template NAME] [--threads N] [--device auto|cpu|gpu] [--json]\n"
+    "usage: ft-rank chat [--model DIR] [--adapter DIR] [--prompt TEXT]...\n"
+    "                    [--system TEXT | --system-template NAME [--bot-name NAME]]\n"
+    "                    [--template NAME] [--stop-word TEXT]... [--max-new-tokens N]\n"
+    "                    [--temperature X] [--top-k K] [--top-p P] [--seed S]\n"
+    "                    [--repetition-penalty X] [--dtype auto|bf16|fp16|fp32]\n"
+    "                    [--base auto|stored|dequantised] [--bits 4|8]\n"
+    "                    [--threads N] [--device auto|cpu|gpu] [--json]\n"
     "Without --prompt it reads lines from standard input: an answer to each, /reset\n"
     "forgets what was said, /exit leaves. --temperature 0 (the default) always takes\n"
-    "the most probable word. --base says which values the base model has: auto is those of\n"
-    "the training, quantised for qlora and int8_lora; --bits 4 or 8 quantises any model\n"
+    "the most probable word. --stop-word ends an answer and is no part of it.\n"
+    "--system-template is one of XTuner's texts: alpaca, arxiv_gentile, coder,\n"
+    "colorist, lawyer, medical, moss_sft, msagent_react, sql; --bot-name (BOT) is the\n"
+    "name in it. --base says which values the base model has: auto is those of the\n"
+    "training, quantised for qlora and int8_lora; --bits 4 or 8 quantises any model\n"
     "when it is loaded (NF4; by rows), a plain one too. --json prints a line\n"
     "{prompt, answer, tokens, first_token_seconds, seconds} for each --prompt.\n";
 
@@ -50,33 +55,15 @@ class ChatSession {
 
  private:
   std::unique_ptr<run::LanguageModel> model_;
-  std::unique_ptr<ChatResponder> responder_;
-  std::string system_;
+  Answering answering_;
   data::Conversation past_;
 };
 
-Status ReadOptions(const Flags& flags, generate::GenerateOptions& options) {
-  ASSIGN_OR_RETURN(options.max_new_tokens, flags.Int("max-new-tokens", 256));
-  ASSIGN_OR_RETURN(options.temperature, flags.Number("temperature", 0));
-  ASSIGN_OR_RETURN(options.top_k, flags.Int("top-k", 40));
-  ASSIGN_OR_RETURN(options.top_p, flags.Number("top-p", 0.75));
-  ASSIGN_OR_RETURN(const int64_t seed, flags.Int("seed", 0));
-  options.seed = static_cast<uint64_t>(seed);
-  return absl::OkStatus();
-}
-
 StatusOr<std::unique_ptr<ChatSession>> ChatSession::Open(const Flags& flags, at::Device device) {
   auto session = std::make_unique<ChatSession>();
-  ASSIGN_OR_RETURN(Trained trained, ResolveTrained(flags.Get("model"), flags.Get("adapter")));
+  ASSIGN_OR_RETURN(const Trained trained, ResolveTrained(flags.Get("model"), flags.Get("adapter")));
   ASSIGN_OR_RETURN(const params::BaseKind base, BaseOf(flags, trained));
-  trained.text.template_name = flags.Get("template", trained.text.template_name);
-  generate::GenerateOptions options;
-  RETURN_IF_ERROR(ReadOptions(flags, options));
-  ASSIGN_OR_RETURN(session->responder_,
-                   ChatResponder::Open(
-                       trained.model, trained.text,
-                       {.generate = std::move(options), .date = static_cast<int64_t>(std::time(nullptr))}));
-  session->system_ = flags.Get("system", trained.text.system);
+  ASSIGN_OR_RETURN(session->answering_, AnsweringOf(flags, trained));
   ASSIGN_OR_RETURN(std::string dtype, ResolveDtype({.dtype = flags.Get("dtype", "auto")}, device));
   const run::ModelOptions model_options{.dtype = std::move(dtype), .base = base, .device = device};
   ASSIGN_OR_RETURN(session->model_, LoadTrained(trained, model_options));
@@ -87,7 +74,7 @@ StatusOr<std::unique_ptr<ChatSession>> ChatSession::Open(const Flags& flags, at:
 }
 
 StatusOr<TimedAnswer> ChatSession::Reply(const std::string& input, bool quiet) {
-  data::Turn turn{.system = past_.empty() ? system_ : "", .input = input};
+  data::Turn turn{.system = past_.empty() ? answering_.system : "", .input = input};
   const auto asked = std::chrono::steady_clock::now();
   const auto elapsed = [asked] {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - asked).count();
@@ -99,7 +86,7 @@ StatusOr<TimedAnswer> ChatSession::Reply(const std::string& input, bool quiet) {
     std::fwrite(text.data(), 1, text.size(), stdout);
     std::fflush(stdout);
   };
-  ASSIGN_OR_RETURN(timed.answer, responder_->Reply(*model_, past_, turn, show));
+  ASSIGN_OR_RETURN(timed.answer, answering_.responder->Reply(*model_, past_, turn, show));
   timed.seconds = elapsed();
   if (!quiet) std::printf("\n");
   turn.output = timed.answer.text;
@@ -151,11 +138,9 @@ Status Chat(const Flags& flags) {
 }  // namespace
 
 int ChatVerb(const std::vector<std::string>& arguments) {
-  const StatusOr<Flags> flags =
-      Flags::Parse(arguments,
-                   {"model", "adapter", "attempt", "prompt", "system", "max-new-tokens", "temperature",
-                    "top-k", "top-p", "seed", "dtype", "base", "bits", "template", "threads", "device"},
-                   {"json", "help"});
+  std::set<std::string> names = AnswerFlagNames();
+  names.insert({"model", "adapter", "attempt", "prompt", "dtype", "base", "bits", "threads", "device"});
+  const StatusOr<Flags> flags = Flags::Parse(arguments, names, {"json", "help"});
   if (!flags.ok()) return Complain("chat", flags.status());
   const bool named = flags->Has("model") || flags->Has("adapter");
   if (flags->Has("help") || !named || !flags->positional().empty()) {

@@ -54,5 +54,17 @@ TEST(StopWordTest, IsFoundAtTheEndAcrossLineEnds) {
   EXPECT_EQ(StopWordAt("text\n", "\n"), std::nullopt);
 }
 
+TEST(StopWordTest, WhatMayBecomeOneIsHeldBack) {
+  const std::vector<std::string> words = {"<eoa>", "User:"};
+  EXPECT_EQ(LengthBeforeStopWords("Four. <", words), 6u);
+  EXPECT_EQ(LengthBeforeStopWords("Four. <e\noa", words), 6u) << "line ends in it do not count";
+  EXPECT_EQ(LengthBeforeStopWords("Four. <eoa>", words), 6u);
+  EXPECT_EQ(LengthBeforeStopWords("Four. <eoa> is a mark", words), 21u);
+  EXPECT_EQ(LengthBeforeStopWords("4 < 5 Use", words), 6u);
+  EXPECT_EQ(LengthBeforeStopWords("Four.\n", words), 6u);
+  EXPECT_EQ(LengthBeforeStopWords("", words), 0u);
+  EXPECT_EQ(LengthBeforeStopWords("Four. <", {}), 7u);
+}
+
 }  // namespace
 }  // namespace ft::rank

@@ -16,16 +16,6 @@ namespace {
 constexpr uint64_t kSamplingStream =
     0x73616d706c65;  // Keeps these draws apart from all others of the same seed.
 
-Status CheckOptions(const GenerateOptions& options) {
-  if (options.max_new_tokens < 0 || !(options.temperature >= 0) || options.top_k < 0 ||
-      !(options.top_p > 0 && options.top_p <= 1)) {
-    return absl::InvalidArgumentError(
-        "generation: max_new_tokens, temperature and top_k must not be negative, top_p above 0 and at most "
-        "1");
-  }
-  return absl::OkStatus();
-}
-
 Status CheckPrompt(const run::LanguageModel& model, std::span<const int32_t> prompt) {
   if (prompt.empty()) return absl::InvalidArgumentError("generation: the prompt has no tokens");
   for (int32_t id : prompt) {
@@ -44,6 +34,7 @@ class Session {
       : model_(model), ids_(prompt.begin(), prompt.end()) {}
 
   void Append(int32_t token) { ids_.push_back(token); }
+  std::span<const int64_t> ids() const { return ids_; }
 
   // Logits behind the last token, in host memory.
   torch::Tensor Next() {
@@ -86,6 +77,29 @@ std::vector<int32_t> MostProbable(std::span<const float> logits, size_t count) {
 
 }  // namespace
 
+Status CheckOptions(const GenerateOptions& options) {
+  if (options.max_new_tokens < 0 || !(options.temperature >= 0) || options.top_k < 0 ||
+      !(options.top_p > 0 && options.top_p <= 1) ||
+      !(options.repetition_penalty > 0 && std::isfinite(options.repetition_penalty))) {
+    return absl::InvalidArgumentError(
+        "generation: max_new_tokens, temperature and top_k must not be negative, top_p above 0 and at most "
+        "1, the repetition penalty above 0");
+  }
+  return absl::OkStatus();
+}
+
+void PenaliseRepetition(std::span<float> logits, std::span<const int64_t> ids, double penalty) {
+  if (penalty == 1) return;
+  std::vector<bool> done(logits.size());
+  for (const int64_t id : ids) {
+    const auto at = static_cast<size_t>(id);
+    if (done[at]) continue;
+    done[at] = true;
+    logits[at] =
+        logits[at] < 0 ? logits[at] * static_cast<float>(penalty) : logits[at] / static_cast<float>(penalty);
+  }
+}
+
 int32_t ChooseToken(std::span<const float> logits, const GenerateOptions& options, double draw) {
   if (options.temperature == 0 || options.top_k == 1) {
     return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
@@ -127,7 +141,8 @@ StatusOr<std::vector<int32_t>> Generate(const run::LanguageModel& model, std::sp
   while (static_cast<int64_t>(added.size()) < options.max_new_tokens) {
     const torch::Tensor logits = session.Next();
     const double draw = ops::UniformDraw(options.seed, kSamplingStream, added.size());
-    const std::span<const float> row(logits.const_data_ptr<float>(), static_cast<size_t>(logits.numel()));
+    const std::span<float> row(logits.mutable_data_ptr<float>(), static_cast<size_t>(logits.numel()));
+    PenaliseRepetition(row, session.ids(), options.repetition_penalty);
     const int32_t token = ChooseToken(row, options, draw);
     if (std::find(options.stop_ids.begin(), options.stop_ids.end(), token) != options.stop_ids.end()) break;
     added.push_back(token);

@@ -125,6 +125,30 @@ TEST(Generate, WrongInputIsRefused) {
   EXPECT_FALSE(Generate(*model, prompt, {.top_p = 0}).ok());
 }
 
+// Keskar et al. (arXiv 1909.05858), as Hugging Face computes it: one factor a token, however often it is there.
+TEST(PenaliseRepetition, TakesEachTokenThatIsThereOnce) {
+  std::vector<float> logits = {4, -4, 0.5f, -1};
+  PenaliseRepetition(logits, std::vector<int64_t>{0, 1, 0, 0, 1}, 2);
+  EXPECT_EQ(logits, (std::vector<float>{2, -8, 0.5f, -1}));
+  PenaliseRepetition(logits, std::vector<int64_t>{0, 1, 2, 3}, 1);
+  EXPECT_EQ(logits, (std::vector<float>{2, -8, 0.5f, -1}));
+}
+
+TEST(Generate, APenaltyKeepsWordsFromComingAgain) {
+  const auto model = Golden("llama_mha");
+  const std::vector<int32_t> prompt = {5, 77, 120};
+  const std::vector<int32_t> plain = *Generate(*model, prompt, {.max_new_tokens = 24});
+  const std::vector<int32_t> other =
+      *Generate(*model, prompt, {.max_new_tokens = 24, .repetition_penalty = 1e6});
+  const auto kinds = [](const std::vector<int32_t>& ids) {
+    return std::set<int32_t>(ids.begin(), ids.end()).size();
+  };
+  EXPECT_LT(kinds(plain), 24u) << "repeats nothing, so there is nothing to see";
+  EXPECT_EQ(kinds(other), 24u);
+  EXPECT_EQ(*Generate(*model, prompt, {.max_new_tokens = 24, .repetition_penalty = 1}), plain);
+  EXPECT_FALSE(Generate(*model, prompt, {.repetition_penalty = 0}).ok());
+}
+
 TEST(ChooseToken, FollowsTheDrawWithinTopKAndTheNucleus) {
   // Probabilities 0.1, 0.6, 0.3 at temperature 1.
   const std::vector<float> logits = {std::log(0.1f), std::log(0.6f), std::log(0.3f)};
