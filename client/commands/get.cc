@@ -7,6 +7,7 @@
 #include "client/render/table.h"
 #include "client/render/templates.h"
 #include "client/render/units.h"
+#include "client/render/width.h"
 #include "client/session/output.h"
 #include "client/stored/stored_job.h"
 #include "core/recipe/parse.h"
@@ -61,6 +62,15 @@ std::string CheckpointText(const Session& session, const v1::JobProgress& progre
   return session.Localized(Text::kAtStep, progress.checkpoint_step());
 }
 
+std::string EvaluationText(const Session& session, const v1::Evaluation& evaluation) {
+  const std::string result = evaluation.questions() > 0
+                                 ? session.Localized(Text::kScore, fmt::format("{:.1f}", evaluation.score()),
+                                                     FormatCount(evaluation.questions()))
+                                 : session.Localized(Text::kLossAndPerplexity, FormatLoss(evaluation.loss()),
+                                                     FormatPerplexity(evaluation.loss()));
+  return session.Localized(Text::kEvaluationAt, Printable(evaluation.name()), evaluation.step(), result);
+}
+
 // What a rank takes by part, as the plan has it; nothing where the model is not at hand, or its rank alone knows on which device it is.
 std::string MemoryOf(const v1::Job& job) {
   const StatusOr<recipe::JobSpec> spec = recipe::ParseJob(job.resolved_config_json(), "job");
@@ -73,22 +83,25 @@ std::string MemoryOf(const v1::Job& job) {
 
 void Show(const Session& session, const v1::Job& job) {
   const bool is_known = job.state() != v1::JOB_STATE_UNSPECIFIED;
-  Print(RenderFields(session.terminal, {{Text::kFieldName, job.display_name()},
-                                        {Text::kFieldId, JobId(job)},
-                                        {Text::kFieldState, is_known ? StateName(session, job.state()) : "-"},
-                                        {Text::kFieldWhy, session.InLanguage(job.state_message())},
-                                        {Text::kFieldContact,
-                                         job.contact_lost() ? session.Localized(Text::kContactIsLost) : ""},
-                                        {Text::kFieldFailure, FailureText(session, job)},
-                                        {Text::kFieldProgress, ProgressText(session, job.progress())},
-                                        {Text::kFieldCheckpoint, CheckpointText(session, job.progress())},
-                                        {Text::kFieldAttempts, StrCat(job.epoch())},
-                                        {Text::kFieldCreated, LocalTime(job.create_time())},
-                                        {Text::kFieldStarted, LocalTime(job.start_time())},
-                                        {Text::kFieldEnded, LocalTime(job.end_time())},
-                                        {Text::kFieldRunFolder, job.run_dir()},
-                                        {Text::kFieldAdapter, job.result().adapter_dir()},
-                                        {Text::kFieldSha256, job.result().adapter_sha256()}}));
+  std::vector<std::pair<Text, std::string>> fields = {
+      {Text::kFieldName, job.display_name()},
+      {Text::kFieldId, JobId(job)},
+      {Text::kFieldState, is_known ? StateName(session, job.state()) : "-"},
+      {Text::kFieldWhy, session.InLanguage(job.state_message())},
+      {Text::kFieldContact, job.contact_lost() ? session.Localized(Text::kContactIsLost) : ""},
+      {Text::kFieldFailure, FailureText(session, job)},
+      {Text::kFieldProgress, ProgressText(session, job.progress())},
+      {Text::kFieldCheckpoint, CheckpointText(session, job.progress())},
+      {Text::kFieldAttempts, StrCat(job.epoch())},
+      {Text::kFieldCreated, LocalTime(job.create_time())},
+      {Text::kFieldStarted, LocalTime(job.start_time())},
+      {Text::kFieldEnded, LocalTime(job.end_time())},
+      {Text::kFieldRunFolder, job.run_dir()},
+      {Text::kFieldAdapter, job.result().adapter_dir()},
+      {Text::kFieldSha256, job.result().adapter_sha256()}};
+  for (const v1::Evaluation& evaluation : job.progress().evaluations())
+    fields.emplace_back(Text::kFieldEvaluation, EvaluationText(session, evaluation));
+  Print(RenderFields(session.terminal, fields));
   const std::string data = DataText(session, job);
   if (!data.empty()) PrintLine(data);
   for (const std::string& line : job.prepared().report())

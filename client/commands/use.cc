@@ -163,12 +163,15 @@ void AddChat(CLI::App& root, Session& session) {
 
 void AddEval(CLI::App& root, Session& session) {
   auto options = std::make_shared<UseOptions>();
-  CLI::App* verb = AddRankVerb(root, "eval", "MMLU of a tuned model, or of a plain one", *options);
+  CLI::App* verb =
+      AddRankVerb(root, "eval", "MMLU, perplexity or answers of a model, tuned or not", *options);
   verb->add_option("JOB", options->job, "Job, run folder, adapter or model")->required()->type_name("");
   AddServerOption(verb, session);
   verb->footer(
       "Other options go to `ft-rank eval`; see ft-rank eval --help.\n"
-      "Example: ftctl eval qa --mmlu five_shot_mmlu_val.json --max-length 2048");
+      "Examples:\n  ftctl eval qa --mmlu five_shot_mmlu_val.json --max-length 2048\n"
+      "  ftctl eval qa --perplexity held_out.jsonl\n"
+      "  ftctl eval qa --prompts questions.txt");
   SetAction(verb, options, session, Eval);
 }
 

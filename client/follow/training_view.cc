@@ -49,8 +49,10 @@ void TrainingView::AddRecord(const finetune::worker::v1::RankRecord& record) {
     last_step_ = step;  // A new attempt may start before the last one ended.
     last_loss_ = record.step().loss();
   } else if (record.has_eval()) {
-    PrintAbove(fmt::format("  [{}] {}: {} {}", record.eval().step(), record.eval().name(),
-                           session_.Localized(Text::kLoss), FormatLoss(record.eval().loss())));
+    const auto& eval = record.eval();
+    PrintAbove(fmt::format("  [{}] {}: {}", eval.step(), Printable(eval.name()),
+                           session_.Localized(Text::kLossAndPerplexity, FormatLoss(eval.loss()),
+                                              FormatPerplexity(eval.loss()))));
   } else if (record.has_score()) {
     const auto& score = record.score();
     std::string line = fmt::format("  [{}] {}: {}", score.step(), Printable(score.name()),

@@ -77,6 +77,17 @@ Status RewriteSets(Json& job, const SourceRewriter& rewrite, bool& changed) {
   return absl::OkStatus();
 }
 
+// Files that are read while a job is evaluated.
+Status RewriteFiles(Json& job, const std::string& key, const SourceRewriter& rewrite, bool& changed) {
+  const Json::json_pointer at("/train/evaluate/" + key);
+  if (!job.contains(at) || !job[at].is_array()) return absl::OkStatus();
+  for (Json& file : job[at]) {
+    if (!file.is_string()) continue;
+    RETURN_IF_ERROR(RewriteNode(file, SourceKind::kData, "train.evaluate." + key, rewrite, changed));
+  }
+  return absl::OkStatus();
+}
+
 // What the file is when it is plainly no job file; empty when it may be one. By name, and where names say nothing, by the
 // first bytes.
 std::string KindOf(const fs::path& path) {
@@ -268,6 +279,8 @@ StatusOr<std::string> RewriteSources(std::string_view yaml, const SourceRewriter
       RETURN_IF_ERROR(RewriteNode(*earlier, SourceKind::kAdapter, "method.init_from", rewrite, changed));
   }
   RETURN_IF_ERROR(RewriteSets(tree.root, rewrite, changed));
+  RETURN_IF_ERROR(RewriteFiles(tree.root, "prompt_files", rewrite, changed));
+  RETURN_IF_ERROR(RewriteFiles(tree.root, "perplexity", rewrite, changed));
   if (const auto data = tree.root.find("data"); data != tree.root.end()) {
     if (!data->is_array()) RETURN_IF_ERROR(RewriteNode(*data, SourceKind::kData, "data", rewrite, changed));
     for (size_t i = 0; data->is_array() && i < data->size(); ++i) {

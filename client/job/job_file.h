@@ -59,7 +59,8 @@ enum class SourceKind { kModel, kAdapter, kData, kBenchmark };
 // One place in a job file that names a model, an adapter, data or a benchmark.
 struct Source {
   SourceKind kind = SourceKind::kData;
-  std::string key;  // model.source, method.init_from, data[0].source, train.evaluate.sets
+  std::string
+      key;  // model.source, method.init_from, data[0].source, train.evaluate.{sets, prompt_files, perplexity}
   std::string value;
 };
 

@@ -92,6 +92,27 @@ TEST(JobFileTest, ABenchmarkIsAFile) {
                                       (dir / "own.json").string()}));
 }
 
+TEST(JobFileTest, FilesOfAnEvaluationLieBesideTheJobFile) {
+  const ft::testing::TempDir dir;
+  for (const char* name : {"m.gguf", "d.csv", "ask.txt", "wiki.txt"}) Touch(dir / name);
+  Touch(
+      dir / "job.yaml",
+      "model: m.gguf\ndata: d.csv\ntrain:\n  evaluate: {prompt_files: [ask.txt], perplexity: [wiki.txt]}\n");
+  const auto text = ReadJobText((dir / "job.yaml").string());
+  ASSERT_TRUE(text.ok()) << text.status();
+  const auto absolute = WithAbsolutePaths(*text);
+  ASSERT_TRUE(absolute.ok()) << absolute.status();
+  const auto spec = recipe::ParseJob(*absolute, "job.yaml");
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->train.evaluate.prompt_files, std::vector<std::string>{(dir / "ask.txt").string()});
+  EXPECT_EQ(spec->train.evaluate.perplexity, std::vector<std::string>{(dir / "wiki.txt").string()});
+  fs::remove(dir / "wiki.txt");
+  const std::string said(Message(WithAbsolutePaths(*text).status()));
+  EXPECT_NE(said.find("train.evaluate.perplexity: there is nothing at " + (dir / "wiki.txt").string()),
+            std::string::npos)
+      << said;
+}
+
 TEST(JobFileTest, TextWithoutLocalPathsStaysAsItIs) {
   const std::string yaml = "# mine\nmodel: hf://a/b\ndata: hf://c/d   # both far\n";
   EXPECT_EQ(*WithAbsolutePaths({.yaml = yaml, .file_name = "j", .base = "/"}), yaml);

@@ -187,11 +187,16 @@ constexpr Template kTexts[] = {
      "检查点和适配器也会删除：先用 `ftctl export JOB DIR` 可保留适配器。"},
     // Using the result.
     {"Talk to a tuned model, or to a plain one", "与微调后的模型或原模型对话"},
-    {"MMLU of a tuned model, or of a plain one", "微调后的模型或原模型的 MMLU 得分"},
+    {"MMLU, perplexity or answers of a model, tuned or not",
+     "模型（微调后的或原模型）的 MMLU 得分、困惑度或回答"},
     {"Other options go to `ft-rank eval`; see ft-rank eval --help.\n"
-     "Example: ftctl eval qa --mmlu five_shot_mmlu_val.json --max-length 2048",
+     "Examples:\n  ftctl eval qa --mmlu five_shot_mmlu_val.json --max-length 2048\n"
+     "  ftctl eval qa --perplexity held_out.jsonl\n"
+     "  ftctl eval qa --prompts questions.txt",
      "其他选项传给 `ft-rank eval`，见 ft-rank eval --help。\n"
-     "示例：ftctl eval qa --mmlu five_shot_mmlu_val.json --max-length 2048"},
+     "示例：\n  ftctl eval qa --mmlu five_shot_mmlu_val.json --max-length 2048\n"
+     "  ftctl eval qa --perplexity held_out.jsonl\n"
+     "  ftctl eval qa --prompts questions.txt"},
     {"Job, run folder, adapter or model", "任务、运行文件夹、适配器或模型"},
     {"Job, run folder or adapter", "任务、运行文件夹或适配器"},
     {"Coordinator to ask for the job", "向哪个协调器查询任务"},

@@ -156,6 +156,9 @@ constexpr Template kTemplates[] = {
     {"is of kind: moss_sft only; take it out", "只用于 kind: moss_sft；请去掉"},
     {"kind {0} has columns of its own: take input and output out, or the kind",
      "kind {0} 有自己的列：请去掉 input 和 output，或去掉 kind"},
+    {"names {#0} files, and at most {#1} are read", "列出了 {0} 个文件，最多读取 {1} 个"},
+    {"names a file without a name", "其中有文件没有名称"},
+    {"'{0}' lies on a hub: download it and give its path", "'{0}' 在模型库中：请先下载，再给出其路径"},
     {"stands beside every_steps: give one of the two", "与 every_steps 同时出现：请只给出其一"},
     {"model.source: there is no config.json at hand that tells the model's sizes: give its folder with --set "
      "model.source=DIR",

@@ -150,6 +150,8 @@ constexpr Template kTemplates[] = {
     {"{#0} samples tokenised elsewhere; ids are below {#1}", "{0} 条样本，已在别处分词；编号小于 {1}"},
     {"<0> ({#1} held out), <2> of which {#3} carries loss", "<0>（留出 {1} 条），<2>，其中 {3} 个参与训练"},
     {"<0> ({#1} held out), <2> of which {#3} carry loss", "<0>（留出 {1} 条），<2>，其中 {3} 个参与训练"},
+    {"<0> for perplexity, <1> of which {#2} counts", "<0>用于困惑度，<1>，其中 {2} 个计入"},
+    {"<0> for perplexity, <1> of which {#2} count", "<0>用于困惑度，<1>，其中 {2} 个计入"},
     {"{#0} was cut to {#1}", "{0} 条被截到 {1} 个词元"},
     {"{#0} were cut to {#1}", "{0} 条被截到 {1} 个词元"},
     {"{#0} without loss was dropped", "{0} 条无可学内容，已丢弃"},

@@ -47,6 +47,11 @@ std::string FormatLoss(double loss) {
                                                    : fmt::format("{:.4f}", loss);
 }
 
+std::string FormatPerplexity(double loss) {
+  const double perplexity = std::exp(loss);
+  return std::isfinite(perplexity) ? fmt::format("{:.4g}", perplexity) : "-";
+}
+
 std::string FormatRate(double learning_rate) {
   return std::isfinite(learning_rate) ? fmt::format("{:.2e}", learning_rate) : "-";
 }

@@ -17,6 +17,8 @@ std::string FormatCount(int64_t count);
 
 // 0.00012 as 1.2e-04, 2.345 as 2.3450; "-" when not finite.
 std::string FormatLoss(double loss);
+// Of a mean loss, in nats, four digits of the perplexity: 2 as 7.389; "-" when that is not finite.
+std::string FormatPerplexity(double loss);
 std::string FormatRate(double learning_rate);
 
 }  // namespace ft::client

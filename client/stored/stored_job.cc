@@ -9,6 +9,7 @@
 #include "absl/strings/numbers.h"
 #include "core/recipe/json.h"
 #include "core/records/record_file.h"
+#include "core/series/evaluations.h"
 #include "core/series/series.h"
 
 namespace ft::client {
@@ -84,8 +85,7 @@ class JobReader {
     if (step.seconds > 0) progress.set_tokens_per_second(static_cast<double>(step.tokens) / step.seconds);
   }
   void operator()(const records::Eval& eval) {
-    job_.mutable_progress()->set_eval_loss(eval.loss);
-    job_.mutable_progress()->set_has_eval_loss(true);
+    series::NoteLoss(eval.name, eval.step, eval.loss, eval.supervised_tokens, *job_.mutable_progress());
   }
   void operator()(const records::Checkpoint& checkpoint) {
     std::error_code error;
@@ -126,7 +126,9 @@ class JobReader {
     }
   }
   void operator()(const records::Sample&) {}
-  void operator()(const records::Score&) {}
+  void operator()(const records::Score& score) {
+    series::NoteScore(score.name, score.step, score.average, score.questions, *job_.mutable_progress());
+  }
   void operator()(const records::Note&) {}
   void operator()(const records::Rendezvous&) {}
 

@@ -69,7 +69,10 @@ TEST_F(StoredJobTest, ASucceededJobIsAsTheCoordinatorShowsIt) {
   AddAttempt(
       2, "TRAIN",
       {records::Plan{.total_steps = 4}, records::Step{.step = 3, .loss = 2, .tokens = 10, .seconds = 2},
-       records::Eval{.step = 3, .loss = 5}, records::Step{.step = 4, .loss = 1.5, .tokens = 10, .seconds = 2},
+       records::Eval{.step = 3, .name = "holdout", .loss = 5},
+       records::Eval{.step = 3, .name = "wiki", .loss = 2, .supervised_tokens = 7},
+       records::Score{.step = 3, .name = "mmlu", .questions = 8, .average = 25},
+       records::Step{.step = 4, .loss = 1.5, .tokens = 10, .seconds = 2},
        records::Result{.state = records::ResultState::kSucceeded,
                        .step = 4,
                        .adapter_path = "attempts/2/adapter",
@@ -86,6 +89,10 @@ TEST_F(StoredJobTest, ASucceededJobIsAsTheCoordinatorShowsIt) {
   EXPECT_EQ(job.progress().loss(), 1.5);
   EXPECT_EQ(job.progress().tokens_per_second(), 5);
   EXPECT_EQ(job.progress().eval_loss(), 5);
+  ASSERT_EQ(job.progress().evaluations_size(), 2);
+  EXPECT_EQ(job.progress().evaluations(0).name(), "wiki");
+  EXPECT_EQ(job.progress().evaluations(0).loss(), 2);
+  EXPECT_EQ(job.progress().evaluations(1).score(), 25);
   EXPECT_EQ(job.prepared().samples(), 2);
   EXPECT_EQ(job.prepared().report(0), "a line");
   EXPECT_EQ(job.result().adapter_dir(), (Run() / "attempts/2/adapter").string());

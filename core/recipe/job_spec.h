@@ -93,13 +93,17 @@ struct CheckpointSpec {
 
 // A benchmark by name, and the file that the name stands for, relative to the job file.
 inline constexpr std::string_view kMmluFiveShot = "mmlu_five_shot";
+inline constexpr std::string_view kHoldout = "holdout";  // What results of the share held out are called.
+inline constexpr size_t kMaxEvaluationFiles = 16;        // Of prompts, and of held-out data.
 inline constexpr std::string_view kMmluFiveShotFile = "data/mmlu/five_shot_mmlu_val.json";
 
 struct EvaluateSpec {
   int64_t every_steps = 0;          // 0 = only at the end.
   int64_t every_micro_batches = 0;  // Counted in an epoch, after the step that holds it; 0 = by steps.
   std::vector<std::string> prompts;
-  std::vector<std::string> sets;  // kMmluFiveShot, or files of such questions.
+  std::vector<std::string> prompt_files;  // Files of more prompts.
+  std::vector<std::string> perplexity;    // Files of held-out data, read as the first source is.
+  std::vector<std::string> sets;          // kMmluFiveShot, or files of such questions.
   int max_new_tokens = 64;
   std::string system;                   // Before each prompt.
   std::string template_name;            // The prompts': a named one, or none; empty = the first source's.

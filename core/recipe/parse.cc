@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "core/recipe/hub_source.h"
 #include "core/recipe/schema.h"
 #include "core/recipe/sharding.h"
 
@@ -528,6 +529,31 @@ void CheckMethod(const JobSpec& spec, std::vector<Problem>& problems) {
   }
 }
 
+void CheckEvaluation(const EvaluateSpec& evaluate, std::vector<Problem>& problems) {
+  const auto complain = [&](std::string path, std::string message) {
+    problems.push_back({0, std::move(path), std::move(message)});
+  };
+  if (evaluate.every_steps > 0 && evaluate.every_micro_batches > 0) {
+    complain("train.evaluate.every_micro_batches", "stands beside every_steps: give one of the two");
+  }
+  for (const std::string& set : evaluate.sets) {
+    if (set != kMmluFiveShot && !set.ends_with(".json"))
+      complain("train.evaluate.sets", StrCat("there is no benchmark '", Excerpt(set), "': give ",
+                                             kMmluFiveShot, ", or a .json file of such questions"));
+  }
+  for (const auto& [key, files] : {std::pair("train.evaluate.prompt_files", &evaluate.prompt_files),
+                                   std::pair("train.evaluate.perplexity", &evaluate.perplexity)}) {
+    if (files->size() > kMaxEvaluationFiles)
+      complain(key,
+               StrCat("names ", files->size(), " files, and at most ", kMaxEvaluationFiles, " are read"));
+    for (const std::string& file : *files) {
+      if (file.empty()) complain(key, "names a file without a name");
+      if (IsHubSource(file))
+        complain(key, StrCat("'", Excerpt(file, 57), "' lies on a hub: download it and give its path"));
+    }
+  }
+}
+
 // A key that is not written has the value that XTuner's habits ask for.
 void ApplyCompat(const Json& root, JobSpec& spec) {
   const auto found = root.find("compat");
@@ -582,14 +608,7 @@ void CheckWhole(const JobSpec& spec, std::vector<Problem>& problems) {
              StrCat(spec.train.packed_length, " is less than train.max_length ", spec.train.max_length,
                     ": a row holds whole samples; leave it out to have it chosen"));
   }
-  if (spec.train.evaluate.every_steps > 0 && spec.train.evaluate.every_micro_batches > 0) {
-    complain("train.evaluate.every_micro_batches", "stands beside every_steps: give one of the two");
-  }
-  for (const std::string& set : spec.train.evaluate.sets) {
-    if (set != kMmluFiveShot && !set.ends_with(".json"))
-      complain("train.evaluate.sets", StrCat("there is no benchmark '", Excerpt(set), "': give ",
-                                             kMmluFiveShot, ", or a .json file of such questions"));
-  }
+  CheckEvaluation(spec.train.evaluate, problems);
   for (size_t i = 0; i < spec.data.size(); ++i) CheckSource(StrCat("data[", i, "]"), spec.data[i], problems);
 }
 

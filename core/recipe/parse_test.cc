@@ -99,6 +99,14 @@ TEST(ParseJobTest, KeysThatExcludeEachOtherAreRefused) {
   EXPECT_THAT(
       ErrorOf("model: m\ndata: d\ntrain: {evaluate: {sets: [mmlu]}}\n"),
       HasSubstr("train.evaluate.sets: there is no benchmark 'mmlu': give mmlu_five_shot, or a .json file"));
+  EXPECT_THAT(
+      ErrorOf("model: m\ndata: d\ntrain: {evaluate: {perplexity: [hf://a/b]}}\n"),
+      HasSubstr("train.evaluate.perplexity: 'hf://a/b' lies on a hub: download it and give its path"));
+  EXPECT_THAT(ErrorOf("model: m\ndata: d\ntrain: {evaluate: {prompt_files: ['']}}\n"),
+              HasSubstr("train.evaluate.prompt_files: names a file without a name"));
+  EXPECT_THAT(ErrorOf("model: m\ndata: d\ntrain: {evaluate: {perplexity: [a, b, c, d, e, f, g, h, i, j, k, "
+                      "l, m, n, o, p, q]}}\n"),
+              HasSubstr("train.evaluate.perplexity: names 17 files, and at most 16 are read"));
   EXPECT_THAT(ErrorOf("model: m\ndata: d\ntrain: {evaluate: {every_steps: 1, every_micro_batches: 1}}\n"),
               HasSubstr("every_micro_batches: stands beside every_steps"));
 }

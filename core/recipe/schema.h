@@ -126,6 +126,8 @@ void Visit(V& v, EvaluateSpec& s) {
   v("every_steps", s.every_steps, Range{0, 1e9});
   v("every_micro_batches", s.every_micro_batches, LaterRange{{0, 1e9}});
   v("prompts", s.prompts, Anything{});
+  v("prompt_files", s.prompt_files, LaterAnything{});
+  v("perplexity", s.perplexity, LaterAnything{});
   v("sets", s.sets, Anything{});
   v("max_new_tokens", s.max_new_tokens, Range{1, 65536});
   v("system", s.system, LaterAnything{});

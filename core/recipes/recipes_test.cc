@@ -11,6 +11,7 @@
 #include "core/recipes/layers.h"
 #include "core/recipes/names.h"
 #include "core/recipes/resolve.h"
+#include "core/recipes/texts.h"
 
 namespace ft::recipes {
 namespace {
@@ -241,7 +242,10 @@ TEST(ResolveTest, ARecipeFileStartsFromAnotherBesideIt) {
   const Files files = {
       {"/r/base.yaml",
        "recipe: more/method.yaml\nmodel: models/m\ndata: d.jsonl\ntrain: {epochs: 2, seed: 7}\n"},
-      {"/r/more/method.yaml", "method: {kind: lora, rank: 8}\nconfig: sizes.json\n"},
+      {"/r/more/method.yaml",
+       "method: {kind: lora, init_from: first}\nconfig: sizes.json\n"
+       "train: {evaluate: {sets: [mmlu_five_shot, q.json], prompt_files: [/p.txt], perplexity: "
+       "[../w.txt]}}\n"},
       {"/r/more/sizes.json", "{}"}};
   const recipe::JobSpec spec = SpecOf("recipe: /r/base.yaml\ntrain: {epochs: 1}\n", {}, files);
   EXPECT_EQ(spec.method.kind, "lora");
@@ -249,6 +253,10 @@ TEST(ResolveTest, ARecipeFileStartsFromAnotherBesideIt) {
   EXPECT_EQ(spec.data[0].source, "/r/d.jsonl");
   EXPECT_EQ(spec.train.epochs, 1);
   EXPECT_EQ(spec.train.seed, 7u);
+  EXPECT_EQ(spec.method.init_from, "/r/more/first");
+  EXPECT_EQ(spec.train.evaluate.sets, (std::vector<std::string>{"mmlu_five_shot", "/r/more/q.json"}));
+  EXPECT_EQ(spec.train.evaluate.prompt_files, std::vector<std::string>{"/p.txt"});
+  EXPECT_EQ(spec.train.evaluate.perplexity, std::vector<std::string>{"/r/w.txt"});
   EXPECT_EQ(spec.compat, "none");
   EXPECT_EQ(ResolveText("recipe: /r/base.yaml\n", {}, files)->model_config, "{}");
 }
@@ -266,6 +274,11 @@ TEST(ResolveTest, TextsAreNamedAndBotsAreCalled) {
   EXPECT_THAT(
       ErrorOf("recipe: qwen_7b_qlora_sql_e3\ntrain:\n  evaluate:\n    system: {text: codr}\n"),
       HasSubstr("job.yaml:4: train.evaluate.system: there is no text called 'codr', did you mean 'coder'?"));
+}
+
+TEST(SystemTextTest, TextsAreFoundByName) {
+  EXPECT_THAT(*SystemText("medical"), HasSubstr("如果你是一名医生"));
+  EXPECT_EQ(Message(SystemText("codr").status()), "there is no text called 'codr', did you mean 'coder'?");
 }
 
 TEST(RecipeErrorsTest, UnknownKeysAreNamedByFileAndLineWithTheNearest) {

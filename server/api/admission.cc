@@ -96,6 +96,13 @@ StatusOr<std::string> UploadedPath(const std::string& key, const AdmissionRules&
   return path.string();
 }
 
+// An uploaded file, or a path.
+Status ResolveFile(const std::string& key, const AdmissionRules& rules, std::string& file) {
+  if (!file.starts_with(kUpload)) return ResolvePath(key, rules, file);
+  ASSIGN_OR_RETURN(file, UploadedPath(key, rules, file));
+  return absl::OkStatus();
+}
+
 // What lies on a hub stays as it is: the node that prepares the job downloads it.
 Status ResolveSources(const AdmissionRules& rules, recipe::JobSpec& spec) {
   if (!recipe::IsHubSource(spec.model.source))
@@ -104,15 +111,14 @@ Status ResolveSources(const AdmissionRules& rules, recipe::JobSpec& spec) {
     RETURN_IF_ERROR(ResolvePath("method.init_from", rules, spec.method.init_from));
   for (std::string& set : spec.train.evaluate.sets)
     RETURN_IF_ERROR(ResolvePath("train.evaluate.sets", rules, set));
+  for (std::string& file : spec.train.evaluate.prompt_files)
+    RETURN_IF_ERROR(ResolveFile("train.evaluate.prompt_files", rules, file));
+  for (std::string& file : spec.train.evaluate.perplexity)
+    RETURN_IF_ERROR(ResolveFile("train.evaluate.perplexity", rules, file));
   for (size_t i = 0; i < spec.data.size(); ++i) {
     const std::string key = StrCat("data[", i, "].source");
     std::string& source = spec.data[i].source;
-    if (recipe::IsHubSource(source)) continue;
-    if (source.starts_with(kUpload)) {
-      ASSIGN_OR_RETURN(source, UploadedPath(key, rules, source));
-    } else {
-      RETURN_IF_ERROR(ResolvePath(key, rules, source));
-    }
+    if (!recipe::IsHubSource(source)) RETURN_IF_ERROR(ResolveFile(key, rules, source));
   }
   return absl::OkStatus();
 }

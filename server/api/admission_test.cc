@@ -81,6 +81,21 @@ TEST(AdmissionTest, BenchmarksLieWithinTheRoots) {
           "train.evaluate.sets: '/elsewhere/q.json' is outside the folders this coordinator reads from"));
 }
 
+TEST(AdmissionTest, FilesOfAnEvaluationLieWithinTheRoots) {
+  const ft::testing::TempDir dir;
+  for (const std::string key : {"prompt_files", "perplexity"}) {
+    const auto admit = [&](const std::string& file) {
+      return AdmitBelow(dir, StrCat("train: {evaluate: {", key, ": [\"", file, "\"]}}\n"));
+    };
+    EXPECT_TRUE(admit((dir / "q.txt").string()).ok());
+    EXPECT_THAT(std::string(Message(admit("q.txt"))),
+                HasSubstr(StrCat("train.evaluate.", key, ": 'q.txt' is a relative path")));
+    EXPECT_THAT(std::string(Message(admit("/elsewhere/q.txt"))),
+                HasSubstr(StrCat("train.evaluate.", key, ": '/elsewhere/q.txt' is outside the folders")));
+    EXPECT_THAT(std::string(Message(admit("upload://abc/q.txt"))), HasSubstr("is not upload://SHA256/FILE"));
+  }
+}
+
 // A job may start with an adapter only where it may read a model.
 TEST(AdmissionTest, AnEarlierAdapterLiesWithinTheRoots) {
   const ft::testing::TempDir dir;

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/rpc/errors.h"
+#include "core/series/evaluations.h"
 #include "server/state/device_faults.h"
 #include "server/state/failure.h"
 #include "server/state/transaction.h"
@@ -292,8 +293,13 @@ void ApplyRecord(Transaction& transaction, const wpb::RankRecord& record, spb::S
       break;
     case wpb::RankRecord::kEval:
       if (rank.rank() != 0) break;
-      progress.set_eval_loss(record.eval().loss());
-      progress.set_has_eval_loss(true);
+      series::NoteLoss(record.eval().name(), record.eval().step(), record.eval().loss(),
+                       record.eval().supervised_tokens(), progress);
+      break;
+    case wpb::RankRecord::kScore:
+      if (rank.rank() != 0) break;
+      series::NoteScore(record.score().name(), record.score().step(), record.score().average(),
+                        record.score().questions(), progress);
       break;
     case wpb::RankRecord::kBeat:
       ApplyBeat(record.beat(), rank);

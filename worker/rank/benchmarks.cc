@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "worker/data/prepare/model_files.h"
-#include "worker/rank/eval.h"
+#include "worker/rank/answer_mmlu.h"
 
 namespace ft::rank {
 namespace {

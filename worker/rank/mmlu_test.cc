@@ -12,7 +12,7 @@
 #include "worker/data/tokenizer/tiny_tokenizer.h"
 #include "worker/model/generate/generate.h"
 #include "worker/model/run/small_model_fixture.h"
-#include "worker/rank/eval.h"
+#include "worker/rank/answer_mmlu.h"
 
 namespace ft::rank {
 namespace {

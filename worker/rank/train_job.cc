@@ -19,9 +19,11 @@
 #include "worker/rank/benchmarks.h"
 #include "worker/rank/device.h"
 #include "worker/rank/earlier_adapter.h"
+#include "worker/rank/evaluation_files.h"
 #include "worker/rank/free_memory.h"
 #include "worker/rank/freed_pages.h"
 #include "worker/rank/load_model.h"
+#include "worker/rank/prepare_job.h"
 #include "worker/rank/rendezvous.h"
 #include "worker/rank/sample_chats.h"
 #include "worker/rank/settings.h"
@@ -97,7 +99,9 @@ class TrainRun {
   Status SaveCheckpoint();
   bool EpochCheckpointDue() const;
   bool EvaluationDue() const;
+  Status OpenEvaluationFiles();
   Status Evaluate();
+  Status TellLoss(const StatusOr<records::Eval>& eval);
   Status AnswerPrompts();
   bool BenchmarksDue() const;
   Status AnswerBenchmarks();
@@ -128,7 +132,8 @@ class TrainRun {
   std::unique_ptr<train::Trainer> trainer_;
   std::unique_ptr<SampleChats> samples_;    // When there are prompts, on ranks that answer them.
   std::unique_ptr<Benchmarks> benchmarks_;  // When there are sets.
-  bool checkpoint_asked_ = false;           // While benchmarks were answered, and not yet saved.
+  std::vector<HeldOutFile> held_out_;
+  bool checkpoint_asked_ = false;  // While benchmarks were answered, and not yet saved.
   std::optional<records::FrameWriter> ledger_;
   checkpoint::Identity identity_;
   int64_t free_at_start_ = 0;    // Bytes of the host's memory, before anything was loaded.
@@ -192,7 +197,10 @@ Status TrainRun::Start() {
   if (!spec_.train.evaluate.sets.empty()) {
     ASSIGN_OR_RETURN(benchmarks_, WithClass(Benchmarks::Open(spec_), "CONFIG"));
   }
+  RETURN_IF_ERROR(WithClass(OpenEvaluationFiles(), "DATA"));
   RETURN_IF_ERROR(LoadModelAndTrainer());
+  for (const HeldOutFile& file : held_out_)
+    RETURN_IF_ERROR(WithClass(train::CheckTokens(file.samples, model_->config().vocabulary), "DATA"));
   // Rank 0 answers, or all ranks do where each has a part of the model.
   if (!spec_.train.evaluate.prompts.empty() && (is_rank0() || model_->needs_all_ranks())) {
     ASSIGN_OR_RETURN(samples_,
@@ -200,6 +208,14 @@ Status TrainRun::Start() {
   }
   RETURN_IF_ERROR(OpenRank0Files());
   return Restore();
+}
+
+Status TrainRun::OpenEvaluationFiles() {
+  const prepare::PrepareRequest request =
+      PrepareRequestOf(attempt_, [this](int64_t) { reporter_.Beat("load"); });
+  ASSIGN_OR_RETURN(spec_.train.evaluate.prompts, AllPrompts(spec_.train.evaluate, request.roots));
+  ASSIGN_OR_RETURN(held_out_, OpenHeldOutFiles(request));
+  return absl::OkStatus();
 }
 
 Status TrainRun::LoadModelAndTrainer() {
@@ -477,14 +493,18 @@ Status TrainRun::SaveCheckpoint() {
 }
 
 Status TrainRun::Evaluate() {
-  if (cache_->holdout_samples() > 0) {
-    const StatusOr<records::Eval> eval = trainer_->EvaluateHoldout(step_);
-    if (IsOfADisk(eval.status())) return WithFileClass(eval.status(), "CHECKPOINT_IO");
-    if (!eval.ok() && !absl::IsNotFound(eval.status()))
-      return WithExchangeClass(eval.status(), "UNKNOWN_EXIT");
-    if (eval.ok() && is_rank0()) RETURN_IF_ERROR(WithClass(reporter_.Write(*eval), "CHECKPOINT_IO"));
-  }
+  if (cache_->holdout_samples() > 0) RETURN_IF_ERROR(TellLoss(trainer_->EvaluateHoldout(step_)));
+  for (const HeldOutFile& file : held_out_)
+    RETURN_IF_ERROR(TellLoss(trainer_->EvaluateSamples(step_, file.name, file.samples)));
   return AnswerPrompts();
+}
+
+// Where nothing counts there is nothing to tell.
+Status TrainRun::TellLoss(const StatusOr<records::Eval>& eval) {
+  if (IsOfADisk(eval.status())) return WithFileClass(eval.status(), "CHECKPOINT_IO");
+  if (absl::IsNotFound(eval.status())) return absl::OkStatus();
+  if (!eval.ok()) return WithExchangeClass(eval.status(), "UNKNOWN_EXIT");
+  return is_rank0() ? WithClass(reporter_.Write(*eval), "CHECKPOINT_IO") : absl::OkStatus();
 }
 
 Status TrainRun::AnswerPrompts() {

@@ -62,6 +62,11 @@ StatusOr<std::unique_ptr<RecordReader>> AsReader(StatusOr<std::unique_ptr<Reader
 
 }  // namespace
 
+bool IsPlainText(const std::filesystem::path& path) {
+  const std::string extension = LowerExtension(path);
+  return extension == ".txt" || extension == ".md";
+}
+
 StatusOr<std::unique_ptr<RecordReader>> OpenRecords(const std::filesystem::path& path,
                                                     const ReaderOptions& options) {
   ASSIGN_OR_RETURN(const std::string head, FirstBytes(path));
@@ -69,7 +74,7 @@ StatusOr<std::unique_ptr<RecordReader>> OpenRecords(const std::filesystem::path&
   if (head.starts_with("\xD0\xCF\x11\xE0")) {
     return Refuse(path, "is an old .xls or password-protected workbook; save it as .xlsx without a password");
   }
-  const bool text = extension == ".txt" || extension == ".md";
+  const bool text = IsPlainText(path);
   if (!text && options.documents != "auto") return Refuse(path, "is no plain text; take documents: out");
   const bool workbook = extension == ".xlsx" || extension == ".xlsm";
   const bool zip = head.starts_with("PK");

@@ -67,6 +67,9 @@ struct ReaderOptions {
   std::string documents = "auto";   // What a record of a .txt file is: auto, paragraphs, lines or file.
 };
 
+// Whether a file's name says that it is text without fields (.txt, .md).
+bool IsPlainText(const std::filesystem::path& path);
+
 // Chooses the reader by the file's name (.json .jsonl .csv .tsv .txt .xlsx .parquet) and its first bytes.
 // INVALID_ARGUMENT for kinds this version does not read, naming what to do.
 StatusOr<std::unique_ptr<RecordReader>> OpenRecords(const std::filesystem::path& path,

@@ -3,9 +3,11 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <initializer_list>
 
+#include "core/recipe/job_spec.h"
 #include "nlohmann/json.hpp"
 
 namespace ft::agent {
@@ -74,6 +76,8 @@ Metrics::Metrics(const std::string& node_id)
       planned_(Gauge(*registry_, "finetune_train_steps_planned", "Steps of the whole job.")),
       loss_(Gauge(*registry_, "finetune_train_loss", "Loss of the newest step.")),
       eval_loss_(Gauge(*registry_, "finetune_eval_loss", "Newest held-out loss.")),
+      perplexity_(Gauge(*registry_, "finetune_eval_perplexity",
+                        "Newest perplexity of a file of held-out data, by its name.")),
       score_(Gauge(*registry_, "finetune_eval_score_ratio",
                    "Newest average share of a benchmark's questions that were answered right.")),
       rate_(Gauge(*registry_, "finetune_train_learning_rate", "Learning rate of the newest step.")),
@@ -131,9 +135,14 @@ void Metrics::OnJob(const std::string& job_id, const JobInfo& info) {
       .Set(1);
 }
 
+void Metrics::OnEval(const std::string& job_id, const finetune::worker::v1::EvalRecord& eval) {
+  if (eval.name() == recipe::kHoldout) return Set(eval_loss_, job_id, eval.loss());
+  Series(perplexity_, job_id, {{"set", eval.name()}}).Set(std::exp(eval.loss()));
+}
+
 void Metrics::OnRecord(const std::string& job_id, const finetune::worker::v1::RankRecord& record) {
   if (record.has_plan()) Set(planned_, job_id, static_cast<double>(record.plan().total_steps()));
-  if (record.has_eval()) Set(eval_loss_, job_id, record.eval().loss());
+  if (record.has_eval()) OnEval(job_id, record.eval());
   if (record.has_score()) Set(score_, job_id, record.score().average() / 100);
   if (!record.has_step()) return;
   const auto& step = record.step();

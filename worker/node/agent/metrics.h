@@ -51,6 +51,7 @@ class Metrics {
   template <typename T, typename... Rest>
   T& Series(prometheus::Family<T>& family, const std::string& job_id, prometheus::Labels labels,
             const Rest&... rest);
+  void OnEval(const std::string& job_id, const finetune::worker::v1::EvalRecord& eval);
   void Set(Gauges& family, const std::string& job_id, double value);
   void Count(Counters& family, const std::string& job_id, double value);
   void CountSamples(const std::string& job_id, int64_t step, int64_t seen);
@@ -71,6 +72,7 @@ class Metrics {
   Gauges& planned_;
   Gauges& loss_;
   Gauges& eval_loss_;
+  Gauges& perplexity_;
   Gauges& score_;
   Gauges& rate_;
   Gauges& norm_;

@@ -51,6 +51,22 @@ TEST(WorkerMetrics, ABenchmarkIsAShare) {
   EXPECT_THAT(Scraped(metrics), HasSubstr("finetune_eval_score_ratio{job_id=\"j1\"} 0.625"));
 }
 
+TEST(WorkerMetrics, AFileOfHeldOutDataHasAPerplexityByItsName) {
+  Metrics metrics("n1");
+  finetune::worker::v1::RankRecord record;
+  record.mutable_eval()->set_name("holdout");
+  record.mutable_eval()->set_loss(1.5);
+  metrics.OnRecord("j1", record);
+  record.mutable_eval()->set_name("wiki");
+  record.mutable_eval()->set_loss(0);
+  metrics.OnRecord("j1", record);
+  const std::string text = Scraped(metrics);
+  EXPECT_THAT(text, HasSubstr("finetune_eval_loss{job_id=\"j1\"} 1.5"));
+  EXPECT_THAT(text, HasSubstr("finetune_eval_perplexity{job_id=\"j1\",set=\"wiki\"} 1"));
+  metrics.OnJobGone("j1");
+  EXPECT_THAT(Scraped(metrics), Not(HasSubstr("finetune_eval_perplexity{")));
+}
+
 TEST(WorkerMetrics, SamplesBeforeTheAgentsStartAndAfterAStepBackAreNotGuessed) {
   Metrics metrics("n1");
   metrics.OnRecord("j1", Step(9, 144, 1));

@@ -129,27 +129,34 @@ StatusOr<StepOutcome> Trainer::RunStep(int64_t step) {
 }
 
 StatusOr<records::Eval> Trainer::EvaluateHoldout(int64_t step) {
-  records::Eval eval{.step = step, .name = "holdout"};
+  return MeanLoss({.step = step, .name = std::string(recipe::kHoldout)}, cache_, cache_.train_samples(),
+                  cache_.holdout_samples());
+}
+
+StatusOr<records::Eval> Trainer::EvaluateSamples(int64_t step, const std::string& name,
+                                                 const data::TokenCache& samples) {
+  return MeanLoss({.step = step, .name = name}, samples, 0, samples.samples());
+}
+
+StatusOr<records::Eval> Trainer::MeanLoss(records::Eval eval, const data::TokenCache& samples, int64_t first,
+                                          int64_t count) {
   const auto sample = [&](int64_t i) {
-    const auto index = cache_.train_samples() + i;
-    return std::vector<data::OrderedSample>{{index, static_cast<uint64_t>(index)}};
+    return std::vector<data::OrderedSample>{{first + i, static_cast<uint64_t>(first + i)}};
   };
-  for (int64_t i = 0; i < cache_.holdout_samples(); ++i)
-    eval.supervised_tokens += SupervisedTokens(cache_, sample(i));
+  for (int64_t i = 0; i < count; ++i) eval.supervised_tokens += SupervisedTokens(samples, sample(i));
   if (eval.supervised_tokens == 0) return absl::NotFoundError("no held-out samples");
   const auto idle = [this] { model_.EmptyForward(); };
   const auto loss_of = [&](int64_t i) {
-    if (SupervisedTokens(cache_, sample(i)) == 0) {
+    if (SupervisedTokens(samples, sample(i)) == 0) {
       idle();
       return 0.0;
     }
     const double loss =
-        model_.Loss(MakeMicroBatch(cache_, sample(i), spec_.seed, static_cast<uint64_t>(step)));
+        model_.Loss(MakeMicroBatch(samples, sample(i), spec_.seed, static_cast<uint64_t>(eval.step)));
     beat_("evaluate");
     return loss;
   };
-  ASSIGN_OR_RETURN(const std::vector<double> losses,
-                   state_->reducer().DistributedMap(cache_.holdout_samples(), loss_of, idle));
+  ASSIGN_OR_RETURN(const std::vector<double> losses, state_->reducer().DistributedMap(count, loss_of, idle));
   for (const double loss : losses) eval.loss += loss;
   eval.loss /= static_cast<double>(eval.supervised_tokens);
   return eval;

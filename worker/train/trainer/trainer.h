@@ -48,8 +48,11 @@ class Trainer {
   // rank that computed other numbers. ABORTED and RESOURCE_EXHAUSTED are those of the tier: this rank takes no further step.
   StatusOr<StepOutcome> RunStep(int64_t step);
 
-  // Mean token loss over the held-out samples, which the ranks divide; NOT_FOUND when there are none.
+  // Mean token loss over the held-out samples, which the ranks divide; NOT_FOUND when there are none, or none has a token that counts.
   StatusOr<records::Eval> EvaluateHoldout(int64_t step);
+  // Likewise over all samples of another cache, which CheckTokens accepts.
+  StatusOr<records::Eval> EvaluateSamples(int64_t step, const std::string& name,
+                                          const data::TokenCache& samples);
 
   // What a checkpoint holds besides the step.
   shard::TrainedState& state() { return *state_; }
@@ -63,6 +66,9 @@ class Trainer {
   // What a step that is not finite ends with.
   StatusOr<StepOutcome> Stop(int64_t step,
                              const std::vector<std::vector<data::OrderedSample>>& micro_batches);
+  // Of `count` samples from `first` on.
+  StatusOr<records::Eval> MeanLoss(records::Eval eval, const data::TokenCache& samples, int64_t first,
+                                   int64_t count);
   Status NonFinite(std::string_view what, int64_t step,
                    const std::vector<std::vector<data::OrderedSample>>&) const;
   void CountTokens(const std::vector<std::vector<data::OrderedSample>>& micro_batches,

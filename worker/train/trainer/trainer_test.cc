@@ -87,6 +87,20 @@ void Train(const recipe::JobSpec& spec, bool poisoned, comm::Comm& comm, Ending&
   const auto eval = trainer.EvaluateHoldout(trainer.total_steps());
   ASSERT_TRUE(eval.ok()) << eval.status();
   end.holdout_loss = eval->loss;
+  // The five held-out samples as a file of their own.
+  data::TokenCacheWriter writer;
+  for (int64_t i = cache->train_samples(); i < cache->samples(); ++i) {
+    const data::TokenSample sample = cache->at(i);
+    writer.AddTrain(sample.ids, sample.loss_mask);
+  }
+  const StatusOr<std::string> digest = writer.Write(dir.path());
+  ASSERT_TRUE(digest.ok()) << digest.status();
+  const auto file = data::TokenCache::Open(dir / StrCat(*digest, ".ftt"), /*verify=*/false);
+  const auto of_file = trainer.EvaluateSamples(trainer.total_steps(), "file", *file);
+  ASSERT_TRUE(of_file.ok()) << of_file.status();
+  EXPECT_EQ(of_file->name, "file");
+  EXPECT_EQ(of_file->supervised_tokens, eval->supervised_tokens);
+  EXPECT_EQ(of_file->loss, eval->loss);
   const params::ParameterStore& store = (*model)->store();
   for (int i = 0; i < store.size(); ++i) end.weights[store.name(i)] = store.value(i).cpu().clone();
 }
