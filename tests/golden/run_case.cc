@@ -3,6 +3,7 @@
 #include <exception>
 #include <utility>
 
+#include "tests/golden/chat_templates_case.h"
 #include "tests/golden/mmlu_case.h"
 #include "tests/golden/model_case.h"
 #include "tests/golden/quant_cases.h"
@@ -26,6 +27,7 @@ StatusOr<std::vector<Measure>> Measures(const fs::path& folder, const std::strin
   if (has("adamw.safetensors")) return AdamW8bitCase(folder, device);
   if (has("mxfp4.safetensors")) return Mxfp4Case(folder);
   if (has("results.json")) return MmluCase(folder);
+  if (has("conversations.json")) return ChatTemplatesCase(folder);
   if (has("strings.json")) return TokenizerCase(folder, skipped);
   if (has("base_4bit.safetensors") && has("adapter_initial")) return QloraStepCase(folder, device);
   if (has("config.json") && has("input.json") && has("expected.safetensors"))
@@ -38,7 +40,7 @@ StatusOr<std::vector<Measure>> Measures(const fs::path& folder, const std::strin
 bool IsCase(const fs::path& folder) {
   return Has(folder, "expected.safetensors") || Has(folder, "nf4.safetensors") ||
          Has(folder, "int8.safetensors") || Has(folder, "results.json") || Has(folder, "mxfp4.safetensors") ||
-         Has(folder, "strings.json") || Has(folder, "adamw.safetensors");
+         Has(folder, "strings.json") || Has(folder, "adamw.safetensors") || Has(folder, "conversations.json");
 }
 
 CaseResult RunCase(const fs::path& folder, const std::string& dtype, at::Device device) {
