@@ -16,7 +16,7 @@ MODELS = ("llama_mha", "llama_gqa_llama3rope", "llama_dynamic_ntk", "llama_atten
           "gpt_bigcode_mqa", "gemma", "gemma2_softcap", "phi3_fused", "mixtral_aux", "qwen3_moe", "deepseek_moe", "deepseek_moe_unpadded",
           "deepseek_v2_lite", "gpt_oss", "llama_rslora", "llama_dora", "llama_modules_to_save", "gemma3_text", "gemma3_nested",
           "gemma4_text", "glm4", "granite", "olmo2", "olmo3_yarn_swa", "phi4_mini_longrope", "smollm3_nope")
-OTHERS = ("adamw8bit", "int8", "mmlu", "mxfp4", "nf4", "qlora_step", "tokenizer")
+OTHERS = ("adamw8bit", "chat_templates", "int8", "mmlu", "mxfp4", "nf4", "qlora_step", "tokenizer")
 KEPT = os.path.join(daemons.ROOT, "tests", "golden")
 NOT_BUILT = os.path.join(KEPT, "not_built.txt")
 
