@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 #include <system_error>
 #include <utility>
 
@@ -43,11 +44,16 @@ class Folder {
   fs::path path_;
 };
 
+struct Job {
+  recipe::JobSpec spec;
+  int64_t date = 0;  // Templates write it.
+};
+
 // The job that trained the model as far as it is known, without what options change.
-StatusOr<recipe::JobSpec> JobOf(const Trained& trained, const HeldOutOptions& options) {
+StatusOr<Job> JobOf(const Trained& trained, const HeldOutOptions& options) {
   if (!options.attempt.empty() && fs::exists(options.attempt / "job.json")) {
     ASSIGN_OR_RETURN(const Attempt attempt, ReadAttempt(options.attempt));
-    return attempt.spec;
+    return Job{attempt.spec, attempt.run.job_created};
   }
   recipe::JobSpec job;
   job.data = {recipe::DataSource{.template_name = trained.text.template_name}};
@@ -55,14 +61,15 @@ StatusOr<recipe::JobSpec> JobOf(const Trained& trained, const HeldOutOptions& op
   job.model.eos_token = trained.text.eos_token;
   ASSIGN_OR_RETURN(const prepare::Context context, prepare::ContextOf(trained.model));
   job.train.max_length = context.positions > 0 ? std::min(context.positions, kUsualLength) : kUsualLength;
-  return job;
+  return Job{std::move(job), static_cast<int64_t>(std::time(nullptr))};
 }
 
 }  // namespace
 
 StatusOr<HeldOutText> ReadHeldOut(const std::string& file, const Trained& trained,
                                   const HeldOutOptions& options) {
-  ASSIGN_OR_RETURN(recipe::JobSpec job, JobOf(trained, options));
+  ASSIGN_OR_RETURN(const Job of_training, JobOf(trained, options));
+  recipe::JobSpec job = of_training.spec;
   if (!options.template_name.empty()) job.data.at(0).template_name = options.template_name;
   if (options.max_tokens > 0) job.train.max_length = options.max_tokens;
   std::error_code error;
@@ -71,6 +78,7 @@ StatusOr<HeldOutText> ReadHeldOut(const std::string& file, const Trained& traine
   const prepare::PrepareRequest request{.spec = prepare::JobOfFile(job, path.lexically_normal().string()),
                                         .model = trained.model,
                                         .roots = {.allowed = {"/"}},
+                                        .date = of_training.date,
                                         .cache_dir = folder.path()};
   ASSIGN_OR_RETURN(const prepare::PreparedReport report, prepare::Prepare(request));
   ASSIGN_OR_RETURN(data::TokenCache samples, data::TokenCache::Open(report.cache_path, /*verify=*/false));
