@@ -51,6 +51,10 @@ JOB_ROWS = {
         panel("Learning rate", "sci", f"finetune_train_learning_rate{{{JOB}}}"),
         panel("Gradient norm before clipping", "none", f"finetune_train_gradient_norm{{{JOB}}}"),
     ],
+    "Evaluation of its files (train.evaluate)": [
+        panel("Perplexity of each file", "none", (f"finetune_eval_perplexity{{{JOB}}}", "{{set}}"), width=12),
+        panel("Questions answered right", "percentunit", (f"finetune_eval_score_ratio{{{JOB}}}", "average"), width=12),
+    ],
     "Speed": [
         panel("Tokens a second", "none", f"rate(finetune_train_tokens_total{{{JOB}}}{RATE})"),
         panel("Steps a second", "none", f"deriv(finetune_train_step{{{JOB}}}{RATE})"),

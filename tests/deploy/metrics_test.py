@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import shutil
 import subprocess
 import sys
 import unittest
@@ -16,6 +17,7 @@ import urllib.request
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "e2e"))
 import daemons  # noqa: E402
+from full_result_test import write_tokenizer  # noqa: E402
 
 DEPLOY = os.path.join(daemons.ROOT, "deploy")
 PROGRAMS = os.path.join(daemons.ROOT, ".deps", "prometheus", "usr", "bin")
@@ -116,10 +118,16 @@ class MetricsTest(daemons.DaemonTest):
         config = self.write_config("worker", nvml=os.path.join(os.path.dirname(daemons.BIN), "tests", "control", "fakes", "libfake_nvml.so"))
         node = self.daemons(worker_arguments=["--config", config])
         data = self.write_tokens(daemons.random_samples(40))
+        model = os.path.join(self.folder, "model")
+        shutil.copytree(self.small_model(), model, copy_function=shutil.copyfile)
+        write_tokenizer(model)
+        questions = [{"input": f"{n} + 1 =\nAnswer:", "output": "ABCD"[n], "subject": "anatomy"} for n in range(4)]
+        evaluate = {"every_steps": 50, "sets": [self.write_file("questions.json", json.dumps(questions))],
+                    "perplexity": [self.write_tokens(daemons.random_samples(5, seed=9), "held_out.jsonl")]}
         node.train(daemons.tokens_job("ended", self.small_model(), data, **{"train.max_steps": 2}))
         job = node.submit(daemons.tokens_job(
-            "long", self.small_model(), data,
-            **{"holdout": 0.2, "train.epochs": 100000, "train.evaluate": {"every_steps": 50},
+            "long", model, data,
+            **{"holdout": 0.2, "train.epochs": 100000, "train.evaluate": evaluate,
                "train.checkpoint": {"every_steps": 200, "keep_last": 1}}))
         node.wait_step(job, 60)
         return node, job
