@@ -20,6 +20,13 @@ PREFIX ?= /usr/local
 PAIRS ?= 5
 FUZZ_SECONDS ?= 600
 FUZZ_JOBS ?= 2
+# CPU=avx2: what is run is told of a CPU with AVX2 and nothing later, whatever this one has (tests/cpu/avx2_only.cc).
+CPU :=
+ifneq ($(filter-out avx2,$(CPU)),)
+  $(error CPU=$(CPU): programs can be told of avx2 only)
+endif
+AS_CPU := $(if $(CPU),env LD_PRELOAD=$(CURDIR)/$(BUILD)/lib/libft_avx2_only.so)
+CPU_TARGET := $(if $(CPU),ft_avx2_only)
 
 # One build or test run at a time on a machine, whatever the worktree.
 LOCK := $(shell realpath $$(git rev-parse --git-common-dir 2>/dev/null || echo .))/finetuned-build.lock
@@ -43,16 +50,16 @@ configure: setup
 build: configure ## Build all programs, libraries and tests.
 	@$(LOCKED) cmake --build $(BUILD) -j $(JOBS) $(if $(TARGET),--target $(TARGET)) $(if $(KEEP_GOING),-- -k 0)
 
-unit: build ## Run the unit tests (ONLY=regex selects).
-	@$(LOCKED) ctest --test-dir $(BUILD) --no-tests=error -L unit -j $(JOBS) $(if $(ONLY),-R '$(ONLY)')
+unit: build ## Run the unit tests (ONLY=regex selects; CPU=avx2: as on a CPU with AVX2 only).
+	@$(LOCKED) $(AS_CPU) ctest --test-dir $(BUILD) --no-tests=error -L unit -j $(JOBS) $(if $(ONLY),-R '$(ONLY)')
 
 test: build ## Set up, build and run every test that needs neither GPU nor hours.
 	@cmake/setup.sh --python-checks
 	@$(LOCKED) tests/run.sh $(BUILD) -LE soak -j $(JOBS) $(if $(ONLY),-R '$(ONLY)')
 
-golden: ## Compare with reference results: make golden DIR=folder CASES='glob glob,glob' DTYPE=fp32|bf16|fp16 DEVICE=cpu|gpu|sim PRODUCTS=own|emulated.
-	@$(MAKE) --no-print-directory build TARGET='ft-golden $(if $(filter sim,$(DEVICE)),ft_sim)'
-	@$(if $(filter sim,$(DEVICE)),FT_CUDA_LIBRARY=$(BUILD)/lib/libft_sim.so) $(BUILD)/bin/ft-golden compare '$(DIR)' --cases '$(CASES)' \
+golden: ## Compare with reference results: make golden DIR=folder CASES='glob glob,glob' DTYPE=fp32|bf16|fp16 DEVICE=cpu|gpu|sim PRODUCTS=own|emulated CPU=avx2.
+	@$(MAKE) --no-print-directory build TARGET='ft-golden $(if $(filter sim,$(DEVICE)),ft_sim) $(CPU_TARGET)'
+	@$(if $(filter sim,$(DEVICE)),FT_CUDA_LIBRARY=$(BUILD)/lib/libft_sim.so) $(AS_CPU) $(BUILD)/bin/ft-golden compare '$(DIR)' --cases '$(CASES)' \
 	  --dtype '$(DTYPE)' --device $(if $(filter sim,$(DEVICE)),gpu,$(DEVICE)) --bf16-products '$(PRODUCTS)' --not-built '$(NOT_BUILT)'
 
 demo: ## Set up, build, fine-tune a real model, talk to it.
@@ -78,11 +85,11 @@ gpu-bundle: ## Pack what a machine with a GPU needs for its checks into build/gp
 check-gpu-bundle: gpu-bundle ## Run the bundle in a newer Debian with the pinned PyTorch (network, root rights, debootstrap).
 	@deploy/gpu/newer_root.sh build/gpu
 
-bench: ## Measure beside the Python peers, in one run (PAIRS=1 is quick; ONLY=regex of scenarios; AGAINST=bin/ of another build, then PEERS=no).
+bench: ## Measure beside the Python peers, in one run (PAIRS=1 is quick; ONLY=regex of scenarios; CPU=avx2; AGAINST=bin/ of another build, then PEERS=no).
 	@cmake/setup.sh --bench
 	@$(if $(filter no,$(PEERS)),,cmake/setup.sh --llama && cmake/setup.sh --deepspeed)
-	@$(MAKE) --no-print-directory build TARGET='$(PROGRAMS) bench_ops_bench bench_optim_bench control_bench tokenise_texts'
-	@$(LOCKED) python3 -B bench/bench.py $(BUILD)/bin --pairs $(PAIRS) $(if $(ONLY),--only '$(ONLY)') $(if $(AGAINST),--against '$(AGAINST)') \
+	@$(MAKE) --no-print-directory build TARGET='$(PROGRAMS) bench_ops_bench bench_optim_bench control_bench tokenise_texts $(CPU_TARGET)'
+	@$(LOCKED) $(AS_CPU) python3 -B bench/bench.py $(BUILD)/bin --pairs $(PAIRS) $(if $(ONLY),--only '$(ONLY)') $(if $(AGAINST),--against '$(AGAINST)') \
 	  $(if $(filter no,$(PEERS)),--no-peers)
 
 soak: build ## The long forms of the tests: ten kills, whole data sets (hours).

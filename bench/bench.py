@@ -101,6 +101,11 @@ def measure(context, name):
         return [report.Row(floor[0], "", None, why=why) for floor in report.FLOORS if floor[0].split(".")[0] == name]
 
 
+def hidden():
+    """What the header says of a run of `make bench CPU=avx2`."""
+    return ", told of AVX2 and nothing later" if "libft_avx2_only" in os.environ.get("LD_PRELOAD", "") else ""
+
+
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("programs", type=os.path.abspath, help="folder of finetuned, ft-worker, ft-rank, ftctl")
@@ -132,7 +137,7 @@ def main():
         context = Context(args, folder, nodes)
         rows = [row for name in chosen for row in measure(context, name)]
     limits = context.limits
-    print(f"{threads} threads; products {limits['gemm_gflops']:.0f} GFLOPS, copy {limits['copy_gbytes']:.1f} GB/s; "
+    print(f"{threads} threads{hidden()}; products {limits['gemm_gflops']:.0f} GFLOPS, copy {limits['copy_gbytes']:.1f} GB/s; "
           f"medians of {args.pairs} pairs\n")
     floors = report.FLOORS if args.peers else [floor for floor in report.FLOORS if floor[1] == "ours"]
     print(report.table(rows, chosen, floors))
