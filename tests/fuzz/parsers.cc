@@ -31,6 +31,8 @@ constexpr Parser kParsers[] = {
     {"number_format", "number.bin", ReadNumberFormat},
     {"tokens", "tokens.jsonl", ReadTokenSamples},
     {"prepare", "data.jsonl", PrepareData},
+    {"prompts", "prompts.jsonl", ReadPromptFile},
+    {"mmlu", "questions.json", ReadMmluFile},
     {"python", "literal.txt", ReadPythonLiteral},
     {"agent", "record.txt", ReadAgentRecord},
     {"cache", "data.ftt", ReadTokenCache},

@@ -11,11 +11,13 @@
 #include "worker/data/chat/data_set_maps.h"
 #include "worker/data/chat/python_text.h"
 #include "worker/data/prepare/prepare.h"
+#include "worker/data/prepare/prompt_file.h"
 #include "worker/data/prepare/token_source.h"
 #include "worker/data/readers/number_format.h"
 #include "worker/data/readers/record.h"
 #include "worker/data/readers/xlsx_fixture.h"
 #include "worker/data/tokenizer/tiny_tokenizer.h"
+#include "worker/rank/mmlu.h"
 
 namespace ft::fuzz {
 namespace {
@@ -24,6 +26,7 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kTinyVocabulary = 267;
 constexpr int kRecordsRead = 10000;
+constexpr size_t kPromptsRead = 256;
 
 // A folder with the tiny tokenizer and as much of a model as preparation looks at.
 const fs::path& TinyModel() {
@@ -102,6 +105,10 @@ Status PrepareData(const fs::path& path) {
   request.spec.data[0].template_name = "qwen_chat";
   return prepare::Prepare(request).status();
 }
+
+Status ReadPromptFile(const fs::path& path) { return prepare::ReadPrompts(path, kPromptsRead).status(); }
+
+Status ReadMmluFile(const fs::path& path) { return rank::ReadMmlu(path).status(); }
 
 // A literal, written again as Python writes it.
 Status ReadPythonLiteral(const fs::path& path) {

@@ -36,6 +36,8 @@ Status ReadSheetParts(const std::filesystem::path& path);
 Status ReadNumberFormat(const std::filesystem::path& path);
 Status ReadTokenSamples(const std::filesystem::path& path);
 Status PrepareData(const std::filesystem::path& path);
+Status ReadPromptFile(const std::filesystem::path& path);
+Status ReadMmluFile(const std::filesystem::path& path);
 Status ReadPythonLiteral(const std::filesystem::path& path);
 Status ReadAgentRecord(const std::filesystem::path& path);
 Status ReadTokenCache(const std::filesystem::path& path);

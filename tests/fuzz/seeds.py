@@ -382,6 +382,9 @@ GOOD = {
               b"""{'from': 'user', 'value': 'q'}, {'from': 'assistant', 'value': 'so <|startofthink|>```JSON\\n{"api_name":"f","parameters":{"p":1}}```"""
               b"""<|endofthink|><|startofexec|>{"ok":true}<|endofexec|>yes'}]"""],
     "tokens": [DIALOGUES[-1]], "prepare": DIALOGUES,
+    "prompts": [b'{"id": 1, "Question": "Why?"}\n{"id": 2, "Question": "\\u4e3a\\u4ec0\\u4e48"}\n', b'[{"text": "only"}, {"text": 7}]'],
+    "mmlu": [json.dumps([{"input": "1 + 1 =\nA. 1\nB. 2\nAnswer:", "output": letter, "subject": subject} for letter, subject in
+                         (("B", "anatomy"), ("D", "world_religions"))]).encode()],
     "job": [b"model: ./m\ndata: [{source: d.jsonl, format: tokens}]\nmethod: {kind: lora, rank: 8}\ntrain: {epochs: 2}\n", JOB],
     "overrides": [b"train.optimizer.lr=1e-4\n" + JOB],
     "recipe": [b"data[1].source=x.json\nrecipe: internlm_7b_qlora_alpaca_enzh_e3\ntrain: {epochs: 1}\n",
