@@ -1,4 +1,4 @@
-// Double quantisation of block maxima: 1/64 of the work, so plain code.
+// Double quantisation of block maxima, once a model: plain code.
 #include <algorithm>
 #include <cmath>
 
@@ -24,17 +24,6 @@ void NestedQuantise(const float* absmax, int64_t blocks, float offset, int64_t f
     for (int64_t i = start; i < end; ++i) {
       out.codes[i] = NearestInMap(map, maximum == 0 ? 0.0f : (absmax[i] - offset) / maximum);
     }
-  }
-}
-
-void NestedDequantise(const NestedIn& in, int64_t first, int64_t last, float* out) {
-  const float* map = DynamicMapSigned();
-  for (int64_t start = first; start < last;) {
-    const int64_t nested = start / kNestedBlock, end = std::min(last, (nested + 1) * kNestedBlock);
-    const float nested_absmax = in.nested_absmax[nested], offset = in.offset;
-    for (int64_t i = start; i < end; ++i)
-      out[i - first] = NestedValue(map[in.codes[i]], nested_absmax, offset);
-    start = end;
   }
 }
 
