@@ -175,8 +175,8 @@ HWY_INLINE void AddChunk(const Chunk& chunk, const Nf4RowBlocks& x, int64_t all_
   if constexpr (kCount > 3) hn::StoreU(s3, d, lanes + 3 * kLanes);
 }
 
-// Of `count` blocks from `first` on, in place or in `restored`: by a function that is compiled once, so that no instruction set fuses its
-// product and sum.
+// Of `count` blocks from `first` on, in place or in `restored`: by a function of a file in which no instruction set fuses products and
+// sums, as this one's do.
 HWY_INLINE const float* Maxima(const Nf4Maxima& maxima, int64_t first, int64_t count, float* restored) {
   if (maxima.absmax != nullptr) return maxima.absmax + first;
   NestedDequantise(maxima.nested, first, first + count, restored);

@@ -1,7 +1,5 @@
 // cpu_levels [crash]: the vector instructions that this process is told of, a line each, as its main thread and another one are; with
 // `crash` it dies of SIGSEGV behind them.
-#include <signal.h>
-
 #include <cstdio>
 #include <string>
 #include <string_view>
